@@ -1,0 +1,15 @@
+/** Who sent a request: what is left of an access token once it was verified. */
+export interface Principal {
+  readonly issuer: string
+  /** `sub`: the user, or the client itself with client credentials. */
+  readonly subject: string
+  /** `azp`, else `client_id`. */
+  readonly clientId: string | undefined
+  readonly scopes: ReadonlySet<string>
+  /** `dct`: Descope's current tenant. */
+  readonly tenant: string | undefined
+  readonly roles: readonly string[]
+  readonly permissions: readonly string[]
+  /** `exp`, seconds since the epoch. */
+  readonly expiresAt: number
+}

@@ -1,0 +1,113 @@
+import type { LogFormat, LogLevel } from '../util/logger.js'
+
+/** The effective configuration: every setting resolved, checked and defaulted. */
+export interface ProxyConfig {
+  descope: DescopeConfig
+  server: ServerConfig
+  session: { secret: string | undefined; previousSecrets: readonly string[] }
+  /** In the order in which they are configured; at least one for `serve`. */
+  targets: readonly TargetConfig[]
+  limits: {
+    /** Largest request body, bytes. */
+    bodyBytes: number
+    /** Per subject and client id; 0 means no limit. */
+    requestsPerMinute: number
+  }
+  /** All in seconds. */
+  timeouts: {
+    /** A client's request headers. */
+    headers: number
+    /** A client's request body. */
+    body: number
+    /** Between two heartbeats on an open event stream. */
+    heartbeat: number
+    /** A target's answer to `initialize` and to lists, when several targets are asked. */
+    list: number
+    /** A target's answer to anything else; progress starts it again. */
+    answer: number
+    /** Running requests at shutdown. */
+    drain: number
+  }
+  log: { level: LogLevel; format: LogFormat }
+}
+
+export interface DescopeConfig {
+  /** `undefined` only with `insecureNoAuth`. */
+  configUrl: string | undefined
+  /** Accepted besides our own MCP URL. */
+  audience: readonly string[]
+  /** Every token must carry these. */
+  requiredScopes: readonly string[]
+  /** Accepted besides the family that `configUrl` stands for. */
+  issuers: readonly string[]
+}
+
+export interface ServerConfig {
+  host: string
+  /** 0 picks a free port. */
+  port: number
+  path: string
+  /** As configured (`SERVER_URL` or Vercel's variables); without, it is made from the bound port. */
+  publicUrl: string | undefined
+  allowedOrigins: readonly string[]
+  allowedHosts: readonly string[]
+  workers: number
+  /** Port of the `/metrics` listener; `undefined` switches it off. */
+  metricsPort: number | undefined
+  /** Serve without authentication, on loopback only. */
+  insecureNoAuth: boolean
+}
+
+export interface TargetConfig {
+  name: string
+  url: string
+  /** Without the separator; '' leaves names as they are. */
+  prefix: string
+  credential: CredentialConfig
+  tools: ToolPolicyConfig
+}
+
+export type CredentialConfig =
+  | { type: 'none' }
+  | { type: 'bearer'; token: string }
+  | { type: 'header'; name: string; value: string }
+  | {
+      type: 'client-credentials'
+      /** Without it, it is discovered from the target (RFC 9728, RFC 8414). */
+      tokenUrl: string | undefined
+      clientId: string
+      clientSecret: string
+      scope: string | undefined
+    }
+  | {
+      type: 'token-exchange'
+      clientId: string
+      clientSecret: string
+      scope: string | undefined
+      /** RFC 8707; without it, the target's URL. */
+      resource: string | undefined
+      /** RFC 8693 §2.1 */
+      audience: string | undefined
+    }
+  | {
+      type: 'connection'
+      /** The outbound app's id in Descope. */
+      app: string
+      by: 'user' | 'tenant'
+      /** Without it, the caller's own token asks (it needs the scope `outbound.token.fetch`). */
+      managementKey: string | undefined
+    }
+
+export interface ToolPolicyConfig {
+  /** Globs over the target's own tool names. An empty list allows nothing. */
+  allow: readonly string[]
+  deny: readonly string[]
+  /** Glob → scopes that a call needs. */
+  scopes: Readonly<Record<string, readonly string[]>>
+  /** Glob → roles, of which the caller needs one. */
+  roles: Readonly<Record<string, readonly string[]>>
+  /** Glob → tenants (`dct`), of which the caller must be signed in to one. */
+  tenants: Readonly<Record<string, readonly string[]>>
+  /** What a caller sees of tools whose scopes are missing. */
+  whenScopeMissing: 'list' | 'hide'
+}

@@ -1,0 +1,73 @@
+import type { Clock, Io } from './runtime.js'
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+export const LOG_FORMATS = ['text', 'json'] as const
+export type LogFormat = (typeof LOG_FORMATS)[number]
+
+export type LogFields = Readonly<
+  Record<string, string | number | boolean | readonly string[] | undefined>
+>
+
+/** `event` is a stable word for programs, `message` a sentence for people. */
+export interface Logger {
+  debug(event: string, message: string, fields?: LogFields): void
+  info(event: string, message: string, fields?: LogFields): void
+  warn(event: string, message: string, fields?: LogFields): void
+  error(event: string, message: string, fields?: LogFields): void
+  /** Tells whether records of this level are written, so that costly fields need not be made. */
+  enabled(level: LogLevel): boolean
+}
+
+export interface LoggerOptions {
+  io: Pick<Io, 'err'>
+  clock: Pick<Clock, 'now'>
+  level: LogLevel
+  format: LogFormat
+  /** Removes secrets from each finished line. */
+  redact: (text: string) => string
+}
+
+/** Creates a logger that writes one line a record on stderr. */
+export function createLogger({ io, clock, level, format, redact }: LoggerOptions): Logger {
+  const threshold = LOG_LEVELS.indexOf(level)
+  const enabled = (candidate: LogLevel) => LOG_LEVELS.indexOf(candidate) >= threshold
+  const render = format === 'json' ? renderJson : renderText
+  const write =
+    (at: LogLevel) =>
+    (event: string, message: string, fields: LogFields = {}) => {
+      if (enabled(at)) io.err(`${redact(render(clock.now(), at, event, message, fields))}\n`)
+    }
+  return {
+    debug: write('debug'),
+    info: write('info'),
+    warn: write('warn'),
+    error: write('error'),
+    enabled,
+  }
+}
+
+type Render = (
+  now: number,
+  level: LogLevel,
+  event: string,
+  message: string,
+  fields: LogFields,
+) => string
+
+const renderJson: Render = (now, level, event, message, fields) =>
+  JSON.stringify({ time: new Date(now).toISOString(), level, event, message, ...fields })
+
+const renderText: Render = (now, level, _event, message, fields) => {
+  let line = `${new Date(now).toISOString()} ${level.padEnd(5)} ${oneLine(message)}`
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) line += ` ${name}=${oneLine(String(value))}`
+  }
+  return line
+}
+
+/** Keeps text from outside from forging further lines or moving the cursor. */
+function oneLine(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+}

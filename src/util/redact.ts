@@ -1,0 +1,23 @@
+const SECRET_KEY = /(^|[-_])(authorization|cookie|token|secret|password|apikey|key|code|verifier)$/i
+const JWT = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g
+const BEARER = /\b(bearer|basic)\s+[\w.~+/=:-]{8,}/gi
+
+const PLACEHOLDER = '[redacted]'
+
+/** Tells by its name whether a field, header or variable holds a secret. */
+export function isSecretName(name: string): boolean {
+  return SECRET_KEY.test(name.replace(/([a-z0-9])([A-Z])/g, '$1_$2'))
+}
+
+/**
+ * Creates a function that removes secrets from text: every value that was named as a secret, and
+ * whatever looks like a JWT or an Authorization value.
+ */
+export function createRedactor(secrets: Iterable<string | undefined> = []) {
+  const known = [...secrets].filter((secret) => secret !== undefined && secret.length >= 4)
+  return (text: string): string => {
+    let result = text
+    for (const secret of known) result = result.replaceAll(secret as string, PLACEHOLDER)
+    return result.replace(JWT, PLACEHOLDER).replace(BEARER, `$1 ${PLACEHOLDER}`)
+  }
+}
