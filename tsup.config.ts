@@ -1,4 +1,5 @@
 import { defineConfig } from 'tsup'
+import manifest from './package.json' with { type: 'json' }
 
 export default defineConfig({
   entry: ['src/cli.ts', 'src/index.ts'],
@@ -6,7 +7,7 @@ export default defineConfig({
   target: 'node20',
   platform: 'node',
   dts: { entry: 'src/index.ts' },
+  define: { __VERSION__: JSON.stringify(manifest.version) },
   splitting: true,
   clean: true,
-  sourcemap: false,
 })

@@ -28,6 +28,10 @@ export interface ProxyConfig {
     /** Running requests at shutdown. */
     drain: number
   }
+  names: {
+    /** Longest tool or prompt name that clients see; longer ones get an alias. */
+    maxLength: number
+  }
   log: { level: LogLevel; format: LogFormat }
 }
 
@@ -56,6 +60,8 @@ export interface ServerConfig {
   metricsPort: number | undefined
   /** Serve without authentication, on loopback only. */
   insecureNoAuth: boolean
+  /** Present when the process runs on Vercel: the host names that the platform made for it. */
+  vercel: { hosts: readonly string[] } | undefined
 }
 
 export interface TargetConfig {
@@ -111,3 +117,25 @@ export interface ToolPolicyConfig {
   /** What a caller sees of tools whose scopes are missing. */
   whenScopeMissing: 'list' | 'hide'
 }
+
+/** A configuration as it is written in a file, or given to `createProxy`. */
+export interface ConfigInput {
+  descope?: Given<DescopeConfig>
+  server?: Given<Omit<ServerConfig, 'vercel'>>
+  session?: Given<ProxyConfig['session']>
+  targets?: Readonly<Record<string, TargetInput>>
+  limits?: Given<ProxyConfig['limits']>
+  timeouts?: Given<ProxyConfig['timeouts']>
+  names?: Given<ProxyConfig['names']>
+  log?: Given<ProxyConfig['log']>
+}
+
+export interface TargetInput {
+  url: string
+  prefix?: string | undefined
+  /** Optional members may be left out. */
+  credential?: Readonly<{ type: CredentialConfig['type'] } & Record<string, string | undefined>>
+  tools?: Given<ToolPolicyConfig>
+}
+
+type Given<T> = { readonly [K in keyof T]?: T[K] | undefined }

@@ -23,12 +23,34 @@ export interface Io {
   readonly columns: number
 }
 
+/** How a program ended; `status` is `undefined` when it could not start or took too long. */
+export interface ProgramResult {
+  readonly status: number | undefined
+  readonly stdout: string
+}
+
+/** Other processes and programs of this machine. `createSystem` in `util/system.ts` makes it. */
+export interface System {
+  readonly pid: number
+  /** Tells whether a process with this id exists; another user's counts too. */
+  isAlive(pid: number): boolean
+  /** Runs a program to its end, without a shell. Never rejects. */
+  run(
+    command: string,
+    args: readonly string[],
+    options: { input?: string; timeoutMs: number },
+  ): Promise<ProgramResult>
+  /** Starts a program and leaves it alone, without a shell; tells whether it could be started. */
+  launch(command: string, args: readonly string[]): Promise<boolean>
+}
+
 export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
 
 /** Everything a command needs from outside. `cli.ts` makes the real one; tests make their own. */
 export interface Runtime {
   readonly io: Io
   readonly clock: Clock
+  readonly system: System
   readonly fetch: typeof globalThis.fetch
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string

@@ -1,0 +1,65 @@
+import type { TokenError } from './token-error.js'
+
+export interface Challenge {
+  /** Left out when no token was sent. */
+  error?: 'invalid_request' | 'invalid_token' | 'insufficient_scope'
+  /** A sentence for people. */
+  description?: string
+  /** Absolute URL of the protected resource metadata. */
+  resourceMetadata: string
+  scopes?: readonly string[]
+}
+
+/**
+ * Renders the value of a `WWW-Authenticate` header. Characters that RFC 6750 does not allow in
+ * a parameter are replaced, so that no text can end its quotes or the header.
+ *
+ * @see [RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3) The WWW-Authenticate Response Header Field
+ * @see [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1) `resource_metadata`
+ */
+export function challengeHeader(challenge: Challenge): string {
+  const { error, description, resourceMetadata, scopes = [] } = challenge
+  const scope = scopes.filter((name) => /^[!#-[\]-~]+$/.test(name)).join(' ')
+  const parameters = [
+    error && `error="${error}"`,
+    error && description && `error_description="${printable(description)}"`,
+    `resource_metadata="${printable(resourceMetadata)}"`,
+    scope && `scope="${scope}"`,
+  ]
+  return `Bearer ${parameters.filter(Boolean).join(', ')}`
+}
+
+/**
+ * Renders the challenge that goes with a refused token, or returns `undefined` when the refusal
+ * is not the token's fault (503).
+ */
+export function challengeFor(
+  error: Pick<TokenError, 'reason' | 'status' | 'message' | 'scopes'>,
+  { resourceMetadata, scopes = [] }: Pick<Challenge, 'resourceMetadata' | 'scopes'>,
+): string | undefined {
+  switch (error.status) {
+    case 401:
+      return challengeHeader(
+        error.reason === 'missing'
+          ? { resourceMetadata, scopes }
+          : { error: 'invalid_token', description: error.message, resourceMetadata, scopes },
+      )
+    case 403:
+      return challengeHeader({
+        error: 'insufficient_scope',
+        description: error.message,
+        resourceMetadata,
+        scopes: error.scopes,
+      })
+    case 503:
+      return undefined
+  }
+}
+
+/** RFC 6750 allows %x20-21 / %x23-5B / %x5D-7E: no quote, no backslash, ASCII only. */
+function printable(text: string): string {
+  return text
+    .replaceAll('"', "'")
+    .replaceAll('\\', '/')
+    .replace(/[^ -~]/g, '?')
+}

@@ -1,0 +1,119 @@
+import { ProxyError } from '../../util/errors.js'
+import type { Clock } from '../../util/runtime.js'
+import type { CredentialHeaders } from '../credential.js'
+
+/** A failure is repeated for so long before somebody is asked again. */
+const FAILURE_MS = 2_000
+/** A renewed credential that is refused so soon after was not the problem: it is not renewed again. */
+const FINAL_MS = 60_000
+/** A refusal that comes so soon after a renewal is for the credential before it. */
+const OVERLAP_MS = 5_000
+
+/** A credential that was got from somebody. */
+export interface Issued {
+  readonly headers: CredentialHeaders
+  /** When to get another one, milliseconds since the epoch. */
+  readonly renewAt: number
+}
+
+/** @param renewal The one before was refused. */
+export type Issue = (renewal: boolean) => Promise<Issued>
+
+export interface CredentialCache {
+  /**
+   * Gives the kept headers at once, or issues new ones, once at a time for each key.
+   *
+   * @throws Whatever `issue` throws, for 2 seconds without asking it again.
+   */
+  get(key: string, issue: Issue): CredentialHeaders | Promise<CredentialHeaders>
+  /** Drops refused headers, but not again and again; tells whether it makes sense to ask again. */
+  refused(key: string): boolean
+}
+
+type Entry =
+  | { kind: 'issued'; headers: CredentialHeaders; until: number; since: number; renewal: boolean }
+  | { kind: 'refused'; until: number }
+  | { kind: 'failed'; error: unknown; until: number }
+
+/** Creates a cache of issued credentials; the least recently used goes first. */
+export function createCredentialCache(
+  clock: Pick<Clock, 'now'>,
+  maxEntries: number,
+): CredentialCache {
+  const entries = new Map<string, Entry>()
+  const running = new Map<string, Promise<CredentialHeaders>>()
+
+  const store = (key: string, entry: Entry) => {
+    entries.delete(key)
+    entries.set(key, entry)
+    if (entries.size <= maxEntries) return
+    for (const oldest of entries.keys()) {
+      entries.delete(oldest)
+      break
+    }
+  }
+
+  const start = async (key: string, issue: Issue, renewal: boolean): Promise<CredentialHeaders> => {
+    try {
+      const { headers, renewAt } = await issue(renewal)
+      store(key, { kind: 'issued', headers, until: renewAt, since: clock.now(), renewal })
+      return headers
+    } catch (error) {
+      store(key, { kind: 'failed', error, until: clock.now() + FAILURE_MS })
+      throw error
+    } finally {
+      running.delete(key)
+    }
+  }
+
+  return {
+    get(key, issue) {
+      const entry = entries.get(key)
+      if (entry && clock.now() < entry.until) {
+        if (entry.kind === 'failed') throw entry.error
+        if (entry.kind === 'issued') {
+          entries.delete(key)
+          entries.set(key, entry)
+          return entry.headers
+        }
+      }
+      const current = running.get(key)
+      if (current !== undefined) return current
+      const started = start(key, issue, entry?.kind === 'refused')
+      running.set(key, started)
+      return started
+    },
+    refused(key) {
+      const entry = entries.get(key)
+      if (entry?.kind === 'issued') {
+        const age = clock.now() - entry.since
+        if (entry.renewal && age < FINAL_MS) return age < OVERLAP_MS
+        store(key, { kind: 'refused', until: Number.NEGATIVE_INFINITY })
+        return true
+      }
+      return entry?.kind === 'refused'
+    },
+  }
+}
+
+/**
+ * Makes headers of an access token.
+ *
+ * @throws {ProxyError} `CREDENTIAL_REFUSED` when it cannot stand in a header.
+ */
+export function bearerHeaders(token: string): CredentialHeaders {
+  if (!/^[!-~]+$/.test(token)) {
+    throw new ProxyError('CREDENTIAL_REFUSED', 'The issued access token cannot be sent in a header')
+  }
+  return Object.freeze({ authorization: `Bearer ${token}` })
+}
+
+/**
+ * Returns when to renew a token: a tenth of its life before its end, but at most a minute.
+ *
+ * @param lifeSeconds Without it, five minutes are assumed; more than a day counts as a day.
+ */
+export function renewalTime(now: number, lifeSeconds = 300): number {
+  const lifeMs = Math.min(lifeSeconds, 86_400) * 1000
+  return now + lifeMs - Math.min(60_000, lifeMs / 10)
+}

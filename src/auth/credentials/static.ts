@@ -1,0 +1,50 @@
+import { ProxyError } from '../../util/errors.js'
+import type { CredentialHeaders, TargetCredential } from '../credential.js'
+
+/** Names that belong to the connection or to MCP, not to a credential. */
+const RESERVED =
+  /^(host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|content-.*|accept|mcp-.*|last-event-id)$/
+
+/** Creates the credential of a target that asks for none. */
+export function noCredential(): TargetCredential {
+  return constant({})
+}
+
+/**
+ * Creates the credential of a target that takes one token from everybody.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID` when the token cannot stand in a header.
+ */
+export function bearerCredential(token: string): TargetCredential {
+  if (!/^[!-~]+$/.test(token))
+    throw invalid('The bearer token is empty or not ASCII without spaces')
+  return constant({ authorization: `Bearer ${token}` })
+}
+
+/**
+ * Creates the credential of a target that takes one value in a header of its own.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID` when name or value cannot stand in a header.
+ */
+export function headerCredential(name: string, value: string): TargetCredential {
+  const lower = name.toLowerCase()
+  if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(lower) || RESERVED.test(lower)) {
+    throw invalid(`A header named ${JSON.stringify(name)} cannot carry a credential`)
+  }
+  if (!/^[!-~]([ -~]*[!-~])?$/.test(value)) {
+    throw invalid(`The value of the header ${JSON.stringify(name)} is empty or not printable ASCII`)
+  }
+  return constant({ [lower]: value })
+}
+
+/** The same object for every request, at once: nothing can be done about a refusal. */
+function constant(headers: CredentialHeaders): TargetCredential {
+  const frozen = Object.freeze(headers)
+  return { headers: () => frozen, refused: () => false }
+}
+
+function invalid(what: string): ProxyError {
+  return new ProxyError('CONFIG_INVALID', what, {
+    hint: 'Check for line breaks, spaces and quotes around the value.',
+  })
+}

@@ -1,0 +1,73 @@
+/** One challenge of a `WWW-Authenticate` header: scheme in lower case, parameter names too. */
+export interface AuthChallenge {
+  readonly scheme: string
+  readonly parameters: Readonly<Record<string, string>>
+}
+
+/** What a protected resource says when it refuses a request (RFC 6750 §3, RFC 9728 §5.1). */
+export interface BearerChallenge {
+  readonly error?: string
+  readonly errorDescription?: string
+  /** Scopes that the request needs. */
+  readonly scope?: string
+  readonly resourceMetadata?: string
+}
+
+const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+const PARAMETER = new RegExp(`^(${TOKEN})[ \\t]*=[ \\t]*(?:"((?:[^"\\\\]|\\\\.)*)"|(${TOKEN}))`)
+const SCHEME = new RegExp(`^(${TOKEN})(?:[ \\t]+|(?=,|$))`)
+const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*(?=[ \t]*(?:,|$))/
+
+/**
+ * Splits a `WWW-Authenticate` value into its challenges. A header may carry several, in any order,
+ * and commas separate both challenges and parameters. Never throws: what cannot be understood ends
+ * the list.
+ *
+ * @see [RFC 9110 §11.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1)
+ */
+export function parseChallenges(header: string | null | undefined): AuthChallenge[] {
+  const challenges: { scheme: string; parameters: Record<string, string> }[] = []
+  let rest = (header ?? '').slice(0, 16_384)
+  for (;;) {
+    rest = rest.replace(/^[ \t,]+/, '')
+    const parameter = PARAMETER.exec(rest)
+    const current = challenges.at(-1)
+    if (parameter !== null && current !== undefined) {
+      const name = (parameter[1] as string).toLowerCase()
+      // A repeated parameter is ambiguous; the first one counts, as for most servers.
+      current.parameters[name] ??= parameter[2]?.replace(/\\(.)/g, '$1') ?? parameter[3] ?? ''
+      rest = rest.slice(parameter[0].length)
+      continue
+    }
+    const scheme = SCHEME.exec(rest)
+    if (scheme === null) return challenges
+    challenges.push({
+      scheme: (scheme[1] as string).toLowerCase(),
+      parameters: Object.create(null) as Record<string, string>,
+    })
+    rest = rest.slice(scheme[0].length)
+    if (PARAMETER.exec(rest) === null) rest = rest.replace(TOKEN68, '')
+  }
+}
+
+/**
+ * Reads the `Bearer` challenge out of a `WWW-Authenticate` value; `undefined` when there is none.
+ *
+ * @see [RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3)
+ * @see [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)
+ */
+export function readBearerChallenge(
+  header: string | null | undefined,
+): BearerChallenge | undefined {
+  const bearers = parseChallenges(header).filter(({ scheme }) => scheme === 'bearer')
+  const chosen =
+    bearers.find(({ parameters }) => parameters['resource_metadata'] !== undefined) ?? bearers[0]
+  if (chosen === undefined) return undefined
+  const { error, error_description, scope, resource_metadata } = chosen.parameters
+  return {
+    ...(error !== undefined && { error }),
+    ...(error_description !== undefined && { errorDescription: error_description }),
+    ...(scope !== undefined && { scope }),
+    ...(resource_metadata !== undefined && { resourceMetadata: resource_metadata }),
+  }
+}

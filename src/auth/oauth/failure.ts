@@ -1,0 +1,114 @@
+import { ProxyError, type ProxyErrorOptions } from '../../util/errors.js'
+import { tryParseJson } from '../../util/json.js'
+import { isTransient } from '../http-reply.js'
+import { readOAuthError } from '../oauth-error.js'
+
+/**
+ * What an authorization server's refusal means for us:
+ * - `transient`: may pass by itself; tokens are kept and nobody is asked to sign in
+ * - `grant`: the code, refresh token or consent is gone; somebody has to sign in
+ * - `client`: the server does not know our client (any more)
+ * - `poll`: the device flow goes on (`authorization_pending`, `slow_down`)
+ * - `refused`: anything else
+ */
+export type RefusalKind = 'transient' | 'grant' | 'client' | 'poll' | 'refused'
+
+/** An error answer in OAuth's shape (RFC 6749 §5.2) or in Descope's own. */
+export interface Refusal {
+  readonly kind: RefusalKind
+  /** `error`, or Descope's `errorCode`. */
+  readonly code: string
+  readonly description: string | undefined
+  readonly status: number
+  readonly retryAfterMs: number | undefined
+}
+
+/** An authorization server refused, or could not answer. */
+export class OAuthRefusedError extends ProxyError {
+  readonly refusal: Refusal
+
+  constructor(doing: string, refusal: Refusal, options: ProxyErrorOptions = {}) {
+    const said =
+      refusal.description === undefined ? '' : ` (${JSON.stringify(refusal.description)})`
+    super(
+      mayPass(refusal) ? 'ISSUER_UNREACHABLE' : 'SIGN_IN_FAILED',
+      `${doing} failed: the authorization server answered ${JSON.stringify(refusal.code)}${said}`,
+      options,
+    )
+    this.refusal = refusal
+  }
+}
+
+/** A failure that may pass by itself. The tokens are kept; the caller may try again later. */
+export class RetryableError extends ProxyError {
+  readonly retryable = true
+  readonly retryAfterMs: number | undefined
+
+  constructor(
+    message: string,
+    options: ProxyErrorOptions & { retryAfterMs?: number | undefined } = {},
+  ) {
+    super('ISSUER_UNREACHABLE', message, options)
+    this.retryAfterMs = options.retryAfterMs
+  }
+}
+
+/** Tells whether an error may pass by itself. */
+export function isRetryable(error: unknown): boolean {
+  if (error instanceof OAuthRefusedError) return mayPass(error.refusal)
+  return error instanceof RetryableError
+}
+
+/** A polling answer where nothing is polled (`slow_down` to a refresh) means to come back later. */
+const mayPass = ({ kind }: Refusal) => kind === 'transient' || kind === 'poll'
+
+/** Descope's codes: E063302 consent gone, E061005 token invalid or expired. */
+const GRANT_CODES = new Set(['invalid_grant', 'E063302', 'E061005', 'expired_token'])
+const CLIENT_CODES = new Set(['invalid_client', 'unauthorized_client'])
+const TRANSIENT_CODES = new Set(['temporarily_unavailable', 'server_error'])
+const POLL_CODES = new Set(['authorization_pending', 'slow_down'])
+
+/**
+ * Reads an answer of a token, device, registration or revocation endpoint as a refusal, or returns
+ * `undefined` when it is none. The body decides before the status: an answer with status 200 and an
+ * `error` is a refusal.
+ *
+ * @param body The answer's text.
+ * @see [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)
+ */
+export function readRefusal(status: number, headers: Headers, body: string): Refusal | undefined {
+  const said = readOAuthError(tryParseJson(body))
+  if (said === undefined && status >= 200 && status < 300) return undefined
+  const description = said?.description?.slice(0, 300)
+  return {
+    kind: kindOf(status, said?.code, description),
+    code: said?.code.slice(0, 100) ?? `HTTP ${status}`,
+    description,
+    status,
+    retryAfterMs: retryAfterMs(headers),
+  }
+}
+
+function kindOf(
+  status: number,
+  code: string | undefined,
+  description: string | undefined,
+): RefusalKind {
+  if (code !== undefined) {
+    if (POLL_CODES.has(code)) return 'poll'
+    if (TRANSIENT_CODES.has(code)) return 'transient'
+    if (GRANT_CODES.has(code)) return 'grant'
+    if (CLIENT_CODES.has(code)) return 'client'
+    // Descope's E074130 "Request is invalid" covers more than the client; its text tells.
+    if (code === 'E074130' && /client/i.test(description ?? '')) return 'client'
+  }
+  // Not an OAuth answer at all, such as a proxy's HTML page, says nothing about our tokens.
+  if (isTransient(status) || code === undefined) return 'transient'
+  return 'refused'
+}
+
+/** Reads `Retry-After` in its form of seconds (RFC 9110 §10.2.3). */
+export function retryAfterMs(headers: Headers): number | undefined {
+  const seconds = headers.get('retry-after')?.trim() ?? ''
+  return /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : undefined
+}

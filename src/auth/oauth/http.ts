@@ -1,0 +1,93 @@
+import { isLoopbackHost, peerUrlProblem } from '../../http/guard.js'
+import { ProxyError } from '../../util/errors.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import type { Runtime } from '../../util/runtime.js'
+import { isTransient, placeOf, requestReply } from '../http-reply.js'
+import { RetryableError, retryAfterMs } from './failure.js'
+
+export type HttpDeps = Pick<Runtime, 'fetch' | 'clock'>
+
+/** Somebody waits for these answers, and an authorization server may be waking up. */
+const LIMITS = { timeoutMs: 10_000, maxBytes: 1_048_576 }
+const MAX_REDIRECTS = 3
+
+/** Tells whether a URL leads to this machine; only there plain `http:` is accepted. */
+export function isLoopback(url: URL): boolean {
+  return isLoopbackHost(url.hostname)
+}
+
+/**
+ * Checks a URL that a peer sent before it is fetched, printed or opened: `https:`, or `http:` on
+ * loopback; no credentials; not in an inner network unless we talk to one already.
+ *
+ * @param what Names the URL in the message, such as `"token_endpoint"`.
+ * @param near The URL that led here; without it, the URL was configured and may be anywhere.
+ * @throws {ProxyError} `DISCOVERY_INVALID`
+ */
+export function requireSafeUrl(text: string, what: string, near?: URL): URL {
+  const from = near ?? (URL.canParse(text) ? new URL(text) : new URL('https://invalid.example'))
+  const problem = peerUrlProblem(text, from)
+  if (problem === undefined) return new URL(text)
+  throw new ProxyError('DISCOVERY_INVALID', `${what} ${problem}: ${JSON.stringify(text)}`)
+}
+
+/** An answer that was read to its end. */
+export interface ReadResponse {
+  readonly status: number
+  readonly headers: Headers
+  readonly body: string
+}
+
+/**
+ * Sends a request with a deadline and reads a body of limited size.
+ *
+ * @throws {RetryableError} when there is no complete answer.
+ */
+export async function fetchText(
+  deps: HttpDeps,
+  url: URL,
+  init: RequestInit = {},
+): Promise<ReadResponse> {
+  let answer: Awaited<ReturnType<typeof requestReply>>
+  try {
+    answer = await requestReply(deps, url.href, init, LIMITS)
+  } catch (error) {
+    if (!(error instanceof ProxyError)) throw error
+    throw new RetryableError(error.message, { hint: error.hint ?? '', cause: error.cause })
+  }
+  const { status, headers, text } = answer
+  if (text === undefined) {
+    throw new ProxyError(
+      'DISCOVERY_INVALID',
+      `${placeOf(url.href)} sent an answer that is too long`,
+    )
+  }
+  return { status, headers, body: text }
+}
+
+/**
+ * Fetches a metadata document, following a few redirects that stay on safe URLs.
+ *
+ * @returns The object, or `undefined` when the server has none there (4xx, or not JSON).
+ * @throws {RetryableError} when the server cannot be reached or is in trouble (429, 5xx).
+ */
+export async function fetchMetadata(deps: HttpDeps, start: URL): Promise<JsonObject | undefined> {
+  let url = start
+  for (let hops = 0; ; hops++) {
+    const answer = await fetchText(deps, url, { headers: { accept: 'application/json' } })
+    const { status, headers, body } = answer
+    const location = headers.get('location')
+    if (status >= 300 && status < 400 && location !== null) {
+      if (hops === MAX_REDIRECTS || !URL.canParse(location, url.href)) return undefined
+      url = requireSafeUrl(new URL(location, url).href, 'A redirect of the metadata', start)
+      continue
+    }
+    if (isTransient(status)) {
+      throw new RetryableError(`${placeOf(url.href)} answered with status ${status}`, {
+        retryAfterMs: retryAfterMs(headers),
+      })
+    }
+    const json = status === 200 ? tryParseJson(body) : undefined
+    return isObject(json) ? json : undefined
+  }
+}

@@ -1,0 +1,67 @@
+import type * as OAuth from 'oauth4webapi'
+import type { OAuthClient } from './client.js'
+import { fetchText, type HttpDeps, isLoopback, requireSafeUrl } from './http.js'
+import type { AuthorizationServer } from './server-metadata.js'
+
+/** The arguments that every function of oauth4webapi starts with, and its options. */
+export interface LibraryCall {
+  readonly oauth: typeof OAuth
+  readonly as: OAuth.AuthorizationServer
+  readonly client: OAuth.Client
+  readonly auth: OAuth.ClientAuth
+  readonly options: OAuth.HttpRequestOptions<'POST', URLSearchParams>
+}
+
+/** Loads oauth4webapi, which a start with a valid token never needs, and speaks its terms. */
+export async function libraryCall(
+  deps: HttpDeps,
+  server: AuthorizationServer,
+  client: OAuthClient,
+): Promise<LibraryCall> {
+  const oauth = await import('oauth4webapi')
+  const local = isLoopback(new URL(server.tokenEndpoint))
+  return {
+    oauth,
+    as: {
+      issuer: server.issuer,
+      authorization_endpoint: server.authorizationEndpoint,
+      token_endpoint: server.tokenEndpoint,
+      authorization_response_iss_parameter_supported: server.issInResponses,
+      ...(server.revocationEndpoint && { revocation_endpoint: server.revocationEndpoint }),
+      ...(server.deviceAuthorizationEndpoint && {
+        device_authorization_endpoint: server.deviceAuthorizationEndpoint,
+      }),
+    },
+    client: { client_id: client.id },
+    auth: clientAuth(oauth, client),
+    options: {
+      // Endpoints were checked already: https, or http on loopback.
+      [oauth.allowInsecureRequests]: local,
+      [oauth.customFetch]: (url, init) => boundedFetch(deps, url, init),
+    },
+  }
+}
+
+function clientAuth(oauth: typeof OAuth, { authMethod, secret }: OAuthClient): OAuth.ClientAuth {
+  if (authMethod === 'none' || secret === undefined) return oauth.None()
+  return authMethod === 'client_secret_post'
+    ? oauth.ClientSecretPost(secret)
+    : oauth.ClientSecretBasic(secret)
+}
+
+async function boundedFetch(
+  deps: HttpDeps,
+  url: string,
+  { body, headers, method }: OAuth.CustomFetchOptions<'POST', URLSearchParams>,
+): Promise<Response> {
+  const answer = await fetchText(deps, requireSafeUrl(url, 'The endpoint'), {
+    method,
+    headers,
+    body,
+  })
+  const empty = answer.status === 204 || answer.status === 205 || answer.status === 304
+  return new Response(empty ? null : answer.body, {
+    status: answer.status,
+    headers: answer.headers,
+  })
+}

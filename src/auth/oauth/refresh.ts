@@ -1,0 +1,115 @@
+import { ProxyError } from '../../util/errors.js'
+import type { TokenRecord } from '../token-store.js'
+import type { ConfiguredClient, OAuthClient } from './client.js'
+import { OAuthRefusedError, RetryableError } from './failure.js'
+import type { HttpDeps } from './http.js'
+import { type ClientStore, chooseClient } from './registration.js'
+import { withRetries } from './retry.js'
+import {
+  type AuthorizationServer,
+  assumedAuthorizationServer,
+  discoverAuthorizationServer,
+} from './server-metadata.js'
+import { type Grant, refreshGrant } from './token-endpoint.js'
+
+export interface RefreshDeps extends HttpDeps {
+  configured: ConfiguredClient
+  clients: ClientStore
+}
+
+/**
+ * Gets new tokens for a record, with a few tries where a failure may pass. A client that the server
+ * no longer knows is registered once more, and the refresh token is tried with the new one.
+ *
+ * @returns The record to keep; it holds the old refresh token when the answer had none.
+ * @throws {RetryableError} or {OAuthRefusedError}
+ */
+export async function refreshRecord(deps: RefreshDeps, record: TokenRecord): Promise<TokenRecord> {
+  const { refreshToken } = record
+  if (refreshToken === undefined) throw new ProxyError('INTERNAL', 'No refresh token to use')
+  const server = await withRetries(deps, () => serverOf(deps, record))
+  const ask = (client: OAuthClient) =>
+    withRetries(deps, () =>
+      refreshGrant(deps, { server, client, resource: record.resource, refreshToken }),
+    )
+  const client = withConfiguredSecret(record.client, deps.configured)
+  try {
+    return renewed(deps, record, client, await ask(client))
+  } catch (error) {
+    if (!isUnknownClient(error) || client.source !== 'dynamic') throw error
+    const again = await registerAgain(deps, server, record)
+    return renewed(deps, record, again, await ask(again))
+  }
+}
+
+/**
+ * Finds the authorization server that a record came from.
+ *
+ * @throws {RetryableError} when it cannot be asked now.
+ */
+export async function serverOf(deps: HttpDeps, record: TokenRecord): Promise<AuthorizationServer> {
+  const { issuer, metadataUrl } = record
+  if (metadataUrl === undefined) return assumedAuthorizationServer(issuer)
+  const found = await discoverAuthorizationServer(deps, issuer, { known: metadataUrl })
+  // It was there once; that it is gone now says nothing about the tokens.
+  if (found === undefined) throw new RetryableError(`${metadataUrl} does not answer as it did`)
+  return found
+}
+
+/** Secrets from the configuration are not stored; they are put back here. */
+export function withConfiguredSecret(
+  client: OAuthClient,
+  configured: ConfiguredClient,
+): OAuthClient {
+  return client.source === 'static' ? { ...client, secret: configured.secret } : client
+}
+
+async function registerAgain(
+  deps: RefreshDeps,
+  server: AuthorizationServer,
+  { client, requestedScope }: TokenRecord,
+): Promise<OAuthClient> {
+  await deps.clients.forget(server.issuer, client.id)
+  return chooseClient(deps, {
+    server,
+    configured: deps.configured,
+    clients: deps.clients,
+    redirectUri: client.redirectUris[0] ?? '',
+    candidateUris: client.redirectUris,
+    scope: requestedScope,
+    now: deps.clock.now() / 1_000,
+  })
+}
+
+function renewed(
+  { clock }: HttpDeps,
+  record: TokenRecord,
+  client: OAuthClient,
+  grant: Grant,
+): TokenRecord {
+  return {
+    ...record,
+    client: client.source === 'static' ? { ...client, secret: undefined } : client,
+    ...grantTimes(clock.now(), grant),
+    accessToken: grant.accessToken,
+    refreshToken: grant.refreshToken ?? record.refreshToken,
+    scope: grant.scope ?? record.scope,
+  }
+}
+
+/** Turns a lifetime into times of our own clock, which is never compared with the server's. */
+export function grantTimes(
+  nowMs: number,
+  { expiresIn }: Pick<Grant, 'expiresIn'>,
+): Pick<TokenRecord, 'receivedAt' | 'expiresAt'> {
+  const receivedAt = Math.floor(nowMs / 1_000)
+  return {
+    receivedAt,
+    expiresAt: expiresIn === undefined ? undefined : receivedAt + Math.floor(expiresIn),
+  }
+}
+
+/** Tells whether the server does not know our client (any more). */
+export function isUnknownClient(error: unknown): boolean {
+  return error instanceof OAuthRefusedError && error.refusal.kind === 'client'
+}

@@ -1,0 +1,45 @@
+import type { OAuthClient } from './client.js'
+import { type Refusal, readRefusal } from './failure.js'
+import type { HttpDeps } from './http.js'
+import { libraryCall } from './library.js'
+import type { AuthorizationServer } from './server-metadata.js'
+
+export interface RevocationRequest {
+  server: AuthorizationServer
+  client: OAuthClient
+  token: string
+  hint: 'access_token' | 'refresh_token'
+  /** A valid access token: Descope takes nothing else as proof from a public client. */
+  accessToken: string
+}
+
+/**
+ * Revokes a token. Tries as the RFC says first; a public client that is refused tries again with
+ * the access token as `Authorization: Bearer`, which Descope asks for.
+ *
+ * @returns `undefined` when the token is revoked (or was unknown), else why not.
+ * @throws {RetryableError} when there was no answer.
+ * @see [RFC 7009 §2.1](https://www.rfc-editor.org/rfc/rfc7009#section-2.1)
+ */
+export async function revokeToken(
+  deps: HttpDeps,
+  request: RevocationRequest,
+): Promise<Refusal | undefined> {
+  const refusal = await send(deps, request, false)
+  if (refusal === undefined || request.client.authMethod !== 'none') return refusal
+  return await send(deps, request, true)
+}
+
+async function send(
+  deps: HttpDeps,
+  { server, client, token, hint, accessToken }: RevocationRequest,
+  withBearer: boolean,
+): Promise<Refusal | undefined> {
+  const { oauth, as, client: who, auth, options } = await libraryCall(deps, server, client)
+  const response = await oauth.revocationRequest(as, who, auth, token, {
+    ...options,
+    additionalParameters: { token_type_hint: hint },
+    ...(withBearer && { headers: { authorization: `Bearer ${accessToken}` } }),
+  })
+  return readRefusal(response.status, response.headers, await response.text())
+}

@@ -1,0 +1,130 @@
+import { ProxyError } from '../../util/errors.js'
+import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
+import { fetchMetadata, type HttpDeps, requireSafeUrl } from './http.js'
+
+/** An authorization server's metadata (RFC 8414, OpenID Connect Discovery), checked. */
+export interface AuthorizationServer {
+  readonly issuer: string
+  /** Where the document was; `undefined` when there is none and the endpoints are assumed. */
+  readonly metadataUrl: string | undefined
+  readonly authorizationEndpoint: string
+  readonly tokenEndpoint: string
+  readonly registrationEndpoint: string | undefined
+  readonly revocationEndpoint: string | undefined
+  readonly deviceAuthorizationEndpoint: string | undefined
+  /** Empty when the server does not say. */
+  readonly scopesSupported: readonly string[]
+  readonly grantTypes: readonly string[]
+  readonly tokenAuthMethods: readonly string[]
+  readonly clientIdMetadataDocuments: boolean
+  /** RFC 9207: authorization responses always carry `iss`. */
+  readonly issInResponses: boolean
+}
+
+/**
+ * Finds the metadata of an authorization server: RFC 8414 with the path inserted, OpenID Connect
+ * with the path inserted, OpenID Connect with the path first. A document whose `issuer` is not
+ * exactly the identifier is never used.
+ *
+ * @param near The server that named the issuer; without it, the user did.
+ * @param known Where the document was last time; looked at first.
+ * @returns `undefined` when the server publishes none.
+ * @throws {RetryableError} when the server cannot be asked now.
+ * @throws {ProxyError} `DISCOVERY_INVALID` when there is a document that must not be used.
+ * @see [RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3)
+ */
+export async function discoverAuthorizationServer(
+  deps: HttpDeps,
+  issuer: string,
+  { near, known }: { near?: URL; known?: string | undefined } = {},
+): Promise<AuthorizationServer | undefined> {
+  let other: string | undefined
+  const urls = candidates(requireSafeUrl(issuer, 'The issuer', near))
+  urls.sort((a, b) => Number(b.href === known) - Number(a.href === known))
+  for (const url of urls) {
+    const document = await fetchMetadata(deps, url)
+    if (document === undefined) continue
+    const stated = stringMember(document, 'issuer')
+    if (stated === issuer) return readAuthorizationServer(document, issuer, url.href)
+    other ??= `${url.href} has "issuer" ${JSON.stringify(stated)} instead of ${JSON.stringify(issuer)}`
+  }
+  if (other !== undefined) throw new ProxyError('DISCOVERY_INVALID', other)
+  return undefined
+}
+
+/** Lists where the metadata of an issuer may be, in the order in which to look. */
+export function candidates(issuer: URL): URL[] {
+  const path = issuer.pathname.replace(/\/+$/, '')
+  const names = ['oauth-authorization-server', 'openid-configuration']
+  const inserted = names.map((name) => new URL(`/.well-known/${name}${path}`, issuer))
+  if (path === '') return inserted
+  return [...inserted, new URL(`${path}/.well-known/openid-configuration`, issuer)]
+}
+
+/**
+ * Narrows a metadata document to what we use.
+ *
+ * @throws {ProxyError} `DISCOVERY_INVALID` when an endpoint is missing or not https, or when the
+ *   server does not announce PKCE with S256 (without it, stolen codes could be used).
+ */
+export function readAuthorizationServer(
+  document: JsonObject,
+  issuer: string,
+  metadataUrl: string,
+): AuthorizationServer {
+  const endpoint = (member: string): string | undefined => {
+    const value = stringMember(document, member)
+    return value === undefined
+      ? undefined
+      : requireSafeUrl(value, JSON.stringify(member), new URL(issuer)).href
+  }
+  const authorizationEndpoint = endpoint('authorization_endpoint')
+  const tokenEndpoint = endpoint('token_endpoint')
+  if (authorizationEndpoint === undefined || tokenEndpoint === undefined) {
+    const missing = tokenEndpoint === undefined ? 'token_endpoint' : 'authorization_endpoint'
+    throw new ProxyError('DISCOVERY_INVALID', `The metadata of ${issuer} has no "${missing}"`)
+  }
+  if (!stringsMember(document, 'code_challenge_methods_supported').includes('S256')) {
+    throw new ProxyError(
+      'DISCOVERY_INVALID',
+      `${issuer} does not announce PKCE with S256 ("code_challenge_methods_supported")`,
+      { hint: 'Switch PKCE on at the authorization server; MCP forbids signing in without it.' },
+    )
+  }
+  return {
+    issuer,
+    metadataUrl,
+    authorizationEndpoint,
+    tokenEndpoint,
+    registrationEndpoint: endpoint('registration_endpoint'),
+    revocationEndpoint: endpoint('revocation_endpoint'),
+    deviceAuthorizationEndpoint: endpoint('device_authorization_endpoint'),
+    scopesSupported: stringsMember(document, 'scopes_supported'),
+    grantTypes: stringsMember(document, 'grant_types_supported'),
+    tokenAuthMethods: stringsMember(document, 'token_endpoint_auth_methods_supported'),
+    clientIdMetadataDocuments: document['client_id_metadata_document_supported'] === true,
+    issInResponses: document['authorization_response_iss_parameter_supported'] === true,
+  }
+}
+
+/**
+ * Gives the endpoints that MCP 2025-03-26 assumes at a server without any metadata.
+ *
+ * @param origin Origin of the MCP server itself.
+ */
+export function assumedAuthorizationServer(origin: string): AuthorizationServer {
+  return {
+    issuer: origin,
+    metadataUrl: undefined,
+    authorizationEndpoint: `${origin}/authorize`,
+    tokenEndpoint: `${origin}/token`,
+    registrationEndpoint: `${origin}/register`,
+    revocationEndpoint: undefined,
+    deviceAuthorizationEndpoint: undefined,
+    scopesSupported: [],
+    grantTypes: [],
+    tokenAuthMethods: [],
+    clientIdMetadataDocuments: false,
+    issInResponses: false,
+  }
+}

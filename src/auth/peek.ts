@@ -1,0 +1,19 @@
+import { isObject, type JsonObject, stringMember, tryParseJson } from '../util/json.js'
+
+/**
+ * Reads the claims of a token for display. Does not verify anything: nothing may be decided by
+ * what it returns. A token that is no JWT has no claims.
+ */
+export function peekClaims(token: string): JsonObject {
+  const payload = token.split('.')[1]
+  const json = payload && tryParseJson(Buffer.from(payload, 'base64url').toString('utf8'))
+  return isObject(json) ? json : {}
+}
+
+/** Names the account of a token for people: its e-mail address, its name, else its subject. */
+export function accountOf(token: string): string | undefined {
+  const claims = peekClaims(token)
+  return (
+    stringMember(claims, 'email') ?? stringMember(claims, 'name') ?? stringMember(claims, 'sub')
+  )
+}

@@ -1,0 +1,70 @@
+import { homedir } from 'node:os'
+import { createOutput } from './cli/output.js'
+import { run } from './cli/run.js'
+import { createClock } from './util/clock.js'
+import type { Runtime, StopSignal } from './util/runtime.js'
+import { createSystem } from './util/system.js'
+
+const KEEP_ALIVE_MS = 2 ** 31 - 1
+const FLUSH_MS = 2_000
+const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+
+const listeners = new Set<(signal: StopSignal) => void>()
+let interrupts = 0
+
+const stop = (signal: StopSignal) => {
+  if (signal === 'SIGINT' && ++interrupts > 1) process.exit(130)
+  for (const listener of [...listeners]) listener(signal)
+}
+
+function onSignal(listener: (signal: StopSignal) => void): () => void {
+  if (listeners.size === 0) for (const signal of SIGNALS) process.on(signal, stop)
+  listeners.add(listener)
+  return () => {
+    listeners.delete(listener)
+    if (listeners.size === 0) for (const signal of SIGNALS) process.off(signal, stop)
+  }
+}
+
+const clock = createClock()
+const stderr = createOutput(process.stderr, setImmediate)
+// Whoever read our data is gone: for a command that listens, the same as being hung up on.
+const stdout = createOutput(
+  process.stdout,
+  (write) => write(),
+  () => stop('SIGHUP'),
+)
+
+const runtime: Runtime = {
+  io: {
+    out: stdout.write,
+    err: stderr.write,
+    get stdin() {
+      return process.stdin
+    },
+    outIsTty: process.stdout.isTTY === true,
+    errIsTty: process.stderr.isTTY === true,
+    get columns() {
+      return process.stdout.columns ?? 80
+    },
+  },
+  clock,
+  system: createSystem(process, clock),
+  // Looked up late, because the global loads Node's HTTP client when it is first touched.
+  fetch: (input, init) => globalThis.fetch(input, init),
+  env: process.env,
+  cwd: process.cwd(),
+  homeDir: homedir(),
+  platform: process.platform,
+  nodeVersion: process.versions.node,
+  onSignal,
+}
+
+process.on('exit', () => stderr.flushNow())
+// Waiting for a command keeps the process alive, even while all its timers are unreferenced.
+const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS)
+const status = await run(runtime, process.argv.slice(2))
+const late = new Promise((resolve) => setTimeout(resolve, FLUSH_MS))
+await Promise.race([Promise.all([stdout.flush(), stderr.flush()]), late])
+clearInterval(keepAlive)
+process.exit(status)

@@ -1,0 +1,74 @@
+import { Command } from 'commander'
+import type { Runtime } from '../../util/runtime.js'
+import { addJsonOption, addSettingsOptions, collectFlags } from '../options.js'
+
+/** Declares `config` and what belongs to it. */
+export function configCommand(runtime: Runtime): Command {
+  return new Command('config')
+    .description('Show, explain and check the configuration.')
+    .addCommand(show(runtime))
+    .addCommand(explain(runtime))
+    .addCommand(validate(runtime))
+    .addCommand(schema(runtime))
+    .addCommand(init(runtime))
+}
+
+function show(runtime: Runtime): Command {
+  const command = new Command('show')
+    .summary('print every setting and where it comes from')
+    .description('Print every setting and where it comes from. Secrets are never printed.')
+  return addJsonOption(addSettingsOptions(command, 'serve')).action(
+    async ({ json = false }: { json?: boolean }) => {
+      const { showConfig } = await import('./config/show.js')
+      showConfig(runtime, collectFlags(command), { json })
+    },
+  )
+}
+
+function explain(runtime: Runtime): Command {
+  const command = new Command('explain')
+    .summary('print all that is said about one setting')
+    .description('Print what one setting means, and what each source says about it.')
+    .argument('<key>', 'the setting, such as server.port')
+  return addJsonOption(addSettingsOptions(command, 'serve')).action(
+    async (key: string, { json = false }: { json?: boolean }) => {
+      const { explainSetting } = await import('./config/explain.js')
+      explainSetting(runtime, key, collectFlags(command), { json })
+    },
+  )
+}
+
+function validate(runtime: Runtime): Command {
+  const command = new Command('validate')
+    .summary('check the configuration, or one file')
+    .description('Check the configuration that serve would use, or one file. Exits 2 on problems.')
+    .argument('[file]', 'the file to check')
+  return addJsonOption(addSettingsOptions(command, 'serve')).action(
+    async (file: string | undefined, { json = false }: { json?: boolean }) => {
+      const { validateConfig } = await import('./config/validate.js')
+      validateConfig(runtime, file, collectFlags(command), { json })
+    },
+  )
+}
+
+function schema(runtime: Runtime): Command {
+  return new Command('schema')
+    .summary('print the JSON Schema of the configuration file')
+    .description('Print the JSON Schema of the configuration file, for editors.')
+    .action(async () => {
+      const { configJsonSchema } = await import('../../config/json-schema.js')
+      runtime.io.out(`${JSON.stringify(configJsonSchema(), undefined, 2)}\n`)
+    })
+}
+
+function init(runtime: Runtime): Command {
+  return new Command('init')
+    .summary('write a configuration file to start from')
+    .description('Write a configuration file to start from, with comments.')
+    .argument('[file]', 'where to write it', 'mcp-descope-proxy.config.json')
+    .option('--force', 'replace the file if it exists')
+    .action(async (file: string, { force = false }: { force?: boolean }) => {
+      const { initConfig } = await import('./config/init.js')
+      initConfig(runtime, file, { force })
+    })
+}

@@ -1,0 +1,64 @@
+import { ConfigError } from '../../../config/errors.js'
+import type { Settings } from '../../../config/load.js'
+import { findSetting } from '../../../config/settings.js'
+import { createRedactor } from '../../../util/redact.js'
+import type { Runtime } from '../../../util/runtime.js'
+import { createColors } from '../../colors.js'
+
+const REDACTED = '[redacted]'
+
+/** Creates a function that gives a setting's value without any secret, for programs. */
+export function createPublicValue({ secrets }: Pick<Settings, 'secrets'>) {
+  const redact = createRedactor(secrets)
+  const clean = (value: unknown): unknown => {
+    if (typeof value === 'string') return redact(value)
+    if (Array.isArray(value)) return value.map(clean)
+    if (typeof value !== 'object' || value === null) return value ?? null
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, clean(item)]))
+  }
+  return (key: string, value: unknown): unknown => {
+    const isSet = value !== undefined && !(Array.isArray(value) && value.length === 0)
+    return findSetting(key)?.secret && isSet ? REDACTED : clean(value)
+  }
+}
+
+/** Writes a value for people: lists with commas, nothing as `-`. */
+export function displayValue(value: unknown): string {
+  if (value === null || value === undefined || value === '') return value === '' ? '""' : '-'
+  if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(displayValue).join(', ')
+  if (typeof value !== 'object') return String(value)
+  return Object.keys(value).length === 0 ? '-' : JSON.stringify(value)
+}
+
+/** Shortens a text at its end. */
+export const cutEnd = (text: string, width: number): string =>
+  text.length > width ? `${text.slice(0, width - 1)}…` : text
+
+/** Shortens an origin in its middle: the kind of source and the end of the name matter. */
+export function cutMiddle(text: string, width: number): string {
+  if (text.length <= width) return text
+  const start = text.indexOf(' ') + 1
+  return `${text.slice(0, start)}…${text.slice(text.length - (width - start - 1))}`
+}
+
+/**
+ * Says on stderr what is odd or still missing.
+ *
+ * @throws {ConfigError} `CONFIG_INVALID` when there are problems.
+ */
+export function reportFindings(
+  runtime: Runtime,
+  { warnings, missing, problems }: Pick<Settings, 'warnings' | 'missing' | 'problems'>,
+  { json }: { json: boolean },
+): void {
+  if (!json) {
+    const { yellow, cyan } = createColors(runtime, 'err')
+    for (const warning of warnings) runtime.io.err(`${yellow('warning:')} ${warning}\n`)
+    for (const item of missing) {
+      runtime.io.err(`${cyan('note:')} serve would not start: ${item}\n`)
+    }
+  }
+  if (problems.length > 0) {
+    throw new ConfigError(problems, 'Correct it, then run `mcp-descope-proxy config validate`.')
+  }
+}

@@ -1,0 +1,65 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { LOG_FORMATS, LOG_LEVELS } from '../../util/logger.js'
+import type { Runtime } from '../../util/runtime.js'
+import { exitWith } from '../exit.js'
+import { addJsonOption } from '../options.js'
+import type { DemoFlags } from './demo/flags.js'
+
+/** Declares `demo`: the whole chain on embedded parts, and each part alone. */
+export function demoCommand(runtime: Runtime): Command {
+  const command = new Command('demo')
+    .description(
+      'Start a Descope emulator, an example MCP server and the proxy, let a real client sign in and call a tool. Nothing leaves this machine.',
+    )
+    .option('--once', 'stop when everything worked, instead of at Ctrl-C', false)
+    // Otherwise `demo target --port 1` would set the port of `demo`.
+    .enablePositionalOptions()
+    .addCommand(identityCommand(runtime))
+    .addCommand(targetCommand(runtime))
+  return addDemoOptions(command, 'port of the proxy')
+    .addHelpText('after', '\nExits 1 and names the step when one fails.')
+    .action(async (flags: DemoFlags & { once: boolean }) => {
+      const { runDemoCommand } = await import('./demo/run.js')
+      exitWith(await runDemoCommand(runtime, flags))
+    })
+}
+
+function identityCommand(runtime: Runtime): Command {
+  const command = new Command('identity')
+    .summary('run the Descope emulator alone')
+    .description('Run the Descope emulator alone and print the DESCOPE_CONFIG_URL to use.')
+  return addDemoOptions(command, 'port to listen on').action(async (flags: DemoFlags) => {
+    const { runIdentity } = await import('./demo/parts.js')
+    exitWith(await runIdentity(runtime, flags))
+  })
+}
+
+function targetCommand(runtime: Runtime): Command {
+  const command = new Command('target')
+    .summary('run the example MCP server alone')
+    .description('Run the example MCP server alone and print the TARGET_MCP_SERVER_URL to use.')
+  return addDemoOptions(command, 'port to listen on')
+    .addHelpText('after', '\nWith TARGET_API_TOKEN in the environment, it wants that token.')
+    .action(async (flags: DemoFlags) => {
+      const { runTarget } = await import('./demo/parts.js')
+      exitWith(await runTarget(runtime, flags))
+    })
+}
+
+function addDemoOptions(command: Command, port: string): Command {
+  return addJsonOption(command)
+    .addOption(
+      new Option('--port <number>', `${port} (0 picks a free one)`).default(0).argParser(parsePort),
+    )
+    .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LOG_LEVELS))
+    .addOption(
+      new Option('--log-format <format>', 'form of log lines').choices(LOG_FORMATS).default('text'),
+    )
+}
+
+function parsePort(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) {
+    throw new InvalidArgumentError('Expected a whole number from 0 to 65535.')
+  }
+  return Number(text)
+}

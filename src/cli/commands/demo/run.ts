@@ -1,0 +1,81 @@
+import { type DemoStarters, type RunningDemo, runDemo } from '../../../demo/demo.js'
+import type { DemoStep } from '../../../demo/steps.js'
+import type { Runtime } from '../../../util/runtime.js'
+import { type Colors, createColors } from '../../colors.js'
+import { EXIT } from '../../exit.js'
+import { createDemoLogger, type DemoFlags, listenForStop } from './flags.js'
+import { createStarters } from './starters.js'
+
+const NAMES = {
+  identity: 'The Descope emulator',
+  target: 'The example MCP server',
+  proxy: 'The proxy',
+} as const
+
+/**
+ * Runs the demonstration and, unless `once` is set, keeps it up until a signal comes.
+ *
+ * @returns The exit status.
+ * @throws {ProxyError} `CHECK_FAILED` naming the step that failed, or `INTERRUPTED`.
+ */
+export async function runDemoCommand(
+  runtime: Runtime,
+  flags: DemoFlags & { once: boolean },
+  starters: DemoStarters = createStarters(runtime, flags),
+): Promise<number> {
+  const { io } = runtime
+  const colors = createColors(runtime, 'out')
+  const logger = createDemoLogger(runtime, flags, 'info')
+  const stop = listenForStop(runtime)
+  try {
+    const demo = await runDemo(
+      runtime,
+      starters,
+      {
+        onListening(part, url) {
+          logger.info('listening', `${NAMES[part]} listens on ${url}`, { url, part })
+        },
+        onStep(step) {
+          if (!flags.json) io.out(renderStep(step, colors))
+        },
+      },
+      stop.signal,
+    )
+    try {
+      const { steps, tools, urls } = demo
+      if (flags.json) io.out(`${JSON.stringify({ ok: true, steps, tools, urls })}\n`)
+      else io.out(flags.once ? '\nEverything worked.\n' : renderInvitation(demo, colors))
+      if (!flags.once) await stop.asked
+    } finally {
+      await demo.close()
+    }
+    return EXIT.ok
+  } finally {
+    stop.release()
+  }
+}
+
+function renderStep({ title, detail }: DemoStep, { green, dim }: Colors): string {
+  return `${green('ok')}  ${title}\n    ${dim(detail)}\n`
+}
+
+function renderInvitation({ urls }: RunningDemo, { bold, cyan, dim }: Colors): string {
+  const { proxy, target, identity, configUrl } = urls
+  return `
+${bold('Everything works. Try it by hand while it runs:')}
+
+  MCP endpoint, protected    ${cyan(proxy)}
+  Example MCP server         ${target}
+  Descope emulator           ${identity}
+  DESCOPE_CONFIG_URL         ${configUrl}
+
+  ${dim('# the refusal that sends a client to the sign-in')}
+  curl -i -X POST ${proxy}
+  ${dim('# an assistant')}
+  claude mcp add --transport http demo ${proxy}
+  ${dim('# a graphical client')}
+  npx @modelcontextprotocol/inspector
+
+Press Ctrl-C to stop.
+`
+}

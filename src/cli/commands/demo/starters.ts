@@ -1,0 +1,35 @@
+import { randomBytes } from 'node:crypto'
+import type { DemoStarters } from '../../../demo/demo.js'
+import type { Runtime } from '../../../util/runtime.js'
+import { createDemoLogger, type DemoFlags } from './flags.js'
+
+/** Makes the real parts of the demonstration: emulator, example target and proxy. */
+export function createStarters(runtime: Runtime, flags: DemoFlags): DemoStarters {
+  const { clock } = runtime
+  return {
+    async startIdentity() {
+      const { startIdentity } = await import('../../../demo/identity/index.js')
+      return startIdentity({ clock })
+    },
+    async startTarget({ token }) {
+      const { startTarget } = await import('../../../demo/target/target.js')
+      return startTarget({ clock, token })
+    },
+    async startProxy({ configUrl, targetUrl, targetToken }) {
+      const { resolveConfig } = await import('../../../config/load.js')
+      const { startServer } = await import('../../../serve/server.js')
+      const { config, secrets } = resolveConfig({
+        descope: { configUrl },
+        server: { host: '127.0.0.1', port: flags.port },
+        session: { secret: randomBytes(32).toString('base64url') },
+        targets: {
+          target: { url: targetUrl, credential: { type: 'bearer', token: targetToken } },
+        },
+      })
+      const logger = createDemoLogger(runtime, flags, 'warn', secrets)
+      // Nothing of the user's own environment may change what is shown.
+      const server = await startServer({ clock, fetch: runtime.fetch, env: {} }, config, logger)
+      return { url: server.resource, close: server.close }
+    },
+  }
+}

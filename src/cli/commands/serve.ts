@@ -1,0 +1,22 @@
+import { Command } from 'commander'
+import type { Runtime } from '../../util/runtime.js'
+import { exitWith } from '../exit.js'
+import { addSettingsOptions, collectFlags } from '../options.js'
+import { printWarnings } from '../print-warnings.js'
+
+/** Declares `serve`: the HTTP proxy. */
+export function serveCommand(runtime: Runtime): Command {
+  const command = new Command('serve').description(
+    'Serve MCP over HTTP: Descope sign-in in front, your MCP servers behind.',
+  )
+  return addSettingsOptions(command, 'serve')
+    .addHelpText('after', '\nSecrets come from the environment or the configuration file only.')
+    .action(async () => {
+      const { loadConfig } = await import('../../config/load.js')
+      const loaded = loadConfig(runtime, { flags: collectFlags(command), for: 'serve' })
+      const { isWorker } = await import('../../serve/workers.js')
+      if (!isWorker()) printWarnings(runtime, loaded)
+      const { runServe } = await import('../../serve/run.js')
+      exitWith(await runServe(runtime, loaded))
+    })
+}

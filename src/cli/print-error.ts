@@ -1,0 +1,59 @@
+import { messageOf, ProxyError } from '../util/errors.js'
+import { createRedactor } from '../util/redact.js'
+import type { Runtime } from '../util/runtime.js'
+import { createColors } from './colors.js'
+
+const BUG_HINT =
+  'This is a mistake in the program; run the command again with `--log-level debug` and report what it prints.'
+
+export interface PrintErrorOptions {
+  /** Print one line of JSON instead of text. */
+  json: boolean
+  /** Print what led to the error, too. */
+  debug: boolean
+}
+
+/**
+ * Says on stderr what failed and what to do about it.
+ *
+ * @param error Anything that was thrown; what is no `ProxyError` counts as our own mistake.
+ */
+export function printError(
+  runtime: Pick<Runtime, 'io' | 'env'>,
+  error: unknown,
+  { json, debug }: PrintErrorOptions,
+): void {
+  const redact = createRedactor()
+  const known = error instanceof ProxyError
+  const code = known ? error.code : 'INTERNAL'
+  const message = printable(redact(messageOf(error)))
+  const hint = known ? error.hint : BUG_HINT
+  if (json) {
+    const problems = known && 'problems' in error ? { problems: error.problems } : {}
+    const body = { error: { code, message, ...(hint === undefined ? {} : { hint }), ...problems } }
+    runtime.io.err(`${redact(JSON.stringify(body))}\n`)
+    return
+  }
+  const colors = createColors(runtime, 'err')
+  let text = `${colors.red('error:')} ${message}\n`
+  if (hint !== undefined) text += `${colors.cyan('hint: ')} ${printable(redact(hint))}\n`
+  if (debug) for (const line of causesOf(error)) text += `${colors.dim(printable(redact(line)))}\n`
+  runtime.io.err(text)
+}
+
+/** Keeps text from outside from moving the cursor or changing colours. */
+function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]+/g, ' ')
+}
+
+function causesOf(error: unknown): string[] {
+  const lines: string[] = []
+  let current = error
+  for (let depth = 0; current instanceof Error && depth < 5; depth++) {
+    lines.push(...(current.stack ?? String(current)).split('\n'))
+    current = current.cause
+    if (current !== undefined) lines.push(`caused by: ${messageOf(current)}`)
+  }
+  return lines
+}

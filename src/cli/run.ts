@@ -1,0 +1,97 @@
+import { Command, CommanderError } from 'commander'
+import { ProxyError } from '../util/errors.js'
+import type { Runtime } from '../util/runtime.js'
+import { PRODUCT, VERSION } from '../util/version.js'
+import { EXIT, SilentExit, STATUS_OF } from './exit.js'
+import { printError } from './print-error.js'
+import { COMMANDS, type CommandEntry } from './registry.js'
+
+/**
+ * Runs one command.
+ *
+ * @param argv Arguments without the names of node and of the program.
+ * @returns The exit status. Never rejects: whatever is thrown becomes a message and a status.
+ */
+export async function run(
+  runtime: Runtime,
+  argv: readonly string[],
+  commands: readonly CommandEntry[] = COMMANDS,
+): Promise<number> {
+  const asked = beforeDoubleDash(argv)
+  try {
+    const program = await buildProgram(runtime, asked, commands)
+    if (argv.length === 0) {
+      runtime.io.err(program.helpInformation())
+      return EXIT.usage
+    }
+    await program.parseAsync([...argv], { from: 'user' })
+    return EXIT.ok
+  } catch (thrown) {
+    if (thrown instanceof SilentExit) return thrown.status
+    if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT.ok
+    const error = thrown instanceof CommanderError ? usageError(thrown) : thrown
+    const debug =
+      asked.join(' ').includes('--log-level debug') ||
+      asked.includes('--log-level=debug') ||
+      runtime.env['MCP_DESCOPE_LOG_LEVEL'] === 'debug'
+    printError(runtime, error, { json: asked.includes('--json'), debug })
+    return error instanceof ProxyError ? STATUS_OF[error.code] : EXIT.failed
+  }
+}
+
+/** Loads only the command that is called; of the others, the name and the summary are enough. */
+async function buildProgram(
+  runtime: Runtime,
+  argv: readonly string[],
+  commands: readonly CommandEntry[],
+): Promise<Command> {
+  const program = new Command(PRODUCT)
+    .description('Descope sign-in in front of any MCP server.')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help')
+  const [first, second] = argv.filter((argument) => !argument.startsWith('-'))
+  const called = first === 'help' ? second : first
+  for (const entry of commands) {
+    const command = entry.name === called ? (await entry.load())(runtime) : new Command(entry.name)
+    program.addCommand(command.summary(entry.summary))
+  }
+  for (const command of withSubcommands(program)) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => runtime.io.out(text),
+      // Mistakes are thrown, and said once, in our own form.
+      writeErr: () => undefined,
+      getOutHelpWidth: () => Math.min(runtime.io.columns, 100),
+      getErrHelpWidth: () => Math.min(runtime.io.columns, 100),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+  }
+  return program
+}
+
+function* withSubcommands(command: Command): Generator<Command> {
+  yield command
+  for (const inner of command.commands) yield* withSubcommands(inner)
+}
+
+/** Turns `error: unknown option '--prot'\n(Did you mean --port?)` into message and hint. */
+function usageError(error: CommanderError): ProxyError {
+  if (error.code === 'commander.help') {
+    return new ProxyError('USAGE', 'A command is missing', {
+      hint: `Run \`${PRODUCT} --help\` to see all commands, or \`${PRODUCT} help <command>\` for one.`,
+    })
+  }
+  const [first = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
+  const message = `${first.charAt(0).toUpperCase()}${first.slice(1)}`.replaceAll("'", '"')
+  return new ProxyError('USAGE', message, {
+    hint: suggestion
+      ? suggestion.replace(/^\((.*)\)$/, '$1')
+      : `Run \`${PRODUCT} --help\` to see what it takes.`,
+    cause: error,
+  })
+}
+
+function beforeDoubleDash(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--')
+  return end < 0 ? argv : argv.slice(0, end)
+}

@@ -1,0 +1,147 @@
+import { checkCredential } from './credential-members.js'
+import { isLoopbackHost, isLoopbackUrl } from './loopback.js'
+import { nearest } from './nearest.js'
+import type { Resolution } from './resolve.js'
+import type { SettingKey, SettingValues } from './settings.js'
+import type { Variables } from './sources.js'
+
+/**
+ * What the configuration is read for. `serve` must be complete; `stdio` keeps away from the working
+ * directory; `report` takes what there is, like `serve`.
+ */
+export type ConfigUse = 'serve' | 'stdio' | 'report'
+
+const RESERVED_PATHS = /^\/(healthz|readyz|\.well-known)(\/|$)/
+
+/** Reads a setting that has no target's name in its key. */
+export function settingOf<K extends SettingKey>(resolution: Resolution, key: K) {
+  return resolution.values.get(key)?.value as SettingValues[K] | undefined
+}
+
+/** Adds the problems and warnings that come from how settings fit together. */
+export function checkTogether(resolution: Resolution, env: Variables): void {
+  for (const target of resolution.targets) {
+    checkTarget(target, resolution)
+    checkCredential(target, resolution)
+  }
+  checkPrefixes(resolution)
+  checkServer(resolution)
+  checkSignIn(resolution, env)
+}
+
+/** Names what `serve` still lacks, each as a problem. */
+export function missingForServe(resolution: Resolution, env: Variables): string[] {
+  const { invalid, targets } = resolution
+  const missing: string[] = []
+  const isOpen = settingOf(resolution, 'server.insecureNoAuth') === true
+  const configUrl = settingOf(resolution, 'descope.configUrl')
+  if (configUrl === undefined && !isOpen && !invalid.has('descope.configUrl')) {
+    missing.push(
+      `descope.configUrl is missing (default)${meant('DESCOPE_CONFIG_URL', env)} — set DESCOPE_CONFIG_URL to the discovery URL of the MCP server in Descope, or try everything without an account by \`mcp-descope-proxy demo\``,
+    )
+  }
+  if (targets.length === 0) {
+    missing.push(
+      `There is no target (default)${meant('TARGET_MCP_SERVER_URL', env)} — set TARGET_MCP_SERVER_URL, give --target <url>, or write "targets" in a configuration file`,
+    )
+  }
+  return missing
+}
+
+function meant(name: string, env: Variables): string {
+  const set = Object.keys(env).filter((key) => env[key] && !key.startsWith('MCP_DESCOPE_'))
+  const near = set.find((key) => key !== name && nearest(key, [name]) && key.length > 8)
+  return near ? `; the environment has ${near}` : ''
+}
+
+function checkTarget(name: string, { values, raws, problems, warnings }: Resolution): void {
+  const url = values.get(`targets.${name}.url`)
+  if (url?.from === 'default') {
+    const any = [...raws].find(([key, raw]) => key.startsWith(`targets.${name}.`) && raw[0])
+    problems.push(
+      `targets.${name}.url is missing (${any?.[1][0]?.from}) — write the URL of the target's MCP endpoint`,
+    )
+  }
+  const credential = [...values].find(
+    ([key, { from }]) => key.startsWith(`targets.${name}.credential.`) && from.startsWith('file '),
+  )
+  const inFile = raws.get(`targets.${name}.url`)?.find((raw) => raw.from.startsWith('file '))
+  if (!credential || !inFile || url?.value === undefined || url.from === inFile.from) return
+  if (originOf(url.value) === originOf(inFile.value)) return
+  warnings.push(
+    `The credential of target "${name}" goes to another server than its file says (${url.from}, ${credential[1].from}) — give it a credential of its own if that is not meant`,
+  )
+}
+
+const originOf = (url: unknown) => (URL.canParse(String(url)) ? new URL(String(url)).origin : url)
+
+function checkPrefixes({ values, targets, problems }: Resolution): void {
+  const seen = new Map<unknown, string>()
+  for (const name of targets) {
+    const prefix = values.get(`targets.${name}.prefix`)
+    if (prefix?.value === undefined) continue
+    const other = seen.get(prefix.value)
+    if (other !== undefined) {
+      problems.push(
+        `The targets "${other}" and "${name}" have the same prefix ${JSON.stringify(prefix.value)} (${prefix.from}) — write another "prefix" in one of them`,
+      )
+    }
+    seen.set(prefix.value, name)
+  }
+}
+
+function checkServer(resolution: Resolution): void {
+  const { values, problems, warnings } = resolution
+  const from = (key: SettingKey) => values.get(key)?.from
+  const workers = settingOf(resolution, 'server.workers') ?? 1
+  if (workers > 1 && from('session.secret') === 'default') {
+    problems.push(
+      `server.workers is ${workers}, and no session secret is set (${from('server.workers')}) — set SESSION_SECRET to at least 32 bytes, such as the output of \`openssl rand -base64 48\``,
+    )
+  }
+  const path = settingOf(resolution, 'server.path')
+  if (path !== undefined && RESERVED_PATHS.test(path)) {
+    problems.push(
+      `server.path is ${path}, which has a use already (${from('server.path')}) — write another path, such as /mcp`,
+    )
+  }
+  const metrics = settingOf(resolution, 'server.metricsPort')
+  if (metrics !== undefined && metrics !== 0 && metrics === settingOf(resolution, 'server.port')) {
+    problems.push(
+      `server.metricsPort is the port of the server itself (${from('server.metricsPort')}) — write another port`,
+    )
+  }
+  const publicUrl = settingOf(resolution, 'server.publicUrl')
+  if (publicUrl?.startsWith('http:') && !isLoopbackUrl(publicUrl)) {
+    warnings.push(
+      `server.publicUrl is not https (${from('server.publicUrl')}) — write the https URL, because tokens travel over it`,
+    )
+  }
+}
+
+function checkSignIn(resolution: Resolution, env: Variables): void {
+  const { values, problems, warnings } = resolution
+  const audience = settingOf(resolution, 'descope.audience') ?? []
+  if (audience.length > 0) {
+    warnings.push(
+      `Tokens made for ${audience.map((item) => JSON.stringify(item)).join(', ')} are accepted too (${values.get('descope.audience')?.from}) — leave descope.audience empty to accept only those made for this server`,
+    )
+  }
+  const open = values.get('server.insecureNoAuth')
+  if (open?.value !== true) return
+  const host = settingOf(resolution, 'server.host')
+  const publicUrl = settingOf(resolution, 'server.publicUrl')
+  if (host !== undefined && !isLoopbackHost(host)) {
+    problems.push(
+      `server.insecureNoAuth is on, and server.host is ${host} (${open.from}) — write a loopback host such as 127.0.0.1, or leave sign-in on`,
+    )
+  } else if ((publicUrl !== undefined && !isLoopbackUrl(publicUrl)) || env['VERCEL'] === '1') {
+    problems.push(
+      `server.insecureNoAuth is on, and the server has a public URL (${open.from}) — leave sign-in on, or do not set SERVER_URL`,
+    )
+  } else if (settingOf(resolution, 'descope.configUrl') !== undefined) {
+    warnings.push(
+      `Sign-in is off, although descope.configUrl is set (${open.from}) — leave out --insecure-no-auth to switch it on`,
+    )
+  }
+}

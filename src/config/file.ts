@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs'
+import { basename, join, relative, resolve, sep } from 'node:path'
+import { isObject } from '../util/json.js'
+import type { Runtime } from '../util/runtime.js'
+import { type Document, parseDocument } from './document.js'
+import { configFolder } from './folders.js'
+
+const NAME = 'mcp-descope-proxy'
+const RC_ENDINGS = ['', '.json', '.yaml', '.yml']
+const ENDINGS = ['.json', '.yaml', '.yml']
+
+/** Where a project's configuration may stand, in the order in which it is looked for. */
+export const PROJECT_PLACES: readonly string[] = [
+  'package.json',
+  ...RC_ENDINGS.map((ending) => `.${NAME}rc${ending}`),
+  ...RC_ENDINGS.map((ending) => join('.config', `${NAME}rc${ending}`)),
+  ...ENDINGS.map((ending) => `${NAME}.config${ending}`),
+]
+
+/** Files that other programs would run as their configuration. */
+const SCRIPTS = ['js', 'mjs', 'cjs', 'ts', 'mts', 'cts'].map((ending) => `${NAME}.config.${ending}`)
+
+export interface ConfigFile extends Document {
+  path: string
+  /** The path as people know it: `./x.json`, `~/.config/…`, else absolute. */
+  shown: string
+  /** Members that lead to the configuration: the property of a `package.json`. */
+  root: readonly string[]
+}
+
+export interface FoundFile {
+  file: ConfigFile | undefined
+  problems: string[]
+  warnings: string[]
+}
+
+type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
+
+/**
+ * Finds and reads the configuration file. Reads JSON and YAML only and runs nothing.
+ *
+ * @param named The file that somebody named, and with what; it is then the only candidate.
+ * @param inProject Whether the working directory is looked at before the user's own folder.
+ */
+export function findFile(
+  where: Where,
+  named: { path: string; from: string } | undefined,
+  inProject: boolean,
+): FoundFile {
+  const found: FoundFile = { file: undefined, problems: [], warnings: [] }
+  if (named) {
+    const path = resolve(where.cwd, named.path)
+    const script = /\.[cm]?[jt]s$/.test(path)
+    const text = script ? undefined : readText(path)
+    if (text !== undefined) take(found, where, path, text)
+    else {
+      const wrong = script ? 'is a script, and configuration never runs code' : 'cannot be read'
+      found.problems.push(
+        `The configuration file ${named.path} ${wrong} (${named.from}) — name a JSON or YAML file that exists`,
+      )
+    }
+    return found
+  }
+  const own = ENDINGS.map((ending) => join(configFolder(where), `config${ending}`))
+  const project = inProject ? PROJECT_PLACES.map((place) => join(where.cwd, place)) : []
+  for (const path of project) tryPlace(found, where, path)
+  if (inProject) warnOfScripts(found, where)
+  for (const path of own) if (!found.file) tryPlace(found, where, path)
+  return found
+}
+
+function tryPlace(found: FoundFile, where: Where, path: string): void {
+  const text = readText(path)
+  if (text === undefined) return
+  if (found.file === undefined && found.problems.length === 0) {
+    take(found, where, path, text)
+  } else if (basename(path) !== 'package.json') {
+    const reason = found.file ? `${found.file.shown} comes first` : 'an earlier file is broken'
+    found.warnings.push(
+      `${shorten(where, path)} is not read, because ${reason} — delete one of them`,
+    )
+  }
+}
+
+function take(found: FoundFile, where: Where, path: string, text: string): void {
+  const isPackage = basename(path) === 'package.json'
+  if (isPackage && !text.includes(`"${NAME}"`)) return
+  const shown = shorten(where, path)
+  const document = parseDocument(path, text)
+  if (typeof document === 'string') {
+    found.problems.push(
+      `${shown} is broken: ${document} (file ${shown}) — write valid JSON or YAML`,
+    )
+    return
+  }
+  const content = isPackage ? document.content[NAME] : document.content
+  if (isPackage && content === undefined) return
+  if (isObject(content)) {
+    const root = isPackage ? [NAME] : []
+    found.file = { path, shown, content, root, lines: document.lines }
+  } else {
+    found.problems.push(`"${NAME}" is no object (file ${shown}) — write an object`)
+  }
+}
+
+function warnOfScripts(found: FoundFile, where: Where): void {
+  for (const name of SCRIPTS) {
+    if (readText(join(where.cwd, name)) === undefined) continue
+    found.warnings.push(`./${name} is not read — write ${NAME}.config.json or .yaml instead`)
+  }
+}
+
+/** Reads a text file, or returns `undefined` when there is none to read. */
+export function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
+/** Writes a path the way people know it. */
+export function shorten({ cwd, homeDir }: Pick<Where, 'cwd' | 'homeDir'>, path: string): string {
+  for (const [base, sign] of [
+    [cwd, '.'],
+    [homeDir, '~'],
+  ] as const) {
+    const rest = relative(base, path)
+    if (rest !== '' && !rest.startsWith('..') && rest !== path) {
+      return `${sign}/${rest.split(sep).join('/')}`
+    }
+  }
+  return path
+}

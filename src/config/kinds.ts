@@ -1,0 +1,89 @@
+import type { LogFormat, LogLevel } from '../util/logger.js'
+import type { CredentialConfig, ToolPolicyConfig } from './types.js'
+
+/** What a setting of each kind is once it is read. */
+export interface KindTypes {
+  text: string
+  url: string
+  publicUrl: string
+  host: string
+  port: number
+  path: string
+  prefix: string
+  whole: number
+  positive: number
+  seconds: number
+  boolean: boolean
+  texts: readonly string[]
+  origins: readonly string[]
+  hosts: readonly string[]
+  urls: readonly string[]
+  globs: readonly string[]
+  globMap: Readonly<Record<string, readonly string[]>>
+  secret: string
+  token: string
+  headerName: string
+  headerValue: string
+  sessionSecret: string
+  sessionSecrets: readonly string[]
+  logLevel: LogLevel
+  logFormat: LogFormat
+  credentialType: CredentialConfig['type']
+  connectionBy: 'user' | 'tenant'
+  whenScopeMissing: ToolPolicyConfig['whenScopeMissing']
+}
+
+export type Kind = keyof KindTypes
+
+interface KindFacts {
+  /** Completes the sentence "write …". */
+  readonly expects: string
+  /** How text from a flag or a variable becomes a value; as it is, where nothing is said. */
+  readonly from?: 'number' | 'boolean' | 'list'
+  readonly secret?: true
+}
+
+/** Everything about a kind that can be said without loading the parsers. */
+export const KINDS: Readonly<Record<Kind, KindFacts>> = {
+  text: { expects: 'a text that is not empty' },
+  url: { expects: 'an http(s) URL without user name, password and fragment' },
+  publicUrl: { expects: 'an http(s) URL without user name, password, query and fragment' },
+  host: { expects: 'a host name or an address without scheme and port, such as 127.0.0.1' },
+  port: { expects: 'a whole number from 0 to 65535', from: 'number' },
+  path: { expects: 'a path that starts with "/", such as /mcp' },
+  prefix: { expects: 'up to 32 of the characters A-Z a-z 0-9 _ -, or "" for no prefix' },
+  whole: { expects: 'a whole number, 0 or more', from: 'number' },
+  positive: { expects: 'a whole number, 1 or more', from: 'number' },
+  seconds: { expects: 'a number of seconds above 0 and up to 86400', from: 'number' },
+  boolean: { expects: 'true or false', from: 'boolean' },
+  texts: { expects: 'a list of texts', from: 'list' },
+  origins: { expects: 'a list of origins, such as https://app.example.com', from: 'list' },
+  hosts: { expects: 'a list of host names, each with or without a port', from: 'list' },
+  urls: { expects: 'a list of http(s) URLs', from: 'list' },
+  globs: { expects: 'a list of tool names, with * for any characters', from: 'list' },
+  globMap: { expects: 'an object such as {"create_*": ["one", "two"]}' },
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference
+  secret: { expects: 'the secret through ${VARIABLE} or @/path/to/file', secret: true },
+  token: {
+    expects: 'the token alone, without "Bearer " and without spaces',
+    secret: true,
+  },
+  headerName: { expects: 'the name of an HTTP header, such as X-Api-Key' },
+  headerValue: { expects: 'one line of printable characters', secret: true },
+  sessionSecret: {
+    expects: 'at least 32 bytes, such as the output of `openssl rand -base64 48`',
+    secret: true,
+  },
+  sessionSecrets: {
+    expects: 'a list of secrets of at least 32 bytes each',
+    from: 'list',
+    secret: true,
+  },
+  logLevel: { expects: 'debug, info, warn, error or silent' },
+  logFormat: { expects: 'text or json' },
+  credentialType: {
+    expects: 'none, bearer, header, client-credentials, token-exchange or connection',
+  },
+  connectionBy: { expects: 'user or tenant' },
+  whenScopeMissing: { expects: 'list or hide' },
+}

@@ -1,0 +1,159 @@
+import { join } from 'node:path'
+import type { Runtime } from '../util/runtime.js'
+import { buildConfig } from './build.js'
+import { type ConfigUse, checkTogether, missingForServe } from './checks.js'
+import { ConfigError } from './errors.js'
+import { type ConfigFile, findFile, readText } from './file.js'
+import { fileLayers } from './file-layers.js'
+import type { Sourced } from './layer.js'
+import type { Findings } from './read-value.js'
+import { placePrefix, type Resolution, resolveLayers, targetNames } from './resolve.js'
+import type { Flags, LOOKUPS } from './settings.js'
+import {
+  environmentLayer,
+  flagLayer,
+  parseDotEnv,
+  platformLayer,
+  type Variables,
+  warnOfUnknownVariables,
+} from './sources.js'
+import { treeLayer } from './tree.js'
+import type { ConfigInput, ProxyConfig } from './types.js'
+
+export interface LoadedConfig {
+  config: ProxyConfig
+  /** The effective value of each setting and where it comes from. Holds secrets. */
+  origins: ReadonlyMap<string, Sourced>
+  /** Each as `what is odd (origin) — what to write instead`. */
+  warnings: readonly string[]
+  /** Every secret value, for redaction. */
+  secrets: readonly string[]
+  /** Path of the configuration file, if one was read. */
+  file: string | undefined
+}
+
+export interface LoadOptions {
+  flags: Flags
+  for: ConfigUse
+  /** Look at the configuration file alone; variables still fill its references. */
+  fileOnly?: boolean
+}
+
+/** All that was found out about the configuration, valid or not. */
+export interface Settings extends Resolution {
+  file: ConfigFile | undefined
+  /** What keeps `serve` from starting although nothing is wrong. */
+  missing: readonly string[]
+}
+
+type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
+
+/**
+ * Reads the configuration from flags, environment, `.env` and file. Runs no code and asks no network.
+ *
+ * @throws {ConfigError} `CONFIG_INVALID` with every problem that was found.
+ */
+export function loadConfig(runtime: Where, options: LoadOptions): LoadedConfig {
+  return finish(readSettings(runtime, options), runtime.env, options.for)
+}
+
+/**
+ * Checks a configuration that a program gives, with the same rules as a file. `${NAME}` and the
+ * settings' own variables are looked up in `env`; what `input` says is stronger.
+ *
+ * @throws {ConfigError} `CONFIG_INVALID` with every problem that was found.
+ */
+export function resolveConfig(
+  input: ConfigInput,
+  {
+    env = {},
+    for: use = 'serve',
+    cwd = '.',
+  }: { env?: Variables; for?: ConfigUse; cwd?: string } = {},
+): LoadedConfig {
+  const findings: Findings = { problems: [], warnings: [], secrets: new Set() }
+  const given = treeLayer(
+    { ...input },
+    {
+      from: (path) => `option ${path.join('.')}`,
+      folder: cwd,
+      problems: findings.problems,
+    },
+  )
+  const layers = [given, environmentLayer(env, 'env', cwd), platformLayer(env, cwd)]
+  const targets = targetNames(layers, findings)
+  const context = { lookUp: (name: string) => env[name], homeDir: cwd }
+  const resolution = resolveLayers(layers, targets, use, context, findings)
+  checkTogether(resolution, env)
+  const missing = missingForServe(resolution, env)
+  return finish({ ...resolution, file: undefined, missing }, env, use)
+}
+
+function finish(settings: Settings, env: Variables, use: ConfigUse): LoadedConfig {
+  const problems = [...settings.problems, ...(use === 'serve' ? settings.missing : [])]
+  if (problems.length > 0) throw new ConfigError(problems)
+  return {
+    config: buildConfig(settings, env),
+    origins: settings.values,
+    warnings: settings.warnings,
+    secrets: [...settings.secrets],
+    file: settings.file?.path,
+  }
+}
+
+/** Reads every setting and collects what is wrong instead of throwing, for commands that report. */
+export function readSettings(
+  runtime: Where,
+  { flags, for: use, fileOnly = false }: LoadOptions,
+): Settings {
+  const { cwd, env } = runtime
+  const findings: Findings = { problems: [], warnings: [], secrets: new Set() }
+  const inProject = use !== 'stdio'
+  const dotEnv = inProject ? parseDotEnv(readText(join(cwd, '.env')) ?? '') : {}
+  findings.warnings.push(
+    ...warnOfUnknownVariables(env, 'env'),
+    ...warnOfUnknownVariables(dotEnv, '.env'),
+  )
+
+  const lookUp = (name: string) => env[name] || dotEnv[name] || env[name]
+  const named = lookupOf('config', flags, env, dotEnv)
+  const found = findFile(runtime, named && { ...named, path: named.value }, inProject)
+  findings.problems.push(...found.problems)
+  findings.warnings.push(...found.warnings)
+  const profile = lookupOf('profile', flags, env, dotEnv)
+
+  const around = fileOnly
+    ? []
+    : [environmentLayer(env, 'env', cwd), environmentLayer(dotEnv, '.env', cwd)]
+  const given = flagLayer(fileOnly ? {} : flags, cwd, findings.problems)
+  const weaker = [
+    ...around,
+    ...fileLayers(found.file, profile, findings.problems),
+    platformLayer(env, cwd),
+  ]
+  const targets = targetNames([given, ...weaker], findings)
+  const layers = [placePrefix(given, targets, findings.problems), ...weaker]
+  const resolution = resolveLayers(
+    layers,
+    targets,
+    use,
+    { lookUp, homeDir: runtime.homeDir },
+    findings,
+  )
+  checkTogether(resolution, env)
+  const missing = missingForServe(resolution, { ...dotEnv, ...env })
+  return { ...resolution, file: found.file, missing }
+}
+
+function lookupOf(
+  key: (typeof LOOKUPS)[number]['key'],
+  flags: Flags,
+  env: Variables,
+  dotEnv: Variables,
+): Sourced<string> | undefined {
+  const flag = flags[key]
+  if (typeof flag === 'string') return { value: flag, from: `flag --${key}` }
+  const name = `MCP_DESCOPE_${key.toUpperCase()}`
+  if (env[name]) return { value: env[name], from: `env ${name}` }
+  return dotEnv[name] ? { value: dotEnv[name], from: `.env ${name}` } : undefined
+}

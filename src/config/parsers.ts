@@ -1,0 +1,67 @@
+import { z } from 'zod'
+import type { Kind, KindTypes } from './kinds.js'
+
+const text = z.string().min(1)
+const token = z.string().regex(/^[!-~]+$/)
+// A lone "Bearer …" has a space, and so is no token.
+const sessionSecret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32)
+const host = z.string().regex(/^([A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%\w+)?\]?)$/)
+const hostAndPort = z.string().regex(/^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/)
+const origin = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#@\s*]+\/?$/)
+  .overwrite((value) => value.toLowerCase().replace(/\/$/, ''))
+const path = z
+  .string()
+  .regex(/^\/[^?#\s]*$/)
+  .overwrite((value) => value.replace(/(?<=.)\/+$/, ''))
+
+const url = z
+  .string()
+  .regex(/^[Hh][Tt][Tt][Pp][Ss]?:\/\/[^\s#]+$/)
+  .refine((value) => {
+    const parsed = URL.canParse(value) ? new URL(value) : undefined
+    return parsed !== undefined && parsed.username === '' && parsed.password === ''
+  })
+const publicUrl = url
+  .refine((value) => !value.includes('?'))
+  .overwrite((value) => (URL.canParse(value) ? new URL(value).href.replace(/\/+$/, '') : value))
+
+/** Checks and normalises the value of each kind. */
+export const PARSERS: { readonly [K in Kind]: z.ZodType<KindTypes[K]> } = {
+  text,
+  url,
+  publicUrl,
+  host: host.overwrite((value) => value.replace(/^\[(.*)\]$/, '$1')),
+  port: z.int().min(0).max(65_535),
+  path,
+  prefix: z.string().regex(/^[A-Za-z0-9_-]{0,32}$/),
+  whole: z.int().min(0),
+  positive: z.int().min(1),
+  seconds: z.number().gt(0).max(86_400),
+  boolean: z.boolean(),
+  texts: z.array(text),
+  origins: z.array(origin),
+  hosts: z.array(hostAndPort.overwrite((value) => value.toLowerCase())),
+  urls: z.array(url),
+  globs: z.array(text),
+  globMap: z.record(z.string(), z.array(text)),
+  secret: text,
+  token,
+  headerName: z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/),
+  headerValue: z.string().regex(/^[!-~][ -~]*$/),
+  sessionSecret,
+  sessionSecrets: z.array(sessionSecret),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
+  logFormat: z.enum(['text', 'json']),
+  credentialType: z.enum([
+    'none',
+    'bearer',
+    'header',
+    'client-credentials',
+    'token-exchange',
+    'connection',
+  ]),
+  connectionBy: z.enum(['user', 'tenant']),
+  whenScopeMissing: z.enum(['list', 'hide']),
+}

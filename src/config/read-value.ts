@@ -1,0 +1,132 @@
+import { createRedactor, isSecretName } from '../util/redact.js'
+import { KINDS } from './kinds.js'
+import { type Raw, readValueFromText } from './layer.js'
+import { PARSERS } from './parsers.js'
+import {
+  type Expanded,
+  expandVariables,
+  hasReference,
+  isFileReference,
+  readSecretFile,
+} from './references.js'
+import type { Setting } from './table.js'
+
+/** What reading collects on its way. */
+export interface Findings {
+  problems: string[]
+  warnings: string[]
+  secrets: Set<string>
+}
+
+export interface ReadContext {
+  lookUp: (variable: string) => string | undefined
+  homeDir: string
+}
+
+/**
+ * Replaces references in a raw value, reads it as the setting's kind and checks it.
+ *
+ * @returns The value, or `undefined` after adding a problem.
+ */
+export function readValue(
+  row: Setting,
+  key: string,
+  raw: Raw,
+  context: ReadContext,
+  findings: Findings,
+): unknown {
+  const wrong = (what: string, write: string) => {
+    findings.problems.push(`${what} (${raw.from}) — write ${write}`)
+    return undefined
+  }
+  const unset = raw.isText && /^\$\{[^}]*\}$/.exec(String(raw.value))
+  if (unset) {
+    return wrong(
+      `${key} is the text ${unset[0]} itself, which whoever started this program did not replace`,
+      'the value, or set that variable there',
+    )
+  }
+  const expanded = expandDeep(row, raw, raw.value, context, findings)
+  if (expanded.problem) return wrong(`${key}: ${expanded.problem[0]}`, expanded.problem[1])
+  const isText = raw.isText || (typeof raw.value === 'string' && expanded.value !== raw.value)
+  const value =
+    isText && typeof expanded.value === 'string'
+      ? readValueFromText(row, expanded.value)
+      : expanded.value
+  const parsed = PARSERS[row.kind].safeParse(value)
+  if (!parsed.success) {
+    return wrong(`${key} ${describe(row, expanded.value, findings)}`, KINDS[row.kind].expects)
+  }
+  if (row.secret) for (const secret of texts(parsed.data)) keepSecret(secret, findings)
+  else if (row.kind === 'url') keepQuerySecrets(String(parsed.data), findings)
+  return parsed.data
+}
+
+type Deep = { value: unknown; problem?: Expanded['problem'] }
+
+function expandDeep(
+  row: Setting,
+  raw: Raw,
+  value: unknown,
+  context: ReadContext,
+  findings: Findings,
+): Deep {
+  if (typeof value === 'string') {
+    const isFile = row.secret && isFileReference(value)
+    if (!isFile && raw.isText) return { value }
+    if (row.secret && !isFile && !hasReference(value) && raw.from.startsWith('file ')) {
+      findings.warnings.push(
+        `${row.key} stands in the file in plain text (${raw.from}) — write \${VARIABLE} or @/path/to/file`,
+      )
+    }
+    const { text, parts, problem } = isFile
+      ? readSecretFile(value, raw.folder, context.homeDir)
+      : expandVariables(value, (name) => {
+          const found = context.lookUp(name)
+          if (found && isSecretName(name)) keepSecret(found, findings)
+          return found
+        })
+    if (row.secret) for (const part of parts) keepSecret(part, findings)
+    return problem ? { value: text, problem } : { value: text }
+  }
+  if (typeof value !== 'object' || value === null) return { value }
+  const members = Object.entries(value).map(
+    ([name, item]) => [name, expandDeep(row, raw, item, context, findings)] as const,
+  )
+  const problem = members.find(([, item]) => item.problem)?.[1].problem
+  const result = Array.isArray(value)
+    ? members.map(([, item]) => item.value)
+    : Object.fromEntries(members.map(([name, item]) => [name, item.value]))
+  return problem ? { value: result, problem } : { value: result }
+}
+
+/** Adds a secret, and without its scheme when it is a whole Authorization value. */
+function keepSecret(secret: string, { secrets }: Findings): void {
+  if (secret === '') return
+  secrets.add(secret)
+  const bare = /^(?:bearer|basic|token)\s+(\S+)$/i.exec(secret)?.[1]
+  if (bare) secrets.add(bare)
+}
+
+function keepQuerySecrets(url: string, findings: Findings): void {
+  for (const [name, value] of new URL(url).searchParams) {
+    if (isSecretName(name)) keepSecret(value, findings)
+  }
+}
+
+const texts = (value: unknown): string[] =>
+  [value].flat().filter((item): item is string => typeof item === 'string')
+
+function describe(row: Setting, value: unknown, { secrets }: Findings): string {
+  if (row.secret) return 'is not usable'
+  return `is ${createRedactor(secrets)(showValue(value))}`
+}
+
+/** Writes a value in one line; a URL without user name, password and query. */
+export function showValue(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value)
+  const clean = /:\/\//.test(text)
+    ? text.replace(/:\/\/[^/"\s]*@/g, '://[redacted]@').replace(/\?[^"\s]*/g, '?…')
+    : text
+  return clean.length > 80 ? `${clean.slice(0, 79)}…` : clean
+}

@@ -1,0 +1,71 @@
+import { isAbsolute, resolve } from 'node:path'
+import { readText } from './file.js'
+
+/** What a text became once its references were replaced. */
+export interface Expanded {
+  text: string
+  /** Values that came from variables or from a file. */
+  parts: string[]
+  /** What is wrong and what to write instead; the origin goes between the two. */
+  problem?: readonly [wrong: string, write: string]
+}
+
+const REFERENCE = /\$\$\{|\$\{([^}]*)(\}?)/g
+
+/** Tells whether a text refers to a variable, so that it is not the value itself. */
+export function hasReference(text: string): boolean {
+  return /(?<!\$)\$\{/.test(text)
+}
+
+/**
+ * Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`.
+ *
+ * The default counts when the variable is not set or empty. A variable without default that is not
+ * set is a problem, never an empty text.
+ */
+export function expandVariables(
+  text: string,
+  lookUp: (name: string) => string | undefined,
+): Expanded {
+  const expanded: Expanded = { text, parts: [] }
+  expanded.text = text.replace(REFERENCE, (whole, inner: string | undefined, end: string) => {
+    if (inner === undefined) return '${'
+    const [, name, fallback] = /^([A-Za-z_]\w*)(?::-([\s\S]*))?$/.exec(inner) ?? []
+    if (name === undefined || end === '') {
+      expanded.problem ??= [
+        `${JSON.stringify(whole)} is no reference`,
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference
+        '${NAME} or ${NAME:-default}, and $${ for the characters ${ themselves',
+      ]
+      return ''
+    }
+    const value = lookUp(name)
+    const chosen = fallback === undefined ? value : value || fallback
+    if (chosen === undefined) {
+      expanded.problem ??= [
+        `the variable ${name} is not set`,
+        `\${${name}:-default}, or set ${name} in the environment`,
+      ]
+      return ''
+    }
+    if (value && chosen === value) expanded.parts.push(value)
+    return chosen
+  })
+  return expanded
+}
+
+/** Tells whether the text of a secret names a file that holds it: `@/path`, `@./path`, `@~/path`. */
+export function isFileReference(text: string): boolean {
+  return /^@(\/|\.{1,2}\/|~\/|[A-Za-z]:[\\/])/.test(text)
+}
+
+/** Reads the secret that `@path` names, without the line break at its end. */
+export function readSecretFile(text: string, folder: string, homeDir: string): Expanded {
+  const named = text.slice(1)
+  const path = named.startsWith('~/') ? resolve(homeDir, named.slice(2)) : named
+  const content = readText(isAbsolute(path) ? path : resolve(folder, path))
+  const secret = content?.replace(/\r?\n$/, '')
+  if (secret) return { text: secret, parts: [secret] }
+  const wrong = `the file ${named} ${content === undefined ? 'cannot be read' : 'is empty'}`
+  return { text: '', parts: [], problem: [wrong, 'the path of a file that holds the secret'] }
+}

@@ -1,0 +1,121 @@
+import type { ConfigUse } from './checks.js'
+import type { Layer, Raw, Sourced } from './layer.js'
+import { type Findings, type ReadContext, readValue } from './read-value.js'
+import { SETTINGS } from './settings.js'
+import type { Setting } from './table.js'
+import { checkTargetName } from './tree.js'
+
+/** Every setting with its value, its origin and all that was said about it. */
+export interface Resolution extends Findings {
+  /** Effective values, by key, in the order of the table. Invalid ones hold `undefined`. */
+  values: Map<string, Sourced>
+  /** What each source says about a key, strongest first, as it was written. */
+  raws: Map<string, readonly Raw[]>
+  /** Keys whose value is invalid. */
+  invalid: Set<string>
+  /** Names of the targets, in the order in which they are configured. */
+  targets: readonly string[]
+}
+
+/**
+ * Takes each setting from the strongest source that has it, and checks what it takes.
+ *
+ * @param layers Strongest first. Nothing is merged below a key: lists replace lists.
+ */
+export function resolveLayers(
+  layers: readonly Layer[],
+  targets: readonly string[],
+  use: ConfigUse,
+  context: ReadContext,
+  findings: Findings,
+): Resolution {
+  const resolution: Resolution = {
+    ...findings,
+    values: new Map(),
+    raws: new Map(),
+    invalid: new Set(),
+    targets,
+  }
+  for (const row of SETTINGS) {
+    const names = row.key.includes('*') ? targets : ['']
+    for (const name of names) resolveKey(row, name, layers, use, context, resolution)
+  }
+  return resolution
+}
+
+function resolveKey(
+  row: Setting,
+  target: string,
+  layers: readonly Layer[],
+  use: ConfigUse,
+  context: ReadContext,
+  resolution: Resolution,
+): void {
+  const key = row.key.replace('*', target)
+  const raws = layers.map((layer) => layer.get(key)).filter((raw) => raw !== undefined)
+  const [first] = raws
+  resolution.raws.set(key, raws)
+  if (first === undefined || isLeftOver(key, layers)) {
+    resolution.values.set(key, { value: defaultOf(row, target, use, resolution), from: 'default' })
+    return
+  }
+  const value = readValue(row, key, first, context, resolution)
+  if (value === undefined) resolution.invalid.add(key)
+  resolution.values.set(key, { value, from: first.from })
+}
+
+function defaultOf(row: Setting, target: string, use: ConfigUse, { targets }: Resolution): unknown {
+  if (row.key !== 'targets.*.prefix') return row.default
+  return use === 'stdio' && targets.length === 1 ? '' : target
+}
+
+/** A stronger source's credential takes the place of a weaker one's, with all its members. */
+function isLeftOver(key: string, layers: readonly Layer[]): boolean {
+  const [, target] = /^(targets\.[^.]+\.credential\.)(?!type$)/.exec(key) ?? []
+  if (target === undefined) return false
+  const withType = layers.findIndex((layer) => layer.has(`${target}type`))
+  return withType >= 0 && layers.findIndex((layer) => layer.has(key)) > withType
+}
+
+/**
+ * Names the targets, those of the weakest source first. A file makes a target by any member, a flag
+ * or a variable only by its URL.
+ */
+export function targetNames(layers: readonly Layer[], findings: Findings): string[] {
+  const names = new Map<string, Raw>()
+  for (const layer of layers.toReversed()) {
+    for (const [key, raw] of layer) {
+      const name = /^targets\.([^.*]+)\./.exec(key)?.[1]
+      if (name === undefined || names.has(name)) continue
+      if (raw.isText && !key.endsWith('.url')) continue
+      if (raw.isText) checkTargetName(name, raw.from, findings.problems)
+      names.set(name, raw)
+    }
+  }
+  for (const raw of strayTokens(layers, names)) {
+    findings.warnings.push(
+      `${raw.from.split(' ')[1]} is not used, because no target is called "target" (${raw.from}) — set TARGET_MCP_SERVER_URL too`,
+    )
+  }
+  return [...names.keys()]
+}
+
+function strayTokens(layers: readonly Layer[], names: ReadonlyMap<string, Raw>): Raw[] {
+  if (names.has('target')) return []
+  return layers
+    .map((layer) => layer.get('targets.target.credential.token'))
+    .filter((raw) => raw !== undefined)
+}
+
+/** Gives `--prefix` to the only target there is. */
+export function placePrefix(flags: Layer, targets: readonly string[], problems: string[]): Layer {
+  const raw = flags.get('targets.*.prefix')
+  if (raw === undefined || targets.length === 0) return flags
+  if (targets.length > 1) {
+    problems.push(
+      `--prefix is for one target, and there are ${targets.length} (${raw.from}) — write "prefix" in each target of the configuration file`,
+    )
+    return flags
+  }
+  return new Map([...flags, [`targets.${targets[0]}.prefix`, raw]])
+}

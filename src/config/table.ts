@@ -1,0 +1,57 @@
+import { KINDS, type Kind } from './kinds.js'
+
+/** Commands that take settings as flags. */
+export type SettingsCommand = 'serve'
+
+/** One setting. Everything that is said about it anywhere is derived from this. */
+export interface Setting<K extends string = string, T extends Kind = Kind> {
+  /** Its place in the configuration; `*` stands for the name of a target. */
+  readonly key: K
+  readonly kind: T
+  readonly default: unknown
+  readonly help: string
+  /** As commander takes it: `--port <port>`. */
+  readonly flag: string | undefined
+  /** The flag may be given several times. */
+  readonly repeatable: boolean
+  /** Commands that take the flag. */
+  readonly commands: readonly SettingsCommand[]
+  /** Environment variables; the first one that is set counts. */
+  readonly env: readonly string[]
+  readonly unit: string | undefined
+  readonly secret: boolean
+}
+
+interface More {
+  flag?: string
+  env?: readonly string[]
+  unit?: string
+}
+
+/** Writes one row of the table. Without `env`, the variable's name is made from the key. */
+export function setting<const K extends string, const T extends Kind>(
+  key: K,
+  kind: T,
+  byDefault: unknown,
+  help: string,
+  { flag, env, unit = kind === 'seconds' ? 'seconds' : undefined }: More = {},
+): Setting<K, T> {
+  return {
+    key,
+    kind,
+    default: byDefault,
+    help,
+    flag,
+    repeatable: KINDS[kind].from === 'list' || key === 'targets.*.url',
+    commands: flag === undefined ? [] : ['serve'],
+    env: env ?? (key.includes('*') ? [] : [variableName(key)]),
+    unit,
+    secret: KINDS[kind].secret ?? false,
+  }
+}
+
+/** Makes the environment variable's name of a key: `log.level` → `MCP_DESCOPE_LOG_LEVEL`. */
+export function variableName(key: string): string {
+  const words = key.replace(/([a-z])([A-Z])/g, '$1_$2').replaceAll('.', '_')
+  return `MCP_DESCOPE_${words.toUpperCase()}`
+}

@@ -1,0 +1,143 @@
+import { randomBytes } from 'node:crypto'
+import { ProxyError } from '../util/errors.js'
+import type { Runtime } from '../util/runtime.js'
+import { createSteps, type DemoStep } from './steps.js'
+import type { SeenRequest } from './target/target.js'
+import { createVisitor } from './visitor.js'
+
+/** A part that accepts connections. */
+export interface DemoPart {
+  readonly url: string
+  close(): Promise<void>
+}
+
+export interface DemoIdentity extends DemoPart {
+  /** What `DESCOPE_CONFIG_URL` is set to. */
+  readonly configUrl: string
+  set(options: { resourceUrl: string }): void
+}
+
+export interface DemoTarget extends DemoPart {
+  readonly requests: readonly SeenRequest[]
+}
+
+/** How the parts of the demonstration are started. */
+export interface DemoStarters {
+  startIdentity(): Promise<DemoIdentity>
+  startTarget(options: { token: string }): Promise<DemoTarget>
+  startProxy(options: ProxyStart): Promise<DemoPart>
+}
+
+/** What `serve` is given as `DESCOPE_CONFIG_URL`, `TARGET_MCP_SERVER_URL` and `TARGET_TOKEN`. */
+export interface ProxyStart {
+  configUrl: string
+  targetUrl: string
+  targetToken: string
+}
+
+export type DemoPartName = 'identity' | 'target' | 'proxy'
+
+export interface DemoListener {
+  onListening(part: DemoPartName, url: string): void
+  onStep(step: DemoStep): void
+}
+
+export interface RunningDemo {
+  readonly steps: readonly DemoStep[]
+  readonly urls: Readonly<Record<DemoPartName, string>> & { readonly configUrl: string }
+  /** Names of the tools as the client saw them. */
+  readonly tools: readonly string[]
+  close(): Promise<void>
+}
+
+/** The tool that is called, with the prefix that the proxy gives it. */
+export const DEMO_TOOL = 'target_get_weather'
+
+/**
+ * Starts the emulator, the example target and the proxy, and lets a real MCP client sign in by
+ * dynamic registration and PKCE, list the tools and call one.
+ *
+ * @param signal Ends the demonstration before its next step.
+ * @returns The running chain; whoever called closes it.
+ * @throws {ProxyError} `CHECK_FAILED` naming the step that failed, or `INTERRUPTED`. What was
+ *   started is stopped.
+ */
+export async function runDemo(
+  runtime: Pick<Runtime, 'clock' | 'fetch'>,
+  starters: DemoStarters,
+  listener: DemoListener,
+  signal?: AbortSignal,
+): Promise<RunningDemo> {
+  const closers: (() => Promise<void>)[] = []
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer().catch(() => undefined)
+  }
+  try {
+    return { ...(await takeSteps(runtime, starters, listener, closers, signal)), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function takeSteps(
+  { clock, fetch }: Pick<Runtime, 'clock' | 'fetch'>,
+  starters: DemoStarters,
+  listener: DemoListener,
+  closers: (() => Promise<void>)[],
+  signal: AbortSignal | undefined,
+): Promise<Omit<RunningDemo, 'close'>> {
+  const { step, steps } = createSteps(clock, listener.onStep, signal)
+  const start = async <T extends DemoPart>(
+    part: DemoPartName,
+    title: string,
+    act: () => Promise<T>,
+  ): Promise<T> => {
+    const started = await step(`start.${part}`, title, act, ({ url }) => url)
+    closers.push(() => started.close())
+    listener.onListening(part, started.url)
+    return started
+  }
+
+  const token = randomBytes(24).toString('base64url')
+  const identity = await start('identity', 'Start the Descope emulator', starters.startIdentity)
+  const { configUrl } = identity
+  const target = await start('target', 'Start the example MCP server', () =>
+    starters.startTarget({ token }),
+  )
+  const proxy = await start('proxy', 'Start the proxy in front of it', () =>
+    starters.startProxy({ configUrl, targetUrl: target.url, targetToken: token }),
+  )
+  identity.set({ resourceUrl: proxy.url })
+
+  const visitor = createVisitor(proxy.url, fetch)
+  closers.push(visitor.close)
+  await step('challenge', 'Call without a token and be refused', visitor.knock, String)
+  await step('register', 'Find the sign-in and register there', visitor.register, String)
+  await step('sign-in', 'Sign in with PKCE', visitor.signIn, String)
+  await step('connect', 'Open an MCP session with the token', visitor.connect, String)
+  const tools = await step('tools', 'List the tools', visitor.listTools, (names) =>
+    names.join(', '),
+  )
+  const call = () => visitor.callTool(DEMO_TOOL, { city: 'Lisbon' })
+  await step('call', `Call ${DEMO_TOOL}`, call, String)
+  const check = async () => checkSeen(target)
+  await step('credential', 'Check what the MCP server got to see', check, String)
+  return {
+    steps,
+    tools,
+    urls: { identity: identity.url, target: target.url, proxy: proxy.url, configUrl },
+  }
+}
+
+/** The user's token is a JWT and the server's own is not, so that a leak shows. */
+function checkSeen({ requests }: DemoTarget): string {
+  const seen = requests.flatMap((request) => request.credentials)
+  if (seen.some(({ format }) => format === 'jwt')) {
+    throw new ProxyError('CHECK_FAILED', "the user's token reached the server")
+  }
+  if (!seen.some(({ scheme }) => scheme === 'bearer')) {
+    throw new ProxyError('CHECK_FAILED', 'the server did not get its own token')
+  }
+  return "its own API token, not the user's"
+}

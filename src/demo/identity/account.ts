@@ -1,0 +1,53 @@
+import { authenticateClient } from './clients.js'
+import { authorization, bodyParams, type Call, json, type Reply } from './http.js'
+import { refusal } from './refusals.js'
+import { remember, type State } from './state.js'
+import { verifyOwn } from './tokens.js'
+
+/**
+ * Revokes the grant behind a refresh token; an access token is accepted and lives on until it
+ * expires, since nobody asks about it. A public client must send an access token of its own as
+ * Bearer.
+ *
+ * @throws {Refusal} `invalid_token`, and what client authentication throws.
+ * @see [RFC 7009 §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)
+ */
+export async function revoke(state: State, call: Call): Promise<Reply> {
+  const params = bodyParams(call)
+  const client = authenticateClient(state, call, params)
+  if (client.clientSecret === undefined) {
+    const claims = await verifyOwn(state, authorization(call, 'bearer'))
+    if (claims['azp'] !== client.clientId) throw refusal('invalid_token')
+  }
+  const value = params.get('token')
+  if (value === null) throw refusal('invalid_request', '"token" is missing')
+  remember(state, value)
+  const known = state.refreshTokens.get(value)
+  if (known !== undefined) {
+    if (known.grant.clientId !== client.clientId) throw refusal('invalid_token')
+    known.grant.revoked = true
+  }
+  state.counters.revocations++
+  return json(200, {})
+}
+
+/**
+ * Describes the user of a token that came from the project's own endpoints. One of the MCP
+ * server's answers 404, as Descope does.
+ *
+ * @throws {Refusal} `invalid_token` or `userinfo_gone`
+ */
+export async function userinfo(state: State, call: Call): Promise<Reply> {
+  const value = authorization(call, 'bearer')
+  const { sub } = await verifyOwn(state, value)
+  if (!state.projectTokens.has(value ?? '')) throw refusal('userinfo_gone')
+  const { email, name } = state.options.user
+  return json(200, { sub, name, email, email_verified: true })
+}
+
+/** Ends every consent that was given: each refresh then answers 404 `E063302`. */
+export function revokeConsents(state: State): void {
+  for (const holder of [...state.codes.values(), ...state.refreshTokens.values()]) {
+    holder.grant.revoked = true
+  }
+}

@@ -1,0 +1,145 @@
+import { resolveClient } from './clients.js'
+import { issuerUrl } from './documents.js'
+import { bodyParams, type Call, checkedParams, type Reply } from './http.js'
+import { consentPage, errorPage } from './pages.js'
+import type { AuthorizationRequest, Client, Surface } from './records.js'
+import { describe, Refusal, refusal, renderRefusal } from './refusals.js'
+import { requestedResources, requestedScopes } from './scopes.js'
+import { newSecret, remember, type State } from './state.js'
+
+/** Life of an authorization code, milliseconds. */
+const CODE_TTL_MS = 60_000
+
+/**
+ * Answers an authorization request, or the answer that its consent page sends back.
+ *
+ * A wrong client or redirect URI gets a page and is never redirected. Redirect URIs are compared
+ * exactly, ports included.
+ *
+ * @see [RFC 6749 §4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)
+ */
+export async function authorize(state: State, call: Call, surface: Surface): Promise<Reply> {
+  let params: URLSearchParams
+  let client: Client
+  let redirectUri: string
+  try {
+    params = call.method === 'POST' ? bodyParams(call) : checkedParams(call.query)
+    if (params.has('transaction')) return decide(state, params)
+    client = await resolveClient(state, params.get('client_id'))
+    redirectUri = requireRedirectUri(client, params.get('redirect_uri'))
+  } catch (error) {
+    return refusalPage(error)
+  }
+  try {
+    const request = parseRequest(state, surface, params, client, redirectUri)
+    state.counters.authorizations++
+    if (state.options.approval === 'auto') return grantCode(state, request)
+    if (state.options.approval === 'deny') return deny(state, request)
+    const transaction = newSecret(state)
+    state.pending.set(transaction, request)
+    return consentPage(client.name, state.options.user.email, request.grant.scopes, { transaction })
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error
+    return redirectTo(state, surface, redirectUri, {
+      error: error.oauthError,
+      error_description: `${describe(error.message)} (${error.errorCode})`,
+      state: params.get('state') ?? undefined,
+    })
+  }
+}
+
+function requireRedirectUri(client: Client, redirectUri: string | null): string {
+  if (redirectUri === null) throw refusal('invalid_redirect_uri', '"redirect_uri" is missing.')
+  if (!client.redirectUris.includes(redirectUri)) {
+    throw refusal(
+      'invalid_redirect_uri',
+      `The redirect URI ${JSON.stringify(redirectUri)} is not registered for ${JSON.stringify(client.name)}. It must be the same to the letter, port included.`,
+    )
+  }
+  return redirectUri
+}
+
+function parseRequest(
+  state: State,
+  surface: Surface,
+  params: URLSearchParams,
+  client: Client,
+  redirectUri: string,
+): AuthorizationRequest {
+  if (params.get('response_type') !== 'code') throw refusal('unsupported_response')
+  const challenge = params.get('code_challenge') ?? undefined
+  remember(state, challenge)
+  if (challenge === undefined && client.clientSecret === undefined) {
+    throw refusal('invalid_request', '"code_challenge" is missing: public clients need PKCE')
+  }
+  if (challenge !== undefined) {
+    if (params.get('code_challenge_method') !== 'S256') {
+      throw refusal('invalid_request', '"code_challenge_method" must be "S256"')
+    }
+    if (!/^[\w-]{43}$/.test(challenge)) throw refusal('invalid_request', 'Bad "code_challenge"')
+  }
+  const scopes = requestedScopes(state, surface, params.get('scope'))
+  const resources = requestedResources(state, params.getAll('resource'))
+  if (!client.policy) throw refusal('not_associated')
+  const tenant = params.get('tenant') ?? undefined
+  return {
+    grant: { clientId: client.clientId, surface, scopes, resources, tenant, revoked: false },
+    redirectUri,
+    state: params.get('state') ?? undefined,
+    challenge,
+    nonce: params.get('nonce') ?? undefined,
+  }
+}
+
+function decide(state: State, params: URLSearchParams): Reply {
+  const transaction = params.get('transaction') ?? ''
+  const request = state.pending.get(transaction)
+  if (request === undefined) throw refusal('invalid_request', 'This page was already answered.')
+  state.pending.delete(transaction)
+  return params.get('decision') === 'approve' ? grantCode(state, request) : deny(state, request)
+}
+
+function grantCode(state: State, request: AuthorizationRequest): Reply {
+  const code = newSecret(state)
+  state.codes.set(code, {
+    ...request,
+    expiresAt: state.clock.now() + CODE_TTL_MS,
+    used: false,
+  })
+  return redirectTo(state, request.grant.surface, request.redirectUri, {
+    code,
+    state: request.state,
+  })
+}
+
+function deny(state: State, request: AuthorizationRequest): Reply {
+  return redirectTo(state, request.grant.surface, request.redirectUri, {
+    error: 'access_denied',
+    error_description: 'The user denied the request',
+    state: request.state,
+  })
+}
+
+function redirectTo(
+  state: State,
+  surface: Surface,
+  redirectUri: string,
+  parameters: Record<string, string | undefined>,
+): Reply {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined) query.set(name, value)
+  }
+  if (state.options.iss) query.set('iss', issuerUrl(state, surface))
+  const separator = redirectUri.includes('?') ? '&' : '?'
+  return {
+    status: 302,
+    headers: { location: `${redirectUri}${separator}${query}`, 'cache-control': 'no-store' },
+  }
+}
+
+function refusalPage(error: unknown): Reply {
+  if (!(error instanceof Refusal)) throw error
+  const { status } = renderRefusal(error, 'descope')
+  return errorPage(status, `${error.oauthError} ${error.errorCode}`, error.message)
+}

@@ -1,0 +1,93 @@
+import { request } from 'undici'
+import { isObject, stringMember, stringsMember, tryParseJson } from '../../util/json.js'
+import type { Client } from './records.js'
+import { Refusal, refusal } from './refusals.js'
+
+/** Largest metadata document, bytes. */
+const DOCUMENT_LIMIT = 16_384
+const TIMEOUT_MS = 5_000
+
+/** Tells whether a client id is a URL, and so stands for a metadata document. */
+export function isMetadataUrl(clientId: string): boolean {
+  return /^https?:\/\//.test(clientId)
+}
+
+/**
+ * Fetches a Client ID Metadata Document: over https, or http on loopback; no redirects; small;
+ * within 5 seconds.
+ *
+ * @throws {Refusal} `invalid_metadata`, saying what is wrong with the URL or the document.
+ * @see [OAuth Client ID Metadata Document](https://datatracker.ietf.org/doc/html/draft-ietf-oauth-client-id-metadata-document)
+ */
+export async function fetchClientMetadata(clientId: string): Promise<Client> {
+  const problem = urlProblem(clientId)
+  if (problem !== undefined) throw refusal('invalid_metadata', `The client id ${problem}`)
+  return parseClientMetadata(clientId, await download(clientId))
+}
+
+/** Says why a URL cannot be a client id, or returns `undefined` when it can. */
+export function urlProblem(clientId: string): string | undefined {
+  const url = URL.canParse(clientId) ? new URL(clientId) : undefined
+  if (url === undefined) return 'is not a URL'
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
+    return 'must be an https URL, or http on loopback'
+  }
+  if (url.username !== '' || url.password !== '') return 'must not hold credentials'
+  if (clientId.includes('#')) return 'must not have a fragment'
+  if (url.pathname === '/') return 'must have a path'
+  if (url.href !== clientId) return 'must be written in its normal form'
+  return undefined
+}
+
+/**
+ * Checks a metadata document.
+ *
+ * @throws {Refusal} `invalid_metadata`
+ */
+export function parseClientMetadata(clientId: string, text: string): Client {
+  const document = tryParseJson(text)
+  const wrong = (what: string) => refusal('invalid_metadata', `The client metadata ${what}`)
+  if (!isObject(document)) throw wrong('is not a JSON object')
+  if (stringMember(document, 'client_id') !== clientId) {
+    throw wrong('names another "client_id" than its own URL')
+  }
+  if ((stringMember(document, 'token_endpoint_auth_method') ?? 'none') !== 'none') {
+    throw wrong('must have the "token_endpoint_auth_method" "none"')
+  }
+  if ('client_secret' in document) throw wrong('must not hold a "client_secret"')
+  const redirectUris = stringsMember(document, 'redirect_uris')
+  if (redirectUris.length === 0) throw wrong('has no "redirect_uris"')
+  return {
+    clientId,
+    clientSecret: undefined,
+    name: stringMember(document, 'client_name') ?? clientId,
+    redirectUris,
+    policy: true,
+    machine: false,
+  }
+}
+
+/** Tells whether a URL's host name is this machine. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
+}
+
+async function download(url: string): Promise<string> {
+  const wrong = (why: string) => refusal('invalid_metadata', `The client metadata ${why}`)
+  try {
+    const { statusCode, body } = await request(url, {
+      headers: { accept: 'application/json' },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    })
+    let text = ''
+    for await (const chunk of body.setEncoding('utf8')) {
+      text += chunk
+      if (text.length > DOCUMENT_LIMIT) throw wrong('is too large')
+    }
+    if (statusCode !== 200) throw wrong(`was answered with ${statusCode}`)
+    return text
+  } catch (error) {
+    if (error instanceof Refusal) throw error
+    throw wrong('could not be fetched')
+  }
+}

@@ -1,0 +1,148 @@
+import { randomInt } from 'node:crypto'
+import { authenticateClient } from './clients.js'
+import { bodyParams, type Call, checkedParams, json, type Reply } from './http.js'
+import { consentPage, errorPage, page } from './pages.js'
+import type { Client, DeviceRequest } from './records.js'
+import { refusal } from './refusals.js'
+import { requestedResources, requestedScopes } from './scopes.js'
+import { newSecret, remember, type State } from './state.js'
+import { tokenReply } from './user-grants.js'
+
+/** RFC 8628 §6.1: no vowels, so that no words come up. */
+const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ'
+/** A poll may come this much early (milliseconds) before it counts as too fast. */
+const TOLERANCE_MS = 200
+
+/**
+ * Starts a device sign-in.
+ *
+ * @throws {Refusal} `device_off`, and what client authentication, scopes and resources throw.
+ * @see [RFC 8628 §3.1](https://www.rfc-editor.org/rfc/rfc8628#section-3.1)
+ */
+export function startDevice(state: State, call: Call): Reply {
+  const { device, deviceTtl, deviceInterval } = state.options
+  if (!device) throw refusal('device_off')
+  const params = bodyParams(call)
+  const client = authenticateClient(state, call, params)
+  if (!client.policy) throw refusal('not_associated')
+  const grant = {
+    clientId: client.clientId,
+    surface: 'agentic' as const,
+    scopes: requestedScopes(state, 'project', params.get('scope')),
+    resources: requestedResources(state, params.getAll('resource')),
+    tenant: undefined,
+    revoked: false,
+  }
+  const deviceCode = newSecret(state)
+  const userCode = newUserCode()
+  state.devices.set(deviceCode, {
+    grant,
+    userCode,
+    expiresAt: state.clock.now() + deviceTtl * 1000,
+    outcome: 'pending',
+    interval: deviceInterval,
+    polledAt: undefined,
+  })
+  state.counters.deviceRequests++
+  return json(200, {
+    device_code: deviceCode,
+    user_code: userCode,
+    verification_uri: `${state.baseUrl}/device`,
+    verification_uri_complete: `${state.baseUrl}/device?user_code=${userCode}`,
+    expires_in: deviceTtl,
+    interval: deviceInterval,
+  })
+}
+
+/**
+ * Answers a poll of the token endpoint. These errors have OAuth's shape whatever the error style.
+ *
+ * @throws {Refusal} `invalid_grant` for an unknown code or another client's.
+ * @see [RFC 8628 §3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)
+ */
+export function pollDevice(
+  state: State,
+  client: Client,
+  params: URLSearchParams,
+): Reply | Promise<Reply> {
+  state.counters.devicePolls++
+  remember(state, params.get('device_code'))
+  const request = state.devices.get(params.get('device_code') ?? '')
+  if (request === undefined || request.grant.clientId !== client.clientId) {
+    throw refusal('invalid_grant', 'Unknown device code')
+  }
+  const error = pollError(request, state.clock.now())
+  if (error !== undefined) return json(state.options.devicePollStatus, { error })
+  request.outcome = 'used'
+  return tokenReply(state, request.grant, { access: request.grant, refresh: true })
+}
+
+function pollError(request: DeviceRequest, now: number): string | undefined {
+  if (now >= request.expiresAt || request.outcome === 'used') return 'expired_token'
+  const { polledAt } = request
+  request.polledAt = now
+  if (polledAt !== undefined && now - polledAt < request.interval * 1000 - TOLERANCE_MS) {
+    request.interval += 5
+    return 'slow_down'
+  }
+  if (request.outcome === 'denied') return 'access_denied'
+  return request.outcome === 'pending' ? 'authorization_pending' : undefined
+}
+
+/** Approves or denies what waits under a user code; tells whether something did. */
+export function decideDevice(
+  state: State,
+  userCode: string,
+  outcome: 'approved' | 'denied',
+): boolean {
+  const request = findDevice(state, userCode)
+  if (request === undefined) return false
+  request.outcome = outcome
+  return true
+}
+
+/**
+ * Serves the page where a user enters the code. With approval `auto` or `deny`, opening it with a
+ * code decides at once.
+ */
+export function devicePage(state: State, call: Call): Reply {
+  const params = call.method === 'POST' ? bodyParams(call) : checkedParams(call.query)
+  const userCode = params.get('user_code')
+  if (userCode === null) {
+    return page(
+      200,
+      'Connect a device',
+      `<form><label>Code <input name="user_code" placeholder="XXX-XXX" autofocus></label>
+<button>Continue</button></form>`,
+    )
+  }
+  const request = findDevice(state, userCode)
+  if (request === undefined) return errorPage(404, 'expired_token', 'This code is not valid.')
+  const { approval, user } = state.options
+  const decision = call.method === 'POST' ? params.get('decision') : undefined
+  if (approval === 'page' && decision === undefined) {
+    const { clientId, scopes } = request.grant
+    return consentPage(`the device of ${clientId}`, user.email, scopes, { user_code: userCode })
+  }
+  const approved = approval === 'page' ? decision === 'approve' : approval === 'auto'
+  request.outcome = approved ? 'approved' : 'denied'
+  return page(
+    200,
+    approved ? 'The device is connected' : 'The device was refused',
+    '<p>You can close this window.</p>',
+  )
+}
+
+function findDevice(state: State, userCode: string): DeviceRequest | undefined {
+  const wanted = userCode.trim().toUpperCase()
+  for (const request of state.devices.values()) {
+    const open = request.outcome === 'pending' && state.clock.now() < request.expiresAt
+    if (open && request.userCode === wanted) return request
+  }
+  return undefined
+}
+
+function newUserCode(): string {
+  const letter = () => LETTERS[randomInt(LETTERS.length)]
+  return `${letter()}${letter()}${letter()}-${letter()}${letter()}${letter()}`
+}

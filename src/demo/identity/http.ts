@@ -1,0 +1,104 @@
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { refusal } from './refusals.js'
+import type { State } from './state.js'
+
+/** Largest request body, bytes. */
+const BODY_LIMIT = 65_536
+
+/** A request, read to its end. */
+export interface Call {
+  readonly method: string
+  readonly path: string
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  readonly body: string
+}
+
+export interface Reply {
+  readonly status: number
+  readonly headers?: Readonly<Record<string, string>>
+  /** An object is sent as JSON. */
+  readonly body?: string | object
+}
+
+export type Handler = (state: State, call: Call) => Reply | Promise<Reply>
+
+/** Answers with JSON that no cache may keep. */
+export function json(status: number, body: object): Reply {
+  return { status, headers: { 'cache-control': 'no-store' }, body }
+}
+
+/**
+ * Reads a request body as text.
+ *
+ * @throws {Refusal} `too_large`
+ */
+export async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size <= BODY_LIMIT) chunks.push(chunk)
+  }
+  if (size > BODY_LIMIT) throw refusal('too_large')
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Returns the media type in lower case, without its parameters. */
+export function mediaType(headers: IncomingHttpHeaders): string {
+  return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
+}
+
+/**
+ * Reads the body as a JSON object.
+ *
+ * @throws {Refusal} `invalid_request`
+ */
+export function jsonBody(call: Call): JsonObject {
+  const body = mediaType(call.headers) === 'application/json' ? tryParseJson(call.body) : undefined
+  if (!isObject(body)) throw refusal('invalid_request', 'The body must be a JSON object')
+  return body
+}
+
+/**
+ * Reads parameters from a form or from a JSON object, whose lists become repeated parameters.
+ *
+ * @throws {Refusal} `invalid_request`
+ * @see [RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)
+ */
+export function bodyParams(call: Call): URLSearchParams {
+  const type = mediaType(call.headers)
+  if (type === 'application/x-www-form-urlencoded') return checkedParams(call.body)
+  if (type !== 'application/json') {
+    throw refusal('invalid_request', 'The body must be a form or JSON')
+  }
+  const params = new URLSearchParams()
+  for (const [name, value] of Object.entries(jsonBody(call))) {
+    for (const item of Array.isArray(value) ? value : [value]) {
+      if (item !== null) params.append(name, String(item))
+    }
+  }
+  return checkedParams(params)
+}
+
+/**
+ * Refuses a parameter that stands twice, except where RFC 8707 and RFC 8693 allow it.
+ *
+ * @throws {Refusal} `invalid_request`
+ */
+export function checkedParams(source: string | URLSearchParams): URLSearchParams {
+  const params = new URLSearchParams(source)
+  for (const name of new Set(params.keys())) {
+    if (name !== 'resource' && name !== 'audience' && params.getAll(name).length > 1) {
+      throw refusal('invalid_request', `Parameter ${JSON.stringify(name)} stands twice`)
+    }
+  }
+  return params
+}
+
+/** Returns the value of `Authorization` for one scheme, or `undefined`. */
+export function authorization(call: Call, scheme: 'basic' | 'bearer'): string | undefined {
+  const [name, value] = (call.headers.authorization ?? '').split(/ +/, 2)
+  return name?.toLowerCase() === scheme && value ? value : undefined
+}

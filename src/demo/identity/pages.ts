@@ -1,0 +1,62 @@
+import type { Reply } from './http.js'
+
+const HEADERS = {
+  'content-type': 'text/html; charset=utf-8',
+  'cache-control': 'no-store',
+  'content-security-policy':
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+}
+
+const STYLE = `body{font:16px/1.5 system-ui,sans-serif;max-width:32rem;margin:4rem auto;padding:0 1rem;
+color:#1c1c1e;background:#fff}h1{font-size:1.4rem}code{background:#eee;padding:.1em .3em;word-break:break-all}
+button,input{font:inherit;padding:.5rem 1.2rem;margin-right:.5rem}small{color:#666}
+@media(prefers-color-scheme:dark){body{color:#eee;background:#1c1c1e}code{background:#333}small{color:#aaa}}`
+
+/** Renders a page. `body` is HTML: whatever comes from outside must have gone through `escapeHtml`. */
+export function page(status: number, title: string, body: string): Reply {
+  const html = `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>${escapeHtml(title)}</title><style>${STYLE}</style></head>
+<body><main><h1>${escapeHtml(title)}</h1>
+${body}
+<p><small>Descope emulator of mcp-descope-proxy. For tests and demonstrations only.</small></p></main></body></html>
+`
+  return { status, headers: HEADERS, body: html }
+}
+
+/** Renders what went wrong where no redirect may be trusted. */
+export function errorPage(status: number, code: string, message: string): Reply {
+  return page(
+    status,
+    'This sign-in request is not valid',
+    `<p>${escapeHtml(message)}</p><p>Error <code>${escapeHtml(code)}</code>. ` +
+      'Nothing was sent back to the application. You can close this window.</p>',
+  )
+}
+
+/** Renders the question with its two buttons. Values of `hidden` are sent back with the answer. */
+export function consentPage(
+  client: string,
+  user: string,
+  scopes: readonly string[],
+  hidden: Readonly<Record<string, string>>,
+): Reply {
+  const list = scopes.map((scope) => `<li><code>${escapeHtml(scope)}</code></li>`).join('')
+  const fields = Object.entries(hidden)
+    .map(([name, value]) => `<input type="hidden" name="${name}" value="${escapeHtml(value)}">`)
+    .join('')
+  return page(
+    200,
+    `Allow ${client}?`,
+    `<p>You are <b>${escapeHtml(user)}</b>. The application asks for:</p><ul>${list}</ul>
+<form method="post">${fields}<button name="decision" value="approve">Approve</button>
+<button name="decision" value="deny">Deny</button></form>`,
+  )
+}
+
+/** Makes text safe inside HTML text and quoted attributes. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}

@@ -1,0 +1,87 @@
+/** Which of Descope's two authorization servers was asked: the MCP server's or the project's. */
+export type Surface = 'agentic' | 'project'
+
+export interface Client {
+  readonly clientId: string
+  /** `undefined` makes it public. */
+  readonly clientSecret: string | undefined
+  readonly name: string
+  readonly redirectUris: readonly string[]
+  readonly policy: boolean
+  readonly machine: boolean
+}
+
+/** What a user consented to. Codes and refresh tokens point at it; revoking it ends them all. */
+export interface Grant {
+  readonly clientId: string
+  readonly surface: Surface
+  readonly scopes: readonly string[]
+  readonly resources: readonly string[]
+  readonly tenant: string | undefined
+  revoked: boolean
+}
+
+export interface AuthorizationRequest {
+  readonly grant: Grant
+  readonly redirectUri: string
+  readonly state: string | undefined
+  readonly challenge: string | undefined
+  readonly nonce: string | undefined
+}
+
+export interface Code extends AuthorizationRequest {
+  /** Milliseconds since the epoch, like every `…At` here. */
+  readonly expiresAt: number
+  used: boolean
+}
+
+export interface RefreshToken {
+  readonly grant: Grant
+  readonly expiresAt: number
+  used: boolean
+}
+
+export interface DeviceRequest {
+  readonly grant: Grant
+  readonly userCode: string
+  readonly expiresAt: number
+  outcome: 'pending' | 'approved' | 'denied' | 'used'
+  /** Seconds. */
+  interval: number
+  polledAt: number | undefined
+}
+
+/** One request as it arrived. Requests to `/__test` are not recorded. */
+export interface RecordedRequest {
+  readonly at: number
+  readonly method: string
+  readonly path: string
+  readonly query: Readonly<Record<string, string>>
+  readonly headers: Readonly<Record<string, string>>
+  /** Parsed when it was a form or JSON, else text. */
+  body: unknown
+  /** 0 while there is no answer, and when the connection was closed instead. */
+  status: number
+}
+
+export const NO_COUNTS = {
+  documents: 0,
+  keySets: 0,
+  registrations: 0,
+  metadataFetches: 0,
+  /** Valid authorization requests: browser tabs. */
+  authorizations: 0,
+  codes: 0,
+  refreshes: 0,
+  reuses: 0,
+  deviceRequests: 0,
+  devicePolls: 0,
+  clientCredentials: 0,
+  exchanges: 0,
+  revocations: 0,
+  accessKeys: 0,
+  connectionTokens: 0,
+  connectionRefreshes: 0,
+  failures: 0,
+}
+export type Counters = { [name in keyof typeof NO_COUNTS]: number }

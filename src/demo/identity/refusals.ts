@@ -1,0 +1,108 @@
+/**
+ * Every way in which the emulator says no, in both error shapes.
+ *
+ * Seen from Descope: the codes E011003, E061005, E063302 (with its 404), E063316 and E074130, and
+ * the shape. The other statuses are the emulator's choice. `E000…` codes are not Descope's: they
+ * stand where its code is not known.
+ */
+const REFUSALS = {
+  unknown_client: [401, 'E074130', 'Invalid client id', 401, 'invalid_client'],
+  bad_secret: [401, 'E074130', 'Invalid client credentials', 401, 'invalid_client'],
+  invalid_metadata: [401, 'E074130', 'Invalid client metadata', 401, 'invalid_client'],
+  invalid_request: [400, 'E074130', 'Invalid request', 400, 'invalid_request'],
+  invalid_scope: [400, 'E011003', 'Invalid scope', 400, 'invalid_scope'],
+  invalid_target: [400, 'E074130', 'Invalid resource', 400, 'invalid_target'],
+  invalid_redirect_uri: [400, 'E074130', 'Invalid redirect URI', 400, 'invalid_redirect_uri'],
+  invalid_registration: [400, 'E074130', 'Invalid metadata', 400, 'invalid_client_metadata'],
+  invalid_grant: [401, 'E061005', 'Invalid token', 400, 'invalid_grant'],
+  invalid_token: [401, 'E061005', 'Invalid token', 401, 'invalid_token'],
+  consent_gone: [404, 'E063302', 'Cannot find consent by id', 400, 'invalid_grant'],
+  not_associated: [
+    403,
+    'E063316',
+    'Application is not associated with this MCP server',
+    400,
+    'unauthorized_client',
+  ],
+  unauthorized_client: [400, 'E074130', 'Grant is not allowed', 400, 'unauthorized_client'],
+  unsupported_grant: [400, 'E074130', 'Unsupported grant type', 400, 'unsupported_grant_type'],
+  unsupported_response: [
+    400,
+    'E074130',
+    'Unsupported response type',
+    400,
+    'unsupported_response_type',
+  ],
+  device_off: [
+    400,
+    'E074130',
+    'Device flow settings disabled for this project',
+    400,
+    'invalid_request',
+  ],
+  registration_off: [
+    403,
+    'E000403',
+    'Dynamic client registration is disabled',
+    403,
+    'access_denied',
+  ],
+  userinfo_gone: [404, 'E000404', 'Third party application not found', 404, 'invalid_request'],
+  forbidden: [403, 'E000403', 'Not allowed by policy', 403, 'access_denied'],
+  not_found: [404, 'E000404', 'Not found', 404, 'not_found'],
+  method: [405, 'E000405', 'Method not allowed', 405, 'invalid_request'],
+  too_large: [413, 'E000413', 'Request is too large', 413, 'invalid_request'],
+} as const satisfies Record<string, readonly [number, string, string, number, string]>
+
+export type RefusalKind = keyof typeof REFUSALS
+
+/** Thrown by a handler to answer with an error. It never leaves the emulator. */
+export class Refusal extends Error {
+  readonly kind: RefusalKind
+
+  constructor(kind: RefusalKind, message: string) {
+    super(message)
+    this.name = 'Refusal'
+    this.kind = kind
+  }
+
+  /** The `error` that OAuth has for it. */
+  get oauthError(): string {
+    return REFUSALS[this.kind][4]
+  }
+
+  /** Descope's code for it. */
+  get errorCode(): string {
+    return REFUSALS[this.kind][1]
+  }
+}
+
+/** Makes a refusal; without `message`, in the words that go with its kind. */
+export function refusal(kind: RefusalKind, message: string = REFUSALS[kind][2]): Refusal {
+  return new Refusal(kind, message)
+}
+
+/** Renders a refusal as status and JSON body. */
+export function renderRefusal(error: Refusal, style: 'descope' | 'oauth') {
+  const [descopeStatus, errorCode, , oauthStatus, oauthError] = REFUSALS[error.kind]
+  if (style === 'oauth') {
+    return {
+      status: oauthStatus,
+      body: { error: oauthError, error_description: describe(error.message) },
+    }
+  }
+  const body =
+    error.kind === 'consent_gone'
+      ? { errorCode, errorMessage: error.message }
+      : { errorCode, errorDescription: 'Request is invalid', errorMessage: error.message }
+  return { status: descopeStatus, body }
+}
+
+/**
+ * Keeps to the characters that `error_description` may hold.
+ *
+ * @see [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)
+ */
+export function describe(message: string): string {
+  return message.replace(/["\\]/g, "'").replace(/[^\x20-\x7e]/g, '?')
+}

@@ -1,0 +1,102 @@
+import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
+import { isLoopback } from './client-metadata.js'
+import { type Handler, json, jsonBody } from './http.js'
+import { newClientId } from './ids.js'
+import type { Client } from './records.js'
+import { refusal } from './refusals.js'
+import { newSecret, nowSeconds } from './state.js'
+
+const AUTH_METHODS = ['none', 'client_secret_basic', 'client_secret_post']
+const SCRIPT_SCHEMES = ['javascript:', 'data:', 'vbscript:', 'file:', 'blob:', 'about:']
+
+/**
+ * Registers a client. The requested scope is cut to what the server has; a scope that it lacks is
+ * an error only at authorization.
+ *
+ * @see [RFC 7591 §3](https://www.rfc-editor.org/rfc/rfc7591#section-3)
+ */
+export const register: Handler = (state, call) => {
+  if (call.headers['x-forwarded-host'] !== undefined) {
+    throw refusal('invalid_request', '"x-forwarded-host" is not allowed here')
+  }
+  if (!state.options.dcr) throw refusal('registration_off')
+  const { metadata, redirectUris } = parseMetadata(jsonBody(call))
+  const isPublic = metadata.token_endpoint_auth_method === 'none'
+  const client: Client = {
+    clientId: newClientId(state.projectId),
+    clientSecret: isPublic ? undefined : newSecret(state),
+    name: metadata.client_name,
+    redirectUris,
+    policy: true,
+    machine: metadata.grant_types.includes('client_credentials'),
+  }
+  state.clients.set(client.clientId, client)
+  state.counters.registrations++
+  const scope = metadata.scope
+    ?.split(' ')
+    .filter((name) => state.options.scopes.includes(name))
+    .join(' ')
+  return json(state.options.registerStatus, {
+    client_id: client.clientId,
+    ...(isPublic ? {} : { client_secret: client.clientSecret, client_secret_expires_at: 0 }),
+    client_id_issued_at: nowSeconds(state),
+    ...metadata,
+    scope: scope ?? state.options.scopes.join(' '),
+    redirect_uris: redirectUris,
+  })
+}
+
+function parseMetadata(body: JsonObject) {
+  const wrong = (member: string) => refusal('invalid_registration', `Invalid "${member}"`)
+  const metadata = {
+    client_name: stringMember(body, 'client_name') ?? 'An unnamed client',
+    client_uri: stringMember(body, 'client_uri'),
+    logo_uri: stringMember(body, 'logo_uri'),
+    application_type: stringMember(body, 'application_type'),
+    scope: stringMember(body, 'scope'),
+    token_endpoint_auth_method:
+      stringMember(body, 'token_endpoint_auth_method') ?? 'client_secret_basic',
+    grant_types: listOr(body, 'grant_types', ['authorization_code']),
+    response_types: listOr(body, 'response_types', ['code']),
+  }
+  if (!AUTH_METHODS.includes(metadata.token_endpoint_auth_method)) {
+    throw wrong('token_endpoint_auth_method')
+  }
+  if (!['native', 'web', undefined].includes(metadata.application_type)) {
+    throw wrong('application_type')
+  }
+  if (metadata.response_types.some((type) => type !== 'code')) throw wrong('response_types')
+  const redirectUris = stringsMember(body, 'redirect_uris')
+  if (redirectUris.length === 0 && metadata.grant_types.includes('authorization_code')) {
+    throw refusal('invalid_redirect_uri', '"redirect_uris" is missing or empty')
+  }
+  for (const uri of redirectUris) {
+    const problem = redirectUriProblem(uri, metadata.application_type)
+    if (problem !== undefined) {
+      throw refusal('invalid_redirect_uri', `${JSON.stringify(uri)} ${problem}`)
+    }
+  }
+  return { metadata, redirectUris }
+}
+
+/**
+ * Says why a redirect URI cannot be registered, or returns `undefined` when it can.
+ *
+ * @param applicationType `native` and `web` as in OpenID Connect; without it, either form passes.
+ * @see [OpenID Connect Dynamic Client Registration §2](https://openid.net/specs/openid-connect-registration-1_0.html#ClientMetadata)
+ */
+function redirectUriProblem(uri: string, applicationType?: string): string | undefined {
+  if (!URL.canParse(uri)) return 'is not an absolute URI'
+  if (uri.includes('#')) return 'has a fragment'
+  const { protocol, hostname } = new URL(uri)
+  if (SCRIPT_SCHEMES.includes(protocol)) return 'has a scheme that is not allowed'
+  if (applicationType === 'web' && (protocol !== 'https:' || isLoopback(hostname))) {
+    return 'is not https on a public host, as the application type "web" needs'
+  }
+  if (protocol === 'http:' && !isLoopback(hostname)) return 'is http and not on loopback'
+  return undefined
+}
+
+function listOr(body: JsonObject, member: string, fallback: string[]): string[] {
+  return member in body ? stringsMember(body, member) : fallback
+}

@@ -1,0 +1,101 @@
+import { exchangeAccessKey } from './access-keys.js'
+import { revoke, userinfo } from './account.js'
+import { authorize } from './authorize.js'
+import { connectionToken } from './connections.js'
+import { CONTROL } from './control.js'
+import { devicePage, startDevice } from './device.js'
+import { agenticDocument, bareDocument, keySet, projectDocument } from './documents.js'
+import type { Call, Handler, Reply } from './http.js'
+import type { Surface } from './records.js'
+import { refusal } from './refusals.js'
+import { register } from './register.js'
+import type { State } from './state.js'
+import { token } from './token.js'
+
+interface Route {
+  readonly GET?: Handler
+  readonly POST?: Handler
+  readonly DELETE?: Handler
+  /** Readable by web pages of any origin. */
+  readonly open?: boolean
+}
+
+export type Routes = ReadonlyMap<string, Route>
+
+const CORS = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-methods': 'GET, HEAD, OPTIONS',
+  'access-control-allow-headers': '*',
+  'access-control-max-age': '600',
+}
+
+/** Builds the table of exact paths for a project and its MCP server. */
+export function createRoutes(projectId: string, serverId: string): Routes {
+  const agentic = `agentic/${projectId}/${serverId}`
+  const routes = new Map<string, Route>(Object.entries(CONTROL))
+  const add = (route: Route, ...paths: string[]) => {
+    for (const path of paths) routes.set(path, route)
+  }
+  for (const name of ['openid-configuration', 'oauth-authorization-server']) {
+    const wellKnown = `.well-known/${name}`
+    add({ GET: agenticDocument, open: true }, `/v1/apps/${agentic}/${wellKnown}`)
+    add({ GET: projectDocument, open: true }, `/v1/apps/${projectId}/${wellKnown}`)
+    add({ GET: bareDocument, open: true }, `/${projectId}/${wellKnown}`)
+  }
+  const inserted = '/.well-known/oauth-authorization-server'
+  add({ GET: bareDocument, open: true }, `${inserted}/${projectId}`)
+  add({ GET: insertedDocument, open: true }, `${inserted}/v1/apps/${agentic}`)
+  add(
+    { GET: keySet, open: true },
+    `/${projectId}/.well-known/jwks.json`,
+    `/v2/keys/${projectId}`,
+    `/v1/keys/${projectId}`,
+  )
+  add({ POST: register }, `/v1/mgmt/mcp/client/${projectId}/${serverId}/register`)
+
+  const oauth = '/oauth2/v1'
+  const prefixes = [`${oauth}/apps`, `${oauth}/apps/${projectId}`]
+  add(authorizeRoute('agentic'), `${oauth}/apps/${agentic}/authorize`)
+  add(authorizeRoute('project'), ...prefixes.map((prefix) => `${prefix}/authorize`))
+  const everywhere = [...prefixes, oauth, `${oauth}/${projectId}`]
+  const ofPrefixes = (list: string[], name: string) => list.map((prefix) => `${prefix}/${name}`)
+  add({ POST: token }, ...ofPrefixes([`${oauth}/apps/${agentic}`, ...everywhere], 'token'))
+  add({ POST: startDevice }, ...ofPrefixes(everywhere, 'device'))
+  add({ GET: devicePage, POST: devicePage }, '/device')
+  add({ POST: revoke }, ...ofPrefixes(prefixes, 'revoke'))
+  add({ GET: userinfo }, `${oauth}/apps/${projectId}/userinfo`)
+  add({ POST: exchangeAccessKey }, '/v1/auth/accesskey/exchange')
+  for (const owner of ['user', 'tenant'] as const) {
+    const path = `/v1/mgmt/outbound/app/${owner}/token`
+    add({ POST: (state, call) => connectionToken(state, call, owner, false) }, path)
+    add({ POST: (state, call) => connectionToken(state, call, owner, true) }, `${path}/latest`)
+  }
+  return routes
+}
+
+/**
+ * Answers a call by its exact path and method.
+ *
+ * @throws {Refusal} `not_found`, `method`, and whatever the handler refuses.
+ */
+export async function answerCall(routes: Routes, state: State, call: Call): Promise<Reply> {
+  const route = routes.get(call.path)
+  if (route === undefined) throw refusal('not_found')
+  if (route.open && call.method === 'OPTIONS') return { status: 204, headers: CORS }
+  const method = call.method === 'HEAD' ? 'GET' : call.method
+  const handler =
+    method === 'GET' || method === 'POST' || method === 'DELETE' ? route[method] : undefined
+  if (handler === undefined) throw refusal('method')
+  const reply = await handler(state, call)
+  return route.open ? { ...reply, headers: { ...CORS, ...reply.headers } } : reply
+}
+
+function authorizeRoute(surface: Surface): Route {
+  const handler: Handler = (state, call) => authorize(state, call, surface)
+  return { GET: handler, POST: handler }
+}
+
+const insertedDocument: Handler = (state, call) => {
+  if (!state.options.pathInserted) throw refusal('not_found')
+  return agenticDocument(state, call)
+}

@@ -1,0 +1,149 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { sleep } from '../../util/async.js'
+import { messageOf, ProxyError } from '../../util/errors.js'
+import { isObject, tryParseJson } from '../../util/json.js'
+import { authorization, type Call, json, mediaType, type Reply, readBody } from './http.js'
+import type { Failure, IdentityOptions } from './options.js'
+import type { RecordedRequest } from './records.js'
+import { Refusal, renderRefusal } from './refusals.js'
+import { answerCall, type Routes } from './routes.js'
+import type { State } from './state.js'
+
+/** The oldest recorded requests are forgotten beyond this many. */
+const RECORDED_LIMIT = 10_000
+
+/**
+ * Creates the emulator's HTTP server and listens.
+ *
+ * @throws {ProxyError} `LISTEN_FAILED`
+ */
+export async function listen(
+  { host, port }: IdentityOptions,
+  state: State,
+  routes: Routes,
+): Promise<Server> {
+  const server = createServer((request, response) => {
+    handle(state, routes, request, response).catch(() => response.destroy())
+  })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) => {
+      const message = `Cannot listen on ${host}:${port}: ${messageOf(cause)}`
+      reject(new ProxyError('LISTEN_FAILED', message, { hint: 'Choose another port.', cause }))
+    })
+    server.listen(port, host, resolve)
+  })
+  return server
+}
+
+async function handle(
+  state: State,
+  routes: Routes,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = parseTarget(request.url)
+  const method = request.method ?? 'GET'
+  const record = recordRequest(state, method, url, request)
+  let call: Call | undefined
+  let reply: Reply | undefined
+  try {
+    const body = await readBody(request)
+    call = { method, path: url.pathname, query: url.searchParams, headers: request.headers, body }
+    record.body = parseBody(call)
+    const isControl = url.pathname.startsWith('/__test/')
+    const { delayMs } = state.options
+    if (delayMs > 0 && !isControl) await sleep(state.clock, delayMs)
+    const failure = isControl ? undefined : takeFailure(state, url.pathname)
+    if (failure === undefined || failure.afterHandling) {
+      reply = await answerCall(routes, state, call)
+    }
+    if (failure !== undefined) reply = failureReply(failure)
+  } catch (error) {
+    reply =
+      error instanceof Refusal
+        ? refusalReply(state, call, error)
+        : json(500, { errorCode: 'E000500', errorMessage: messageOf(error) })
+  }
+  if (reply === undefined) {
+    response.destroy()
+    return
+  }
+  record.status = reply.status
+  send(response, reply)
+}
+
+/** Reads a request target in either form; what is not one becomes a path that nobody serves. */
+function parseTarget(target = '/'): URL {
+  const base = 'http://emulator'
+  return URL.canParse(target, base) ? new URL(target, base) : new URL(base)
+}
+
+function recordRequest(
+  { requests, clock }: State,
+  method: string,
+  { pathname: path, searchParams }: URL,
+  { headers }: IncomingMessage,
+): RecordedRequest {
+  const record: RecordedRequest = {
+    at: clock.now(),
+    method,
+    path,
+    query: Object.fromEntries(searchParams),
+    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, `${value}`])),
+    body: undefined,
+    status: 0,
+  }
+  if (!path.startsWith('/__test/')) requests.push(record)
+  if (requests.length > RECORDED_LIMIT) requests.shift()
+  return record
+}
+
+function parseBody({ headers, body }: Call): unknown {
+  if (mediaType(headers) === 'application/x-www-form-urlencoded') {
+    return Object.fromEntries(new URLSearchParams(body))
+  }
+  return tryParseJson(body) ?? body
+}
+
+function takeFailure(state: State, path: string): Failure | undefined {
+  const failure = state.failures.find((item) => item.times > 0 && path.endsWith(item.path))
+  if (failure !== undefined) {
+    failure.times--
+    state.counters.failures++
+  }
+  return failure
+}
+
+function failureReply({ status, body, retryAfter }: Failure): Reply | undefined {
+  if (status === 0) return undefined
+  const isHtml = typeof body === 'string' && body.trimStart().startsWith('<')
+  return {
+    status,
+    headers: {
+      ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
+      ...(typeof body === 'string' ? { 'content-type': isHtml ? 'text/html' : 'text/plain' } : {}),
+    },
+    body: body ?? { errorCode: `E000${status}`, errorMessage: 'A failure was asked for' },
+  }
+}
+
+function refusalReply(state: State, call: Call | undefined, error: Refusal): Reply {
+  const { status, body } = renderRefusal(error, state.options.errorStyle)
+  const reply = json(status, body)
+  // RFC 6749 §5.2: a client that tried Basic is told so
+  const basic =
+    state.options.errorStyle === 'oauth' &&
+    call !== undefined &&
+    authorization(call, 'basic') !== undefined
+  if (status !== 401 || !basic) return reply
+  return { ...reply, headers: { ...reply.headers, 'www-authenticate': 'Basic realm="emulator"' } }
+}
+
+function send(response: ServerResponse, { status, headers = {}, body }: Reply): void {
+  const isJson = isObject(body) || Array.isArray(body)
+  response.writeHead(status, {
+    ...(isJson ? { 'content-type': 'application/json; charset=utf-8' } : {}),
+    ...headers,
+  })
+  response.end(isJson ? JSON.stringify(body) : body)
+}

@@ -1,0 +1,104 @@
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../../util/runtime.js'
+import { randomId } from './ids.js'
+import type { KeyRing } from './keys.js'
+import { changeOptions, type Failure, type IdentityOptions } from './options.js'
+import {
+  type AuthorizationRequest,
+  type Client,
+  type Code,
+  type Counters,
+  type DeviceRequest,
+  NO_COUNTS,
+  type RecordedRequest,
+  type RefreshToken,
+} from './records.js'
+
+export interface State {
+  options: IdentityOptions
+  readonly clock: Clock
+  /** Origin of every URL; known once the port is. */
+  baseUrl: string
+  readonly projectId: string
+  readonly serverId: string
+  readonly keys: KeyRing
+  /** Registered ones and those from metadata documents; configured ones stay in `options`. */
+  readonly clients: Map<string, Client>
+  readonly pending: Map<string, AuthorizationRequest>
+  readonly codes: Map<string, Code>
+  readonly refreshTokens: Map<string, RefreshToken>
+  readonly devices: Map<string, DeviceRequest>
+  /** Access tokens of the project's own endpoints: only these work at `userinfo`. */
+  readonly projectTokens: Set<string>
+  /** Connection access tokens that a refresh has replaced, by the configured one. */
+  readonly refreshedConnections: Map<string, string>
+  failures: Failure[]
+  readonly requests: RecordedRequest[]
+  readonly counters: Counters
+  readonly secrets: Set<string>
+}
+
+/** Creates the state of an emulator that nobody has talked to. */
+export function createState(options: IdentityOptions, clock: Clock, keys: KeyRing): State {
+  const state: State = {
+    options,
+    clock,
+    baseUrl: '',
+    projectId: options.projectId ?? `P${randomId()}`,
+    serverId: options.serverId ?? `MS${randomId()}`,
+    keys,
+    clients: new Map(),
+    pending: new Map(),
+    codes: new Map(),
+    refreshTokens: new Map(),
+    devices: new Map(),
+    projectTokens: new Set(),
+    refreshedConnections: new Map(),
+    failures: [],
+    requests: [],
+    counters: { ...NO_COUNTS },
+    secrets: new Set(),
+  }
+  putIntoForce(state, options)
+  return state
+}
+
+/**
+ * Changes options; the failures that are still to come stay, unless `fail` is among the changes.
+ *
+ * @throws {ProxyError} `USAGE`
+ */
+export function applyChanges(state: State, changes: object): void {
+  const { failures } = state
+  putIntoForce(state, changeOptions(state.options, changes))
+  if (!('fail' in changes)) state.failures = failures
+}
+
+function putIntoForce(state: State, options: IdentityOptions): void {
+  const { clients, accessKeys, managementKeys, connections, fail } = options
+  state.failures = fail.map((failure) => ({ ...failure }))
+  for (const client of clients) remember(state, client.clientSecret)
+  for (const { key } of accessKeys) remember(state, key)
+  for (const key of managementKeys) remember(state, key)
+  for (const item of connections) {
+    remember(state, item.accessToken, item.nextAccessToken, item.refreshToken)
+  }
+  state.options = options
+}
+
+/** Notes values that no log may ever show. */
+export function remember(state: State, ...values: (string | null | undefined)[]): void {
+  for (const value of values) if (value) state.secrets.add(value)
+}
+
+/** Makes a secret of 256 random bits and remembers it. */
+export function newSecret(state: State): string {
+  const secret = randomBytes(32).toString('base64url')
+  state.secrets.add(secret)
+  return secret
+}
+
+/** Seconds since the epoch. */
+export function nowSeconds(state: State): number {
+  return Math.floor(state.clock.now() / 1000)
+}

@@ -1,0 +1,142 @@
+import { type CompactJWSHeaderParameters, CompactSign, jwtVerify } from 'jose'
+import { issuerUrl } from './documents.js'
+import { randomId } from './ids.js'
+import type { SigningKey } from './keys.js'
+import type { Surface } from './records.js'
+import { refusal } from './refusals.js'
+import { nowSeconds, remember, type State } from './state.js'
+
+/** Stands in `iss` of the `tenant` form when the user has no tenant. */
+const DEMO_TENANT = 'T2demoTenantOfTheEmulator000'
+
+export interface Subject {
+  readonly clientId: string
+  readonly scopes: readonly string[]
+  readonly resources: readonly string[]
+  readonly tenant?: string | undefined
+  /** The client itself (client credentials), without any of the user's claims. */
+  readonly machine?: boolean
+}
+
+export type Claims = Record<string, unknown>
+
+/** Returns the claims of an access token for the options in force. */
+export function accessClaims(state: State, subject: Subject): Claims {
+  const { user, ttl, refreshTtl } = state.options
+  const now = nowSeconds(state)
+  const tenant = subject.tenant ?? user.tenant
+  const ofUser: Claims = {
+    ...user.claims,
+    amr: ['email'],
+    dct: tenant,
+    tenants: orUndefined(user.tenants),
+    roles: orUndefined(user.roles),
+    permissions: orUndefined(user.permissions),
+    rexp: refreshTtl > 0 ? new Date((now + refreshTtl) * 1000).toISOString() : undefined,
+  }
+  return {
+    ...(subject.machine ? {} : ofUser),
+    iss: accessIssuer(state, tenant),
+    aud: audience(state, subject),
+    sub: subject.machine ? subject.clientId : user.id,
+    azp: subject.clientId,
+    scope: subject.scopes.join(' '),
+    drn: 'DS',
+    iat: now,
+    exp: now + ttl,
+    jti: randomId(),
+  }
+}
+
+/** Returns the claims of an ID token. Its issuer is always the one of the document asked. */
+export function idClaims(state: State, surface: Surface, clientId: string, nonce?: string): Claims {
+  const { user, ttl } = state.options
+  const now = nowSeconds(state)
+  return {
+    iss: issuerUrl(state, surface),
+    aud: clientId,
+    sub: user.id,
+    name: user.name,
+    email: user.email,
+    email_verified: true,
+    nonce,
+    iat: now,
+    exp: now + ttl,
+  }
+}
+
+/**
+ * Signs claims as a JWT and remembers it as a secret. `alg` may also name what a validator must
+ * refuse: `none`, or an HMAC keyed with the public key's PEM.
+ */
+export async function sign(
+  state: State,
+  claims: Claims,
+  header: Record<string, unknown> = {},
+  key: SigningKey = state.keys.current,
+): Promise<string> {
+  const full = { alg: 'RS256', kid: key.kid, typ: 'JWT', ...header }
+  const payload = Buffer.from(JSON.stringify(claims))
+  const token = await encode(full, payload, key)
+  remember(state, token)
+  return token
+}
+
+async function encode(header: { alg: string }, payload: Buffer, key: SigningKey): Promise<string> {
+  if (header.alg === 'none') {
+    const encoded = Buffer.from(JSON.stringify(header)).toString('base64url')
+    return `${encoded}.${payload.toString('base64url')}.`
+  }
+  const secret = header.alg.startsWith('HS')
+    ? Buffer.from(key.publicKey.export({ type: 'spki', format: 'pem' }))
+    : key.privateKey
+  return new CompactSign(payload)
+    .setProtectedHeader(header as CompactJWSHeaderParameters)
+    .sign(secret)
+}
+
+/**
+ * Verifies a token that the emulator signed: signature and times, not its audience.
+ *
+ * @throws {Refusal} `invalid_token`
+ */
+export async function verifyOwn(state: State, token: string | undefined): Promise<Claims> {
+  remember(state, token)
+  try {
+    const { payload } = await jwtVerify(
+      token ?? '',
+      ({ kid }) => {
+        const key = state.keys.published.find((candidate) => candidate.kid === kid)
+        if (key === undefined) throw refusal('invalid_token')
+        return key.publicKey
+      },
+      { algorithms: ['RS256'], currentDate: new Date(state.clock.now()), requiredClaims: ['exp'] },
+    )
+    return payload
+  } catch {
+    throw refusal('invalid_token')
+  }
+}
+
+function accessIssuer(state: State, tenant = DEMO_TENANT): string {
+  switch (state.options.issuer) {
+    case 'bare':
+      return state.projectId
+    case 'tenant':
+      return `${issuerUrl(state, 'project')}/${tenant}`
+    default:
+      return issuerUrl(state, state.options.issuer)
+  }
+}
+
+function audience(state: State, { clientId, resources }: Subject): string | string[] {
+  const { aud, resourceUrl } = state.options
+  if (aud === 'project') return state.projectId
+  if (aud === 'client+project') return [clientId, state.projectId]
+  const own = resourceUrl ? [resourceUrl] : []
+  return [...new Set([clientId, state.projectId, ...(resources.length > 0 ? resources : own)])]
+}
+
+function orUndefined<T extends object>(value: T): T | undefined {
+  return Object.keys(value).length > 0 ? value : undefined
+}

@@ -1,0 +1,111 @@
+import { createHash } from 'node:crypto'
+import { json, type Reply } from './http.js'
+import type { Client, Grant } from './records.js'
+import { refusal } from './refusals.js'
+import { narrow } from './scopes.js'
+import { newSecret, remember, type State } from './state.js'
+import { accessClaims, idClaims, sign } from './tokens.js'
+
+/**
+ * Redeems an authorization code, once. A second try ends what the first one gave.
+ *
+ * @throws {Refusal} `invalid_grant`, and what `narrow` throws.
+ * @see [RFC 6749 §4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)
+ */
+export function redeemCode(
+  state: State,
+  client: Client,
+  params: URLSearchParams,
+): Reply | Promise<Reply> {
+  const verifier = params.get('code_verifier')
+  remember(state, params.get('code'), verifier)
+  const code = state.codes.get(params.get('code') ?? '')
+  if (code === undefined) throw refusal('invalid_grant', 'Unknown code')
+  if (code.grant.clientId !== client.clientId) throw refusal('invalid_grant', 'Another client')
+  if (code.used) {
+    code.grant.revoked = true
+    throw refusal('invalid_grant', 'The code was already used')
+  }
+  if (code.grant.revoked) throw refusal('consent_gone')
+  if (state.clock.now() >= code.expiresAt) throw refusal('invalid_grant', 'The code expired')
+  if ((params.get('redirect_uri') ?? code.redirectUri) !== code.redirectUri) {
+    throw refusal('invalid_grant', '"redirect_uri" is not the one of the authorization request')
+  }
+  if (challengeOf(verifier) !== code.challenge) {
+    throw refusal('invalid_grant', '"code_verifier" does not match')
+  }
+  const narrowed = narrow(state, code.grant, params)
+  code.used = true
+  state.counters.codes++
+  return tokenReply(state, code.grant, { access: narrowed, nonce: code.nonce, refresh: true })
+}
+
+/**
+ * Refreshes. With rotation each refresh token works once.
+ *
+ * @throws {Refusal} `consent_gone`, `invalid_grant`, and what `narrow` throws.
+ * @see [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)
+ */
+export function refresh(
+  state: State,
+  client: Client,
+  params: URLSearchParams,
+): Reply | Promise<Reply> {
+  const value = params.get('refresh_token')
+  remember(state, value)
+  const known = state.refreshTokens.get(value ?? '')
+  if (known === undefined || known.grant.clientId !== client.clientId) {
+    throw refusal('invalid_grant', 'Unknown refresh token')
+  }
+  const { rotateRefresh, reuseDetection } = state.options
+  if (known.used) {
+    state.counters.reuses++
+    if (reuseDetection) known.grant.revoked = true
+    throw refusal('invalid_grant', 'The refresh token was already used')
+  }
+  if (known.grant.revoked) throw refusal('consent_gone')
+  if (state.clock.now() >= known.expiresAt) throw refusal('invalid_grant', 'It has expired')
+  const narrowed = narrow(state, known.grant, params)
+  known.used = rotateRefresh
+  state.counters.refreshes++
+  return tokenReply(state, known.grant, { access: narrowed, refresh: rotateRefresh })
+}
+
+interface Issue {
+  /** What the access token gets of the grant. */
+  access: Grant
+  nonce?: string | undefined
+  /** Whether a new refresh token comes along. */
+  refresh: boolean
+}
+
+/** Issues the tokens of a grant. */
+export async function tokenReply(state: State, grant: Grant, issue: Issue): Promise<Reply> {
+  const { ttl, refreshTtl } = state.options
+  const { scopes } = issue.access
+  let refreshToken: string | undefined
+  if (issue.refresh && refreshTtl > 0) {
+    refreshToken = newSecret(state)
+    const expiresAt = state.clock.now() + refreshTtl * 1000
+    state.refreshTokens.set(refreshToken, { grant, expiresAt, used: false })
+  }
+  const accessToken = await sign(state, accessClaims(state, issue.access))
+  if (grant.surface === 'project') state.projectTokens.add(accessToken)
+  const idToken = scopes.includes('openid')
+    ? await sign(state, idClaims(state, grant.surface, grant.clientId, issue.nonce))
+    : undefined
+  return json(200, {
+    access_token: accessToken,
+    token_type: 'Bearer',
+    refresh_token: refreshToken,
+    id_token: idToken,
+    expires_in: ttl,
+    scope: scopes.join(' '),
+  })
+}
+
+function challengeOf(verifier: string | null): string | undefined {
+  if (verifier === null) return undefined
+  if (!/^[\w.~-]{43,128}$/.test(verifier)) return ''
+  return createHash('sha256').update(verifier).digest('base64url')
+}

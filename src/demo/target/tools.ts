@@ -1,0 +1,109 @@
+import type { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
+import type { CallToolResult } from '@modelcontextprotocol/sdk/types.js'
+import * as z from 'zod'
+import { CONDITIONS, describeWeather, weatherIn } from './weather.js'
+import { headerNames, seenCredentials } from './whoami.js'
+
+const READ_ONLY = {
+  readOnlyHint: true,
+  destructiveHint: false,
+  idempotentHint: true,
+  openWorldHint: false,
+}
+
+/** Registers the tools that answer at once. */
+export function registerTools(server: McpServer, called: (tool: string) => void): void {
+  registerWhoami(server, called)
+  server.registerTool(
+    'get_secret',
+    {
+      title: 'Get the secret',
+      description:
+        'Returns a sentence that only callers who got past the sign-in can read. Takes no arguments.',
+      annotations: { title: 'Get the secret', ...READ_ONLY },
+    },
+    () => {
+      called('get_secret')
+      return text('The treasure lies under the third oak behind the mill.')
+    },
+  )
+  server.registerTool(
+    'echo',
+    {
+      title: 'Echo',
+      description: 'Returns the given text unchanged. Useful to check that calls arrive intact.',
+      inputSchema: { text: z.string().max(100_000).describe('The text to return.') },
+      annotations: { title: 'Echo', ...READ_ONLY },
+    },
+    ({ text: words }) => {
+      called('echo')
+      return text(words)
+    },
+  )
+  server.registerTool(
+    'get_weather',
+    {
+      title: 'Get the weather',
+      description:
+        'Returns the weather in a city. The data is made up, but the same for a city every time.',
+      inputSchema: {
+        city: z.string().trim().min(1).max(100).describe('Name of the city, for example "Lisbon".'),
+      },
+      outputSchema: {
+        city: z.string().describe('The city, as it is usually written.'),
+        conditions: z.enum(CONDITIONS).describe('The sky in a word.'),
+        temperatureC: z.number().describe('Degrees Celsius.'),
+        humidityPercent: z.number().min(0).max(100).describe('Relative humidity in percent.'),
+        windKmh: z.number().min(0).describe('Wind in kilometres per hour.'),
+      },
+      annotations: { title: 'Get the weather', ...READ_ONLY },
+    },
+    ({ city }) => {
+      called('get_weather')
+      const weather = weatherIn(city)
+      return { ...text(describeWeather(weather)), structuredContent: { ...weather } }
+    },
+  )
+}
+
+function registerWhoami(server: McpServer, called: (tool: string) => void): void {
+  server.registerTool(
+    'whoami',
+    {
+      title: 'Who am I?',
+      description:
+        'Tells what this server sees of its caller: the client, which credential came with the request ' +
+        '(never its value) and the names of the request headers.',
+      outputSchema: {
+        client: z.string().describe('Name and version that the client gave.'),
+        credentials: z
+          .array(
+            z.object({
+              header: z.string(),
+              scheme: z.string().optional(),
+              format: z.enum(['jwt', 'opaque']),
+            }),
+          )
+          .describe('Headers that carry a credential, without their values.'),
+        headerNames: z.array(z.string()).describe('Names of all request headers.'),
+      },
+      annotations: { title: 'Who am I?', ...READ_ONLY },
+    },
+    ({ requestInfo }) => {
+      called('whoami')
+      const headers = requestInfo?.headers ?? {}
+      const client = server.server.getClientVersion()
+      const seen = {
+        client: client === undefined ? 'unknown' : `${client.name} ${client.version}`,
+        credentials: seenCredentials(headers),
+        headerNames: headerNames(headers),
+      }
+      return { ...text(JSON.stringify(seen, undefined, 2)), structuredContent: seen }
+    },
+  )
+}
+
+/** Makes a result of one text. */
+export function text(words: string): CallToolResult {
+  return { content: [{ type: 'text', text: words }] }
+}

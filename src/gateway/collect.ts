@@ -1,0 +1,68 @@
+import { readEvent } from '../mcp/sse.js'
+import { isObject, tryParseJson } from '../util/json.js'
+import type { Clock } from '../util/runtime.js'
+import { isResponseTo } from './answer-check.js'
+import type { TargetFailure } from './failure.js'
+import {
+  type AnswerHead,
+  type AnswerListener,
+  UpstreamCall,
+  type UpstreamSend,
+} from './upstream-call.js'
+
+/** A target's response as a whole, or why there is none. */
+export type Collected =
+  | { ok: true; status: number; text: string; head: AnswerHead }
+  | { ok: false; failure: TargetFailure }
+
+export interface CollectOptions extends UpstreamSend {
+  clock: Pick<Clock, 'after'>
+  /** Milliseconds for the whole exchange. */
+  deadlineMs: number
+}
+
+/**
+ * Sends a request to a target and waits for its response. Messages that precede the response on an
+ * event stream are dropped: nobody waits for them.
+ */
+export function collect(options: CollectOptions): Promise<Collected> {
+  return new Promise((resolve) => {
+    const { target, id, clock, deadlineMs } = options
+    let head: AnswerHead = { sessionId: undefined }
+    const finish = (collected: Collected) => {
+      cancel()
+      resolve(collected)
+    }
+    const fail = (cause: TargetFailure['cause'], reason: string) =>
+      finish({ ok: false, failure: { cause, target: target.name, reason } })
+    const listener: AnswerListener = {
+      answer: (status, body, answerHead) =>
+        finish({ ok: true, status, text: body.toString('utf8'), head: answerHead }),
+      accepted: (status) => finish({ ok: true, status, text: '', head }),
+      streaming: (streamHead) => {
+        head = streamHead
+      },
+      events(run, ends) {
+        let start = 0
+        for (const end of ends) {
+          const { data } = readEvent(run.toString('utf8', start, end))
+          start = end
+          const message = data ? tryParseJson(data) : undefined
+          // the stream then ends by itself, which keeps its connection usable
+          if (data && isObject(message) && id !== undefined && isResponseTo(message, id)) {
+            resolve({ ok: true, status: 200, text: data, head })
+          }
+        }
+        return true
+      },
+      streamEnded: () => fail('cut_off', 'its event stream ended before the answer'),
+      failed: (failure) => finish({ ok: false, failure }),
+    }
+    const call = new UpstreamCall(options, listener)
+    const cancel = clock.after(deadlineMs, () => {
+      call.abort()
+      fail('timeout', `it did not answer within ${deadlineMs} ms`)
+    })
+    call.start()
+  })
+}

@@ -1,0 +1,93 @@
+import type { Logger } from '../util/logger.js'
+import type { Clock } from '../util/runtime.js'
+import { PRODUCT, VERSION } from '../util/version.js'
+import type { Exchange } from './exchange.js'
+import type { Names } from './names.js'
+import type { RequestIds } from './request-ids.js'
+import type { Session, Sessions, TargetSession } from './sessions.js'
+import type { Target } from './target.js'
+
+/** What every part of the gateway shares. */
+export interface GatewayContext {
+  readonly targets: readonly Target[]
+  readonly names: Names<Target>
+  readonly sessions: Sessions
+  readonly requestIds: RequestIds
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Milliseconds. */
+  readonly timeouts: { list: number; answer: number }
+  /** Sessions opened at one target after the client's `initialize`, by sealed id and target. */
+  readonly lateSessions: Map<string, TargetSession>
+}
+
+/** One client request with the session that it came in. */
+export interface Request {
+  readonly exchange: Exchange
+  /** The client's `Mcp-Session-Id`, once it was opened. */
+  readonly sealed: string | undefined
+  readonly session: Session | undefined
+}
+
+const ACCEPT_BOTH = 'application/json, text/event-stream'
+const USER_AGENT = `${PRODUCT}/${VERSION}`
+/** W3C trace context: the only client headers besides MCP's own that a target may see. */
+const TRACE_HEADERS = ['traceparent', 'tracestate', 'baggage'] as const
+
+/** Returns what a request's session holds for a target, or what was opened there since. */
+export function targetSession(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+): TargetSession | undefined {
+  if (request.sealed === undefined) return undefined
+  return (
+    context.lateSessions.get(lateKey(request.sealed, target)) ??
+    request.session?.targets.get(target.name)
+  )
+}
+
+const MAX_LATE_SESSIONS = 2_000
+
+/** Remembers a session that a target gave us after the client's `initialize`. */
+export function rememberLateSession(
+  { lateSessions }: GatewayContext,
+  sealed: string,
+  target: Target,
+  session: TargetSession,
+): void {
+  const oldest = lateSessions.keys().next()
+  if (lateSessions.size >= MAX_LATE_SESSIONS && !oldest.done) lateSessions.delete(oldest.value)
+  lateSessions.set(lateKey(sealed, target), session)
+}
+
+function lateKey(sealed: string, target: Target): string {
+  return `${target.name} ${sealed}`
+}
+
+/**
+ * Makes the headers of a request to a target, without its credential. An allow-list: of the
+ * client's headers only MCP's own and the trace context go on, never `Authorization`, `Cookie` or
+ * `X-Forwarded-*`.
+ */
+export function upstreamHeaders(
+  exchange: Exchange,
+  session: TargetSession | undefined,
+  method: 'POST' | 'GET' | 'DELETE' = 'POST',
+): string[] {
+  const headers = ['user-agent', USER_AGENT]
+  if (method === 'POST') headers.push('content-type', 'application/json')
+  const accept = exchange.header('accept')
+  if (method === 'GET') headers.push('accept', 'text/event-stream')
+  else if (method === 'POST') {
+    headers.push('accept', accept === undefined || accept.includes('*/*') ? ACCEPT_BOTH : accept)
+  }
+  const version = session?.version ?? exchange.header('mcp-protocol-version')
+  if (version !== undefined) headers.push('mcp-protocol-version', version)
+  if (session?.id !== undefined) headers.push('mcp-session-id', session.id)
+  for (const name of TRACE_HEADERS) {
+    const value = exchange.header(name)
+    if (value !== undefined) headers.push(name, value)
+  }
+  return headers
+}

@@ -1,0 +1,42 @@
+import type { Caller } from '../auth/credential.js'
+import type { RequestId } from '../mcp/jsonrpc.js'
+import type { TargetFailure } from './failure.js'
+
+/** The way back to the client. A front door turns it into HTTP or into lines on stdout. */
+export interface Reply {
+  /** Sends one whole message and ends. `status` is HTTP's. */
+  json(status: number, body: string | Buffer, headers?: Readonly<Record<string, string>>): void
+  /** Ends without a message. */
+  empty(status: number): void
+  /** Opens an event stream; its head leaves at once. */
+  openStream(): void
+  /** Sends whole events; returns false when the client reads too slowly. */
+  write(events: string | Buffer): boolean
+  endStream(): void
+  /** Refuses a call for which the token lacks scopes (RFC 6750 §3.1). */
+  insufficientScope(id: RequestId, scopes: readonly string[]): void
+  /** Called when the client can take more after `write` returned false. */
+  onDrain: (() => void) | undefined
+  /** Called when the client left before the end. */
+  onClose: (() => void) | undefined
+}
+
+/** What a request was about, for its log record. */
+export interface ExchangeRecord {
+  method: string
+  tool: string | undefined
+  target: string | undefined
+  /** The failure that was answered, if any. */
+  failure: TargetFailure | undefined
+}
+
+/** One request of a client on its way through the gateway. */
+export interface Exchange {
+  readonly caller: Caller
+  /** Header of the client's request, by lower-case name. */
+  header(name: string): string | undefined
+  /** The request's `Mcp-Param-*` and other unknown `Mcp-*` headers, names and values in turn. */
+  extraHeaders(): string[]
+  readonly reply: Reply
+  readonly record: ExchangeRecord
+}

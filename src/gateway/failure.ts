@@ -1,0 +1,46 @@
+import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
+
+export type FailureCause =
+  | 'unreachable'
+  | 'timeout'
+  | 'refused_credential'
+  | 'http_status'
+  | 'invalid_answer'
+  | 'cut_off'
+  /** The target no longer knows the session that we sent. */
+  | 'session_lost'
+  /** The target wants a session, and we sent none. */
+  | 'session_required'
+
+/** Why a target gave no usable answer. */
+export interface TargetFailure {
+  cause: FailureCause
+  target: string
+  /** The end of a sentence that begins with the target's name. */
+  reason: string
+  httpStatus?: number
+  /** Seconds or an HTTP date, as the target wrote it. */
+  retryAfter?: string
+  /** The JSON-RPC error that the target gave with its status, if it gave one. */
+  answer?: { status: number; body: Buffer }
+}
+
+const MAY_PASS: ReadonlySet<FailureCause> = new Set(['unreachable', 'timeout'])
+const MAY_PASS_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
+
+/** Makes the JSON-RPC error that a client gets for a target's failure. */
+export function failureError({
+  cause,
+  target,
+  reason,
+  httpStatus,
+  retryAfter,
+}: TargetFailure): WireError {
+  const retryable =
+    MAY_PASS.has(cause) || (httpStatus !== undefined && MAY_PASS_STATUS.has(httpStatus))
+  const data: Record<string, unknown> = { target, cause }
+  if (httpStatus !== undefined) data['httpStatus'] = httpStatus
+  if (retryAfter !== undefined) data['retryAfter'] = retryAfter
+  if (retryable) data['retryable'] = true
+  return { code: ERROR_CODES.internalError, message: `Target "${target}": ${reason}`, data }
+}

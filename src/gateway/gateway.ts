@@ -1,0 +1,176 @@
+import { randomBytes } from 'node:crypto'
+import { headerMismatch, isModern } from '../mcp/headers.js'
+import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
+import type { Message } from '../mcp/message.js'
+import { LEGACY_VERSIONS } from '../mcp/versions.js'
+import { messageOf } from '../util/errors.js'
+import type { GatewayContext, Request } from './context.js'
+import { targetSession, upstreamHeaders } from './context.js'
+import type { Exchange } from './exchange.js'
+import {
+  broadcastNotification,
+  broadcastRequest,
+  closeAll,
+  federateList,
+  learnNames,
+  routeAnswer,
+} from './federate.js'
+import { createForwarder } from './forward.js'
+import { initialize } from './initialize.js'
+import { LIST_KINDS } from './lists.js'
+import { createNames } from './names.js'
+import { relay } from './relay.js'
+import { createRequestIds } from './request-ids.js'
+import { createRouter, exposedName } from './route.js'
+import type { Target } from './target.js'
+
+export type GatewayOptions = Omit<GatewayContext, 'names' | 'requestIds' | 'lateSessions'> & {
+  /** Longest name that clients see. */
+  maxNameLength: number
+  /** Marks the ids of targets' requests; the same on every replica. */
+  secret: string | undefined
+}
+
+/** One MCP message in, to the targets, and the answer out. It does not know HTTP from stdio. */
+export interface Gateway {
+  readonly targets: readonly Target[]
+  post(exchange: Exchange, message: Message): void
+  /** Opens the stream for what targets send by themselves (GET). */
+  listen(exchange: Exchange): void
+  /** Ends a session (DELETE). */
+  end(exchange: Exchange): void
+  close(): Promise<void>
+}
+
+/** Creates the gateway. Nothing is connected before the first message. */
+export function createGateway({ secret, maxNameLength, ...options }: GatewayOptions): Gateway {
+  const requestIds = createRequestIds(secret ?? randomBytes(32).toString('hex'))
+  const { targets } = options
+  const names = createNames(targets, maxNameLength)
+  const context: GatewayContext = { ...options, names, requestIds, lateSessions: new Map() }
+  const only = targets.length === 1 ? targets[0] : undefined
+  const route = createRouter(targets, names)
+  const forward = createForwarder(context)
+
+  /** Opens the request's session; answers 404 when it is not one of ours, of this subject. */
+  function openRequest(exchange: Exchange): Request | undefined {
+    const sealed = exchange.header('mcp-session-id')
+    if (sealed === undefined) return { exchange, sealed, session: undefined }
+    const session = context.sessions.open(sealed, exchange.caller.principal)
+    if (session !== undefined) return { exchange, sealed, session }
+    const error = { code: -32001, message: 'Session not found: initialize again' }
+    exchange.reply.json(404, errorResponse(null, error))
+    return undefined
+  }
+
+  function handleRequest(request: Request, message: Message, modern: boolean): void {
+    const { exchange } = request
+    if (message.method === 'initialize')
+      return run(exchange, message, initialize(context, request, message))
+    const name = exposedName(message)
+    if (name !== undefined && names.isUnknownAlias(name)) {
+      const learned = learnNames(context, request)
+      return run(
+        exchange,
+        message,
+        learned.then(() => handleRequest(request, message, modern)),
+      )
+    }
+    const routed = route(message)
+    if (routed !== undefined) {
+      if ('target' in routed) return forward(request, message, routed, modern)
+      const error = { code: ERROR_CODES.invalidParams, message: routed.message }
+      return exchange.reply.json(200, errorResponse(message.id ?? null, error))
+    }
+    if (only !== undefined) {
+      const whole = { target: only, replacements: [], tool: undefined, name: undefined }
+      return forward(request, message, whole, modern)
+    }
+    if (message.method in LIST_KINDS)
+      return run(exchange, message, federateList(context, request, message))
+    if (message.method === 'ping' || message.method === 'logging/setLevel') {
+      return run(exchange, message, broadcastRequest(context, request, message))
+    }
+    const error = { code: ERROR_CODES.methodNotFound, message: `Unknown method: ${message.method}` }
+    exchange.reply.json(200, errorResponse(message.id ?? null, error))
+  }
+
+  /** Answers for whatever goes wrong on our side, so that no request is left waiting. */
+  function run({ reply }: Exchange, { id }: Message, work: Promise<void>): void {
+    work.catch((error) => {
+      context.logger.error('internal', `A request failed: ${messageOf(error)}`)
+      const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
+      reply.json(200, errorResponse(id ?? null, wire))
+    })
+  }
+
+  /** Checks what 2026-07-28 asks of a server that reads the body; answers when it is not so. */
+  function acceptsModern(exchange: Exchange, message: Message): boolean {
+    const refuse = (code: number, text: string, data?: Record<string, unknown>) => {
+      const error = data === undefined ? { code, message: text } : { code, message: text, data }
+      exchange.reply.json(400, errorResponse(message.id ?? null, error))
+      return false
+    }
+    if (only === undefined) {
+      const requested = exchange.header('mcp-protocol-version')
+      const data = { supported: LEGACY_VERSIONS, requested }
+      return refuse(ERROR_CODES.unsupportedProtocolVersion, 'Unsupported protocol version', data)
+    }
+    const mismatch = headerMismatch(message, (name) => exchange.header(name))
+    return mismatch === undefined || refuse(ERROR_CODES.headerMismatch, mismatch)
+  }
+
+  return {
+    targets,
+
+    post(exchange, message) {
+      exchange.record.method = message.method
+      const modern = isModern(message)
+      if (modern && !acceptsModern(exchange, message)) return
+      const request = modern
+        ? { exchange, sealed: undefined, session: undefined }
+        : openRequest(exchange)
+      if (request === undefined) return
+      if (message.kind === 'request') return handleRequest(request, message, modern)
+      if (only !== undefined) {
+        const whole = { target: only, replacements: [], tool: undefined, name: undefined }
+        return forward(request, message, whole, modern)
+      }
+      if (message.kind === 'response') routeAnswer(context, request, message)
+      else broadcastNotification(context, request, message)
+    },
+
+    listen(exchange) {
+      exchange.record.method = 'GET'
+      const request = openRequest(exchange)
+      if (request === undefined) return
+      if (only === undefined) return exchange.reply.empty(405)
+      const session = targetSession(context, request, only)
+      const headers = upstreamHeaders(exchange, session, 'GET')
+      const lastEventId = exchange.header('last-event-id')
+      if (lastEventId !== undefined) headers.push('last-event-id', lastEventId)
+      const { caller } = exchange
+      const inSession = session?.id !== undefined
+      const send = {
+        target: only,
+        caller,
+        method: 'GET',
+        headers,
+        inSession,
+        timeoutMs: 0,
+      } as const
+      relay({ exchange, send, rewrites: {} })
+    },
+
+    end(exchange) {
+      exchange.record.method = 'DELETE'
+      const request = openRequest(exchange)
+      if (request === undefined) return
+      closeAll(context, request).catch(() => exchange.reply.empty(200))
+    },
+
+    async close() {
+      await Promise.all(targets.map(({ upstream }) => upstream.close()))
+    },
+  }
+}

@@ -1,0 +1,121 @@
+import { errorResponse, resultResponse } from '../mcp/jsonrpc.js'
+import type { Message } from '../mcp/message.js'
+import { negotiateVersion, olderVersion } from '../mcp/versions.js'
+import { isObject, type JsonObject, stringMember } from '../util/json.js'
+import { PRODUCT, VERSION } from '../util/version.js'
+import type { GatewayContext, Request } from './context.js'
+import { closeSession, initializeTarget, type Opened } from './open-session.js'
+import { replyFailure } from './relay.js'
+import type { Session, TargetSession } from './sessions.js'
+import type { Target } from './target.js'
+
+type Success = { target: Target; session: TargetSession; result: JsonObject }
+
+/**
+ * Answers `initialize` from all targets. One target's answer stays as it is; several are merged,
+ * and a target that is down is left out until it is needed. A session id is issued only when a
+ * target issued one.
+ */
+export async function initialize(
+  context: GatewayContext,
+  request: Request,
+  message: Message,
+): Promise<void> {
+  const { targets, timeouts } = context
+  const id = message.id as string | number
+  const timeoutMs = targets.length === 1 ? timeouts.answer : timeouts.list
+  const answers = await Promise.all(
+    targets.map((target) =>
+      initializeTarget(context, request, target, { body: message.text, id, timeoutMs }),
+    ),
+  )
+  const opened: Success[] = []
+  answers.forEach((answer, index) => {
+    const target = targets[index] as Target
+    if (answer.ok) opened.push({ target, session: answer.session, result: answer.result })
+    else reportRefusal(context, target, answer)
+  })
+  if (opened.length === 0) return replyRefused(request, message, answers)
+  const only = targets.length === 1 ? opened[0] : undefined
+  const result = only?.result ?? mergeResults(message.params, opened)
+  const headers = issueSession(context, request, message.params, result, opened)
+  request.exchange.reply.json(200, resultResponse(id, result), headers)
+}
+
+function reportRefusal({ logger }: GatewayContext, target: Target, answer: Opened): void {
+  if (answer.ok) return
+  const reason = 'failure' in answer ? answer.failure.reason : 'it refused initialize'
+  logger.warn('target_unavailable', `Target "${target.name}" is left out: ${reason}`, {
+    target: target.name,
+  })
+}
+
+function replyRefused({ exchange }: Request, { id }: Message, answers: readonly Opened[]): void {
+  for (const answer of answers) {
+    if (answer.ok) continue
+    if ('failure' in answer) {
+      exchange.record.failure = answer.failure
+      return replyFailure(exchange, id, answer.failure)
+    }
+    return exchange.reply.json(answer.refusal.status, answer.refusal.text)
+  }
+  exchange.reply.json(200, errorResponse(id ?? null, { code: -32603, message: 'No target' }))
+}
+
+function mergeResults(params: JsonObject, opened: readonly Success[]): JsonObject {
+  let version = negotiateVersion(params['protocolVersion'])
+  const capabilities: JsonObject = {}
+  const instructions: string[] = []
+  for (const { target, session, result } of opened) {
+    version = olderVersion(version, session.version)
+    mergeCapabilities(capabilities, result['capabilities'])
+    const text = stringMember(result, 'instructions')
+    if (text) instructions.push(`## ${target.name}\n${text}`)
+  }
+  const merged: JsonObject = {
+    protocolVersion: version,
+    capabilities,
+    serverInfo: { name: PRODUCT, version: VERSION },
+  }
+  if (instructions.length > 0) merged['instructions'] = instructions.join('\n\n')
+  return merged
+}
+
+/** Adds capabilities member by member: what one target can do, the whole can do. */
+function mergeCapabilities(into: JsonObject, from: unknown): void {
+  if (!isObject(from)) return
+  for (const [name, value] of Object.entries(from)) {
+    const known = into[name]
+    if (isObject(known) && isObject(value)) mergeCapabilities(known, value)
+    else if (known === undefined || known === false) into[name] = structuredClone(value)
+  }
+}
+
+function issueSession(
+  context: GatewayContext,
+  request: Request,
+  params: JsonObject,
+  result: JsonObject,
+  opened: readonly Success[],
+): Record<string, string> {
+  if (opened.every(({ session }) => session.id === undefined)) return {}
+  const session: Session = {
+    version: String(result['protocolVersion']),
+    initialize: params,
+    targets: new Map(opened.map((success) => [success.target.name, success.session])),
+  }
+  const { principal } = request.exchange.caller
+  const sealed =
+    context.sessions.seal(session, principal) ??
+    context.sessions.seal({ ...session, initialize: withoutExtras(params) }, principal)
+  if (sealed !== undefined) return { 'mcp-session-id': sealed }
+  for (const { target, session: unused } of opened) {
+    void closeSession(context, request, target, unused)
+  }
+  return {}
+}
+
+/** What opening a session later needs at least, when the whole would not fit into a header. */
+function withoutExtras({ protocolVersion }: JsonObject): JsonObject {
+  return { protocolVersion, capabilities: {}, clientInfo: { name: PRODUCT, version: VERSION } }
+}

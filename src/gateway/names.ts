@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto'
+
+const SEPARATOR = '_'
+const HASH_LENGTH = 6
+const PLAIN = /^[A-Za-z0-9_-]+$/
+const ALIAS = /_[0-9a-f]{6}$/
+const MAX_ALIASES = 20_000
+
+/** A place that names lead to. */
+export interface Named {
+  readonly name: string
+  /** Without the separator; '' leaves names as they are. */
+  readonly prefix: string
+}
+
+export interface Names<T extends Named> {
+  /** Returns the name that clients see for a target's own name. */
+  expose(target: T, name: string): string
+  /** Finds the target and its own name behind an exposed one. */
+  route(exposed: string): { target: T; name: string } | undefined
+  /**
+   * Tells whether a name looks like an alias that was given out by another process, so that the
+   * targets' lists must be read before it can be routed. True once for each name.
+   */
+  isUnknownAlias(exposed: string): boolean
+}
+
+/**
+ * Creates the two-way street between targets' names and exposed ones: `<prefix>_<name>`. The
+ * longest prefix wins, so that with the prefixes `a` and `a_b` the name `a_b_c` is `c` of the
+ * second. A name that is longer than `maxLength`, has characters that clients refuse, or would lead
+ * to another target gets an alias instead: shortened, other characters as `_`, then `_` and six hex
+ * digits of its SHA-256. Aliases are the same in every process.
+ */
+export function createNames<T extends Named>(targets: readonly T[], maxLength: number): Names<T> {
+  const byLength = [...targets].sort((a, b) => b.prefix.length - a.prefix.length)
+  const heads = byLength.map((target) => ({ target, head: join(target.prefix, '') }))
+  const aliases = new Map<string, { target: T; name: string }>()
+  const lookedUp = new Set<string>()
+
+  function byPrefix(exposed: string): { target: T; name: string } | undefined {
+    for (const { target, head } of heads) {
+      if (exposed.length > head.length && exposed.startsWith(head)) {
+        return { target, name: exposed.slice(head.length) }
+      }
+    }
+    return undefined
+  }
+
+  function giveAlias(target: T, name: string, full: string): string {
+    const alias = shorten(full, maxLength)
+    aliases.set(alias, { target, name })
+    const [oldest] = aliases.keys()
+    if (aliases.size > MAX_ALIASES && oldest !== undefined) aliases.delete(oldest)
+    return alias
+  }
+
+  return {
+    expose(target, name) {
+      const full = join(target.prefix, name)
+      const fits = full.length <= maxLength && PLAIN.test(full)
+      return fits && byPrefix(full)?.target === target ? full : giveAlias(target, name, full)
+    },
+    route(exposed) {
+      return aliases.get(exposed) ?? byPrefix(exposed)
+    },
+    isUnknownAlias(exposed) {
+      if (!ALIAS.test(exposed) || exposed.length > maxLength) return false
+      if (aliases.has(exposed) || lookedUp.has(exposed)) return false
+      if (lookedUp.size > MAX_ALIASES) lookedUp.clear()
+      lookedUp.add(exposed)
+      return true
+    },
+  }
+}
+
+function join(prefix: string, name: string): string {
+  return prefix === '' ? name : `${prefix}${SEPARATOR}${name}`
+}
+
+function shorten(full: string, maxLength: number): string {
+  const hash = createHash('sha256').update(full).digest('hex').slice(0, HASH_LENGTH)
+  const head = full.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, maxLength - HASH_LENGTH - 1)
+  return `${head}${SEPARATOR}${hash}`
+}

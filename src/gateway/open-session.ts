@@ -1,0 +1,138 @@
+import { LEGACY_VERSIONS } from '../mcp/versions.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { PRODUCT, VERSION } from '../util/version.js'
+import { type Collected, collect } from './collect.js'
+import {
+  type GatewayContext,
+  type Request,
+  rememberLateSession,
+  upstreamHeaders,
+} from './context.js'
+import type { TargetFailure } from './failure.js'
+import type { TargetSession } from './sessions.js'
+import type { Target } from './target.js'
+
+/** A target's answer to `initialize`. */
+export type Opened =
+  | { ok: true; session: TargetSession; result: JsonObject }
+  /** The target answered with a JSON-RPC error: `text` and `status` are its own. */
+  | { ok: false; refusal: { status: number; text: string } }
+  | { ok: false; failure: TargetFailure }
+
+/** Sends `initialize` to a target and reads what it negotiated. */
+export async function initializeTarget(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  { body, id, timeoutMs }: { body: string; id: string | number; timeoutMs: number },
+): Promise<Opened> {
+  const collected = await collect({
+    target,
+    caller: request.exchange.caller,
+    method: 'POST',
+    headers: upstreamHeaders(request.exchange, undefined).filter(dropVersion),
+    body,
+    id,
+    inSession: false,
+    timeoutMs: 0,
+    deadlineMs: timeoutMs,
+    clock: context.clock,
+  })
+  return readOpened(collected, target)
+}
+
+/** `initialize` negotiates the version, so it carries none in its headers. */
+function dropVersion(_value: string, index: number, headers: readonly string[]): boolean {
+  const name = headers[index - (index % 2)]
+  return name !== 'mcp-protocol-version'
+}
+
+function readOpened(collected: Collected, target: Target): Opened {
+  if (!collected.ok) {
+    const { answer } = collected.failure
+    if (answer === undefined) return collected
+    return { ok: false, refusal: { status: answer.status, text: answer.body.toString('utf8') } }
+  }
+  const { status, text, head } = collected
+  const message = tryParseJson(text)
+  const result = isObject(message) ? message['result'] : undefined
+  if (!isObject(result)) return { ok: false, refusal: { status, text } }
+  const version = result['protocolVersion']
+  if (typeof version !== 'string') {
+    const reason = 'its answer to initialize names no protocolVersion'
+    return { ok: false, failure: { cause: 'invalid_answer', target: target.name, reason } }
+  }
+  return { ok: true, session: { id: head.sessionId, version }, result }
+}
+
+/**
+ * Opens a session at a target for a client that has none there: because the target was down at
+ * `initialize`, forgot the session, or the client sends no session id at all.
+ *
+ * @returns The session, or `undefined` when the target gives none.
+ */
+export async function openSession(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+): Promise<TargetSession | undefined> {
+  const id = 'mcp-descope-proxy-initialize'
+  const params = request.session?.initialize ?? {
+    protocolVersion: request.exchange.header('mcp-protocol-version') ?? LEGACY_VERSIONS[0],
+    capabilities: {},
+    clientInfo: { name: PRODUCT, version: VERSION },
+  }
+  const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'initialize', params })
+  const timeoutMs = context.timeouts.answer
+  const opened = await initializeTarget(context, request, target, { body, id, timeoutMs })
+  if (!opened.ok) return undefined
+  await notify(context, request, target, opened.session, {
+    jsonrpc: '2.0',
+    method: 'notifications/initialized',
+  })
+  if (request.sealed !== undefined) {
+    rememberLateSession(context, request.sealed, target, opened.session)
+  }
+  return opened.session
+}
+
+/** Sends a notification to a target; a failure concerns nobody who waits. */
+export async function notify(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  session: TargetSession | undefined,
+  message: JsonObject | string,
+): Promise<void> {
+  await collect({
+    target,
+    caller: request.exchange.caller,
+    method: 'POST',
+    headers: upstreamHeaders(request.exchange, session),
+    body: typeof message === 'string' ? message : JSON.stringify(message),
+    inSession: session?.id !== undefined,
+    timeoutMs: 0,
+    deadlineMs: context.timeouts.list,
+    clock: context.clock,
+  })
+}
+
+/** Ends a session at a target, best effort. */
+export async function closeSession(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  session: TargetSession,
+): Promise<void> {
+  if (session.id === undefined) return
+  await collect({
+    target,
+    caller: request.exchange.caller,
+    method: 'DELETE',
+    headers: upstreamHeaders(request.exchange, session, 'DELETE'),
+    inSession: true,
+    timeoutMs: 0,
+    deadlineMs: context.timeouts.list,
+    clock: context.clock,
+  })
+}

@@ -1,0 +1,183 @@
+import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
+import { type EventFields, readEvent, writeEvent } from '../mcp/sse.js'
+import { isObject, tryParseJson } from '../util/json.js'
+import { isResponseTo } from './answer-check.js'
+import type { Exchange } from './exchange.js'
+import { failureError, type TargetFailure } from './failure.js'
+import { type AnswerListener, UpstreamCall, type UpstreamSend } from './upstream-call.js'
+
+/** What is changed in an answer on its way back. */
+export interface Rewrites {
+  /** Rewrites the response's bytes. */
+  response?: (bytes: Buffer) => Buffer
+  /** Rewrites a message that precedes the response: a notification or a request to the client. */
+  message?: (text: string) => string
+}
+
+export interface RelayOptions {
+  exchange: Exchange
+  send: UpstreamSend
+  rewrites: Rewrites
+  /** Handles a failure before anything was sent; returns true when it did. */
+  recover?: (failure: TargetFailure) => boolean
+  /** Called once when the target's part is over. */
+  onEnd?: () => void
+}
+
+/** Sends a request to a target and its answer back to the client, as it comes. */
+export function relay(options: RelayOptions): void {
+  new Relay(options).start()
+}
+
+class Relay implements AnswerListener {
+  readonly #options: RelayOptions
+  readonly #call: UpstreamCall
+  readonly #id: RequestId | undefined
+  #answered = false
+  #streaming = false
+  /** An event with an id came: the client can resume, so an early end is not a failure. */
+  #resumable = false
+  /** What we answered in place of an answer that cannot be read. */
+  #broken = false
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+    this.#id = options.send.id
+    this.#call = new UpstreamCall(options.send, this)
+  }
+
+  start(): void {
+    const { reply } = this.#options.exchange
+    reply.onClose = () => {
+      this.#call.abort()
+      this.#options.onEnd?.()
+    }
+    reply.onDrain = () => this.#call.resume()
+    this.#call.start()
+  }
+
+  answer(status: number, body: Buffer): void {
+    const { exchange, rewrites, onEnd } = this.#options
+    exchange.reply.json(status, status === 200 ? (rewrites.response?.(body) ?? body) : body)
+    onEnd?.()
+  }
+
+  accepted(status: number): void {
+    this.#options.exchange.reply.empty(this.#options.send.method === 'POST' ? 202 : status)
+    this.#options.onEnd?.()
+  }
+
+  streaming(): void {
+    this.#streaming = true
+    this.#options.exchange.reply.openStream()
+  }
+
+  events(run: Buffer, ends: readonly number[]): boolean {
+    const { reply } = this.#options.exchange
+    // a stream without a request of its own (GET) passes as it is
+    if (this.#id === undefined || this.#answered) return reply.write(run)
+    let writable = true
+    let from = 0
+    let start = 0
+    for (const end of ends) {
+      const replacement = this.#inspect(run.subarray(start, end))
+      if (replacement !== undefined) {
+        if (start > from) writable = reply.write(run.subarray(from, start))
+        writable = reply.write(replacement)
+        from = end
+        if (this.#broken) return this.#stop()
+      }
+      start = end
+    }
+    return from < run.length ? reply.write(run.subarray(from)) : writable
+  }
+
+  /** Looks at one event; returns what stands in its place when it must change. */
+  #inspect(event: Buffer): string | undefined {
+    const fields = readEvent(event.toString('utf8'))
+    if (fields.id !== undefined) this.#resumable = true
+    if (!fields.data || this.#answered) return undefined
+    const message = tryParseJson(fields.data)
+    if (!isObject(message)) return this.#invalid('an event of its answer is not valid JSON')
+    if ('method' in message) return this.#rewriteMessage(fields.data, fields)
+    if (!isResponseTo(message, this.#id as RequestId)) {
+      return this.#invalid('an event of its answer belongs to another request')
+    }
+    this.#answered = true
+    const { response } = this.#options.rewrites
+    if (response === undefined) return undefined
+    const rewritten = response(Buffer.from(fields.data))
+    return writeEvent(rewritten.toString('utf8'), fields)
+  }
+
+  #rewriteMessage(data: string, fields: EventFields): string | undefined {
+    const { message } = this.#options.rewrites
+    return message === undefined ? undefined : writeEvent(message(data), fields)
+  }
+
+  #stop(): boolean {
+    this.#call.abort()
+    this.#options.exchange.reply.endStream()
+    this.#options.onEnd?.()
+    return true
+  }
+
+  #invalid(reason: string): string {
+    this.#broken = true
+    const failure = {
+      cause: 'invalid_answer',
+      target: this.#options.send.target.name,
+      reason,
+    } as const
+    this.#options.exchange.record.failure = failure
+    return writeEvent(errorResponse(this.#id as RequestId, failureError(failure)))
+  }
+
+  streamEnded(): void {
+    const { target } = this.#options.send
+    this.#endStream({
+      cause: 'cut_off',
+      target: target.name,
+      reason: 'its event stream ended before the answer',
+    })
+  }
+
+  failed(failure: TargetFailure): void {
+    const { exchange, recover, onEnd } = this.#options
+    if (this.#streaming) return this.#endStream(failure)
+    if (recover?.(failure)) return
+    exchange.record.failure = failure
+    replyFailure(exchange, this.#id, failure)
+    onEnd?.()
+  }
+
+  #endStream(failure: TargetFailure): void {
+    const { exchange, onEnd } = this.#options
+    const isCut = failure.cause === 'cut_off'
+    if (this.#id !== undefined && !this.#answered && !(isCut && this.#resumable)) {
+      exchange.record.failure = failure
+      exchange.reply.write(writeEvent(errorResponse(this.#id, failureError(failure))))
+    }
+    exchange.reply.endStream()
+    onEnd?.()
+  }
+}
+
+/**
+ * Answers a failure that came before anything was sent: in band under the request's id; without an
+ * id (GET, DELETE, notifications) as a gateway's own status.
+ */
+export function replyFailure(
+  { reply }: Exchange,
+  id: RequestId | undefined,
+  failure: TargetFailure,
+): void {
+  const body = errorResponse(id ?? null, failureError(failure))
+  if (failure.cause === 'session_lost') return reply.json(404, body)
+  if (failure.answer !== undefined) return reply.json(failure.answer.status, failure.answer.body)
+  if (id !== undefined) return reply.json(200, body)
+  if (failure.httpStatus === 404 || failure.httpStatus === 405) {
+    return reply.json(failure.httpStatus, body)
+  }
+  reply.json(failure.cause === 'timeout' ? 504 : 502, body)
+}

@@ -1,0 +1,87 @@
+import type { RequestId } from '../mcp/jsonrpc.js'
+import type { Message, Span } from '../mcp/message.js'
+import type { Named, Names } from './names.js'
+import { routeUri } from './uris.js'
+
+/** Where a request goes, and what its text must say there. */
+export interface Route<T> {
+  target: T
+  replacements: { span: Span; value: RequestId }[]
+  /** The target's own tool name, on `tools/call`. */
+  tool: string | undefined
+  /** The target's own name or URI, for `Mcp-Name`. */
+  name: string | undefined
+}
+
+/** Why a request leads nowhere; `message` is for the client. */
+export interface NoRoute {
+  message: string
+}
+
+/** Returns the tool or prompt name of a request, if it has one. */
+export function exposedName({ method, params }: Message): string | undefined {
+  if (method !== 'tools/call' && method !== 'prompts/get') return undefined
+  return typeof params['name'] === 'string' ? params['name'] : undefined
+}
+
+/** Methods that one name or URI leads to one target. All others go to every target or to none. */
+const ADDRESSED: Readonly<Record<string, { span: string; kind: string }>> = {
+  'tools/call': { span: 'name', kind: 'tool' },
+  'prompts/get': { span: 'name', kind: 'prompt' },
+  'resources/read': { span: 'uri', kind: 'resource' },
+  'resources/subscribe': { span: 'uri', kind: 'resource' },
+  'resources/unsubscribe': { span: 'uri', kind: 'resource' },
+  'completion/complete': { span: 'ref', kind: 'reference' },
+}
+
+/**
+ * Creates the function that finds the target of a request.
+ *
+ * @returns `undefined` when the method names no target, so that one target gets it as it is and
+ *   several do not.
+ */
+export function createRouter<T extends Named>(targets: readonly T[], names: Names<T>) {
+  const only = targets.length === 1 ? targets[0] : undefined
+
+  return (message: Message): Route<T> | NoRoute | undefined => {
+    const address = ADDRESSED[message.method]
+    if (address === undefined) return undefined
+    const key = address.span === 'ref' ? referenceKey(message) : address.span
+    const span = message.spans.get(key)
+    const value = span === undefined ? undefined : stringAt(message.text, span)
+    if (span === undefined || value === undefined) {
+      return { message: `${message.method} needs the string "${key}"` }
+    }
+    if (key.endsWith('uri')) return byUri(span, value, address.kind)
+    const found = names.route(value)
+    if (found === undefined) return { message: `Unknown ${address.kind}: ${value}` }
+    const tool = message.method === 'tools/call' ? found.name : undefined
+    return {
+      target: found.target,
+      replacements: change(span, value, found.name),
+      tool,
+      name: found.name,
+    }
+  }
+
+  function byUri(span: Span, uri: string, kind: string): Route<T> | NoRoute {
+    if (only !== undefined) return { target: only, replacements: [], tool: undefined, name: uri }
+    const found = routeUri(targets, uri)
+    if (found === undefined) return { message: `Unknown ${kind}: ${uri}` }
+    const { target } = found
+    return { target, replacements: change(span, uri, found.uri), tool: undefined, name: found.uri }
+  }
+}
+
+function change(span: Span, from: string, to: string) {
+  return from === to ? [] : [{ span, value: to }]
+}
+
+function referenceKey(message: Message): string {
+  return message.spans.has('ref.uri') ? 'ref.uri' : 'ref.name'
+}
+
+function stringAt(text: string, { start, end }: Span): string | undefined {
+  const value: unknown = JSON.parse(text.slice(start, end))
+  return typeof value === 'string' ? value : undefined
+}

@@ -1,0 +1,117 @@
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
+import type { Principal } from '../auth/principal.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import type { Clock } from '../util/runtime.js'
+
+const PREFIX = 'v1.'
+const NONCE_BYTES = 12
+const TAG_BYTES = 16
+const LIFETIME_MS = 24 * 60 * 60 * 1000
+/** Longer ids are refused unread, and never issued. */
+export const MAX_SESSION_ID_LENGTH = 4096
+
+/** What one target gave us at `initialize`. */
+export interface TargetSession {
+  /** The target's own `Mcp-Session-Id`; `undefined` when it issued none. */
+  id: string | undefined
+  /** The protocol version that it negotiated. */
+  version: string
+}
+
+export interface Session {
+  /** The version that the client got. */
+  readonly version: string
+  /** The client's `initialize` parameters, to open a session at a target later. */
+  readonly initialize: JsonObject
+  readonly targets: Map<string, TargetSession>
+}
+
+export interface SessionsOptions {
+  /** The first seals, all open. Each at least 32 bytes. */
+  secrets: readonly string[]
+  clock: Pick<Clock, 'now'>
+  /** Binds a session to one deployment: our public MCP URL. */
+  resource: () => string
+}
+
+/**
+ * Seals sessions into the `Mcp-Session-Id` that clients hold (AES-256-GCM), so that every replica
+ * with the same secret can serve them and nothing is kept here. A session opens only for the
+ * subject that it was made for and is worth nothing without that subject's token.
+ */
+export function createSessions({ secrets, clock, resource }: SessionsOptions) {
+  const keys = secrets.map((secret) =>
+    Buffer.from(hkdfSync('sha256', secret, '', 'mcp-descope-proxy session v1', 32)),
+  )
+
+  function open(sealed: string, principal: Principal | undefined): Session | undefined {
+    if (sealed.length > MAX_SESSION_ID_LENGTH || !sealed.startsWith(PREFIX)) return undefined
+    const bytes = Buffer.from(sealed.slice(PREFIX.length), 'base64url')
+    if (bytes.length <= NONCE_BYTES + TAG_BYTES) return undefined
+    for (const key of keys) {
+      const text = decrypt(key, bytes, resource())
+      if (text !== undefined) return readSession(text, owner(principal), clock.now())
+    }
+    return undefined
+  }
+
+  /** Returns `undefined` when the sealed session would be too long for a header. */
+  function seal(session: Session, principal: Principal | undefined): string | undefined {
+    const [key] = keys
+    if (key === undefined) return undefined
+    const text = JSON.stringify({
+      o: owner(principal),
+      e: clock.now() + LIFETIME_MS,
+      v: session.version,
+      i: session.initialize,
+      t: [...session.targets].map(([name, { id, version }]) => [name, version, id]),
+    })
+    const sealed = PREFIX + encrypt(key, text, resource()).toString('base64url')
+    return sealed.length <= MAX_SESSION_ID_LENGTH ? sealed : undefined
+  }
+
+  return { open, seal, canSeal: keys.length > 0 }
+}
+
+export type Sessions = ReturnType<typeof createSessions>
+
+function readSession(text: string, expectedOwner: string, now: number): Session | undefined {
+  const value = tryParseJson(text)
+  if (!isObject(value) || value['o'] !== expectedOwner) return undefined
+  const { e: expiresAt, v: version, i: initialize, t: entries } = value
+  if (typeof expiresAt !== 'number' || expiresAt <= now) return undefined
+  if (typeof version !== 'string' || !isObject(initialize) || !Array.isArray(entries)) {
+    return undefined
+  }
+  const targets = new Map<string, TargetSession>()
+  for (const [name, targetVersion, id] of entries) {
+    targets.set(name, { version: targetVersion, id: id ?? undefined })
+  }
+  return { version, initialize, targets }
+}
+
+/** Stands for the subject without naming it. */
+function owner(principal: Principal | undefined): string {
+  if (principal === undefined) return ''
+  const identity = JSON.stringify([principal.issuer, principal.subject, principal.tenant])
+  return createHash('sha256').update(identity).digest('base64url').slice(0, 22)
+}
+
+function encrypt(key: Buffer, text: string, context: string): Buffer {
+  const nonce = randomBytes(NONCE_BYTES)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context))
+  return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
+}
+
+function decrypt(key: Buffer, bytes: Buffer, context: string): string | undefined {
+  const nonce = bytes.subarray(0, NONCE_BYTES)
+  const tag = bytes.subarray(-TAG_BYTES)
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+  decipher.setAAD(Buffer.from(context)).setAuthTag(tag)
+  try {
+    const text = decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES))
+    return Buffer.concat([text, decipher.final()]).toString('utf8')
+  } catch {
+    return undefined
+  }
+}

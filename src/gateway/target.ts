@@ -1,0 +1,27 @@
+import type { TargetCredential } from '../auth/credential.js'
+import type { TargetConfig } from '../config/types.js'
+import { createUpstream, type Upstream } from '../http/pool.js'
+import { createToolPolicy, type ToolPolicy } from './policy.js'
+
+/** One MCP server behind us. */
+export interface Target {
+  readonly name: string
+  readonly prefix: string
+  readonly policy: ToolPolicy
+  readonly credential: TargetCredential
+  readonly upstream: Upstream
+  /** How its last request went; `unknown` before the first. */
+  state: 'unknown' | 'ok' | 'down'
+}
+
+/** Makes a target from its configuration. Nothing is connected yet. */
+export function createTarget(config: TargetConfig, credential: TargetCredential): Target {
+  return {
+    name: config.name,
+    prefix: config.prefix,
+    policy: createToolPolicy(config.tools),
+    credential,
+    upstream: createUpstream(new URL(config.url)),
+    state: 'unknown',
+  }
+}

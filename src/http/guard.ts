@@ -1,0 +1,98 @@
+import { BlockList, isIP } from 'node:net'
+
+const LOOPBACK = new BlockList()
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
+LOOPBACK.addAddress('::1', 'ipv6')
+
+/** Everything that is not a public unicast address, and what can stand for one of those. */
+const PRIVATE_V4 = new BlockList()
+for (const [network, prefix] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['224.0.0.0', 3],
+] as const) {
+  PRIVATE_V4.addSubnet(network, prefix, 'ipv4')
+}
+
+/** A list of its own: Node takes every IPv4 address for a mapped one and would find it here. */
+const PRIVATE_V6 = new BlockList()
+for (const [network, prefix] of [
+  ['::', 96], // unspecified, loopback, IPv4-compatible
+  ['::ffff:0:0', 96], // IPv4-mapped
+  ['64:ff9b::', 96], // NAT64
+  ['64:ff9b:1::', 48], // local-use NAT64
+  ['2001::', 32], // Teredo
+  ['2002::', 16], // 6to4
+  ['fc00::', 7], // unique local
+  ['fe80::', 10], // link-local
+  ['fec0::', 10], // site-local
+  ['ff00::', 8], // multicast
+] as const) {
+  PRIVATE_V6.addSubnet(network, prefix, 'ipv6')
+}
+
+const LOCAL_NAME = /(^|\.)(localhost|local|internal|home\.arpa)\.?$/i
+
+/**
+ * Tells whether a URL's `hostname` is this machine: `localhost`, a name below it, or a loopback
+ * address.
+ */
+export function isLoopbackHost(hostname: string): boolean {
+  return /^(.+\.)?localhost\.?$/i.test(hostname) || listed(hostname, LOOPBACK, LOOPBACK)
+}
+
+/**
+ * Tells whether a URL's `hostname` is an address or a name of an inner network: private, link-local,
+ * loopback, unique local, or an IPv6 form that carries an IPv4 address (mapped, NAT64, 6to4, Teredo).
+ *
+ * Does not resolve names: a public name may still lead to a private address.
+ */
+export function isPrivateHost(hostname: string): boolean {
+  return (
+    LOCAL_NAME.test(hostname) || !/[.:]/.test(hostname) || listed(hostname, PRIVATE_V4, PRIVATE_V6)
+  )
+}
+
+const HOSTNAME = /^([a-z0-9._-]+|\[[0-9a-f:]+\])$/
+
+/**
+ * Parses an http or https URL with a plain host name, without credentials and fragment, or returns
+ * `undefined`.
+ */
+export function parseHttpUrl(text: string): URL | undefined {
+  if (!URL.canParse(text)) return undefined
+  const url = new URL(text)
+  const web = (url.protocol === 'https:' || url.protocol === 'http:') && HOSTNAME.test(url.hostname)
+  return web && url.username === '' && url.password === '' && url.hash === '' ? url : undefined
+}
+
+/**
+ * Says what speaks against a request to a URL that a peer named, or returns `undefined`.
+ *
+ * Only https is asked, except on loopback. Inner networks are asked only when `near`, a URL that
+ * the operator configured, lies in one itself.
+ */
+export function peerUrlProblem(text: string, near: URL): string | undefined {
+  const url = parseHttpUrl(text)
+  if (!url) return 'is not an http(s) URL without credentials and fragment'
+  const loopback = isLoopbackHost(url.hostname)
+  if (loopback && !isLoopbackHost(near.hostname)) return 'is on loopback'
+  if (!loopback && isPrivateHost(url.hostname) && !isPrivateHost(near.hostname)) {
+    return 'is in a private network'
+  }
+  return loopback || url.protocol === 'https:' ? undefined : 'does not use https'
+}
+
+function listed(hostname: string, v4: BlockList, v6: BlockList): boolean {
+  const address = hostname.replace(/^\[(.*)\]$/, '$1')
+  const family = isIP(address)
+  if (family === 0) return false
+  return family === 4 ? v4.check(address, 'ipv4') : v6.check(address, 'ipv6')
+}

@@ -1,0 +1,52 @@
+import { type Dispatcher, Pool } from 'undici'
+
+const CONNECT_TIMEOUT_MS = 10_000
+/** Below the 5 s after which Node's servers drop idle connections, so that we are never late. */
+const KEEP_ALIVE_MS = 4_000
+
+export type UpstreamHandler = Dispatcher.DispatchHandler
+export type UpstreamController = Dispatcher.DispatchController
+
+export interface UpstreamRequest {
+  method: 'POST' | 'GET' | 'DELETE'
+  /** Names and values in turn. */
+  headers: string[]
+  body?: string | Buffer
+  /** Milliseconds until the response head; 0 waits for ever. */
+  headersTimeout: number
+  /** Milliseconds between two pieces of the response body; 0 waits for ever. */
+  bodyTimeout: number
+}
+
+/** Connections to one target's URL. */
+export interface Upstream {
+  /** Sends a request; never throws and never follows a redirect. */
+  send(request: UpstreamRequest, handler: UpstreamHandler): void
+  /** Drops all connections at once. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens the connections to a target lazily. Event streams that stay open have a pool of their own,
+ * since undici looks for a free connection from the first to the last.
+ */
+export function createUpstream(url: URL): Upstream {
+  const options = {
+    connections: null,
+    pipelining: 1,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+  }
+  const calls = new Pool(url.origin, options)
+  const streams = new Pool(url.origin, options)
+  const path = url.pathname + url.search
+  return {
+    send(request, handler) {
+      const pool = request.method === 'GET' ? streams : calls
+      pool.dispatch({ path, ...request, body: request.body ?? null }, handler)
+    },
+    async close() {
+      await Promise.all([calls.destroy(), streams.destroy()])
+    },
+  }
+}

@@ -1,0 +1,69 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { resolveConfig } from './config/load.js'
+import { mcpUrlOf } from './config/public-url.js'
+import type { ConfigInput } from './config/types.js'
+import { assemble } from './serve/server.js'
+import { createClock } from './util/clock.js'
+import { createLogger } from './util/logger.js'
+import { createRedactor } from './util/redact.js'
+
+export type { ConfigInput, TargetInput } from './config/types.js'
+
+/** What a program around the proxy brings along. All of it has a default. */
+export interface CreateProxyOptions {
+  /** `process.env` as a rule: `${NAME}` and the settings' own variables are looked up here. */
+  env?: Readonly<Record<string, string | undefined>>
+  /** For Descope's documents and keys. */
+  fetch?: typeof globalThis.fetch
+  /** Gets each finished log line. Without it nothing is logged. */
+  log?: (line: string) => void
+}
+
+export interface Proxy {
+  /** Handles one request of a Node HTTP server, or of a platform that speaks its interface. */
+  (request: IncomingMessage, response: ServerResponse): void
+  /** Resolves when Descope was asked for its keys; rejects when the configuration leads elsewhere. */
+  readonly ready: Promise<void>
+  /** Ends streams and drops all connections to targets. */
+  close(): Promise<void>
+}
+
+/**
+ * Creates the proxy as a request handler, for a server that already exists.
+ *
+ * The public URL should be configured (`server.publicUrl` or `SERVER_URL`): without it, it is made
+ * from `server.port`.
+ *
+ * @throws {Error} With every problem of the configuration.
+ */
+export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}): Proxy {
+  const { env = {}, log = () => undefined } = options
+  const { config, secrets, warnings } = resolveConfig(input, { env })
+  const clock = createClock()
+  const logger = createLogger({
+    io: { err: log },
+    clock,
+    ...config.log,
+    redact: createRedactor(secrets),
+  })
+  for (const warning of warnings) logger.warn('config', warning)
+  // biome-ignore lint/style/noRestrictedGlobals: the default of an embedding program
+  const runtime = { clock, env, fetch: options.fetch ?? globalThis.fetch }
+  const resource = mcpUrlOf(config.server, config.server.port)
+  const parts = assemble(runtime, config, logger, resource, new Set())
+  const ready = parts.then(() => undefined)
+  const handler = (request: IncomingMessage, response: ServerResponse): void => {
+    parts.then(
+      ({ app }) => app.handle(request, response),
+      () => response.writeHead(503, { 'retry-after': '5' }).end(),
+    )
+  }
+  const close = async () => {
+    const { app, close: closeParts } = await parts
+    app.drain()
+    app.stop()
+    await closeParts()
+  }
+  ready.catch((error: unknown) => logger.error('not_ready', String(error)))
+  return Object.assign(handler, { ready, close })
+}

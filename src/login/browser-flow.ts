@@ -1,0 +1,175 @@
+import {
+  authorizationUrl,
+  checkResponseIssuer,
+  createAuthorizationSecrets,
+  readResponseError,
+} from '../auth/oauth/authorization.js'
+import { withConfiguredSecret } from '../auth/oauth/refresh.js'
+import { chooseClient, configuredClient } from '../auth/oauth/registration.js'
+import { exchangeCode } from '../auth/oauth/token-endpoint.js'
+import { accountOf } from '../auth/peek.js'
+import type { TokenRecord } from '../auth/token-store.js'
+import { ProxyError } from '../util/errors.js'
+import { openBrowser } from './browser.js'
+import { type CallbackPage, failurePage, successPage } from './callback-page.js'
+import {
+  CALLBACK_PORTS,
+  type CallbackListener,
+  listenForCallback,
+  redirectUriOf,
+} from './callback-server.js'
+import {
+  exchangeWithRetries,
+  type Flow,
+  type FlowPlan,
+  keepGrant,
+  showWaiting,
+  storable,
+} from './flow.js'
+import { parsePasted } from './paste.js'
+import type { PendingBrowser } from './pending.js'
+import { waitForEnd } from './wait.js'
+
+/** A browser sign-in whose port is bound. */
+export interface BrowserSignIn {
+  readonly pending: PendingBrowser
+  readonly listener: CallbackListener
+}
+
+/**
+ * Prepares a sign-in in the browser, in the order that keeps every step good: the port is bound,
+ * then the client is registered with it, then the secrets are on disk, and only then anybody sees
+ * the URL.
+ *
+ * @throws {ProxyError} `LISTEN_FAILED`, `SIGN_IN_FAILED`, `ISSUER_UNREACHABLE`
+ */
+export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<BrowserSignIn> {
+  const { runtime, target, clients, options } = flow
+  const { server, resource, scope, note } = plan
+  const ports = options.callbackPort === undefined ? CALLBACK_PORTS : [options.callbackPort]
+  // Only a client that is registered now can have any port; others have theirs from before.
+  const canHaveAnyPort =
+    options.callbackPort === undefined && configuredClient(server, target.client) === undefined
+  const listener = await listenForCallback(canHaveAnyPort ? [...ports, 0] : ports)
+  try {
+    const now = runtime.clock.now()
+    const client = await chooseClient(runtime, {
+      server,
+      configured: target.client,
+      clients,
+      redirectUri: listener.redirectUri,
+      candidateUris: ports.map(redirectUriOf),
+      scope,
+      now: now / 1_000,
+    })
+    const secrets = createAuthorizationSecrets()
+    const { redirectUri } = listener
+    const request = { ...secrets, server, clientId: client.id, redirectUri, scope, resource }
+    const pending: PendingBrowser = {
+      kind: 'browser',
+      method: plan.method === 'paste' ? 'paste' : 'browser',
+      key: flow.key,
+      server,
+      client: storable(client),
+      resource,
+      scope,
+      note,
+      since: now,
+      expiresAt: now + options.timeoutMs,
+      url: authorizationUrl(request),
+      redirectUri,
+      ...secrets,
+    }
+    await flow.pending.save(pending)
+    return { pending, listener }
+  } catch (error) {
+    listener.abort()
+    throw error
+  }
+}
+
+/**
+ * Takes up a sign-in that another process began and left: same port, same `state`, same verifier,
+ * so that the tab that is open already ends well.
+ *
+ * @returns `undefined` when its port is taken by somebody else.
+ */
+export async function resumeBrowser(pending: PendingBrowser): Promise<BrowserSignIn | undefined> {
+  try {
+    const listener = await listenForCallback([Number(new URL(pending.redirectUri).port)])
+    return { pending, listener }
+  } catch {
+    return undefined
+  }
+}
+
+/** Shows the URL, opens the browser if that may be, and waits until somebody signed in. */
+export async function runBrowser(
+  flow: Flow,
+  { pending, listener }: BrowserSignIn,
+  resumed: boolean,
+): Promise<TokenRecord> {
+  const end = waitForEnd(flow, pending)
+  const answer = (response: URLSearchParams) => end.settle(complete(flow, pending, response))
+  listener.expect(pending.state, async (response) => pageFor(flow, await answer(response)))
+  const stopPastes = flow.options.onPaste?.((text) => {
+    try {
+      void answer(parsePasted(text, pending))
+    } catch (error) {
+      flow.holder.update({ note: error instanceof ProxyError ? error.message : undefined })
+    }
+  })
+  try {
+    showWaiting(flow, pending, resumed)
+    if (!resumed || flow.asked) await openTab(flow, pending)
+    return await end.promise
+  } finally {
+    stopPastes?.()
+    if (flow.signal.aborted) listener.abort()
+    else await listener.close()
+  }
+}
+
+async function openTab(flow: Flow, { url, method }: PendingBrowser): Promise<void> {
+  const { holder, options, runtime, surroundings, asked, budget } = flow
+  if (method === 'paste' || !options.openBrowser || !surroundings.hasBrowser) return
+  if (!asked && !(await budget.takeTab())) {
+    holder.update({ tab: 'withheld' })
+    return
+  }
+  holder.update({ tab: 'opening' })
+  const started = await openBrowser(runtime, url, surroundings.isWsl)
+  holder.update({ tab: started ? 'opened' : 'failed' })
+}
+
+/**
+ * Turns an authorization response into kept tokens. `state` was checked by whoever received it.
+ *
+ * @throws {ProxyError} `SIGN_IN_FAILED`, `ISSUER_UNREACHABLE`
+ */
+export async function complete(
+  flow: Flow,
+  pending: PendingBrowser,
+  response: URLSearchParams,
+): Promise<TokenRecord> {
+  const { server, resource, redirectUri, state, verifier } = pending
+  checkResponseIssuer(server, response)
+  const error = readResponseError(response)
+  if (error !== undefined) {
+    const said = error.description === undefined ? '' : `: ${JSON.stringify(error.description)}`
+    throw new ProxyError(
+      'SIGN_IN_FAILED',
+      `The sign-in ended with ${JSON.stringify(error.code)}${said}`,
+    )
+  }
+  const client = withConfiguredSecret(pending.client, flow.target.client)
+  const request = { server, client, resource, response, state, redirectUri, verifier }
+  const grant = await exchangeWithRetries(flow, () => exchangeCode(flow.runtime, request))
+  return await keepGrant(flow, pending, grant)
+}
+
+function pageFor({ options }: Flow, outcome: TokenRecord | ProxyError): CallbackPage {
+  return outcome instanceof ProxyError
+    ? failurePage(outcome.message, outcome.hint)
+    : successPage(accountOf(outcome.accessToken), options.returnTo())
+}

@@ -1,0 +1,119 @@
+import type { OAuthClient } from '../auth/oauth/client.js'
+import type { GrantPlan } from '../auth/oauth/discover.js'
+import { OAuthRefusedError } from '../auth/oauth/failure.js'
+import { grantTimes } from '../auth/oauth/refresh.js'
+import type { ClientStore } from '../auth/oauth/registration.js'
+import { withRetries } from '../auth/oauth/retry.js'
+import type { Grant } from '../auth/oauth/token-endpoint.js'
+import { bindingOf, type SignInTarget } from '../auth/sign-in-target.js'
+import type { TokenRecord, TokenStore } from '../auth/token-store.js'
+import { ProxyError } from '../util/errors.js'
+import type { Runtime } from '../util/runtime.js'
+import type { Budget } from './budget.js'
+import type { Pending, PendingStore } from './pending.js'
+import type { LoginMethod, StateHolder } from './state.js'
+import type { Surroundings } from './surroundings.js'
+
+export interface SignInOptions {
+  method: LoginMethod
+  /** `false` never opens a browser; the URL is shown all the same. */
+  openBrowser: boolean
+  /** The one port to use; without it, the first free one of the usual ones. */
+  callbackPort: number | undefined
+  /** How long somebody has to sign in, milliseconds. */
+  timeoutMs: number
+  /** How often a device code that expired is replaced by a new one. */
+  deviceRenewals: number
+  /** The program to go back to, for the page that the browser shows. */
+  returnTo: () => string | undefined
+  /** Texts that the user pasted; returns a function that stops listening. */
+  onPaste?: (listener: (text: string) => void) => () => void
+}
+
+export type SignInRuntime = Pick<Runtime, 'clock' | 'fetch' | 'env' | 'platform' | 'system'>
+
+/** What the ways of signing in share. */
+export interface Flow {
+  readonly runtime: SignInRuntime
+  readonly target: SignInTarget
+  readonly key: string
+  readonly store: TokenStore
+  readonly clients: ClientStore
+  readonly pending: PendingStore
+  readonly budget: Budget
+  readonly holder: StateHolder
+  readonly surroundings: Surroundings
+  readonly options: SignInOptions
+  /** Somebody sits there and asked for it: the budget of tabs does not count. */
+  readonly asked: boolean
+  readonly signal: AbortSignal
+}
+
+/** A plan with the scopes that were chosen and the way that will be gone. */
+export interface FlowPlan extends GrantPlan {
+  readonly scope: string | undefined
+  readonly method: Exclude<LoginMethod, 'auto'>
+  readonly note: string | undefined
+}
+
+/** Shows that somebody has to act. */
+export function showWaiting({ holder, options }: Flow, pending: Pending, resumed: boolean): void {
+  holder.set({
+    phase: 'waiting',
+    method: pending.kind === 'device' ? 'device' : pending.method,
+    url: pending.url,
+    userCode: pending.kind === 'device' ? pending.userCode : undefined,
+    since: pending.since,
+    expiresAt: pending.expiresAt,
+    tab: resumed && pending.kind === 'browser' && options.openBrowser ? 'elsewhere' : 'off',
+    note: pending.note,
+  })
+}
+
+/** Puts the tokens of a finished sign-in where everybody finds them. */
+export async function keepGrant(flow: Flow, pending: Pending, grant: Grant): Promise<TokenRecord> {
+  const { store, target, runtime } = flow
+  const binding = bindingOf(target)
+  const { server, client, resource, scope } = pending
+  const record: TokenRecord = {
+    binding,
+    target: target.name,
+    issuer: server.issuer,
+    metadataUrl: server.metadataUrl,
+    resource,
+    client: storable(client),
+    accessToken: grant.accessToken,
+    refreshToken: grant.refreshToken,
+    requestedScope: scope,
+    scope: grant.scope ?? scope,
+    ...grantTimes(runtime.clock.now(), grant),
+  }
+  await store.exclusively(binding, () => store.save(record))
+  await flow.pending.remove(flow.key)
+  await flow.budget.reset()
+  return record
+}
+
+/** A configured secret stays where it is configured. */
+export function storable(client: OAuthClient): OAuthClient {
+  return client.source === 'static' ? { ...client, secret: undefined } : client
+}
+
+/** An exchange is tried again only where the server said that it did nothing. */
+export function exchangeWithRetries<T>(flow: Flow, task: () => Promise<T>): Promise<T> {
+  return withRetries(
+    flow.runtime,
+    task,
+    (error) => error instanceof OAuthRefusedError && error.refusal.kind === 'transient',
+  )
+}
+
+export function tookTooLong(): ProxyError {
+  return new ProxyError('SIGN_IN_FAILED', 'Nobody signed in in time', {
+    hint: 'Run `mcp-descope-proxy login` to try again.',
+  })
+}
+
+export function wasInterrupted(): ProxyError {
+  return new ProxyError('INTERRUPTED', 'The sign-in was interrupted')
+}

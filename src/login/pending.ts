@@ -1,0 +1,91 @@
+import { join } from 'node:path'
+import type { OAuthClient } from '../auth/oauth/client.js'
+import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
+import { numberMember, parseClient, parseServer } from '../auth/store/record.js'
+import { isObject, stringMember, tryParseJson } from '../util/json.js'
+import { readPrivateFile, removeFile, writePrivateFile } from '../util/private-files.js'
+
+interface PendingBase {
+  /** Key of the token binding that it will end in. */
+  readonly key: string
+  readonly server: AuthorizationServer
+  /** Without the secret when that comes from the configuration. */
+  readonly client: OAuthClient
+  readonly resource: string | undefined
+  readonly scope: string | undefined
+  readonly note: string | undefined
+  /** Milliseconds since the epoch. */
+  readonly since: number
+  readonly expiresAt: number
+}
+
+/** A sign-in that waits for the browser's redirect. */
+export interface PendingBrowser extends PendingBase {
+  readonly kind: 'browser'
+  readonly method: 'browser' | 'paste'
+  readonly url: string
+  readonly redirectUri: string
+  readonly state: string
+  readonly verifier: string
+}
+
+/** A sign-in that waits for a user code to be entered. */
+export interface PendingDevice extends PendingBase {
+  readonly kind: 'device'
+  readonly url: string
+  readonly userCode: string
+  readonly deviceCode: string
+  /** Seconds. */
+  readonly interval: number
+}
+
+export type Pending = PendingBrowser | PendingDevice
+
+/** Keeps the sign-in that is under way, so that a process that is started again can go on. */
+export interface PendingStore {
+  /** `undefined` when there is none that could still succeed. */
+  load(key: string): Promise<Pending | undefined>
+  save(pending: Pending): Promise<void>
+  remove(key: string): Promise<void>
+}
+
+const SCHEMA = 1
+
+/** @param folder The user's data folder. @param now Milliseconds since the epoch. */
+export function createPendingStore(folder: string, now: () => number): PendingStore {
+  const pathOf = (key: string) => join(folder, 'sign-in', `${key}.json`)
+  return {
+    async load(key) {
+      const text = await readPrivateFile(pathOf(key))
+      const file = text === undefined ? undefined : tryParseJson(text)
+      if (!isObject(file) || file['schema'] !== SCHEMA) return undefined
+      const pending = parsePending(file['pending'])
+      return pending?.key === key && pending.expiresAt > now() ? pending : undefined
+    },
+    save: (pending) =>
+      writePrivateFile(pathOf(pending.key), JSON.stringify({ schema: SCHEMA, pending })),
+    remove: (key) => removeFile(pathOf(key)),
+  }
+}
+
+function parsePending(value: unknown): Pending | undefined {
+  if (!isObject(value)) return undefined
+  const text = (member: string) => stringMember(value, member)
+  const server = parseServer(value['server'])
+  const client = parseClient(value['client'])
+  const [key, url] = [text('key'), text('url')]
+  const [since, expiresAt] = [numberMember(value, 'since'), numberMember(value, 'expiresAt')]
+  if (server === undefined || client === undefined || key === undefined) return undefined
+  if (url === undefined || since === undefined || expiresAt === undefined) return undefined
+  const [resource, scope, note] = [text('resource'), text('scope'), text('note')]
+  const base = { key, server, client, resource, scope, note, url, since, expiresAt }
+  const [userCode, deviceCode] = [text('userCode'), text('deviceCode')]
+  if (value['kind'] === 'device' && userCode !== undefined && deviceCode !== undefined) {
+    const interval = numberMember(value, 'interval') ?? 5
+    return { ...base, kind: 'device', userCode, deviceCode, interval }
+  }
+  const [redirectUri, state, verifier] = [text('redirectUri'), text('state'), text('verifier')]
+  if (redirectUri === undefined || state === undefined || verifier === undefined) return undefined
+  const method = value['method'] === 'paste' ? 'paste' : 'browser'
+  return { ...base, kind: 'browser', method, redirectUri, state, verifier }
+}

@@ -1,0 +1,176 @@
+import { isUtf8 } from 'node:buffer'
+import { isObject, type JsonObject } from '../util/json.js'
+import { ERROR_CODES, type RequestId, type WireError } from './jsonrpc.js'
+import { type Member, scanMembers, skipSpace } from './scan.js'
+
+/** Where a string value stands in a message's text, quotes included. */
+export interface Span {
+  start: number
+  end: number
+}
+
+/** One JSON-RPC message of a client, parsed once, with the text it came as. */
+export interface Message {
+  readonly kind: 'request' | 'notification' | 'response'
+  readonly text: string
+  /** Present on requests and responses. */
+  readonly id: RequestId | undefined
+  /** '' on responses. */
+  readonly method: string
+  /** {} when absent. */
+  readonly params: JsonObject
+  /** Where the value of a member stands: `id`, `name`, `uri`, `ref.name`, `ref.uri`, … */
+  readonly spans: ReadonlyMap<string, Span>
+}
+
+/** A message that is refused before anything is decided from it. */
+export class InvalidMessageError extends Error {
+  readonly wire: WireError
+  /** The request's id when it could be read. */
+  readonly id: RequestId | null
+
+  constructor(code: number, message: string, id: RequestId | null = null) {
+    super(message)
+    this.wire = { code, message }
+    this.id = id
+  }
+}
+
+const MAX_DEPTH = 128
+
+const TOP_MEMBERS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error']
+const PARAMS_MEMBERS = ['name', 'arguments', 'uri', 'cursor', 'ref', 'argument', '_meta', 'level']
+  .concat(['protocolVersion', 'capabilities', 'clientInfo', 'requestId', 'progressToken', 'reason'])
+  .concat(['task', 'taskId', 'notifications', 'inputResponses', 'requestState'])
+const REF_MEMBERS = ['type', 'name', 'uri']
+const KNOWN = {
+  message: byLowerCase(TOP_MEMBERS),
+  params: byLowerCase(PARAMS_MEMBERS),
+  ref: byLowerCase(REF_MEMBERS),
+}
+
+/**
+ * Parses the body of a client's POST.
+ *
+ * Refuses what two parsers could read differently: batches, duplicate members, and members that
+ * differ from a known one only in case, in the message, its `params` and a completion's `ref`.
+ *
+ * @throws {InvalidMessageError} `-32700` when it is not JSON, `-32600` when it is not one message.
+ * @see [JSON-RPC 2.0 §4](https://www.jsonrpc.org/specification#request_object)
+ */
+export function parseMessage(body: Buffer): Message {
+  if (!isUtf8(body)) {
+    throw new InvalidMessageError(ERROR_CODES.parseError, 'The body is not valid UTF-8')
+  }
+  return parseMessageText(body.toString('utf8'))
+}
+
+/** Parses one message from text, with the same refusals as {@link parseMessage}. */
+export function parseMessageText(text: string): Message {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new InvalidMessageError(ERROR_CODES.parseError, 'The body is not valid JSON')
+  }
+  if (Array.isArray(value)) throw invalid('Batches are not supported: send one message per request')
+  if (!isObject(value)) throw invalid('The body is not a JSON-RPC message')
+  const id = readId(value)
+  const spans = new Map<string, Span>()
+  const top = members(text, skipSpace(text, 0), 'message', id)
+  for (const member of top) {
+    if (member.key === 'id') spans.set('id', member)
+    else if (member.key === 'params' && isObject(value['params'])) {
+      collectParams(text, member, id, value['params'], spans)
+    }
+  }
+  return classify(value, text, id, spans)
+}
+
+function classify(
+  value: JsonObject,
+  text: string,
+  id: RequestId | null,
+  spans: ReadonlyMap<string, Span>,
+): Message {
+  if (value['jsonrpc'] !== '2.0') throw invalid('The member "jsonrpc" must be "2.0"', id)
+  const { method, params } = value
+  if (method === undefined) {
+    if (id === null || 'result' in value === 'error' in value) {
+      throw invalid('The message is neither a request nor a response', id)
+    }
+    return { kind: 'response', text, id, method: '', params: {}, spans }
+  }
+  if (typeof method !== 'string') throw invalid('The member "method" must be a string', id)
+  if (params !== undefined && !isObject(params)) {
+    throw invalid('The member "params" must be an object', id)
+  }
+  if ('id' in value && id === null) throw invalid('The member "id" must be a string or a number')
+  const kind = id === null ? 'notification' : 'request'
+  return { kind, text, id: id ?? undefined, method, params: params ?? {}, spans }
+}
+
+function collectParams(
+  text: string,
+  at: Member,
+  id: RequestId | null,
+  params: JsonObject,
+  spans: Map<string, Span>,
+): void {
+  for (const member of members(text, at.start, 'params', id)) {
+    spans.set(member.key === 'id' ? 'params.id' : member.key, member)
+    if (member.key !== 'ref' || !isObject(params['ref'])) continue
+    for (const inner of members(text, member.start, 'ref', id)) spans.set(`ref.${inner.key}`, inner)
+  }
+}
+
+function members(
+  text: string,
+  start: number,
+  where: keyof typeof KNOWN,
+  id: RequestId | null,
+): Member[] {
+  const list = scanMembers(text, start, { maxDepth: MAX_DEPTH })
+  if (list === undefined) throw invalid(`The message is nested deeper than ${MAX_DEPTH}`, id)
+  const known = KNOWN[where]
+  const seen = new Set<string>()
+  for (const { key } of list) {
+    const canonical = known.get(key.toLowerCase())
+    if (canonical !== undefined && canonical !== key) {
+      throw invalid(`The member ${JSON.stringify(key)} must be written "${canonical}"`, id)
+    }
+    if (seen.has(key)) {
+      throw invalid(`The member ${JSON.stringify(key)} stands twice in the ${where}`, id)
+    }
+    seen.add(key)
+  }
+  return list
+}
+
+function readId(value: JsonObject): RequestId | null {
+  const id = value['id']
+  return typeof id === 'string' || typeof id === 'number' ? id : null
+}
+
+function invalid(message: string, id: RequestId | null = null): InvalidMessageError {
+  return new InvalidMessageError(ERROR_CODES.invalidRequest, message, id)
+}
+
+function byLowerCase(names: readonly string[]): ReadonlyMap<string, string> {
+  return new Map(names.map((name) => [name.toLowerCase(), name]))
+}
+
+/** Returns the text with values replaced; everything else stays as the client wrote it. */
+export function replaceValues(
+  text: string,
+  replacements: readonly { span: Span; value: string | number }[],
+): string {
+  const ordered = [...replacements].sort((a, b) => a.span.start - b.span.start)
+  let result = ''
+  let from = 0
+  for (const { span, value } of ordered) {
+    result += text.slice(from, span.start) + JSON.stringify(value)
+    from = span.end
+  }
+  return result + text.slice(from)
+}

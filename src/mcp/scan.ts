@@ -1,0 +1,103 @@
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const COMMA = 0x2c
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+
+/** One member of a JSON object and where its value stands in the text. */
+export interface Member {
+  key: string
+  /** Index of the value's first character. */
+  start: number
+  /** Index behind the value's last character. */
+  end: number
+}
+
+export interface ScanLimits {
+  /** Deepest nesting; the scan stops with `undefined` beyond it. */
+  maxDepth: number
+}
+
+/**
+ * Lists the members of the object that starts at `start`, duplicates included, with the place of
+ * each value. Does NOT validate: the text must have passed `JSON.parse`.
+ *
+ * @returns `undefined` when a value is nested deeper than `maxDepth`.
+ */
+export function scanMembers(
+  text: string,
+  start: number,
+  { maxDepth }: ScanLimits,
+): Member[] | undefined {
+  const members: Member[] = []
+  let i = skipSpace(text, start + 1)
+  while (text.charCodeAt(i) !== CLOSE_BRACE) {
+    const keyEnd = skipString(text, i)
+    const key = decodeKey(text, i, keyEnd)
+    i = skipSpace(text, skipSpace(text, keyEnd) + 1)
+    const end = skipValue(text, i, maxDepth)
+    if (end < 0) return undefined
+    members.push({ key, start: i, end })
+    i = skipSpace(text, end)
+    if (text.charCodeAt(i) === COMMA) i = skipSpace(text, i + 1)
+  }
+  return members
+}
+
+/** Returns the index of the first character that is not JSON white space. */
+export function skipSpace(text: string, start: number): number {
+  let i = start
+  for (;;) {
+    const c = text.charCodeAt(i)
+    if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return i
+    i++
+  }
+}
+
+function decodeKey(text: string, start: number, end: number): string {
+  const raw = text.slice(start + 1, end - 1)
+  return raw.includes('\\') ? JSON.parse(text.slice(start, end)) : raw
+}
+
+function skipString(text: string, start: number): number {
+  let i = start
+  for (;;) {
+    i = text.indexOf('"', i + 1)
+    let slashes = 0
+    while (text.charCodeAt(i - 1 - slashes) === BACKSLASH) slashes++
+    if (slashes % 2 === 0) return i + 1
+  }
+}
+
+function skipValue(text: string, start: number, maxDepth: number): number {
+  const first = text.charCodeAt(start)
+  if (first === QUOTE) return skipString(text, start)
+  if (first !== OPEN_BRACE && first !== OPEN_BRACKET) return skipScalar(text, start)
+  let depth = 0
+  let i = start
+  for (;;) {
+    const c = text.charCodeAt(i)
+    if (c === QUOTE) {
+      i = skipString(text, i)
+      continue
+    }
+    if (c === OPEN_BRACE || c === OPEN_BRACKET) {
+      if (++depth > maxDepth) return -1
+    } else if (c === CLOSE_BRACE || c === CLOSE_BRACKET) {
+      if (--depth === 0) return i + 1
+    }
+    i++
+  }
+}
+
+function skipScalar(text: string, start: number): number {
+  let i = start
+  for (;;) {
+    const c = text.charCodeAt(i)
+    // a digit, a letter, a sign or a point goes on; anything else ends the number or literal
+    if (c === COMMA || c === CLOSE_BRACE || c === CLOSE_BRACKET || c <= 0x20) return i
+    i++
+  }
+}

@@ -1,0 +1,124 @@
+const LF = 0x0a
+const CR = 0x0d
+
+/** The most bytes of one event that has not ended yet. */
+const MAX_PENDING_BYTES = 64 * 1024 * 1024
+
+/**
+ * Cuts a byte stream into whole server-sent events, whatever its chunks and line ends are.
+ *
+ * @see [HTML §9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)
+ */
+export class EventSplitter {
+  #pending: Buffer[] = []
+  #pendingBytes = 0
+  /** Line ends seen in a row, to find the blank line; a CR that may be half of a CRLF. */
+  #blank = true
+  #afterCr = false
+
+  /** Tells whether the stream stands between two events, where a heartbeat may be put. */
+  get atBoundary(): boolean {
+    return this.#pendingBytes === 0
+  }
+
+  /**
+   * Takes the next bytes.
+   *
+   * @param onEvents Gets runs of bytes that hold whole events, each with its closing blank line,
+   *   and the offset behind each event in the run.
+   * @throws {RangeError} when one event grows beyond 64 MiB.
+   */
+  push(chunk: Buffer, onEvents: (run: Buffer, ends: readonly number[]) => void): void {
+    const ends = this.#findEnds(chunk)
+    const last = ends.at(-1)
+    if (last === undefined) {
+      this.#keep(chunk)
+      return
+    }
+    const offset = this.#pendingBytes
+    const whole = chunk.subarray(0, last)
+    const run = offset === 0 ? whole : Buffer.concat([...this.#pending, whole])
+    this.#pending = []
+    this.#pendingBytes = 0
+    if (last < chunk.length) this.#keep(chunk.subarray(last))
+    onEvents(run, offset === 0 ? ends : ends.map((end) => end + offset))
+  }
+
+  #keep(bytes: Buffer): void {
+    this.#pending.push(bytes)
+    this.#pendingBytes += bytes.length
+    if (this.#pendingBytes > MAX_PENDING_BYTES) throw new RangeError('event too large')
+  }
+
+  /** Finds the offsets behind each blank line of the chunk. */
+  #findEnds(chunk: Buffer): number[] {
+    const ends: number[] = []
+    let i = 0
+    if (this.#afterCr && chunk[0] === LF) {
+      // the second half of a CRLF: it belongs to the line end seen before
+      i = 1
+      if (this.#pendingBytes === 0) ends.push(1)
+    }
+    this.#afterCr = false
+    let nextCr = indexOrEnd(chunk, CR, i)
+    while (i < chunk.length) {
+      const byte = chunk[i]
+      if (byte !== LF && byte !== CR) {
+        this.#blank = false
+        if (nextCr < i) nextCr = indexOrEnd(chunk, CR, i)
+        i = Math.min(nextCr, indexOrEnd(chunk, LF, i))
+        continue
+      }
+      i++
+      if (byte === CR) {
+        if (i === chunk.length) this.#afterCr = true
+        else if (chunk[i] === LF) i++
+      }
+      if (this.#blank) ends.push(i)
+      this.#blank = true
+    }
+    return ends
+  }
+}
+
+function indexOrEnd(chunk: Buffer, byte: number, from: number): number {
+  const index = chunk.indexOf(byte, from)
+  return index < 0 ? chunk.length : index
+}
+
+/** The fields of one event that matter to a relay. */
+export interface EventFields {
+  /** The `data` lines joined; `undefined` without one, '' for a priming event. */
+  data: string | undefined
+  id: string | undefined
+  event: string | undefined
+  retry: string | undefined
+}
+
+/** Reads one event's fields. `text` is the event with or without its blank line. */
+export function readEvent(text: string): EventFields {
+  const fields: EventFields = { data: undefined, id: undefined, event: undefined, retry: undefined }
+  for (const line of text.split(/\r\n|\r|\n/)) {
+    const colon = line.indexOf(':')
+    if (line === '' || colon === 0) continue
+    const name = colon < 0 ? line : line.slice(0, colon)
+    if (name !== 'data' && name !== 'id' && name !== 'event' && name !== 'retry') continue
+    let value = colon < 0 ? '' : line.slice(colon + 1)
+    if (value.startsWith(' ')) value = value.slice(1)
+    if (name === 'data' && fields.data !== undefined) fields.data += `\n${value}`
+    else fields[name] = value
+  }
+  return fields
+}
+
+/** Writes an event with this message, keeping the other fields of the one that it replaces. */
+export function writeEvent(data: string, fields?: Partial<EventFields>): string {
+  let text = ''
+  if (fields?.event !== undefined) text += `event: ${fields.event}\n`
+  if (fields?.id !== undefined) text += `id: ${fields.id}\n`
+  if (fields?.retry !== undefined) text += `retry: ${fields.retry}\n`
+  return `${text}data: ${data.replaceAll('\n', '\ndata: ')}\n\n`
+}
+
+/** A comment that keeps idle connections open and means nothing to the client. */
+export const HEARTBEAT = Buffer.from(': keep-alive\n\n')

@@ -1,0 +1,58 @@
+import type { ServerConfig } from '../config/types.js'
+
+/** Which Host and Origin headers are let in. */
+export interface Access {
+  /** @see [RFC 9110 §7.4](https://www.rfc-editor.org/rfc/rfc9110#section-7.4) Rejecting Misdirected Requests */
+  allowsHost(host: string | undefined): boolean
+  /** `undefined` means that the request names no origin, which is allowed. */
+  allowsOrigin(origin: string | undefined): boolean
+}
+
+const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]'])
+
+/**
+ * Creates the check against DNS rebinding: Host must be the public one, a configured one, or a
+ * loopback name while we listen on loopback; Origin likewise.
+ *
+ * @param publicUrl The public MCP URL.
+ * @param extraHosts Names under which the platform also reaches us.
+ */
+export function createAccess(
+  {
+    host,
+    allowedHosts,
+    allowedOrigins,
+  }: Pick<ServerConfig, 'host' | 'allowedHosts' | 'allowedOrigins'>,
+  publicUrl: string,
+  extraHosts: readonly string[] = [],
+): Access {
+  const { host: publicHost, origin: publicOrigin } = new URL(publicUrl)
+  const hosts = new Set(
+    [publicHost, ...allowedHosts, ...extraHosts].map((name) => name.toLowerCase()),
+  )
+  const origins = new Set([publicOrigin, ...allowedOrigins])
+  const onLoopback = isLoopbackAddress(host)
+  return {
+    allowsHost(value) {
+      if (value === undefined) return false
+      const name = value.toLowerCase()
+      if (hosts.has(name)) return true
+      const withoutPort = name.replace(/:\d+$/, '')
+      return hosts.has(withoutPort) || (onLoopback && LOOPBACK_NAMES.has(withoutPort))
+    },
+    allowsOrigin(value) {
+      if (value === undefined || origins.has(value)) return true
+      return onLoopback && isLoopbackOrigin(value)
+    },
+  }
+}
+
+function isLoopbackOrigin(origin: string): boolean {
+  if (!URL.canParse(origin)) return false
+  const { hostname, protocol } = new URL(origin)
+  return protocol.startsWith('http') && LOOPBACK_NAMES.has(hostname)
+}
+
+function isLoopbackAddress(host: string): boolean {
+  return LOOPBACK_NAMES.has(host) || host === '::1' || host.startsWith('127.')
+}

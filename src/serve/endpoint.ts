@@ -1,0 +1,213 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { challengeFor } from '../auth/challenge.js'
+import type { Caller } from '../auth/credential.js'
+import type { Principal } from '../auth/principal.js'
+import { type TokenError, toTokenError } from '../auth/token-error.js'
+import type { Exchange } from '../gateway/exchange.js'
+import type { Gateway } from '../gateway/gateway.js'
+import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
+import { InvalidMessageError, parseMessage } from '../mcp/message.js'
+import type { Logger } from '../util/logger.js'
+import type { Clock } from '../util/runtime.js'
+import { corsHeaders, type HeaderList } from './cors.js'
+import { HttpReply } from './http-reply.js'
+import { readBody } from './read-body.js'
+import type { createRequestLog } from './request-log.js'
+
+export interface EndpointOptions {
+  gateway: Gateway
+  authenticate: (request: IncomingMessage) => Caller | Promise<Caller>
+  /** Where clients find our metadata, and the scopes to ask for. */
+  challenge: () => { resourceMetadata: string; scopes: readonly string[] }
+  rateLimit: (principal: Principal | undefined) => number
+  bodyBytes: number
+  /** GET opens no stream where a platform would cut it (405). */
+  allowStreams: boolean
+  isDraining: () => boolean
+  streams: Set<HttpReply>
+  clock: Clock
+  logger: Logger
+  log: ReturnType<typeof createRequestLog>
+}
+
+const RETRY_SECONDS = '5'
+const FORWARDED_ELSEWHERE = new Set([
+  'mcp-session-id',
+  'mcp-protocol-version',
+  'mcp-method',
+  'mcp-name',
+])
+
+/**
+ * Creates the handler of the MCP endpoint: authentication first, then the method, then the body.
+ * Host and Origin were checked before.
+ */
+export function createEndpoint(options: EndpointOptions) {
+  const { gateway, clock } = options
+
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    const startedAt = clock.now()
+    const headers = corsHeaders(request.headers.origin)
+    const exchange = new HttpExchange(request, response, headers, options)
+    response.once('close', () => {
+      const { record, caller, refusal } = exchange
+      const status = response.headersSent ? response.statusCode : 499
+      options.log({ record, status, startedAt, principal: caller.principal, refusal })
+    })
+    if (options.isDraining())
+      return refuse(exchange, 503, 'draining', 'The server is shutting down')
+    const caller = options.authenticate(request)
+    if (caller instanceof Promise) {
+      caller.then(
+        (verified) => accept(exchange, verified),
+        (error: unknown) => refuseToken(exchange, toTokenError(error)),
+      )
+    } else accept(exchange, caller)
+  }
+
+  function accept(exchange: HttpExchange, caller: Caller): void {
+    exchange.caller = caller
+    const wait = options.rateLimit(caller.principal)
+    if (wait > 0) {
+      return refuse(exchange, 429, 'rate_limit', 'Too many requests', {
+        'retry-after': String(wait),
+      })
+    }
+    const { request } = exchange
+    if (request.method === 'POST') return post(exchange)
+    if (request.method !== 'GET' && request.method !== 'DELETE') {
+      const allow = { allow: 'GET, POST, DELETE, OPTIONS' }
+      return refuse(exchange, 405, 'method', `${request.method} is not allowed here`, allow)
+    }
+    if (hasBody(request)) return refuse(exchange, 400, 'body', `${request.method} takes no body`)
+    if (request.method === 'DELETE') return gateway.end(exchange)
+    if (!options.allowStreams) {
+      return refuse(exchange, 405, 'method', 'No streams here', { allow: 'POST, DELETE, OPTIONS' })
+    }
+    gateway.listen(exchange)
+  }
+
+  function post(exchange: HttpExchange): void {
+    const { request } = exchange
+    if (!isJson(request.headers['content-type'])) {
+      return refuse(exchange, 415, 'content_type', 'The content type must be application/json')
+    }
+    const tooLarge = () =>
+      refuse(exchange, 413, 'body_size', `The body is larger than ${options.bodyBytes} bytes`, {
+        connection: 'close',
+      })
+    if (Number(request.headers['content-length'] ?? 0) > options.bodyBytes) return tooLarge()
+    readBody(request, options.bodyBytes, (body) => {
+      if (body === undefined) return tooLarge()
+      try {
+        gateway.post(exchange, parseMessage(body))
+      } catch (error) {
+        refuseMessage(exchange, error)
+      }
+    })
+  }
+
+  function refuseMessage(exchange: HttpExchange, error: unknown): void {
+    if (error instanceof InvalidMessageError) {
+      exchange.refusal = 'message'
+      return exchange.reply.json(400, errorResponse(error.id, error.wire))
+    }
+    options.logger.error(
+      'internal',
+      `A request failed: ${error instanceof Error ? error.stack : error}`,
+    )
+    const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
+    exchange.refusal = 'internal'
+    exchange.reply.json(500, errorResponse(null, wire))
+  }
+
+  function refuseToken(exchange: HttpExchange, error: TokenError): void {
+    if (error.reason !== 'missing') {
+      options.logger.warn('token_refused', error.message, {
+        reason: error.reason,
+        ...error.details,
+      })
+    }
+    const header = challengeFor(error, options.challenge())
+    const extra: Record<string, string> =
+      header === undefined ? { 'retry-after': RETRY_SECONDS } : { 'www-authenticate': header }
+    refuse(exchange, error.status, error.reason, error.message, extra)
+  }
+
+  function refuse(
+    exchange: HttpExchange,
+    status: number,
+    refusal: string,
+    message: string,
+    headers: Record<string, string> = {},
+  ): void {
+    exchange.refusal = refusal
+    // what is left of the body is not read: the connection cannot be used again
+    if (!exchange.request.complete && exchange.request.method === 'POST') exchange.request.resume()
+    const wire = { code: ERROR_CODES.internalError, message }
+    if (status === 503) headers['retry-after'] = RETRY_SECONDS
+    exchange.reply.json(status, errorResponse(null, wire), headers)
+  }
+}
+
+/** One HTTP request on its way through the gateway. */
+class HttpExchange implements Exchange {
+  readonly request: IncomingMessage
+  readonly reply: HttpReply
+  readonly record: Exchange['record']
+  caller: Caller = { principal: undefined, accessToken: undefined }
+  refusal: string | undefined
+
+  constructor(
+    request: IncomingMessage,
+    response: ServerResponse,
+    headers: HeaderList,
+    { streams, challenge }: EndpointOptions,
+  ) {
+    this.request = request
+    this.record = {
+      method: request.method ?? '',
+      tool: undefined,
+      target: undefined,
+      failure: undefined,
+    }
+    this.reply = new HttpReply(response, {
+      headers,
+      streams,
+      isIdle: request.method === 'GET',
+      challenge: (scopes) => insufficientScope(scopes, challenge().resourceMetadata),
+    })
+  }
+
+  header(name: string): string | undefined {
+    const value = this.request.headers[name]
+    return Array.isArray(value) ? value[0] : value
+  }
+
+  extraHeaders(): string[] {
+    const extra: string[] = []
+    for (const [name, value] of Object.entries(this.request.headers)) {
+      if (!name.startsWith('mcp-') || FORWARDED_ELSEWHERE.has(name)) continue
+      if (typeof value === 'string') extra.push(name, value)
+    }
+    return extra
+  }
+}
+
+function insufficientScope(scopes: readonly string[], resourceMetadata: string): string {
+  const error = {
+    reason: 'insufficient_scope',
+    status: 403,
+    message: 'The access token lacks scopes that this call needs',
+    scopes,
+  } as const
+  return challengeFor(error, { resourceMetadata }) ?? ''
+}
+
+function isJson(type: string | undefined): boolean {
+  return type?.split(';', 1)[0]?.trim().toLowerCase() === 'application/json'
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}

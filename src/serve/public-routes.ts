@@ -1,0 +1,109 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { DiscoveryKind } from '../auth/discovery.js'
+import { RESOURCE_METADATA_PATH, resourceMetadata } from '../auth/resource-metadata.js'
+import type { Descope } from '../auth/service.js'
+import type { Target } from '../gateway/target.js'
+import { OPEN_TO_ALL } from './cors.js'
+import { renderLanding } from './landing.js'
+
+export interface PublicRoutesOptions {
+  /** `undefined` without authentication: then there is no metadata. */
+  descope: Pick<Descope, 'issuer' | 'document' | 'scopesSupported' | 'keysState'> | undefined
+  targets: readonly Pick<Target, 'name' | 'state'>[]
+  /** The public MCP URL. */
+  resource: string
+  /** Where the MCP endpoint stands on this server. */
+  path: string
+  isDraining: () => boolean
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** A route that needs no token. */
+export interface PublicRoute {
+  handle: Handler
+  /** Health checks come from load balancers under any Host. */
+  anyHost: boolean
+}
+
+/**
+ * Lists all routes that need no token, by exact path. It is closed: whatever is not in it goes
+ * through authentication.
+ */
+export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<string, PublicRoute> {
+  const { descope, resource, path } = options
+  const suffixes = new Set(['', path, new URL(resource).pathname].filter((name) => name !== '/'))
+  const routes = new Map<string, PublicRoute>()
+  routes.set('/healthz', {
+    handle: (_, response) => json(response, 200, { ok: true }),
+    anyHost: true,
+  })
+  routes.set('/readyz', { handle: ready, anyHost: true })
+  routes.set('/', { handle: landing, anyHost: false })
+  if (descope === undefined) return routes
+  for (const suffix of suffixes) {
+    const add = (name: string, handle: Handler) =>
+      routes.set(`${name}${suffix}`, { handle, anyHost: false })
+    add(RESOURCE_METADATA_PATH, metadata)
+    add('/.well-known/oauth-authorization-server', mirror('oauth-authorization-server'))
+    add('/.well-known/openid-configuration', mirror('openid-configuration'))
+  }
+  return routes
+
+  function metadata(_request: IncomingMessage, response: ServerResponse): void {
+    if (descope === undefined) return
+    const document = resourceMetadata({
+      resource,
+      issuer: descope.issuer(),
+      scopes: descope.scopesSupported(),
+      name: options.targets.map(({ name }) => name).join(', '),
+    })
+    json(response, 200, document, 'public, max-age=300')
+  }
+
+  /** Descope's own document, for clients that look for it on the resource's origin. */
+  function mirror(kind: DiscoveryKind): Handler {
+    return (_request, response) => {
+      descope?.document(kind).then(
+        (document) => {
+          if (document === undefined) {
+            json(response, 503, { error: 'The authorization server does not answer now' })
+          } else json(response, 200, document, 'public, max-age=300')
+        },
+        () => json(response, 503, { error: 'The authorization server does not answer now' }),
+      )
+    }
+  }
+
+  function ready(_request: IncomingMessage, response: ServerResponse): void {
+    const keys = descope?.keysState() ?? 'ok'
+    const isReady = keys !== 'missing' && !options.isDraining()
+    const targets = Object.fromEntries(options.targets.map(({ name, state }) => [name, state]))
+    json(response, isReady ? 200 : 503, { ready: isReady, keys, targets })
+  }
+
+  function landing(_request: IncomingMessage, response: ServerResponse): void {
+    const page = renderLanding({ resource, targets: options.targets.map(({ name }) => name) })
+    response.writeHead(200, { ...page.headers, 'content-length': Buffer.byteLength(page.html) })
+    response.end(page.html)
+  }
+}
+
+function json(
+  response: ServerResponse,
+  status: number,
+  document: object,
+  cacheControl = 'no-store',
+): void {
+  const body = JSON.stringify(document)
+  const headers = [
+    ...OPEN_TO_ALL,
+    'content-type',
+    'application/json',
+    'cache-control',
+    cacheControl,
+  ]
+  if (status === 503) headers.push('retry-after', '5')
+  response.writeHead(status, [...headers, 'content-length', String(Buffer.byteLength(body))])
+  response.end(body)
+}

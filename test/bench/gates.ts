@@ -1,0 +1,51 @@
+import { alignRows, caseRatio, formatNumber, type Results } from './report.js'
+import { median } from './statistics.js'
+
+export interface Gate {
+  what: string
+  wanted: string
+  measured: number | undefined
+  /** `undefined` when it was not measured in this run. */
+  passed: boolean | undefined
+}
+
+const MIN_OF_RAW = 0.7
+const MIN_OF_SDK = 8
+const MAX_KB_PER_STREAM = 35
+
+/** What `serve` must reach, whatever the machine. */
+export function checkGates(results: Results): Gate[] {
+  const gates: Gate[] = []
+  for (const connections of [10, 64]) {
+    const id = `call-${connections}`
+    const place = `req/s at ${connections} connections`
+    gates.push(atLeast(`${place} × raw relay`, MIN_OF_RAW, caseRatio(results, id, 'serve', 'raw')))
+    gates.push(atLeast(`${place} × SDK relay`, MIN_OF_SDK, caseRatio(results, id, 'serve', 'sdk')))
+  }
+  const rounds = results.streams.get('serve') ?? []
+  const worst = (values: number[]) => (values.length > 0 ? Math.max(...values) : undefined)
+  const sizes = rounds.map(({ kbPerStream }) => kbPerStream).filter((kb) => kb !== undefined)
+  const size = sizes.length > 0 ? median(sizes) : undefined
+  const late = worst(rounds.map(({ streams, heads }) => streams - heads.heads))
+  gates.push(atMost('KB per idle stream', MAX_KB_PER_STREAM, size))
+  gates.push(atMost('streams without a head before the first event', 0, late))
+  gates.push(atMost('events lost or out of order', 0, worst(rounds.map(({ lost }) => lost))))
+  return gates
+}
+
+function atLeast(what: string, least: number, measured: number | undefined): Gate {
+  return { what, wanted: `≥ ${least}`, measured, passed: measured && measured >= least } as Gate
+}
+
+function atMost(what: string, most: number, measured: number | undefined): Gate {
+  const passed = measured === undefined ? undefined : measured <= most
+  return { what, wanted: `≤ ${most}`, measured, passed }
+}
+
+export function renderGates(gates: Gate[]): string {
+  const word = ({ passed }: Gate) => (passed === undefined ? 'not run' : passed ? 'ok' : 'MISSED')
+  return `Gates for serve\n${alignRows([
+    ['', 'wanted', 'measured', ''],
+    ...gates.map((gate) => [gate.what, gate.wanted, formatNumber(gate.measured), word(gate)]),
+  ])}`
+}

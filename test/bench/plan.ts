@@ -1,0 +1,78 @@
+import { parseArgs } from 'node:util'
+import { CANDIDATES, type CandidateName } from './candidates.js'
+
+export const SUITES = ['calls', 'payloads', 'lists', 'streams'] as const
+export type SuiteName = (typeof SUITES)[number]
+
+/**
+ * How much is measured. Rounds are interleaved: every candidate has one turn in each. Many short
+ * rounds bear a noisy machine better than few long ones.
+ */
+export interface Plan {
+  suites: readonly SuiteName[]
+  candidates: readonly CandidateName[]
+  jsonFile: string | undefined
+  /** The SDK relay needs long for its 2,000 sessions, so it has fewer rounds of streams. */
+  rounds: Record<SuiteName | 'sdkStreams', number>
+  /** Length of one candidate's turn, milliseconds. */
+  turnMs: Record<Exclude<SuiteName, 'streams'>, number>
+  warmUpMs: number
+  streams: number
+  burst: number
+}
+
+const FULL = {
+  candidates: CANDIDATES,
+  rounds: { calls: 7, payloads: 5, lists: 5, streams: 3, sdkStreams: 1 },
+  turnMs: { calls: 500, payloads: 400, lists: 400 },
+  warmUpMs: 4000,
+}
+
+const QUICK = {
+  candidates: CANDIDATES.filter((name) => name !== 'full'),
+  rounds: { calls: 5, payloads: 3, lists: 3, streams: 1, sdkStreams: 0 },
+  turnMs: { calls: 300, payloads: 250, lists: 250 },
+  warmUpMs: 2500,
+}
+
+export const USAGE = `npm run bench -- [options]
+
+  --quick              shorter turns, fewer rounds and candidates; figures are less certain
+  --only <suites>      ${SUITES.join(', ')}; several with commas
+  --candidates <names> ${CANDIDATES.join(', ')}; several with commas
+  --json <file>        also write every measurement of every round
+  --help               print this text
+
+Exits 1 when a gate is missed or an answer is wrong, 2 when an option is.`
+
+/** @throws {Error} with a sentence for the reader when the arguments are wrong. */
+export function parsePlan(argv: string[]): Plan | 'help' {
+  const { values } = parseArgs({
+    args: argv,
+    options: {
+      quick: { type: 'boolean', default: false },
+      only: { type: 'string' },
+      candidates: { type: 'string' },
+      json: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) return 'help'
+  const size = values.quick ? QUICK : FULL
+  return {
+    ...size,
+    suites: values.only === undefined ? SUITES : parseNames(SUITES, values.only),
+    candidates:
+      values.candidates === undefined ? size.candidates : parseNames(CANDIDATES, values.candidates),
+    jsonFile: values.json,
+    streams: 2000,
+    burst: 10_000,
+  }
+}
+
+function parseNames<T extends string>(all: readonly T[], text: string): readonly T[] {
+  const wanted = text.split(',')
+  const unknown = wanted.find((name) => !all.includes(name as T))
+  if (unknown !== undefined) throw new Error(`"${unknown}" is none of ${all.join(', ')}`)
+  return all.filter((name) => wanted.includes(name))
+}
