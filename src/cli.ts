@@ -7,6 +7,7 @@ import { createSystem } from './util/system.js'
 
 const KEEP_ALIVE_MS = 2 ** 31 - 1
 const FLUSH_MS = 2_000
+const LOG_DELAY_MS = 20
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
 const listeners = new Set<(signal: StopSignal) => void>()
@@ -27,7 +28,8 @@ function onSignal(listener: (signal: StopSignal) => void): () => void {
 }
 
 const clock = createClock()
-const stderr = createOutput(process.stderr, setImmediate)
+// Each write on a pipe is a system call that waits, so that log lines go out together.
+const stderr = createOutput(process.stderr, (write) => setTimeout(write, LOG_DELAY_MS))
 // Whoever read our data is gone: for a command that listens, the same as being hung up on.
 const stdout = createOutput(
   process.stdout,

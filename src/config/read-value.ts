@@ -46,7 +46,7 @@ export function readValue(
       'the value, or set that variable there',
     )
   }
-  const expanded = expandDeep(row, raw, raw.value, context, findings)
+  const expanded = expandDeep(row, key, raw, raw.value, context, findings)
   if (expanded.problem) return wrong(`${key}: ${expanded.problem[0]}`, expanded.problem[1])
   const isText = raw.isText || (typeof raw.value === 'string' && expanded.value !== raw.value)
   const value =
@@ -66,6 +66,7 @@ type Deep = { value: unknown; problem?: Expanded['problem'] }
 
 function expandDeep(
   row: Setting,
+  key: string,
   raw: Raw,
   value: unknown,
   context: ReadContext,
@@ -76,7 +77,7 @@ function expandDeep(
     if (!isFile && raw.isText) return { value }
     if (row.secret && !isFile && !hasReference(value) && raw.from.startsWith('file ')) {
       findings.warnings.push(
-        `${row.key} stands in the file in plain text (${raw.from}) — write \${VARIABLE} or @/path/to/file`,
+        `${key} stands in the file in plain text (${raw.from}) — write \${VARIABLE} or @/path/to/file`,
       )
     }
     const { text, parts, problem } = isFile
@@ -91,7 +92,7 @@ function expandDeep(
   }
   if (typeof value !== 'object' || value === null) return { value }
   const members = Object.entries(value).map(
-    ([name, item]) => [name, expandDeep(row, raw, item, context, findings)] as const,
+    ([name, item]) => [name, expandDeep(row, key, raw, item, context, findings)] as const,
   )
   const problem = members.find(([, item]) => item.problem)?.[1].problem
   const result = Array.isArray(value)

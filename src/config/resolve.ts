@@ -36,11 +36,21 @@ export function resolveLayers(
     invalid: new Set(),
     targets,
   }
-  for (const row of SETTINGS) {
-    const names = row.key.includes('*') ? targets : ['']
-    for (const name of names) resolveKey(row, name, layers, use, context, resolution)
+  for (const [row, target] of expectedRows(targets)) {
+    resolveKey(row, target, layers, use, context, resolution)
   }
   return resolution
+}
+
+/** Goes through the table, and at the place of the targets through each target's rows. */
+function* expectedRows(targets: readonly string[]): Generator<readonly [Setting, string]> {
+  const rows: readonly Setting[] = SETTINGS
+  const ofTargets = rows.filter((row) => row.key.includes('*'))
+  for (const row of rows) {
+    if (row === ofTargets[0]) {
+      for (const target of targets) for (const own of ofTargets) yield [own, target]
+    } else if (!ofTargets.includes(row)) yield [row, '']
+  }
 }
 
 function resolveKey(

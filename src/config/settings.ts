@@ -78,7 +78,7 @@ export const SETTINGS = [
   }),
   setting('session.previousSecrets', 'sessionSecrets', [], 'Secrets that still open session ids.'),
 
-  setting('targets.*.url', 'url', undefined, 'MCP endpoint of the target; <url> or <name>=<url>.', {
+  setting('targets.*.url', 'url', undefined, 'MCP endpoint of the target; the flag takes url or name=url.', {
     flag: '--target <url>',
     env: ['TARGET_MCP_SERVER_URL'],
   }),

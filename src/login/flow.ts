@@ -37,6 +37,8 @@ export interface Flow {
   readonly runtime: SignInRuntime
   readonly target: SignInTarget
   readonly key: string
+  /** The user's data folder. */
+  readonly folder: string
   readonly store: TokenStore
   readonly clients: ClientStore
   readonly pending: PendingStore

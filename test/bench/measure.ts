@@ -28,6 +28,8 @@ interface Settings {
 }
 
 const WARM_SHARE = 0.5
+/** Optimized code needs this many; the slowest candidates run out of time before. */
+const WARM_UP_ANSWERS = 6000
 
 /** Measures one case: a short warm-up each, then rounds in which every candidate has its turn. */
 export async function measureCase(
@@ -111,7 +113,7 @@ export async function warmUp(candidates: Candidate[], loader: Started, durationM
   for (const candidate of candidates) {
     const sessions = await prepare(candidate, wanted, loader)
     const { endpoint } = candidate
-    const order = { ...wanted, endpoint, sessions, durationMs, maxAnswers: 10_000 }
+    const order = { ...wanted, endpoint, sessions, durationMs, maxAnswers: WARM_UP_ANSWERS }
     await takeTurn(candidate, loader, order)
   }
 }

@@ -16,6 +16,7 @@ export interface Plan {
   rounds: Record<SuiteName | 'sdkStreams', number>
   /** Length of one candidate's turn, milliseconds. */
   turnMs: Record<Exclude<SuiteName, 'streams'>, number>
+  /** For one candidate, at most. */
   warmUpMs: number
   streams: number
   burst: number
@@ -25,14 +26,14 @@ const FULL = {
   candidates: CANDIDATES,
   rounds: { calls: 7, payloads: 5, lists: 5, streams: 3, sdkStreams: 1 },
   turnMs: { calls: 500, payloads: 400, lists: 400 },
-  warmUpMs: 4000,
+  warmUpMs: 8000,
 }
 
 const QUICK = {
   candidates: CANDIDATES.filter((name) => name !== 'full'),
   rounds: { calls: 5, payloads: 3, lists: 3, streams: 1, sdkStreams: 0 },
   turnMs: { calls: 300, payloads: 250, lists: 250 },
-  warmUpMs: 2500,
+  warmUpMs: 4000,
 }
 
 export const USAGE = `npm run bench -- [options]

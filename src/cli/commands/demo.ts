@@ -11,12 +11,12 @@ export function demoCommand(runtime: Runtime): Command {
     .description(
       'Start a Descope emulator, an example MCP server and the proxy, let a real client sign in and call a tool. Nothing leaves this machine.',
     )
-    .option('--once', 'stop when everything worked, instead of at Ctrl-C', false)
+    .option('--once', 'Stop when everything worked, instead of at Ctrl-C.', false)
     // Otherwise `demo target --port 1` would set the port of `demo`.
     .enablePositionalOptions()
     .addCommand(identityCommand(runtime))
     .addCommand(targetCommand(runtime))
-  return addDemoOptions(command, 'port of the proxy')
+  return addDemoOptions(command, 'Port of the proxy')
     .addHelpText('after', '\nExits 1 and names the step when one fails.')
     .action(async (flags: DemoFlags & { once: boolean }) => {
       const { runDemoCommand } = await import('./demo/run.js')
@@ -28,7 +28,7 @@ function identityCommand(runtime: Runtime): Command {
   const command = new Command('identity')
     .summary('run the Descope emulator alone')
     .description('Run the Descope emulator alone and print the DESCOPE_CONFIG_URL to use.')
-  return addDemoOptions(command, 'port to listen on').action(async (flags: DemoFlags) => {
+  return addDemoOptions(command, 'Port to listen on').action(async (flags: DemoFlags) => {
     const { runIdentity } = await import('./demo/parts.js')
     exitWith(await runIdentity(runtime, flags))
   })
@@ -38,7 +38,7 @@ function targetCommand(runtime: Runtime): Command {
   const command = new Command('target')
     .summary('run the example MCP server alone')
     .description('Run the example MCP server alone and print the TARGET_MCP_SERVER_URL to use.')
-  return addDemoOptions(command, 'port to listen on')
+  return addDemoOptions(command, 'Port to listen on')
     .addHelpText('after', '\nWith TARGET_API_TOKEN in the environment, it wants that token.')
     .action(async (flags: DemoFlags) => {
       const { runTarget } = await import('./demo/parts.js')
@@ -49,11 +49,11 @@ function targetCommand(runtime: Runtime): Command {
 function addDemoOptions(command: Command, port: string): Command {
   return addJsonOption(command)
     .addOption(
-      new Option('--port <number>', `${port} (0 picks a free one)`).default(0).argParser(parsePort),
+      new Option('--port <number>', `${port}; 0 picks a free one`).default(0).argParser(parsePort),
     )
-    .addOption(new Option('--log-level <level>', 'least level of log lines').choices(LOG_LEVELS))
+    .addOption(new Option('--log-level <level>', 'Least level of log lines').choices(LOG_LEVELS))
     .addOption(
-      new Option('--log-format <format>', 'form of log lines').choices(LOG_FORMATS).default('text'),
+      new Option('--log-format <format>', 'Form of log lines').choices(LOG_FORMATS).default('text'),
     )
 }
 

@@ -10,7 +10,7 @@ import { remember, type State } from './state.js'
  *
  * @throws {Refusal} `unknown_client`
  */
-export function findClient(state: State, clientId: string | null | undefined): Client {
+function findClient(state: State, clientId: string | null | undefined): Client {
   const configured = state.options.clients.find((client) => client.clientId === clientId)
   if (configured !== undefined) {
     return { ...configured, clientSecret: configured.clientSecret, machine: true }

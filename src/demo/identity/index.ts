@@ -37,8 +37,7 @@ import { createRoutes } from './routes.js'
 import { listen } from './server.js'
 import { applyChanges, createState } from './state.js'
 
-export type { IdentityInput, IdentityOptions } from './options.js'
-export type { Counters, RecordedRequest } from './records.js'
+export type { IdentityInput } from './options.js'
 
 export interface Identity {
   /** Origin, without a trailing slash. */

@@ -86,7 +86,7 @@ function parseMetadata(body: JsonObject) {
  * @see [OpenID Connect Dynamic Client Registration §2](https://openid.net/specs/openid-connect-registration-1_0.html#ClientMetadata)
  */
 function redirectUriProblem(uri: string, applicationType?: string): string | undefined {
-  if (!URL.canParse(uri)) return 'is not an absolute URI'
+  if (!URL.canParse(uri) || /[^\x21-\x7e]/.test(uri)) return 'is not an absolute URI'
   if (uri.includes('#')) return 'has a fragment'
   const { protocol, hostname } = new URL(uri)
   if (SCRIPT_SCHEMES.includes(protocol)) return 'has a scheme that is not allowed'

@@ -55,14 +55,11 @@ async function handle(
     if (delayMs > 0 && !isControl) await sleep(state.clock, delayMs)
     const failure = isControl ? undefined : takeFailure(state, url.pathname)
     if (failure === undefined || failure.afterHandling) {
-      reply = await answerCall(routes, state, call)
+      reply = await answerCall(routes, state, call).catch((error) => errorReply(state, call, error))
     }
     if (failure !== undefined) reply = failureReply(failure)
   } catch (error) {
-    reply =
-      error instanceof Refusal
-        ? refusalReply(state, call, error)
-        : json(500, { errorCode: 'E000500', errorMessage: messageOf(error) })
+    reply = errorReply(state, call, error)
   }
   if (reply === undefined) {
     response.destroy()
@@ -127,7 +124,10 @@ function failureReply({ status, body, retryAfter }: Failure): Reply | undefined 
   }
 }
 
-function refusalReply(state: State, call: Call | undefined, error: Refusal): Reply {
+function errorReply(state: State, call: Call | undefined, error: unknown): Reply {
+  if (!(error instanceof Refusal)) {
+    return json(500, { errorCode: 'E000500', errorMessage: messageOf(error) })
+  }
   const { status, body } = renderRefusal(error, state.options.errorStyle)
   const reply = json(status, body)
   // RFC 6749 §5.2: a client that tried Basic is told so

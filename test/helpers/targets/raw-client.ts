@@ -17,7 +17,7 @@ export interface RawRequest {
   method?: string
   headers?: Record<string, string>
   body?: unknown
-  /** Gives up after so many milliseconds and keeps what came. Default 300. */
+  /** Gives up after so many milliseconds and keeps what came. Default 10,000. */
   patienceMs?: number
   agent?: Agent
   maxHeaderSize?: number
@@ -30,7 +30,7 @@ export const MCP_HEADERS = {
 
 /** Sends one request and never throws. */
 export function send(url: string, options: RawRequest = {}): Promise<RawAnswer> {
-  const { method = 'POST', headers = {}, body, patienceMs = 300 } = options
+  const { method = 'POST', headers = {}, body, patienceMs = 10_000 } = options
   const agent = options.agent ?? new Agent()
   return new Promise((resolve) => {
     const answer: RawAnswer = {

@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Principal } from '../../../src/auth/principal.js'
-import { createDescope, type DescopeSettings } from '../../../src/auth/service.js'
+import { createDescope } from '../../../src/auth/service.js'
+import type { TokenError } from '../../../src/auth/token-error.js'
+import type { DescopeConfig } from '../../../src/config/types.js'
 import type { JsonObject } from '../../../src/util/json.js'
 import {
   AGENTIC_PATH,
@@ -40,7 +42,7 @@ function emulate(base: () => string, overrides: JsonObject = {}): Handler {
   }
 }
 
-async function setUp(settings: Partial<DescopeSettings> = {}, overrides: JsonObject = {}) {
+async function setUp(settings: Partial<DescopeConfig> = {}, overrides: JsonObject = {}) {
   const good: Handler = (...both) => emulate(() => server.base, overrides)(...both)
   const state = { answer: good }
   const server = await listen((request, response) => state.answer(request, response))
@@ -87,6 +89,28 @@ describe('Descope when it answers', () => {
       reason: 'insufficient_scope',
       scopes: ['admin'],
     })
+  })
+
+  it('fetches keys once for 10,000 tokens with unknown keys', async () => {
+    const { descope, server, paths } = await setUp()
+    await descope.start()
+    const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const claims = part(accessClaims(server.base))
+    const reasons = new Set<string>()
+    for (let round = 0; round < 100; round++) {
+      const tokens = Array.from({ length: 100 }, (_, index) => {
+        const header = part({ alg: 'RS256', kid: `${round}-${index}` })
+        return `${header}.${claims}.eA`
+      })
+      const outcomes = await Promise.all(
+        tokens.map((text) =>
+          Promise.resolve(descope.authenticate(text)).catch((error: TokenError) => error.reason),
+        ),
+      )
+      for (const outcome of outcomes) reasons.add(String(outcome))
+    }
+    expect(reasons).toEqual(new Set(['unknown_key']))
+    expect(paths()).toEqual([OPENID_PATH, JWKS_PATH, JWKS_PATH])
   })
 
   it('accepts a listed issuer and a listed audience, and warns of the latter', async () => {

@@ -327,6 +327,12 @@ describe('a refused token', () => {
       asks: true,
     },
     {
+      name: 'a signature that is no base64url',
+      reason: 'malformed',
+      token: async () => (await sign()).replace(/[^.]+$/, 'A'),
+      asks: true,
+    },
+    {
       name: 'a signature cut short',
       reason: 'bad_signature',
       token: async () => (await sign()).slice(0, -8),
@@ -391,6 +397,12 @@ describe('a refused token', () => {
     const received = String(error.details['receivedAudience'])
     expect(received).toMatch(/^\["https:\/\/else.example\/\\u001b\[31m","x+…$/)
     expect(received.length).toBeLessThanOrEqual(201)
+  })
+
+  it('is refused when the key store gives a key of another kind', async () => {
+    const { publicKey } = await generateKeyPair('ES256')
+    const keys = { get: async () => publicKey }
+    await expect(verifier({ keys }).verify(await sign())).rejects.toThrow(TypeError)
   })
 
   it('passes on that keys are unavailable', async () => {

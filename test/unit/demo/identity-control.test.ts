@@ -128,6 +128,8 @@ describe('failures', () => {
     expect(identity.counters.refreshes).toBe(1)
     await expect(refresh(as, client, tokens.refresh_token)).rejects.toThrow()
     expect(identity.counters.reuses).toBe(1)
+    identity.set({ fail: [{ path: '/token', status: 0, afterHandling: true }] })
+    await expect(refresh(as, client, 'wrong')).rejects.toThrow('fetch failed')
   })
 
   it('can be a delay', async () => {

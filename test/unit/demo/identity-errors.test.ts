@@ -372,6 +372,7 @@ describe('registration', () => {
   it.each([
     ['no redirect URI', { redirect_uris: [] }, 'invalid_redirect_uri'],
     ['a relative redirect URI', { redirect_uris: ['/callback'] }, 'invalid_redirect_uri'],
+    ['a line break', { redirect_uris: ['http://127.0.0.1:1/\r\nX: y'] }, 'invalid_redirect_uri'],
     ['a fragment', { redirect_uris: [`${REDIRECT_URI}#x`] }, 'invalid_redirect_uri'],
     ['a script', { redirect_uris: ['javascript:alert(1)'] }, 'invalid_redirect_uri'],
     ['http elsewhere', { redirect_uris: ['http://a.example/cb'] }, 'invalid_redirect_uri'],

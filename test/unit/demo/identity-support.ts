@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import * as oauth from 'oauth4webapi'
 import { onTestFinished } from 'vitest'
 import {
@@ -193,5 +192,3 @@ export async function read(response: Response) {
   } catch {}
   return { status: response.status, headers: response.headers, body }
 }
-
-export { wait }

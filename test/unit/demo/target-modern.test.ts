@@ -1,6 +1,7 @@
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { tool } from '../../helpers/targets/contents.js'
+import { eventually } from '../../helpers/targets/eventually.js'
 import {
   type ModernRecordingOptions,
   type ModernRecordingTarget,
@@ -87,7 +88,7 @@ describe('startModernRecordingTarget, with the client of SDK v2', () => {
     await target.until(({ rpc }) => rpc === 'tools/call')
     cancel.abort()
     await expect(calling).rejects.toThrow()
-    await vi.waitFor(() => expect(gone).toHaveBeenCalled())
+    await eventually(() => expect(gone).toHaveBeenCalled())
   })
 })
 
@@ -150,7 +151,7 @@ describe('startModernRecordingTarget, over bare HTTP', () => {
       headers,
       patienceMs: 2_000,
     })
-    await vi.waitFor(() => expect(target.listeners).toBe(1))
+    await eventually(() => expect(target.listeners).toBe(1))
     await target.changed('prompts')
     await target.changed('tools')
     await target.updated('r://2')

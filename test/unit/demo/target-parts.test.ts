@@ -4,7 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { createSessions } from '../../../src/demo/target/sessions.js'
 import { citiesLike, describeWeather, weatherIn } from '../../../src/demo/target/weather.js'
 import { headerNames, seenCredentials } from '../../../src/demo/target/whoami.js'
-import { manualClock } from '../../helpers/targets/clock.js'
+import { createManualClock } from '../../helpers/runtime.js'
 
 describe('weatherIn', () => {
   it('is plausible and always the same for any name', () => {
@@ -52,47 +52,47 @@ describe('seenCredentials', () => {
 describe('createSessions', () => {
   const fake = () => ({ close: vi.fn(async () => {}) }) as unknown as StreamableHTTPServerTransport
 
-  it('closes what was not used for the whole time, and nothing else', () => {
-    const clock = manualClock()
+  it('closes what was not used for the whole time, and nothing else', async () => {
+    const clock = createManualClock()
     const sessions = createSessions({ clock, max: 10, idleMs: 1_000 })
     const [old, used, busy] = [fake(), fake(), fake()]
     sessions.add('old', old)
     sessions.add('used', used)
     sessions.add('busy', busy)
     const release = sessions.hold('busy')
-    clock.advance(600)
+    await clock.advance(600)
     expect(sessions.use('used')).toBe(used)
-    clock.advance(500)
+    await clock.advance(500)
     expect(old.close).toHaveBeenCalled()
     expect(sessions.use('old')).toBeUndefined()
     expect(sessions.size).toBe(2)
     release()
-    clock.advance(3_000)
+    await clock.advance(3_000)
     expect(sessions.size).toBe(0)
-    expect(clock.waiting).toBe(0)
+    expect(clock.pending).toBe(0)
   })
 
-  it('makes room by closing the idle session that was unused longest', () => {
-    const clock = manualClock()
+  it('makes room by closing the idle session that was unused longest', async () => {
+    const clock = createManualClock()
     const sessions = createSessions({ clock, max: 2, idleMs: 1_000 })
     const [first, second, third] = [fake(), fake(), fake()]
     sessions.add('first', first)
     sessions.hold('first')
-    clock.advance(1)
+    await clock.advance(1)
     sessions.add('second', second)
-    clock.advance(1)
+    await clock.advance(1)
     sessions.add('third', third)
     expect(second.close).toHaveBeenCalled()
     expect(first.close).not.toHaveBeenCalled()
   })
 
   it('closes all of them at the end and leaves no timer', async () => {
-    const clock = manualClock()
+    const clock = createManualClock()
     const sessions = createSessions({ clock, max: 2, idleMs: 1_000 })
     const only = fake()
     sessions.add('only', only)
     await sessions.close()
     expect(only.close).toHaveBeenCalled()
-    expect(clock.waiting).toBe(0)
+    expect(clock.pending).toBe(0)
   })
 })

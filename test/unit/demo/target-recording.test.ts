@@ -15,6 +15,7 @@ import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { RpcFailure, tool } from '../../helpers/targets/contents.js'
+import { eventually } from '../../helpers/targets/eventually.js'
 import { call, MCP_HEADERS, send } from '../../helpers/targets/raw-client.js'
 import {
   NO_ANSWER,
@@ -90,7 +91,7 @@ describe('startRecordingTarget', () => {
     expect(await target.requests[0]?.closed).toBe('finished')
     await call(target.url, 'wait', {}, { patienceMs: 50 })
     expect(await target.requests[1]?.closed).toBe('aborted')
-    await vi.waitFor(() => expect(target.requests[1]?.aborted).toBe(true))
+    await eventually(() => expect(target.requests[1]?.aborted).toBe(true))
   })
 
   it('waits for requests that come later, and gives up', async () => {
@@ -112,7 +113,7 @@ describe('startRecordingTarget', () => {
       },
     })
     await call(target.url, 'wait', {}, { patienceMs: 50 })
-    await vi.waitFor(() => expect(gone).toHaveBeenCalled())
+    await eventually(() => expect(gone).toHaveBeenCalled())
   })
 
   it('answers from the script: results, errors, extra members, pages', async () => {
@@ -245,9 +246,9 @@ describe('startRecordingTarget, with the client of SDK v1', () => {
     const changed = vi.fn()
     client.setNotificationHandler(ToolListChangedNotificationSchema, changed)
     client.setRequestHandler(ListRootsRequestSchema, () => ({ roots: [] }))
-    await vi.waitFor(() => expect(target.getStreams(transport.sessionId)).toHaveLength(1))
+    await eventually(() => expect(target.getStreams(transport.sessionId)).toHaveLength(1))
     await target.notify('notifications/tools/list_changed')
-    await vi.waitFor(() => expect(changed).toHaveBeenCalled())
+    await eventually(() => expect(changed).toHaveBeenCalled())
     expect((await target.ask('roots/list'))['result']).toEqual({ roots: [] })
     expect(() => target.ask('roots/list', {}, 'another')).toThrow('No GET stream')
   })

@@ -14,6 +14,7 @@ import {
   ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { eventually } from '../../helpers/targets/eventually.js'
 import {
   type SdkV1Options,
   type SdkV2Options,
@@ -82,7 +83,7 @@ describe('startSdkV1Target', () => {
     })
     setTimeout(() => cancel.abort(), 30)
     await expect(waiting).rejects.toThrow()
-    await vi.waitFor(() => expect(logged).toContain('wait cancelled'))
+    await eventually(() => expect(logged).toContain('wait cancelled'))
     const { completion } = await client.complete({
       ref: { type: 'ref/resource', uri: 'test://colours/{colour}' },
       argument: { name: 'colour', value: 'bl' },
@@ -100,7 +101,7 @@ describe('startSdkV1Target', () => {
     await client.callTool({ name: 'toggle_extra' })
     await client.subscribeResource({ uri: 'test://readme' })
     await client.callTool({ name: 'touch', arguments: { uri: 'test://readme' } })
-    await vi.waitFor(() => expect(updated).toHaveBeenCalled())
+    await eventually(() => expect(updated).toHaveBeenCalled())
     expect(changed).toHaveBeenCalled()
   })
 
@@ -184,7 +185,7 @@ describe('startSdkV2Target', () => {
     client.setNotificationHandler('notifications/tools/list_changed', changed)
     await client.listen({ toolsListChanged: true })
     target.notify.toolsChanged()
-    await vi.waitFor(() => expect(changed).toHaveBeenCalled())
+    await eventually(() => expect(changed).toHaveBeenCalled())
   })
 
   it('serves older revisions without sessions', async () => {

@@ -13,6 +13,7 @@ import {
   type TargetOptions,
 } from '../../../src/demo/target/target.js'
 import { realClock } from '../../helpers/targets/clock.js'
+import { eventually } from '../../helpers/targets/eventually.js'
 import { call, send } from '../../helpers/targets/raw-client.js'
 
 const INITIALIZE = {
@@ -136,9 +137,9 @@ describe('startTarget, with the client of SDK v1', () => {
     const { client } = await connect(await start())
     const changed = vi.fn()
     client.setNotificationHandler(ToolListChangedNotificationSchema, () => changed())
-    await vi.waitFor(() => expect(target.requests.at(-1)?.method).toBe('GET'))
+    await eventually(() => expect(target.requests.at(-1)?.method).toBe('GET'))
     await client.callTool({ name: 'toggle_bonus' })
-    await vi.waitFor(() => expect(changed).toHaveBeenCalled())
+    await eventually(() => expect(changed).toHaveBeenCalled())
     expect((await client.listTools()).tools.map(({ name }) => name)).toContain('bonus')
     expect(textOf(await client.callTool({ name: 'bonus' }))).toBe('Well found.')
   })
@@ -149,10 +150,10 @@ describe('startTarget, with the client of SDK v1', () => {
     client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) =>
       updated(params.uri),
     )
-    await vi.waitFor(() => expect(target.requests.at(-1)?.method).toBe('GET'))
+    await eventually(() => expect(target.requests.at(-1)?.method).toBe('GET'))
     await client.subscribeResource({ uri: 'demo://journal' })
     await client.callTool({ name: 'get_secret' })
-    await vi.waitFor(() => expect(updated).toHaveBeenCalledWith('demo://journal'))
+    await eventually(() => expect(updated).toHaveBeenCalledWith('demo://journal'))
     const { contents } = await client.readResource({ uri: 'demo://journal' })
     expect(contents[0]).toMatchObject({ text: '1. get_secret' })
     await client.unsubscribeResource({ uri: 'demo://journal' })
@@ -212,7 +213,6 @@ describe('startTarget, over bare HTTP', () => {
     const headers = Object.fromEntries(Object.entries(sent))
     const answer = await call(await start({ token: 'right' }), 'initialize', INITIALIZE, {
       headers,
-      patienceMs: 5_000,
     })
     expect(answer.status).toBe(status)
     if (status === 401) expect(answer.headers['www-authenticate']).toMatch(/^Bearer realm=/)
@@ -227,7 +227,6 @@ describe('startTarget, over bare HTTP', () => {
   ])('answers $status to $headers on loopback', async ({ headers, status }) => {
     const answer = await call(await start(), 'initialize', INITIALIZE, {
       headers: Object.fromEntries(Object.entries(headers)),
-      patienceMs: 5_000,
     })
     expect(answer.status).toBe(status)
   })
@@ -281,7 +280,7 @@ describe('startTarget, over bare HTTP', () => {
   it('closes at once although a stream is open', async () => {
     const url = await start()
     const { client } = await connect(url)
-    await vi.waitFor(() => expect(target.requests.at(-1)?.method).toBe('GET'))
+    await eventually(() => expect(target.requests.at(-1)?.method).toBe('GET'))
     const began = Date.now()
     await target.close()
     expect(Date.now() - began).toBeLessThan(1_000)

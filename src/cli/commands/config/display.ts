@@ -30,10 +30,6 @@ export function displayValue(value: unknown): string {
   return Object.keys(value).length === 0 ? '-' : JSON.stringify(value)
 }
 
-/** Shortens a text at its end. */
-export const cutEnd = (text: string, width: number): string =>
-  text.length > width ? `${text.slice(0, width - 1)}…` : text
-
 /** Shortens an origin in its middle: the kind of source and the end of the name matter. */
 export function cutMiddle(text: string, width: number): string {
   if (text.length <= width) return text

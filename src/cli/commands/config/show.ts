@@ -2,7 +2,7 @@ import { readSettings } from '../../../config/load.js'
 import type { Flags } from '../../../config/settings.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { createColors } from '../../colors.js'
-import { createPublicValue, cutEnd, cutMiddle, displayValue, reportFindings } from './display.js'
+import { createPublicValue, cutMiddle, displayValue, reportFindings } from './display.js'
 
 const GAP = '  '
 const ORIGIN_WIDTH = 26
@@ -28,8 +28,9 @@ export function showConfig(runtime: Runtime, flags: Flags, { json }: { json: boo
     runtime.io.out(`${JSON.stringify(document)}\n`)
   } else {
     const { dim, red } = createColors(runtime, 'out')
+    const shown = rows.filter((row) => !isIdle(row))
     const table = layOut(
-      rows.map(({ key, value, from, isInvalid }) => [
+      shown.map(({ key, value, from, isInvalid }) => [
         key,
         isInvalid ? '(invalid)' : displayValue(value),
         from,
@@ -37,17 +38,23 @@ export function showConfig(runtime: Runtime, flags: Flags, { json }: { json: boo
       runtime.io.columns,
     )
     const lines = table.map((line, index) => {
-      if (rows[index]?.isInvalid) return red(line)
-      return rows[index]?.from === 'default' ? dim(line) : line
+      if (shown[index]?.isInvalid) return red(line)
+      return shown[index]?.from === 'default' ? dim(line) : line
     })
     runtime.io.out(`${lines.join('\n')}\n`)
   }
   reportFindings(runtime, settings, { json })
 }
 
+/** A member of a target that nobody set, and that has no effect then. */
+const isIdle = ({ key, value, from }: { key: string; value: unknown; from: string }) =>
+  from === 'default' &&
+  key.startsWith('targets.') &&
+  (displayValue(value) === '-' || key.endsWith('.credential.by'))
+
 type Cells = readonly [key: string, value: string, origin: string]
 
-/** Aligns the columns so that a line fits the terminal; values are cut first. */
+/** Aligns the columns so that they fit the terminal; a longer value gets a line of its own. */
 export function layOut(rows: readonly Cells[], columns: number): string[] {
   const widest = (of: (row: Cells) => string) => Math.max(...rows.map((row) => of(row).length))
   const keyWidth = widest(([key]) => key)
@@ -63,11 +70,10 @@ export function layOut(rows: readonly Cells[], columns: number): string[] {
       widest(([, value]) => value),
     ),
   )
-  return rows.map(([key, value, origin]) =>
-    [
-      key.padEnd(keyWidth),
-      cutEnd(value, valueWidth).padEnd(valueWidth),
-      cutMiddle(origin, originWidth),
-    ].join(GAP),
-  )
+  return rows.map(([key, value, origin]) => {
+    const fits = value.length <= valueWidth
+    const cells = [key.padEnd(keyWidth), (fits ? value : '').padEnd(valueWidth)]
+    const line = [...cells, cutMiddle(origin, originWidth)].join(GAP)
+    return fits ? line : `${line}\n${GAP}${value}`
+  })
 }

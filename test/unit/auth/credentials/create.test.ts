@@ -1,16 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Caller } from '../../../../src/auth/credential.js'
-import {
-  type CredentialSettings,
-  createCredential,
-} from '../../../../src/auth/credentials/create.js'
-import type { DescopeSettings } from '../../../../src/auth/service.js'
-import type { CredentialConfig, DescopeConfig } from '../../../../src/config/types.js'
-import { createTestClock } from '../support.js'
-
-// What the configuration holds is what these functions take: this is checked by the compiler.
-const _credential = (config: CredentialConfig): CredentialSettings => config
-const _descope = (config: DescopeConfig): DescopeSettings => config
+import { createCredential } from '../../../../src/auth/credentials/create.js'
+import { parseConfigUrl } from '../../../../src/auth/descope.js'
+import type { CredentialConfig } from '../../../../src/config/types.js'
+import { AGENTIC_PATH, createTestClock, START } from '../support.js'
 
 const nobody: Caller = { principal: undefined, accessToken: undefined }
 const deps = {
@@ -23,14 +16,14 @@ const deps = {
 }
 
 describe('createCredential', () => {
-  it.each([
-    { settings: { type: 'none' } as const, headers: {} },
+  it.each<{ settings: CredentialConfig; headers: object }>([
+    { settings: { type: 'none' }, headers: {} },
     {
-      settings: { type: 'bearer', token: 'abc.def~+/=' } as const,
+      settings: { type: 'bearer', token: 'abc.def~+/=' },
       headers: { authorization: 'Bearer abc.def~+/=' },
     },
     {
-      settings: { type: 'header', name: 'X-Api-Key', value: 'two words' } as const,
+      settings: { type: 'header', name: 'X-Api-Key', value: 'two words' },
       headers: { 'x-api-key': 'two words' },
     },
   ])('gives $headers for $settings.type, always the same object', ({ settings, headers }) => {
@@ -74,5 +67,68 @@ describe('createCredential', () => {
     expect(() => createCredential(settings, deps)).toThrow(
       `The credential type "${settings.type}" needs Descope`,
     )
+  })
+
+  it.each<{ settings: CredentialConfig; url: string; answer: object }>([
+    {
+      settings: {
+        type: 'client-credentials',
+        tokenUrl: 'https://as.example/token',
+        clientId: 'c',
+        clientSecret: 's',
+        scope: undefined,
+      },
+      url: 'https://as.example/token',
+      answer: { access_token: 'issued', token_type: 'bearer' },
+    },
+    {
+      settings: {
+        type: 'token-exchange',
+        clientId: 'c',
+        clientSecret: 's',
+        scope: undefined,
+        resource: undefined,
+        audience: undefined,
+      },
+      url: 'https://api.descope.com/token',
+      answer: { access_token: 'issued', token_type: 'bearer' },
+    },
+    {
+      settings: { type: 'connection', app: 'github', by: 'user', managementKey: undefined },
+      url: 'https://api.descope.com/v1/mgmt/outbound/app/user/token/latest',
+      answer: { token: { accessToken: 'issued' } },
+    },
+  ])('asks $url for $settings.type when the first request comes', async (row) => {
+    const asked: string[] = []
+    const credential = createCredential(row.settings, {
+      runtime: {
+        fetch: async (url) => {
+          asked.push(String(url))
+          return Response.json(row.answer)
+        },
+        clock: createTestClock(),
+      },
+      targetUrl: 'https://target.example/mcp',
+      descope: {
+        project: parseConfigUrl(`https://api.descope.com${AGENTIC_PATH}`),
+        tokenEndpoint: async () => 'https://api.descope.com/token',
+      },
+    })
+    expect(asked).toEqual([])
+    const caller: Caller = {
+      accessToken: 'mine',
+      principal: {
+        issuer: 'https://api.descope.com',
+        subject: 'U1',
+        clientId: undefined,
+        scopes: new Set(),
+        tenant: undefined,
+        roles: [],
+        permissions: [],
+        expiresAt: START / 1000 + 600,
+      },
+    }
+    expect(await credential.headers(caller)).toEqual({ authorization: 'Bearer issued' })
+    expect(asked).toEqual([row.url])
   })
 })

@@ -1,0 +1,48 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { STORE_CHOICES, type StoreChoice } from '../auth/store/data-key.js'
+import { LOOKUPS } from '../config/settings.js'
+import { LOGIN_METHODS, type LoginMethod } from '../login/state.js'
+import type { TargetFlags } from './sign-in-target.js'
+
+/** Flags of every command that uses tokens of a sign-in. */
+export interface StoreFlags extends TargetFlags {
+  store: StoreChoice
+}
+
+/** Flags of every command that can sign in. */
+export interface SignInFlags extends StoreFlags {
+  login: LoginMethod
+  browser: boolean
+  callbackPort?: number
+}
+
+/** Adds the flags that say whose tokens are meant and where they are. */
+export function addStoreOptions(command: Command): Command {
+  for (const { flag, help } of LOOKUPS) command.addOption(new Option(flag, help))
+  return command
+    .option('--client-id <id>', 'Client that is registered already (env: MCP_DESCOPE_CLIENT_ID).')
+    .option(
+      '--client-metadata-url <url>',
+      'Client ID metadata document (env: MCP_DESCOPE_CLIENT_METADATA_URL).',
+    )
+    .addOption(
+      new Option('--store <kind>', 'Where tokens are kept.').choices(STORE_CHOICES).default('auto'),
+    )
+}
+
+/** Adds the flags that say how to sign in. */
+export function addSignInOptions(command: Command): Command {
+  return addStoreOptions(command)
+    .addOption(
+      new Option('--login <way>', 'How to sign in.').choices(LOGIN_METHODS).default('auto'),
+    )
+    .option('--no-browser', 'Show the URL and open nothing.')
+    .option('--callback-port <port>', 'The one port to use for the answer.', parsePort)
+    .option('--scope <scopes>', 'Scopes to ask for, separated by spaces.')
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError('Expected a port from 1 to 65535.')
+  return port
+}

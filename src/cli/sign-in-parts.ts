@@ -1,0 +1,83 @@
+import type { ClientStore } from '../auth/oauth/registration.js'
+import type { SignInTarget } from '../auth/sign-in-target.js'
+import { bindingOf } from '../auth/sign-in-target.js'
+import { createClientStore } from '../auth/store/client-file-store.js'
+import type { StoreChoice, StoreDeps } from '../auth/store/data-key.js'
+import { createTokenStore } from '../auth/store/file-store.js'
+import { createStoredTokenSource } from '../auth/stored-token-source.js'
+import type { TokenSource } from '../auth/token-source.js'
+import type { TokenBinding, TokenStore } from '../auth/token-store.js'
+import { dataFolder } from '../config/folders.js'
+import type { Runtime } from '../util/runtime.js'
+
+export type PartsRuntime = Pick<
+  Runtime,
+  'clock' | 'env' | 'fetch' | 'homeDir' | 'platform' | 'system'
+>
+
+/** Where this user's tokens and registrations are. */
+export interface SignInStores {
+  readonly folder: string
+  readonly store: TokenStore
+  readonly clients: ClientStore
+}
+
+/** Opens the stores. Nothing is read, and nothing is created before something is kept. */
+export function openStores(runtime: PartsRuntime, choice: StoreChoice = 'auto'): SignInStores {
+  const { clock, system, platform } = runtime
+  const folder = dataFolder(runtime)
+  const deps: StoreDeps = { clock, system, platform, folder, choice }
+  return { folder, store: createTokenStore(deps), clients: createClientStore(deps) }
+}
+
+/** Gives the tokens of a sign-in. What refreshing needs is loaded when it is needed. */
+export function storedSource(
+  runtime: PartsRuntime,
+  { store, clients }: SignInStores,
+  binding: TokenBinding,
+  configured: SignInTarget['client'],
+): TokenSource {
+  const { clock, fetch } = runtime
+  return createStoredTokenSource({
+    clock,
+    store,
+    binding,
+    async refresh(record) {
+      const { refreshRecord } = await import('../auth/oauth/refresh.js')
+      return refreshRecord({ clock, fetch, configured, clients }, record)
+    },
+  })
+}
+
+/**
+ * Chooses where the tokens of a target come from: `MCP_DESCOPE_TOKEN`; the client itself when
+ * nobody can be asked and it has a secret; else a sign-in.
+ *
+ * @param unattended Nobody can be asked to sign in.
+ */
+export async function chooseTokenSource(
+  runtime: PartsRuntime,
+  stores: SignInStores,
+  target: SignInTarget,
+  unattended: boolean,
+): Promise<{ source: TokenSource; kind: 'static' | 'client' | 'stored' }> {
+  const token = runtime.env['MCP_DESCOPE_TOKEN']
+  if (token) {
+    const { staticTokenSource } = await import('../auth/token-source.js')
+    return { source: staticTokenSource(token), kind: 'static' }
+  }
+  const { id, secret } = target.client
+  const stored = { source: storedSource(runtime, stores, bindingOf(target), target.client) }
+  if (!unattended || id === undefined || secret === undefined) return { ...stored, kind: 'stored' }
+  if ((await stores.store.load(bindingOf(target))) !== undefined)
+    return { ...stored, kind: 'stored' }
+  const { createClientCredentialsSource } = await import('../auth/client-credentials-source.js')
+  const { grant, scope } = target
+  const source = createClientCredentialsSource({
+    ...runtime,
+    target: grant,
+    client: { id, secret },
+    scope,
+  })
+  return { source, kind: 'client' }
+}
