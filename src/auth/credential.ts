@@ -19,9 +19,17 @@ export interface TargetCredential {
    */
   headers(caller: Caller): CredentialHeaders | Promise<CredentialHeaders>
   /**
-   * Learns that the target answered 401 to these headers.
+   * Learns that the target answered 401 or 403 to these headers.
    *
-   * @returns Whether `headers` may give better ones now, so that one more try makes sense.
+   * @returns Whether `headers` gives better ones now, so that one more try makes sense.
+   * @throws {ProxyError} `SIGN_IN_REQUIRED` when somebody has to sign in first.
    */
-  refused(caller: Caller): boolean
+  refused(caller: Caller, refusal: Refusal): boolean | Promise<boolean>
+}
+
+/** How a target refused a credential. */
+export interface Refusal {
+  status: 401 | 403
+  /** The `WWW-Authenticate` header. */
+  challenge: string | undefined
 }

@@ -16,6 +16,26 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/serve.js')).serveCommand,
   },
   {
+    name: 'login',
+    summary: 'sign in to a target',
+    load: async () => (await import('./commands/login.js')).loginCommand,
+  },
+  {
+    name: 'logout',
+    summary: 'sign out: revoke and delete the tokens',
+    load: async () => (await import('./commands/logout.js')).logoutCommand,
+  },
+  {
+    name: 'status',
+    summary: 'show who is signed in where',
+    load: async () => (await import('./commands/status.js')).statusCommand,
+  },
+  {
+    name: 'token',
+    summary: 'print one access token for scripts',
+    load: async () => (await import('./commands/token.js')).tokenCommand,
+  },
+  {
     name: 'config',
     summary: 'show, explain and check the configuration',
     load: async () => (await import('./commands/config.js')).configCommand,

@@ -5,7 +5,9 @@ const text = z.string().min(1)
 const token = z.string().regex(/^[!-~]+$/)
 // A lone "Bearer …" has a space, and so is no token.
 const sessionSecret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32)
-const host = z.string().regex(/^([A-Za-z0-9_.-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%\w+)?\]?)$/)
+const host = z
+  .string()
+  .regex(/^([A-Za-z0-9_.-]+|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%\w+)?\]?)$/)
 const hostAndPort = z.string().regex(/^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/)
 const origin = z
   .string()

@@ -78,10 +78,16 @@ export const SETTINGS = [
   }),
   setting('session.previousSecrets', 'sessionSecrets', [], 'Secrets that still open session ids.'),
 
-  setting('targets.*.url', 'url', undefined, 'MCP endpoint of the target; the flag takes url or name=url.', {
-    flag: '--target <url>',
-    env: ['TARGET_MCP_SERVER_URL'],
-  }),
+  setting(
+    'targets.*.url',
+    'url',
+    undefined,
+    'MCP endpoint of the target; the flag takes url or name=url.',
+    {
+      flag: '--target <url>',
+      env: ['TARGET_MCP_SERVER_URL'],
+    },
+  ),
   setting('targets.*.prefix', 'prefix', undefined, 'Before its names; by default its own name.', {
     flag: '--prefix <prefix>',
   }),

@@ -19,6 +19,13 @@ export interface GatewayContext {
   readonly timeouts: { list: number; answer: number }
   /** Sessions opened at one target after the client's `initialize`, by sealed id and target. */
   readonly lateSessions: Map<string, TargetSession>
+  /** Sessions that are being opened, so that requests which need the same one share it. */
+  readonly opening: Map<string, Promise<TargetSession | undefined>>
+  /**
+   * Opens a lost session again even for a single target, and sends only what is safe to repeat a
+   * second time. Without it a single target's client is told to start anew (404).
+   */
+  readonly reopenSessions: boolean
 }
 
 /** One client request with the session that it came in. */
@@ -61,7 +68,8 @@ export function rememberLateSession(
   lateSessions.set(lateKey(sealed, target), session)
 }
 
-function lateKey(sealed: string, target: Target): string {
+/** Names a target's part of a client's session. */
+export function lateKey(sealed: string, target: Target): string {
   return `${target.name} ${sealed}`
 }
 

@@ -39,4 +39,10 @@ export interface Exchange {
   extraHeaders(): string[]
   readonly reply: Reply
   readonly record: ExchangeRecord
+  /**
+   * Learns of a failure before it is answered.
+   *
+   * @returns True when it was taken over, so that nothing is answered.
+   */
+  intercept?(failure: TargetFailure): boolean
 }

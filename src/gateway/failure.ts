@@ -4,6 +4,8 @@ export type FailureCause =
   | 'unreachable'
   | 'timeout'
   | 'refused_credential'
+  /** Somebody has to sign in first (only where we sign in ourselves). */
+  | 'sign_in_required'
   | 'http_status'
   | 'invalid_answer'
   | 'cut_off'
@@ -25,7 +27,12 @@ export interface TargetFailure {
   answer?: { status: number; body: Buffer }
 }
 
-const MAY_PASS: ReadonlySet<FailureCause> = new Set(['unreachable', 'timeout'])
+const MAY_PASS: ReadonlySet<FailureCause> = new Set([
+  'unreachable',
+  'timeout',
+  'session_lost',
+  'sign_in_required',
+])
 const MAY_PASS_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
 
 /** Makes the JSON-RPC error that a client gets for a target's failure. */

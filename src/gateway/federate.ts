@@ -6,6 +6,7 @@ import { type GatewayContext, type Request, targetSession, upstreamHeaders } fro
 import { failureError, type TargetFailure } from './failure.js'
 import { exposeList, LIST_KINDS } from './lists.js'
 import { closeSession, notify, openSession } from './open-session.js'
+import { replyFailure } from './relay.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 
@@ -52,8 +53,7 @@ export async function federateList(
   }
   const [failure] = failures
   if (failure !== undefined && failures.length === parts.length) {
-    exchange.record.failure = failure
-    return exchange.reply.json(200, errorResponse(id, failureError(failure)))
+    return replyFailure(exchange, id, failure)
   }
   const result: JsonObject = { [member]: entries }
   if (failures.length > 0) {
@@ -156,13 +156,12 @@ export async function broadcastRequest(
   const answers = await Promise.all(
     context.targets.map((target) => ask(context, request, target, { method, params }, deadline)),
   )
-  const { reply, record } = request.exchange
+  const { exchange } = request
   const failed = answers.find((answer) => !answer.ok)
   if (failed !== undefined && !failed.ok && answers.every((answer) => !answer.ok)) {
-    record.failure = failed.failure
-    return reply.json(200, errorResponse(id ?? null, failureError(failed.failure)))
+    return replyFailure(exchange, id, failed.failure)
   }
-  reply.json(200, resultResponse(id as string | number, {}))
+  exchange.reply.json(200, resultResponse(id as string | number, {}))
 }
 
 /** Passes a notification to every target that the client has a session with. */

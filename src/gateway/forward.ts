@@ -1,8 +1,9 @@
 import { encodeHeaderValue } from '../mcp/headers.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../mcp/message.js'
-import { isObject, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { type GatewayContext, type Request, targetSession, upstreamHeaders } from './context.js'
+import type { TargetFailure } from './failure.js'
 import { needsSession } from './federate.js'
 import { ListCache } from './list-cache.js'
 import { changesList, exposeListMessage } from './lists.js'
@@ -17,6 +18,8 @@ import type { UpstreamSend } from './upstream-call.js'
 /** Creates the function that sends one client message to one target and relays the answer. */
 export function createForwarder(context: GatewayContext) {
   const cache = new ListCache()
+  /** Tools that say that a second call changes nothing more. */
+  const idempotent = new Set<string>()
   const severalTargets = context.targets.length > 1
 
   return (request: Request, message: Message, route: Route<Target>, modern: boolean): void => {
@@ -38,15 +41,15 @@ export function createForwarder(context: GatewayContext) {
       recover: (failure) => {
         if (modern || !needsSession(failure)) return false
         // a target with a single client session says 404 itself, so that the client starts anew
-        if (failure.cause === 'session_lost' && !severalTargets) return false
+        if (failure.cause === 'session_lost' && !severalTargets && !context.reopenSessions) {
+          return false
+        }
         if (message.kind !== 'request') {
           exchange.reply.empty(202)
           return true
         }
-        void inNewSession().then((found) => {
-          if (found) return
-          exchange.record.failure = failure
-          replyFailure(exchange, message.id, failure)
+        void inNewSession(failure).then((answered) => {
+          if (!answered) replyFailure(exchange, message.id, failure)
         })
         return true
       },
@@ -71,9 +74,14 @@ export function createForwarder(context: GatewayContext) {
     }
 
     /** Opens a session at the target for this request, or for the rest of the client's session. */
-    async function inNewSession(): Promise<boolean> {
-      const opened = await openSession(context, request, target)
+    async function inNewSession(failure: TargetFailure): Promise<boolean> {
+      const opened = await openSession(context, request, target, session)
       if (opened?.id === undefined) return false
+      if (failure.cause === 'session_lost' && context.reopenSessions && !isSafe(message, route)) {
+        const reason = 'it forgot the session; the call may have run, so it was not sent again'
+        replyFailure(exchange, message.id, { ...failure, reason })
+        return true
+      }
       const onEnd = () => {
         if (request.sealed === undefined) void closeSession(context, request, target, opened)
       }
@@ -104,10 +112,24 @@ export function createForwarder(context: GatewayContext) {
     return false
   }
 
+  /** Tells whether a request may be sent twice without harm. */
+  function isSafe({ method }: Message, { target, tool }: Route<Target>): boolean {
+    if (tool === undefined) return true
+    return method === 'tools/call' && idempotent.has(JSON.stringify([target.name, tool]))
+  }
+
+  function learnTool(target: Target, tool: JsonObject): void {
+    const { annotations } = tool
+    if (isObject(annotations) && annotations['idempotentHint'] === true) {
+      idempotent.add(JSON.stringify([target.name, tool['name']]))
+    }
+  }
+
   function rewritesFor(request: Request, message: Message, target: Target): Rewrites {
     const { principal } = request.exchange.caller
     const { names } = context
-    const view = { target, names, method: message.method, principal, severalTargets }
+    const onEntry = (entry: JsonObject) => learnTool(target, entry)
+    const view = { target, names, method: message.method, principal, severalTargets, onEntry }
     if (changesList(view)) {
       const span = message.spans.get('id')
       const id = span === undefined ? '' : message.text.slice(span.start, span.end)

@@ -24,7 +24,10 @@ import { createRequestIds } from './request-ids.js'
 import { createRouter, exposedName } from './route.js'
 import type { Target } from './target.js'
 
-export type GatewayOptions = Omit<GatewayContext, 'names' | 'requestIds' | 'lateSessions'> & {
+export type GatewayOptions = Omit<
+  GatewayContext,
+  'names' | 'requestIds' | 'lateSessions' | 'opening'
+> & {
   /** Longest name that clients see. */
   maxNameLength: number
   /** Marks the ids of targets' requests; the same on every replica. */
@@ -47,7 +50,13 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
   const requestIds = createRequestIds(secret ?? randomBytes(32).toString('hex'))
   const { targets } = options
   const names = createNames(targets, maxNameLength)
-  const context: GatewayContext = { ...options, names, requestIds, lateSessions: new Map() }
+  const context: GatewayContext = {
+    ...options,
+    names,
+    requestIds,
+    lateSessions: new Map(),
+    opening: new Map(),
+  }
   const only = targets.length === 1 ? targets[0] : undefined
   const route = createRouter(targets, names)
   const forward = createForwarder(context)

@@ -54,7 +54,6 @@ function replyRefused({ exchange }: Request, { id }: Message, answers: readonly 
   for (const answer of answers) {
     if (answer.ok) continue
     if ('failure' in answer) {
-      exchange.record.failure = answer.failure
       return replyFailure(exchange, id, answer.failure)
     }
     return exchange.reply.json(answer.refusal.status, answer.refusal.text)

@@ -24,6 +24,8 @@ export interface ListView {
   principal: Principal | undefined
   /** Resource URIs get the target's name only when there are several targets. */
   severalTargets: boolean
+  /** Sees each entry as the target sent it. */
+  onEntry?: (entry: JsonObject) => void
 }
 
 /** Tells whether entries of a method's lists may have to change on their way to the client. */
@@ -47,6 +49,7 @@ export function exposeList(view: ListView, result: JsonObject): JsonObject {
   for (const entry of entries) {
     const text = isObject(entry) ? entry[kind.field] : undefined
     if (typeof text !== 'string' || !isVisible(view, text)) continue
+    view.onEntry?.(entry)
     exposed.push({ ...entry, [kind.field]: exposeField(view, kind, text) })
   }
   const list: JsonObject = { ...result, [kind.member]: exposed }

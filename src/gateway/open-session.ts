@@ -4,8 +4,10 @@ import { PRODUCT, VERSION } from '../util/version.js'
 import { type Collected, collect } from './collect.js'
 import {
   type GatewayContext,
+  lateKey,
   type Request,
   rememberLateSession,
+  targetSession,
   upstreamHeaders,
 } from './context.js'
 import type { TargetFailure } from './failure.js'
@@ -69,9 +71,29 @@ function readOpened(collected: Collected, target: Target): Opened {
  * Opens a session at a target for a client that has none there: because the target was down at
  * `initialize`, forgot the session, or the client sends no session id at all.
  *
+ * @param stale The session that the target did not know any more.
  * @returns The session, or `undefined` when the target gives none.
  */
-export async function openSession(
+export function openSession(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  stale?: TargetSession,
+): Promise<TargetSession | undefined> {
+  if (request.sealed === undefined) return openNew(context, request, target)
+  const current = targetSession(context, request, target)
+  if (stale !== undefined && current !== undefined && current.id !== stale.id) {
+    return Promise.resolve(current)
+  }
+  const key = lateKey(request.sealed, target)
+  const running =
+    context.opening.get(key) ??
+    openNew(context, request, target).finally(() => context.opening.delete(key))
+  context.opening.set(key, running)
+  return running
+}
+
+async function openNew(
   context: GatewayContext,
   request: Request,
   target: Target,

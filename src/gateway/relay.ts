@@ -146,7 +146,6 @@ class Relay implements AnswerListener {
     const { exchange, recover, onEnd } = this.#options
     if (this.#streaming) return this.#endStream(failure)
     if (recover?.(failure)) return
-    exchange.record.failure = failure
     replyFailure(exchange, this.#id, failure)
     onEnd?.()
   }
@@ -168,10 +167,13 @@ class Relay implements AnswerListener {
  * id (GET, DELETE, notifications) as a gateway's own status.
  */
 export function replyFailure(
-  { reply }: Exchange,
+  exchange: Exchange,
   id: RequestId | undefined,
   failure: TargetFailure,
 ): void {
+  exchange.record.failure = failure
+  if (exchange.intercept?.(failure)) return
+  const { reply } = exchange
   const body = errorResponse(id ?? null, failureError(failure))
   if (failure.cause === 'session_lost') return reply.json(404, body)
   if (failure.answer !== undefined) return reply.json(failure.answer.status, failure.answer.body)

@@ -98,7 +98,9 @@ export class UpstreamCall implements UpstreamHandler {
 
   #refuse(error: unknown): void {
     const known = error instanceof ProxyError
-    this.#fail('refused_credential', known ? error.message : `no credential: ${messageOf(error)}`)
+    const cause =
+      known && error.code === 'SIGN_IN_REQUIRED' ? 'sign_in_required' : 'refused_credential'
+    this.#fail(cause, known ? error.message : `no credential: ${messageOf(error)}`)
   }
 
   onRequestStart(controller: UpstreamController): void {
@@ -119,7 +121,9 @@ export class UpstreamCall implements UpstreamHandler {
     const type = one(headers['content-type'])?.split(';', 1)[0]?.trim().toLowerCase()
     const encoding = one(headers['content-encoding'])
     if (status >= 300 && status < 400) return this.#fail('http_status', 'it redirects elsewhere')
-    if (status === 401 || status === 403 || status === 407) return this.#credentialRefused()
+    if (status === 401 || status === 403 || status === 407) {
+      return this.#credentialRefused(one(headers['www-authenticate']))
+    }
     if (status === 429 || status >= 500) return this.#failStatus()
     if (encoding !== undefined && encoding !== 'identity') {
       return this.#fail('invalid_answer', 'its answer is compressed though nobody asked for it')
@@ -200,17 +204,29 @@ export class UpstreamCall implements UpstreamHandler {
     this.#listener.answer(this.#status, error.bytes, this.#head)
   }
 
-  #credentialRefused(): void {
+  /** Tries once more where the credential says that it has a better one now. */
+  #credentialRefused(challenge: string | undefined): void {
     const { target, caller } = this.#send
-    if (this.#status === 401 && !this.#triedAgain && target.credential.refused(caller)) {
-      this.#triedAgain = true
-      const refused = this.#controller
-      this.#controller = undefined
-      refused?.abort(new Error('the credential was refused'))
-      this.start()
-      return
+    const status = this.#status
+    const giveUp = () =>
+      this.#fail('refused_credential', `it refused its credential (HTTP ${status})`)
+    if (this.#triedAgain || status === 407) return giveUp()
+    this.#triedAgain = true
+    const refused = this.#controller
+    this.#controller = undefined
+    refused?.abort(new Error('the credential was refused'))
+    const again = (better: boolean) => {
+      if (this.#done) return
+      if (better) this.start()
+      else giveUp()
     }
-    this.#fail('refused_credential', `it refused its credential (HTTP ${this.#status})`)
+    try {
+      const better = target.credential.refused(caller, { status: status as 401 | 403, challenge })
+      if (!(better instanceof Promise)) again(better)
+      else better.then(again).catch((error: unknown) => this.#refuse(error))
+    } catch (error) {
+      this.#refuse(error)
+    }
   }
 
   onResponseError(controller: UpstreamController | undefined, error: Error): void {

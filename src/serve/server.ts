@@ -107,6 +107,7 @@ export async function assemble(
     sessions: createSessions({ secrets, clock, resource: () => resource }),
     secret: secrets[0],
     maxNameLength: config.names.maxLength,
+    reopenSessions: false,
     clock,
     logger,
     timeouts: { list: config.timeouts.list * 1000, answer: config.timeouts.answer * 1000 },

@@ -57,4 +57,4 @@ export function eventData(sequence: number): string {
   })
 }
 
-export const EVENT_TEXT = 'something happened that the client may like to know about'
+const EVENT_TEXT = 'something happened that the client may like to know about'

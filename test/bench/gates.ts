@@ -1,5 +1,6 @@
-import { alignRows, caseRatio, formatNumber, type Results } from './report.js'
+import { caseRatio, type Results } from './report.js'
 import { median } from './statistics.js'
+import { alignRows, formatNumber } from './table.js'
 
 export interface Gate {
   what: string
@@ -34,7 +35,8 @@ export function checkGates(results: Results): Gate[] {
 }
 
 function atLeast(what: string, least: number, measured: number | undefined): Gate {
-  return { what, wanted: `≥ ${least}`, measured, passed: measured && measured >= least } as Gate
+  const passed = measured === undefined ? undefined : measured >= least
+  return { what, wanted: `≥ ${least}`, measured, passed }
 }
 
 function atMost(what: string, most: number, measured: number | undefined): Gate {

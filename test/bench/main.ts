@@ -4,7 +4,7 @@ import { checkGates, renderGates } from './gates.js'
 import { type Issuer, startIssuer } from './issuer.js'
 import { type Plan, parsePlan, USAGE } from './plan.js'
 import { pinned, type Started, startProcess } from './process.js'
-import { type Results, renderResults } from './report.js'
+import { type Results, renderDisturbance, renderResults } from './report.js'
 import { measureRequests } from './suites/requests.js'
 import { measureStreams } from './suites/streams.js'
 
@@ -62,6 +62,8 @@ async function measure(plan: Plan, issuer: Issuer, places: { folder: string; bin
   if (!pinned)
     console.log('Not pinned to cores (needs Linux, taskset and two cores): less exact.\n')
   console.log(`${renderResults(results, plan.candidates)}\n\n${renderGates(gates)}`)
+  const disturbance = renderDisturbance(results)
+  if (disturbance !== undefined) console.log(`\n${disturbance}`)
   if (plan.jsonFile !== undefined) writeJson(plan.jsonFile, { plan, results, gates })
   return gates.some(({ passed }) => passed === false) ? 1 : 0
 }

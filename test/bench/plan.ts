@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { CANDIDATES, type CandidateName } from './candidates.js'
 
-export const SUITES = ['calls', 'payloads', 'lists', 'streams'] as const
+const SUITES = ['calls', 'payloads', 'lists', 'streams'] as const
 export type SuiteName = (typeof SUITES)[number]
 
 /**

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { connectCommands, type Remote } from './rpc.js'
 
 /** `subject` is the process under test; target and load share the other core. */
-export type Role = 'subject' | 'other'
+type Role = 'subject' | 'other'
 
 export interface Started {
   pid: number
@@ -28,6 +28,8 @@ export interface StartOptions {
   commands?: boolean
 }
 
+/** From util-linux: runs a command on the given cores. */
+const PIN = 'taskset'
 const cores = findCores()
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
@@ -47,7 +49,7 @@ export function startProcess(
   const logFile = join(folder, `${started}.log`)
   const log = openSync(logFile, 'a')
   const command = [process.execPath, ...script]
-  if (cores !== undefined) command.unshift('taskset', '-c', cores[role])
+  if (cores !== undefined) command.unshift(PIN, '-c', cores[role])
   const child = spawn(command[0]!, command.slice(1), {
     stdio: ['ignore', log, log, ...(commands ? ['ipc' as const] : [])],
     env: { ...cleanEnvironment(), ...env },
@@ -105,7 +107,7 @@ function findCores(): Record<Role, string> | undefined {
     const [first = 0, last = first] = range.split('-').map(Number)
     return Array.from({ length: last - first + 1 }, (_, index) => String(first + index))
   })
-  const hasTaskset = spawnSync('taskset', ['--version']).status === 0
+  const hasTaskset = spawnSync(PIN, ['--version']).status === 0
   if (!hasTaskset || allowed.length < 2) return undefined
   return { subject: allowed[0]!, other: allowed[1]! }
 }

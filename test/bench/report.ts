@@ -1,8 +1,9 @@
-import { type CandidateName, TITLES } from './candidates.js'
+import type { CandidateName } from './candidates.js'
 import type { Measurement } from './measure.js'
 import { median, medianRatio } from './statistics.js'
 import type { RequestResults } from './suites/requests.js'
 import type { StreamsMeasurement, StreamsResults } from './suites/streams.js'
+import { type Column, renderTable } from './table.js'
 
 export interface Results {
   requests: RequestResults
@@ -30,8 +31,6 @@ function cpuRatio({ requests }: Results, id: string, name: CandidateName): numbe
   const measured = requests.cases.get(id)
   return measured && perAnswer(measured.get(name)) / perAnswer(measured.get('raw'))
 }
-
-type Column = [title: string, value: (name: CandidateName) => number | undefined]
 
 /** Renders what was measured as tables of ratios. */
 export function renderResults(results: Results, names: readonly CandidateName[]): string {
@@ -90,29 +89,13 @@ export function renderResults(results: Results, names: readonly CandidateName[])
 const p50 = ({ p50Ms }: Measurement) => p50Ms
 const toMegabytes = (kb: number | undefined) => kb && Math.round(kb / 1024)
 
-/** A Markdown table, or '' when nothing in it was measured. */
-function renderTable(title: string, columns: Column[], names: readonly CandidateName[]): string {
-  const measured = columns.filter(([, value]) => names.some((name) => value(name) !== undefined))
-  if (measured.length === 0) return ''
-  const rows = names.map((name) => [
-    TITLES[name],
-    ...measured.map(([, value]) => formatNumber(value(name))),
-  ])
-  return `${title}\n${alignRows([['', ...measured.map(([header]) => header)], ...rows])}`
-}
+const UNDISTURBED = 0.75
 
-/** The first row is the header; numbers stand on the right. */
-export function alignRows(rows: string[][]): string {
-  const widths = rows[0]!.map((_, at) => Math.max(3, ...rows.map((row) => row[at]!.length)))
-  const render = (row: string[]) =>
-    `| ${row.map((cell, at) => (at === 0 ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!))).join(' | ')} |`
-  const rule = `|${widths.map((width, at) => (at === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`
-  return [render(rows[0]!), rule, ...rows.slice(1).map(render)].join('\n')
-}
-
-export function formatNumber(value: number | undefined): string {
-  if (value === undefined || Number.isNaN(value)) return '–'
-  if (Number.isInteger(value)) return value.toLocaleString('en')
-  if (value >= 100) return value.toFixed(0)
-  return value >= 10 ? value.toFixed(1) : value.toFixed(2)
+/** Rates say little when other work takes the cores: a saturated relay keeps its core busy. */
+export function renderDisturbance({ requests }: Results): string | undefined {
+  const shares = ['call-10', 'call-64'].flatMap((id) => requests.cases.get(id)?.get('raw') ?? [])
+  const known = shares.map(({ busy }) => busy).filter((busy) => busy !== undefined)
+  if (known.length === 0 || median(known) >= UNDISTURBED) return undefined
+  const percent = Math.round(median(known) * 100)
+  return `The raw relay had its core for only ${percent} % of the time: the machine does other work.`
 }

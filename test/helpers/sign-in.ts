@@ -10,8 +10,8 @@ import { createTokenStore } from '../../src/auth/store/file-store.js'
 import { createStoredTokenSource } from '../../src/auth/stored-token-source.js'
 import type { SignInOptions } from '../../src/login/flow.js'
 import { createSignIn } from '../../src/login/login.js'
-import type { Clock, System } from '../../src/util/runtime.js'
 import { createClock } from '../../src/util/clock.js'
+import type { Clock, System } from '../../src/util/runtime.js'
 import { createSystem } from '../../src/util/system.js'
 
 /** A folder that is private and of its own. */
@@ -144,8 +144,7 @@ export function createDesk(given: DeskOptions) {
     clock,
     store,
     binding,
-    refresh: (record) =>
-      refreshRecord({ ...runtime, configured: target.client, clients }, record),
+    refresh: (record) => refreshRecord({ ...runtime, configured: target.client, clients }, record),
   })
   return { folder, clock, runtime, store, clients, target, signIn, source, binding, tabs, visits }
 }

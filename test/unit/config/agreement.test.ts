@@ -70,7 +70,9 @@ describe('the flags of serve', () => {
 
   it('appear in the help with their default and variable', () => {
     const help = createServe().helpInformation().replace(/\s+/g, ' ')
-    expect(help).toContain('--port <port> Port to listen on; 0 picks a free one (default: 8000; env: PORT)')
+    expect(help).toContain(
+      '--port <port> Port to listen on; 0 picks a free one (default: 8000; env: PORT)',
+    )
     for (const row of ROWS) if (row.flag) expect(help).toContain(row.flag)
   })
 
@@ -114,6 +116,6 @@ describe('what is derived from the table', () => {
   })
 
   it('says for each kind what it expects', () => {
-    for (const facts of Object.values(KINDS)) expect(facts.expects).not.toBe("")
+    for (const facts of Object.values(KINDS)) expect(facts.expects).not.toBe('')
   })
 })

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is how users write a reference
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { loadConfig, resolveConfig } from '../../../src/config/load.js'
@@ -68,7 +69,10 @@ describe('the public URL on Vercel', () => {
   it.each([
     { env: { VERCEL: '1', VERCEL_ENV: 'production', ...hosts }, url: 'https://a.vercel.app' },
     { env: { VERCEL: '1', VERCEL_ENV: 'preview', ...hosts }, url: 'https://a-1.vercel.app' },
-    { env: { VERCEL: '1', SERVER_URL: 'https://own.example', ...hosts }, url: 'https://own.example' },
+    {
+      env: { VERCEL: '1', SERVER_URL: 'https://own.example', ...hosts },
+      url: 'https://own.example',
+    },
     { env: { VERCEL_ENV: 'production', ...hosts }, url: undefined },
   ])('is $url with $env', ({ env, url }) => {
     expect(load({ env: { ...SEED, ...env } }).config.server.publicUrl).toBe(url)
@@ -158,7 +162,10 @@ describe('loadConfig', () => {
       six: { type: 'connection', app: 'github', by: 'tenant', managementKey: undefined },
     }
     const targets = Object.fromEntries(
-      Object.entries(all).map(([name, credential]) => [name, { url: 'https://t.example/', credential }]),
+      Object.entries(all).map(([name, credential]) => [
+        name,
+        { url: 'https://t.example/', credential },
+      ]),
     )
     const { config } = resolveConfig({ descope: { configUrl: CONFIG_URL }, targets } as never)
     expect(Object.fromEntries(config.targets.map((t) => [t.name, t.credential]))).toEqual(all)
@@ -182,7 +189,10 @@ describe('loadConfig', () => {
       'home/config.json': { server: { path: '/own' } },
     })
     const env = { MCP_DESCOPE_HOME: join(cwd, 'home') }
-    const { config, file } = loadConfig(createTestRuntime({ cwd, env }), { flags: {}, for: 'stdio' })
+    const { config, file } = loadConfig(createTestRuntime({ cwd, env }), {
+      flags: {},
+      for: 'stdio',
+    })
     expect(config.server).toMatchObject({ port: 8000, path: '/own' })
     expect(file).toBe(join(cwd, 'home', 'config.json'))
   })

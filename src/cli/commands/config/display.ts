@@ -1,7 +1,7 @@
 import { ConfigError } from '../../../config/errors.js'
 import type { Settings } from '../../../config/load.js'
 import { findSetting } from '../../../config/settings.js'
-import { createRedactor } from '../../../util/redact.js'
+import { createRedactor, isSecretName } from '../../../util/redact.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { createColors } from '../../colors.js'
 
@@ -11,7 +11,7 @@ const REDACTED = '[redacted]'
 export function createPublicValue({ secrets }: Pick<Settings, 'secrets'>) {
   const redact = createRedactor(secrets)
   const clean = (value: unknown): unknown => {
-    if (typeof value === 'string') return redact(value)
+    if (typeof value === 'string') return redact(cleanUrl(value))
     if (Array.isArray(value)) return value.map(clean)
     if (typeof value !== 'object' || value === null) return value ?? null
     return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, clean(item)]))
@@ -20,6 +20,16 @@ export function createPublicValue({ secrets }: Pick<Settings, 'secrets'>) {
     const isSet = value !== undefined && !(Array.isArray(value) && value.length === 0)
     return findSetting(key)?.secret && isSet ? REDACTED : clean(value)
   }
+}
+
+/** Covers what a URL may hold besides the place: a password, or a key in its query. */
+function cleanUrl(text: string): string {
+  if (!text.includes('://')) return text
+  return text
+    .replace(/:\/\/[^/@\s]*@/g, `://${REDACTED}@`)
+    .replace(/([?&]([^=&#\s]+)=)[^&#\s]*/g, (whole, start: string, name: string) =>
+      isSecretName(name) ? `${start}${REDACTED}` : whole,
+    )
 }
 
 /** Writes a value for people: lists with commas, nothing as `-`. */
