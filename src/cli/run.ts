@@ -82,7 +82,10 @@ function usageError(error: CommanderError): ProxyError {
     })
   }
   const [first = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
-  const message = `${first.charAt(0).toUpperCase()}${first.slice(1)}`.replaceAll("'", '"')
+  const message = `${first.charAt(0).toUpperCase()}${first.slice(1)}`
+    .replaceAll("'", '"')
+    // What follows the name may be a secret.
+    .replace(/"(--[^"=]+)=[^"]*"/, '"$1"')
   return new ProxyError('USAGE', message, {
     hint: suggestion
       ? suggestion.replace(/^\((.*)\)$/, '$1')

@@ -3,12 +3,8 @@ import { isObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { isResponseTo } from './answer-check.js'
 import type { TargetFailure } from './failure.js'
-import {
-  type AnswerHead,
-  type AnswerListener,
-  UpstreamCall,
-  type UpstreamSend,
-} from './upstream-call.js'
+import { UpstreamCall } from './upstream-call.js'
+import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
 /** A target's response as a whole, or why there is none. */
 export type Collected =

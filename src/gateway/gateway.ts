@@ -4,6 +4,7 @@ import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { LEGACY_VERSIONS } from '../mcp/versions.js'
 import { messageOf } from '../util/errors.js'
+import { learnNames } from './ask.js'
 import type { GatewayContext, Request } from './context.js'
 import { targetSession, upstreamHeaders } from './context.js'
 import type { Exchange } from './exchange.js'
@@ -12,7 +13,6 @@ import {
   broadcastRequest,
   closeAll,
   federateList,
-  learnNames,
   routeAnswer,
 } from './federate.js'
 import { createForwarder } from './forward.js'

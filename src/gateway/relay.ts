@@ -4,7 +4,8 @@ import { isObject, tryParseJson } from '../util/json.js'
 import { isResponseTo } from './answer-check.js'
 import type { Exchange } from './exchange.js'
 import { failureError, type TargetFailure } from './failure.js'
-import { type AnswerListener, UpstreamCall, type UpstreamSend } from './upstream-call.js'
+import { UpstreamCall } from './upstream-call.js'
+import type { AnswerListener, UpstreamSend } from './upstream-send.js'
 
 /** What is changed in an answer on its way back. */
 export interface Rewrites {

@@ -1,50 +1,15 @@
-import type { Caller, CredentialHeaders } from '../auth/credential.js'
+import type { CredentialHeaders } from '../auth/credential.js'
 import { describeNetworkError } from '../http/failure.js'
 import type { UpstreamController, UpstreamHandler } from '../http/pool.js'
-import type { RequestId } from '../mcp/jsonrpc.js'
 import { EventSplitter } from '../mcp/sse.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { checkAnswer, checkRefusal } from './answer-check.js'
+import { type Expectation, type HeaderFields, judgeHead, oneValue } from './answer-head.js'
 import type { FailureCause, TargetFailure } from './failure.js'
-import type { Target } from './target.js'
+import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 const MAX_ERROR_BYTES = 64 * 1024
-
-/** What we send to a target. */
-export interface UpstreamSend {
-  target: Target
-  caller: Caller
-  method: 'POST' | 'GET' | 'DELETE'
-  /** Names and values in turn, without the credential. */
-  headers: readonly string[]
-  body?: string | Buffer
-  /** The id that the answer must carry; absent for notifications, GET and DELETE. */
-  id?: RequestId
-  /** Whether the request carries a session of the target. */
-  inSession: boolean
-  /** Milliseconds without a sign of life after which a target is given up; 0 for streams. */
-  timeoutMs: number
-}
-
-/** Response headers of the target that matter to us. */
-export interface AnswerHead {
-  sessionId: string | undefined
-}
-
-/** Gets exactly one of `answer`, `accepted`, `failed`, or `streaming` and then its events. */
-export interface AnswerListener {
-  /** A whole, checked JSON answer: 200, or a JSON-RPC error under its 4xx status. */
-  answer(status: number, body: Buffer, head: AnswerHead): void
-  /** A notification or DELETE was taken. */
-  accepted(status: number): void
-  streaming(head: AnswerHead): void
-  /** Whole events; returns false to be paused. */
-  events(run: Buffer, ends: readonly number[]): boolean
-  streamEnded(): void
-  /** Comes instead of an answer, or ends a stream. */
-  failed(failure: TargetFailure): void
-}
 
 /** One HTTP exchange with a target, from its credential to the end of its answer. */
 export class UpstreamCall implements UpstreamHandler {
@@ -108,35 +73,20 @@ export class UpstreamCall implements UpstreamHandler {
     if (this.#done) controller.abort(new Error('the client left'))
   }
 
-  onResponseStart(
-    controller: UpstreamController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
+  onResponseStart(controller: UpstreamController, status: number, headers: HeaderFields): void {
     if (this.#isOver(controller) || status < 200) return
     this.#status = status
-    this.#head = { sessionId: one(headers['mcp-session-id']) }
-    this.#retryAfter = one(headers['retry-after'])
+    this.#head = { sessionId: oneValue(headers['mcp-session-id']) }
+    this.#retryAfter = oneValue(headers['retry-after'])
     this.#send.target.state = status < 500 ? 'ok' : 'down'
-    const type = one(headers['content-type'])?.split(';', 1)[0]?.trim().toLowerCase()
-    const encoding = one(headers['content-encoding'])
-    if (status >= 300 && status < 400) return this.#fail('http_status', 'it redirects elsewhere')
-    if (status === 401 || status === 403 || status === 407) {
-      return this.#credentialRefused(one(headers['www-authenticate']))
+    const verdict = judgeHead(status, headers, this.#expected)
+    if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason)
+    if (verdict.next === 'credential') {
+      return this.#credentialRefused(oneValue(headers['www-authenticate']))
     }
-    if (status === 429 || status >= 500) return this.#failStatus()
-    if (encoding !== undefined && encoding !== 'identity') {
-      return this.#fail('invalid_answer', 'its answer is compressed though nobody asked for it')
-    }
-    if (status >= 400) return
-    if (this.#send.method === 'DELETE' || (this.#send.method === 'POST' && !this.#expectsAnswer)) {
-      return
-    }
-    if (type === 'text/event-stream') {
+    if (verdict.next === 'stream') {
       this.#splitter = new EventSplitter()
       this.#listener.streaming(this.#head)
-    } else if (type !== 'application/json' || !this.#expectsAnswer) {
-      this.#fail('invalid_answer', `its answer is ${describeType(type, status)}, not MCP`)
     }
   }
 
@@ -145,8 +95,9 @@ export class UpstreamCall implements UpstreamHandler {
     return this.#done || controller !== this.#controller
   }
 
-  get #expectsAnswer(): boolean {
-    return this.#send.id !== undefined
+  get #expected(): Expectation {
+    if (this.#send.id !== undefined) return 'response'
+    return this.#send.method === 'GET' ? 'stream' : 'status'
   }
 
   onResponseData(controller: UpstreamController, chunk: Buffer): void {
@@ -197,9 +148,9 @@ export class UpstreamCall implements UpstreamHandler {
       return this.#fail('session_lost', 'it no longer knows the session')
     }
     if (this.#status === 400 && !inSession && error?.protocol !== true) {
-      return this.#fail('session_required', `it answered HTTP 400`, error?.bytes)
+      return this.#fail('session_required', 'it answered HTTP 400', error?.bytes)
     }
-    if (error === undefined) return this.#failStatus()
+    if (error === undefined) return this.#fail('http_status', `it answered HTTP ${this.#status}`)
     this.#done = true
     this.#listener.answer(this.#status, error.bytes, this.#head)
   }
@@ -236,10 +187,6 @@ export class UpstreamCall implements UpstreamHandler {
     this.#fail(cause, reason)
   }
 
-  #failStatus(): void {
-    this.#fail('http_status', `it answered HTTP ${this.#status}`)
-  }
-
   #fail(cause: FailureCause, reason: string, answer?: Buffer): void {
     if (this.#done) return
     this.#done = true
@@ -250,13 +197,4 @@ export class UpstreamCall implements UpstreamHandler {
     this.#listener.failed(failure)
     this.#controller?.abort(new Error(reason))
   }
-}
-
-function one(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value
-}
-
-function describeType(type: string | undefined, status: number): string {
-  if (status === 202) return 'HTTP 202 without a message'
-  return type === undefined ? 'without a content type' : JSON.stringify(type.slice(0, 60))
 }

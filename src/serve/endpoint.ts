@@ -3,14 +3,14 @@ import { challengeFor } from '../auth/challenge.js'
 import type { Caller } from '../auth/credential.js'
 import type { Principal } from '../auth/principal.js'
 import { type TokenError, toTokenError } from '../auth/token-error.js'
-import type { Exchange } from '../gateway/exchange.js'
 import type { Gateway } from '../gateway/gateway.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import { InvalidMessageError, parseMessage } from '../mcp/message.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
-import { corsHeaders, type HeaderList } from './cors.js'
-import { HttpReply } from './http-reply.js'
+import { corsHeaders } from './cors.js'
+import { HttpExchange } from './http-exchange.js'
+import type { HttpReply } from './http-reply.js'
 import { readBody } from './read-body.js'
 import type { createRequestLog } from './request-log.js'
 
@@ -31,13 +31,6 @@ export interface EndpointOptions {
 }
 
 const RETRY_SECONDS = '5'
-const FORWARDED_ELSEWHERE = new Set([
-  'mcp-session-id',
-  'mcp-protocol-version',
-  'mcp-method',
-  'mcp-name',
-])
-
 /**
  * Creates the handler of the MCP endpoint: authentication first, then the method, then the body.
  * Host and Origin were checked before.
@@ -148,60 +141,6 @@ export function createEndpoint(options: EndpointOptions) {
     if (status === 503) headers['retry-after'] = RETRY_SECONDS
     exchange.reply.json(status, errorResponse(null, wire), headers)
   }
-}
-
-/** One HTTP request on its way through the gateway. */
-class HttpExchange implements Exchange {
-  readonly request: IncomingMessage
-  readonly reply: HttpReply
-  readonly record: Exchange['record']
-  caller: Caller = { principal: undefined, accessToken: undefined }
-  refusal: string | undefined
-
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    headers: HeaderList,
-    { streams, challenge }: EndpointOptions,
-  ) {
-    this.request = request
-    this.record = {
-      method: request.method ?? '',
-      tool: undefined,
-      target: undefined,
-      failure: undefined,
-    }
-    this.reply = new HttpReply(response, {
-      headers,
-      streams,
-      isIdle: request.method === 'GET',
-      challenge: (scopes) => insufficientScope(scopes, challenge().resourceMetadata),
-    })
-  }
-
-  header(name: string): string | undefined {
-    const value = this.request.headers[name]
-    return Array.isArray(value) ? value[0] : value
-  }
-
-  extraHeaders(): string[] {
-    const extra: string[] = []
-    for (const [name, value] of Object.entries(this.request.headers)) {
-      if (!name.startsWith('mcp-') || FORWARDED_ELSEWHERE.has(name)) continue
-      if (typeof value === 'string') extra.push(name, value)
-    }
-    return extra
-  }
-}
-
-function insufficientScope(scopes: readonly string[], resourceMetadata: string): string {
-  const error = {
-    reason: 'insufficient_scope',
-    status: 403,
-    message: 'The access token lacks scopes that this call needs',
-    scopes,
-  } as const
-  return challengeFor(error, { resourceMetadata }) ?? ''
 }
 
 function isJson(type: string | undefined): boolean {

@@ -53,7 +53,8 @@ export function clientCredentials(
 
   return {
     headers: () => cache.get('', issue),
-    refused: () => cache.refused(''),
+    // A 403 is about what the token may do, and the next one may do the same.
+    refused: (_caller, { status }) => status === 401 && cache.refused(''),
   }
 }
 

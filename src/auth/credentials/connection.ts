@@ -61,7 +61,8 @@ export function connection(
 
   return {
     headers: (caller) => cache.get(keyOf(settings, caller), (renewal) => issue(caller, renewal)),
-    refused: (caller) => caller.principal !== undefined && cache.refused(keyOf(settings, caller)),
+    refused: (caller, { status }) =>
+      status === 401 && caller.principal !== undefined && cache.refused(keyOf(settings, caller)),
   }
 }
 

@@ -57,8 +57,10 @@ export function tokenExchange(
       if (accessToken === undefined) throw noCaller('Token exchange')
       return cache.get(hash('sha256', accessToken, 'base64'), () => issue(caller, accessToken))
     },
-    refused: ({ accessToken }) =>
-      accessToken !== undefined && cache.refused(hash('sha256', accessToken, 'base64')),
+    refused: ({ accessToken }, { status }) =>
+      status === 401 &&
+      accessToken !== undefined &&
+      cache.refused(hash('sha256', accessToken, 'base64')),
   }
 }
 

@@ -1,27 +1,274 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
+import {
+  type Identity,
+  type IdentityInput,
+  startIdentity,
+} from '../../../src/demo/identity/index.js'
 import { createClock } from '../../../src/util/clock.js'
-import { createDesk, type Resource, startResource } from '../../helpers/sign-in.js'
+import {
+  createDesk,
+  type DeskOptions,
+  freePort,
+  type Resource,
+  startResource,
+} from '../../helpers/sign-in.js'
 
-describe('signing in with the browser', () => {
+describe('signing in with the browser at Descope', () => {
   let identity: Identity
   let resource: Resource
 
-  beforeEach(async () => {
-    identity = await startIdentity({ clock: createClock() })
+  const begin = async (options: IdentityInput = {}) => {
+    identity = await startIdentity({ clock: createClock(), ...options })
     resource = await startResource(identity.issuer)
-  })
+  }
+  const desk = (more: Partial<DeskOptions> & { client?: object; scope?: string } = {}) => {
+    const { client = {}, scope, ...options } = more
+    const grant = { kind: 'server', url: resource.url } as const
+    return createDesk({ target: { grant, client, scope }, ...options })
+  }
+  const requestsTo = (end: string) => identity.requests.filter(({ path }) => path.endsWith(end))
+
+  beforeEach(() => begin())
   afterEach(async () => {
     await resource.close()
     await identity.close()
   })
+  const restart = async (options: IdentityInput) => {
+    await resource.close()
+    await identity.close()
+    await begin(options)
+  }
 
-  it('gets a token for the resource', async () => {
-    const desk = createDesk({ target: { grant: { kind: 'server', url: resource.url } } })
-    const record = await desk.signIn.ensure({ interactive: 'offer' })
-    expect(record.issuer).toBe(identity.issuer)
-    const page = (await desk.visits[0]) as Response
+  it('gets a token that is bound to the resource, with PKCE', async () => {
+    const { signIn, source, visits } = desk()
+    const record = await signIn.ensure({ interactive: 'offer' })
+    const page = (await visits[0]) as Response
     expect(await page.text()).toContain('Signed in')
-    expect(await desk.source.get()).toBe(record.accessToken)
+    expect(await source.get()).toBe(record.accessToken)
+    const resourceUrl = resource.url.href
+    expect(record).toMatchObject({ issuer: identity.issuer, resource: resourceUrl })
+    const [authorize] = requestsTo('/authorize')
+    expect(authorize?.query).toMatchObject({
+      resource: resourceUrl,
+      code_challenge_method: 'S256',
+      response_type: 'code',
+    })
+    expect(requestsTo('/token')[0]?.body).toMatchObject({ resource: resourceUrl })
+  })
+
+  it('AC6.7 registers every port that it may use, as a native application', async () => {
+    await desk().signIn.ensure({ interactive: 'offer' })
+    expect(requestsTo('/register')[0]?.body).toMatchObject({
+      application_type: 'native',
+      token_endpoint_auth_method: 'none',
+      redirect_uris: [28682, 28683, 28684, 28685].map(
+        (port) => `http://127.0.0.1:${port}/callback`,
+      ),
+    })
+  })
+
+  it('AC6.2 keeps the registration under the issuer, for the next sign-in too', async () => {
+    const first = desk()
+    await first.signIn.ensure({ interactive: 'offer' })
+    const again = desk({ folder: first.folder })
+    await again.signIn.ensure({ interactive: 'asked', force: true })
+    expect(identity.counters).toMatchObject({ registrations: 1, authorizations: 2 })
+  })
+
+  it('AC6.2 registers anew when the port is not among the registered ones', async () => {
+    const first = desk()
+    await first.signIn.ensure({ interactive: 'offer' })
+    const callbackPort = await freePort()
+    const again = desk({ folder: first.folder, options: { callbackPort } })
+    await again.signIn.ensure({ interactive: 'asked', force: true })
+    expect(identity.counters.registrations).toBe(2)
+  })
+
+  it('AC6.1 registers nothing with a client that is given', async () => {
+    const redirectUris = [28682, 28683, 28684, 28685].map(
+      (port) => `http://127.0.0.1:${port}/callback`,
+    )
+    await restart({ clients: [{ clientId: 'UDIx==', redirectUris }] })
+    const record = await desk({ client: { id: 'UDIx==' } }).signIn.ensure({ interactive: 'offer' })
+    expect(record.client).toMatchObject({ id: 'UDIx==', source: 'static' })
+    expect(identity.counters.registrations).toBe(0)
+  })
+
+  it('sends the secret of a confidential client and does not store it', async () => {
+    const redirectUris = [28682, 28683, 28684, 28685].map(
+      (port) => `http://127.0.0.1:${port}/callback`,
+    )
+    await restart({
+      clients: [{ clientId: 'a+b/c=', clientSecret: 's3cr et&=', redirectUris }],
+      ttl: 1,
+    })
+    const { signIn, source, store } = desk({ client: { id: 'a+b/c=', secret: 's3cr et&=' } })
+    const record = await signIn.ensure({ interactive: 'offer' })
+    expect(JSON.stringify(await store.list())).not.toContain('s3cr')
+    expect(await source.refused(record.accessToken)).toEqual({ next: 'retry' })
+    expect(identity.counters.refreshes).toBe(1)
+  })
+
+  it('says how to register when the server does not do it by itself', async () => {
+    await restart({ dcr: false })
+    await expect(desk().signIn.ensure({ interactive: 'offer' })).rejects.toMatchObject({
+      code: 'SIGN_IN_FAILED',
+      hint: expect.stringContaining('--client-id'),
+    })
+  })
+
+  it.each<IdentityInput>([
+    { registerStatus: 200 },
+    { iss: true },
+    { pathInserted: true },
+    { errorStyle: 'oauth' },
+    { issuer: 'agentic' },
+    { issuer: 'tenant' },
+    { aud: 'project' },
+    { rotateRefresh: false },
+    { refreshTtl: 0 },
+  ])('works with %o', async (options) => {
+    await restart(options)
+    const record = await desk().signIn.ensure({ interactive: 'offer' })
+    expect(record.accessToken).not.toBe('')
+    expect(record.refreshToken === undefined).toBe(options.refreshTtl === 0)
+  })
+
+  it('AC12.2 asks for what the challenge names, else for what the resource names', async () => {
+    resource.metadata = { ...resource.metadata, scopes_supported: ['mcp:use', 'openid'] }
+    const first = desk()
+    await first.signIn.ensure({ interactive: 'offer' })
+    expect(requestsTo('/authorize')[0]?.query['scope']).toBe('mcp:use')
+    await restart({ scopes: ['mcp:use', 'mcp:write'] })
+    await desk().signIn.ensure({ interactive: 'offer', challenge: { scope: 'mcp:write' } })
+    expect(requestsTo('/authorize')[0]?.query['scope']).toBe('mcp:write')
+  })
+
+  it('AC12.2 leaves the scope out when nobody names one', async () => {
+    await desk().signIn.ensure({ interactive: 'offer' })
+    expect(requestsTo('/authorize')[0]?.query).not.toHaveProperty('scope')
+  })
+
+  it('AC12.1 steps up to the union of the scopes, without refreshing', async () => {
+    await restart({ scopes: ['mcp:use', 'mcp:write'] })
+    const { signIn, source } = desk()
+    const first = await signIn.ensure({ interactive: 'offer', challenge: { scope: 'mcp:use' } })
+    const challenge = { error: 'insufficient_scope', scope: 'mcp:write' }
+    const verdict = await source.refused(first.accessToken, challenge)
+    expect(verdict).toEqual({ next: 'step-up', scope: 'mcp:write' })
+    const second = await signIn.ensure({
+      interactive: 'offer',
+      challenge,
+      refused: first.accessToken,
+    })
+    expect(second.scope?.split(' ').sort()).toEqual(['mcp:use', 'mcp:write'])
+    expect(requestsTo('/authorize')[1]?.query['scope']).toBe('mcp:use mcp:write')
+    expect(identity.counters.refreshes).toBe(0)
+    expect(await source.refused(first.accessToken, challenge)).toEqual({ next: 'retry' })
+  })
+
+  it('AC12.1 AC12.3 steps up once and then names what is missing', async () => {
+    await restart({ scopes: ['mcp:use', 'mcp:write'], approval: 'deny' })
+    const { signIn } = desk()
+    const challenge = { error: 'insufficient_scope', scope: 'mcp:write' }
+    await expect(signIn.ensure({ interactive: 'offer', challenge })).rejects.toMatchObject({
+      code: 'SIGN_IN_FAILED',
+    })
+    await expect(signIn.ensure({ interactive: 'offer', challenge })).rejects.toMatchObject({
+      code: 'CREDENTIAL_REFUSED',
+      message: expect.stringContaining('mcp:write'),
+    })
+    expect(identity.counters.authorizations).toBe(1)
+  })
+
+  it('AC13.3 shows an error instead of the success page when the user declines', async () => {
+    await restart({ approval: 'deny' })
+    const { signIn, visits } = desk()
+    await expect(signIn.ensure({ interactive: 'offer' })).rejects.toMatchObject({
+      code: 'SIGN_IN_FAILED',
+      message: expect.stringContaining('access_denied'),
+    })
+    const page = (await visits[0]) as Response
+    expect(page.status).toBe(400)
+    expect(await page.text()).toContain('access_denied')
+  })
+
+  it('AC13.3 shows an error when the exchange fails after a good answer', async () => {
+    identity.set({ fail: [{ path: '/token', status: 400, body: { error: 'invalid_grant' } }] })
+    const { signIn, visits } = desk()
+    await expect(signIn.ensure({ interactive: 'offer' })).rejects.toThrow('invalid_grant')
+    expect(((await visits[0]) as Response).status).toBe(400)
+  })
+
+  it('exchanges the code again when the server was only busy', async () => {
+    identity.set({ fail: [{ path: '/token', status: 503 }] })
+    await expect(desk().signIn.ensure({ interactive: 'offer' })).resolves.toBeDefined()
+  })
+
+  it('AC6.4 registers once more when the server forgot the client', async () => {
+    const first = desk()
+    await first.signIn.ensure({ interactive: 'offer' })
+    const refusal = { errorCode: 'E074130', errorMessage: 'Invalid client id' }
+    identity.set({ fail: [{ path: '/token', status: 401, body: refusal }] })
+    await first.signIn.ensure({ interactive: 'asked', force: true })
+    expect(identity.counters.registrations).toBe(2)
+  })
+
+  it('C4 refuses metadata of another issuer', async () => {
+    resource.metadata = {
+      ...resource.metadata,
+      authorization_servers: [`${identity.url}/v1/apps/agentic/other`],
+    }
+    await expect(desk().signIn.ensure({ interactive: 'offer' })).rejects.toMatchObject({
+      code: 'DISCOVERY_INVALID',
+    })
+  })
+
+  it('AC2.4 opens nothing in CI and says what to do instead', async () => {
+    const { signIn, tabs } = desk({ env: { CI: 'true', DISPLAY: ':0' } })
+    await expect(signIn.ensure({ interactive: 'offer' })).rejects.toMatchObject({
+      code: 'SIGN_IN_REQUIRED',
+      hint: expect.stringContaining('MCP_DESCOPE_TOKEN'),
+    })
+    expect(tabs).toEqual([])
+    expect(identity.requests).toEqual([])
+  })
+
+  it('AC7.2 shows the URL before the browser is started', async () => {
+    const seen: string[] = []
+    const own = desk({ system: { launch: async () => seen.push('launch') > 0 } })
+    own.signIn.onChange((state) => {
+      if (state.phase === 'waiting') seen.push(state.tab)
+    })
+    const running = own.signIn.ensure({ interactive: 'offer' })
+    await expect.poll(() => seen).toEqual(['off', 'opening', 'launch', 'opened'])
+    const { state } = own.signIn
+    await fetch(state.phase === 'waiting' ? state.url : '')
+    await running
+  })
+
+  it('AC13.4 frees the port when somebody signed in', async () => {
+    const own = desk()
+    await own.signIn.ensure({ interactive: 'offer' })
+    await expect(fetch('http://127.0.0.1:28682/callback')).rejects.toThrow()
+  })
+
+  it('AC6.5 takes the next port when one is busy', async () => {
+    const first = desk({ browse: async () => {} })
+    const stop = new AbortController()
+    const waiting = first.signIn.ensure({ interactive: 'offer', signal: stop.signal })
+    await expect.poll(() => first.tabs).toHaveLength(1)
+    await desk().signIn.ensure({ interactive: 'offer' })
+    expect(requestsTo('/authorize')[0]?.query['redirect_uri']).toContain(':28683/')
+    stop.abort()
+    await expect(waiting).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  })
+
+  it('signs in at a configured issuer without asking any resource', async () => {
+    const { issuer } = identity
+    const own = createDesk({ target: { grant: { kind: 'issuer', issuer, resource: undefined } } })
+    const record = await own.signIn.ensure({ interactive: 'offer' })
+    expect(record.resource).toBeUndefined()
+    expect(requestsTo('/authorize')[0]?.query).not.toHaveProperty('resource')
   })
 })

@@ -166,7 +166,10 @@ describe('connection', () => {
   it("gives a tenant's token and no user's to client credentials", async () => {
     const token = await machineToken()
     expect((await ask('tenant/token/latest', slack, token)).status).toBe(200)
-    expect((await ask('user/token/latest', github, token)).status).toBe(403)
+    for (const userId of ['U2me', 'machine']) {
+      const answer = await ask('user/token/latest', { ...github, userId }, token)
+      expect(answer.status).toBe(403)
+    }
   })
 
   it.each<[string, object, () => Promise<string>, number]>([

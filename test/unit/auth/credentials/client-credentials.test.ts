@@ -3,6 +3,7 @@ import type { Caller } from '../../../../src/auth/credential.js'
 import { clientCredentials } from '../../../../src/auth/credentials/client-credentials.js'
 import { createTestClock, type Handler, listen, sendJson } from '../support.js'
 
+const UNAUTHORIZED = { status: 401, challenge: undefined } as const
 const nobody: Caller = { principal: undefined, accessToken: undefined }
 const CLIENT_ID = 'cl ient:ü/='
 const SECRET = 's+e c:r%et&'
@@ -184,10 +185,10 @@ describe('client credentials', () => {
   it('gets another token once when the target refused one', async () => {
     const { credential, headers, clock } = await setUp({ tokenUrl: true })
     await headers()
-    expect(credential.refused(nobody)).toBe(true)
+    expect(credential.refused(nobody, UNAUTHORIZED)).toBe(true)
     expect(await headers()).toEqual({ authorization: 'Bearer token-2' })
     clock.advance(10_000)
-    expect(credential.refused(nobody)).toBe(false)
+    expect(credential.refused(nobody, UNAUTHORIZED)).toBe(false)
   })
 
   it.each([
@@ -265,5 +266,14 @@ describe('client credentials', () => {
   it('refuses a token that would break the header', async () => {
     const { headers } = await setUp({ tokenUrl: true, token: { access_token: 'a\r\nx: y' } })
     await expect(headers()).rejects.toMatchObject({ code: 'CREDENTIAL_REFUSED' })
+  })
+
+  it('keeps a token that may not do what it was used for', async () => {
+    const { credential, headers, forms } = await setUp({ tokenUrl: true })
+    await headers()
+    const forbidden = { status: 403, challenge: 'Bearer error="insufficient_scope"' } as const
+    expect(credential.refused(nobody, forbidden)).toBe(false)
+    await headers()
+    expect(forms).toHaveLength(1)
   })
 })

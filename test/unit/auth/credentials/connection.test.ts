@@ -4,6 +4,7 @@ import { type ConnectionSettings, connection } from '../../../../src/auth/creden
 import { parseConfigUrl } from '../../../../src/auth/descope.js'
 import { AGENTIC_PATH, createTestClock, listen, PROJECT, START, sendJson } from '../support.js'
 
+const UNAUTHORIZED = { status: 401, challenge: undefined } as const
 const NOW = START / 1000
 
 const caller = (subject: string, tenant?: string): Caller => ({
@@ -120,7 +121,7 @@ describe('a connection', () => {
   it('has Descope refresh a token that the target refused', async () => {
     const { credential, asked } = await setUp()
     await credential.headers(caller('U1'))
-    expect(credential.refused(caller('U1'))).toBe(true)
+    expect(credential.refused(caller('U1'), UNAUTHORIZED)).toBe(true)
     await credential.headers(caller('U1'))
     expect(asked[1]?.body).toEqual({
       appId: 'github',
@@ -145,7 +146,7 @@ describe('a connection', () => {
     const nobody = { principal: undefined, accessToken: undefined }
     expect(() => credential.headers(nobody)).toThrow('needs a signed-in caller')
     expect(() => credential.headers(caller('U1'))).toThrow('not signed in to a tenant')
-    expect(credential.refused(nobody)).toBe(false)
+    expect(credential.refused(nobody, UNAUTHORIZED)).toBe(false)
     expect(asked).toEqual([])
   })
 
@@ -182,4 +183,13 @@ describe('a connection', () => {
       })
     },
   )
+
+  it('keeps a token that may not do what it was used for', async () => {
+    const { credential, asked } = await setUp()
+    await credential.headers(caller('U1'))
+    const forbidden = { status: 403, challenge: 'Bearer error="insufficient_scope"' } as const
+    expect(credential.refused(caller('U1'), forbidden)).toBe(false)
+    await credential.headers(caller('U1'))
+    expect(asked).toHaveLength(1)
+  })
 })

@@ -5,6 +5,7 @@ import { parseConfigUrl } from '../../../../src/auth/descope.js'
 import type { CredentialConfig } from '../../../../src/config/types.js'
 import { AGENTIC_PATH, createTestClock, START } from '../support.js'
 
+const UNAUTHORIZED = { status: 401, challenge: undefined } as const
 const nobody: Caller = { principal: undefined, accessToken: undefined }
 const deps = {
   runtime: {
@@ -32,7 +33,7 @@ describe('createCredential', () => {
     expect(first).toEqual(headers)
     expect(credential.headers(nobody)).toBe(first)
     expect(Object.isFrozen(first)).toBe(true)
-    expect(credential.refused(nobody)).toBe(false)
+    expect(credential.refused(nobody, UNAUTHORIZED)).toBe(false)
   })
 
   it.each([

@@ -3,6 +3,7 @@ import type { Caller } from '../../../../src/auth/credential.js'
 import { tokenExchange } from '../../../../src/auth/credentials/token-exchange.js'
 import { createTestClock, listen, START, sendJson } from '../support.js'
 
+const UNAUTHORIZED = { status: 401, challenge: undefined } as const
 const caller = (accessToken: string | undefined, lifetime = 3_600): Caller => ({
   accessToken,
   principal: {
@@ -115,7 +116,7 @@ describe('token exchange', () => {
     const { credential, forms } = await setUp()
     await credential.headers(caller('mine'))
     await credential.headers(caller('yours'))
-    expect(credential.refused(caller('mine'))).toBe(true)
+    expect(credential.refused(caller('mine'), UNAUTHORIZED)).toBe(true)
     await credential.headers(caller('mine'))
     await credential.headers(caller('yours'))
     expect(forms.map(({ subject_token }) => subject_token)).toEqual(['mine', 'yours', 'mine'])
@@ -126,7 +127,7 @@ describe('token exchange', () => {
     expect(() => credential.headers(caller(undefined))).toThrow(
       expect.objectContaining({ code: 'CREDENTIAL_REFUSED' }),
     )
-    expect(credential.refused(caller(undefined))).toBe(false)
+    expect(credential.refused(caller(undefined), UNAUTHORIZED)).toBe(false)
     expect(forms).toEqual([])
   })
 
@@ -144,5 +145,14 @@ describe('token exchange', () => {
     if (code === 'CREDENTIAL_REFUSED') {
       expect(error).toMatchObject({ hint: expect.stringContaining('delegated access') })
     }
+  })
+
+  it('keeps a token that may not do what it was used for', async () => {
+    const { credential, forms } = await setUp()
+    await credential.headers(caller('mine'))
+    const forbidden = { status: 403, challenge: 'Bearer error="insufficient_scope"' } as const
+    expect(credential.refused(caller('mine'), forbidden)).toBe(false)
+    await credential.headers(caller('mine'))
+    expect(forms).toHaveLength(1)
   })
 })

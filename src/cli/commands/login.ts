@@ -1,0 +1,106 @@
+import { Command } from 'commander'
+import type { TokenRecord } from '../../auth/token-store.js'
+import type { SignInDeps } from '../../login/login.js'
+import { ProxyError } from '../../util/errors.js'
+import type { Runtime } from '../../util/runtime.js'
+import { renderIdentity, reportIdentity } from '../identity-report.js'
+import { addJsonOption } from '../options.js'
+import { pastedLines, readToken } from '../sign-in-input.js'
+import { addSignInOptions, type SignInFlags } from '../sign-in-options.js'
+import { openStores } from '../sign-in-parts.js'
+import { findSignInTarget } from '../sign-in-target.js'
+import { createSignInTalk } from '../sign-in-text.js'
+
+interface Flags extends SignInFlags {
+  force?: boolean
+  paste?: string
+  withToken?: boolean
+  json?: boolean
+}
+
+const TIMEOUT_MS = 5 * 60_000
+const DEVICE_RENEWALS = 3
+
+/** Declares `login`: the bridge's sign-in, by hand. `run` is replaced in tests of the flags. */
+export function loginCommand(runtime: Runtime, run = runLogin): Command {
+  const command = new Command('login')
+    .description('Sign in to a target through Descope, for the bridge and the other commands.')
+    .argument('[target-or-url]', 'name of a configured target, or a URL')
+  addSignInOptions(command)
+    .option('--force', 'Sign in even when the tokens are good.')
+    .option(
+      '--paste <url>',
+      'Finish the sign-in that waits with the URL that the browser ended at.',
+    )
+    .option('--with-token', 'Keep the access token that is read from stdin.')
+  return addJsonOption(command)
+    .addHelpText('after', '\nDoes nothing when the tokens are good. Exits 3 when nobody signed in.')
+    .action(async (argument: string | undefined, flags: Flags) => run(runtime, argument, flags))
+}
+
+async function runLogin(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: Flags,
+): Promise<void> {
+  const target = await findSignInTarget(runtime, argument, flags)
+  const stores = openStores(runtime, flags.store)
+  const { io, clock } = runtime
+  const stop = new AbortController()
+  const stopSignals = runtime.onSignal(() => stop.abort())
+  const deps: SignInDeps = {
+    runtime,
+    target,
+    ...stores,
+    options: {
+      method: flags.login,
+      openBrowser: flags.browser,
+      callbackPort: flags.callbackPort,
+      timeoutMs: TIMEOUT_MS,
+      deviceRenewals: io.errIsTty ? DEVICE_RENEWALS : 0,
+      returnTo: () => 'your terminal',
+      onPaste: (listener) => pastedLines(io.stdin, listener),
+    },
+  }
+  try {
+    const before = await stores.store.load(
+      (await import('../../auth/sign-in-target.js')).bindingOf(target),
+    )
+    const record = await signIn(runtime, deps, flags, stop.signal)
+    const report = reportIdentity(record, await stores.store.place(), clock.now())
+    if (flags.json) io.out(`${JSON.stringify(report)}\n`)
+    else {
+      const isOld = before?.accessToken === record.accessToken
+      io.err(`${isOld ? 'Already signed in' : 'Signed in'} as ${report.account ?? 'unknown'}\n`)
+      io.out(renderIdentity(report, clock.now()))
+    }
+  } finally {
+    stopSignals()
+  }
+}
+
+async function signIn(
+  runtime: Runtime,
+  deps: SignInDeps,
+  flags: Flags,
+  signal: AbortSignal,
+): Promise<TokenRecord> {
+  if (flags.withToken) return readToken(runtime, deps)
+  if (runtime.env['MCP_DESCOPE_TOKEN']) {
+    throw new ProxyError('USAGE', 'MCP_DESCOPE_TOKEN is set, so a sign-in would not be used', {
+      hint: 'Remove MCP_DESCOPE_TOKEN first.',
+    })
+  }
+  if (flags.paste !== undefined) {
+    const { finishPasted } = await import('../../login/hand-over.js')
+    return finishPasted(deps, flags.paste)
+  }
+  const { createSignIn } = await import('../../login/login.js')
+  const signing = createSignIn(deps)
+  const stopTalk = signing.onChange(createSignInTalk(runtime, deps.target.name))
+  try {
+    return await signing.ensure({ interactive: 'asked', force: flags.force ?? false, signal })
+  } finally {
+    stopTalk()
+  }
+}

@@ -1,0 +1,80 @@
+import { Command } from 'commander'
+import type { TokenRecord } from '../../auth/token-store.js'
+import type { SignOutReport } from '../../login/sign-out.js'
+import { ProxyError } from '../../util/errors.js'
+import type { Runtime } from '../../util/runtime.js'
+import { addJsonOption } from '../options.js'
+import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
+import { type SignInStores, storedSource } from '../sign-in-parts.js'
+import { recordsOf } from '../sign-in-records.js'
+
+interface Flags extends StoreFlags {
+  all?: boolean
+  json?: boolean
+}
+
+/** Declares `logout`: revokes tokens at the authorization server and deletes them here. */
+export function logoutCommand(runtime: Runtime): Command {
+  const command = new Command('logout')
+    .description('Sign out: revoke the tokens where that is offered, and delete them here.')
+    .argument('[target-or-url]', 'the target to sign out of')
+    .option('--all', 'Sign out of everything.')
+  return addJsonOption(addStoreOptions(command)).action(
+    async (argument: string | undefined, flags: Flags) => {
+      const { stores, records } = await recordsOf(runtime, argument, flags)
+      requireChoice(argument, flags, records)
+      const reports = []
+      for (const record of records) {
+        reports.push({ record, report: await signOutOf(runtime, stores, record) })
+      }
+      runtime.io.out(flags.json ? renderJson(reports) : renderText(reports))
+    },
+  )
+}
+
+/** Without a name, the only sign-in is meant; of several, one has to be named. */
+function requireChoice(
+  argument: string | undefined,
+  { all }: Flags,
+  records: readonly TokenRecord[],
+): void {
+  if (argument !== undefined || all || records.length <= 1) return
+  throw new ProxyError('USAGE', 'You are signed in to several targets', {
+    hint: `Name one of ${records.map(({ binding }) => binding.url).join(', ')}, or use \`--all\`.`,
+  })
+}
+
+async function signOutOf(
+  runtime: Runtime,
+  stores: SignInStores,
+  record: TokenRecord,
+): Promise<SignOutReport> {
+  const { signOut } = await import('../../login/sign-out.js')
+  const configured = { secret: runtime.env['MCP_DESCOPE_CLIENT_SECRET'] || undefined }
+  const source = storedSource(runtime, stores, record.binding, configured)
+  return signOut({ ...runtime, ...stores, configured, source }, record)
+}
+
+type Done = { record: TokenRecord; report: SignOutReport }
+
+function renderJson(done: readonly Done[]): string {
+  const signedOut = done.map(({ record, report }) => ({
+    target: record.target,
+    url: record.binding.url,
+    profile: record.binding.profile,
+    revoked: report.revoked,
+    ...(report.reason !== undefined && { reason: report.reason }),
+  }))
+  return `${JSON.stringify({ signedOut })}\n`
+}
+
+function renderText(done: readonly Done[]): string {
+  if (done.length === 0) return 'Nobody was signed in.\n'
+  const lines = done.map(({ record, report }) => {
+    const what = report.revoked
+      ? 'revoked and deleted'
+      : `deleted here, not revoked: ${report.reason}`
+    return `Signed out of ${record.target}: tokens ${what}\n`
+  })
+  return lines.join('')
+}

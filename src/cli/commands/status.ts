@@ -1,0 +1,35 @@
+import { Command } from 'commander'
+import type { Runtime } from '../../util/runtime.js'
+import { EXIT, exitWith } from '../exit.js'
+import { type IdentityReport, renderIdentity, reportIdentity } from '../identity-report.js'
+import { addJsonOption } from '../options.js'
+import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
+import { recordsOf } from '../sign-in-records.js'
+
+interface Flags extends StoreFlags {
+  json?: boolean
+}
+
+/** Declares `status`: who is signed in where. It asks no network. */
+export function statusCommand(runtime: Runtime): Command {
+  const command = new Command('status')
+    .description('Show who is signed in, to what, until when, and where the tokens are.')
+    .argument('[target-or-url]', 'only this target')
+  return addJsonOption(addStoreOptions(command))
+    .addHelpText('after', '\nExits 3 when a target is named that nobody is signed in to.')
+    .action(async (argument: string | undefined, flags: Flags) => {
+      const { io, clock } = runtime
+      const { stores, records } = await recordsOf(runtime, argument, flags)
+      const place = await stores.store.place()
+      const reports = records.map((record) => reportIdentity(record, place, clock.now()))
+      if (flags.json) io.out(`${JSON.stringify({ identities: reports })}\n`)
+      else io.out(render(reports, clock.now()))
+      const isUsable = reports.some(({ expired, refreshable }) => !expired || refreshable)
+      exitWith(argument === undefined || isUsable ? EXIT.ok : EXIT.signInNeeded)
+    })
+}
+
+function render(reports: readonly IdentityReport[], now: number): string {
+  if (reports.length === 0) return 'Nobody is signed in. Run `mcp-descope-proxy login <url>`.\n'
+  return reports.map((report) => renderIdentity(report, now)).join('\n')
+}

@@ -1,0 +1,61 @@
+import { Command, InvalidArgumentError } from 'commander'
+import { bindingOf, type SignInTarget } from '../../auth/sign-in-target.js'
+import type { TokenSource } from '../../auth/token-source.js'
+import { ProxyError } from '../../util/errors.js'
+import type { Runtime } from '../../util/runtime.js'
+import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
+import { chooseTokenSource, openStores, type SignInStores } from '../sign-in-parts.js'
+import { findSignInTarget } from '../sign-in-target.js'
+
+interface Flags extends StoreFlags {
+  /** Seconds. */
+  minTtl?: number
+}
+
+/** Declares `token`: one access token on stdout, for scripts. */
+export function tokenCommand(runtime: Runtime): Command {
+  const command = new Command('token')
+    .description('Print one valid access token for scripts. Never asks anybody to sign in.')
+    .argument('[target-or-url]', 'the target that the token is for')
+    .option('--min-ttl <time>', 'Refresh first if less is left, such as 5m.', parseDuration)
+  return addStoreOptions(command)
+    .addHelpText('after', '\nExits 3 when somebody has to sign in first.')
+    .action(async (argument: string | undefined, flags: Flags) => {
+      const target = await findSignInTarget(runtime, argument, flags)
+      const stores = openStores(runtime, flags.store)
+      const { source, kind } = await chooseTokenSource(runtime, stores, target, true)
+      const wanted = kind === 'stored' ? (flags.minTtl ?? 0) : 0
+      const token = await freshToken(runtime, stores, target, source, wanted)
+      if (token === undefined) {
+        throw new ProxyError('SIGN_IN_REQUIRED', `Nobody is signed in to ${target.name}`, {
+          hint: `Run \`mcp-descope-proxy login${argument === undefined ? '' : ` ${argument}`}\`.`,
+        })
+      }
+      runtime.io.out(`${token}\n`)
+    })
+}
+
+/** A refusal by hand is how a token that is still good gets refreshed. */
+async function freshToken(
+  { clock }: Pick<Runtime, 'clock'>,
+  { store }: SignInStores,
+  target: SignInTarget,
+  source: TokenSource,
+  minTtl: number,
+): Promise<string | undefined> {
+  const token = await source.get()
+  if (token === undefined || minTtl === 0) return token
+  const record = await store.load(bindingOf(target))
+  const left = (record?.expiresAt ?? Number.POSITIVE_INFINITY) - clock.now() / 1_000
+  if (left >= minTtl || record?.refreshToken === undefined) return token
+  await source.refused(token)
+  return await source.get()
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, '': 1 }
+
+function parseDuration(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,6})([smh]?)$/.exec(text) ?? []
+  if (number === undefined) throw new InvalidArgumentError('Expected a time such as 90s, 5m or 1h.')
+  return Number(number) * (UNITS[unit] ?? 1)
+}

@@ -1,0 +1,77 @@
+import { splitScopes } from '../auth/oauth/scopes.js'
+import { accountOf, peekClaims } from '../auth/peek.js'
+import type { StorePlace, TokenRecord } from '../auth/token-store.js'
+import { stringMember } from '../util/json.js'
+import { minutes } from './sign-in-text.js'
+
+/** One signed-in identity as `status --json` and `login --json` print it. Never a token. */
+export interface IdentityReport {
+  readonly target: string
+  readonly url: string
+  readonly profile: string
+  readonly issuer: string
+  readonly subject: string | undefined
+  readonly account: string | undefined
+  readonly clientId: string
+  readonly scopes: readonly string[]
+  /** ISO 8601; `null` when the server did not say. */
+  readonly expiresAt: string | null
+  readonly expired: boolean
+  readonly refreshable: boolean
+  readonly store: Pick<StorePlace, 'kind' | 'path'> & { readonly reason: string }
+}
+
+/** @param now Milliseconds since the epoch. */
+export function reportIdentity(
+  record: TokenRecord,
+  place: StorePlace,
+  now: number,
+): IdentityReport {
+  const { expiresAt, accessToken } = record
+  return {
+    target: record.target,
+    url: record.binding.url,
+    profile: record.binding.profile,
+    issuer: record.issuer,
+    subject: stringMember(peekClaims(accessToken), 'sub'),
+    account: accountOf(accessToken),
+    clientId: record.client.id,
+    scopes: splitScopes(record.scope),
+    expiresAt: expiresAt === undefined ? null : new Date(expiresAt * 1_000).toISOString(),
+    expired: expiresAt !== undefined && expiresAt * 1_000 <= now,
+    refreshable: record.refreshToken !== undefined,
+    store: { kind: place.kind, path: place.path, reason: place.reason },
+  }
+}
+
+/** Renders an identity for people. @param now Milliseconds since the epoch. */
+export function renderIdentity(report: IdentityReport, now: number): string {
+  const { target, url, account, profile, issuer, scopes, store } = report
+  const rows = [
+    ['account', `${account ?? 'unknown'}   profile ${profile}`],
+    ['issuer', issuer],
+    ['scopes', scopes.length === 0 ? 'none named' : scopes.join(' ')],
+    ['token', tokenLine(report, now)],
+    ['store', `${store.kind} ${store.path} (${store.reason})`],
+  ]
+  const lines = rows.map(([name = '', value]) => `  ${name.padEnd(8)} ${value}`)
+  const title = target === url ? url : `${target}   ${url}`
+  return `${title}\n${lines.join('\n')}\n`
+}
+
+function tokenLine({ expiresAt, expired, refreshable }: IdentityReport, now: number): string {
+  const left = expiresAt === null ? undefined : Date.parse(expiresAt) - now
+  const when =
+    left === undefined
+      ? 'no end known'
+      : expired
+        ? `expired ${minutes(-left)} ago`
+        : `good for ${minutes(left)}`
+  if (refreshable) return `${when}, refreshes by itself`
+  const next = expired
+    ? 'sign in again now'
+    : left === undefined
+      ? 'sign in when it is refused'
+      : 'then sign in again'
+  return `${when}, no refresh token: ${next}`
+}

@@ -1,0 +1,56 @@
+import type { SignInState, WaitingState } from '../login/state.js'
+import type { Runtime } from '../util/runtime.js'
+import { createColors } from './colors.js'
+
+/** Says on stderr what a person has to do, each thing once. */
+export function createSignInTalk(
+  runtime: Pick<Runtime, 'io' | 'env'>,
+  targetName: string,
+): (state: SignInState) => void {
+  const { io } = runtime
+  const colors = createColors(runtime, 'err')
+  const said = new Set<string>()
+  const say = (line: string | undefined) => {
+    if (line === undefined || said.has(line)) return
+    said.add(line)
+    io.err(`${printable(line)}\n`)
+  }
+  return (state) => {
+    if (state.phase === 'preparing') say(`Signing in to ${colors.bold(targetName)}`)
+    if (state.phase !== 'waiting') return
+    say(state.note && `${colors.yellow('!')} ${state.note}`)
+    if (state.method === 'device') sayCode(state)
+    else sayUrl(state)
+  }
+
+  function sayCode({ url, userCode = '', expiresAt, since }: WaitingState): void {
+    say(`  1. On any device open   ${colors.cyan(url)}`)
+    say(
+      `  2. Enter the code       ${colors.bold(userCode)}   (good for ${minutes(expiresAt - since)})`,
+    )
+  }
+
+  function sayUrl({ url, tab, method }: WaitingState): void {
+    say(`  Open this page if your browser does not:\n  ${colors.cyan(url)}`)
+    if (method === 'paste')
+      say('  Then paste here the URL that the browser ends at, and press Enter.')
+    if (tab === 'opened') say('  Waiting for you in the browser. Ctrl+C cancels.')
+    if (tab === 'failed') say('  No browser could be started from here.')
+    if (tab === 'withheld') say('  No tab was opened: the last ones were not used.')
+  }
+}
+
+/** How long, for people: `45 s`, `3 min`, `2 h`, `30 days`. */
+export function minutes(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000))
+  if (seconds < 90) return `${seconds} s`
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`
+  if (seconds < 48 * 3_600) return `${Math.round(seconds / 3_600)} h`
+  return `${Math.round(seconds / 86_400)} days`
+}
+
+/** Keeps text of a peer from moving the cursor; our own colours and line ends stay. */
+function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+  return text.replace(/\u001b(?!\[\d{1,2}m)|[\u0000-\u0009\u000b-\u001a\u007f-\u009f]+/g, ' ')
+}

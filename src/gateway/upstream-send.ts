@@ -1,0 +1,39 @@
+import type { Caller } from '../auth/credential.js'
+import type { RequestId } from '../mcp/jsonrpc.js'
+import type { TargetFailure } from './failure.js'
+import type { Target } from './target.js'
+
+/** What we send to a target. */
+export interface UpstreamSend {
+  target: Target
+  caller: Caller
+  method: 'POST' | 'GET' | 'DELETE'
+  /** Names and values in turn, without the credential. */
+  headers: readonly string[]
+  body?: string | Buffer
+  /** The id that the answer must carry; absent for notifications, GET and DELETE. */
+  id?: RequestId
+  /** Whether the request carries a session of the target. */
+  inSession: boolean
+  /** Milliseconds without a sign of life after which a target is given up; 0 for streams. */
+  timeoutMs: number
+}
+
+/** Response headers of the target that matter to us. */
+export interface AnswerHead {
+  sessionId: string | undefined
+}
+
+/** Gets exactly one of `answer`, `accepted`, `failed`, or `streaming` and then its events. */
+export interface AnswerListener {
+  /** A whole, checked JSON answer: 200, or a JSON-RPC error under its 4xx status. */
+  answer(status: number, body: Buffer, head: AnswerHead): void
+  /** A notification or DELETE was taken. */
+  accepted(status: number): void
+  streaming(head: AnswerHead): void
+  /** Whole events; returns false to be paused. */
+  events(run: Buffer, ends: readonly number[]): boolean
+  streamEnded(): void
+  /** Comes instead of an answer, or ends a stream. */
+  failed(failure: TargetFailure): void
+}
