@@ -47,8 +47,7 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
     redact: createRedactor(secrets),
   })
   for (const warning of warnings) logger.warn('config', warning)
-  // biome-ignore lint/style/noRestrictedGlobals: the default of an embedding program
-  const runtime = { clock, env, fetch: options.fetch ?? globalThis.fetch }
+  const runtime = { clock, fetch: options.fetch ?? globalThis.fetch }
   const resource = mcpUrlOf(config.server, config.server.port)
   const parts = assemble(runtime, config, logger, resource, new Set())
   const ready = parts.then(() => undefined)

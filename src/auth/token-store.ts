@@ -78,7 +78,8 @@ export function refreshMargin({ receivedAt, expiresAt }: TokenRecord): number {
 /** @param now Seconds since the epoch. */
 export function isFresh(record: TokenRecord, now: number): boolean {
   const { expiresAt } = record
-  return expiresAt === undefined || expiresAt - now >= refreshMargin(record)
+  if (expiresAt === undefined) return true
+  return expiresAt > now && expiresAt - now >= refreshMargin(record)
 }
 
 /** @param now Seconds since the epoch. */

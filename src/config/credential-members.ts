@@ -4,7 +4,7 @@ import type { CredentialConfig } from './types.js'
 type CredentialType = CredentialConfig['type']
 
 /** What each type of credential needs and takes. */
-export const CREDENTIAL_MEMBERS: Readonly<
+const CREDENTIAL_MEMBERS: Readonly<
   Record<CredentialType, { needs: readonly string[]; takes: readonly string[] }>
 > = {
   none: { needs: [], takes: [] },

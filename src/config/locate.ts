@@ -1,7 +1,7 @@
 /** Lines (from 1) of a document's members, by path joined with `\u0000`. */
 export type Lines = ReadonlyMap<string, number>
 
-export const pathId = (path: readonly string[]): string => path.join('\u0000')
+const pathId = (path: readonly string[]): string => path.join('\u0000')
 
 /** Finds the line of a member, or of the nearest thing around it that is known. */
 export function lineOf(lines: Lines, path: readonly string[]): number | undefined {

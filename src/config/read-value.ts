@@ -124,7 +124,7 @@ function describe(row: Setting, value: unknown, { secrets }: Findings): string {
 }
 
 /** Writes a value in one line; a URL without user name, password and query. */
-export function showValue(value: unknown): string {
+function showValue(value: unknown): string {
   const text = JSON.stringify(value) ?? String(value)
   const clean = /:\/\//.test(text)
     ? text.replace(/:\/\/[^/"\s]*@/g, '://[redacted]@').replace(/\?[^"\s]*/g, '?…')

@@ -13,7 +13,7 @@ import type { Setting } from './table.js'
 export type Variables = Readonly<Record<string, string | undefined>>
 
 /** The name of a flag as it is typed: `--port`. */
-export const flagName = (flag: string): string => flag.split(' ', 1)[0] ?? flag
+const flagName = (flag: string): string => flag.split(' ', 1)[0] ?? flag
 
 /** Reads flags. `--prefix` keeps its `*`, because the target's name is not known yet. */
 export function flagLayer(flags: Flags, cwd: string, problems: string[]): Layer {

@@ -31,7 +31,7 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
-type ServerRuntime = Pick<Runtime, 'fetch' | 'clock' | 'env'>
+type ServerRuntime = Pick<Runtime, 'fetch' | 'clock'>
 
 /**
  * Starts the proxy.
@@ -101,7 +101,7 @@ export async function assemble(
       createCredential(target.credential, { runtime, targetUrl: target.url, descope }),
     ),
   )
-  const secrets = sessionSecrets(config, runtime.env, logger)
+  const secrets = sessionSecrets(config, logger)
   const gateway = createGateway({
     targets,
     sessions: createSessions({ secrets, clock, resource: () => resource }),
@@ -114,7 +114,7 @@ export async function assemble(
   })
   const metrics =
     config.server.metricsPort === undefined ? undefined : await createMetrics(() => streams.size)
-  const onVercel = runtime.env['VERCEL'] !== undefined
+  const { vercel } = config.server
   const app = createApp({
     config,
     resource,
@@ -124,8 +124,8 @@ export async function assemble(
     logger,
     metrics,
     streams,
-    allowStreams: !onVercel,
-    extraHosts: onVercel ? vercelHosts(runtime.env) : [],
+    allowStreams: vercel === undefined,
+    extraHosts: vercel?.hosts ?? [],
   })
   return {
     app,
@@ -135,11 +135,6 @@ export async function assemble(
       await gateway.close()
     },
   }
-}
-
-function vercelHosts(env: Runtime['env']): string[] {
-  const names = ['VERCEL_URL', 'VERCEL_BRANCH_URL', 'VERCEL_PROJECT_PRODUCTION_URL']
-  return names.flatMap((name) => env[name] ?? [])
 }
 
 /** Waits until no request runs any more, at most `limitMs`. */

@@ -8,12 +8,11 @@ import type { Logger } from '../util/logger.js'
  * none, and a target that needs sessions gets one for each request.
  */
 export function sessionSecrets(
-  { session }: Pick<ProxyConfig, 'session'>,
-  env: Readonly<Record<string, string | undefined>>,
+  { session, server }: Pick<ProxyConfig, 'session' | 'server'>,
   logger: Logger,
 ): string[] {
   if (session.secret !== undefined) return [session.secret, ...session.previousSecrets]
-  if (env['VERCEL'] !== undefined) {
+  if (server.vercel !== undefined) {
     logger.warn(
       'no_session_secret',
       'SESSION_SECRET is not set: targets with sessions get a new one for each request',

@@ -1,6 +1,6 @@
-import { type Identity, type IdentityInput, startIdentity } from '../../src/demo/identity/index.js'
 import { resolveConfig } from '../../src/config/load.js'
 import type { ConfigInput } from '../../src/config/types.js'
+import { type Identity, type IdentityInput, startIdentity } from '../../src/demo/identity/index.js'
 import { type RunningServer, startServer } from '../../src/serve/server.js'
 import { createClock } from '../../src/util/clock.js'
 import { createLogger } from '../../src/util/logger.js'
@@ -63,7 +63,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ...config.log,
     redact: createRedactor(secrets),
   })
-  const runtime = { clock, fetch: globalThis.fetch, env: options.env ?? {} }
+  const runtime = { clock, fetch: globalThis.fetch }
   const server = await startServer(runtime, config, logger)
   const { resource } = server
   const token = (claims: Record<string, unknown> = {}) =>

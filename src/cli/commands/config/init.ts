@@ -5,7 +5,7 @@ import { ProxyError } from '../../../util/errors.js'
 import type { Runtime } from '../../../util/runtime.js'
 
 /** A configuration to start from. What is commented out shows its default or an example. */
-export const STARTER = `{
+const STARTER = `{
   "$schema": "./node_modules/mcp-descope-proxy/config-schema.json",
 
   "descope": {

@@ -55,7 +55,7 @@ const isIdle = ({ key, value, from }: { key: string; value: unknown; from: strin
 type Cells = readonly [key: string, value: string, origin: string]
 
 /** Aligns the columns so that they fit the terminal; a longer value gets a line of its own. */
-export function layOut(rows: readonly Cells[], columns: number): string[] {
+function layOut(rows: readonly Cells[], columns: number): string[] {
   const widest = (of: (row: Cells) => string) => Math.max(...rows.map((row) => of(row).length))
   const keyWidth = widest(([key]) => key)
   const originWidth = Math.min(

@@ -28,7 +28,7 @@ export function createStarters(runtime: Runtime, flags: DemoFlags): DemoStarters
       })
       const logger = createDemoLogger(runtime, flags, 'warn', secrets)
       // Nothing of the user's own environment may change what is shown.
-      const server = await startServer({ clock, fetch: runtime.fetch, env: {} }, config, logger)
+      const server = await startServer({ clock, fetch: runtime.fetch }, config, logger)
       return { url: server.resource, close: server.close }
     },
   }

@@ -1,0 +1,247 @@
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { createDataKeys, type StoreDeps } from '../../../../src/auth/store/data-key.js'
+import { createTokenStore } from '../../../../src/auth/store/file-store.js'
+import {
+  type Keychain,
+  probeKeychain,
+  systemKeychain,
+} from '../../../../src/auth/store/keychain.js'
+import { bindingKey, type TokenRecord } from '../../../../src/auth/token-store.js'
+import { createClock } from '../../../../src/util/clock.js'
+import { createSystem } from '../../../../src/util/system.js'
+import { createManualClock } from '../../../helpers/runtime.js'
+import { privateFolder } from '../../../helpers/sign-in.js'
+
+const clock = createClock()
+const BINDING = {
+  profile: 'default',
+  url: 'https://mcp.example/mcp',
+  issuer: undefined,
+  clientId: undefined,
+}
+const RECORD: TokenRecord = {
+  binding: BINDING,
+  target: 'main',
+  issuer: 'https://as.example',
+  metadataUrl: 'https://as.example/.well-known/oauth-authorization-server',
+  resource: BINDING.url,
+  client: { id: 'c', secret: undefined, authMethod: 'none', source: 'static', redirectUris: [] },
+  accessToken: 'access-secret',
+  refreshToken: 'refresh-secret',
+  requestedScope: undefined,
+  scope: 'a',
+  receivedAt: 1,
+  expiresAt: 2,
+}
+
+function depsOf(folder: string, changes: Partial<StoreDeps> = {}): StoreDeps {
+  return {
+    clock,
+    system: createSystem(process, clock),
+    platform: 'linux',
+    folder,
+    choice: 'file',
+    ...changes,
+  }
+}
+
+/** A keychain in memory. */
+function memoryKeychain(values = new Map<string, string>()): Keychain {
+  return {
+    name: 'Test Keychain',
+    read: async (account) => values.get(account),
+    write: async (account, value) => void values.set(account, value),
+    remove: async (account) => void values.delete(account),
+  }
+}
+
+describe('the token store', () => {
+  it('gives back what was kept, also to a process that starts later', async () => {
+    const folder = privateFolder()
+    await createTokenStore(depsOf(folder)).save(RECORD)
+    expect(await createTokenStore(depsOf(folder)).load(BINDING)).toEqual(RECORD)
+    expect(await createTokenStore(depsOf(folder)).list()).toEqual([RECORD])
+  })
+
+  it('AC11.1 makes folders 0700 and files 0600 whatever the umask', async () => {
+    const folder = join(privateFolder(), 'new', 'home')
+    const before = process.umask(0)
+    try {
+      await createTokenStore(depsOf(folder)).save(RECORD)
+    } finally {
+      process.umask(before)
+    }
+    const tokens = join(folder, 'tokens')
+    const [name = ''] = readdirSync(tokens)
+    expect(statSync(folder).mode & 0o777).toBe(0o700)
+    expect(statSync(tokens).mode & 0o777).toBe(0o700)
+    expect(statSync(join(tokens, name)).mode & 0o777).toBe(0o600)
+  })
+
+  it.each([
+    { what: 'folder', mode: 0o750, fix: 'chmod 700' },
+    { what: 'file', mode: 0o640, fix: 'chmod 600' },
+  ])('AC11.1 refuses a $what that others can read, with the fix', async ({ what, mode, fix }) => {
+    const folder = privateFolder()
+    const store = createTokenStore(depsOf(folder))
+    await store.save(RECORD)
+    const tokens = join(folder, 'tokens')
+    chmodSync(what === 'folder' ? tokens : join(tokens, `${bindingKey(BINDING)}.json`), mode)
+    await expect(store.load(BINDING)).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      hint: expect.stringContaining(fix),
+    })
+  })
+
+  it('AC14.2 gives nothing to another URL, profile, issuer or client', async () => {
+    const store = createTokenStore(depsOf(privateFolder()))
+    await store.save(RECORD)
+    for (const other of [
+      { url: 'https://evil.example/mcp' },
+      { profile: 'work' },
+      { issuer: 'https://x' },
+      { clientId: 'd' },
+    ]) {
+      expect(await store.load({ ...BINDING, ...other })).toBeUndefined()
+    }
+  })
+
+  it('AC14.2 does not take a file that was renamed for another binding', async () => {
+    const folder = privateFolder()
+    const store = createTokenStore(depsOf(folder))
+    await store.save(RECORD)
+    const evil = { ...BINDING, url: 'https://evil.example/mcp' }
+    const path = (binding: typeof BINDING) => join(folder, 'tokens', `${bindingKey(binding)}.json`)
+    writeFileSync(path(evil), readFileSync(path(BINDING)), { mode: 0o600 })
+    expect(await store.load(evil)).toBeUndefined()
+  })
+
+  it('AC11.5 leaves a file of a later version alone, and names no version in the path', async () => {
+    const folder = privateFolder()
+    const store = createTokenStore(depsOf(folder))
+    await store.save(RECORD)
+    const path = join(folder, 'tokens', `${bindingKey(BINDING)}.json`)
+    const later = JSON.stringify({ schema: 2, record: RECORD })
+    writeFileSync(path, later)
+    expect(await store.load(BINDING)).toBeUndefined()
+    expect(readFileSync(path, 'utf8')).toBe(later)
+    expect(path).not.toMatch(/\d+\.\d+/)
+  })
+
+  it.each(['', '{', 'null', '[]', '{"schema":1}', '{"schema":1,"record":{"accessToken":7}}'])(
+    'takes a broken file %j for none',
+    async (content) => {
+      const folder = privateFolder()
+      const store = createTokenStore(depsOf(folder))
+      await store.save(RECORD)
+      writeFileSync(join(folder, 'tokens', `${bindingKey(BINDING)}.json`), content)
+      expect(await store.load(BINDING)).toBeUndefined()
+    },
+  )
+
+  it('AC3.5 leaves no part of a file behind', async () => {
+    const folder = privateFolder()
+    const store = createTokenStore(depsOf(folder))
+    await Promise.all(
+      Array.from({ length: 20 }, (_, index) => store.save({ ...RECORD, receivedAt: index })),
+    )
+    expect(readdirSync(join(folder, 'tokens'))).toHaveLength(1)
+    expect(await store.load(BINDING)).toMatchObject({ accessToken: 'access-secret' })
+  })
+})
+
+describe('the keychain', () => {
+  const withKeychain = (
+    folder: string,
+    keychain: Keychain,
+    choice: StoreDeps['choice'] = 'auto',
+  ) => {
+    const deps = depsOf(folder, { choice })
+    return createTokenStore(deps, createDataKeys(deps, keychain))
+  }
+
+  it('AC11.2 holds only a key; the tokens are in an encrypted file', async () => {
+    const folder = privateFolder()
+    const keychain = memoryKeychain()
+    await withKeychain(folder, keychain).save(RECORD)
+    const file = readFileSync(join(folder, 'tokens', `${bindingKey(BINDING)}.json`), 'utf8')
+    expect(file).not.toContain('secret')
+    expect(await withKeychain(folder, keychain).load(BINDING)).toEqual(RECORD)
+    expect(await withKeychain(folder, memoryKeychain()).load(BINDING)).toBeUndefined()
+  })
+
+  it('AC11.1 is not used when its probe fails, and AC11.3 the reason is known', async () => {
+    const folder = privateFolder()
+    const broken: Keychain = { ...memoryKeychain(), read: async () => undefined }
+    const store = withKeychain(folder, broken)
+    await store.save(RECORD)
+    expect(await store.load(BINDING)).toEqual(RECORD)
+    expect(await store.place()).toMatchObject({
+      kind: 'file',
+      reason: 'Test Keychain does not work here',
+    })
+  })
+
+  it('is probed once, not at every start', async () => {
+    const folder = privateFolder()
+    let probes = 0
+    const keychain = memoryKeychain()
+    const counting: Keychain = {
+      ...keychain,
+      write: async (account, value) => {
+        if (account === 'probe') probes++
+        await keychain.write(account, value)
+      },
+    }
+    await withKeychain(folder, counting).save(RECORD)
+    await withKeychain(folder, counting).save(RECORD)
+    await withKeychain(folder, counting).load(BINDING)
+    expect(probes).toBe(1)
+  })
+
+  it('AC11.1 counts as broken when it does not answer within 3 s', async () => {
+    const manual = createManualClock()
+    const stuck: Keychain = { ...memoryKeychain(), write: () => new Promise(() => {}) }
+    const outcome = probeKeychain(stuck, manual)
+    await manual.advance(3_000)
+    expect(await outcome).toBe('Test Keychain did not answer within 3 s')
+  })
+
+  it('is an error when it was asked for by name and does not work', async () => {
+    const broken: Keychain = { ...memoryKeychain(), write: () => Promise.reject(new Error('no')) }
+    await expect(
+      withKeychain(privateFolder(), broken, 'keychain').save(RECORD),
+    ).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      hint: expect.stringContaining('--store file'),
+    })
+  })
+
+  it.each([
+    ['darwin', '/usr/bin/security'],
+    ['linux', 'secret-tool'],
+  ] as const)(
+    'AC11.2 on %s gets secrets on stdin of %s and never as arguments',
+    async (platform, program) => {
+      const runs: { command: string; args: readonly string[]; input: string | undefined }[] = []
+      const value = 'ab'.repeat(32)
+      const run = async (
+        command: string,
+        args: readonly string[],
+        { input }: { input?: string },
+      ) => {
+        runs.push({ command, args, input })
+        return { status: 0, stdout: `${value}\n` }
+      }
+      const keychain = systemKeychain({ run }, platform)
+      await keychain?.write('data-key', value)
+      expect(await keychain?.read('data-key')).toBe(value)
+      await keychain?.remove('data-key')
+      expect(runs.map(({ command }) => command)).toEqual([program, program, program])
+      expect(runs[0]?.input).toContain(value)
+      for (const { args } of runs) expect(args.join(' ')).not.toContain(value)
+    },
+  )
+})
