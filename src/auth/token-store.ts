@@ -70,7 +70,7 @@ export function bindingKey({ profile, url, issuer, clientId }: TokenBinding): st
  * Tells how long before its end an access token is replaced: 60 s or a tenth of its life, whichever
  * is more, but never more than half of it, so that short-lived tokens are used at all.
  */
-export function refreshMargin({ receivedAt, expiresAt }: TokenRecord): number {
+function refreshMargin({ receivedAt, expiresAt }: TokenRecord): number {
   const life = Math.max(0, (expiresAt ?? receivedAt) - receivedAt)
   return Math.min(Math.max(60, life / 10), life / 2)
 }

@@ -15,6 +15,7 @@ export type HeadVerdict =
 /** What a request waits for: one response, a stream without one (GET), or only a status. */
 export type Expectation = 'response' | 'stream' | 'status'
 
+const JSON_TYPE = 'application/json'
 const READ: HeadVerdict = { next: 'read' }
 const STREAM: HeadVerdict = { next: 'stream' }
 const CREDENTIAL: HeadVerdict = { next: 'credential' }
@@ -33,14 +34,19 @@ export function judgeHead(
     return fail('invalid_answer', 'its answer is compressed though nobody asked for it')
   }
   if (status >= 400 || expected === 'status') return READ
-  const type = oneValue(headers['content-type'])?.split(';', 1)[0]?.trim().toLowerCase()
+  const type = mediaType(oneValue(headers['content-type']))
   if (type === 'text/event-stream') return STREAM
-  if (type === 'application/json' && expected === 'response') return READ
+  if (type === JSON_TYPE && expected === 'response') return READ
   return fail('invalid_answer', `its answer is ${describeType(type, status)}, not MCP`)
 }
 
 function fail(cause: FailureCause, reason: string): HeadVerdict {
   return { next: 'fail', cause, reason }
+}
+
+function mediaType(value: string | undefined): string | undefined {
+  if (value === undefined || value === JSON_TYPE) return value
+  return value.split(';', 1)[0]?.trim().toLowerCase()
 }
 
 /** Returns the value of a header, the first one when it was sent more than once. */

@@ -15,13 +15,14 @@ import {
   federateList,
   routeAnswer,
 } from './federate.js'
-import { createForwarder } from './forward.js'
+import { forward } from './forward.js'
 import { initialize } from './initialize.js'
 import { LIST_KINDS } from './lists.js'
 import { createNames } from './names.js'
 import { relay } from './relay.js'
 import { createRequestIds } from './request-ids.js'
-import { createRouter, exposedName } from './route.js'
+import { createRewriter } from './rewrite.js'
+import { createRouter, exposedName, NO_REPLACEMENTS, type Route } from './route.js'
 import type { Target } from './target.js'
 
 export type GatewayOptions = Omit<
@@ -59,7 +60,7 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
   }
   const only = targets.length === 1 ? targets[0] : undefined
   const route = createRouter(targets, names)
-  const forward = createForwarder(context)
+  const rewriter = createRewriter(context)
 
   /** Opens the request's session; answers 404 when it is not one of ours, of this subject. */
   function openRequest(exchange: Exchange): Request | undefined {
@@ -87,13 +88,14 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
     }
     const routed = route(message)
     if (routed !== undefined) {
-      if ('target' in routed) return forward(request, message, routed, modern)
+      if ('target' in routed) {
+        return forward({ context, rewriter, request, message, route: routed, modern })
+      }
       const error = { code: ERROR_CODES.invalidParams, message: routed.message }
       return exchange.reply.json(200, errorResponse(message.id ?? null, error))
     }
     if (only !== undefined) {
-      const whole = { target: only, replacements: [], tool: undefined, name: undefined }
-      return forward(request, message, whole, modern)
+      return forward({ context, rewriter, request, message, route: asItIs(only), modern })
     }
     if (message.method in LIST_KINDS)
       return run(exchange, message, federateList(context, request, message))
@@ -142,8 +144,7 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
       if (request === undefined) return
       if (message.kind === 'request') return handleRequest(request, message, modern)
       if (only !== undefined) {
-        const whole = { target: only, replacements: [], tool: undefined, name: undefined }
-        return forward(request, message, whole, modern)
+        return forward({ context, rewriter, request, message, route: asItIs(only), modern })
       }
       if (message.kind === 'response') routeAnswer(context, request, message)
       else broadcastNotification(context, request, message)
@@ -182,4 +183,9 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
       await Promise.all(targets.map(({ upstream }) => upstream.close()))
     },
   }
+}
+
+/** Where a message goes whose method names no target when there is only one. */
+function asItIs(target: Target): Route<Target> {
+  return { target, replacements: NO_REPLACEMENTS, tool: undefined, name: undefined }
 }

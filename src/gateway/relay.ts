@@ -20,9 +20,9 @@ export interface RelayOptions {
   send: UpstreamSend
   rewrites: Rewrites
   /** Handles a failure before anything was sent; returns true when it did. */
-  recover?: (failure: TargetFailure) => boolean
+  recover?(failure: TargetFailure): boolean
   /** Called once when the target's part is over. */
-  onEnd?: () => void
+  onEnd?(): void
 }
 
 /** Sends a request to a target and its answer back to the client, as it comes. */
@@ -144,9 +144,9 @@ class Relay implements AnswerListener {
   }
 
   failed(failure: TargetFailure): void {
-    const { exchange, recover, onEnd } = this.#options
+    const { exchange, onEnd } = this.#options
     if (this.#streaming) return this.#endStream(failure)
-    if (recover?.(failure)) return
+    if (this.#options.recover?.(failure)) return
     replyFailure(exchange, this.#id, failure)
     onEnd?.()
   }

@@ -6,12 +6,14 @@ import { routeUri } from './uris.js'
 /** Where a request goes, and what its text must say there. */
 export interface Route<T> {
   target: T
-  replacements: { span: Span; value: RequestId }[]
+  replacements: readonly { span: Span; value: RequestId }[]
   /** The target's own tool name, on `tools/call`. */
   tool: string | undefined
   /** The target's own name or URI, for `Mcp-Name`. */
   name: string | undefined
 }
+
+export const NO_REPLACEMENTS: Route<unknown>['replacements'] = []
 
 /** Why a request leads nowhere; `message` is for the client. */
 export interface NoRoute {
@@ -65,7 +67,8 @@ export function createRouter<T extends Named>(targets: readonly T[], names: Name
   }
 
   function byUri(span: Span, uri: string, kind: string): Route<T> | NoRoute {
-    if (only !== undefined) return { target: only, replacements: [], tool: undefined, name: uri }
+    if (only !== undefined)
+      return { target: only, replacements: NO_REPLACEMENTS, tool: undefined, name: uri }
     const found = routeUri(targets, uri)
     if (found === undefined) return { message: `Unknown ${kind}: ${uri}` }
     const { target } = found
@@ -74,7 +77,7 @@ export function createRouter<T extends Named>(targets: readonly T[], names: Name
 }
 
 function change(span: Span, from: string, to: string) {
-  return from === to ? [] : [{ span, value: to }]
+  return from === to ? NO_REPLACEMENTS : [{ span, value: to }]
 }
 
 function referenceKey(message: Message): string {

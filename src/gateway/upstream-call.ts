@@ -55,10 +55,16 @@ export class UpstreamCall implements UpstreamHandler {
   #dispatch(credential: CredentialHeaders): void {
     if (this.#done) return
     const { target, method, headers, body, timeoutMs } = this.#send
-    const all = [...headers]
+    const all = headers.slice()
     for (const name in credential) all.push(name, credential[name] as string)
-    const request = { method, headers: all, headersTimeout: timeoutMs, bodyTimeout: timeoutMs }
-    target.upstream.send(body === undefined ? request : { ...request, body }, this)
+    const request = {
+      method,
+      headers: all,
+      body,
+      headersTimeout: timeoutMs,
+      bodyTimeout: timeoutMs,
+    }
+    target.upstream.send(request, this)
   }
 
   #refuse(error: unknown): void {

@@ -12,7 +12,7 @@ export interface UpstreamSend {
   headers: readonly string[]
   body?: string | Buffer
   /** The id that the answer must carry; absent for notifications, GET and DELETE. */
-  id?: RequestId
+  id?: RequestId | undefined
   /** Whether the request carries a session of the target. */
   inSession: boolean
   /** Milliseconds without a sign of life after which a target is given up; 0 for streams. */

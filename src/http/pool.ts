@@ -11,7 +11,7 @@ export interface UpstreamRequest {
   method: 'POST' | 'GET' | 'DELETE'
   /** Names and values in turn. */
   headers: string[]
-  body?: string | Buffer
+  body?: string | Buffer | undefined
   /** Milliseconds until the response head; 0 waits for ever. */
   headersTimeout: number
   /** Milliseconds between two pieces of the response body; 0 waits for ever. */
@@ -43,7 +43,8 @@ export function createUpstream(url: URL): Upstream {
   return {
     send(request, handler) {
       const pool = request.method === 'GET' ? streams : calls
-      pool.dispatch({ path, ...request, body: request.body ?? null }, handler)
+      const { method, headers, headersTimeout, bodyTimeout, body = null } = request
+      pool.dispatch({ path, method, headers, body, headersTimeout, bodyTimeout }, handler)
     },
     async close() {
       await Promise.all([calls.destroy(), streams.destroy()])

@@ -12,12 +12,7 @@ import type { TokenRecord } from '../auth/token-store.js'
 import { ProxyError } from '../util/errors.js'
 import { openBrowser } from './browser.js'
 import { type CallbackPage, failurePage, successPage } from './callback-page.js'
-import {
-  CALLBACK_PORTS,
-  type CallbackListener,
-  listenForCallback,
-  redirectUriOf,
-} from './callback-server.js'
+import { type CallbackListener, listenForCallback } from './callback-server.js'
 import {
   exchangeWithRetries,
   type Flow,
@@ -28,6 +23,7 @@ import {
 } from './flow.js'
 import { parsePasted } from './paste.js'
 import type { PendingBrowser } from './pending.js'
+import { CALLBACK_PORTS, redirectUriOf } from './ports.js'
 import { waitForEnd } from './wait.js'
 
 /** A browser sign-in whose port is bound. */
@@ -59,7 +55,6 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
       clients,
       redirectUri: listener.redirectUri,
       candidateUris: ports.map(redirectUriOf),
-      scope,
       now: now / 1_000,
     })
     const secrets = createAuthorizationSecrets()

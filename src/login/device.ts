@@ -6,7 +6,6 @@ import { deviceGrant, type Grant } from '../auth/oauth/token-endpoint.js'
 import type { TokenRecord } from '../auth/token-store.js'
 import { sleep } from '../util/async.js'
 import { ProxyError } from '../util/errors.js'
-import { CALLBACK_PORTS, redirectUriOf } from './callback-server.js'
 import {
   type Flow,
   type FlowPlan,
@@ -16,6 +15,7 @@ import {
   wasInterrupted,
 } from './flow.js'
 import type { PendingDevice } from './pending.js'
+import { CALLBACK_PORTS, redirectUriOf } from './ports.js'
 
 /** Clocks of a server and of a virtual machine drift; polling late is safe, polling early is not. */
 const MARGIN = 1.2
@@ -32,7 +32,6 @@ export async function prepareDevice(flow: Flow, plan: FlowPlan): Promise<Pending
     clients,
     redirectUri: redirectUriOf(CALLBACK_PORTS[0]),
     candidateUris: CALLBACK_PORTS.map(redirectUriOf),
-    scope,
     now: runtime.clock.now() / 1_000,
   })
   const codes = await requestDeviceCodes(runtime, { server, client, resource, scope })

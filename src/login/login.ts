@@ -83,6 +83,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
   const runOnce = singleFlight(() => run(latest))
   return {
     ensure(request) {
+      if (request.interactive === 'never') return run(request) // it waits for nobody
       latest = request
       return runOnce()
     },

@@ -109,13 +109,17 @@ async function endOrForget<T>(flow: Flow, run: () => Promise<T>): Promise<T> {
 }
 
 /** Only a sign-in that asks for all that is needed now, in the way that is wished, can go on. */
-function canResume({ options }: Flow, request: EnsureRequest, left: Pending): boolean {
+function canResume({ options, target }: Flow, request: EnsureRequest, left: Pending): boolean {
+  const { method, callbackPort } = options
   if (request.force) return false
-  const wished = options.method
-  const fits = wished === 'auto' || wished === (left.kind === 'device' ? 'device' : left.method)
+  if (method !== 'auto' && method !== (left.kind === 'device' ? 'device' : left.method))
+    return false
+  if (left.kind === 'browser' && callbackPort !== undefined) {
+    if (new URL(left.redirectUri).port !== String(callbackPort)) return false
+  }
   const asked = new Set(splitScopes(left.scope))
   const needed = isStepUp(request) ? splitScopes(request.challenge?.scope) : []
-  return fits && needed.every((scope) => asked.has(scope))
+  return [...needed, ...splitScopes(target.scope)].every((scope) => asked.has(scope))
 }
 
 async function takeStepUp({ budget, target, asked }: Flow, request: EnsureRequest) {

@@ -44,9 +44,9 @@ const PARAMS_MEMBERS = ['name', 'arguments', 'uri', 'cursor', 'ref', 'argument',
   .concat(['task', 'taskId', 'notifications', 'inputResponses', 'requestState'])
 const REF_MEMBERS = ['type', 'name', 'uri']
 const KNOWN = {
-  message: byLowerCase(TOP_MEMBERS),
-  params: byLowerCase(PARAMS_MEMBERS),
-  ref: byLowerCase(REF_MEMBERS),
+  message: spellings(TOP_MEMBERS),
+  params: spellings(PARAMS_MEMBERS),
+  ref: spellings(REF_MEMBERS),
 }
 
 /**
@@ -132,10 +132,10 @@ function members(
 ): Member[] {
   const list = scanMembers(text, start, { maxDepth: MAX_DEPTH })
   if (list === undefined) throw invalid(`The message is nested deeper than ${MAX_DEPTH}`, id)
-  const known = KNOWN[where]
+  const { names, known } = KNOWN[where]
   const seen = new Set<string>()
   for (const { key } of list) {
-    const canonical = known.get(key.toLowerCase())
+    const canonical = names.has(key) ? key : known.get(key.toLowerCase())
     if (canonical !== undefined && canonical !== key) {
       throw invalid(`The member ${JSON.stringify(key)} must be written "${canonical}"`, id)
     }
@@ -156,8 +156,9 @@ function invalid(message: string, id: RequestId | null = null): InvalidMessageEr
   return new InvalidMessageError(ERROR_CODES.invalidRequest, message, id)
 }
 
-function byLowerCase(names: readonly string[]): ReadonlyMap<string, string> {
-  return new Map(names.map((name) => [name.toLowerCase(), name]))
+/** The exact names, and a way from any spelling to the right one. */
+function spellings(names: readonly string[]) {
+  return { names: new Set(names), known: new Map(names.map((name) => [name.toLowerCase(), name])) }
 }
 
 /** Returns the text with values replaced; everything else stays as the client wrote it. */
@@ -165,6 +166,12 @@ export function replaceValues(
   text: string,
   replacements: readonly { span: Span; value: string | number }[],
 ): string {
+  const [first] = replacements
+  if (first === undefined) return text
+  if (replacements.length === 1) {
+    const { span, value } = first
+    return text.slice(0, span.start) + JSON.stringify(value) + text.slice(span.end)
+  }
   const ordered = [...replacements].sort((a, b) => a.span.start - b.span.start)
   let result = ''
   let from = 0

@@ -55,10 +55,11 @@ export function createApp(options: AppOptions): App {
     path,
     isDraining: () => draining,
   })
+  const authenticate = createAuthenticate(descope, clock)
   const challengeUrl = resourceMetadataUrl(resource)
   const endpoint = createEndpoint({
     gateway,
-    authenticate: createAuthenticate(descope),
+    authenticate,
     challenge: () => ({
       resourceMetadata: challengeUrl,
       scopes: descope?.scopesSupported() ?? [],
@@ -72,7 +73,6 @@ export function createApp(options: AppOptions): App {
     logger,
     log: createRequestLog(logger, clock, options.metrics),
   })
-  const authenticate = createAuthenticate(descope)
 
   function beat(): void {
     for (const stream of streams) stream.heartbeat()

@@ -1,9 +1,20 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Caller } from '../auth/credential.js'
 import type { Descope } from '../auth/service.js'
 import { TokenError, toTokenError } from '../auth/token-error.js'
+import type { Clock } from '../util/runtime.js'
 
 const NOBODY: Caller = { principal: undefined, accessToken: undefined }
+
+/** How long a connection's last caller is taken for the same token again, milliseconds. */
+const SAME_CALLER_MS = 1_000
+
+interface LastCaller {
+  authorization: string
+  caller: Caller
+  until: number
+}
 
 /**
  * Creates the check of a request's bearer token. Whatever goes wrong is a refusal.
@@ -13,13 +24,31 @@ const NOBODY: Caller = { principal: undefined, accessToken: undefined }
  *   {@link TokenError} only.
  * @see [RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1) Authorization Request Header Field
  */
-export function createAuthenticate(descope: Pick<Descope, 'authenticate'> | undefined) {
+export function createAuthenticate(
+  descope: Pick<Descope, 'authenticate'> | undefined,
+  clock: Pick<Clock, 'now'>,
+) {
+  /** Clients send the same header on a connection; comparing it is cheaper than hashing it. */
+  const lastCallers = new WeakMap<Socket, LastCaller>()
+
   return (request: IncomingMessage): Caller | Promise<Caller> => {
     if (descope === undefined) return NOBODY
     try {
+      const last = lastCallers.get(request.socket)
+      const { authorization } = request.headers
+      if (last?.authorization === authorization && last !== undefined && isSingle(request)) {
+        if (clock.now() < last.until) return last.caller
+      }
       const accessToken = bearerToken(request)
       const principal = descope.authenticate(accessToken)
-      if (!(principal instanceof Promise)) return { principal, accessToken }
+      if (!(principal instanceof Promise)) {
+        const caller = { principal, accessToken }
+        const until = Math.min(principal.expiresAt * 1000, clock.now() + SAME_CALLER_MS)
+        if (authorization !== undefined) {
+          lastCallers.set(request.socket, { authorization, caller, until })
+        }
+        return caller
+      }
       return principal.then(
         (verified) => ({ principal: verified, accessToken }),
         (error: unknown) => Promise.reject(toTokenError(error)),
@@ -30,10 +59,10 @@ export function createAuthenticate(descope: Pick<Descope, 'authenticate'> | unde
   }
 }
 
-function bearerToken({ headers, rawHeaders }: IncomingMessage): string {
-  const { authorization } = headers
+function bearerToken(request: IncomingMessage): string {
+  const { authorization } = request.headers
   if (authorization === undefined) throw new TokenError('missing', 'An access token is needed')
-  if (countAuthorization(rawHeaders) > 1) {
+  if (!isSingle(request)) {
     throw new TokenError('malformed', 'The request has more than one Authorization header')
   }
   const space = authorization.indexOf(' ')
@@ -44,10 +73,11 @@ function bearerToken({ headers, rawHeaders }: IncomingMessage): string {
   return token
 }
 
-function countAuthorization(rawHeaders: readonly string[]): number {
+/** Tells whether the request has one Authorization header; Node drops further ones silently. */
+function isSingle({ rawHeaders }: IncomingMessage): boolean {
   let count = 0
   for (let i = 0; i < rawHeaders.length; i += 2) {
     if (rawHeaders[i]?.length === 13 && rawHeaders[i]?.toLowerCase() === 'authorization') count++
   }
-  return count
+  return count < 2
 }

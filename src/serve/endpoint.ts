@@ -8,7 +8,6 @@ import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import { InvalidMessageError, parseMessage } from '../mcp/message.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
-import { corsHeaders } from './cors.js'
 import { HttpExchange } from './http-exchange.js'
 import type { HttpReply } from './http-reply.js'
 import { readBody } from './read-body.js'
@@ -36,17 +35,10 @@ const RETRY_SECONDS = '5'
  * Host and Origin were checked before.
  */
 export function createEndpoint(options: EndpointOptions) {
-  const { gateway, clock } = options
+  const { gateway } = options
 
   return (request: IncomingMessage, response: ServerResponse): void => {
-    const startedAt = clock.now()
-    const headers = corsHeaders(request.headers.origin)
-    const exchange = new HttpExchange(request, response, headers, options)
-    response.once('close', () => {
-      const { record, caller, refusal } = exchange
-      const status = response.headersSent ? response.statusCode : 499
-      options.log({ record, status, startedAt, principal: caller.principal, refusal })
-    })
+    const exchange = new HttpExchange(request, response, options)
     if (options.isDraining())
       return refuse(exchange, 503, 'draining', 'The server is shutting down')
     const caller = options.authenticate(request)
@@ -144,6 +136,7 @@ export function createEndpoint(options: EndpointOptions) {
 }
 
 function isJson(type: string | undefined): boolean {
+  if (type === 'application/json') return true
   return type?.split(';', 1)[0]?.trim().toLowerCase() === 'application/json'
 }
 

@@ -2,12 +2,19 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { challengeFor } from '../auth/challenge.js'
 import type { Caller } from '../auth/credential.js'
 import type { Exchange } from '../gateway/exchange.js'
-import type { HeaderList } from './cors.js'
-import { HttpReply } from './http-reply.js'
+import type { Clock } from '../util/runtime.js'
+import { corsHeaders, type HeaderList } from './cors.js'
+import { HttpReply, type HttpReplyOwner } from './http-reply.js'
+import type { RequestSummary } from './request-log.js'
+
+/** For the log only: nobody was there to get a status. */
+const CLIENT_LEFT = 499
 
 export interface HttpExchangeOptions {
   streams: Set<HttpReply>
   challenge: () => { resourceMetadata: string }
+  clock: Pick<Clock, 'now'>
+  log: (summary: RequestSummary) => void
 }
 
 const FORWARDED_ELSEWHERE = new Set([
@@ -17,32 +24,55 @@ const FORWARDED_ELSEWHERE = new Set([
   'mcp-name',
 ])
 
-/** One HTTP request on its way through the gateway. */
-export class HttpExchange implements Exchange {
+/** One HTTP request on its way through the gateway, and what its reply needs to know of it. */
+export class HttpExchange implements Exchange, HttpReplyOwner {
   readonly request: IncomingMessage
   readonly reply: HttpReply
   readonly record: Exchange['record']
+  readonly headers: HeaderList
+  readonly #response: ServerResponse
+  readonly #options: HttpExchangeOptions
+  readonly #startedAt: number
   caller: Caller = { principal: undefined, accessToken: undefined }
+  /** Why the request was refused before it reached the gateway. */
   refusal: string | undefined
 
-  constructor(
-    request: IncomingMessage,
-    response: ServerResponse,
-    headers: HeaderList,
-    { streams, challenge }: HttpExchangeOptions,
-  ) {
+  constructor(request: IncomingMessage, response: ServerResponse, options: HttpExchangeOptions) {
     this.request = request
+    this.#response = response
+    this.#options = options
+    this.#startedAt = options.clock.now()
+    this.headers = corsHeaders(request.headers.origin)
     this.record = {
       method: request.method ?? '',
       tool: undefined,
       target: undefined,
       failure: undefined,
     }
-    this.reply = new HttpReply(response, {
-      headers,
-      streams,
-      isIdle: request.method === 'GET',
-      challenge: (scopes) => insufficientScope(scopes, challenge().resourceMetadata),
+    this.reply = new HttpReply(response, this)
+  }
+
+  get streams(): Set<HttpReply> {
+    return this.#options.streams
+  }
+
+  get isIdle(): boolean {
+    return this.request.method === 'GET'
+  }
+
+  challenge(scopes: readonly string[]): string {
+    return insufficientScope(scopes, this.#options.challenge().resourceMetadata)
+  }
+
+  onEnd(): void {
+    const { record, refusal } = this
+    const { headersSent, statusCode } = this.#response
+    this.#options.log({
+      record,
+      status: headersSent ? statusCode : CLIENT_LEFT,
+      startedAt: this.#startedAt,
+      principal: this.caller.principal,
+      refusal,
     })
   }
 

@@ -13,30 +13,34 @@ const EVENT_STREAM: HeaderList = [
   'no',
 ]
 
-export interface HttpReplyOptions {
+/** What a reply needs to know of its request. */
+export interface HttpReplyOwner {
   /** Sent with every answer. */
-  headers: HeaderList
+  readonly headers: HeaderList
   /** Makes the challenge for missing scopes. */
-  challenge: (scopes: readonly string[]) => string
+  challenge(scopes: readonly string[]): string
   /** Learns of a stream that opened; it is in `streams` until it ends. */
-  streams: Set<HttpReply>
+  readonly streams: Set<HttpReply>
   /** Nobody waits for the end of this stream (GET). */
-  isIdle: boolean
+  readonly isIdle: boolean
+  /** Called once when the response is over, whoever ended it. */
+  onEnd(): void
 }
 
 /** Writes a gateway's reply as an HTTP response. */
 export class HttpReply implements Reply {
   readonly #response: ServerResponse
-  readonly #options: HttpReplyOptions
+  readonly #owner: HttpReplyOwner
   onDrain: (() => void) | undefined
   onClose: (() => void) | undefined
 
-  constructor(response: ServerResponse, options: HttpReplyOptions) {
+  constructor(response: ServerResponse, owner: HttpReplyOwner) {
     this.#response = response
-    this.#options = options
-    response.once('close', () => {
-      options.streams.delete(this)
+    this.#owner = owner
+    response.on('close', () => {
+      owner.streams.delete(this)
       if (!response.writableFinished) this.onClose?.()
+      owner.onEnd()
     })
   }
 
@@ -46,27 +50,28 @@ export class HttpReply implements Reply {
     headers: Readonly<Record<string, string>> = {},
   ): void {
     if (this.#response.headersSent) return
-    const all = [...this.#options.headers, 'content-type', 'application/json']
-    all.push('content-length', String(Buffer.byteLength(body)), 'cache-control', 'no-store')
+    const all = ['content-type', 'application/json', 'cache-control', 'no-store']
+    all.push('content-length', String(Buffer.byteLength(body)))
+    for (const header of this.#owner.headers) all.push(header)
     for (const name in headers) all.push(name, headers[name] as string)
     this.#response.writeHead(status, all).end(body)
   }
 
   empty(status: number): void {
     if (this.#response.headersSent) return
-    const headers = [...this.#options.headers, 'content-length', '0']
+    const headers = [...this.#owner.headers, 'content-length', '0']
     if (status === 405) headers.push('allow', 'POST, DELETE')
     this.#response.writeHead(status, headers).end()
   }
 
   get isIdle(): boolean {
-    return this.#options.isIdle
+    return this.#owner.isIdle
   }
 
   openStream(): void {
-    this.#response.writeHead(200, [...this.#options.headers, ...EVENT_STREAM])
+    this.#response.writeHead(200, [...this.#owner.headers, ...EVENT_STREAM])
     this.#response.flushHeaders()
-    this.#options.streams.add(this)
+    this.#owner.streams.add(this)
   }
 
   write(events: string | Buffer): boolean {
@@ -84,7 +89,7 @@ export class HttpReply implements Reply {
 
   insufficientScope(id: RequestId, scopes: readonly string[]): void {
     const error = { code: -32603, message: `This call needs the scopes: ${scopes.join(' ')}` }
-    const challenge = this.#options.challenge(scopes)
+    const challenge = this.#owner.challenge(scopes)
     this.json(403, errorResponse(id, error), { 'www-authenticate': challenge })
   }
 

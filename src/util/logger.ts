@@ -56,18 +56,33 @@ type Render = (
 ) => string
 
 const renderJson: Render = (now, level, event, message, fields) =>
-  JSON.stringify({ time: new Date(now).toISOString(), level, event, message, ...fields })
+  JSON.stringify({ time: isoTime(now), level, event, message, ...fields })
 
 const renderText: Render = (now, level, _event, message, fields) => {
-  let line = `${new Date(now).toISOString()} ${level.padEnd(5)} ${oneLine(message)}`
-  for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) line += ` ${name}=${oneLine(String(value))}`
+  let line = `${isoTime(now)} ${level.padEnd(5)} ${message}`
+  for (const name in fields) {
+    const value = fields[name]
+    if (value !== undefined) line += ` ${name}=${value}`
   }
-  return line
+  return oneLine(line)
 }
+
+let lastNow = Number.NaN
+let lastIso = ''
+
+/** Many records fall into the same millisecond, and making its name is dear. */
+function isoTime(now: number): string {
+  if (now !== lastNow) {
+    lastIso = new Date(now).toISOString()
+    lastNow = now
+  }
+  return lastIso
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]+/g
 
 /** Keeps text from outside from forging further lines or moving the cursor. */
 function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+  return text.replace(CONTROL, ' ')
 }

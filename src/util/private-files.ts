@@ -13,10 +13,18 @@ export function fileErrorCode(error: unknown): string | undefined {
 /**
  * Creates a folder that only its owner can enter.
  *
- * @throws {ProxyError} `CONFIG_INVALID` when the folder exists and is open to others.
+ * @throws {ProxyError} `CONFIG_INVALID` when it cannot be created, or exists and is open to others.
  */
 export async function ensurePrivateFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    const why = fileErrorCode(cause) ?? 'unknown reason'
+    throw new ProxyError('CONFIG_INVALID', `Cannot create the folder ${path} (${why})`, {
+      hint: 'Set MCP_DESCOPE_HOME to a folder that you can write to.',
+      cause,
+    })
+  }
   await refuseIfOpen(path, '700')
 }
 

@@ -2,6 +2,8 @@ const SECRET_KEY = /(^|[-_])(authorization|cookie|token|secret|password|apikey|k
 const JWT = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g
 const BEARER = /\b(bearer|basic)\s+[\w.~+/=:-]{8,}/gi
 
+const MAY_BE_BEARER = /bearer|basic/i
+
 const PLACEHOLDER = '[redacted]'
 
 /** Tells by its name whether a field, header or variable holds a secret. */
@@ -18,6 +20,8 @@ export function createRedactor(secrets: Iterable<string | undefined> = []) {
   return (text: string): string => {
     let result = text
     for (const secret of known) result = result.replaceAll(secret as string, PLACEHOLDER)
-    return result.replace(JWT, PLACEHOLDER).replace(BEARER, `$1 ${PLACEHOLDER}`)
+    // most lines hold neither, and looking is cheaper than replacing
+    if (result.includes('eyJ')) result = result.replace(JWT, PLACEHOLDER)
+    return MAY_BE_BEARER.test(result) ? result.replace(BEARER, `$1 ${PLACEHOLDER}`) : result
   }
 }

@@ -148,5 +148,3 @@ export function createDesk(given: DeskOptions) {
   })
   return { folder, clock, runtime, store, clients, target, signIn, source, binding, tabs, visits }
 }
-
-export type Desk = ReturnType<typeof createDesk>

@@ -17,7 +17,8 @@ export interface ProtectedResource {
  * @param metadataUrl `resource_metadata` of the challenge.
  * @returns `undefined` when the server publishes none.
  * @throws {RetryableError} when the server cannot be asked now.
- * @throws {ProxyError} `DISCOVERY_INVALID` when the document is for another resource.
+ * @throws {ProxyError} `DISCOVERY_INVALID` when the document is for another resource, or is not
+ *   where the challenge says.
  * @see [RFC 9728 §3, §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-3)
  */
 export async function discoverProtectedResource(
@@ -42,7 +43,10 @@ export async function discoverProtectedResource(
       scopesSupported: stringsMember(document, 'scopes_supported'),
     }
   }
-  return undefined
+  if (metadataUrl === undefined) return undefined
+  throw new ProxyError('DISCOVERY_INVALID', `There is no metadata at ${metadataUrl}`, {
+    hint: 'The server names this address itself; have its "resource_metadata" corrected.',
+  })
 }
 
 function candidates(server: URL, metadataUrl: string | undefined): URL[] {
@@ -59,7 +63,7 @@ function candidates(server: URL, metadataUrl: string | undefined): URL[] {
  *
  * @see [RFC 9728 §3.3](https://www.rfc-editor.org/rfc/rfc9728#section-3.3)
  */
-export function covers(resource: string, server: URL): boolean {
+function covers(resource: string, server: URL): boolean {
   if (!URL.canParse(resource)) return false
   const url = new URL(resource)
   if (url.origin !== server.origin || url.username !== '' || url.hash !== '') return false

@@ -67,7 +67,7 @@ export function withConfiguredSecret(
 async function registerAgain(
   deps: RefreshDeps,
   server: AuthorizationServer,
-  { client, requestedScope }: TokenRecord,
+  { client }: TokenRecord,
 ): Promise<OAuthClient> {
   await deps.clients.forget(server.issuer, client.id)
   return chooseClient(deps, {
@@ -76,7 +76,6 @@ async function registerAgain(
     clients: deps.clients,
     redirectUri: client.redirectUris[0] ?? '',
     candidateUris: client.redirectUris,
-    scope: requestedScope,
     now: deps.clock.now() / 1_000,
   })
 }

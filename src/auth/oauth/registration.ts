@@ -34,7 +34,6 @@ export interface ChooseClientOptions {
   redirectUri: string
   /** All that may ever be used, so that a busy port needs no new registration. */
   candidateUris: readonly string[]
-  scope: string | undefined
   /** Seconds since the epoch. */
   now: number
 }
@@ -90,7 +89,7 @@ export function configuredClient(
 
 async function register(
   deps: HttpDeps,
-  { server, redirectUri, candidateUris, scope }: ChooseClientOptions,
+  { server, redirectUri, candidateUris }: ChooseClientOptions,
 ): Promise<Registration> {
   const redirectUris = [...new Set([...candidateUris, redirectUri])]
   const device = server.deviceAuthorizationEndpoint !== undefined
@@ -105,7 +104,7 @@ async function register(
     ],
     response_types: ['code'],
     token_endpoint_auth_method: registeredAuthMethod(server.tokenAuthMethods),
-    ...(scope !== undefined && { scope }),
+    // No `scope`: it would bind the client to what is asked for today, and a step-up would fail.
   }
   const answer = await fetchText(deps, new URL(server.registrationEndpoint as string), {
     method: 'POST',

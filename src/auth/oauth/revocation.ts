@@ -1,3 +1,4 @@
+import type { ClientAuth } from 'oauth4webapi'
 import type { OAuthClient } from './client.js'
 import { type Refusal, readRefusal } from './failure.js'
 import type { HttpDeps } from './http.js'
@@ -36,10 +37,13 @@ async function send(
   withBearer: boolean,
 ): Promise<Refusal | undefined> {
   const { oauth, as, client: who, auth, options } = await libraryCall(deps, server, client)
-  const response = await oauth.revocationRequest(as, who, auth, token, {
+  const proof: ClientAuth = (_server, { client_id }, body, headers) => {
+    body.set('client_id', client_id)
+    headers.set('authorization', `Bearer ${accessToken}`)
+  }
+  const response = await oauth.revocationRequest(as, who, withBearer ? proof : auth, token, {
     ...options,
     additionalParameters: { token_type_hint: hint },
-    ...(withBearer && { headers: { authorization: `Bearer ${accessToken}` } }),
   })
   return readRefusal(response.status, response.headers, await response.text())
 }

@@ -53,7 +53,7 @@ export async function discoverAuthorizationServer(
 }
 
 /** Lists where the metadata of an issuer may be, in the order in which to look. */
-export function candidates(issuer: URL): URL[] {
+function candidates(issuer: URL): URL[] {
   const path = issuer.pathname.replace(/\/+$/, '')
   const names = ['oauth-authorization-server', 'openid-configuration']
   const inserted = names.map((name) => new URL(`/.well-known/${name}${path}`, issuer))
@@ -67,7 +67,7 @@ export function candidates(issuer: URL): URL[] {
  * @throws {ProxyError} `DISCOVERY_INVALID` when an endpoint is missing or not https, or when the
  *   server does not announce PKCE with S256 (without it, stolen codes could be used).
  */
-export function readAuthorizationServer(
+function readAuthorizationServer(
   document: JsonObject,
   issuer: string,
   metadataUrl: string,

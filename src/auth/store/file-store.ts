@@ -49,7 +49,14 @@ export function createTokenStore(
         secret === undefined ? { record } : { sealed: seal(JSON.stringify(record), secret, key) }
       await writePrivateFile(pathOf(key), `${JSON.stringify({ schema: SCHEMA, ...content })}\n`)
     },
-    remove: (binding) => removeFile(pathOf(bindingKey(binding))),
+    async remove(binding) {
+      const key = bindingKey(binding)
+      await removeFile(pathOf(key))
+      // A process that was killed while it wrote leaves its part, which holds tokens, too.
+      for (const name of await readdir(folder).catch(() => [])) {
+        if (name.startsWith(`${key}.json.`)) await removeFile(join(folder, name))
+      }
+    },
     async list() {
       const names = await readdir(folder).catch(() => [])
       const found = names.filter((name) => /^[0-9a-f]{32}\.json$/.test(name)).sort()

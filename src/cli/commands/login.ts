@@ -1,6 +1,8 @@
 import { Command } from 'commander'
+import { bindingOf } from '../../auth/sign-in-target.js'
 import type { TokenRecord } from '../../auth/token-store.js'
 import type { SignInDeps } from '../../login/login.js'
+import { CALLBACK_PORTS } from '../../login/ports.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { renderIdentity, reportIdentity } from '../identity-report.js'
@@ -18,6 +20,11 @@ interface Flags extends SignInFlags {
   json?: boolean
 }
 
+const AFTER_HELP = `
+Does nothing when the tokens are good. Exits 3 when nobody signed in.
+A client that is registered by hand needs these redirect URIs, to the letter:
+${CALLBACK_PORTS.map((port) => `  http://127.0.0.1:${port}/callback`).join('\n')}`
+
 const TIMEOUT_MS = 5 * 60_000
 const DEVICE_RENEWALS = 3
 
@@ -34,7 +41,7 @@ export function loginCommand(runtime: Runtime, run = runLogin): Command {
     )
     .option('--with-token', 'Keep the access token that is read from stdin.')
   return addJsonOption(command)
-    .addHelpText('after', '\nDoes nothing when the tokens are good. Exits 3 when nobody signed in.')
+    .addHelpText('after', AFTER_HELP)
     .action(async (argument: string | undefined, flags: Flags) => run(runtime, argument, flags))
 }
 
@@ -63,9 +70,7 @@ async function runLogin(
     },
   }
   try {
-    const before = await stores.store.load(
-      (await import('../../auth/sign-in-target.js')).bindingOf(target),
-    )
+    const before = await stores.store.load(bindingOf(target))
     const record = await signIn(runtime, deps, flags, stop.signal)
     const report = reportIdentity(record, await stores.store.place(), clock.now())
     if (flags.json) io.out(`${JSON.stringify(report)}\n`)

@@ -214,6 +214,20 @@ describe('signing in with the browser at Descope', () => {
     expect(identity.counters.registrations).toBe(2)
   })
 
+  it('C7 registers again, and takes nothing along, when the resource changes its issuer', async () => {
+    const other = await startIdentity({ clock: createClock() })
+    const first = desk()
+    const old = await first.signIn.ensure({ interactive: 'offer' })
+    resource.metadata = { ...resource.metadata, authorization_servers: [other.issuer] }
+    const next = desk({ folder: first.folder })
+    const record = await next.signIn.ensure({ interactive: 'asked', refused: old.accessToken })
+    await other.close()
+    expect(record.issuer).toBe(other.issuer)
+    expect(other.counters.registrations).toBe(1)
+    const seen = JSON.stringify(other.requests)
+    for (const secret of identity.issuedSecrets()) expect(seen).not.toContain(secret)
+  })
+
   it('C4 refuses metadata of another issuer', async () => {
     resource.metadata = {
       ...resource.metadata,
@@ -222,6 +236,34 @@ describe('signing in with the browser at Descope', () => {
     await expect(desk().signIn.ensure({ interactive: 'offer' })).rejects.toMatchObject({
       code: 'DISCOVERY_INVALID',
     })
+  })
+
+  it('AC2.2 opens no second tab by itself soon after one that led to nothing', async () => {
+    await restart({ approval: 'deny' })
+    const first = desk()
+    await expect(first.signIn.ensure({ interactive: 'offer' })).rejects.toThrow('access_denied')
+    const { signIn, tabs } = desk({ folder: first.folder })
+    const stop = new AbortController()
+    const waiting = signIn.ensure({ interactive: 'offer', signal: stop.signal })
+    const ended = expect(waiting).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    await expect.poll(() => signIn.state).toMatchObject({ phase: 'waiting', tab: 'withheld' })
+    expect(tabs).toEqual([])
+    stop.abort()
+    await ended
+    identity.set({ approval: 'auto' })
+    const asked = desk({ folder: first.folder })
+    await asked.signIn.ensure({ interactive: 'asked', force: true })
+    expect(asked.tabs).toHaveLength(1)
+  })
+
+  it('AC2.2 asks nobody when nobody may be asked, and gives what is there', async () => {
+    const own = desk()
+    await expect(own.signIn.ensure({ interactive: 'never' })).rejects.toMatchObject({
+      code: 'SIGN_IN_REQUIRED',
+    })
+    const record = await own.signIn.ensure({ interactive: 'offer' })
+    expect(await own.signIn.ensure({ interactive: 'never' })).toEqual(record)
+    expect(own.tabs).toHaveLength(1)
   })
 
   it('AC2.4 opens nothing in CI and says what to do instead', async () => {

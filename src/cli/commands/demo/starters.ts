@@ -27,7 +27,7 @@ export function createStarters(runtime: Runtime, flags: DemoFlags): DemoStarters
         },
       })
       const logger = createDemoLogger(runtime, flags, 'warn', secrets)
-      // Nothing of the user's own environment may change what is shown.
+      // The configuration is given whole, so that nothing of the user's environment changes it.
       const server = await startServer({ clock, fetch: runtime.fetch }, config, logger)
       return { url: server.resource, close: server.close }
     },

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseChallenges, readBearerChallenge } from '../../../../src/auth/oauth/challenge.js'
 
@@ -45,6 +46,35 @@ describe('parseChallenges', () => {
     expect(found.slice(0, expected.length)).toEqual(
       expected.map(([scheme, parameters]) => [scheme, Object.entries(parameters as object)]),
     )
+  })
+})
+
+describe('parseChallenges with anything', () => {
+  it('never throws and never loops', () => {
+    const word = fc.constantFrom(
+      'Bearer',
+      'a',
+      '=',
+      '"',
+      ',',
+      ' ',
+      '\\',
+      'scope="x y"',
+      'é',
+      '\u0000',
+    )
+    fc.assert(
+      fc.property(fc.array(word, { maxLength: 40 }), (words) => {
+        expect(Array.isArray(parseChallenges(words.join('')))).toBe(true)
+      }),
+    )
+  })
+
+  it('is quick with a header that is long and hostile', () => {
+    const started = performance.now()
+    parseChallenges(`Bearer ${'a="'.repeat(100_000)}`)
+    parseChallenges(`Bearer a="${'\\'.repeat(100_000)}`)
+    expect(performance.now() - started).toBeLessThan(1_000)
   })
 })
 

@@ -67,6 +67,13 @@ describe('discoverProtectedResource', () => {
     expect(asked).toEqual([])
   })
 
+  it('C1 says so when there is nothing where the challenge points to', async () => {
+    const { deps } = web({ [PRM]: { resource: MCP.href } })
+    await expect(discoverProtectedResource(deps, MCP, 'https://mcp.example/meta')).rejects.toThrow(
+      'There is no metadata at https://mcp.example/meta',
+    )
+  })
+
   it('is retryable when the server is in trouble', async () => {
     const { deps } = web({ [`${PRM}/a/mcp`]: new Response('', { status: 503 }) })
     await expect(discoverProtectedResource(deps, MCP)).rejects.toMatchObject({ retryable: true })

@@ -1,0 +1,80 @@
+import type { Principal } from '../auth/principal.js'
+import type { RequestId } from '../mcp/jsonrpc.js'
+import type { Message } from '../mcp/message.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import type { GatewayContext, Request } from './context.js'
+import { ListCache } from './list-cache.js'
+import { changesList, exposeListMessage, type ListView } from './lists.js'
+import type { Rewrites } from './relay.js'
+import { exposeResourceLinks } from './resource-links.js'
+import type { Target } from './target.js'
+
+const NONE: Rewrites = {}
+
+/** Creates what changes targets' answers on their way to clients: lists, resource URIs, ids. */
+export function createRewriter({
+  targets,
+  names,
+  requestIds,
+}: Pick<GatewayContext, 'targets' | 'names' | 'requestIds'>) {
+  const cache = new ListCache()
+  /** Tools that say that a second call changes nothing more. */
+  const idempotent = new Set<string>()
+  const severalTargets = targets.length > 1
+
+  function rewriteList(view: ListView, message: Message): Rewrites {
+    const span = message.spans.get('id')
+    const id = span === undefined ? '' : message.text.slice(span.start, span.end)
+    const key = cacheKey(view)
+    return {
+      response: (bytes) => cache.rewrite(key, id, bytes, (text) => exposeListMessage(view, text)),
+    }
+  }
+
+  /** A target's request to the client gets an id that finds the way back. */
+  function exposeRequestId(target: Target, text: string): string {
+    const value = tryParseJson(text)
+    if (!isObject(value) || !('id' in value)) return text
+    return JSON.stringify({
+      ...value,
+      id: requestIds.expose(target.name, value['id'] as RequestId),
+    })
+  }
+
+  return {
+    rewritesFor({ exchange }: Request, message: Message, target: Target): Rewrites {
+      const { method } = message
+      if (changesList({ method, severalTargets })) {
+        const { principal } = exchange.caller
+        const onEntry = (tool: JsonObject) => {
+          if (saysIdempotent(tool)) idempotent.add(toolKey(target, tool['name']))
+        }
+        return rewriteList({ target, names, method, principal, severalTargets, onEntry }, message)
+      }
+      if (!severalTargets) return NONE
+      return {
+        response: (bytes) => Buffer.from(exposeResourceLinks(target, bytes.toString('utf8'))),
+        message: (text) => exposeRequestId(target, exposeResourceLinks(target, text)),
+      }
+    },
+
+    isIdempotent: (target: Target, tool: string) => idempotent.has(toolKey(target, tool)),
+  }
+}
+
+function saysIdempotent({ annotations }: JsonObject): boolean {
+  return isObject(annotations) && annotations['idempotentHint'] === true
+}
+
+function toolKey(target: Target, tool: unknown): string {
+  return JSON.stringify([target.name, tool])
+}
+
+function cacheKey({ target, method, principal }: ListView): string {
+  return JSON.stringify([target.name, method, target.policy.dependsOnCaller && viewOf(principal)])
+}
+
+/** All of a caller that a policy looks at. */
+function viewOf(principal: Principal | undefined) {
+  return [[...(principal?.scopes ?? [])], principal?.roles, principal?.tenant]
+}

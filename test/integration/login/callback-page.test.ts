@@ -1,0 +1,86 @@
+import { existsSync } from 'node:fs'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { failurePage, successPage } from '../../../src/login/callback-page.js'
+import { type CallbackListener, listenForCallback } from '../../../src/login/callback-server.js'
+
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+  (path) => existsSync(path),
+)
+
+describe.skipIf(CHROMIUM === undefined)('the callback page in Chromium', () => {
+  let browser: Browser
+  const open: CallbackListener[] = []
+  beforeAll(async () => {
+    browser = await chromium.launch({ executablePath: CHROMIUM ?? '', args: ['--no-sandbox'] })
+  }, 60_000)
+  afterAll(() => browser?.close())
+  afterEach(() => {
+    for (const listener of open.splice(0)) listener.abort()
+  })
+
+  const visit = async (
+    page: typeof successPage extends (...args: never[]) => infer T ? T : never,
+    options: { javaScriptEnabled?: boolean; colorScheme?: 'dark' | 'light' } = {},
+  ) => {
+    const listener = await listenForCallback([0])
+    open.push(listener)
+    listener.expect('s', async () => page)
+    const context = await browser.newContext(options)
+    const tab = await context.newPage()
+    const [problems, requests]: [string[], string[]] = [[], []]
+    tab.on('console', (message) => problems.push(message.text()))
+    tab.on('pageerror', (error) => problems.push(error.message))
+    tab.on('request', (request) => requests.push(new URL(request.url()).pathname))
+    await tab.goto(`${listener.redirectUri}?code=secret-code&state=s`)
+    return { tab, problems, requests, listener }
+  }
+  const background = (tab: Page) =>
+    tab.evaluate('getComputedStyle(document.documentElement).colorScheme')
+
+  it('AC13.3 names the account and the program to go back to, and forgets the code', async () => {
+    const { tab, problems, requests } = await visit(successPage('dana@acme.com', 'Claude Desktop'))
+    expect(await tab.textContent('h1')).toBe('Signed in')
+    expect(await tab.textContent('body')).toContain('You are signed in as dana@acme.com.')
+    expect(await tab.textContent('body')).toContain('return to Claude Desktop')
+    expect(tab.url()).not.toContain('secret-code')
+    expect(problems).toEqual([])
+    expect(requests.filter((path) => path !== '/favicon.ico')).toEqual(['/callback'])
+  })
+
+  it('AC13.3 says the same without scripts', async () => {
+    const { tab } = await visit(successPage('dana@acme.com', 'Cursor'), {
+      javaScriptEnabled: false,
+    })
+    expect(await tab.textContent('body')).toContain('return to Cursor')
+  })
+
+  it('AC13.3 shows an error as text', async () => {
+    const evil =
+      '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
+    const { tab, problems } = await visit(failurePage(evil, 'Run `mcp-descope-proxy login`.'))
+    expect(await tab.textContent('h1')).toBe('Not signed in')
+    expect(await tab.textContent('body')).toContain(evil)
+    expect(await tab.title()).not.toBe('owned')
+    expect(problems.filter((text) => !text.includes('400'))).toEqual([])
+  })
+
+  it('follows dark and light mode', async () => {
+    for (const colorScheme of ['dark', 'light'] as const) {
+      const { tab } = await visit(successPage(undefined, undefined), { colorScheme })
+      expect(await background(tab)).toBe('light dark')
+      const ink = await tab.evaluate('getComputedStyle(document.querySelector("h1")).color')
+      expect(ink).toBe(colorScheme === 'dark' ? 'rgb(255, 255, 255)' : 'rgb(0, 0, 0)')
+    }
+  })
+
+  it('AC13.3 frees the port while the tab stays open', async () => {
+    const { listener } = await visit(successPage(undefined, undefined))
+    await listener.close()
+    const again = await listenForCallback([listener.port])
+    open.push(again)
+    expect(again.port).toBe(listener.port)
+  })
+})
+
+if (CHROMIUM === undefined) console.warn('skipped: the callback page in Chromium (none installed)')
