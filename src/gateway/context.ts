@@ -48,10 +48,11 @@ export function targetSession(
   target: Target,
 ): TargetSession | undefined {
   if (request.sealed === undefined) return undefined
-  return (
-    context.lateSessions.get(lateKey(request.sealed, target)) ??
-    request.session?.targets.get(target.name)
-  )
+  const late =
+    context.lateSessions.size > 0
+      ? context.lateSessions.get(lateKey(request.sealed, target))
+      : undefined
+  return late ?? request.session?.targets.get(target.name)
 }
 
 const MAX_LATE_SESSIONS = 2_000

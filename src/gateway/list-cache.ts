@@ -22,22 +22,25 @@ export class ListCache {
   }
 
   /**
-   * Returns the rewritten bytes of an answer.
+   * Finds the rewritten bytes of an answer that is equal to the last one but for its id.
    *
    * @param key What the rewriting depends on besides the bytes.
    * @param id The request's id as JSON text.
    */
+  find(key: string, id: string, bytes: Buffer): Buffer | undefined {
+    const known = this.#entries.get(key)
+    return known === undefined ? undefined : applyEntry(known, Buffer.from(id), bytes)
+  }
+
+  /** Returns the rewritten bytes of an answer, and keeps them. */
   rewrite(
     key: string,
     id: string,
     bytes: Buffer,
     rewrite: (text: string) => string | undefined,
   ): Buffer {
-    const known = this.#entries.get(key)
-    if (known !== undefined) {
-      const exposed = applyEntry(known, Buffer.from(id), bytes)
-      if (exposed !== undefined) return exposed
-    }
+    const known = this.find(key, id, bytes)
+    if (known !== undefined) return known
     const exposedText = rewrite(bytes.toString('utf8'))
     if (exposedText === undefined) return bytes
     const exposed = Buffer.from(exposedText)

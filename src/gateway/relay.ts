@@ -9,6 +9,8 @@ import type { AnswerListener, UpstreamSend } from './upstream-send.js'
 
 /** What is changed in an answer on its way back. */
 export interface Rewrites {
+  /** Finds what an answer was rewritten to before, so that equal bytes need no second look. */
+  known?: (bytes: Buffer) => Buffer | undefined
   /** Rewrites the response's bytes. */
   response?: (bytes: Buffer) => Buffer
   /** Rewrites a message that precedes the response: a notification or a request to the client. */
@@ -55,6 +57,14 @@ class Relay implements AnswerListener {
     }
     reply.onDrain = () => this.#call.resume()
     this.#call.start()
+  }
+
+  known(body: Buffer): boolean {
+    const known = this.#options.rewrites.known?.(body)
+    if (known === undefined) return false
+    this.#options.exchange.reply.json(200, known)
+    this.#options.onEnd?.()
+    return true
   }
 
   answer(status: number, body: Buffer): void {

@@ -27,6 +27,7 @@ export function createRewriter({
     const id = span === undefined ? '' : message.text.slice(span.start, span.end)
     const key = cacheKey(view)
     return {
+      known: (bytes) => cache.find(key, id, bytes),
       response: (bytes) => cache.rewrite(key, id, bytes, (text) => exposeListMessage(view, text)),
     }
   }

@@ -7,6 +7,7 @@ const PREFIX = 'v1.'
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const LIFETIME_MS = 24 * 60 * 60 * 1000
+const MAX_OPENED = 1_000
 /** Longer ids are refused unread, and never issued. */
 export const MAX_SESSION_ID_LENGTH = 4096
 
@@ -44,13 +45,25 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     Buffer.from(hkdfSync('sha256', secret, '', 'mcp-descope-proxy session v1', 32)),
   )
 
+  /** Sessions in use, so that they need not be opened for every request. */
+  const opened = new Map<string, Opened>()
+
   function open(sealed: string, principal: Principal | undefined): Session | undefined {
+    const known = opened.get(sealed) ?? openSealed(sealed)
+    if (known === undefined || known.expiresAt <= clock.now()) return undefined
+    if (known.owner !== ownerOf(principal)) return undefined
+    if (opened.size > MAX_OPENED) opened.clear()
+    opened.set(sealed, known)
+    return known.session
+  }
+
+  function openSealed(sealed: string): Opened | undefined {
     if (sealed.length > MAX_SESSION_ID_LENGTH || !sealed.startsWith(PREFIX)) return undefined
     const bytes = Buffer.from(sealed.slice(PREFIX.length), 'base64url')
     if (bytes.length <= NONCE_BYTES + TAG_BYTES) return undefined
     for (const key of keys) {
       const text = decrypt(key, bytes, resource())
-      if (text !== undefined) return readSession(text, owner(principal), clock.now())
+      if (text !== undefined) return readSession(text)
     }
     return undefined
   }
@@ -60,7 +73,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     const [key] = keys
     if (key === undefined) return undefined
     const text = JSON.stringify({
-      o: owner(principal),
+      o: ownerOf(principal),
       e: clock.now() + LIFETIME_MS,
       v: session.version,
       i: session.initialize,
@@ -70,16 +83,23 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     return sealed.length <= MAX_SESSION_ID_LENGTH ? sealed : undefined
   }
 
-  return { open, seal, canSeal: keys.length > 0 }
+  return { open, seal }
 }
 
 export type Sessions = ReturnType<typeof createSessions>
 
-function readSession(text: string, expectedOwner: string, now: number): Session | undefined {
+interface Opened {
+  owner: string
+  /** Milliseconds since the epoch. */
+  expiresAt: number
+  session: Session
+}
+
+function readSession(text: string): Opened | undefined {
   const value = tryParseJson(text)
-  if (!isObject(value) || value['o'] !== expectedOwner) return undefined
-  const { e: expiresAt, v: version, i: initialize, t: entries } = value
-  if (typeof expiresAt !== 'number' || expiresAt <= now) return undefined
+  if (!isObject(value)) return undefined
+  const { o: owner, e: expiresAt, v: version, i: initialize, t: entries } = value
+  if (typeof owner !== 'string' || typeof expiresAt !== 'number') return undefined
   if (typeof version !== 'string' || !isObject(initialize) || !Array.isArray(entries)) {
     return undefined
   }
@@ -87,14 +107,21 @@ function readSession(text: string, expectedOwner: string, now: number): Session 
   for (const [name, targetVersion, id] of entries) {
     targets.set(name, { version: targetVersion, id: id ?? undefined })
   }
-  return { version, initialize, targets }
+  return { owner, expiresAt, session: { version, initialize, targets } }
 }
 
+const owners = new WeakMap<Principal, string>()
+
 /** Stands for the subject without naming it. */
-function owner(principal: Principal | undefined): string {
+function ownerOf(principal: Principal | undefined): string {
   if (principal === undefined) return ''
-  const identity = JSON.stringify([principal.issuer, principal.subject, principal.tenant])
-  return createHash('sha256').update(identity).digest('base64url').slice(0, 22)
+  let owner = owners.get(principal)
+  if (owner === undefined) {
+    const identity = JSON.stringify([principal.issuer, principal.subject, principal.tenant])
+    owner = createHash('sha256').update(identity).digest('base64url').slice(0, 22)
+    owners.set(principal, owner)
+  }
+  return owner
 }
 
 function encrypt(key: Buffer, text: string, context: string): Buffer {

@@ -140,6 +140,10 @@ export class UpstreamCall implements UpstreamHandler {
       this.#listener.accepted(this.#status)
       return
     }
+    if (this.#status === 200 && this.#listener.known?.(body)) {
+      this.#done = true
+      return
+    }
     const problem = checkAnswer(body, id)
     if (problem !== undefined) return this.#fail('invalid_answer', problem)
     this.#done = true

@@ -26,6 +26,8 @@ export interface AnswerHead {
 
 /** Gets exactly one of `answer`, `accepted`, `failed`, or `streaming` and then its events. */
 export interface AnswerListener {
+  /** Takes an answer that it has seen before; false leaves it to be checked. */
+  known?(body: Buffer): boolean
   /** A whole, checked JSON answer: 200, or a JSON-RPC error under its 4xx status. */
   answer(status: number, body: Buffer, head: AnswerHead): void
   /** A notification or DELETE was taken. */

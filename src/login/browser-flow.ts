@@ -46,7 +46,10 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
   // Only a client that is registered now can have any port; others have theirs from before.
   const canHaveAnyPort =
     options.callbackPort === undefined && configuredClient(server, target.client) === undefined
-  const listener = await listenForCallback(canHaveAnyPort ? [...ports, 0] : ports)
+  // A tab that is open for another target has to find its port again when its bridge is restarted.
+  const taken = await flow.pending.portsOfOthers(flow.key)
+  const ordered = [...ports].sort((a, b) => Number(taken.has(a)) - Number(taken.has(b)))
+  const listener = await listenForCallback(canHaveAnyPort ? [...ordered, 0] : ordered)
   try {
     const now = runtime.clock.now()
     const client = await chooseClient(runtime, {

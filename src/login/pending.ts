@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { OAuthClient } from '../auth/oauth/client.js'
 import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
@@ -47,6 +48,8 @@ export interface PendingStore {
   load(key: string): Promise<Pending | undefined>
   save(pending: Pending): Promise<void>
   remove(key: string): Promise<void>
+  /** Ports that the sign-ins of other targets come back to, whether a process waits there or not. */
+  portsOfOthers(key: string): Promise<ReadonlySet<number>>
 }
 
 const SCHEMA = 1
@@ -54,13 +57,21 @@ const SCHEMA = 1
 /** @param folder The user's data folder. @param now Milliseconds since the epoch. */
 export function createPendingStore(folder: string, now: () => number): PendingStore {
   const pathOf = (key: string) => join(folder, 'sign-in', `${key}.json`)
+  const load = async (key: string): Promise<Pending | undefined> => {
+    const text = await readPrivateFile(pathOf(key))
+    const file = text === undefined ? undefined : tryParseJson(text)
+    if (!isObject(file) || file['schema'] !== SCHEMA) return undefined
+    const pending = parsePending(file['pending'])
+    return pending?.key === key && pending.expiresAt > now() ? pending : undefined
+  }
   return {
-    async load(key) {
-      const text = await readPrivateFile(pathOf(key))
-      const file = text === undefined ? undefined : tryParseJson(text)
-      if (!isObject(file) || file['schema'] !== SCHEMA) return undefined
-      const pending = parsePending(file['pending'])
-      return pending?.key === key && pending.expiresAt > now() ? pending : undefined
+    load,
+    async portsOfOthers(key) {
+      const names = await readdir(join(folder, 'sign-in')).catch(() => [])
+      const keys = names.flatMap((name) => /^([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? [])
+      const others = await Promise.all(keys.filter((other) => other !== key).map(load))
+      const uris = others.flatMap((other) => (other?.kind === 'browser' ? other.redirectUri : []))
+      return new Set(uris.map((uri) => Number(new URL(uri).port)))
     },
     save: (pending) =>
       writePrivateFile(pathOf(pending.key), JSON.stringify({ schema: SCHEMA, pending })),

@@ -9,6 +9,7 @@ const { signIn } = createDesk({
   folder: input.folder,
   target: { grant: { kind: 'server', url: new URL(input.url) } },
   env: { BROWSER: process.env['BROWSER'] },
+  options: { callbackPort: input.callbackPort },
   system: { launch: createSystem(process, createClock()).launch },
 })
 signIn.onChange((state) => {

@@ -1,3 +1,4 @@
+import { createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   type Identity,
@@ -305,6 +306,46 @@ describe('signing in with the browser at Descope', () => {
     expect(used).not.toBe(new URL(first.tabs[0] ?? '').searchParams.get('redirect_uri'))
     stop.abort()
     await expect(waiting).rejects.toMatchObject({ code: 'INTERRUPTED' })
+  })
+
+  /** Begins a sign-in that nobody finishes and stops it, as a bridge that is restarted does. */
+  const leaveOne = async (folder?: string) => {
+    const own = desk({ browse: async () => {}, ...(folder && { folder }) })
+    const stop = new AbortController()
+    const waiting = own.signIn.ensure({ interactive: 'offer', signal: stop.signal })
+    const ended = expect(waiting).rejects.toMatchObject({ code: 'INTERRUPTED' })
+    await expect.poll(() => own.tabs).toHaveLength(1)
+    stop.abort()
+    await ended
+    const port = new URL(new URL(own.tabs[0] ?? '').searchParams.get('redirect_uri') ?? '').port
+    return { folder: own.folder, port: Number(port) }
+  }
+
+  it('AC2.3 leaves the port of a tab that is open for another target alone', async () => {
+    const left = await leaveOne()
+    const { issuer } = identity
+    const grant = { kind: 'issuer', issuer, resource: undefined } as const
+    await createDesk({ folder: left.folder, target: { grant } }).signIn.ensure({
+      interactive: 'offer',
+    })
+    const used = requestsTo('/authorize').at(-1)?.query['redirect_uri']
+    expect(used).not.toBe(`http://127.0.0.1:${left.port}/callback`)
+  })
+
+  it('AC2.3 starts over at another port, without a second tab, when its own was taken', async () => {
+    const left = await leaveOne()
+    const thief = createServer()
+    await new Promise<void>((resolve) => thief.listen(left.port, '127.0.0.1', resolve))
+    const next = desk({ folder: left.folder })
+    const running = next.signIn.ensure({ interactive: 'offer' })
+    await expect.poll(() => next.signIn.state).toMatchObject({ phase: 'waiting', tab: 'withheld' })
+    const { state } = next.signIn
+    const url = state.phase === 'waiting' ? state.url : ''
+    expect(url).not.toContain(`%3A${left.port}%2F`)
+    await fetch(url)
+    expect((await running).accessToken).not.toBe('')
+    expect(next.tabs).toEqual([])
+    await new Promise((resolve) => thief.close(resolve))
   })
 
   it('signs in at a configured issuer without asking any resource', async () => {

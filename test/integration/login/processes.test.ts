@@ -5,7 +5,13 @@ import { type Identity, startIdentity } from '../../../src/demo/identity/index.j
 import { createClock } from '../../../src/util/clock.js'
 import { buildProcess } from '../../helpers/processes/build.js'
 import { spawnProcess, type TestProcess } from '../../helpers/processes/spawn.js'
-import { createDesk, privateFolder, type Resource, startResource } from '../../helpers/sign-in.js'
+import {
+  createDesk,
+  freePort,
+  privateFolder,
+  type Resource,
+  startResource,
+} from '../../helpers/sign-in.js'
 
 /** A browser that notes what it is asked to open, and opens it or not. */
 function fakeBrowser(folder: string, opens: boolean): { path: string; tabs: () => string[] } {
@@ -75,11 +81,12 @@ describe('several processes of one user', () => {
   it('AC2.3 go on with the sign-in of a process that was killed, in the same tab', async () => {
     const folder = privateFolder()
     const browser = fakeBrowser(folder, false)
+    const callbackPort = await freePort()
     const urls: unknown[] = []
     let last: TestProcess | undefined
-    for (let respawn = 0; respawn < 5; respawn++) {
+    for (let respawn = 0; respawn < 10; respawn++) {
       await last?.kill()
-      last = start(signer, { folder }, { BROWSER: browser.path })
+      last = start(signer, { folder, callbackPort }, { BROWSER: browser.path })
       urls.push(await untilOpened(last))
     }
     expect(new Set(urls).size).toBe(1)
@@ -93,9 +100,10 @@ describe('several processes of one user', () => {
   it('AC5.4 hand a sign-in over to a sibling that waits for it', async () => {
     const folder = privateFolder()
     const browser = fakeBrowser(folder, false)
-    const first = start(signer, { folder }, { BROWSER: browser.path })
+    const callbackPort = await freePort()
+    const first = start(signer, { folder, callbackPort }, { BROWSER: browser.path })
     await untilOpened(first)
-    const second = start(signer, { folder }, { BROWSER: browser.path })
+    const second = start(signer, { folder, callbackPort }, { BROWSER: browser.path })
     const url = await untilOpened(second)
     await first.kill()
     await expect
