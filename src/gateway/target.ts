@@ -1,6 +1,6 @@
 import type { TargetCredential } from '../auth/credential.js'
 import type { TargetConfig } from '../config/types.js'
-import { createUpstream, type Upstream } from '../http/pool.js'
+import type { Upstream } from '../http/pool.js'
 import { createToolPolicy, type ToolPolicy } from './policy.js'
 
 /** One MCP server behind us. */
@@ -15,13 +15,17 @@ export interface Target {
 }
 
 /** Makes a target from its configuration. Nothing is connected yet. */
-export function createTarget(config: TargetConfig, credential: TargetCredential): Target {
+export function createTarget(
+  config: Pick<TargetConfig, 'name' | 'prefix' | 'tools'>,
+  credential: TargetCredential,
+  upstream: Upstream,
+): Target {
   return {
     name: config.name,
     prefix: config.prefix,
     policy: createToolPolicy(config.tools),
     credential,
-    upstream: createUpstream(new URL(config.url)),
+    upstream,
     state: 'unknown',
   }
 }

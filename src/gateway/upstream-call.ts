@@ -17,6 +17,7 @@ export class UpstreamCall implements UpstreamHandler {
   readonly #listener: AnswerListener
   #controller: UpstreamController | undefined
   #done = false
+  #credential: CredentialHeaders = {}
   #triedAgain = false
   #status = 0
   #head: AnswerHead = { sessionId: undefined }
@@ -55,6 +56,7 @@ export class UpstreamCall implements UpstreamHandler {
   #dispatch(credential: CredentialHeaders): void {
     if (this.#done) return
     const { target, method, headers, body, timeoutMs } = this.#send
+    this.#credential = credential
     const all = headers.slice()
     for (const name in credential) all.push(name, credential[name] as string)
     const request = {
@@ -182,7 +184,11 @@ export class UpstreamCall implements UpstreamHandler {
       else giveUp()
     }
     try {
-      const better = target.credential.refused(caller, { status: status as 401 | 403, challenge })
+      const better = target.credential.refused(caller, {
+        status: status as 401 | 403,
+        sent: this.#credential,
+        challenge,
+      })
       if (!(better instanceof Promise)) again(better)
       else better.then(again).catch((error: unknown) => this.#refuse(error))
     } catch (error) {

@@ -7,6 +7,7 @@ import type { ProxyConfig } from '../config/types.js'
 import { createGateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions.js'
 import { createTarget } from '../gateway/target.js'
+import { createUpstream } from '../http/pool.js'
 import { ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
@@ -99,6 +100,7 @@ export async function assemble(
     createTarget(
       target,
       createCredential(target.credential, { runtime, targetUrl: target.url, descope }),
+      createUpstream(new URL(target.url)),
     ),
   )
   const secrets = sessionSecrets(config, logger)
