@@ -13,6 +13,8 @@ const EVENT_STREAM: HeaderList = [
   'no',
 ]
 
+const MAX_JOINED_BYTES = 16 * 1024
+
 /** What a reply needs to know of its request. */
 export interface HttpReplyOwner {
   /** Sent with every answer. */
@@ -54,7 +56,10 @@ export class HttpReply implements Reply {
     all.push('content-length', String(Buffer.byteLength(body)))
     for (const header of this.#owner.headers) all.push(header)
     for (const name in headers) all.push(name, headers[name] as string)
-    this.#response.writeHead(status, all).end(body)
+    this.#response.writeHead(status, all)
+    // as a string Node sends head and body in one write; Latin-1 keeps every byte
+    if (typeof body === 'string' || body.length > MAX_JOINED_BYTES) this.#response.end(body)
+    else this.#response.end(body.toString('latin1'), 'latin1')
   }
 
   empty(status: number): void {

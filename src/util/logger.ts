@@ -59,24 +59,26 @@ const renderJson: Render = (now, level, event, message, fields) =>
   JSON.stringify({ time: isoTime(now), level, event, message, ...fields })
 
 const renderText: Render = (now, level, _event, message, fields) => {
-  let line = `${isoTime(now)} ${level.padEnd(5)} ${message}`
+  let line = `${isoTime(now)} ${level.padEnd(5)} ${oneLine(message)}`
   for (const name in fields) {
     const value = fields[name]
-    if (value !== undefined) line += ` ${name}=${value}`
+    if (typeof value === 'string') line += ` ${name}=${oneLine(value)}`
+    else if (value !== undefined) line += ` ${name}=${value}`
   }
-  return oneLine(line)
+  return line
 }
 
-let lastNow = Number.NaN
-let lastIso = ''
+let second = Number.NaN
+let secondText = ''
 
-/** Many records fall into the same millisecond, and making its name is dear. */
+/** As `toISOString` writes it. Many records fall into the same second, whose text is kept. */
 function isoTime(now: number): string {
-  if (now !== lastNow) {
-    lastIso = new Date(now).toISOString()
-    lastNow = now
+  const wholeSecond = Math.floor(now / 1000)
+  if (wholeSecond !== second) {
+    second = wholeSecond
+    secondText = new Date(wholeSecond * 1000).toISOString().slice(0, -4)
   }
-  return lastIso
+  return `${secondText}${String(Math.floor(now) - wholeSecond * 1000).padStart(3, '0')}Z`
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
@@ -84,5 +86,9 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]+/g
 
 /** Keeps text from outside from forging further lines or moving the cursor. */
 function oneLine(text: string): string {
-  return text.replace(CONTROL, ' ')
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c < 0x20 || (c > 0x7e && c < 0xa0)) return text.replace(CONTROL, ' ')
+  }
+  return text
 }
