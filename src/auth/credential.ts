@@ -30,8 +30,6 @@ export interface TargetCredential {
 /** How a target refused a credential. */
 export interface Refusal {
   status: 401 | 403
-  /** The headers that were refused. */
-  sent: CredentialHeaders
   /** The `WWW-Authenticate` header. */
   challenge: string | undefined
 }

@@ -1,5 +1,7 @@
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import type { FailureCause } from './failure.js'
+import type { UpstreamSend } from './upstream-send.js'
 
 /** Beyond this an answer is only looked at from both ends: parsing would hold up everybody else. */
 const MAX_PARSED_BYTES = 1024 * 1024
@@ -33,7 +35,7 @@ export function isResponseTo(value: JsonObject, id: RequestId): boolean {
  * @returns The JSON-RPC error in it, under the request's id, and whether it speaks of the protocol;
  *   `undefined` when the body is anything else.
  */
-export function checkRefusal(
+function checkRefusal(
   body: Buffer,
   id: RequestId,
 ): { bytes: Buffer; protocol: boolean } | undefined {
@@ -46,4 +48,27 @@ export function checkRefusal(
   const { code, message, data } = error
   const wire = isObject(data) ? { code, message, data } : { code, message }
   return { bytes: Buffer.from(errorResponse(id, wire)), protocol }
+}
+
+export type RefusalVerdict =
+  /** The target's own JSON-RPC error, to be passed on with its status. */
+  | { cause: undefined; answer: Buffer }
+  | { cause: FailureCause; reason: string; answer: Buffer | undefined }
+
+/** Judges a 4xx: the target's own JSON-RPC error, a lost or a missing session, or no MCP at all. */
+export function judgeRefusal(
+  status: number,
+  body: Buffer,
+  { id, inSession }: Pick<UpstreamSend, 'id' | 'inSession'>,
+): RefusalVerdict {
+  const error = id === undefined ? undefined : checkRefusal(body, id)
+  const answer = error?.bytes
+  if (status === 404 && inSession) {
+    return { cause: 'session_lost', reason: 'it no longer knows the session', answer: undefined }
+  }
+  if (status === 400 && !inSession && error?.protocol !== true) {
+    return { cause: 'session_required', reason: 'it answered HTTP 400', answer }
+  }
+  if (answer !== undefined) return { cause: undefined, answer }
+  return { cause: 'http_status', reason: `it answered HTTP ${status}`, answer: undefined }
 }

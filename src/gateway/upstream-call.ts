@@ -3,7 +3,7 @@ import { describeNetworkError } from '../http/failure.js'
 import type { UpstreamController, UpstreamHandler } from '../http/pool.js'
 import { EventSplitter } from '../mcp/sse.js'
 import { messageOf, ProxyError } from '../util/errors.js'
-import { checkAnswer, checkRefusal } from './answer-check.js'
+import { checkAnswer, judgeRefusal } from './answer-check.js'
 import { type Expectation, type HeaderFields, judgeHead, oneValue } from './answer-head.js'
 import type { FailureCause, TargetFailure } from './failure.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
@@ -17,7 +17,6 @@ export class UpstreamCall implements UpstreamHandler {
   readonly #listener: AnswerListener
   #controller: UpstreamController | undefined
   #done = false
-  #credential: CredentialHeaders = {}
   #triedAgain = false
   #status = 0
   #head: AnswerHead = { sessionId: undefined }
@@ -44,7 +43,6 @@ export class UpstreamCall implements UpstreamHandler {
 
   /** Gives the exchange up; the listener hears nothing more. */
   abort(): void {
-    if (this.#done) return
     this.#done = true
     this.#controller?.abort(new Error('the client left'))
   }
@@ -56,17 +54,10 @@ export class UpstreamCall implements UpstreamHandler {
   #dispatch(credential: CredentialHeaders): void {
     if (this.#done) return
     const { target, method, headers, body, timeoutMs } = this.#send
-    this.#credential = credential
     const all = headers.slice()
     for (const name in credential) all.push(name, credential[name] as string)
-    const request = {
-      method,
-      headers: all,
-      body,
-      headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
-    }
-    target.upstream.send(request, this)
+    const times = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs }
+    target.upstream.send({ method, headers: all, body, ...times }, this)
   }
 
   #refuse(error: unknown): void {
@@ -152,19 +143,12 @@ export class UpstreamCall implements UpstreamHandler {
     this.#listener.answer(this.#status, body, this.#head)
   }
 
-  /** A 4xx is the target's own JSON-RPC error, a lost session, or no MCP at all. */
   #endRefused(body: Buffer): void {
-    const { id, inSession } = this.#send
-    const error = id === undefined ? undefined : checkRefusal(body, id)
-    if (this.#status === 404 && inSession) {
-      return this.#fail('session_lost', 'it no longer knows the session')
-    }
-    if (this.#status === 400 && !inSession && error?.protocol !== true) {
-      return this.#fail('session_required', 'it answered HTTP 400', error?.bytes)
-    }
-    if (error === undefined) return this.#fail('http_status', `it answered HTTP ${this.#status}`)
+    const verdict = judgeRefusal(this.#status, body, this.#send)
+    if (verdict.cause !== undefined)
+      return this.#fail(verdict.cause, verdict.reason, verdict.answer)
     this.#done = true
-    this.#listener.answer(this.#status, error.bytes, this.#head)
+    this.#listener.answer(this.#status, verdict.answer, this.#head)
   }
 
   /** Tries once more where the credential says that it has a better one now. */
@@ -184,11 +168,7 @@ export class UpstreamCall implements UpstreamHandler {
       else giveUp()
     }
     try {
-      const better = target.credential.refused(caller, {
-        status: status as 401 | 403,
-        sent: this.#credential,
-        challenge,
-      })
+      const better = target.credential.refused(caller, { status: status as 401 | 403, challenge })
       if (!(better instanceof Promise)) again(better)
       else better.then(again).catch((error: unknown) => this.#refuse(error))
     } catch (error) {

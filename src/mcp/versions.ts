@@ -4,14 +4,6 @@ export const LEGACY_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'] as con
 /** The first version without `initialize` and sessions. */
 export const MODERN_VERSION = '2026-07-28'
 
-/** Assumed when a client sends no `MCP-Protocol-Version` (transports, 2025-06-18). */
-export const DEFAULT_VERSION = '2025-03-26'
-
-/** Tells whether a version belongs to the stateless era. Versions are dates and compare as text. */
-export function isModernVersion(version: string): boolean {
-  return version >= MODERN_VERSION
-}
-
 /** Returns the version that a client asked for when we speak it, else our newest legacy one. */
 export function negotiateVersion(requested: unknown): string {
   return LEGACY_VERSIONS.find((version) => version === requested) ?? LEGACY_VERSIONS[0]

@@ -54,15 +54,25 @@ export async function startServer(
     noDelay: true,
   })
   let app: App | undefined
+  let assembled: Promise<{ app: App }> | undefined
+  // the port is known only after listening; whoever comes before all is ready waits that long
   server.on('request', (request, response) => {
-    if (app === undefined) response.writeHead(503, { 'retry-after': '1' }).end()
-    else app.handle(request, response)
+    if (app !== undefined) app.handle(request, response)
+    else {
+      assembled?.then(
+        (ready) => ready.app.handle(request, response),
+        () => response.destroy(),
+      )
+    }
   })
   await listen(server, config.server)
   const { port } = server.address() as AddressInfo
   const resource = mcpUrlOf(config.server, port)
   const streams = new Set<HttpReply>()
-  const parts = await assemble(runtime, config, logger, resource, streams).catch(async (error) => {
+  const assembling = assemble(runtime, config, logger, resource, streams)
+  assembled = assembling
+  const parts = await assembling.catch(async (error: unknown) => {
+    server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
     throw error
   })

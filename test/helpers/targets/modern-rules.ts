@@ -6,7 +6,6 @@ export const MODERN_VERSION = '2026-07-28'
 const META = 'io.modelcontextprotocol'
 export const VERSION_KEY = `${META}/protocolVersion`
 export const CAPABILITIES_KEY = `${META}/clientCapabilities`
-export const CLIENT_INFO_KEY = `${META}/clientInfo`
 export const SERVER_INFO_KEY = `${META}/serverInfo`
 export const SUBSCRIPTION_KEY = `${META}/subscriptionId`
 
