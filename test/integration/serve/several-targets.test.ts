@@ -1,0 +1,193 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
+import { tool } from '../../helpers/targets/contents.js'
+import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
+
+const SECRET = 'a-session-secret-of-more-than-32-bytes'
+const LONG = `read_${'every_single_'.repeat(5)}page`
+
+let plain: RecordingTarget
+let stateful: RecordingTarget
+let stack: Stack
+const config = { session: { secret: SECRET }, server: { publicUrl: 'http://localhost:8123' } }
+
+const targets = () => ({
+  a: { url: plain.url, tools: { deny: ['delete_*'], scopes: { 'write*': ['docs:write'] } } },
+  a_b: stateful.url,
+  gone: 'http://127.0.0.1:9/mcp',
+})
+
+beforeAll(async () => {
+  plain = await startRecordingTarget({
+    tools: ['echo', 'b_echo', 'delete_all', 'write', LONG].map((name) => tool(name)),
+  })
+  stateful = await startRecordingTarget({ sessions: 'required', tools: [tool('echo')] })
+  stack = await startStack({ targets: targets(), config })
+})
+beforeEach(() => {
+  plain.clear()
+  stateful.clear()
+})
+afterAll(async () => {
+  await stack.close()
+  await plain.close()
+  await stateful.close()
+})
+
+const hello = {
+  jsonrpc: '2.0',
+  id: 1,
+  method: 'initialize',
+  params: {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'c', version: '1' },
+  },
+}
+const list = { jsonrpc: '2.0', id: 2, method: 'tools/list' }
+const callOf = (name: string) => ({
+  jsonrpc: '2.0',
+  id: 3,
+  method: 'tools/call',
+  params: { name, arguments: { big: 'x' } },
+})
+
+async function session(at: Stack, headers: Record<string, string> = {}) {
+  const response = await at.post(hello, headers)
+  const id = response.headers.get('mcp-session-id') ?? ''
+  await response.text()
+  return { ...headers, 'mcp-session-id': id }
+}
+
+const namesOf = async (response: Response) => {
+  const { result } = await readMessage(response)
+  return result.tools.map(({ name }: { name: string }) => name) as string[]
+}
+
+describe('several targets', () => {
+  it('are one list, with the one that is down named and the denied tool left out', async () => {
+    const response = await stack.post(list, await session(stack))
+    const { result } = await readMessage(response)
+    const names = result.tools.map(({ name }: { name: string }) => name)
+    expect(names).toContain('a_echo')
+    expect(names).toContain('a_b_echo')
+    expect(names).toContain('a_write')
+    expect(names.some((name: string) => name.includes('delete'))).toBe(false)
+    expect(result._meta).toEqual({ 'mcp-descope-proxy/unavailableTargets': ['gone'] })
+  })
+
+  it('get their calls by the longest prefix, and the other tool an alias', async () => {
+    const headers = await session(stack)
+    await stack.post(callOf('a_b_echo'), headers)
+    expect(stateful.of('tools/call')).toHaveLength(1)
+    expect(plain.of('tools/call')).toHaveLength(0)
+    const alias = (await namesOf(await stack.post(list, headers))).find((name) =>
+      /^a_b_echo_[0-9a-f]{6}$/.test(name),
+    )
+    await stack.post(callOf(alias as string), headers)
+    expect(plain.of('tools/call')[0]?.message).toMatchObject({ params: { name: 'b_echo' } })
+  })
+
+  it('take a long name by its alias, also in a process that has not listed yet', async () => {
+    const names = await namesOf(await stack.post(list, await session(stack)))
+    const alias = names.find((name) => name.startsWith('a_read_every')) as string
+    expect(alias).toHaveLength(56)
+    const fresh = await startStack({ targets: targets(), config })
+    try {
+      const { result } = await readMessage(await fresh.post(callOf(alias), await session(fresh)))
+      expect(result).toBeDefined()
+      expect(plain.of('tools/call')[0]?.message).toMatchObject({ params: { name: LONG } })
+    } finally {
+      await fresh.close()
+    }
+  })
+
+  it.each(['a_delete_all', 'delete_all', 'A_ECHO', 'echo', 'a_'])(
+    'refuse the call of %s as an unknown tool',
+    async (name) => {
+      const { error } = await readMessage(await stack.post(callOf(name), await session(stack)))
+      expect(error).toEqual({ code: -32602, message: `Unknown tool: ${name}` })
+      expect(plain.of('tools/call')).toHaveLength(0)
+    },
+  )
+
+  it('ask for the scope that a call needs, and let it pass with the scope', async () => {
+    const response = await stack.post(callOf('a_write'), await session(stack))
+    expect(response.status).toBe(403)
+    expect(response.headers.get('www-authenticate')).toMatch(
+      /error="insufficient_scope".*scope="docs:write"/,
+    )
+    const token = await stack.token({ scope: 'mcp:use docs:write' })
+    const headers = await session(stack, { authorization: `Bearer ${token}` })
+    expect((await stack.post(callOf('a_write'), headers)).status).toBe(200)
+  })
+
+  it('are offered in the legacy era only while they share one endpoint', async () => {
+    const meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }
+    const discover = { jsonrpc: '2.0', id: 1, method: 'server/discover', params: { _meta: meta } }
+    const response = await stack.post(discover)
+    expect(response.status).toBe(400)
+    expect((await readMessage(response)).error).toMatchObject({
+      code: -32022,
+      data: { supported: ['2025-11-25', '2025-06-18', '2025-03-26'] },
+    })
+  })
+})
+
+describe('a session', () => {
+  it('of a user of another project is not found, even with the same secret', async () => {
+    const headers = await session(stack)
+    const other = await startStack({ targets: targets(), config })
+    try {
+      expect((await other.post(callOf('a_b_echo'), headers)).status).toBe(404)
+    } finally {
+      await other.close()
+    }
+  })
+
+  it.each([
+    ['of another user', { sub: 'Uanother' }],
+    ['of another tenant', { dct: 'Tanother' }],
+  ])('%s is not found', async (_title, claims) => {
+    const headers = await session(stack)
+    stateful.clear()
+    const authorization = `Bearer ${await stack.token(claims)}`
+    expect((await stack.post(callOf('a_b_echo'), { ...headers, authorization })).status).toBe(404)
+    expect(stateful.requests).toHaveLength(0)
+  })
+
+  it('that was tampered with is not found', async () => {
+    const { 'mcp-session-id': id = '' } = await session(stack)
+    for (const at of [3, 20, Math.floor(id.length / 2), id.length - 2]) {
+      const flipped = `${id.slice(0, at)}${id[at] === 'A' ? 'B' : 'A'}${id.slice(at + 1)}`
+      const response = await stack.post(callOf('a_b_echo'), { 'mcp-session-id': flipped })
+      expect(response.status).toBe(404)
+    }
+  })
+
+  it('that one target forgot is opened there again, and the call reaches it once', async () => {
+    const headers = await session(stack)
+    await stateful.forget()
+    stateful.clear()
+    const { result } = await readMessage(await stack.post(callOf('a_b_echo'), headers))
+    expect(result).toBeDefined()
+    expect(stateful.of('initialize')).toHaveLength(1)
+    expect(plain.of('initialize')).toHaveLength(1)
+  })
+
+  it('is not needed: a call without one gets a session of its own, ended afterwards', async () => {
+    expect((await readMessage(await stack.post(callOf('a_b_echo')))).result).toBeDefined()
+    await stateful.until(({ method }) => method === 'DELETE')
+  })
+
+  it('that a single target forgot is not found, so that the client starts anew', async () => {
+    const single = await startStack({ targets: { target: stateful.url } })
+    try {
+      const headers = await session(single)
+      await stateful.forget()
+      expect((await single.post(callOf('target_echo'), headers)).status).toBe(404)
+    } finally {
+      await single.close()
+    }
+  })
+})
