@@ -9,5 +9,10 @@ export default defineConfig({
   dts: { entry: 'src/index.ts' },
   define: { __VERSION__: JSON.stringify(manifest.version) },
   splitting: true,
+  // names stay, so that stack traces can be read
+  esbuildOptions(options) {
+    options.minifyWhitespace = true
+    options.minifySyntax = true
+  },
   clean: true,
 })

@@ -28,10 +28,10 @@ ${CALLBACK_PORTS.map((port) => `  http://127.0.0.1:${port}/callback`).join('\n')
 const TIMEOUT_MS = 5 * 60_000
 const DEVICE_RENEWALS = 3
 
-/** Declares `login`: the bridge's sign-in, by hand. `run` is replaced in tests of the flags. */
+/** Declares `login`: the sign-in, by hand. `run` is replaced in tests of the flags. */
 export function loginCommand(runtime: Runtime, run = runLogin): Command {
   const command = new Command('login')
-    .description('Sign in to a target through Descope, for the bridge and the other commands.')
+    .description('Sign in to a target through Descope, for scripts and the other commands.')
     .argument('[target-or-url]', 'name of a configured target, or a URL')
   addSignInOptions(command)
     .option('--force', 'Sign in even when the tokens are good.')
