@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { FailureCause } from './failure.js'
@@ -15,8 +16,10 @@ const PROTOCOL_CODES: ReadonlySet<unknown> = new Set([-32020, -32021, -32022, -3
  * @returns What is wrong with it, or `undefined`.
  */
 export function checkAnswer(body: Buffer, id: RequestId): string | undefined {
+  if (!isUtf8(body)) return 'its answer is not valid UTF-8'
   if (body.length > MAX_PARSED_BYTES) {
-    const isWhole = body[0] === 0x7b && body.subarray(-16).toString().trimEnd().endsWith('}')
+    const head = body.subarray(0, 16).toString().trimStart()
+    const isWhole = head.startsWith('{') && body.subarray(-16).toString().trimEnd().endsWith('}')
     return isWhole ? undefined : 'its answer is not a JSON object'
   }
   const value = tryParseJson(body.toString('utf8'))

@@ -2,7 +2,7 @@ import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { type Collected, collect } from './collect.js'
 import { type GatewayContext, type Request, targetSession, upstreamHeaders } from './context.js'
 import type { TargetFailure } from './failure.js'
-import { exposeList, LIST_KINDS } from './lists.js'
+import { exposeList, listKind } from './lists.js'
 import { closeSession, openSession } from './open-session.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
@@ -15,19 +15,31 @@ export type Part =
   | { target: Target; results: JsonObject[] }
   | { target: Target; failure: TargetFailure }
 
-/** Reads all lists of tools and prompts once, so that aliases of other processes are known here. */
-export async function learnNames(context: GatewayContext, request: Request): Promise<void> {
+/**
+ * Reads all lists of tools and prompts once, so that aliases of other processes are known here.
+ *
+ * @returns The targets whose names could not be read.
+ */
+export async function learnNames(
+  context: GatewayContext,
+  request: Request,
+): Promise<ReadonlySet<Target>> {
+  const unread = new Set<Target>()
   await Promise.all(
     context.targets.flatMap((target) =>
       ['tools/list', 'prompts/list'].map(async (method) => {
         const part = await readList(context, request, target, method)
-        if ('failure' in part) return
+        if ('failure' in part) {
+          unread.add(target)
+          return
+        }
         const { principal } = request.exchange.caller
         const view = { target, names: context.names, method, principal, severalTargets: true }
         for (const result of part.results) exposeList(view, result)
       }),
     ),
   )
+  return unread
 }
 
 /** Reads all pages of a target's list within the list deadline. */
@@ -46,7 +58,7 @@ export async function readList(
     if (!collected.ok) return { target, failure: collected.failure }
     const message = tryParseJson(collected.text)
     const result = isObject(message) ? message['result'] : undefined
-    if (isObject(result) && Array.isArray(result[LIST_KINDS[method]?.member as string])) {
+    if (isObject(result) && Array.isArray(result[listKind(method)?.member as string])) {
       results.push(result)
       cursor = result['nextCursor']
     } else if (isObject(message) && lacksMethod(message)) {
@@ -84,6 +96,7 @@ export async function ask(
       inSession: session?.id !== undefined,
       timeoutMs: 0,
       deadlineMs: Math.max(1, deadline - context.clock.now()),
+      pending: request.pending,
       clock: context.clock,
     })
   const first = await attempt(targetSession(context, request, target))

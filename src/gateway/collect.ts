@@ -15,6 +15,8 @@ export interface CollectOptions extends UpstreamSend {
   clock: Pick<Clock, 'after'>
   /** Milliseconds for the whole exchange. */
   deadlineMs: number
+  /** Holds what is to be called when the client leaves; absent where that changes nothing. */
+  pending?: Set<() => void> | undefined
 }
 
 /**
@@ -23,10 +25,11 @@ export interface CollectOptions extends UpstreamSend {
  */
 export function collect(options: CollectOptions): Promise<Collected> {
   return new Promise((resolve) => {
-    const { target, id, clock, deadlineMs } = options
+    const { target, id, clock, deadlineMs, pending } = options
     let head: AnswerHead = { sessionId: undefined }
     const finish = (collected: Collected) => {
       cancel()
+      pending?.delete(leave)
       resolve(collected)
     }
     const fail = (cause: TargetFailure['cause'], reason: string) =>
@@ -55,6 +58,11 @@ export function collect(options: CollectOptions): Promise<Collected> {
       failed: (failure) => finish({ ok: false, failure }),
     }
     const call = new UpstreamCall(options, listener)
+    const leave = () => {
+      call.abort()
+      fail('cut_off', 'the client left')
+    }
+    pending?.add(leave)
     const cancel = clock.after(deadlineMs, () => {
       call.abort()
       fail('timeout', `it did not answer within ${deadlineMs} ms`)

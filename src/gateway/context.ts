@@ -34,6 +34,17 @@ export interface Request {
   /** The client's `Mcp-Session-Id`, once it was opened. */
   readonly sealed: string | undefined
   readonly session: Session | undefined
+  /** What is under way for this request alone, to be given up when its client leaves. */
+  readonly pending?: Set<() => void>
+}
+
+/** Lets what is asked of targets for this request alone be given up when its client leaves. */
+export function pendingOf(request: Request): Request {
+  const pending = new Set<() => void>()
+  request.exchange.reply.onClose = () => {
+    for (const leave of pending) leave()
+  }
+  return { ...request, pending }
 }
 
 const ACCEPT_BOTH = 'application/json, text/event-stream'

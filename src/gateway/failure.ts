@@ -1,4 +1,5 @@
 import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
+import type { ErrorCode } from '../util/errors.js'
 
 export type FailureCause =
   | 'unreachable'
@@ -14,6 +15,12 @@ export type FailureCause =
   /** The target wants a session, and we sent none. */
   | 'session_required'
 
+/** Why there is no credential, where that is not for good. */
+export const CREDENTIAL_CAUSES: Readonly<Partial<Record<ErrorCode, FailureCause>>> = {
+  SIGN_IN_REQUIRED: 'sign_in_required',
+  ISSUER_UNREACHABLE: 'unreachable',
+}
+
 /** Why a target gave no usable answer. */
 export interface TargetFailure {
   cause: FailureCause
@@ -25,6 +32,12 @@ export interface TargetFailure {
   retryAfter?: string
   /** The JSON-RPC error that the target gave with its status, if it gave one. */
   answer?: { status: number; body: Buffer }
+}
+
+/** What clients are told where we tell causes apart that are the same to them. */
+const CLIENT_CAUSE: Partial<Record<FailureCause, FailureCause>> = {
+  session_lost: 'http_status',
+  session_required: 'http_status',
 }
 
 const MAY_PASS: ReadonlySet<FailureCause> = new Set([
@@ -45,7 +58,7 @@ export function failureError({
 }: TargetFailure): WireError {
   const retryable =
     MAY_PASS.has(cause) || (httpStatus !== undefined && MAY_PASS_STATUS.has(httpStatus))
-  const data: Record<string, unknown> = { target, cause }
+  const data: Record<string, unknown> = { target, cause: CLIENT_CAUSE[cause] ?? cause }
   if (httpStatus !== undefined) data['httpStatus'] = httpStatus
   if (retryAfter !== undefined) data['retryAfter'] = retryAfter
   if (retryable) data['retryable'] = true

@@ -4,9 +4,9 @@ import type { JsonObject } from '../util/json.js'
 import { ask, readList } from './ask.js'
 import { type GatewayContext, type Request, targetSession } from './context.js'
 import type { TargetFailure } from './failure.js'
-import { exposeList, LIST_KINDS } from './lists.js'
+import { exposeList, listKind } from './lists.js'
 import { closeSession, notify } from './open-session.js'
-import { replyFailure } from './relay.js'
+import { replyFailure } from './reply-failure.js'
 
 /**
  * Answers a list from several targets at once: all their pages, in the order of the configuration.
@@ -22,7 +22,7 @@ export async function federateList(
   const parts = await Promise.all(
     context.targets.map((target) => readList(context, request, target, message.method)),
   )
-  const member = LIST_KINDS[message.method]?.member as string
+  const member = listKind(message.method)?.member as string
   const entries: unknown[] = []
   const failures: TargetFailure[] = []
   for (const part of parts) {

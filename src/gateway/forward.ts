@@ -6,7 +6,8 @@ import { type GatewayContext, type Request, targetSession, upstreamHeaders } fro
 import type { Exchange } from './exchange.js'
 import type { TargetFailure } from './failure.js'
 import { closeSession, openSession } from './open-session.js'
-import { type RelayOptions, type Rewrites, relay, replyFailure } from './relay.js'
+import { type RelayOptions, type Rewrites, relay } from './relay.js'
+import { replyFailure } from './reply-failure.js'
 import type { createRewriter } from './rewrite.js'
 import type { Route } from './route.js'
 import type { TargetSession } from './sessions.js'
@@ -52,12 +53,14 @@ class Forward implements RelayOptions {
   readonly exchange: Exchange
   readonly send: UpstreamSend
   readonly rewrites: Rewrites
+  readonly hasSession: boolean
   readonly #forwarding: Forwarding
   readonly #session: TargetSession | undefined
 
   constructor(forwarding: Forwarding, opened?: TargetSession) {
     const { context, rewriter, request, message, route, modern } = forwarding
     this.exchange = request.exchange
+    this.hasSession = request.sealed !== undefined
     this.#forwarding = forwarding
     this.#session = modern ? undefined : (opened ?? targetSession(context, request, route.target))
     this.rewrites = rewriter.rewritesFor(request, message, route.target)
@@ -94,7 +97,10 @@ class Forward implements RelayOptions {
     if (message.kind !== 'request') this.exchange.reply.empty(202)
     else {
       void this.#sendInNewSession(failure).then((answered) => {
-        if (!answered) replyFailure(this.exchange, message.id, failure)
+        if (answered) return
+        // among several, one lost session is no reason for the client to start anew everywhere
+        const cause = isOnly ? failure.cause : 'http_status'
+        replyFailure(this.exchange, message.id, { ...failure, cause })
       })
     }
     return true
@@ -110,11 +116,11 @@ class Forward implements RelayOptions {
       replyFailure(this.exchange, message.id, { ...failure, reason })
       return true
     }
-    const { exchange, send, rewrites } = new Forward(this.#forwarding, opened)
+    const { exchange, send, rewrites, hasSession } = new Forward(this.#forwarding, opened)
     const onEnd = () => {
       if (request.sealed === undefined) void closeSession(context, request, route.target, opened)
     }
-    relay({ exchange, send, rewrites, onEnd })
+    relay({ exchange, send, rewrites, hasSession, onEnd })
     return true
   }
 

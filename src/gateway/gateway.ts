@@ -4,9 +4,9 @@ import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { LEGACY_VERSIONS } from '../mcp/versions.js'
 import { messageOf } from '../util/errors.js'
-import { learnNames } from './ask.js'
+import { createAliasLearner } from './aliases.js'
 import type { GatewayContext, Request } from './context.js'
-import { targetSession, upstreamHeaders } from './context.js'
+import { pendingOf, targetSession, upstreamHeaders } from './context.js'
 import type { Exchange } from './exchange.js'
 import {
   broadcastNotification,
@@ -17,7 +17,7 @@ import {
 } from './federate.js'
 import { forward } from './forward.js'
 import { initialize } from './initialize.js'
-import { LIST_KINDS } from './lists.js'
+import { listKind } from './lists.js'
 import { createNames } from './names.js'
 import { relay } from './relay.js'
 import { createRequestIds } from './request-ids.js'
@@ -61,6 +61,7 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
   const only = targets.length === 1 ? targets[0] : undefined
   const route = createRouter(targets, names)
   const rewriter = createRewriter(context)
+  const learnAlias = createAliasLearner(context)
 
   /** Opens the request's session; answers 404 when it is not one of ours, of this subject. */
   function openRequest(exchange: Exchange): Request | undefined {
@@ -74,18 +75,19 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
   }
 
   function handleRequest(request: Request, message: Message, modern: boolean): void {
-    const { exchange } = request
-    if (message.method === 'initialize')
-      return run(exchange, message, initialize(context, request, message))
-    const name = exposedName(message)
-    if (name !== undefined && names.isUnknownAlias(name)) {
-      const learned = learnNames(context, request)
-      return run(
-        exchange,
-        message,
-        learned.then(() => handleRequest(request, message, modern)),
-      )
+    if (message.method === 'initialize') {
+      const pending = pendingOf(request)
+      return run(request.exchange, message, initialize(context, pending, message))
     }
+    const name = exposedName(message)
+    const learning = name === undefined ? undefined : learnAlias(name, request)
+    if (learning === undefined) return routeRequest(request, message, modern)
+    const routed = learning.then(() => routeRequest(request, message, modern))
+    run(request.exchange, message, routed)
+  }
+
+  function routeRequest(request: Request, message: Message, modern: boolean): void {
+    const { exchange } = request
     const routed = route(message)
     if (routed !== undefined) {
       if ('target' in routed) {
@@ -97,10 +99,10 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
     if (only !== undefined) {
       return forward({ context, rewriter, request, message, route: asItIs(only), modern })
     }
-    if (message.method in LIST_KINDS)
-      return run(exchange, message, federateList(context, request, message))
+    if (listKind(message.method) !== undefined)
+      return run(exchange, message, federateList(context, pendingOf(request), message))
     if (message.method === 'ping' || message.method === 'logging/setLevel') {
-      return run(exchange, message, broadcastRequest(context, request, message))
+      return run(exchange, message, broadcastRequest(context, pendingOf(request), message))
     }
     const error = { code: ERROR_CODES.methodNotFound, message: `Unknown method: ${message.method}` }
     exchange.reply.json(200, errorResponse(message.id ?? null, error))
@@ -169,7 +171,7 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
         inSession,
         timeoutMs: 0,
       } as const
-      relay({ exchange, send, rewrites: {} })
+      relay({ exchange, send, rewrites: rewriter.rewritesForStream(request, only) })
     },
 
     end(exchange) {

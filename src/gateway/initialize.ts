@@ -5,7 +5,7 @@ import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import type { GatewayContext, Request } from './context.js'
 import { closeSession, initializeTarget, type Opened } from './open-session.js'
-import { replyFailure } from './relay.js'
+import { replyFailure } from './reply-failure.js'
 import type { Session, TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 
@@ -26,7 +26,12 @@ export async function initialize(
   const timeoutMs = targets.length === 1 ? timeouts.answer : timeouts.list
   const answers = await Promise.all(
     targets.map((target) =>
-      initializeTarget(context, request, target, { body: message.text, id, timeoutMs }),
+      initializeTarget(context, request, target, {
+        body: message.text,
+        id,
+        timeoutMs,
+        pending: request.pending,
+      }),
     ),
   )
   const opened: Success[] = []

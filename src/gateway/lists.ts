@@ -17,6 +17,11 @@ export const LIST_KINDS: Readonly<Record<string, ListKind>> = {
   'resources/templates/list': { member: 'resourceTemplates', field: 'uriTemplate' },
 }
 
+/** Looks a method up by its own name: `constructor` and the like are no lists. */
+export function listKind(method: string): ListKind | undefined {
+  return Object.hasOwn(LIST_KINDS, method) ? LIST_KINDS[method] : undefined
+}
+
 export interface ListView {
   target: Target
   names: Names<Target>
@@ -33,7 +38,7 @@ export function changesList({
   method,
   severalTargets,
 }: Pick<ListView, 'method' | 'severalTargets'>) {
-  const kind = LIST_KINDS[method]
+  const kind = listKind(method)
   return kind !== undefined && (kind.field === 'name' || severalTargets)
 }
 
@@ -42,15 +47,18 @@ export function changesList({
  * hides left out, order and unknown members kept. Entries that are no objects are dropped.
  */
 export function exposeList(view: ListView, result: JsonObject): JsonObject {
-  const kind = LIST_KINDS[view.method]
+  const kind = listKind(view.method)
   const entries = kind === undefined ? undefined : result[kind.member]
   if (kind === undefined || !Array.isArray(entries)) return result
   const exposed: JsonObject[] = []
   for (const entry of entries) {
     const text = isObject(entry) ? entry[kind.field] : undefined
-    if (typeof text !== 'string' || !isVisible(view, text)) continue
+    if (typeof text !== 'string') continue
+    // a hidden tool has a name too, so that a call by its alias is refused and not passed on
+    const field = exposeField(view, kind, text)
+    if (!isVisible(view, text)) continue
     view.onEntry?.(entry)
-    exposed.push({ ...entry, [kind.field]: exposeField(view, kind, text) })
+    exposed.push({ ...entry, [kind.field]: field })
   }
   const list: JsonObject = { ...result, [kind.member]: exposed }
   if (view.method === 'tools/list' && view.target.policy.dependsOnCaller && 'cacheScope' in list) {

@@ -23,6 +23,8 @@ export interface Names<T extends Named> {
    * targets' lists must be read before it can be routed. True once for each name.
    */
   isUnknownAlias(exposed: string): boolean
+  /** Makes `isUnknownAlias` true for a name once more, when the list to read was not to be had. */
+  lookAgain(exposed: string): void
 }
 
 /**
@@ -48,7 +50,7 @@ export function createNames<T extends Named>(targets: readonly T[], maxLength: n
   }
 
   function giveAlias(target: T, name: string, full: string): string {
-    const alias = shorten(full, maxLength)
+    const alias = shorten(full, `${target.prefix}\n${name}`, maxLength)
     aliases.set(alias, { target, name })
     const [oldest] = aliases.keys()
     if (aliases.size > MAX_ALIASES && oldest !== undefined) aliases.delete(oldest)
@@ -71,6 +73,9 @@ export function createNames<T extends Named>(targets: readonly T[], maxLength: n
       lookedUp.add(exposed)
       return true
     },
+    lookAgain(exposed) {
+      lookedUp.delete(exposed)
+    },
   }
 }
 
@@ -78,8 +83,9 @@ function join(prefix: string, name: string): string {
   return prefix === '' ? name : `${prefix}${SEPARATOR}${name}`
 }
 
-function shorten(full: string, maxLength: number): string {
-  const hash = createHash('sha256').update(full).digest('hex').slice(0, HASH_LENGTH)
+/** @param identity Tells apart what reads the same: `a` of the prefix `x_y`, `y_a` of `x`. */
+function shorten(full: string, identity: string, maxLength: number): string {
+  const hash = createHash('sha256').update(identity).digest('hex').slice(0, HASH_LENGTH)
   const head = full.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, maxLength - HASH_LENGTH - 1)
   return `${head}${SEPARATOR}${hash}`
 }

@@ -21,12 +21,19 @@ export type Opened =
   | { ok: false; refusal: { status: number; text: string } }
   | { ok: false; failure: TargetFailure }
 
+interface Initialize {
+  body: string
+  id: string | number
+  timeoutMs: number
+  pending?: Request['pending'] | undefined
+}
+
 /** Sends `initialize` to a target and reads what it negotiated. */
 export async function initializeTarget(
   context: GatewayContext,
   request: Request,
   target: Target,
-  { body, id, timeoutMs }: { body: string; id: string | number; timeoutMs: number },
+  { body, id, timeoutMs, pending }: Initialize,
 ): Promise<Opened> {
   const collected = await collect({
     target,
@@ -39,6 +46,7 @@ export async function initializeTarget(
     timeoutMs: 0,
     deadlineMs: timeoutMs,
     clock: context.clock,
+    pending,
   })
   return readOpened(collected, target)
 }

@@ -23,10 +23,14 @@ export interface ToolPolicy {
 const ALLOWED: Decision = { allowed: true }
 const HIDDEN: Decision = { allowed: false, hidden: true }
 
-/** Creates a target's tool policy. Without authentication no caller has scopes, roles or a tenant. */
+/**
+ * Creates a target's tool policy. Without authentication no caller has scopes, roles or a tenant.
+ *
+ * What restricts a tool holds for every case of its name, since the target may not tell them apart.
+ */
 export function createToolPolicy(config: ToolPolicyConfig): ToolPolicy {
   const allow = createGlobMatcher(config.allow)
-  const deny = createGlobMatcher(config.deny)
+  const deny = inAnyCase(config.deny)
   const scopes = compile(config.scopes)
   const roles = compile(config.roles)
   const tenants = compile(config.tenants)
@@ -65,7 +69,13 @@ export function createToolPolicy(config: ToolPolicyConfig): ToolPolicy {
 
 function compile(rules: Readonly<Record<string, readonly string[]>>) {
   return Object.entries(rules).map(([pattern, values]) => ({
-    matches: createGlobMatcher([pattern]),
+    matches: inAnyCase([pattern]),
     values,
   }))
+}
+
+function inAnyCase(patterns: readonly string[]): (name: string) => boolean {
+  if (patterns.length === 0) return () => false
+  const matches = createGlobMatcher(patterns.map((pattern) => pattern.toLowerCase()))
+  return (name) => matches(name.toLowerCase())
 }

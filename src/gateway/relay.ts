@@ -4,6 +4,7 @@ import { isObject, tryParseJson } from '../util/json.js'
 import { isResponseTo } from './answer-check.js'
 import type { Exchange } from './exchange.js'
 import { failureError, type TargetFailure } from './failure.js'
+import { replyFailure } from './reply-failure.js'
 import { UpstreamCall } from './upstream-call.js'
 import type { AnswerListener, UpstreamSend } from './upstream-send.js'
 
@@ -15,12 +16,16 @@ export interface Rewrites {
   response?: (bytes: Buffer) => Buffer
   /** Rewrites a message that precedes the response: a notification or a request to the client. */
   message?: (text: string) => string
+  /** Rewrites a response that a stream without a request brings again (GET). */
+  replayed?: (text: string) => string | undefined
 }
 
 export interface RelayOptions {
   exchange: Exchange
   send: UpstreamSend
   rewrites: Rewrites
+  /** The client has a session with us, which it would take a 404 to have lost. */
+  hasSession?: boolean
   /** Handles a failure before anything was sent; returns true when it did. */
   recover?(failure: TargetFailure): boolean
   /** Called once when the target's part is over. */
@@ -68,8 +73,9 @@ class Relay implements AnswerListener {
   }
 
   answer(status: number, body: Buffer): void {
-    const { exchange, rewrites, onEnd } = this.#options
-    exchange.reply.json(status, status === 200 ? (rewrites.response?.(body) ?? body) : body)
+    const { exchange, rewrites, hasSession, onEnd } = this.#options
+    const sent = status === 200 ? (rewrites.response?.(body) ?? body) : body
+    exchange.reply.json(status === 404 && hasSession ? 200 : status, sent)
     onEnd?.()
   }
 
@@ -85,8 +91,9 @@ class Relay implements AnswerListener {
 
   events(run: Buffer, ends: readonly number[]): boolean {
     const { reply } = this.#options.exchange
-    // a stream without a request of its own (GET) passes as it is
-    if (this.#id === undefined || this.#answered) return reply.write(run)
+    // a stream without a request of its own (GET) passes as it is, but for answers of before
+    const isReplay = this.#id === undefined && run.includes('"result"')
+    if (!isReplay && (this.#id === undefined || this.#answered)) return reply.write(run)
     let writable = true
     let from = 0
     let start = 0
@@ -108,6 +115,7 @@ class Relay implements AnswerListener {
     const fields = readEvent(event.toString('utf8'))
     if (fields.id !== undefined) this.#resumable = true
     if (!fields.data || this.#answered) return undefined
+    if (this.#id === undefined) return this.#rewriteReplayed(fields.data, fields)
     const message = tryParseJson(fields.data)
     if (!isObject(message)) return this.#invalid('an event of its answer is not valid JSON')
     if ('method' in message) return this.#rewriteMessage(fields.data, fields)
@@ -124,6 +132,11 @@ class Relay implements AnswerListener {
   #rewriteMessage(data: string, fields: EventFields): string | undefined {
     const { message } = this.#options.rewrites
     return message === undefined ? undefined : writeEvent(message(data), fields)
+  }
+
+  #rewriteReplayed(data: string, fields: EventFields): string | undefined {
+    const text = this.#options.rewrites.replayed?.(data)
+    return text === undefined ? undefined : writeEvent(text, fields)
   }
 
   #stop(): boolean {
@@ -171,26 +184,4 @@ class Relay implements AnswerListener {
     exchange.reply.endStream()
     onEnd?.()
   }
-}
-
-/**
- * Answers a failure that came before anything was sent: in band under the request's id; without an
- * id (GET, DELETE, notifications) as a gateway's own status.
- */
-export function replyFailure(
-  exchange: Exchange,
-  id: RequestId | undefined,
-  failure: TargetFailure,
-): void {
-  exchange.record.failure = failure
-  if (exchange.intercept?.(failure)) return
-  const { reply } = exchange
-  const body = errorResponse(id ?? null, failureError(failure))
-  if (failure.cause === 'session_lost') return reply.json(404, body)
-  if (failure.answer !== undefined) return reply.json(failure.answer.status, failure.answer.body)
-  if (id !== undefined) return reply.json(200, body)
-  if (failure.httpStatus === 404 || failure.httpStatus === 405) {
-    return reply.json(failure.httpStatus, body)
-  }
-  reply.json(failure.cause === 'timeout' ? 504 : 502, body)
 }

@@ -11,8 +11,10 @@ export function exposeResourceLinks(target: Named, text: string): string {
   if (!text.includes('"uri"')) return text
   const message = tryParseJson(text)
   if (!isObject(message)) return text
+  let changed = false
   const expose = (holder: unknown) => {
     if (isObject(holder) && typeof holder['uri'] === 'string') {
+      changed = true
       holder['uri'] = exposeUri(target, holder['uri'])
     }
   }
@@ -23,7 +25,7 @@ export function exposeResourceLinks(target: Named, text: string): string {
     if (block['type'] === 'resource_link') expose(block)
     if (block['type'] === 'resource') expose(block['resource'])
   }
-  return JSON.stringify(message)
+  return changed ? JSON.stringify(message) : text
 }
 
 function contentBlocks(result: JsonObject): JsonObject[] {

@@ -59,8 +59,29 @@ export function createRewriter({
       }
     },
 
+    /** A resumed stream may bring a list again, whose request came before it. */
+    rewritesForStream({ exchange }: Request, target: Target): Rewrites {
+      const { principal } = exchange.caller
+      return {
+        replayed(text) {
+          const method = listMethodOf(text)
+          if (method === undefined) return undefined
+          return exposeListMessage({ target, names, method, principal, severalTargets }, text)
+        },
+      }
+    },
+
     isIdempotent: (target: Target, tool: string) => idempotent.has(toolKey(target, tool)),
   }
+}
+
+/** Finds out whose answer this is: of the two methods whose lists change with one target, too. */
+function listMethodOf(text: string): string | undefined {
+  const message = tryParseJson(text)
+  if (!isObject(message) || !isObject(message['result'])) return undefined
+  const { result } = message
+  if (Array.isArray(result['tools'])) return 'tools/list'
+  return Array.isArray(result['prompts']) ? 'prompts/list' : undefined
 }
 
 function saysIdempotent({ annotations }: JsonObject): boolean {

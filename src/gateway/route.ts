@@ -26,8 +26,13 @@ export function exposedName({ method, params }: Message): string | undefined {
   return typeof params['name'] === 'string' ? params['name'] : undefined
 }
 
+interface Address {
+  span: string
+  kind: string
+}
+
 /** Methods that one name or URI leads to one target. All others go to every target or to none. */
-const ADDRESSED: Readonly<Record<string, { span: string; kind: string }>> = {
+const ADDRESSED: Readonly<Record<string, Address>> = {
   'tools/call': { span: 'name', kind: 'tool' },
   'prompts/get': { span: 'name', kind: 'prompt' },
   'resources/read': { span: 'uri', kind: 'resource' },
@@ -46,8 +51,8 @@ export function createRouter<T extends Named>(targets: readonly T[], names: Name
   const only = targets.length === 1 ? targets[0] : undefined
 
   return (message: Message): Route<T> | NoRoute | undefined => {
-    const address = ADDRESSED[message.method]
-    if (address === undefined) return undefined
+    if (!Object.hasOwn(ADDRESSED, message.method)) return undefined
+    const address = ADDRESSED[message.method] as Address
     const key = address.span === 'ref' ? referenceKey(message) : address.span
     const span = message.spans.get(key)
     const value = span === undefined ? undefined : stringAt(message.text, span)

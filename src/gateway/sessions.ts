@@ -59,8 +59,12 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
 
   function openSealed(sealed: string): Opened | undefined {
     if (sealed.length > MAX_SESSION_ID_LENGTH || !sealed.startsWith(PREFIX)) return undefined
-    const bytes = Buffer.from(sealed.slice(PREFIX.length), 'base64url')
-    if (bytes.length <= NONCE_BYTES + TAG_BYTES) return undefined
+    const sent = sealed.slice(PREFIX.length)
+    const bytes = Buffer.from(sent, 'base64url')
+    // the decoder is lenient; one session has one spelling
+    if (bytes.length <= NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== sent) {
+      return undefined
+    }
     for (const key of keys) {
       const text = decrypt(key, bytes, resource())
       if (text !== undefined) return readSession(text)

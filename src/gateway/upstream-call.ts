@@ -5,7 +5,7 @@ import { EventSplitter } from '../mcp/sse.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { checkAnswer, judgeRefusal } from './answer-check.js'
 import { type Expectation, type HeaderFields, judgeHead, oneValue } from './answer-head.js'
-import type { FailureCause, TargetFailure } from './failure.js'
+import { CREDENTIAL_CAUSES, type FailureCause, type TargetFailure } from './failure.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
 const MAX_JSON_BYTES = 64 * 1024 * 1024
@@ -62,8 +62,7 @@ export class UpstreamCall implements UpstreamHandler {
 
   #refuse(error: unknown): void {
     const known = error instanceof ProxyError
-    const cause =
-      known && error.code === 'SIGN_IN_REQUIRED' ? 'sign_in_required' : 'refused_credential'
+    const cause = (known && CREDENTIAL_CAUSES[error.code]) || 'refused_credential'
     this.#fail(cause, known ? error.message : `no credential: ${messageOf(error)}`)
   }
 
@@ -164,8 +163,10 @@ export class UpstreamCall implements UpstreamHandler {
     refused?.abort(new Error('the credential was refused'))
     const again = (better: boolean) => {
       if (this.#done) return
-      if (better) this.start()
-      else giveUp()
+      if (!better) return giveUp()
+      this.#status = 0
+      this.#retryAfter = undefined
+      this.start()
     }
     try {
       const better = target.credential.refused(caller, { status: status as 401 | 403, challenge })

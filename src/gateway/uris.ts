@@ -7,7 +7,7 @@ import type { Named } from './names.js'
  */
 export function exposeUri(target: Named, uri: string): string {
   const at = uri.indexOf('://')
-  if (at <= 0) return `${target.name}+${uri}`
+  if (at < 0) return `${target.name}+${uri}`
   return `${uri.slice(0, at + 3)}${target.name}/${uri.slice(at + 3)}`
 }
 
@@ -18,10 +18,11 @@ export function routeUri<T extends Named>(
 ): { target: T; uri: string } | undefined {
   const at = exposed.indexOf('://')
   for (const target of targets) {
-    if (exposed.startsWith(`${target.name}+`)) {
+    // the scheme `git+ssh` is not the target `git`: with `://` the name stands behind it
+    if (at < 0 && exposed.startsWith(`${target.name}+`)) {
       return { target, uri: exposed.slice(target.name.length + 1) }
     }
-    if (at > 0 && exposed.startsWith(`${target.name}/`, at + 3)) {
+    if (at >= 0 && exposed.startsWith(`${target.name}/`, at + 3)) {
       const rest = exposed.slice(at + 3 + target.name.length + 1)
       return { target, uri: exposed.slice(0, at + 3) + rest }
     }

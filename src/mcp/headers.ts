@@ -48,6 +48,13 @@ const NAME_MEMBER: Readonly<Record<string, string>> = {
   'tasks/cancel': 'taskId',
 }
 
+/** Returns what `Mcp-Name` says of a message, undisguised; `undefined` where it is not sent. */
+export function namedBy({ method, params }: Message): string | undefined {
+  const member = NAME_MEMBER[method]
+  const value = member === undefined ? undefined : params[member]
+  return typeof value === 'string' ? value : undefined
+}
+
 /**
  * Compares a modern request's headers with its body, as a server that reads the body must.
  * Notifications are exempt.
@@ -67,9 +74,8 @@ export function headerMismatch(
   }
   const sentMethod = header('mcp-method')
   if (sentMethod !== message.method) return differs('Mcp-Method', sentMethod, message.method)
-  const member = NAME_MEMBER[message.method]
-  const value = member === undefined ? undefined : message.params[member]
-  if (typeof value !== 'string') return undefined
+  const value = namedBy(message)
+  if (value === undefined) return undefined
   const sentName = header('mcp-name')
   if (sentName === undefined || decodeHeaderValue(sentName) !== value) {
     return differs('Mcp-Name', sentName, value)

@@ -118,7 +118,8 @@ function collectParams(
   spans: Map<string, Span>,
 ): void {
   for (const member of members(text, at.start, 'params', id)) {
-    spans.set(member.key === 'id' ? 'params.id' : member.key, member)
+    // the message's own `id` and the members of `ref` keep their places
+    if (member.key !== 'id' && !member.key.startsWith('ref.')) spans.set(member.key, member)
     if (member.key !== 'ref' || !isObject(params['ref'])) continue
     for (const inner of members(text, member.start, 'ref', id)) spans.set(`ref.${inner.key}`, inner)
   }
@@ -135,7 +136,7 @@ function members(
   const { names, known } = KNOWN[where]
   const seen = new Set<string>()
   for (const { key } of list) {
-    const canonical = names.has(key) ? key : known.get(key.toLowerCase())
+    const canonical = names.has(key) ? key : known.get(fold(key))
     if (canonical !== undefined && canonical !== key) {
       throw invalid(`The member ${JSON.stringify(key)} must be written "${canonical}"`, id)
     }
@@ -158,7 +159,12 @@ function invalid(message: string, id: RequestId | null = null): InvalidMessageEr
 
 /** The exact names, and a way from any spelling to the right one. */
 function spellings(names: readonly string[]) {
-  return { names: new Set(names), known: new Map(names.map((name) => [name.toLowerCase(), name])) }
+  return { names: new Set(names), known: new Map(names.map((name) => [fold(name), name])) }
+}
+
+/** Folds case as lenient parsers do: the long s is an s to them, the Kelvin sign a k. */
+function fold(name: string): string {
+  return name.toLowerCase().toUpperCase()
 }
 
 /** Returns the text with values replaced; everything else stays as the client wrote it. */

@@ -16,7 +16,7 @@ export interface Member {
 }
 
 export interface ScanLimits {
-  /** Deepest nesting; the scan stops with `undefined` beyond it. */
+  /** Deepest nesting, counting the object itself; the scan stops with `undefined` beyond it. */
   maxDepth: number
 }
 
@@ -75,7 +75,7 @@ function skipValue(text: string, start: number, maxDepth: number): number {
   const first = text.charCodeAt(start)
   if (first === QUOTE) return skipString(text, start)
   if (first !== OPEN_BRACE && first !== OPEN_BRACKET) return skipScalar(text, start)
-  let depth = 0
+  let depth = 1
   let i = start
   for (;;) {
     const c = text.charCodeAt(i)
@@ -86,7 +86,7 @@ function skipValue(text: string, start: number, maxDepth: number): number {
     if (c === OPEN_BRACE || c === OPEN_BRACKET) {
       if (++depth > maxDepth) return -1
     } else if (c === CLOSE_BRACE || c === CLOSE_BRACKET) {
-      if (--depth === 0) return i + 1
+      if (--depth === 1) return i + 1
     }
     i++
   }

@@ -29,6 +29,7 @@ export class EventSplitter {
    * @throws {RangeError} when one event grows beyond 64 MiB.
    */
   push(chunk: Buffer, onEvents: (run: Buffer, ends: readonly number[]) => void): void {
+    if (chunk.length === 0) return
     const ends = this.#findEnds(chunk)
     const last = ends.at(-1)
     if (last === undefined) {
@@ -61,12 +62,14 @@ export class EventSplitter {
     }
     this.#afterCr = false
     let nextCr = indexOrEnd(chunk, CR, i)
+    let nextLf = indexOrEnd(chunk, LF, i)
     while (i < chunk.length) {
       const byte = chunk[i]
       if (byte !== LF && byte !== CR) {
         this.#blank = false
         if (nextCr < i) nextCr = indexOrEnd(chunk, CR, i)
-        i = Math.min(nextCr, indexOrEnd(chunk, LF, i))
+        if (nextLf < i) nextLf = indexOrEnd(chunk, LF, i)
+        i = Math.min(nextCr, nextLf)
         continue
       }
       i++
@@ -95,10 +98,13 @@ export interface EventFields {
   retry: string | undefined
 }
 
-/** Reads one event's fields. `text` is the event with or without its blank line. */
+/**
+ * Reads one event's fields. `text` is the event with or without its blank line; the byte order mark
+ * that may begin a stream is no part of it.
+ */
 export function readEvent(text: string): EventFields {
   const fields: EventFields = { data: undefined, id: undefined, event: undefined, retry: undefined }
-  for (const line of text.split(/\r\n|\r|\n/)) {
+  for (const line of text.replace(/^\ufeff/, '').split(/\r\n|\r|\n/)) {
     const colon = line.indexOf(':')
     if (line === '' || colon === 0) continue
     const name = colon < 0 ? line : line.slice(0, colon)

@@ -7,7 +7,7 @@ import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import { createAccess } from './access.js'
 import { createAuthenticate } from './authenticate.js'
-import { OPEN_TO_ALL, preflightHeaders } from './cors.js'
+import { corsHeaders, type HeaderList, OPEN_TO_ALL, preflightHeaders } from './cors.js'
 import { createEndpoint } from './endpoint.js'
 import type { HttpReply } from './http-reply.js'
 import type { Metrics } from './metrics.js'
@@ -109,8 +109,8 @@ export function createApp(options: AppOptions): App {
       response.writeHead(204, [...OPEN_TO_ALL, 'access-control-allow-headers', '*']).end()
       return
     }
-    response.setHeader('allow', 'GET, HEAD, OPTIONS')
-    refuse(response, 405, 'Only GET is allowed here')
+    const headers = [...OPEN_TO_ALL, 'allow', 'GET, HEAD, OPTIONS']
+    refuse(response, 405, 'Only GET is allowed here', headers)
   }
 
   function preflight({ headers }: IncomingMessage, response: ServerResponse): void {
@@ -120,10 +120,11 @@ export function createApp(options: AppOptions): App {
 
   /** A path that is nowhere is no secret, but tells nothing without a token either. */
   function refuseUnknown(request: IncomingMessage, response: ServerResponse): void {
-    const notFound = () => refuse(response, 404, `Not found; the MCP endpoint is ${path}`)
+    const cors = corsHeaders(request.headers.origin)
+    const notFound = () => refuse(response, 404, `Not found; the MCP endpoint is ${path}`, cors)
     const unauthorized = () => {
-      response.setHeader('www-authenticate', `Bearer resource_metadata="${challengeUrl}"`)
-      refuse(response, 401, 'An access token is needed')
+      const challenge = ['www-authenticate', `Bearer resource_metadata="${challengeUrl}"`]
+      refuse(response, 401, 'An access token is needed', [...cors, ...challenge])
     }
     const caller = authenticate(request)
     if (caller instanceof Promise) caller.then(notFound, unauthorized)
@@ -142,12 +143,18 @@ export function createApp(options: AppOptions): App {
   }
 }
 
-function refuse(response: ServerResponse, status: number, message: string): void {
+function refuse(
+  response: ServerResponse,
+  status: number,
+  message: string,
+  headers: HeaderList = [],
+): void {
   const body = JSON.stringify({ error: message })
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(body),
-    'cache-control': 'no-store',
-  })
+  const length = ['content-length', String(Buffer.byteLength(body))]
+  response.writeHead(status, [
+    ...headers,
+    ...['content-type', 'application/json', 'cache-control', 'no-store'],
+    ...length,
+  ])
   response.end(body)
 }

@@ -41,13 +41,18 @@ export function createEndpoint(options: EndpointOptions) {
     const exchange = new HttpExchange(request, response, options)
     if (options.isDraining())
       return refuse(exchange, 503, 'draining', 'The server is shutting down')
-    const caller = options.authenticate(request)
-    if (caller instanceof Promise) {
-      caller.then(
-        (verified) => accept(exchange, verified),
-        (error: unknown) => refuseToken(exchange, toTokenError(error)),
-      )
-    } else accept(exchange, caller)
+    try {
+      const caller = options.authenticate(request)
+      if (!(caller instanceof Promise)) return accept(exchange, caller)
+      caller
+        .then(
+          (verified) => accept(exchange, verified),
+          (error: unknown) => refuseToken(exchange, toTokenError(error)),
+        )
+        .catch((error: unknown) => refuseMessage(exchange, error))
+    } catch (error) {
+      refuseMessage(exchange, error)
+    }
   }
 
   function accept(exchange: HttpExchange, caller: Caller): void {

@@ -34,16 +34,24 @@ export class HttpReply implements Reply {
   readonly #response: ServerResponse
   readonly #owner: HttpReplyOwner
   onDrain: (() => void) | undefined
-  onClose: (() => void) | undefined
+  #onClose: (() => void) | undefined
+  #left = false
 
   constructor(response: ServerResponse, owner: HttpReplyOwner) {
     this.#response = response
     this.#owner = owner
     response.on('close', () => {
       owner.streams.delete(this)
-      if (!response.writableFinished) this.onClose?.()
+      this.#left = !response.writableFinished
+      if (this.#left) this.#onClose?.()
       owner.onEnd()
     })
+  }
+
+  /** Called at once when the client left before anybody wanted to know. */
+  set onClose(listener: (() => void) | undefined) {
+    this.#onClose = listener
+    if (this.#left) listener?.()
   }
 
   json(
@@ -105,7 +113,7 @@ export class HttpReply implements Reply {
 
   /** Ends the stream from our side, at shutdown. */
   finish(): void {
-    this.onClose?.()
+    this.#onClose?.()
     this.#response.end()
   }
 }

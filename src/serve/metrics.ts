@@ -1,5 +1,7 @@
+import cluster from 'node:cluster'
 import { createServer, type Server } from 'node:http'
 import { LIST_KINDS } from '../gateway/lists.js'
+import { type ListenAddress, listen } from './listen.js'
 
 export interface RequestMetric {
   method: string
@@ -32,8 +34,14 @@ const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300]
  * @param openStreams Tells how many event streams are open now.
  */
 export async function createMetrics(openStreams: () => number): Promise<Metrics> {
-  const { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } = await import('prom-client')
-  const registry = new Registry()
+  const prometheus = await import('prom-client')
+  const { AggregatorRegistry, Counter, Gauge, Histogram, collectDefaultMetrics } = prometheus
+  const registry = new prometheus.Registry()
+  if (cluster.isWorker) {
+    // lets the first process ask this one for its numbers
+    AggregatorRegistry.setRegistries(registry)
+    new AggregatorRegistry()
+  }
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
   const requests = new Counter({
@@ -82,12 +90,16 @@ export async function createMetrics(openStreams: () => number): Promise<Metrics>
   }
 }
 
-/** Serves metrics on a listener of their own, so that they never share the public port. */
-export function createMetricsServer({
-  text,
-  contentType,
-}: Pick<Metrics, 'text' | 'contentType'>): Server {
-  return createServer((request, response) => {
+/**
+ * Serves metrics on a listener of their own, so that they never share the public port.
+ *
+ * @throws {ProxyError} `LISTEN_FAILED`
+ */
+export async function startMetricsServer(
+  { text, contentType }: Pick<Metrics, 'text' | 'contentType'>,
+  address: ListenAddress,
+): Promise<Server> {
+  const server = createServer((request, response) => {
     if (request.url !== '/metrics' || request.method !== 'GET') {
       response.writeHead(404).end()
       return
@@ -97,4 +109,6 @@ export function createMetricsServer({
       () => response.writeHead(500).end(),
     )
   })
+  await listen(server, address)
+  return server
 }

@@ -5,6 +5,9 @@ import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { Metrics } from './metrics.js'
 
+/** Longest name of a method or a tool in a record, characters. */
+const MAX_TEXT = 128
+
 export interface RequestSummary {
   record: ExchangeRecord
   status: number
@@ -28,7 +31,9 @@ export function createRequestLog(
   let count = 0
   return ({ record, status, startedAt, principal, refusal }: RequestSummary): void => {
     const ms = clock.now() - startedAt
-    const { method, tool, target, failure } = record
+    const { target, failure } = record
+    const method = shorten(record.method)
+    const tool = record.tool === undefined ? undefined : shorten(record.tool)
     metrics?.request({ method, target, status, ms, refusal, cause: failure?.cause })
     if (failure !== undefined) {
       logger.warn('target_failed', `Target "${failure.target}": ${failure.reason}`, {
@@ -50,6 +55,11 @@ export function createRequestLog(
       failure: failure?.cause,
     })
   }
+}
+
+/** Keeps what a client wrote from filling the log. */
+function shorten(text: string): string {
+  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text
 }
 
 const hashes = new WeakMap<Principal, string>()

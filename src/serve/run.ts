@@ -3,9 +3,9 @@ import { mcpUrlOf } from '../config/public-url.js'
 import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime, StopSignal } from '../util/runtime.js'
-import { createMetricsServer } from './metrics.js'
+import { startMetricsServer } from './metrics.js'
 import { type RunningServer, startServer } from './server.js'
-import { isWorker, runWorkers } from './workers.js'
+import { isWorker, runWorkers, tellReady } from './workers.js'
 
 /** Node versions that get no security fixes any more. */
 const ENDED_NODE = /^20\./
@@ -39,18 +39,29 @@ export async function runServe(runtime: Runtime, loaded: LoadedConfig): Promise<
     runtime.onSignal(resolve)
   })
   const server = await startServer(runtime, config, logger)
-  const metrics = isWorker() ? undefined : startMetrics(server, config.server)
-  if (!isWorker()) announce(logger, server.resource, server.url, loaded)
+  const metrics = isWorker() ? undefined : await startMetrics(server, config.server)
+  if (isWorker()) tellReady(server.port)
+  else announce(logger, server.resource, server.url, loaded)
   const signal = await stopped
   logger.info('stopping', `${signal}: finishing running requests`)
   await server.close()
   metrics?.close()
+  metrics?.closeAllConnections()
   return 0
 }
 
-function startMetrics({ metrics }: RunningServer, server: LoadedConfig['config']['server']) {
-  if (metrics === undefined || server.metricsPort === undefined) return undefined
-  return createMetricsServer(metrics).listen(server.metricsPort, server.host)
+/** Without its metrics the server does not run: whoever asked for them watches it by them. */
+async function startMetrics(
+  running: RunningServer,
+  { host, metricsPort: port }: LoadedConfig['config']['server'],
+) {
+  if (running.metrics === undefined || port === undefined) return undefined
+  try {
+    return await startMetricsServer(running.metrics, { host, port })
+  } catch (error) {
+    await running.close()
+    throw error
+  }
 }
 
 function announce(logger: Logger, resource: string, url: string, { config }: LoadedConfig): void {

@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createCredential } from '../auth/credentials/create.js'
 import { createDescope } from '../auth/service.js'
@@ -8,11 +8,11 @@ import { createGateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions.js'
 import { createTarget } from '../gateway/target.js'
 import { createUpstream } from '../http/pool.js'
-import { ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { type App, createApp } from './app.js'
 import type { HttpReply } from './http-reply.js'
+import { listen } from './listen.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { sessionSecrets } from './session-secrets.js'
 
@@ -53,10 +53,16 @@ export async function startServer(
     keepAliveTimeout: KEEP_ALIVE_MS,
     noDelay: true,
   })
+  /** Requests whose answers have not ended yet. */
+  let running = 0
   let app: App | undefined
   let assembled: Promise<{ app: App }> | undefined
   // the port is known only after listening; whoever comes before all is ready waits that long
   server.on('request', (request, response) => {
+    running++
+    response.once('close', () => {
+      running--
+    })
     if (app !== undefined) app.handle(request, response)
     else {
       assembled?.then(
@@ -85,7 +91,7 @@ export async function startServer(
     metrics: parts.metrics,
     async close() {
       parts.app.drain()
-      await drained(server, clock, config.timeouts.drain * 1000)
+      await drained(() => running, clock, config.timeouts.drain * 1000)
       parts.app.stop()
       server.closeAllConnections()
       await Promise.all([new Promise((resolve) => server.close(resolve)), parts.close()])
@@ -149,37 +155,19 @@ export async function assemble(
   }
 }
 
-/** Waits until no request runs any more, at most `limitMs`. */
-async function drained(server: Server, clock: Runtime['clock'], limitMs: number): Promise<void> {
+/**
+ * Waits until no request runs any more, at most `limitMs`. Connections that never sent a request,
+ * as browsers and load balancers open them, are not waited for.
+ */
+async function drained(
+  running: () => number,
+  clock: Runtime['clock'],
+  limitMs: number,
+): Promise<void> {
   const end = clock.now() + limitMs
-  for (;;) {
-    server.closeIdleConnections()
-    const count = await new Promise<number>((resolve) =>
-      server.getConnections((_error, connections) => resolve(connections ?? 0)),
-    )
-    if (count === 0 || clock.now() >= end) return
+  while (running() > 0 && clock.now() < end) {
     await new Promise<void>((resolve) => {
       clock.after(DRAIN_POLL_MS, resolve)
     })
   }
-}
-
-function listen(server: Server, { host, port }: ProxyConfig['server']): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(listenError(error, host, port))
-    })
-    server.listen({ host: host.replace(/[[\]]/g, ''), port }, () => resolve())
-  })
-}
-
-function listenError({ code }: NodeJS.ErrnoException, host: string, port: number): ProxyError {
-  const reasons: Record<string, [string, string]> = {
-    EADDRINUSE: ['another program listens there', 'Stop it, or choose another port with `--port`.'],
-    EACCES: ['this user may not', 'Choose a port above 1023 with `--port`.'],
-    EADDRNOTAVAIL: ['this machine has no such address', 'Set `--host` to 127.0.0.1 or 0.0.0.0.'],
-    ENOTFOUND: ['the host name does not exist', 'Set `--host` to 127.0.0.1 or 0.0.0.0.'],
-  }
-  const [reason, hint] = reasons[code ?? ''] ?? [code ?? 'unknown', 'Check `--host` and `--port`.']
-  return new ProxyError('LISTEN_FAILED', `Cannot listen on ${host}:${port}: ${reason}`, { hint })
 }

@@ -63,6 +63,7 @@ const renderText: Render = (now, level, _event, message, fields) => {
   for (const name in fields) {
     const value = fields[name]
     if (typeof value === 'string') line += ` ${name}=${oneLine(value)}`
+    else if (typeof value === 'object') line += ` ${name}=${oneLine(value.join(','))}`
     else if (value !== undefined) line += ` ${name}=${value}`
   }
   return line

@@ -16,12 +16,22 @@ export function isSecretName(name: string): boolean {
  * whatever looks like a JWT or an Authorization value.
  */
 export function createRedactor(secrets: Iterable<string | undefined> = []) {
-  const known = [...secrets].filter((secret) => secret !== undefined && secret.length >= 4)
+  const known = spellings(secrets)
   return (text: string): string => {
     let result = text
-    for (const secret of known) result = result.replaceAll(secret as string, PLACEHOLDER)
+    for (const secret of known) result = result.replaceAll(secret, PLACEHOLDER)
     // most lines hold neither, and looking is cheaper than replacing
     if (result.includes('eyJ')) result = result.replace(JWT, PLACEHOLDER)
     return MAY_BE_BEARER.test(result) ? result.replace(BEARER, `$1 ${PLACEHOLDER}`) : result
   }
+}
+
+/** Each secret as it is and as it stands in JSON, longest first: one may be a part of another. */
+function spellings(secrets: Iterable<string | undefined>): string[] {
+  const found = new Set<string>()
+  for (const secret of secrets) {
+    if (secret === undefined || secret.length < 4) continue
+    found.add(secret).add(JSON.stringify(secret).slice(1, -1))
+  }
+  return [...found].sort((a, b) => b.length - a.length)
 }

@@ -5,6 +5,7 @@ import { type RunningServer, startServer } from '../../src/serve/server.js'
 import { createClock } from '../../src/util/clock.js'
 import { createLogger } from '../../src/util/logger.js'
 import { createRedactor } from '../../src/util/redact.js'
+import type { Clock } from '../../src/util/runtime.js'
 
 export interface Stack {
   readonly identity: Identity
@@ -25,18 +26,26 @@ export interface Stack {
 export interface StackOptions {
   /** Name → URL, or the whole target. */
   targets: Record<string, string | NonNullable<ConfigInput['targets']>[string]>
-  identity?: IdentityInput
+  /** How the emulator behaves, or one that runs already: then its tokens fit here too. */
+  identity?: IdentityInput | Identity
+  /** The real one unless given. */
+  clock?: Clock
   /** Merged over the defaults of a test. */
   config?: Omit<ConfigInput, 'targets'>
   env?: Record<string, string>
 }
 
+const realClock = createClock()
+
 /** The real clock, for tests against real servers. */
-export const clock = createClock()
+export { realClock as clock }
 
 /** Starts the emulator and the proxy in front of given targets. */
 export async function startStack(options: StackOptions): Promise<Stack> {
-  const identity = await startIdentity({ clock, ...options.identity })
+  const clock = options.clock ?? realClock
+  const given = options.identity
+  const isRunning = given !== undefined && 'mint' in given
+  const identity = isRunning ? given : await startIdentity({ clock, ...given })
   const { config, secrets } = resolveConfig(
     {
       ...options.config,
@@ -94,7 +103,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       }),
     async close() {
       await server.close()
-      await identity.close()
+      if (!isRunning) await identity.close()
     },
   }
 }

@@ -1,11 +1,12 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
 import { runCli, startCli } from '../../helpers/cli.js'
+import { freePort } from '../../helpers/sign-in.js'
 import { clock } from '../../helpers/stack.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 import { call } from '../../helpers/targets/raw-client.js'
@@ -183,6 +184,130 @@ describe('serve', () => {
       Array.from({ length: 12 }, () => call(serve.url, 'tools/list', {}, { headers })),
     )
     expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+    serve.child.kill('SIGTERM')
+    expect((await serve.ended).status).toBe(0)
+  })
+
+  it('ends all workers with one message when they cannot listen', async () => {
+    const { port } = new URL(target.url)
+    const env = { ...seed(), SESSION_SECRET: SECRET }
+    const flags = ['--workers', '2', '--port', port]
+    const { status, stderr } = await runCli(['serve', ...flags], { env, cwd: folder })
+    expect(status).toBe(1)
+    expect(stderr).toContain('another program listens there')
+    expect(stderr).not.toContain('another takes its place')
+  })
+
+  it('says once that several workers were led to something else', async () => {
+    const page = createServer((_, response) => response.end('<html>Welcome</html>'))
+    await new Promise<void>((resolve) => page.listen(0, '127.0.0.1', resolve))
+    const { port } = page.address() as AddressInfo
+    const url = identity.configUrl.replace(identity.url, `http://127.0.0.1:${port}`)
+    const env = { ...seed(), DESCOPE_CONFIG_URL: url, PORT: '0', SESSION_SECRET: SECRET }
+    const { status, stderr } = await runCli(['serve', '--workers', '2'], { env, cwd: folder })
+    page.close()
+    expect(status).toBe(2)
+    expect(stderr.match(/^error: /gm)).toHaveLength(1)
+  })
+
+  it.runIf(process.platform === 'linux')('replaces a worker that dies', async () => {
+    const serve = await startServe({ ...seed(), SESSION_SECRET: SECRET }, '--workers', '2')
+    const children = await readFile(
+      `/proc/${serve.child.pid}/task/${serve.child.pid}/children`,
+      'utf8',
+    )
+    const [first] = children.trim().split(' ')
+    process.kill(Number(first), 'SIGKILL')
+    await serve.waitFor('stderr', /"event":"worker_died"/)
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        call(serve.url, 'tools/list', {}, { headers: serve.headers }),
+      ),
+    )
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+    serve.child.kill('SIGTERM')
+    expect((await serve.ended).status).toBe(0)
+  })
+
+  it.each([
+    ['one process', []],
+    ['several workers', ['--workers', '2']],
+  ])('counts requests of %s on a port of their own', async (_title, flags) => {
+    const port = String(await freePort())
+    const env = { ...seed(), SESSION_SECRET: SECRET }
+    const serve = await startServe(env, '--metrics-port', port, ...flags)
+    for (let i = 0; i < 6; i++) {
+      await call(serve.url, 'tools/list', {}, { headers: serve.headers })
+    }
+    await call(serve.url, 'ping', {}, { headers: { authorization: 'Bearer bad.token.x' } })
+    expect((await fetch(`${serve.origin}/metrics`)).status).toBe(401)
+    const response = await fetch(`http://127.0.0.1:${port}/metrics`)
+    expect(response.headers.get('content-type')).toContain('text/plain')
+    const text = await response.text()
+    expect(text).toMatch(
+      /mcp_proxy_requests_total\{method="tools\/list",target="target",status="200"\} 6/,
+    )
+    expect(text).toMatch(/mcp_proxy_refusals_total\{reason="malformed"\} 1/)
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(404)
+    serve.child.kill('SIGTERM')
+    expect((await serve.ended).status).toBe(0)
+  })
+
+  it.each([
+    ['one process', []],
+    ['several workers', ['--workers', '2']],
+  ])('names a busy metrics port of %s', async (_title, flags) => {
+    const { port } = new URL(target.url)
+    const env = { ...seed(), SESSION_SECRET: SECRET, PORT: '0' }
+    const given = ['serve', '--metrics-port', port, ...flags]
+    const { status, stderr } = await runCli(given, { env, cwd: folder })
+    expect(status).toBe(1)
+    expect(stderr).toContain(`Cannot listen on 127.0.0.1:${port}: another program listens there`)
+    expect(stderr).not.toMatch(/^\s+at /m)
+  })
+
+  it('does not wait at its end for connections that never asked anything', async () => {
+    const serve = await startServe(seed())
+    const silent = connect(Number(new URL(serve.url).port), '127.0.0.1')
+    await new Promise((resolve) => silent.once('connect', resolve))
+    const closed = new Promise((resolve) => silent.once('close', resolve))
+    const startedAt = performance.now()
+    serve.child.kill('SIGTERM')
+    expect((await serve.ended).status).toBe(0)
+    expect(performance.now() - startedAt).toBeLessThan(3_000)
+    await closed
+  })
+
+  it('starts while its target is down, and works once that is up', async () => {
+    const port = await freePort()
+    const url = `http://127.0.0.1:${port}/mcp`
+    const serve = await startServe({ ...seed(), TARGET_MCP_SERVER_URL: url })
+    const ask = async () => {
+      const answer = await call(serve.url, 'tools/list', {}, { headers: serve.headers })
+      expect(answer.status).toBe(200)
+      return JSON.parse(answer.body)
+    }
+    expect((await ask()).error.data.cause).toBe('unreachable')
+    expect((await fetch(`${serve.origin}/readyz`)).status).toBe(200)
+    const late = await startRecordingTarget({ port })
+    expect((await ask()).result.tools[0].name).toBe('target_echo')
+    serve.child.kill('SIGTERM')
+    expect((await serve.ended).status).toBe(0)
+    await late.close()
+  })
+
+  it('limits requests per subject, and tells when to come again', async () => {
+    const env = { ...seed(), MCP_DESCOPE_LIMITS_REQUESTS_PER_MINUTE: '3' }
+    const serve = await startServe(env)
+    const ask = (headers: Record<string, string>) => call(serve.url, 'tools/list', {}, { headers })
+    for (let i = 0; i < 3; i++) expect((await ask(serve.headers)).status).toBe(200)
+    const refused = await ask(serve.headers)
+    expect(refused.status).toBe(429)
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+    expect(Number(refused.headers['retry-after'])).toBeLessThanOrEqual(60)
+    const aud = `http://localhost:${new URL(serve.url).port}/mcp`
+    const other = await identity.mint({ aud, sub: 'Uanother' })
+    expect((await ask({ authorization: `Bearer ${other}` })).status).toBe(200)
     serve.child.kill('SIGTERM')
     expect((await serve.ended).status).toBe(0)
   })

@@ -1,83 +1,217 @@
+import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
-import { eventually } from '../../helpers/targets/eventually.js'
-import {
-  NO_ANSWER,
-  type RecordingTarget,
-  startRecordingTarget,
-} from '../../helpers/targets/recording.js'
+import { tool } from '../../helpers/targets/contents.js'
+import { call as post } from '../../helpers/targets/raw-client.js'
+import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
+import type { SseStyle } from '../../helpers/targets/sse-writer.js'
 
 let target: RecordingTarget
 let stack: Stack
 beforeAll(async () => {
-  target = await startRecordingTarget({ answerWith: 'sse' })
+  target = await startRecordingTarget({
+    answerWith: 'sse',
+    prompts: [{ name: 'hello' }],
+    resources: [{ uri: 'test://one', name: 'one' }],
+  })
   stack = await startStack({
     targets: { target: target.url },
-    config: { timeouts: { heartbeat: 0.2 }, limits: { bodyBytes: 8_000_000 } },
+    config: { timeouts: { heartbeat: 0.2 } },
   })
 })
-beforeEach(() => target.clear())
+beforeEach(() => {
+  target.clear()
+  target.intercept(undefined)
+  target.on('tools/call', () => ({ content: [] }))
+})
 afterAll(async () => {
   await stack.close()
   await target.close()
 })
 
-const call = (args: string, id: unknown = 1) =>
+const call = (args = '{}', id: unknown = 1) =>
   `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"method":"tools/call","params":{"name":"target_echo","arguments":${args}}}`
+const message = (method: string, params: object = {}, id: unknown = 1) => ({
+  jsonrpc: '2.0',
+  id,
+  method,
+  params,
+})
+/** Reads a response piece by piece. */
+function readStream(response: Response) {
+  const reader = response.body?.getReader()
+  let text = ''
+  return {
+    async until(pattern: RegExp): Promise<string> {
+      while (!pattern.test(text)) {
+        const { value, done } = (await reader?.read()) ?? { value: undefined, done: true }
+        if (done) throw new Error(`The stream ended without ${pattern}: ${text}`)
+        text += Buffer.from(value ?? []).toString()
+      }
+      return text
+    },
+    cancel: () => reader?.cancel(),
+  }
+}
 
-describe('a call', () => {
-  it('reaches the target byte for byte but for its name', async () => {
-    const odd = '{ "n":12345678901234567890,"e":1e400,"z":-0,"f":1.0,"s":"\\u00e9\\/" , "a":[ ] }'
-    await stack.post(call(odd))
-    expect(target.of('tools/call')[0]?.body).toBe(call(odd).replace('target_echo', 'echo'))
+describe('an answer', () => {
+  it('as JSON passes byte for byte', async () => {
+    const body =
+      '{ "id":1, "jsonrpc":"2.0","result":{"n":12345678901234567890,"e":1e400,"s":"\\u00e9"} }\n'
+    target.intercept(({ rpc }, response) => {
+      if (rpc !== 'tools/call') return false
+      response.writeHead(200, { 'content-type': 'application/json' }).end(body)
+      return true
+    })
+    expect(await (await stack.post(call())).text()).toBe(body)
   })
 
-  it('passes notifications before the answer, in order', async () => {
+  it('as events passes notifications before the response, in order', async () => {
     target.on('tools/call', async (_params, { notify }) => {
       for (let i = 1; i <= 3; i++) await notify('notifications/progress', { progress: i })
       return { content: [] }
     })
-    const text = await (await stack.post(call('{}'))).text()
+    const text = await (await stack.post(call())).text()
     const seen = [...text.matchAll(/"progress":(\d)|"result"/g)].map(([match]) => match)
     expect(seen).toEqual(['"progress":1', '"progress":2', '"progress":3', '"result"'])
   })
 
-  it('lets the target ask the client, and the answer finds its way', async () => {
-    let answer: unknown
-    target.on('tools/call', async (_params, { ask }) => {
-      answer = await ask('elicitation/create', { message: 'Sure?' })
+  it('comes event by event, not at the end', async () => {
+    let go: () => void = () => undefined
+    const gone = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    target.on('tools/call', async (_params, { notify }) => {
+      await notify('notifications/progress', { progress: 1 })
+      await gone
       return { content: [] }
     })
-    const running = stack.post(call('{}'))
-    const reader = (await running).body?.getReader()
-    const { value } = (await reader?.read()) ?? {}
-    const asked = JSON.parse(/data: (.*)/.exec(Buffer.from(value ?? []).toString())?.[1] ?? '{}')
-    const reply = { jsonrpc: '2.0', id: asked.id, result: { action: 'accept' } }
-    expect((await stack.post(reply)).status).toBe(202)
-    await eventually(() => expect(answer).toMatchObject({ result: { action: 'accept' } }))
-    await reader?.cancel()
+    const response = await stack.post(call())
+    expect(response.headers.get('content-type')).toBe('text/event-stream')
+    expect(response.headers.get('x-accel-buffering')).toBe('no')
+    expect(response.headers.get('cache-control')).toContain('no-transform')
+    const stream = readStream(response)
+    expect(await stream.until(/"progress":1/)).not.toContain('"result"')
+    go()
+    await stream.until(/"result"/)
   })
 
-  it('that the client gives up is given up at the target', async () => {
-    target.on('tools/call', () => NO_ANSWER)
-    const abort = new AbortController()
-    const headers = {
-      authorization: `Bearer ${await stack.token()}`,
-      'content-type': 'application/json',
-    }
-    const running = fetch(stack.url, {
-      method: 'POST',
-      headers,
-      body: call('{}'),
-      signal: abort.signal,
+  it('is kept alive while it is awaited', async () => {
+    target.on('tools/call', async (_params, { notify }) => {
+      await notify('notifications/progress', { progress: 1 })
+      await new Promise((resolve) => setTimeout(resolve, 700))
+      return { content: [] }
     })
-    const request = await target.until(({ rpc }) => rpc === 'tools/call')
-    abort.abort()
-    await expect(running).rejects.toThrow()
-    expect(await request.closed).toBe('aborted')
+    const text = await (await stack.post(call())).text()
+    expect(text).toContain(': keep-alive\n\n')
+    expect(text).toContain('"result"')
   })
 
-  it('keeps the answers of 200 clients with the same id apart', async () => {
+  it.each<[string, SseStyle]>([
+    [
+      'ids, a priming event, retry and comments',
+      { eventIds: true, priming: true, retryMs: 1_500, comments: true },
+    ],
+    ['CRLF', { lineEnd: '\r\n', comments: true }],
+    ['CR alone', { lineEnd: '\r' }],
+    ['no name and no space', { named: false, tight: true }],
+    ['data over several lines', { multiline: true }],
+    ['a byte order mark', { byteOrderMark: true, named: false }],
+    ['a segment for each byte', { chunkBytes: 1, lineEnd: '\r\n' }],
+  ])('[mcp-sse-untouched] with %s passes byte for byte', async (_title, sse) => {
+    const styled = await startRecordingTarget({ answerWith: 'sse', sse })
+    const front = await startStack({
+      identity: stack.identity,
+      targets: { target: { url: styled.url, prefix: '' } },
+    })
+    styled.on('tools/call', async (_params, { notify }) => {
+      await notify('notifications/message', { level: 'info', data: 'wörk 🛠' })
+      return { content: [{ type: 'text', text: 'dönë' }] }
+    })
+    try {
+      const headers = { authorization: `Bearer ${await front.token()}` }
+      const direct = await post(styled.url, 'tools/call', { name: 'echo' })
+      const through = await post(front.url, 'tools/call', { name: 'echo' }, { headers })
+      const anyId = (text: string) => text.replace(/id:\s?s\d+-/g, 'id: s-')
+      expect(anyId(through.body)).toBe(anyId(direct.body))
+      expect(through.body).not.toContain('"error"')
+    } finally {
+      await front.close()
+      await styled.close()
+    }
+  })
+
+  it('that is a list is rewritten in any of these forms, with its other fields kept', async () => {
+    const sse = {
+      eventIds: true,
+      priming: true,
+      retryMs: 9,
+      comments: true,
+      lineEnd: '\r\n',
+      multiline: true,
+    } as const
+    const styled = await startRecordingTarget({ answerWith: 'sse', sse, tools: [tool('echo')] })
+    const front = await startStack({ identity: stack.identity, targets: { target: styled.url } })
+    try {
+      const text = await (await front.post(message('tools/list'))).text()
+      expect(text).toContain('"name":"target_echo"')
+      expect(text).toMatch(/retry: 9/)
+      expect(text.match(/^id: s\d+-\d+/gm)?.length).toBe(2)
+    } finally {
+      await front.close()
+      await styled.close()
+    }
+  })
+
+  it('that is a list is rewritten behind a byte order mark, too', async () => {
+    const sse = { byteOrderMark: true, named: false, chunkBytes: 2 }
+    const styled = await startRecordingTarget({ answerWith: 'sse', sse })
+    const front = await startStack({ identity: stack.identity, targets: { target: styled.url } })
+    try {
+      const text = await (await front.post(message('tools/list'))).text()
+      expect(text).toContain('"name":"target_echo"')
+      expect(text).not.toContain('"error"')
+    } finally {
+      await front.close()
+      await styled.close()
+    }
+  })
+
+  it('survives any cut of its bytes', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 200 }), { maxLength: 12 }),
+        fc.constantFrom('\n', '\r\n', '\r'),
+        fc.array(fc.string({ unit: 'binary', maxLength: 30 }), { maxLength: 4 }),
+        async (cuts, end, texts) => {
+          const events = [
+            ...texts.map((data) => ({ method: 'notifications/message', params: { data } })),
+            { id: 1, result: { content: [] } },
+          ].map((event) => `data: ${JSON.stringify({ jsonrpc: '2.0', ...event })}${end}${end}`)
+          const bytes = Buffer.from(events.join(''))
+          target.intercept(async ({ rpc }, response) => {
+            if (rpc !== 'tools/call') return false
+            response.writeHead(200, { 'content-type': 'text/event-stream' })
+            let from = 0
+            for (const length of cuts) {
+              await new Promise((resolve) =>
+                response.write(bytes.subarray(from, from + length), resolve),
+              )
+              from += length
+              await new Promise((resolve) => setImmediate(resolve))
+            }
+            response.end(bytes.subarray(from))
+            return true
+          })
+          const text = await (await stack.post(call())).text()
+          expect(text.replaceAll(': keep-alive\n\n', '')).toBe(bytes.toString())
+        },
+      ),
+      { numRuns: 25 },
+    )
+  })
+
+  it('of 200 clients with the same id stays apart', async () => {
     target.on('tools/call', async (params) => {
       await new Promise((resolve) => setTimeout(resolve, Math.random() * 50))
       return { content: [], echo: params['arguments'] }
@@ -89,74 +223,62 @@ describe('a call', () => {
     )
     expect(answers.map(({ result }) => result.echo.i)).toEqual(answers.map((_, i) => i))
   })
-
-  it('may be 5 MB large, and its answer too', async () => {
-    target.on('tools/call', (params) => ({ content: [], echo: params['arguments'] }))
-    const text = 'é"\\'.repeat(1_000_000)
-    const { result } = await readMessage(await stack.post(call(JSON.stringify({ text }))))
-    expect(result.echo.text).toBe(text)
-  })
 })
 
-describe('the GET stream', () => {
-  it('opens at once, carries events as they come, and is kept alive between them', async () => {
-    const headers = { authorization: `Bearer ${await stack.token()}`, 'last-event-id': 'e-7' }
-    const response = await fetch(stack.url, { headers })
-    expect(response.headers.get('content-type')).toBe('text/event-stream')
-    expect(response.headers.get('x-accel-buffering')).toBe('no')
-    expect(target.requests.find(({ method }) => method === 'GET')?.headers).toMatchObject({
-      'last-event-id': 'e-7',
+describe('a request of the target to the client', () => {
+  it.each([
+    ['sampling/createMessage', { role: 'assistant', content: { type: 'text', text: 'x' } }],
+    ['elicitation/create', { action: 'accept', content: { n: 1 } }],
+    ['roots/list', { roots: [{ uri: 'file:///home' }] }],
+  ])('%s is answered by the client', async (method, result) => {
+    let answer: unknown
+    target.on('tools/call', async (_params, { ask }) => {
+      answer = await ask(method, { message: 'Sure?' })
+      return { content: [{ type: 'text', text: 'asked' }] }
     })
-    await target.notify('notifications/tools/list_changed')
-    let text = ''
-    for await (const chunk of response.body ?? []) {
-      text += Buffer.from(chunk).toString()
-      if (text.includes('list_changed') && text.includes(': keep-alive\n\n')) break
-    }
-    expect(text).toContain('notifications/tools/list_changed')
-  })
-
-  it('passes a 405 of the target on', async () => {
-    const bare = await startRecordingTarget({ getStream: false })
-    const front = await startStack({ targets: { target: bare.url } })
-    const headers = { authorization: `Bearer ${await front.token()}` }
-    expect((await fetch(front.url, { headers })).status).toBe(405)
-    await front.close()
-    await bare.close()
+    const stream = readStream(await stack.post(call()))
+    const text = await stream.until(/data: (.*)\n\n/)
+    expect(text).toContain(method)
+    expect(answer).toBeUndefined()
+    const { id } = JSON.parse(/data: (.*)/.exec(text)?.[1] ?? '{}')
+    expect((await stack.post({ jsonrpc: '2.0', id, result })).status).toBe(202)
+    await stream.until(/asked/)
+    expect(answer).toEqual({ jsonrpc: '2.0', id, result })
   })
 })
 
-describe('a message that two parsers could read differently', () => {
-  it.each([
-    ['not JSON', '{"jsonrpc":', -32700],
-    ['a batch', `[${call('{}')}]`, -32600],
-    ['a member twice', call('{}').replace('"id":1', '"id":1,"id":2'), -32600],
-    ['an escaped name twice', call('{}').replace('"name"', '"n\\u0061me":"x","name"'), -32600],
-    ['another case', call('{}').replace('"name"', '"Name"'), -32600],
-    ['too deep a value', call('['.repeat(200) + ']'.repeat(200)), -32600],
-    ['another version', call('{}').replace('"2.0"', '"1.0"'), -32600],
-  ])('%s is refused', async (_title, body, code) => {
-    const response = await stack.post(body)
-    expect(response.status).toBe(400)
-    expect((await readMessage(response)).error.code).toBe(code)
-    expect(target.requests).toHaveLength(0)
-  })
-
-  it('and other bodies are refused by their size and type', async () => {
-    expect((await stack.post('x'.repeat(9_000_000))).status).toBe(413)
-    expect((await stack.post(call('{}'), { 'content-type': 'text/plain' })).status).toBe(415)
-  })
+it.each([
+  [
+    'prompts/get',
+    { name: 'target_hello', arguments: { a: 'b' } },
+    { name: 'hello', arguments: { a: 'b' } },
+  ],
+  [
+    'completion/complete',
+    { ref: { type: 'ref/prompt', name: 'target_hello' }, argument: { name: 'a', value: 'x' } },
+    { ref: { type: 'ref/prompt', name: 'hello' }, argument: { name: 'a', value: 'x' } },
+  ],
+  [
+    'completion/complete',
+    { ref: { type: 'ref/resource', uri: 'test://{x}' }, argument: { name: 'x', value: 'x' } },
+    { ref: { type: 'ref/resource', uri: 'test://{x}' }, argument: { name: 'x', value: 'x' } },
+  ],
+  ['resources/read', { uri: 'test://one' }, { uri: 'test://one' }],
+  ['resources/subscribe', { uri: 'test://one' }, { uri: 'test://one' }],
+  ['resources/unsubscribe', { uri: 'test://one' }, { uri: 'test://one' }],
+  ['logging/setLevel', { level: 'debug' }, { level: 'debug' }],
+  ['ping', {}, {}],
+  ['vendor/unknown', { name: 'target_x' }, { name: 'target_x' }],
+])('%s reaches a single target with its own names and URIs', async (method, sent, received) => {
+  const response = await stack.post(message(method, sent))
+  await response.text()
+  expect(target.of(method)[0]?.message).toEqual(message(method, received))
 })
 
-describe('Host and Origin', () => {
-  it.each([
-    ['http://localhost:3000', 200],
-    ['https://evil.example', 403],
-    ['null', 403],
-  ])('origin %s gives %i', async (origin, status) => {
-    target.on('tools/call', () => ({ content: [] }))
-    const response = await stack.post(call('{}'), { origin })
-    expect(response.status).toBe(status)
-    if (status === 200) expect(response.headers.get('access-control-allow-origin')).toBe(origin)
-  })
+it('[mcp-notification-202] notifications of the client reach the target, and are accepted without a body', async () => {
+  const cancelled = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId: 1 } }
+  const response = await stack.post(cancelled)
+  expect(response.status).toBe(202)
+  expect(await response.text()).toBe('')
+  expect(target.of('notifications/cancelled')[0]?.message).toEqual(cancelled)
 })

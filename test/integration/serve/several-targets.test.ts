@@ -102,6 +102,44 @@ describe('several targets', () => {
     }
   })
 
+  it('take an alias in calls that come at the same time to a fresh process', async () => {
+    const names = await namesOf(await stack.post(list, await session(stack)))
+    const alias = names.find((name) => name.startsWith('a_read_every')) as string
+    const fresh = await startStack({ identity: stack.identity, targets: targets(), config })
+    plain.clear()
+    try {
+      const calls = Array.from({ length: 6 }, () => fresh.post(callOf(alias)))
+      const answers = await Promise.all((await Promise.all(calls)).map(readMessage))
+      expect(answers.filter(({ result }) => result !== undefined)).toHaveLength(6)
+      expect(plain.of('tools/list')).toHaveLength(1)
+    } finally {
+      await fresh.close()
+    }
+  })
+
+  it('take an alias once its target is up, when it was down at the first try', async () => {
+    const names = await namesOf(await stack.post(list, await session(stack)))
+    const alias = names.find((name) => name.startsWith('a_read_every')) as string
+    const fresh = await startStack({ identity: stack.identity, targets: targets(), config })
+    plain.intercept((_request, response) => {
+      response.writeHead(503).end()
+      return true
+    })
+    try {
+      const { error } = await readMessage(await fresh.post(callOf(alias)))
+      expect(error.data).toMatchObject({ target: 'a', httpStatus: 503 })
+      plain.intercept(undefined)
+      expect((await readMessage(await fresh.post(callOf(alias)))).result).toBeDefined()
+      const before = plain.of('tools/list').length
+      await fresh.post(callOf('a_none_facade'))
+      await fresh.post(callOf('a_none_facade'))
+      expect(plain.of('tools/list')).toHaveLength(before + 1)
+    } finally {
+      plain.intercept(undefined)
+      await fresh.close()
+    }
+  })
+
   it.each(['a_delete_all', 'delete_all', 'A_ECHO', 'echo', 'a_'])(
     'refuse the call of %s as an unknown tool',
     async (name) => {
@@ -131,63 +169,5 @@ describe('several targets', () => {
       code: -32022,
       data: { supported: ['2025-11-25', '2025-06-18', '2025-03-26'] },
     })
-  })
-})
-
-describe('a session', () => {
-  it('of a user of another project is not found, even with the same secret', async () => {
-    const headers = await session(stack)
-    const other = await startStack({ targets: targets(), config })
-    try {
-      expect((await other.post(callOf('a_b_echo'), headers)).status).toBe(404)
-    } finally {
-      await other.close()
-    }
-  })
-
-  it.each([
-    ['of another user', { sub: 'Uanother' }],
-    ['of another tenant', { dct: 'Tanother' }],
-  ])('%s is not found', async (_title, claims) => {
-    const headers = await session(stack)
-    stateful.clear()
-    const authorization = `Bearer ${await stack.token(claims)}`
-    expect((await stack.post(callOf('a_b_echo'), { ...headers, authorization })).status).toBe(404)
-    expect(stateful.requests).toHaveLength(0)
-  })
-
-  it('that was tampered with is not found', async () => {
-    const { 'mcp-session-id': id = '' } = await session(stack)
-    for (const at of [3, 20, Math.floor(id.length / 2), id.length - 2]) {
-      const flipped = `${id.slice(0, at)}${id[at] === 'A' ? 'B' : 'A'}${id.slice(at + 1)}`
-      const response = await stack.post(callOf('a_b_echo'), { 'mcp-session-id': flipped })
-      expect(response.status).toBe(404)
-    }
-  })
-
-  it('that one target forgot is opened there again, and the call reaches it once', async () => {
-    const headers = await session(stack)
-    await stateful.forget()
-    stateful.clear()
-    const { result } = await readMessage(await stack.post(callOf('a_b_echo'), headers))
-    expect(result).toBeDefined()
-    expect(stateful.of('initialize')).toHaveLength(1)
-    expect(plain.of('initialize')).toHaveLength(1)
-  })
-
-  it('is not needed: a call without one gets a session of its own, ended afterwards', async () => {
-    expect((await readMessage(await stack.post(callOf('a_b_echo')))).result).toBeDefined()
-    await stateful.until(({ method }) => method === 'DELETE')
-  })
-
-  it('that a single target forgot is not found, so that the client starts anew', async () => {
-    const single = await startStack({ targets: { target: stateful.url } })
-    try {
-      const headers = await session(single)
-      await stateful.forget()
-      expect((await single.post(callOf('target_echo'), headers)).status).toBe(404)
-    } finally {
-      await single.close()
-    }
   })
 })

@@ -12,7 +12,7 @@ const URL_OF_METADATA = 'https://proxy.example.com/.well-known/oauth-protected-r
 const context = { resourceMetadata: URL_OF_METADATA, scopes: ['mcp:use', 'tools:read'] }
 
 describe('challengeFor', () => {
-  it('names no error when no token was sent', () => {
+  it('[rfc6750-3.1] [mcp-authz-r2] [mcp-authz-r4] names no error when no token was sent', () => {
     expect(challengeFor(new TokenError('missing', 'No access token was sent'), context)).toBe(
       `Bearer resource_metadata="${URL_OF_METADATA}", scope="mcp:use tools:read"`,
     )
@@ -24,7 +24,7 @@ describe('challengeFor', () => {
     )
   })
 
-  it('asks for the scopes that the operation needs', () => {
+  it('[mcp-authz-r6] asks for the scopes that the operation needs', () => {
     const error = new TokenError('insufficient_scope', 'delete_file needs files:write', {
       scopes: ['files:write'],
     })
@@ -62,7 +62,7 @@ describe('challengeHeader', () => {
     )
   })
 
-  it('keeps any text within its quotes', () => {
+  it('[rfc6750-3] keeps any text within its quotes', () => {
     const allowed =
       /^Bearer [a-z_]+="[\x20\x21\x23-\x5b\x5d-\x7e]*"(, [a-z_]+="[\x20\x21\x23-\x5b\x5d-\x7e]*")*$/
     const text = fc.oneof(
@@ -91,7 +91,7 @@ describe('challengeHeader', () => {
 })
 
 describe('resource metadata', () => {
-  it('names the resource byte for byte', () => {
+  it('[rfc9728-3.3] names the resource byte for byte', () => {
     const resource = 'https://Proxy.example.com:443/mcp/'
     const issuer = 'https://api.descope.com/v1/apps/agentic/P/M'
     expect(resourceMetadata({ resource, issuer, scopes: ['mcp:use'], name: 'Proxy' })).toEqual({
@@ -129,7 +129,7 @@ describe('resource metadata', () => {
       resource: 'https://p.example/mcp?x=1',
       path: 'https://p.example/.well-known/oauth-protected-resource/mcp?x=1',
     },
-  ])('of $resource is at $path', ({ resource, path }) => {
+  ])('[rfc9728-3.1] of $resource is at $path', ({ resource, path }) => {
     expect(resourceMetadataUrl(resource)).toBe(path)
   })
 
@@ -137,7 +137,10 @@ describe('resource metadata', () => {
     { required: ['a'], supported: ['b'], scopes: ['a'] },
     { required: [], supported: ['b', 'offline_access'], scopes: ['b'] },
     { required: ['offline_access'], supported: ['b'], scopes: [] },
-  ])('asks for $scopes of $required, $supported', ({ required, supported, scopes }) => {
-    expect(scopesToAsk(required, supported)).toEqual(scopes)
-  })
+  ])(
+    '[mcp-authz-r12] asks for $scopes of $required, $supported',
+    ({ required, supported, scopes }) => {
+      expect(scopesToAsk(required, supported)).toEqual(scopes)
+    },
+  )
 })

@@ -134,7 +134,7 @@ describe('Descope when it answers', () => {
     )
   })
 
-  it('advertises required scopes before what Descope offers', async () => {
+  it('[mcp-authz-r13] advertises required scopes before what Descope offers', async () => {
     const { descope } = await setUp({ requiredScopes: ['tools:use'] })
     await descope.start()
     expect(descope.scopesSupported()).toEqual(['tools:use'])

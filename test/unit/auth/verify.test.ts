@@ -95,7 +95,7 @@ describe('a good access token', () => {
     expect(principal.subject).toBe('U2user')
   })
 
-  it('is accepted when the resource ends in a slash and the audience does not', async () => {
+  it('[mcp-authz-r8] is accepted when the resource ends in a slash and the audience does not', async () => {
     const { verify } = verifier({ resource: () => `${RESOURCE}/` })
     await expect(verify(await sign({ aud: RESOURCE }))).resolves.toBeDefined()
     await expect(verify(await sign({ aud: `${RESOURCE}//` }))).rejects.toMatchObject({

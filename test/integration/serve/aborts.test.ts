@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { type Stack, startStack } from '../../helpers/stack.js'
+import { eventually } from '../../helpers/targets/eventually.js'
+import {
+  NO_ANSWER,
+  type RecordingTarget,
+  startRecordingTarget,
+} from '../../helpers/targets/recording.js'
+
+let target: RecordingTarget
+let other: RecordingTarget
+let stack: Stack
+let several: Stack
+let authorization: string
+beforeAll(async () => {
+  target = await startRecordingTarget()
+  other = await startRecordingTarget()
+  stack = await startStack({ targets: { target: target.url } })
+  several = await startStack({
+    identity: stack.identity,
+    targets: { target: target.url, other: other.url },
+    config: { timeouts: { list: 30 } },
+  })
+  authorization = `Bearer ${await stack.token()}`
+})
+beforeEach(() => {
+  target.clear()
+  target.intercept(undefined)
+  target.on('tools/call', () => NO_ANSWER)
+})
+afterAll(async () => {
+  await several.close()
+  await stack.close()
+  await target.close()
+  await other.close()
+})
+
+const message = (method: string, params: object = {}) =>
+  JSON.stringify({ jsonrpc: '2.0', id: 1, method, params })
+const CALL = message('tools/call', { name: 'target_echo' })
+const INITIALIZE = message('initialize', {
+  protocolVersion: '2025-11-25',
+  capabilities: {},
+  clientInfo: { name: 'c', version: '1' },
+})
+
+/** Sends a request that can be given up. */
+function start(body: string, at = stack, token = authorization) {
+  const abort = new AbortController()
+  const headers = { authorization: token, 'content-type': 'application/json' }
+  const response = fetch(at.url, { method: 'POST', headers, body, signal: abort.signal })
+  response.catch(() => undefined)
+  return { response, leave: () => abort.abort() }
+}
+
+/** How long after now the target sees its client leave, milliseconds. */
+async function timeToClose(rpc: string): Promise<number> {
+  const startedAt = performance.now()
+  const request = await target.until((candidate) => candidate.rpc === rpc)
+  expect(await request.closed).toBe('aborted')
+  return performance.now() - startedAt
+}
+
+it('[mcp-disconnect] a call given up before its answer begins is given up at the target', async () => {
+  const { leave } = start(CALL)
+  await target.until(({ rpc }) => rpc === 'tools/call')
+  leave()
+  expect(await timeToClose('tools/call')).toBeLessThan(1_000)
+})
+
+it('a call given up between its events is given up at the target', async () => {
+  target.on('tools/call', async (_params, { notify }) => {
+    await notify('notifications/progress', { progress: 1 })
+    return NO_ANSWER
+  })
+  const { response, leave } = start(CALL)
+  await (await response).body?.getReader().read()
+  leave()
+  expect(await timeToClose('tools/call')).toBeLessThan(1_000)
+})
+
+it('a call given up in the middle of a large answer is given up at the target', async () => {
+  target.intercept(({ rpc }, response) => {
+    if (rpc !== 'tools/call') return false
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.write('{"jsonrpc":"2.0",')
+    return true
+  })
+  const { leave } = start(CALL)
+  await target.until(({ rpc }) => rpc === 'tools/call')
+  leave()
+  expect(await timeToClose('tools/call')).toBeLessThan(1_000)
+})
+
+it('initialize given up is given up at the target', async () => {
+  target.intercept(({ rpc }) => rpc === 'initialize')
+  const { leave } = start(INITIALIZE)
+  await target.until(({ rpc }) => rpc === 'initialize')
+  leave()
+  expect(await timeToClose('initialize')).toBeLessThan(1_000)
+})
+
+it('a list of several targets given up is given up at each', async () => {
+  target.intercept(({ rpc }) => rpc === 'tools/list')
+  const token = `Bearer ${await several.token()}`
+  const { leave } = start(message('tools/list'), several, token)
+  await target.until(({ rpc }) => rpc === 'tools/list')
+  leave()
+  expect(await timeToClose('tools/list')).toBeLessThan(1_000)
+})
+
+it('a stream given up while its token is checked is never opened at the target', async () => {
+  const fresh = await startStack({ targets: { target: target.url } })
+  try {
+    await fresh.identity.rotateKeys()
+    const token = await fresh.token()
+    fresh.identity.set({ delayMs: 400 })
+    const { length } = fresh.identity.requests
+    const abort = new AbortController()
+    const headers = { authorization: `Bearer ${token}` }
+    const response = fetch(fresh.url, { headers, signal: abort.signal })
+    response.catch(() => undefined)
+    await eventually(() => expect(fresh.identity.requests).toHaveLength(length + 1))
+    abort.abort()
+    await new Promise((resolve) => setTimeout(resolve, 700))
+    expect(target.getStreams()).toHaveLength(0)
+    const again = await fetch(fresh.url, { headers, method: 'DELETE' })
+    expect(again.status).toBe(200)
+  } finally {
+    await fresh.close()
+  }
+})
+
+it('a thousand calls given up leave no connection behind', async () => {
+  for (let round = 0; round < 10; round++) {
+    target.clear()
+    const calls = Array.from({ length: 100 }, () => start(CALL))
+    await eventually(() => expect(target.of('tools/call')).toHaveLength(100))
+    for (const { leave } of calls) leave()
+    await Promise.all(target.requests.map(({ closed }) => closed))
+  }
+  await eventually(() => expect(target.openSockets).toBe(0))
+  target.on('tools/call', () => ({ content: [] }))
+  expect((await start(CALL).response).status).toBe(200)
+})

@@ -1,0 +1,336 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
+import { clock, readMessage, type Stack, startStack } from '../../helpers/stack.js'
+import { tool } from '../../helpers/targets/contents.js'
+import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
+
+const README = 'data://readme/a?b=c#d'
+const URN = 'urn:isbn:1'
+
+let identity: Identity
+let docs: RecordingTarget
+let git: RecordingTarget
+let both: Stack
+let one: Stack
+
+const contents = (mark: string) => ({
+  tools: Array.from({ length: 5 }, (_, i) => tool(`${mark}${i}`)),
+  prompts: [{ name: 'paint' }, { name: `${mark}-only` }],
+  resources: [README, URN, 'git+ssh://docs/x', ':odd'].map((uri) => ({ uri, name: mark })),
+  resourceTemplates: [{ uriTemplate: 'test://colours/{colour}', name: mark }],
+  pageSize: 2,
+})
+
+beforeAll(async () => {
+  identity = await startIdentity({ clock })
+  docs = await startRecordingTarget(contents('d'))
+  git = await startRecordingTarget(contents('g'))
+  both = await startStack({ identity, targets: { docs: docs.url, git: git.url } })
+  one = await startStack({ identity, targets: { docs: docs.url } })
+})
+afterEach(() => {
+  docs.clear()
+  git.clear()
+})
+afterAll(async () => {
+  await both.close()
+  await one.close()
+  await docs.close()
+  await git.close()
+  await identity.close()
+})
+
+async function ask(at: Stack, method: string, params: object = {}) {
+  const response = await at.post({ jsonrpc: '2.0', id: 'f-1', method, params })
+  const message = await readMessage(response)
+  expect(message.id).toBe('f-1')
+  return message
+}
+
+const LISTS = [
+  ['tools/list', 'tools', 'name'],
+  ['prompts/list', 'prompts', 'name'],
+  ['resources/list', 'resources', 'uri'],
+  ['resources/templates/list', 'resourceTemplates', 'uriTemplate'],
+] as const
+
+describe('the lists of two targets', () => {
+  it.each(LISTS)('%s are merged over all pages, in order', async (method, member, field) => {
+    const { result } = await ask(both, method)
+    const count = docs.contents[member].length
+    expect(result[member]).toHaveLength(2 * count)
+    expect(result.nextCursor).toBeUndefined()
+    expect(result._meta).toBeUndefined()
+    expect(new Set(result[member].map((entry: object) => entry[field as never])).size).toBe(
+      2 * count,
+    )
+    for (const target of [docs, git]) {
+      expect(target.of(method)).toHaveLength(Math.ceil(count / 2))
+    }
+  })
+
+  it('name each entry after its target', async () => {
+    const { tools } = (await ask(both, 'tools/list')).result
+    expect(tools.map(({ name }: { name: string }) => name)).toEqual([
+      ...['docs_d0', 'docs_d1', 'docs_d2', 'docs_d3', 'docs_d4'],
+      ...['git_g0', 'git_g1', 'git_g2', 'git_g3', 'git_g4'],
+    ])
+    const { resources } = (await ask(both, 'resources/list')).result
+    const uris = resources.map(({ uri }: { uri: string }) => uri)
+    expect(uris).toContain('data://docs/readme/a?b=c#d')
+    expect(uris).toContain('data://git/readme/a?b=c#d')
+    expect(uris).toContain('docs+urn:isbn:1')
+    const { resourceTemplates } = (await ask(both, 'resources/templates/list')).result
+    expect(resourceTemplates[1].uriTemplate).toBe('test://git/colours/{colour}')
+  })
+
+  it.each(LISTS)('%s leave out a target that is down, in words and in the log', async (method) => {
+    const stack = await startStack({
+      identity,
+      targets: { docs: docs.url, gone: 'http://127.0.0.1:9/mcp' },
+    })
+    try {
+      const { result } = await ask(stack, method)
+      expect(result._meta).toEqual({ 'mcp-descope-proxy/unavailableTargets': ['gone'] })
+      expect(stack.logs()).toContainEqual(
+        expect.objectContaining({ event: 'target_unavailable', target: 'gone', level: 'warn' }),
+      )
+    } finally {
+      await stack.close()
+    }
+  })
+
+  it('are an error when all targets are down, and so are initialize and ping', async () => {
+    const down = 'http://127.0.0.1:9/mcp'
+    const stack = await startStack({ identity, targets: { a: down, b: down } })
+    try {
+      for (const method of [...LISTS.map(([name]) => name), 'initialize', 'ping']) {
+        const { error } = await ask(stack, method, { protocolVersion: '2025-11-25' })
+        expect([method, error.code, error.data.cause]).toEqual([method, -32603, 'unreachable'])
+      }
+    } finally {
+      await stack.close()
+    }
+  })
+
+  it('are whole when a target does not know the method, and end with a target that loops', async () => {
+    const looping = await startRecordingTarget({
+      handlers: { 'tools/list': () => ({ tools: [tool('again')], nextCursor: 'same' }) },
+    })
+    const silent = await startRecordingTarget({ prompts: [] })
+    silent.intercept((request, response) => {
+      if (request.rpc !== 'tools/list') return false
+      const error = { code: -32601, message: 'Method not found' }
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.end(JSON.stringify({ jsonrpc: '2.0', id: request.message?.['id'], error }))
+      return true
+    })
+    const stack = await startStack({
+      identity,
+      targets: { docs: docs.url, looping: looping.url, silent: silent.url },
+    })
+    try {
+      const { result } = await ask(stack, 'tools/list')
+      const names = result.tools.map(({ name }: { name: string }) => name)
+      expect(names).toEqual(expect.arrayContaining(['docs_d4', 'looping_again']))
+      expect(result._meta).toBeUndefined()
+      expect(looping.of('tools/list').length).toBeLessThanOrEqual(100)
+    } finally {
+      await stack.close()
+      await looping.close()
+      await silent.close()
+    }
+  })
+})
+
+describe('a resource of one of two targets', () => {
+  it('is read under every URI that is listed, and the answer names it likewise', async () => {
+    const { resources } = (await ask(both, 'resources/list')).result
+    expect(resources).toHaveLength(8)
+    for (const { uri, name } of resources as { uri: string; name: string }[]) {
+      const { result } = await ask(both, 'resources/read', { uri })
+      expect([uri, result?.contents[0].uri]).toEqual([uri, uri])
+      const [owner, other] = name === 'd' ? [docs, git] : [git, docs]
+      expect(owner.of('resources/read')).toHaveLength(1)
+      expect(other.of('resources/read')).toHaveLength(0)
+      const own = (owner.of('resources/read')[0]?.message?.['params'] ?? {}) as { uri?: string }
+      expect(owner.contents.resources.map((entry) => entry['uri'])).toContain(own.uri)
+      docs.clear()
+      git.clear()
+    }
+  })
+
+  it.each([README, 'data://elsewhere/readme', 'docs', '', 'DATA'])(
+    'is unknown under %j',
+    async (uri) => {
+      const { error } = await ask(both, 'resources/read', { uri })
+      expect(error).toMatchObject({ code: -32602 })
+      expect([...docs.requests, ...git.requests]).toHaveLength(0)
+    },
+  )
+
+  it('is subscribed at its own target only', async () => {
+    const uri = 'data://git/readme/a?b=c#d'
+    for (const method of ['resources/subscribe', 'resources/unsubscribe']) {
+      expect((await ask(both, method, { uri })).result).toEqual({})
+      expect(git.of(method)[0]?.message).toMatchObject({ params: { uri: README } })
+    }
+    expect(docs.requests).toHaveLength(0)
+  })
+
+  it('is linked by its exposed URI in results and in updates on the stream of a call', async () => {
+    git.on('tools/call', async (_params, { notify }) => {
+      await notify('notifications/resources/updated', { uri: README })
+      await notify('notifications/message', { level: 'info', data: { uri: README } })
+      return {
+        content: [
+          { type: 'resource_link', uri: README, name: 'x' },
+          { type: 'resource', resource: { uri: URN, text: README } },
+          { type: 'text', text: README, uri: README },
+        ],
+        structuredContent: { uri: README },
+      }
+    })
+    const params = { name: 'git_g0', arguments: { uri: README } }
+    const message = { jsonrpc: '2.0', id: 1, method: 'tools/call', params }
+    const text = await (await both.post(message)).text()
+    const events = [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) =>
+      JSON.parse(data as string),
+    )
+    const exposed = 'data://git/readme/a?b=c#d'
+    expect(events.map((event) => event.params ?? event.result)).toEqual([
+      { uri: exposed },
+      { level: 'info', data: { uri: README } },
+      {
+        content: [
+          { type: 'resource_link', uri: exposed, name: 'x' },
+          { type: 'resource', resource: { uri: 'git+urn:isbn:1', text: README } },
+          { type: 'text', text: README, uri: README },
+        ],
+        structuredContent: { uri: README },
+      },
+    ])
+    expect(git.of('tools/call')[0]?.message).toMatchObject({
+      params: { arguments: { uri: README } },
+    })
+  })
+
+  it('is completed at its target, and prompts are too', async () => {
+    const argument = { name: 'colour', value: 'r' }
+    for (const [ref, own] of [
+      [
+        { type: 'ref/resource', uri: 'test://git/colours/{colour}' },
+        { uri: 'test://colours/{colour}' },
+      ],
+      [{ type: 'ref/prompt', name: 'git_paint' }, { name: 'paint' }],
+    ]) {
+      const { result } = await ask(both, 'completion/complete', { ref, argument })
+      expect(result.completion.values).toEqual(['r-one', 'r-two'])
+      expect(git.of('completion/complete').at(-1)?.message).toMatchObject({
+        params: { ref: own, argument },
+      })
+    }
+    expect(docs.requests).toHaveLength(0)
+  })
+})
+
+describe('a prompt of one of two targets', () => {
+  it('is got from its target, with links to its resources', async () => {
+    git.on('prompts/get', ({ name }) => ({
+      description: name,
+      messages: [{ role: 'user', content: { type: 'resource', resource: { uri: README } } }],
+    }))
+    const { result } = await ask(both, 'prompts/get', { name: 'git_paint' })
+    expect(result.description).toBe('paint')
+    expect(result.messages[0].content.resource.uri).toBe('data://git/readme/a?b=c#d')
+    expect(docs.requests).toHaveLength(0)
+  })
+
+  it('is unknown under its own name, and policies for tools do not concern it', async () => {
+    const { error } = await ask(both, 'prompts/get', { name: 'paint' })
+    expect(error).toEqual({ code: -32602, message: 'Unknown prompt: paint' })
+    const tools = { allow: [] }
+    const stack = await startStack({ identity, targets: { docs: { url: docs.url, tools } } })
+    try {
+      expect((await ask(stack, 'prompts/get', { name: 'docs_paint' })).result).toBeDefined()
+    } finally {
+      await stack.close()
+    }
+  })
+})
+
+describe('what concerns every target', () => {
+  it.each([
+    ['ping', {}],
+    ['logging/setLevel', { level: 'debug' }],
+  ])('%s reaches each of two', async (method, params) => {
+    expect((await ask(both, method, params)).result).toEqual({})
+    for (const target of [docs, git]) {
+      expect(target.of(method)).toHaveLength(1)
+      expect(target.of(method)[0]?.message).toMatchObject({ params })
+    }
+  })
+
+  it('initialize is merged: capabilities, instructions, the older version', async () => {
+    const old = await startRecordingTarget({
+      versions: ['2025-03-26'],
+      instructions: 'Be old.',
+      prompts: [],
+      tools: [],
+      capabilities: { tools: { listChanged: true }, experimental: { x: { y: 1 } } },
+    })
+    const stack = await startStack({ identity, targets: { docs: docs.url, old: old.url } })
+    try {
+      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: {} }
+      const { result } = await ask(stack, 'initialize', params)
+      expect(result.protocolVersion).toBe('2025-03-26')
+      expect(result.capabilities).toMatchObject({
+        tools: { listChanged: true },
+        prompts: {},
+        resources: {},
+        logging: {},
+        experimental: { x: { y: 1 } },
+      })
+      expect(result.instructions).toBe('## old\nBe old.')
+      expect((await ask(stack, 'tools/list')).result._meta).toBeUndefined()
+    } finally {
+      await stack.close()
+      await old.close()
+    }
+  })
+})
+
+describe('one target', () => {
+  it.each<[string, object]>([
+    ['resources/list', {}],
+    ['resources/templates/list', {}],
+    ['resources/read', { uri: README }],
+    ['resources/subscribe', { uri: URN }],
+    ['completion/complete', { ref: { type: 'ref/resource', uri: README }, argument: {} }],
+    ['logging/setLevel', { level: 'debug' }],
+    ['ping', {}],
+    ['tools/list', { cursor: 'after-2' }],
+    ['vendor/own', { uri: README, name: 'docs_x' }],
+  ])('gets %s as the client wrote it', async (method, params) => {
+    const body = ` {"id" : "f-1", "jsonrpc":"2.0","method":"${method}","params":${JSON.stringify(params)}} `
+    const text = await (await one.post(body)).text()
+    expect(docs.requests.map((request) => request.body)).toEqual([body])
+    if (method === 'tools/list') {
+      expect(text).toContain('"docs_d2"')
+      expect(text).toContain('"nextCursor":"after-4"')
+      return
+    }
+    const direct = await fetch(docs.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+    expect(text).toBe(await direct.text())
+  })
+
+  it('keeps its URIs in the results of tools', async () => {
+    docs.on('tools/call', () => ({ content: [{ type: 'resource_link', uri: README, name: 'x' }] }))
+    const { result } = await ask(one, 'tools/call', { name: 'docs_d0' })
+    expect(result.content[0].uri).toBe(README)
+  })
+})

@@ -1,0 +1,182 @@
+/** A rule of a specification that `serve` keeps. Tests name it as `[id]` in front of their title. */
+export interface Requirement {
+  readonly source: string
+  readonly text: string
+}
+
+const SPEC = 'https://modelcontextprotocol.io/specification'
+const AUTHORIZATION = `${SPEC}/2026-07-28/basic/authorization`
+const LEGACY = `${SPEC}/2025-11-25/basic/transports#streamable-http`
+const MODERN = `${SPEC}/2026-07-28/basic/transports/streamable-http`
+const SECURITY = `${SPEC}/2025-11-25/basic/security_best_practices`
+const RFC = 'https://www.rfc-editor.org/rfc'
+
+export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
+  // MCP, authorization of a protected resource server
+  'mcp-authz-r1': {
+    source: AUTHORIZATION,
+    text: 'Serve protected resource metadata that names at least one authorization server.',
+  },
+  'mcp-authz-r2': {
+    source: AUTHORIZATION,
+    text: 'Announce the metadata with resource_metadata in the challenge of a 401.',
+  },
+  'mcp-authz-r3': {
+    source: AUTHORIZATION,
+    text: 'Serve the metadata at the well-known path with the path of the endpoint, and at the root.',
+  },
+  'mcp-authz-r4': {
+    source: AUTHORIZATION,
+    text: 'Name the scopes to ask for in the challenge of a 401.',
+  },
+  'mcp-authz-r5': {
+    source: AUTHORIZATION,
+    text: 'Answer 401 to a missing, invalid or expired token.',
+  },
+  'mcp-authz-r6': {
+    source: AUTHORIZATION,
+    text: 'Name all scopes of the operation in one insufficient_scope challenge with 403.',
+  },
+  'mcp-authz-r8': {
+    source: AUTHORIZATION,
+    text: 'Accept only tokens whose audience is this server.',
+  },
+  'mcp-authz-r9': {
+    source: AUTHORIZATION,
+    text: 'Never pass the token of the client on; a target gets a credential of its own.',
+  },
+  'mcp-authz-r10': {
+    source: AUTHORIZATION,
+    text: 'Take the token from the Authorization header of every request, never from the query.',
+  },
+  'mcp-authz-r11': {
+    source: SECURITY,
+    text: 'Bind sessions to the user; a session is no authentication.',
+  },
+  'mcp-authz-r12': {
+    source: AUTHORIZATION,
+    text: 'Keep offline_access out of challenges and of scopes_supported.',
+  },
+  'mcp-authz-r13': {
+    source: AUTHORIZATION,
+    text: 'Advertise the scopes that basic use needs, not the whole catalogue.',
+  },
+  'mcp-authz-r14': {
+    source: `${SPEC}/2026-07-28/server/tools`,
+    text: 'Vary the list of tools by authorization, never by connection.',
+  },
+
+  // MCP, transports
+  'mcp-lifecycle-version': {
+    source: `${SPEC}/2025-11-25/basic/lifecycle#version-negotiation`,
+    text: 'Answer initialize with the version that was asked for when it is spoken, else another.',
+  },
+  'mcp-origin': {
+    source: LEGACY,
+    text: 'Validate Origin and answer 403 when it is present and not allowed.',
+  },
+  'mcp-dns-rebinding': {
+    source: LEGACY,
+    text: 'Let no foreign host name reach a server that listens on loopback.',
+  },
+  'mcp-notification-202': {
+    source: LEGACY,
+    text: 'Answer an accepted notification or response with 202 and no body.',
+  },
+  'mcp-session-id-charset': {
+    source: LEGACY,
+    text: 'Write session ids in visible ASCII characters, unguessable.',
+  },
+  'mcp-session-404': {
+    source: LEGACY,
+    text: 'Answer 404 to a session that has ended, so that the client starts anew.',
+  },
+  'mcp-session-delete': {
+    source: LEGACY,
+    text: 'End a session on DELETE.',
+  },
+  'mcp-get-405': {
+    source: LEGACY,
+    text: 'Answer GET with an event stream or with 405.',
+  },
+  'mcp-resume': {
+    source: LEGACY,
+    text: 'Resume a stream behind Last-Event-ID.',
+  },
+
+  // MCP, rules for an intermediary that reads and renames
+  'mcp-era-by-body': {
+    source: `${SPEC}/2026-07-28/basic/versioning`,
+    text: 'Decide the era of each request by the envelope in its body.',
+  },
+  'mcp-header-equals-body': {
+    source: MODERN,
+    text: 'Refuse a modern request whose headers are missing or differ from its body.',
+  },
+  'mcp-header-encoding': {
+    source: MODERN,
+    text: 'Write header values that are not plain in the Base64 sentinel.',
+  },
+  'mcp-rename-consistently': {
+    source: MODERN,
+    text: 'Rename a tool in the body, in Mcp-Name and in lists alike.',
+  },
+  'mcp-rename-lists': {
+    source: `${SPEC}/2026-07-28/server/tools`,
+    text: 'Keep order, schemas and unknown members of entries whose names change.',
+  },
+  'mcp-name-format': {
+    source: `${SPEC}/2026-07-28/server/tools#tool-names`,
+    text: 'Keep names within the allowed characters and length, and unique.',
+  },
+  'mcp-private-cache': {
+    source: `${SPEC}/2026-07-28/server/utilities/caching`,
+    text: 'Mark a list that depends on the caller as private.',
+  },
+  'mcp-sse-untouched': {
+    source: LEGACY,
+    text: 'Pass ids, retry, comments and priming events of a stream on, event by event.',
+  },
+  'mcp-disconnect': {
+    source: MODERN,
+    text: 'Give a request up at the target when its client leaves.',
+  },
+  'mcp-target-down-in-band': {
+    source: `${SPEC}/2025-11-25/basic#responses`,
+    text: 'Answer for a target that fails with a JSON-RPC error under the id of the request.',
+  },
+  'mcp-discover-never-5xx': {
+    source: `${SPEC}/2026-07-28/server/discover`,
+    text: 'Never answer server/discover with a 5xx: clients could not fall back.',
+  },
+  'jsonrpc-object': {
+    source: 'https://www.jsonrpc.org/specification#request_object',
+    text: 'Refuse what is not one JSON-RPC 2.0 message.',
+  },
+
+  // OAuth
+  'rfc6750-2.1': {
+    source: `${RFC}/rfc6750#section-2.1`,
+    text: 'Take a bearer token from the Authorization header, whatever the case of the scheme.',
+  },
+  'rfc6750-3': {
+    source: `${RFC}/rfc6750#section-3`,
+    text: 'Write the challenge in characters that a quoted string may have.',
+  },
+  'rfc6750-3.1': {
+    source: `${RFC}/rfc6750#section-3.1`,
+    text: 'Name an error in the challenge only when a token was sent.',
+  },
+  'rfc9728-2': {
+    source: `${RFC}/rfc9728#section-2`,
+    text: 'Leave members without values out of the metadata.',
+  },
+  'rfc9728-3.1': {
+    source: `${RFC}/rfc9728#section-3.1`,
+    text: 'Insert the well-known path between host and path of the resource.',
+  },
+  'rfc9728-3.3': {
+    source: `${RFC}/rfc9728#section-3.3`,
+    text: 'Name the resource in its metadata exactly as clients address it.',
+  },
+}

@@ -1,0 +1,140 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createNames } from '../../../src/gateway/names.js'
+
+const MAX = 32
+
+const named = (...prefixes: string[]) =>
+  prefixes.map((prefix) => ({ name: prefix || 'bare', prefix }))
+
+const prefixes = fc.uniqueArray(
+  fc.oneof(
+    fc.constantFrom('a', 'a_b', 'a_b_c', 'b', ''),
+    fc.stringMatching(/^[a-z][a-z0-9-]{0,9}$/),
+  ),
+  { minLength: 1, maxLength: 4 },
+)
+const toolName = fc.oneof(
+  fc.constantFrom('b', 'b_c', 'c', '_', 'a_b_c', 'get.weather', 'Grüße', 'x'.repeat(90)),
+  fc.stringMatching(/^[A-Za-z0-9_.-]{1,60}$/),
+  fc.string({ unit: 'grapheme', minLength: 1, maxLength: 40 }),
+)
+
+describe('exposed names', () => {
+  it('[mcp-name-format] lead back to the target and its own name', () => {
+    fc.assert(
+      fc.property(prefixes, fc.array(fc.tuple(fc.nat(), toolName)), (all, tools) => {
+        const targets = named(...all)
+        const names = createNames(targets, MAX)
+        const given = tools.map(([index, name]) => {
+          const target = targets[index % targets.length]!
+          return { target, name, exposed: names.expose(target, name) }
+        })
+        for (const { target, name, exposed } of given) {
+          expect(names.route(exposed)).toEqual({ target, name })
+          expect(exposed).toMatch(/^[A-Za-z0-9_-]+$/)
+          expect(exposed.length).toBeLessThanOrEqual(MAX)
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('are the same in two processes, whatever was asked before', () => {
+    fc.assert(
+      fc.property(prefixes, fc.array(toolName, { minLength: 1 }), (all, tools) => {
+        const targets = named(...all)
+        const [one, two] = [createNames(targets, MAX), createNames(targets, MAX)]
+        const ask = (names: typeof one, list: string[]) =>
+          new Map(list.map((name) => [name, names.expose(targets[0]!, name)]))
+        const backwards = ask(two, [...tools].reverse())
+        for (const [name, exposed] of ask(one, tools)) expect(backwards.get(name)).toBe(exposed)
+      }),
+    )
+  })
+
+  it.each([
+    ['docs', 'search', 'docs_search'],
+    ['', 'search', 'search'],
+    ['docs', 'a-b_c', 'docs_a-b_c'],
+  ])('are plain with the prefix %j and the name %s', (prefix, name, exposed) => {
+    const [target] = named(prefix)
+    expect(createNames([target!], MAX).expose(target!, name)).toBe(exposed)
+  })
+
+  it('go to the longest prefix that fits', () => {
+    const [a, ab, bare] = named('a', 'a_b', '')
+    const names = createNames([a!, ab!, bare!], MAX)
+    expect(names.route('a_b_c')).toEqual({ target: ab, name: 'c' })
+    expect(names.route('a_c')).toEqual({ target: a, name: 'c' })
+    expect(names.route('a_b_')).toEqual({ target: a, name: 'b_' })
+    expect(names.route('c')).toEqual({ target: bare, name: 'c' })
+    expect(names.route('')).toBeUndefined()
+    expect(createNames([a!], MAX).route('b_c')).toBeUndefined()
+  })
+
+  it.each([
+    ['another target owns the plain name', 'a', 'b_c', /^a_b_c_[0-9a-f]{6}$/],
+    ['it has characters that clients refuse', 'b', 'get.é', /^b_get___[0-9a-f]{6}$/],
+    ['it is too long', 'b', 'x'.repeat(31), /^b_x{23}_[0-9a-f]{6}$/],
+  ])('become an alias when %s', (_title, prefix, name, alias) => {
+    const targets = named('a', 'a_b', 'b')
+    const target = targets.find((candidate) => candidate.prefix === prefix)!
+    expect(createNames(targets, MAX).expose(target, name)).toMatch(alias)
+  })
+
+  it('become two aliases when two long names differ at the end only', () => {
+    const [a] = named('a')
+    const names = createNames([a!], MAX)
+    const long = 'x'.repeat(60)
+    expect(names.expose(a!, `${long}1`)).not.toBe(names.expose(a!, `${long}2`))
+  })
+
+  it('become two aliases when the prefixed names of two targets read the same', () => {
+    const [bare, docs] = named('', 'docs')
+    const names = createNames([bare!, docs!], MAX)
+    const long = 'x'.repeat(60)
+    const [ofBare, ofDocs] = [names.expose(bare!, `docs_${long}`), names.expose(docs!, long)]
+    expect(names.route(ofBare)).toEqual({ target: bare, name: `docs_${long}` })
+    expect(names.route(ofDocs)).toEqual({ target: docs, name: long })
+  })
+})
+
+describe('an alias', () => {
+  const [a] = named('a')
+
+  it('is unknown where it was not given out, which is said once', () => {
+    const exposed = createNames([a!], MAX).expose(a!, 'x'.repeat(60))
+    const other = createNames([a!], MAX)
+    expect([other.isUnknownAlias(exposed), other.isUnknownAlias(exposed)]).toEqual([true, false])
+    other.expose(a!, 'x'.repeat(60))
+    expect(other.route(exposed)).toEqual({ target: a, name: 'x'.repeat(60) })
+  })
+
+  it('is unknown once more when the lists were not to be had', () => {
+    const names = createNames([a!], MAX)
+    expect(names.isUnknownAlias('a_x_123456')).toBe(true)
+    names.lookAgain('a_x_123456')
+    expect(names.isUnknownAlias('a_x_123456')).toBe(true)
+    expect(names.isUnknownAlias('a_x_123456')).toBe(false)
+  })
+
+  it('is not unknown where it was given out', () => {
+    const names = createNames([a!], MAX)
+    expect(names.isUnknownAlias(names.expose(a!, 'x'.repeat(60)))).toBe(false)
+  })
+
+  it.each(['a_b', 'a_12345', 'a_12345g', `${'a'.repeat(MAX)}_123456`])('is not %s', (name) => {
+    expect(createNames([a!], MAX).isUnknownAlias(name)).toBe(false)
+  })
+
+  it('is forgotten when there are too many, oldest first, and works again after a list', () => {
+    const names = createNames([a!], MAX)
+    const first = names.expose(a!, `${'x'.repeat(60)}-1`)
+    for (let i = 0; i < 20_100; i++) names.expose(a!, `${'y'.repeat(60)}${i}`)
+    expect(names.route(first)).toEqual({ target: a, name: first.slice('a_'.length) })
+    expect(names.isUnknownAlias(first)).toBe(true)
+    expect(names.expose(a!, `${'x'.repeat(60)}-1`)).toBe(first)
+    expect(names.route(first)?.name).toBe(`${'x'.repeat(60)}-1`)
+  })
+})

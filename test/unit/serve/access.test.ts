@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest'
+import { createAccess } from '../../../src/serve/access.js'
+
+const PUBLIC = 'https://p.example:8443/mcp'
+const config = { host: '0.0.0.0', allowedHosts: [] as string[], allowedOrigins: [] as string[] }
+
+const access = (change: Partial<typeof config> = {}, publicUrl = PUBLIC, extra: string[] = []) =>
+  createAccess({ ...config, ...change }, publicUrl, extra)
+
+describe('the Host header', () => {
+  it.each([
+    ['p.example:8443', true],
+    ['P.Example:8443', true],
+    ['p.example', false],
+    ['p.example:8444', false],
+    ['evil.example', false],
+    ['p.example:8443.evil.example', false],
+    ['p.example:8443@evil.example', false],
+    ['localhost', false],
+    ['127.0.0.1:3000', false],
+    ['', false],
+    [undefined, false],
+  ])('%j is let in: %s', (host, allowed) => {
+    expect(access().allowsHost(host)).toBe(allowed)
+  })
+
+  it('has any port when the public URL names none', () => {
+    const { allowsHost } = access({}, 'https://p.example/mcp')
+    expect(['p.example', 'p.example:443', 'p.example:3000'].map(allowsHost)).toEqual([
+      true,
+      true,
+      true,
+    ])
+  })
+
+  it('is also one that is configured, or that the platform made', () => {
+    const { allowsHost } = access({ allowedHosts: ['Inner.example'] }, PUBLIC, ['x.vercel.app'])
+    expect(['inner.example:80', 'x.vercel.app', 'y.vercel.app'].map(allowsHost)).toEqual([
+      true,
+      true,
+      false,
+    ])
+  })
+
+  it.each(['127.0.0.1', 'localhost', '::1', '[::1]', '127.0.0.2'])(
+    '[mcp-dns-rebinding] is a loopback name only while we listen on loopback: %s',
+    (host) => {
+      const names = ['localhost:3000', '127.0.0.1', '[::1]:3000', 'LOCALHOST', 'evil.example:3000']
+      expect(names.map(access({ host }).allowsHost)).toEqual([true, true, true, true, false])
+    },
+  )
+})
+
+describe('the Origin header', () => {
+  it.each([
+    [undefined, true],
+    ['https://p.example:8443', true],
+    ['https://p.example', false],
+    ['http://p.example:8443', false],
+    ['https://p.example:8443.evil.example', false],
+    ['https://ok.example', true],
+    ['https://not-ok.example', false],
+    ['null', false],
+    ['', false],
+    ['*', false],
+    ['http://localhost:3000', false],
+  ])('[mcp-origin] %j is let in: %s', (origin, allowed) => {
+    expect(access({ allowedOrigins: ['https://ok.example'] }).allowsOrigin(origin)).toBe(allowed)
+  })
+
+  it.each([
+    ['http://localhost:3000', true],
+    ['https://127.0.0.1', true],
+    ['http://[::1]:8080', true],
+    ['http://localhost.evil.example', false],
+    ['http://127.0.0.1.evil.example', false],
+    ['http://localhost@evil.example', false],
+    ['file://localhost', false],
+    ['localhost', false],
+  ])('[mcp-origin] %j is let in while we listen on loopback: %s', (origin, allowed) => {
+    expect(access({ host: '127.0.0.1' }).allowsOrigin(origin)).toBe(allowed)
+  })
+})

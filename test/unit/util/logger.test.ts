@@ -1,0 +1,115 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  createLogger,
+  LOG_LEVELS,
+  type LogFields,
+  type LogFormat,
+  type LogLevel,
+} from '../../../src/util/logger.js'
+import { createManualClock, createTestRuntime } from '../../helpers/runtime.js'
+
+const START = Date.UTC(2026, 0, 1)
+const same = (text: string) => text
+
+function setUp(format: LogFormat, level: LogLevel = 'debug', redact = same) {
+  const { io, clock, stderr } = createTestRuntime()
+  return { logger: createLogger({ io, clock, level, format, redact }), clock, written: stderr }
+}
+
+describe('the log as text', () => {
+  it('has a line for people', () => {
+    const { logger, written } = setUp('text')
+    logger.warn('word', 'A sentence', { target: 'docs', ms: 7, ok: false, none: undefined })
+    expect(written()).toBe('2026-01-01T00:00:00.000Z warn  A sentence target=docs ms=7 ok=false\n')
+  })
+
+  it('keeps to one line whatever comes from outside', () => {
+    const outside = fc.string({ unit: 'binary' })
+    fc.assert(
+      fc.property(outside, outside, fc.array(outside), (message, value, list) => {
+        const { logger, written } = setUp('text')
+        logger.error('word', message, { value, list })
+        expect(written().slice(0, -1)).not.toMatch(/\p{Cc}/u)
+        expect(written().endsWith('\n')).toBe(true)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('replaces each run of control characters by one space', () => {
+    const { logger, written } = setUp('text')
+    const list = ['c\n', '\u009b2J']
+    logger.info('word', 'a\r\n\u001b[31mb', { list })
+    expect(written()).toBe('2026-01-01T00:00:00.000Z info  a [31mb list=c ,\u00202J\n')
+  })
+})
+
+describe('the log as JSON', () => {
+  it('has an object for programs on each line', () => {
+    const { logger, written } = setUp('json')
+    const fields = { text: 'a\n"b"', list: ['x'], none: undefined }
+    logger.info('word', 'A sentence', fields)
+    logger.debug('other', 'Another')
+    const [first = '', second = '', ...rest] = written().split('\n')
+    expect(JSON.parse(first)).toEqual({
+      time: '2026-01-01T00:00:00.000Z',
+      level: 'info',
+      event: 'word',
+      message: 'A sentence',
+      text: 'a\n"b"',
+      list: ['x'],
+    })
+    expect(JSON.parse(second)).toMatchObject({ level: 'debug', event: 'other' })
+    expect(rest).toEqual([''])
+  })
+})
+
+describe('the log', () => {
+  it.each(LOG_LEVELS)('writes what is at least as grave as %s', (level) => {
+    const { logger, written } = setUp('json', level)
+    const levels = ['debug', 'info', 'warn', 'error'] as const
+    for (const each of levels) logger[each]('word', 'A sentence')
+    const found = written()
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line).level)
+    expect(found).toEqual(
+      LOG_LEVELS.slice(LOG_LEVELS.indexOf(level)).filter((at) => at !== 'silent'),
+    )
+    expect(levels.filter(logger.enabled)).toEqual(found)
+  })
+
+  it.each<[LogFormat]>([['text'], ['json']])('redacts all of a line: %s', (format) => {
+    const redact = (line: string) => line.replaceAll('hidden', '***')
+    const { logger, written } = setUp(format, 'debug', redact)
+    const fields: LogFields = { hidden: 'hidden', list: ['hidden'] }
+    logger.error('hidden', 'hidden', fields)
+    expect(written()).not.toContain('hidden')
+    expect(written()).toContain('***')
+  })
+
+  it('writes times as toISOString does', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 5_000 }), { minLength: 1 }), (steps) => {
+        let now = START + 998
+        const lines: string[] = []
+        const io = { err: (text: string) => void lines.push(text) }
+        const clock = { now: () => now }
+        const logger = createLogger({ io, clock, level: 'info', format: 'json', redact: same })
+        for (const step of steps) {
+          now += step - 2_000 // the clock of a machine is put back at times
+          logger.info('word', 'A sentence')
+          expect(JSON.parse(lines.at(-1) ?? '').time).toBe(new Date(now).toISOString())
+        }
+      }),
+    )
+  })
+
+  it('cuts fractions of a millisecond off', () => {
+    const clock = createManualClock(START + 999.9)
+    const { io, stderr } = createTestRuntime()
+    createLogger({ io, clock, level: 'info', format: 'json', redact: same }).info('a', 'b')
+    expect(JSON.parse(stderr()).time).toBe('2026-01-01T00:00:00.999Z')
+  })
+})
