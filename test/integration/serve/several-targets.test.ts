@@ -160,6 +160,13 @@ describe('several targets', () => {
     expect((await stack.post(callOf('a_write'), headers)).status).toBe(200)
   })
 
+  it('accept initialize also from a client that adds the envelope of 2026-07-28', async () => {
+    const _meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }
+    const response = await stack.post({ ...hello, params: { ...hello.params, _meta } })
+    expect(response.status).toBe(200)
+    expect((await readMessage(response)).result.protocolVersion).toBe('2025-11-25')
+  })
+
   it('are offered in the legacy era only while they share one endpoint', async () => {
     const meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }
     const discover = { jsonrpc: '2.0', id: 1, method: 'server/discover', params: { _meta: meta } }
