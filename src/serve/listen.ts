@@ -8,6 +8,12 @@ export interface ListenAddress {
   port: number
 }
 
+/** Makes the URL of an address that is listened on; an IPv6 address stands in brackets. */
+export function listenUrl({ host, port }: ListenAddress, path: string): string {
+  const name = host.replace(/[[\]]/g, '')
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}${path}`
+}
+
 /**
  * Listens on a port.
  *

@@ -3,6 +3,7 @@ import { mcpUrlOf } from '../config/public-url.js'
 import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime, StopSignal } from '../util/runtime.js'
+import { listenUrl } from './listen.js'
 import { startMetricsServer } from './metrics.js'
 import { type RunningServer, startServer } from './server.js'
 import { isWorker, runWorkers, tellReady } from './workers.js'
@@ -30,7 +31,7 @@ export async function runServe(runtime: Runtime, loaded: LoadedConfig): Promise<
       announce(
         logger,
         mcpUrlOf(config.server, port),
-        `http://${config.server.host}:${port}${config.server.path}`,
+        listenUrl({ host: config.server.host, port }, config.server.path),
         loaded,
       ),
     )

@@ -12,7 +12,7 @@ import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { type App, createApp } from './app.js'
 import type { HttpReply } from './http-reply.js'
-import { listen } from './listen.js'
+import { listen, listenUrl } from './listen.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { sessionSecrets } from './session-secrets.js'
 
@@ -86,7 +86,7 @@ export async function startServer(
   const { host, path } = config.server
   return {
     resource,
-    url: `http://${host.includes(':') ? `[${host.replace(/[[\]]/g, '')}]` : host}:${port}${path}`,
+    url: listenUrl({ host, port }, path),
     port,
     metrics: parts.metrics,
     async close() {

@@ -188,6 +188,18 @@ describe('serve', () => {
     expect((await serve.ended).status).toBe(0)
   })
 
+  it.each([
+    ['one process', []],
+    ['several workers', ['--workers', '2']],
+  ])('names an IPv6 address as a URL does, from %s', async (_title, flags) => {
+    const env = { ...seed(), SESSION_SECRET: SECRET }
+    const serve = await startServe(env, '--host', '::1', ...flags)
+    expect(serve.url).toMatch(/^http:\/\/\[::1\]:\d+\/mcp$/)
+    expect((await fetch(`${serve.origin}/healthz`)).status).toBe(200)
+    serve.child.kill('SIGTERM')
+    expect((await serve.ended).status).toBe(0)
+  })
+
   it('ends all workers with one message when they cannot listen', async () => {
     const { port } = new URL(target.url)
     const env = { ...seed(), SESSION_SECRET: SECRET }
