@@ -41,8 +41,11 @@ export interface Request {
 /** Lets what is asked of targets for this request alone be given up when its client leaves. */
 export function pendingOf(request: Request): Request {
   const pending = new Set<() => void>()
-  request.exchange.reply.onClose = () => {
-    for (const leave of pending) leave()
+  request.exchange.reply.watcher = {
+    onDrain() {},
+    onClose() {
+      for (const leave of pending) leave()
+    },
   }
   return { ...request, pending }
 }

@@ -15,10 +15,15 @@ export interface Reply {
   endStream(): void
   /** Refuses a call for which the token lacks scopes (RFC 6750 §3.1). */
   insufficientScope(id: RequestId, scopes: readonly string[]): void
-  /** Called when the client can take more after `write` returned false. */
-  onDrain: (() => void) | undefined
-  /** Called when the client left before the end. */
-  onClose: (() => void) | undefined
+  watcher: ReplyWatcher | undefined
+}
+
+/** Learns what becomes of a reply. An object and not functions: a call makes one less of each. */
+export interface ReplyWatcher {
+  /** The client can take more after `write` returned false. */
+  onDrain(): void
+  /** The client left before the end. */
+  onClose(): void
 }
 
 /** What a request was about, for its log record. */

@@ -36,11 +36,12 @@ export function createToolPolicy(config: ToolPolicyConfig): ToolPolicy {
   const tenants = compile(config.tenants)
   const unlisted = config.whenScopeMissing === 'hide'
   const dependsOnCaller = scopes.length + roles.length + tenants.length > 0
-  const allowsAll = config.allow.includes('*') && config.deny.length === 0
+  const isOpen = config.allow.includes('*') && config.deny.length === 0 && !dependsOnCaller
   return {
     dependsOnCaller,
-    isOpen: allowsAll && !dependsOnCaller,
+    isOpen,
     decide(name, principal) {
+      if (isOpen) return ALLOWED
       if (!allow(name) || deny(name)) return HIDDEN
       for (const rule of roles) {
         if (rule.matches(name) && !rule.values.some((role) => principal?.roles.includes(role))) {

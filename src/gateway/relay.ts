@@ -2,7 +2,7 @@ import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { type EventFields, readEvent, writeEvent } from '../mcp/sse.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { isResponseTo } from './answer-check.js'
-import type { Exchange } from './exchange.js'
+import type { Exchange, ReplyWatcher } from './exchange.js'
 import { failureError, type TargetFailure } from './failure.js'
 import { replyFailure } from './reply-failure.js'
 import { UpstreamCall } from './upstream-call.js'
@@ -37,7 +37,7 @@ export function relay(options: RelayOptions): void {
   new Relay(options).start()
 }
 
-class Relay implements AnswerListener {
+class Relay implements AnswerListener, ReplyWatcher {
   readonly #options: RelayOptions
   readonly #call: UpstreamCall
   readonly #id: RequestId | undefined
@@ -55,13 +55,17 @@ class Relay implements AnswerListener {
   }
 
   start(): void {
-    const { reply } = this.#options.exchange
-    reply.onClose = () => {
-      this.#call.abort()
-      this.#options.onEnd?.()
-    }
-    reply.onDrain = () => this.#call.resume()
+    this.#options.exchange.reply.watcher = this
     this.#call.start()
+  }
+
+  onDrain(): void {
+    this.#call.resume()
+  }
+
+  onClose(): void {
+    this.#call.abort()
+    this.#options.onEnd?.()
   }
 
   known(body: Buffer): boolean {

@@ -1,5 +1,6 @@
 import type { RequestId } from '../mcp/jsonrpc.js'
 import type { Message, Span } from '../mcp/message.js'
+import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import type { Named, Names } from './names.js'
 import { routeUri } from './uris.js'
 
@@ -55,7 +56,7 @@ export function createRouter<T extends Named>(targets: readonly T[], names: Name
     const address = ADDRESSED[message.method] as Address
     const key = address.span === 'ref' ? referenceKey(message) : address.span
     const span = message.spans.get(key)
-    const value = span === undefined ? undefined : stringAt(message.text, span)
+    const value = stringOf(message.params, key)
     if (span === undefined || value === undefined) {
       return { message: `${message.method} needs the string "${key}"` }
     }
@@ -89,7 +90,9 @@ function referenceKey(message: Message): string {
   return message.spans.has('ref.uri') ? 'ref.uri' : 'ref.name'
 }
 
-function stringAt(text: string, { start, end }: Span): string | undefined {
-  const value: unknown = JSON.parse(text.slice(start, end))
-  return typeof value === 'string' ? value : undefined
+/** A member stands once in a message, so that what was parsed is what the span shows. */
+function stringOf(params: JsonObject, key: string): string | undefined {
+  if (!key.startsWith('ref.')) return stringMember(params, key)
+  const { ref } = params
+  return isObject(ref) ? stringMember(ref, key.slice('ref.'.length)) : undefined
 }

@@ -32,13 +32,21 @@ export function createAccess(
   )
   const origins = new Set([publicOrigin, ...allowedOrigins])
   const onLoopback = isLoopbackAddress(host)
+  const isAllowed = (value: string) => {
+    const name = value.toLowerCase()
+    if (hosts.has(name)) return true
+    const withoutPort = name.replace(/:\d+$/, '')
+    return hosts.has(withoutPort) || (onLoopback && LOOPBACK_NAMES.has(withoutPort))
+  }
+  /** Nearly all requests name the same one. */
+  let lastAllowed: string | undefined
   return {
     allowsHost(value) {
       if (value === undefined) return false
-      const name = value.toLowerCase()
-      if (hosts.has(name)) return true
-      const withoutPort = name.replace(/:\d+$/, '')
-      return hosts.has(withoutPort) || (onLoopback && LOOPBACK_NAMES.has(withoutPort))
+      if (value === lastAllowed) return true
+      if (!isAllowed(value)) return false
+      lastAllowed = value
+      return true
     },
     allowsOrigin(value) {
       if (value === undefined || origins.has(value)) return true

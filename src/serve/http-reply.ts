@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import type { Reply } from '../gateway/exchange.js'
+import type { Reply, ReplyWatcher } from '../gateway/exchange.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { HEARTBEAT } from '../mcp/sse.js'
 import type { HeaderList } from './cors.js'
@@ -12,8 +12,6 @@ const EVENT_STREAM: HeaderList = [
   'x-accel-buffering',
   'no',
 ]
-
-const MAX_JOINED_BYTES = 16 * 1024
 
 /** What a reply needs to know of its request. */
 export interface HttpReplyOwner {
@@ -33,8 +31,7 @@ export interface HttpReplyOwner {
 export class HttpReply implements Reply {
   readonly #response: ServerResponse
   readonly #owner: HttpReplyOwner
-  onDrain: (() => void) | undefined
-  #onClose: (() => void) | undefined
+  #watcher: ReplyWatcher | undefined
   #left = false
 
   constructor(response: ServerResponse, owner: HttpReplyOwner) {
@@ -43,15 +40,15 @@ export class HttpReply implements Reply {
     response.on('close', () => {
       owner.streams.delete(this)
       this.#left = !response.writableFinished
-      if (this.#left) this.#onClose?.()
+      if (this.#left) this.#watcher?.onClose()
       owner.onEnd()
     })
   }
 
-  /** Called at once when the client left before anybody wanted to know. */
-  set onClose(listener: (() => void) | undefined) {
-    this.#onClose = listener
-    if (this.#left) listener?.()
+  /** Told at once when the client left before anybody wanted to know. */
+  set watcher(watcher: ReplyWatcher | undefined) {
+    this.#watcher = watcher
+    if (this.#left) watcher?.onClose()
   }
 
   json(
@@ -65,9 +62,7 @@ export class HttpReply implements Reply {
     for (const header of this.#owner.headers) all.push(header)
     for (const name in headers) all.push(name, headers[name] as string)
     this.#response.writeHead(status, all)
-    // as a string Node sends head and body in one write; Latin-1 keeps every byte
-    if (typeof body === 'string' || body.length > MAX_JOINED_BYTES) this.#response.end(body)
-    else this.#response.end(body.toString('latin1'), 'latin1')
+    this.#response.end(body)
   }
 
   empty(status: number): void {
@@ -91,7 +86,7 @@ export class HttpReply implements Reply {
     if (this.#response.destroyed) return true
     const ready = this.#response.write(events)
     if (!ready && !this.#response.listenerCount('drain')) {
-      this.#response.on('drain', () => this.onDrain?.())
+      this.#response.on('drain', () => this.#watcher?.onDrain())
     }
     return ready
   }
@@ -113,7 +108,7 @@ export class HttpReply implements Reply {
 
   /** Ends the stream from our side, at shutdown. */
   finish(): void {
-    this.#onClose?.()
+    this.#watcher?.onClose()
     this.#response.end()
   }
 }

@@ -55,14 +55,15 @@ export async function startServer(
   })
   /** Requests whose answers have not ended yet. */
   let running = 0
+  const ended = () => {
+    running--
+  }
   let app: App | undefined
   let assembled: Promise<{ app: App }> | undefined
   // the port is known only after listening; whoever comes before all is ready waits that long
   server.on('request', (request, response) => {
     running++
-    response.once('close', () => {
-      running--
-    })
+    response.on('close', ended)
     if (app !== undefined) app.handle(request, response)
     else {
       assembled?.then(

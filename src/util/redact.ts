@@ -2,8 +2,6 @@ const SECRET_KEY = /(^|[-_])(authorization|cookie|token|secret|password|apikey|k
 const JWT = /\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*/g
 const BEARER = /\b(bearer|basic)\s+[\w.~+/=:-]{8,}/gi
 
-const MAY_BE_BEARER = /bearer|basic/i
-
 const PLACEHOLDER = '[redacted]'
 
 /** Tells by its name whether a field, header or variable holds a secret. */
@@ -19,10 +17,14 @@ export function createRedactor(secrets: Iterable<string | undefined> = []) {
   const known = spellings(secrets)
   return (text: string): string => {
     let result = text
-    for (const secret of known) result = result.replaceAll(secret, PLACEHOLDER)
+    for (const secret of known) {
+      if (result.includes(secret)) result = result.replaceAll(secret, PLACEHOLDER)
+    }
     // most lines hold neither, and looking is cheaper than replacing
     if (result.includes('eyJ')) result = result.replace(JWT, PLACEHOLDER)
-    return MAY_BE_BEARER.test(result) ? result.replace(BEARER, `$1 ${PLACEHOLDER}`) : result
+    const lower = result.toLowerCase()
+    if (!lower.includes('bearer') && !lower.includes('basic')) return result
+    return result.replace(BEARER, `$1 ${PLACEHOLDER}`)
   }
 }
 

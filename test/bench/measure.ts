@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Candidate, CandidateName } from './candidates.js'
 import type { CallsOrder, CallsReport } from './load/calls.js'
 import type { Work } from './load/request.js'
@@ -52,7 +53,7 @@ export async function measureCase(
   for (const candidate of candidates) await turn(candidate, turnMs * WARM_SHARE)
   const measured: Measurements = new Map(candidates.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round += 1) {
-    for (const candidate of rotate(candidates, round)) {
+    for (const candidate of inOrderOf(candidates, round)) {
       measured.get(candidate.name)?.push(await turn(candidate, turnMs))
     }
   }
@@ -97,10 +98,16 @@ async function takeTurn(candidate: Candidate, loader: Started, order: CallsOrder
   }
 }
 
-/** Another order each round, so that nobody always follows the same neighbour. */
-export function rotate<T>(items: T[], by: number): T[] {
-  const at = by % items.length
-  return [...items.slice(at), ...items.slice(0, at)]
+/**
+ * Another order each round, the same in each run. Turning a list around would not do: everybody
+ * would follow the same neighbour, who leaves cold caches and garbage behind.
+ */
+export function inOrderOf<T>(items: T[], round: number): T[] {
+  const key = (index: number) => createHash('sha256').update(`${round}.${index}`).digest('hex')
+  return items
+    .map((item, index) => ({ item, key: key(index) }))
+    .sort((a, b) => (a.key < b.key ? -1 : 1))
+    .map(({ item }) => item)
 }
 
 /** Code that never ran hot is slow; SDK relays need thousands of requests. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Workplace } from '../candidates.js'
 import { type Candidate, type CandidateName, startCandidate, startTarget } from '../candidates.js'
 import type { EventsReport, HeadsReport } from '../load/streams.js'
-import { rotate } from '../measure.js'
+import { inOrderOf } from '../measure.js'
 import type { Plan } from '../plan.js'
 import { residentKb, type Started } from '../process.js'
 import { median } from '../statistics.js'
@@ -35,7 +35,7 @@ export async function measureStreams(
   const results: StreamsResults = new Map(plan.candidates.map((name) => [name, []]))
   for (let round = 0; round < plan.rounds.streams; round += 1) {
     const names = plan.candidates.filter((name) => name !== 'sdk' || round < plan.rounds.sdkStreams)
-    for (const name of rotate(names, round)) {
+    for (const name of inOrderOf(names, round)) {
       progress(`streams ${round + 1}/${plan.rounds.streams} ${name}`)
       const target = await startTarget(work, 'other')
       const candidate = await startCandidate(work, name, target)

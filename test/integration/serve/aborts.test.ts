@@ -132,6 +132,8 @@ it('a stream given up while its token is checked is never opened at the target',
 })
 
 it('a thousand calls given up leave no connection behind', async () => {
+  // idle ones of other tests, which may stay a while
+  const before = target.openSockets
   for (let round = 0; round < 10; round++) {
     target.clear()
     const calls = Array.from({ length: 100 }, () => start(CALL))
@@ -139,7 +141,7 @@ it('a thousand calls given up leave no connection behind', async () => {
     for (const { leave } of calls) leave()
     await Promise.all(target.requests.map(({ closed }) => closed))
   }
-  await eventually(() => expect(target.openSockets).toBe(0))
+  await eventually(() => expect(target.openSockets).toBeLessThanOrEqual(before))
   target.on('tools/call', () => ({ content: [] }))
   expect((await start(CALL).response).status).toBe(200)
 })
