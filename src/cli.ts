@@ -41,6 +41,7 @@ const runtime: Runtime = {
   io: {
     out: stdout.write,
     err: stderr.write,
+    outDrained: stdout.drained,
     get stdin() {
       return process.stdin
     },

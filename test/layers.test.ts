@@ -15,9 +15,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   config: ['util'],
   gateway: ['auth', 'mcp', 'http', 'util'],
   serve: ['gateway', 'auth', 'mcp', 'http', 'config', 'util'],
+  stdio: ['gateway', 'auth', 'mcp', 'http', 'config', 'util'],
   login: ['gateway', 'auth', 'mcp', 'http', 'config', 'util'],
   demo: ['gateway', 'auth', 'mcp', 'http', 'config', 'util'],
-  cli: ['serve', 'login', 'demo', 'gateway', 'auth', 'mcp', 'http', 'config', 'util'],
+  cli: ['serve', 'stdio', 'login', 'demo', 'gateway', 'auth', 'mcp', 'http', 'config', 'util'],
   // the two entries stand above all
   'cli.ts': ['cli', 'util'],
   'index.ts': ['serve', 'config', 'util'],

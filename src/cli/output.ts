@@ -6,6 +6,8 @@ export interface OutputStream {
 
 export interface Output {
   write(text: string): void
+  /** Resolves when the reader has caught up, or is gone; `undefined` when it is not behind. */
+  drained(): Promise<void> | undefined
   /** Hands over what waits, without waiting until it arrived. */
   flushNow(): void
   /** Resolves when everything was handed to the system, or cannot be. Never rejects. */
@@ -26,17 +28,35 @@ export function createOutput(
   let waiting = ''
   let scheduled = false
   let closed = false
+  let writes = 0
+  let draining: { promise: Promise<void>; resolve: () => void } | undefined
+  const drained = () => {
+    draining?.resolve()
+    draining = undefined
+  }
   // Without a listener, a reader that went away (EPIPE) would crash the process.
   stream.on('error', () => {
     if (closed) return
     closed = true
+    drained()
     onClosed()
   })
   const flushNow = () => {
     scheduled = false
     const text = waiting
     waiting = ''
-    if (text !== '' && !closed) stream.write(text)
+    if (text === '' || closed) return
+    writes++
+    const mine = writes
+    const isUpToDate = stream.write(text, () => {
+      if (mine === writes) drained()
+    })
+    if (isUpToDate || draining !== undefined) return
+    let resolve = () => {}
+    const promise = new Promise<void>((done) => {
+      resolve = done
+    })
+    draining = { promise, resolve }
   }
   return {
     write(text) {
@@ -45,6 +65,7 @@ export function createOutput(
       scheduled = true
       schedule(flushNow)
     },
+    drained: () => draining?.promise,
     flushNow,
     flush: () =>
       new Promise((resolve) => {

@@ -16,6 +16,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/serve.js')).serveCommand,
   },
   {
+    name: 'stdio',
+    summary: 'bridge stdio to an MCP server, signing in once',
+    load: async () => (await import('./commands/stdio.js')).stdioCommand,
+  },
+  {
     name: 'login',
     summary: 'sign in to a target',
     load: async () => (await import('./commands/login.js')).loginCommand,

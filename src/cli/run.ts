@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { ProxyError } from '../util/errors.js'
+import { messageOf, ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { EXIT, SilentExit, STATUS_OF } from './exit.js'
@@ -35,6 +35,7 @@ export async function run(
       asked.includes('--log-level=debug') ||
       runtime.env['MCP_DESCOPE_LOG_LEVEL'] === 'debug'
     printError(runtime, error, { json: asked.includes('--json'), debug })
+    if (calledCommand(asked) === 'stdio') await sayToHost(runtime, error)
     return error instanceof ProxyError ? STATUS_OF[error.code] : EXIT.failed
   }
 }
@@ -49,8 +50,7 @@ async function buildProgram(
     .description('Descope sign-in in front of any MCP server.')
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
-  const [first, second] = argv.filter((argument) => !argument.startsWith('-'))
-  const called = first === 'help' ? second : first
+  const called = calledCommand(argv)
   for (const entry of commands) {
     const command = entry.name === called ? (await entry.load())(runtime) : new Command(entry.name)
     program.addCommand(command.summary(entry.summary))
@@ -67,6 +67,19 @@ async function buildProgram(
     })
   }
   return program
+}
+
+function calledCommand(argv: readonly string[]): string | undefined {
+  const [first, second] = argv.filter((argument) => !argument.startsWith('-'))
+  return first === 'help' ? second : first
+}
+
+/** A host shows what its first request was answered with, but rarely what is on stderr. */
+async function sayToHost(runtime: Runtime, error: unknown): Promise<void> {
+  const { answerPending } = await import('../stdio/last-words.js')
+  const message = messageOf(error)
+  const hint = error instanceof ProxyError ? error.hint : undefined
+  await answerPending(runtime, hint === undefined ? message : `${message}. ${hint}`)
 }
 
 function* withSubcommands(command: Command): Generator<Command> {

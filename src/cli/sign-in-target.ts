@@ -1,4 +1,5 @@
 import type { SignInTarget } from '../auth/sign-in-target.js'
+import type { LoadedConfig } from '../config/load.js'
 import { nearest } from '../config/nearest.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { ProxyError } from '../util/errors.js'
@@ -13,6 +14,24 @@ export interface TargetFlags {
   scope?: string
 }
 
+/** A target of the bridge, with what is configured of it. */
+export interface BridgeTarget {
+  readonly signIn: SignInTarget
+  /** `undefined` for a URL, of which nothing is configured. */
+  readonly configured: { readonly target: TargetConfig; readonly loaded: LoadedConfig } | undefined
+}
+
+type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
+
+/** As {@link findBridgeTarget}, for who only signs in. */
+export async function findSignInTarget(
+  runtime: Where,
+  argument: string | undefined,
+  flags: TargetFlags,
+): Promise<SignInTarget> {
+  return (await findBridgeTarget(runtime, argument, flags)).signIn
+}
+
 /**
  * Finds what `[target-or-url]` means for the bridge and the commands of its sign-in: a URL stands
  * for itself, a name for a configured target, nothing for the only configured target. Like the
@@ -20,11 +39,11 @@ export interface TargetFlags {
  *
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`
  */
-export async function findSignInTarget(
-  runtime: Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>,
+export async function findBridgeTarget(
+  runtime: Where,
   argument: string | undefined,
   flags: TargetFlags,
-): Promise<SignInTarget> {
+): Promise<BridgeTarget> {
   const { env } = runtime
   const common = {
     profile: flags.profile ?? env['MCP_DESCOPE_PROFILE'] ?? 'default',
@@ -37,19 +56,22 @@ export async function findSignInTarget(
   }
   if (argument !== undefined && /^https?:\/\//i.test(argument)) {
     const url = parseTargetUrl(argument)
-    return { ...common, name: `${url.host}${url.pathname}`, grant: { kind: 'server', url } }
+    const name = `${url.host}${url.pathname}`
+    const grant = { kind: 'server', url } as const
+    return { signIn: { ...common, name, grant }, configured: undefined }
   }
   const { loadConfig } = await import('../config/load.js')
   const { config: file, profile } = flags
-  const { config } = loadConfig(runtime, {
+  const loaded = loadConfig(runtime, {
     flags: {
       ...(file !== undefined && { config: file }),
       ...(profile !== undefined && { profile }),
     },
     for: 'stdio',
   })
-  const target = chooseTarget(config.targets, argument)
-  return { ...common, name: target.name, grant: await grantOf(config, target) }
+  const target = chooseTarget(loaded.config.targets, argument)
+  const grant = await grantOf(loaded.config, target)
+  return { signIn: { ...common, name: target.name, grant }, configured: { target, loaded } }
 }
 
 /**

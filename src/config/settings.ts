@@ -20,6 +20,20 @@ export const LOOKUPS = [
   },
 ] as const
 
+/** Variables that stand for flags of the bridge. */
+export const BRIDGE_VARIABLES = [
+  'MCP_DESCOPE_CA',
+  'MCP_DESCOPE_CALLBACK_PORT',
+  'MCP_DESCOPE_HEADER',
+  'MCP_DESCOPE_LOG_FILE',
+  'MCP_DESCOPE_LOGIN',
+  'MCP_DESCOPE_LOGIN_WAIT',
+  'MCP_DESCOPE_SCOPE',
+  'MCP_DESCOPE_STORE',
+  'MCP_DESCOPE_TRANSPORT',
+  'MCP_DESCOPE_WAIT_FOR_LOGIN',
+] as const
+
 /** Variables of this package that are not settings. */
 export const OTHER_VARIABLES: readonly string[] = [
   ...LOOKUPS.map((lookup) => lookup.env),
@@ -28,6 +42,7 @@ export const OTHER_VARIABLES: readonly string[] = [
   'MCP_DESCOPE_CLIENT_SECRET',
   'MCP_DESCOPE_CLIENT_METADATA_URL',
   'MCP_DESCOPE_TOKEN',
+  ...BRIDGE_VARIABLES,
 ]
 
 /** THE table of settings, in the order in which people read it. */

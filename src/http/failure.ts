@@ -7,6 +7,9 @@ export interface NetworkFailure {
   reason: string
 }
 
+/** The code of an error that stands for a proxy's 407. */
+export const PROXY_REFUSED = 'ERR_PROXY_AUTH'
+
 const BY_CODE: Readonly<Record<string, NetworkFailure>> = {
   ECONNREFUSED: { cause: 'unreachable', reason: 'the connection was refused' },
   ENOTFOUND: { cause: 'unreachable', reason: 'its host name does not exist' },
@@ -44,11 +47,61 @@ const BY_CODE: Readonly<Record<string, NetworkFailure>> = {
     reason: 'its TLS certificate comes from an unknown authority',
   },
   EPROTO: { cause: 'unreachable', reason: 'it does not speak TLS as expected' },
+  [PROXY_REFUSED]: {
+    cause: 'unreachable',
+    reason: 'the HTTP proxy wants a user name and a password, answering 407',
+  },
+}
+
+const TRUST = 'Give the certificate of the authority that signed it: `--ca <file.pem>`.'
+const LOOK_UP = 'Check the name and the network: `nslookup <host>`.'
+const ROUTE = 'Check the network and VPN: `curl -v <url>`.'
+
+/** What somebody can do about an error, with one command. */
+const HINTS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'Start the server, or correct host and port: `curl -v <url>`.',
+  ENOTFOUND: LOOK_UP,
+  EAI_AGAIN: LOOK_UP,
+  EHOSTUNREACH: ROUTE,
+  ENETUNREACH: ROUTE,
+  ETIMEDOUT: ROUTE,
+  UND_ERR_CONNECT_TIMEOUT: ROUTE,
+  CERT_HAS_EXPIRED: 'Renew the certificate of the server, or correct the clock here: `date`.',
+  ERR_TLS_CERT_ALTNAME_INVALID:
+    'Use the host name that it is for: `openssl s_client -connect <host>:443`.',
+  DEPTH_ZERO_SELF_SIGNED_CERT: TRUST,
+  SELF_SIGNED_CERT_IN_CHAIN: TRUST,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: TRUST,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: TRUST,
+  EPROTO: 'Check whether the server takes http or https: `curl -v <url>`.',
+  [PROXY_REFUSED]: 'Set both: `HTTPS_PROXY=http://user:password@proxy:8080`.',
+}
+
+/** Gives the hint for a reason that {@link describeNetworkError} made, if there is one. */
+export function networkHint(reason: string): string | undefined {
+  const code = /\(([A-Z][A-Z0-9_]+)\)$/.exec(reason)?.[1]
+  return code === undefined ? undefined : HINTS[code]
+}
+
+/** A failure below HTTP that says itself what it is. */
+export class UpstreamError extends Error {
+  readonly failure: NetworkFailure
+
+  constructor(cause: NetworkCause, reason: string) {
+    super(reason)
+    this.failure = { cause, reason }
+  }
+}
+
+/** Makes an error with a code, as Node's network makes them. */
+export function codedError(code: string): Error {
+  return Object.assign(new Error(code), { code })
 }
 
 /** Describes an error of undici or of Node's network, with its code for who wants to look it up. */
 export function describeNetworkError(error: unknown): NetworkFailure {
-  const code = codeOf(error)
+  if (error instanceof UpstreamError) return error.failure
+  const code = networkCode(error)
   if (code === undefined) return { cause: 'cut_off', reason: 'the connection was lost' }
   const known = BY_CODE[code]
   if (known !== undefined) return { cause: known.cause, reason: `${known.reason} (${code})` }
@@ -59,10 +112,10 @@ export function describeNetworkError(error: unknown): NetworkFailure {
 }
 
 /** Finds the code in an error, in its cause, or in the parts of an AggregateError. */
-function codeOf(error: unknown): string | undefined {
+export function networkCode(error: unknown): string | undefined {
   if (!(error instanceof Error)) return undefined
   const code = (error as NodeJS.ErrnoException).code
   if (typeof code === 'string') return code
-  if (error instanceof AggregateError) return codeOf(error.errors[0])
-  return codeOf(error.cause)
+  if (error instanceof AggregateError) return networkCode(error.errors[0])
+  return networkCode(error.cause)
 }

@@ -16,6 +16,10 @@ export interface Clock {
 export interface Io {
   out(text: string): void
   err(text: string): void
+  /**
+   * Resolves when whoever reads stdout has caught up, or is gone; `undefined` when it is not behind.
+   */
+  outDrained?(): Promise<void> | undefined
   readonly stdin: Readable
   readonly outIsTty: boolean
   readonly errIsTty: boolean
@@ -32,6 +36,8 @@ export interface ProgramResult {
 /** Other processes and programs of this machine. `createSystem` in `util/system.ts` makes it. */
 export interface System {
   readonly pid: number
+  /** The process that started us, or whoever took its place when it died. */
+  readonly parentPid?: number
   /** Tells whether a process with this id exists; another user's counts too. */
   isAlive(pid: number): boolean
   /** Runs a program to its end, without a shell. Never rejects. */

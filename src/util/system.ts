@@ -3,6 +3,7 @@ import type { Clock, ProgramResult, System } from './runtime.js'
 /** The part of the global `process` that is needed here. */
 export interface ProcessPart {
   readonly pid: number
+  readonly ppid: number
   kill(pid: number, signal: 0): boolean
 }
 
@@ -13,6 +14,9 @@ const LAUNCH_MS = 1_000
 export function createSystem(process: ProcessPart, clock: Clock): System {
   return {
     pid: process.pid,
+    get parentPid() {
+      return process.ppid
+    },
     isAlive(pid) {
       try {
         return process.kill(pid, 0)

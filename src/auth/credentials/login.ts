@@ -1,0 +1,53 @@
+import { ProxyError } from '../../util/errors.js'
+import type { Caller, TargetCredential } from '../credential.js'
+import { readBearerChallenge } from '../oauth/challenge.js'
+import type { SignInNeed } from '../sign-in-port.js'
+import { INSUFFICIENT_SCOPE, type TokenSource } from '../token-source.js'
+
+export interface LoginCredentialOptions {
+  source: TokenSource
+  /** Name of the target, for people. */
+  target: string
+  /** Learns why somebody has to sign in, before `SIGN_IN_REQUIRED` is thrown. */
+  onNeed(need: SignInNeed): void
+}
+
+/**
+ * Creates the credential of a target that says itself, by its 401, who issues its tokens. Before
+ * anybody signed in, requests go out without one.
+ */
+export function loginCredential({
+  source,
+  target,
+  onNeed,
+}: LoginCredentialOptions): TargetCredential {
+  /** By caller, because another token may be in use by the time that one is refused. */
+  const sent = new WeakMap<Caller, string>()
+
+  const require = (need: SignInNeed): never => {
+    onNeed(need)
+    throw new ProxyError('SIGN_IN_REQUIRED', `somebody has to sign in to ${target} first`)
+  }
+
+  return {
+    async headers(caller) {
+      const token = await source.get()
+      if (token === undefined) return {}
+      sent.set(caller, token)
+      return { authorization: `Bearer ${token}` }
+    },
+    async refused(caller, refusal) {
+      const challenge = readBearerChallenge(refusal.challenge)
+      const token = sent.get(caller)
+      if (refusal.status === 403 && challenge?.error !== INSUFFICIENT_SCOPE) return false
+      if (token === undefined) {
+        if ((await source.get()) !== undefined) return true
+        return require({ challenge })
+      }
+      const verdict = await source.refused(token, challenge)
+      if (verdict.next === 'retry') return true
+      if (verdict.next === 'give-up') throw verdict.error
+      return require({ refused: token, challenge })
+    },
+  }
+}

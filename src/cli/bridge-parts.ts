@@ -1,0 +1,154 @@
+import type { TargetCredential } from '../auth/credential.js'
+import { withHeaders } from '../auth/credentials/extra-headers.js'
+import { loginCredential } from '../auth/credentials/login.js'
+import { noCredential } from '../auth/credentials/static.js'
+import type { SignInNeed, SignInPort } from '../auth/sign-in-port.js'
+import { bindingOf } from '../auth/sign-in-target.js'
+import type { TokenSource } from '../auth/token-source.js'
+import { bindingKey } from '../auth/token-store.js'
+import { createNetwork, type Network } from '../http/network.js'
+import type { Upstream } from '../http/pool.js'
+import type { StdioOptions } from '../stdio/assemble.js'
+import { createMemory } from '../stdio/memory.js'
+import { mayRepeat } from '../stdio/repeat.js'
+import type { Logger } from '../util/logger.js'
+import type { Runtime } from '../util/runtime.js'
+import { type BridgeFlags, readAuthorities, type Transport } from './bridge-options.js'
+import { configuredAccess } from './configured-access.js'
+import { chooseTokenSource, openStores, type SignInStores } from './sign-in-parts.js'
+import type { BridgeTarget } from './sign-in-target.js'
+
+/** Of what is configured, a target that is only a URL has the defaults. */
+const TOOLS = {
+  allow: ['*'],
+  deny: [],
+  scopes: {},
+  roles: {},
+  tenants: {},
+  whenScopeMissing: 'list',
+} as const
+const TIMEOUTS = { list: 3, answer: 300 }
+const MAX_NAME_LENGTH = 56
+const SIGN_IN_MS = 10 * 60_000
+const DEVICE_RENEWALS = 2
+
+/** What a request to the target is authenticated with, and who is behind it. */
+export type Access = Pick<StdioOptions, 'credential' | 'caller'> & {
+  /** Somebody can sign in here. */
+  signsIn: boolean
+}
+
+/** Joins the bridge's parts for one target. Whatever a good start does not need is loaded later. */
+export async function bridgeParts(
+  given: Runtime,
+  { signIn, configured }: BridgeTarget,
+  flags: BridgeFlags,
+  headers: readonly [string, string][],
+  logger: Logger,
+): Promise<StdioOptions> {
+  const network = createNetwork({ runtime: given, ca: readAuthorities(flags, given), mayRepeat })
+  const runtime: Runtime = { ...given, fetch: network.fetch }
+  const stores = openStores(runtime, flags.store)
+  const { isCi } = await import('../login/surroundings.js')
+  const { source, kind } = await chooseTokenSource(runtime, stores, signIn, isCi(runtime.env))
+  let need: SignInNeed = {}
+  let hostName: string | undefined
+  const onNeed = (found: SignInNeed) => {
+    need = found
+  }
+  const access: Access =
+    configured !== undefined && configured.target.credential.type !== 'none'
+      ? await configuredAccess({ runtime, logger, source, stores, signIn, configured, onNeed })
+      : ownAccess(source, signIn.name, headers, onNeed)
+  const url = configured?.target.url ?? ('url' in signIn.grant ? signIn.grant.url.href : '')
+  const { timeouts = TIMEOUTS, names } = configured?.loaded.config ?? {}
+  const binding = bindingOf(signIn)
+  return {
+    target: {
+      name: signIn.name,
+      prefix: configured?.target.prefix ?? '',
+      tools: configured?.target.tools ?? TOOLS,
+    },
+    upstream: await connectTarget(runtime, network, new URL(url), flags.transport),
+    credential: withHeaders(access.credential, headers),
+    caller: access.caller,
+    openSignIn:
+      kind === 'stored' && access.signsIn
+        ? () => openSignIn(runtime, stores, signIn, flags, () => hostName)
+        : undefined,
+    async hasToken(refused) {
+      const token = await source.get()
+      return token !== undefined && token !== refused
+    },
+    need: () => need,
+    onHostName: (name) => {
+      hostName = name
+    },
+    memory: createMemory(stores.folder, bindingKey({ ...binding, url })),
+    logger,
+    loginWaitMs: flags.loginWait * 1_000,
+    waitForLogin: flags.waitForLogin,
+    timeouts: { list: timeouts.list * 1_000, answer: timeouts.answer * 1_000 },
+    maxNameLength: names?.maxLength ?? MAX_NAME_LENGTH,
+    random: Math.random,
+  }
+}
+
+/** What a server of today needs is there at once, the older transport when it is needed. */
+async function connectTarget(
+  { clock }: Pick<Runtime, 'clock'>,
+  { connect }: Network,
+  url: URL,
+  transport: Transport,
+): Promise<Upstream> {
+  if (transport === 'http') return connect(url)
+  const { createSseUpstream } = await import('../mcp/sse-upstream.js')
+  const sse = createSseUpstream({ clock, url, connect })
+  if (transport === 'sse') return sse
+  const { createAutoUpstream } = await import('../mcp/auto-upstream.js')
+  return createAutoUpstream(await connect(url), sse)
+}
+
+/** The target says itself who issues its tokens, or wants none. */
+function ownAccess(
+  source: TokenSource,
+  target: string,
+  headers: readonly [string, string][],
+  onNeed: (need: SignInNeed) => void,
+): Access {
+  const hasOwn = headers.some(([name]) => name === 'authorization')
+  const credential: TargetCredential = hasOwn
+    ? noCredential()
+    : loginCredential({ source, target, onNeed })
+  // an object for each request, by which the credential knows what was sent with it
+  const caller = () => ({ principal: undefined, accessToken: undefined })
+  return { credential, caller, signsIn: !hasOwn }
+}
+
+async function openSignIn(
+  runtime: Runtime,
+  stores: SignInStores,
+  target: BridgeTarget['signIn'],
+  flags: BridgeFlags,
+  returnTo: () => string | undefined,
+): Promise<SignInPort> {
+  const [{ createSignIn }, { createSignInTalk }] = await Promise.all([
+    import('../login/login.js'),
+    import('./sign-in-text.js'),
+  ])
+  const signIn = createSignIn({
+    runtime,
+    target,
+    ...stores,
+    options: {
+      method: flags.login,
+      openBrowser: flags.browser,
+      callbackPort: flags.callbackPort,
+      timeoutMs: SIGN_IN_MS,
+      deviceRenewals: DEVICE_RENEWALS,
+      returnTo,
+    },
+  })
+  signIn.onChange(createSignInTalk(runtime, target.name))
+  return signIn
+}

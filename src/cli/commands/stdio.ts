@@ -1,0 +1,78 @@
+import { Command } from 'commander'
+import { createLogger, type Logger } from '../../util/logger.js'
+import { createRedactor, isSecretName } from '../../util/redact.js'
+import type { Runtime } from '../../util/runtime.js'
+import {
+  addBridgeOptions,
+  type BridgeFlags,
+  parseHeaders,
+  readBridgeFlags,
+} from '../bridge-options.js'
+import type { BridgeTarget } from '../sign-in-target.js'
+
+const AFTER_HELP = `
+Started by an assistant, which speaks MCP on stdin and stdout. Ends when stdin is closed.
+Each flag has a variable: MCP_DESCOPE_ and its name. Tokens and secrets come from the environment
+only: MCP_DESCOPE_TOKEN, MCP_DESCOPE_CLIENT_ID, MCP_DESCOPE_CLIENT_SECRET.`
+
+/** Declares `stdio`: the bridge. `run` is replaced in tests of the flags. */
+export function stdioCommand(runtime: Runtime, run = runBridge): Command {
+  const command = new Command('stdio')
+    .description('Bridge stdio to an MCP server over HTTP, signing in through Descope once.')
+    .argument('[target-or-url]', 'name of a configured target, or a URL')
+  return addBridgeOptions(command)
+    .addHelpText('after', AFTER_HELP)
+    .action(async (argument: string | undefined) => {
+      await run(runtime, argument, readBridgeFlags(command, runtime.env))
+    })
+}
+
+async function runBridge(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: BridgeFlags,
+): Promise<void> {
+  const [{ findBridgeTarget }, { bridgeParts }, { runStdio }] = await Promise.all([
+    import('../sign-in-target.js'),
+    import('../bridge-parts.js'),
+    import('../../stdio/run.js'),
+  ])
+  const target = await findBridgeTarget(runtime, argument, flags)
+  const headers = parseHeaders(flags.header, runtime.env)
+  const logger = await createBridgeLogger(runtime, target, flags, headers)
+  for (const warning of target.configured?.loaded.warnings ?? []) {
+    logger.warn('configuration', warning)
+  }
+  await runStdio(runtime, await bridgeParts(runtime, target, flags, headers, logger))
+}
+
+async function createBridgeLogger(
+  { io, clock, env }: Runtime,
+  { configured }: BridgeTarget,
+  { logLevel, logFile }: BridgeFlags,
+  headers: readonly [string, string][],
+): Promise<Logger> {
+  const { log } = configured?.loaded.config ?? {}
+  const write =
+    logFile === undefined
+      ? undefined
+      : (await import('../../util/log-file.js')).openLogFile(logFile)
+  const secrets = [
+    ...(configured?.loaded.secrets ?? []),
+    env['MCP_DESCOPE_TOKEN'],
+    env['MCP_DESCOPE_CLIENT_SECRET'],
+    ...headers.filter(([name]) => isSecretName(name)).map(([, value]) => value),
+  ]
+  return createLogger({
+    io: {
+      err(line) {
+        io.err(line)
+        write?.(line)
+      },
+    },
+    clock,
+    level: logLevel ?? log?.level ?? 'info',
+    format: log?.format ?? 'text',
+    redact: createRedactor(secrets),
+  })
+}

@@ -1,0 +1,62 @@
+import type { SignInNeed } from '../auth/sign-in-port.js'
+import { bindingOf, type SignInTarget } from '../auth/sign-in-target.js'
+import type { TokenSource } from '../auth/token-source.js'
+import type { LoadedConfig } from '../config/load.js'
+import type { TargetConfig } from '../config/types.js'
+import { ProxyError } from '../util/errors.js'
+import type { Logger } from '../util/logger.js'
+import type { Runtime } from '../util/runtime.js'
+import type { Access } from './bridge-parts.js'
+import type { SignInStores } from './sign-in-parts.js'
+
+export interface ConfiguredAccessOptions {
+  runtime: Pick<Runtime, 'fetch' | 'clock'>
+  logger: Logger
+  source: TokenSource
+  stores: SignInStores
+  signIn: SignInTarget
+  configured: { readonly target: TargetConfig; readonly loaded: LoadedConfig }
+  onNeed(need: SignInNeed): void
+}
+
+/**
+ * Makes the access to a target that has a credential of its own. Where Descope is configured,
+ * somebody has to sign in there before anything is sent, and the target never sees that token.
+ */
+export async function configuredAccess(options: ConfiguredAccessOptions): Promise<Access> {
+  const { runtime, logger, source, stores, signIn, configured, onNeed } = options
+  const { target, loaded } = configured
+  const { createCredential } = await import('../auth/credentials/create.js')
+  const { configUrl } = loaded.config.descope
+  if (configUrl === undefined || signIn.grant.kind !== 'issuer') {
+    const parts = { runtime, targetUrl: target.url, descope: undefined }
+    const credential = createCredential(target.credential, parts)
+    const caller = () => ({ principal: undefined, accessToken: undefined })
+    return { credential, caller, signsIn: false }
+  }
+  const [{ createSignedInCaller }, { parseConfigUrl }] = await Promise.all([
+    import('../auth/signed-in-caller.js'),
+    import('../auth/descope.js'),
+  ])
+  const project = parseConfigUrl(configUrl)
+  const tokenEndpoint = async () => {
+    const { discover } = await import('../auth/discovery.js')
+    const { tokenEndpoint: found } = await discover(runtime, project, loaded.config.descope.issuers)
+    if (found !== undefined) return found
+    throw new ProxyError('DISCOVERY_INVALID', `Descope names no token endpoint at ${project.base}`)
+  }
+  const descope = { project, tokenEndpoint }
+  const caller = createSignedInCaller({
+    runtime,
+    logger,
+    source,
+    target: signIn.name,
+    config: { ...loaded.config.descope, configUrl },
+    resource: signIn.grant.resource,
+    clientId: async () =>
+      signIn.client.id ?? (await stores.store.load(bindingOf(signIn)))?.client.id,
+    onNeed,
+  })
+  const parts = { runtime, targetUrl: target.url, descope }
+  return { credential: createCredential(target.credential, parts), caller, signsIn: true }
+}

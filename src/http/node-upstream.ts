@@ -1,0 +1,67 @@
+import type { Agent, request as httpRequest } from 'node:http'
+import type { Clock } from '../util/runtime.js'
+import { NodeCall } from './node-call.js'
+import type { Upstream, UpstreamRequest } from './pool.js'
+
+export interface NodeUpstreamOptions {
+  clock: Pick<Clock, 'after'>
+  /** Trusted instead of Node's own list, PEM. */
+  ca?: readonly string[] | undefined
+  /**
+   * Tells whether a request may be sent a second time when its connection broke before anything was
+   * answered. Nobody knows then whether the first one arrived.
+   */
+  mayRepeat?: ((request: UpstreamRequest) => boolean) | undefined
+}
+
+/** What the calls to one target share. */
+export interface NodeConnections extends NodeUpstreamOptions {
+  readonly url: URL
+  readonly request: typeof httpRequest
+  agent: Agent
+  /** 4 once IPv6 led nowhere. */
+  family: 4 | undefined
+  readonly running: Set<NodeCall>
+}
+
+/** Connections without a hint of the server are dropped after this time. */
+const IDLE_MS = 25_000
+const ATTEMPT_MS = 1_000
+
+/**
+ * Opens the connections to a target on `node:http`, which starts in a fraction of the time that a
+ * faster client needs: the right choice for a process that serves one program. It can be used again
+ * after `close`.
+ */
+export async function createNodeUpstream(
+  url: URL,
+  options: NodeUpstreamOptions,
+): Promise<Upstream> {
+  const node = await (url.protocol === 'https:' ? import('node:https') : import('node:http'))
+  const newAgent = () =>
+    new node.Agent({
+      keepAlive: true,
+      scheduling: 'lifo',
+      timeout: IDLE_MS,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: ATTEMPT_MS,
+    })
+  const connections: NodeConnections = {
+    ...options,
+    url,
+    request: node.request,
+    agent: newAgent(),
+    family: undefined,
+    running: new Set(),
+  }
+  return {
+    send(request, handler) {
+      new NodeCall(connections, request, handler).start()
+    },
+    async close() {
+      connections.agent.destroy()
+      connections.agent = newAgent()
+      for (const call of [...connections.running]) call.cut()
+    },
+  }
+}

@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto'
+import type { Caller, TargetCredential } from '../auth/credential.js'
+import type { SignInNeed, SignInPort } from '../auth/sign-in-port.js'
+import type { TargetConfig } from '../config/types.js'
+import { createGateway, type Gateway } from '../gateway/gateway.js'
+import { createSessions } from '../gateway/sessions.js'
+import { createTarget } from '../gateway/target.js'
+import type { Upstream } from '../http/pool.js'
+import type { Logger } from '../util/logger.js'
+import type { Runtime } from '../util/runtime.js'
+import { Bridge } from './bridge.js'
+import { createHost, type Host } from './host.js'
+import { Link } from './link.js'
+import { StreamListener } from './listener.js'
+import type { Memory } from './memory.js'
+import { resumeAnswer } from './resume.js'
+import { createSession } from './session.js'
+import { SignInDesk } from './sign-in.js'
+
+export interface StdioOptions {
+  target: Pick<TargetConfig, 'name' | 'prefix' | 'tools'>
+  upstream: Upstream
+  credential: TargetCredential
+  /** Who is signed in. Rejects with `SIGN_IN_REQUIRED` when nobody is and somebody has to be. */
+  caller: () => Caller | Promise<Caller>
+  /** Loads the sign-in; `undefined` where none is possible. */
+  openSignIn: (() => Promise<SignInPort>) | undefined
+  /** Tells whether there is another token by now, whoever signed in. */
+  hasToken: (refused: string | undefined) => Promise<boolean>
+  /** Why somebody had to sign in last. */
+  need: () => SignInNeed
+  /** Learns the name of the program that we serve, for the page that the browser shows. */
+  onHostName?(name: string | undefined): void
+  memory: Memory
+  logger: Logger
+  loginWaitMs: number
+  waitForLogin: boolean
+  /** Milliseconds. */
+  timeouts: { list: number; answer: number }
+  maxNameLength: number
+  /** As `Math.random`. */
+  random: () => number
+}
+
+/** Everything of a bridge, joined and not started. */
+export interface Parts {
+  readonly host: Host
+  readonly link: Link
+  readonly gateway: Gateway
+  readonly listener: StreamListener
+  readonly bridge: Bridge
+  readonly desk: SignInDesk
+}
+
+/**
+ * Joins the parts of a bridge. Nothing is sent before the host says something.
+ *
+ * @param signal Ends whatever waits for somebody to sign in.
+ */
+export function assemble(
+  { clock, io }: Pick<Runtime, 'clock' | 'io'>,
+  options: StdioOptions,
+  signal: AbortSignal,
+): Parts {
+  const { logger } = options
+  const target = options.target.name
+  const host = createHost(io)
+  const session = createSession()
+  const gateway = openGateway(clock, options)
+  const link = new Link({ gateway, session, host, target, caller: options.caller })
+  const listener = new StreamListener({
+    ...{ clock, link, host, logger, random: options.random },
+    // a ping is safe to repeat, so that the gateway opens the session again for it
+    onSessionLost: () => void link.ask('ping', {}),
+  })
+  const desk = new SignInDesk({
+    ...{ clock, logger, target, signal },
+    open: options.openSignIn,
+    hasToken: options.hasToken,
+    onDone: () => bridge.signedIn(),
+    onFailed: () => bridge.signInFailed(),
+  })
+  const bridge: Bridge = new Bridge({
+    ...options,
+    ...{ target, clock, host, link, session, desk },
+    onReady: () => listener.start(),
+    resume: (request, lastEventId, retryMs) => {
+      const { requests } = bridge
+      resumeAnswer({ clock, link, host, requests }, request, lastEventId, retryMs)
+    },
+  })
+  return { host, link, gateway, listener, bridge, desk }
+}
+
+function openGateway(clock: Runtime['clock'], options: StdioOptions): Gateway {
+  const { target, credential, upstream, logger, timeouts, maxNameLength } = options
+  const secret = randomBytes(32).toString('hex')
+  return createGateway({
+    targets: [createTarget(target, credential, upstream)],
+    // only this process ever sees them
+    sessions: createSessions({ secrets: [secret], clock, resource: () => target.name }),
+    secret,
+    clock,
+    logger: quiet(logger),
+    timeouts,
+    maxNameLength,
+    reopenSessions: true,
+  })
+}
+
+/** What the gateway says of a target is said again, better, by what it makes us do. */
+function quiet(logger: Logger): Logger {
+  return { ...logger, info: logger.debug, warn: logger.debug }
+}

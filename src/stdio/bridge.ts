@@ -1,0 +1,193 @@
+import type { SignInNeed } from '../auth/sign-in-port.js'
+import { failureError, type TargetFailure } from '../gateway/failure.js'
+import { networkHint } from '../http/failure.js'
+import { isModern } from '../mcp/headers.js'
+import type { Message } from '../mcp/message.js'
+import { isObject, tryParseJson } from '../util/json.js'
+import { Connection } from './connection.js'
+import type { ConnectionOptions } from './connection-options.js'
+import { Held } from './held.js'
+import { emptyAnswer, lacksMethod } from './offline.js'
+import { type OpenRequest, OpenRequests } from './requests.js'
+import type { SignInDesk } from './sign-in.js'
+import { retryable, SignedOut } from './signed-out.js'
+import { respond } from './words.js'
+
+export interface BridgeOptions
+  extends Omit<ConnectionOptions, 'requests' | 'onReady' | 'onSignInNeeded' | 'onUnreachable'> {
+  desk: SignInDesk
+  /** Why somebody had to sign in last. */
+  need: () => SignInNeed
+  /** How long a call waits for a sign-in, milliseconds. */
+  loginWaitMs: number
+  /** Messages can go to the target, and the host is ready for what comes back. */
+  onReady(): void
+  /** Goes on with a stream that ended before its answer. */
+  resume(request: OpenRequest, lastEventId: string, retryMs: number | undefined): void
+}
+
+const CONNECT_WAIT_MS = 30_000
+
+/** Decides what becomes of each message of the host. Every request gets one answer. */
+export class Bridge {
+  readonly requests: OpenRequests
+  readonly connection: Connection
+  readonly #options: BridgeOptions
+  readonly #held: Held
+  readonly #signedOut: SignedOut
+
+  constructor(options: BridgeOptions) {
+    this.#options = options
+    this.#held = new Held(options.clock)
+    this.requests = new OpenRequests(options.host)
+    this.connection = new Connection({
+      ...options,
+      requests: this.requests,
+      onReady: (isConnected) => {
+        if (isConnected) options.desk.prove()
+        this.#onReady()
+      },
+      onSignInNeeded: (request) => this.#signedOut.begin(request),
+      onUnreachable: (failure) => this.#onUnreachable(failure),
+    })
+    this.#signedOut = new SignedOut({
+      ...options,
+      held: this.#held,
+      requests: this.requests,
+      connection: this.connection,
+      dispatch: (request) => this.#dispatch(request),
+    })
+  }
+
+  /** Takes one message of the host. */
+  receive(message: Message): void {
+    if (message.kind === 'response') return this.#options.link.send(message)
+    if (message.kind === 'notification') return this.#notified(message)
+    const request = this.requests.add(message)
+    if (message.method === 'ping' && !isModern(message)) {
+      return this.requests.answer(request, respond(message, request.id, {}))
+    }
+    if (message.method === 'initialize') return this.connection.initialize(request)
+    this.#dispatch(request)
+  }
+
+  /** Goes on after somebody signed in. */
+  signedIn(): void {
+    this.#signedOut.onDone()
+  }
+
+  /** Answers what waited for a sign-in that came to nothing. */
+  signInFailed(): void {
+    this.#signedOut.onFailed()
+  }
+
+  /** Answers all that is open; nothing is sent to the target any more. */
+  close(): void {
+    this.connection.close()
+    this.requests.refuseAll(retryable('The bridge is closing'))
+  }
+
+  #notified(message: Message): void {
+    const { link } = this.#options
+    const { method } = message
+    if (method === 'notifications/cancelled') return this.#cancelled(message)
+    if (method === 'notifications/initialized') {
+      if (!this.connection.hostReady()) return
+      link.send(message)
+      return this.#options.onReady()
+    }
+    if (this.connection.phase === 'ready' || isModern(message)) link.send(message)
+  }
+
+  #cancelled(message: Message): void {
+    const request = this.requests.cancel(message.params['requestId'])
+    if (request?.reply === undefined) return
+    // in the stateless era the end of the exchange says it
+    if (!isModern(request.message)) this.#options.link.send(message)
+    request.reply.close()
+  }
+
+  #dispatch(request: OpenRequest): void {
+    switch (this.connection.phase) {
+      case 'starting':
+      case 'ready':
+        return this.#forward(request)
+      case 'signing-in':
+        return this.#signedOut.wait(request)
+      case 'closing':
+        return this.requests.refuse(request, retryable('The bridge is closing'))
+      default:
+        this.#held.add(request, 'connection', CONNECT_WAIT_MS, () =>
+          this.requests.refuse(request, retryable('The target did not answer yet')),
+        )
+        this.connection.connect()
+    }
+  }
+
+  #forward(request: OpenRequest): void {
+    const { message } = request
+    if (this.#signedOut.isOurs(message)) return this.#signedOut.answerLogin(request)
+    const { link, session, resume } = this.#options
+    if (this.connection.stoodIn && lacksMethod(session.capabilities, message.method)) {
+      const empty = emptyAnswer(request)
+      if (empty !== undefined) return this.requests.answer(request, empty)
+    }
+    let hasFailed = false
+    request.reply = link.request(message, {
+      answered: (text) => {
+        if (!hasFailed) this.#options.desk.prove()
+        this.#learn(message, text)
+        this.requests.answer(request, text)
+      },
+      failed: (failure) => {
+        hasFailed = true
+        return this.#failed(request, failure)
+      },
+      cut: (lastEventId, retryMs) => resume(request, lastEventId, retryMs),
+    })
+  }
+
+  #failed(request: OpenRequest, failure: TargetFailure): boolean {
+    if (failure.cause === 'sign_in_required') {
+      this.#signedOut.begin(request)
+      return true
+    }
+    addHint(failure)
+    return false
+  }
+
+  /** Keeps what a later start can show before the target answers. */
+  #learn({ method, params }: Message, text: string): void {
+    const what = method === 'tools/list' ? 'tools' : 'discover'
+    if (method !== 'tools/list' && method !== 'server/discover') return
+    const message = tryParseJson(text)
+    const result = isObject(message) ? message['result'] : undefined
+    if (!isObject(result) || 'cursor' in params || 'nextCursor' in result) return
+    this.#options.memory.keep(what, result)
+  }
+
+  #onReady(): void {
+    for (const request of this.#held.take()) this.#dispatch(request)
+    if (this.connection.isHostReady) this.#options.onReady()
+  }
+
+  #onUnreachable(failure: TargetFailure): void {
+    addHint(failure)
+    for (const request of this.#held.take('connection')) void this.#answerOffline(request, failure)
+  }
+
+  async #answerOffline(request: OpenRequest, failure: TargetFailure): Promise<void> {
+    const { message, id } = request
+    const known = await this.#options.memory.load()
+    if (message.method === 'tools/list' && known.tools !== undefined) {
+      return this.requests.answer(request, respond(message, id, known.tools))
+    }
+    const error = failureError(failure)
+    this.requests.refuse(request, { ...error, data: { ...error.data, retryable: true } })
+  }
+}
+
+function addHint(failure: TargetFailure): void {
+  const hint = networkHint(failure.reason)
+  if (hint !== undefined) failure.reason += `. ${hint}`
+}

@@ -1,0 +1,174 @@
+import type { TargetFailure } from '../gateway/failure.js'
+import { type Backoff, createBackoff, parseRetryAfter } from '../util/backoff.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import type { ConnectionOptions, Phase } from './connection-options.js'
+import { offlineInitialize } from './offline.js'
+import type { OpenRequest } from './requests.js'
+
+/** A target that needs longer is answered for, so that the host does not give up. */
+const PATIENCE_MS = 8_000
+const FIRST_RETRY_MS = 1_000
+const LAST_RETRY_MS = 60_000
+const CHANGED = ['tools', 'prompts', 'resources'] as const
+const MAY_PASS = new Set(['unreachable', 'timeout', 'cut_off'])
+
+/** Opens the session at the target, and answers `initialize` in its place when it cannot. */
+export class Connection {
+  phase: Phase = 'starting'
+  /** The level that the host asked for while the target could not be told. */
+  level: JsonObject | undefined
+  readonly #options: ConnectionOptions
+  readonly #backoff: Backoff
+  #stoodIn = false
+  #hostIsReady = false
+  #owesChanges = false
+  #cancelRetry = () => {}
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#backoff = createBackoff(FIRST_RETRY_MS, LAST_RETRY_MS, options.random)
+  }
+
+  /** Passes the host's `initialize` on. */
+  initialize(request: OpenRequest): void {
+    const { link, session, clock, requests, logger } = this.#options
+    session.hostParams = request.message.params
+    session.sealed = undefined
+    session.version = undefined
+    this.#stoodIn = false
+    this.#hostIsReady = false
+    this.phase = 'connecting'
+    const cancelPatience = clock.after(PATIENCE_MS, () => this.#standIn(request))
+    request.stopWaiting = cancelPatience
+    request.reply = link.request(request.message, {
+      answered: (text, sessionId) => {
+        cancelPatience()
+        const message = tryParseJson(text)
+        const result = isObject(message) ? message['result'] : undefined
+        if (isObject(result)) this.#connected(result, sessionId)
+        else if (this.phase === 'connecting') this.phase = 'starting'
+        requests.answer(request, text)
+      },
+      failed: (failure) => {
+        cancelPatience()
+        if (failure.cause === 'sign_in_required') {
+          this.#standIn(request)
+          this.phase = 'signing-in'
+          this.#options.onSignInNeeded(request)
+          return true
+        }
+        if (!mayPass(failure)) return this.#giveUp(failure)
+        logger.warn('target_unavailable', `${failure.target}: ${failure.reason}`)
+        this.#standIn(request, true)
+        this.#retryLater(failure)
+        return true
+      },
+    })
+  }
+
+  /** The host was answered by us and knows nothing of the target yet. */
+  get stoodIn(): boolean {
+    return this.#stoodIn
+  }
+
+  /** Takes `notifications/initialized`; returns whether the target is to be told. */
+  hostReady(): boolean {
+    this.#hostIsReady = true
+    if (this.#owesChanges) this.tellChanges()
+    return !this.#stoodIn
+  }
+
+  get isHostReady(): boolean {
+    return this.#hostIsReady
+  }
+
+  /** Goes on after somebody signed in. */
+  resume(): void {
+    const { session, onReady } = this.#options
+    if (session.hostParams !== undefined && session.version === undefined) return this.connect()
+    this.phase = 'ready'
+    this.tellChanges()
+    onReady(false)
+  }
+
+  /** Opens the session ourselves, because the host was answered already. */
+  connect(): void {
+    const { link, session, onSignInNeeded, logger } = this.#options
+    if (this.phase === 'connecting' || this.phase === 'closing') return
+    this.#cancelRetry()
+    this.phase = 'connecting'
+    void link.ask('initialize', session.hostParams ?? {}).then((outcome) => {
+      if (this.phase !== 'connecting') return
+      if (outcome.ok) return this.#connected(outcome.result, outcome.sessionId)
+      const { failure, text } = outcome
+      if (failure?.cause === 'sign_in_required') {
+        this.phase = 'signing-in'
+        return onSignInNeeded(undefined)
+      }
+      logger.debug('target_unavailable', failure?.reason ?? text)
+      this.#retryLater(failure ?? refusal(this.#options.target))
+    })
+  }
+
+  /** Tells the host that everything it knows of the target may have changed. */
+  tellChanges(): void {
+    this.#owesChanges = !this.#hostIsReady
+    if (this.#owesChanges || this.#options.session.hostParams === undefined) return
+    for (const kind of CHANGED) {
+      const method = `notifications/${kind}/list_changed`
+      this.#options.host.send(JSON.stringify({ jsonrpc: '2.0', method }))
+    }
+  }
+
+  close(): void {
+    this.phase = 'closing'
+    this.#cancelRetry()
+  }
+
+  #connected(result: JsonObject, sessionId: string | undefined): void {
+    const { session, memory, link, logger, target, onReady } = this.#options
+    session.sealed = sessionId
+    session.version = String(result['protocolVersion'])
+    session.capabilities = isObject(result['capabilities']) ? result['capabilities'] : {}
+    memory.keep('initialize', result)
+    this.#backoff.reset()
+    this.phase = 'ready'
+    logger.info('connected', `Connected to ${target}`)
+    if (this.#stoodIn) {
+      link.notify('notifications/initialized')
+      if (this.level !== undefined) void link.ask('logging/setLevel', this.level)
+      this.level = undefined
+      this.tellChanges()
+    }
+    onReady(true)
+  }
+
+  #standIn(request: OpenRequest, evenIfWaiting = false): void {
+    const { memory, requests, waitForLogin } = this.#options
+    if ((waitForLogin && !evenIfWaiting) || this.#stoodIn) return
+    this.#stoodIn = true
+    void memory.load().then((known) => requests.answer(request, offlineInitialize(request, known)))
+  }
+
+  #giveUp(failure: TargetFailure): boolean {
+    if (this.phase === 'connecting') this.phase = this.#stoodIn ? 'degraded' : 'starting'
+    if (this.#stoodIn) this.#retryLater(failure)
+    return this.#stoodIn
+  }
+
+  #retryLater(failure: TargetFailure): void {
+    const { clock, onUnreachable } = this.#options
+    this.phase = 'degraded'
+    const asked = parseRetryAfter(failure.retryAfter, clock.now())
+    this.#cancelRetry = clock.after(asked ?? this.#backoff.next(), () => this.connect())
+    onUnreachable(failure)
+  }
+}
+
+function mayPass({ cause, httpStatus = 0 }: TargetFailure): boolean {
+  return MAY_PASS.has(cause) || httpStatus === 429 || httpStatus >= 500
+}
+
+function refusal(target: string): TargetFailure {
+  return { cause: 'invalid_answer', target, reason: 'it refused initialize' }
+}

@@ -1,0 +1,153 @@
+import type { Caller } from '../auth/credential.js'
+import { failureError, type TargetFailure } from '../gateway/failure.js'
+import type { Gateway } from '../gateway/gateway.js'
+import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
+import { type Message, parseMessageText } from '../mcp/message.js'
+import { messageOf, ProxyError } from '../util/errors.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { BridgeExchange } from './exchange.js'
+import type { Host } from './host.js'
+import { MessageReply, type ReplyListener } from './message-reply.js'
+import { type Hooks, RequestListener } from './request-listener.js'
+import type { BridgeSession } from './session.js'
+
+export interface LinkOptions {
+  gateway: Gateway
+  session: BridgeSession
+  host: Host
+  /** Name of the target, for people. */
+  target: string
+  /** Who is signed in. Rejects with `SIGN_IN_REQUIRED` when nobody is and somebody has to be. */
+  caller: () => Caller | Promise<Caller>
+}
+
+/** The result of a request of our own. */
+export type Outcome =
+  | { ok: true; result: JsonObject; sessionId: string | undefined }
+  | { ok: false; failure: TargetFailure | undefined; text: string }
+
+const OWN_IDS = 'mcp-descope-proxy/'
+
+/** The way from the bridge to the target: every message goes through the gateway. */
+export class Link {
+  readonly #options: LinkOptions
+  #count = 0
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+  }
+
+  /** Sends a request of the host. Messages that precede the answer go to the host as they come. */
+  request(message: Message, hooks: Hooks): MessageReply {
+    const listener = new RequestListener(message.id as RequestId, this.#options.host, hooks)
+    return this.#post(message, listener, (failure) => hooks.failed(failure))
+  }
+
+  /** Sends a notification, or the host's answer to a request of the target; nobody waits for it. */
+  send(message: Message): void {
+    this.#post(message, IGNORE, () => true)
+  }
+
+  notify(method: string, params: JsonObject = {}): void {
+    this.send(parseMessageText(JSON.stringify({ jsonrpc: '2.0', method, params })))
+  }
+
+  /** Sends a request of our own. */
+  ask(method: string, params: JsonObject): Promise<Outcome> {
+    this.#count += 1
+    const id = `${OWN_IDS}${this.#count}`
+    const message = parseMessageText(JSON.stringify({ jsonrpc: '2.0', id, method, params }))
+    return new Promise((resolve) => {
+      let failure: TargetFailure | undefined
+      this.request(message, {
+        answered: (text, sessionId) => resolve(readOutcome(text, sessionId, failure)),
+        failed(found) {
+          failure = found
+          return false
+        },
+        cut: () => resolve({ ok: false, failure, text: 'the answer was cut off' }),
+      })
+    })
+  }
+
+  /** Opens the stream of what the target sends by itself, or goes on with one. */
+  listen(
+    listener: ReplyListener,
+    lastEventId: string | undefined,
+    intercept: (failure: TargetFailure) => boolean,
+  ): MessageReply {
+    const { gateway } = this.#options
+    return this.#exchange(listener, { lastEventId, intercept }, (exchange) =>
+      gateway.listen(exchange),
+    )
+  }
+
+  /** Ends the session at the target; resolves in any case. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#options.session.sealed === undefined) return resolve()
+      const done = () => resolve()
+      const listener = { answer: done, empty: done, event: done, ended: done }
+      this.#exchange(listener, {}, (exchange) => this.#options.gateway.end(exchange))
+    })
+  }
+
+  #post(
+    message: Message,
+    listener: ReplyListener,
+    intercept: (failure: TargetFailure) => boolean,
+  ): MessageReply {
+    const { gateway } = this.#options
+    return this.#exchange(listener, { message, intercept }, (exchange) =>
+      gateway.post(exchange, message),
+    )
+  }
+
+  #exchange(
+    listener: ReplyListener,
+    parts: {
+      message?: Message
+      lastEventId?: string | undefined
+      intercept?(failure: TargetFailure): boolean
+    },
+    go: (exchange: BridgeExchange) => void,
+  ): MessageReply {
+    const { session, host, target } = this.#options
+    const reply = new MessageReply(listener, host)
+    const start = (caller: Caller) => go(new BridgeExchange({ session, reply, caller, ...parts }))
+    const refuse = (error: unknown) => {
+      const failure = asFailure(error, target)
+      if (parts.intercept?.(failure)) return
+      reply.json(200, errorResponse(parts.message?.id ?? null, failureError(failure)))
+    }
+    try {
+      const caller = this.#options.caller()
+      if (caller instanceof Promise) caller.then(start).catch(refuse)
+      else start(caller)
+    } catch (error) {
+      refuse(error)
+    }
+    return reply
+  }
+}
+
+const IGNORE: ReplyListener = { answer() {}, empty() {}, event() {}, ended() {} }
+
+function readOutcome(
+  text: string,
+  sessionId: string | undefined,
+  failure: TargetFailure | undefined,
+): Outcome {
+  const message = tryParseJson(text)
+  const result = isObject(message) ? message['result'] : undefined
+  if (isObject(result)) return { ok: true, result, sessionId }
+  return { ok: false, failure, text }
+}
+
+function asFailure(error: unknown, target: string): TargetFailure {
+  const code = error instanceof ProxyError ? error.code : undefined
+  if (code === 'SIGN_IN_REQUIRED')
+    return { cause: 'sign_in_required', target, reason: messageOf(error) }
+  const cause = code === 'ISSUER_UNREACHABLE' ? 'unreachable' : 'refused_credential'
+  return { cause, target, reason: messageOf(error) }
+}

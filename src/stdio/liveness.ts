@@ -1,0 +1,85 @@
+import type { Clock } from '../util/runtime.js'
+import type { Link } from './link.js'
+
+export interface LivenessOptions {
+  clock: Clock
+  link: Pick<Link, 'ask'>
+  /** Tells whether a stream is open that would not notice that its other end is gone. */
+  isListening: () => boolean
+  /** The target does not answer any more, although connections look open. */
+  onDead(): void
+  /** This machine was asleep. */
+  onWake(): void
+  /** Called every few seconds. */
+  onTick?(): void
+}
+
+const TICK_MS = 3_000
+const ASLEEP_MS = 30_000
+/** A ping every 15 seconds. */
+const PING_TICKS = 5
+const MAX_MISSED = 2
+
+/** Finds out that the other end is gone, or that this machine was asleep. */
+export class Liveness {
+  readonly #options: LivenessOptions
+  #cancel = () => {}
+  #lastTick = 0
+  #ticks = 0
+  #missed = 0
+  #waiting = 0
+
+  constructor(options: LivenessOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#lastTick = this.#options.clock.now()
+    this.#next()
+  }
+
+  stop(): void {
+    this.#cancel()
+  }
+
+  #next(): void {
+    this.#cancel = this.#options.clock.after(TICK_MS, () => this.#tick())
+  }
+
+  #tick(): void {
+    const { clock, isListening, onWake, onTick } = this.#options
+    const slept = clock.now() - this.#lastTick - TICK_MS
+    this.#lastTick = clock.now()
+    this.#next()
+    onTick?.()
+    if (slept > ASLEEP_MS) {
+      this.#forget()
+      return onWake()
+    }
+    if (!isListening()) return this.#forget()
+    this.#ticks += 1
+    if (this.#ticks % PING_TICKS === 0) this.#ping()
+  }
+
+  #forget(): void {
+    this.#ticks = 0
+    this.#missed = 0
+    this.#waiting = 0
+  }
+
+  #ping(): void {
+    const { link, onDead } = this.#options
+    if (this.#waiting > 0) this.#missed += 1
+    if (this.#missed >= MAX_MISSED) {
+      this.#forget()
+      return onDead()
+    }
+    this.#waiting += 1
+    void link.ask('ping', {}).then(({ ok, ...rest }) => {
+      // a target that does not know `ping` answers all the same
+      if (!ok && 'failure' in rest && rest.failure !== undefined) return
+      this.#waiting = 0
+      this.#missed = 0
+    })
+  }
+}

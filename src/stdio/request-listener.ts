@@ -1,0 +1,70 @@
+import type { TargetFailure } from '../gateway/failure.js'
+import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
+import type { EventFields } from '../mcp/sse.js'
+import { isObject, tryParseJson } from '../util/json.js'
+import type { Host } from './host.js'
+import type { ReplyListener } from './message-reply.js'
+
+/** What becomes of a request to the target. Exactly one of `answered`, `failed` and `cut` comes. */
+export interface Hooks {
+  /** A whole JSON-RPC response. */
+  answered(text: string, sessionId: string | undefined): void
+  /** Returns false to have the failure answered as an error. */
+  failed(failure: TargetFailure): boolean
+  /** The stream ended before the answer and can be gone on with. */
+  cut?(lastEventId: string, retryMs: number | undefined): void
+}
+
+/** Waits for the answer to one request; the messages before it go to the host as they come. */
+export class RequestListener implements ReplyListener {
+  readonly #id: RequestId
+  readonly #host: Host
+  readonly #hooks: Hooks
+  #answered = false
+  #lastEventId: string | undefined
+  #retryMs: number | undefined
+
+  constructor(id: RequestId, host: Host, hooks: Hooks) {
+    this.#id = id
+    this.#host = host
+    this.#hooks = hooks
+  }
+
+  answer(_status: number, text: string, sessionId: string | undefined): void {
+    if (this.#answered) return
+    this.#answered = true
+    this.#hooks.answered(text, sessionId)
+  }
+
+  empty(): void {
+    this.#fail('The target took the request and answered nothing')
+  }
+
+  event({ data, id, retry }: EventFields): void {
+    if (id !== undefined) this.#lastEventId = id
+    if (retry !== undefined && /^\d{1,9}$/.test(retry)) this.#retryMs = Number(retry)
+    if (!data) return
+    const message = tryParseJson(data)
+    if (!isObject(message)) return
+    if ('method' in message) this.#host.send(data)
+    else this.answer(200, data, undefined)
+  }
+
+  ended(): void {
+    if (this.#answered) return
+    if (this.#lastEventId === undefined || this.#hooks.cut === undefined) {
+      return this.#fail('The answer was cut off')
+    }
+    this.#answered = true
+    this.#hooks.cut(this.#lastEventId, this.#retryMs)
+  }
+
+  missingScopes(id: RequestId, scopes: readonly string[]): void {
+    const error = { code: -32603, message: `This needs the scopes ${scopes.join(' ')}` }
+    this.answer(200, errorResponse(id, error), undefined)
+  }
+
+  #fail(message: string): void {
+    this.answer(200, errorResponse(this.#id, { code: -32603, message }), undefined)
+  }
+}

@@ -1,0 +1,82 @@
+import { errorResponse, type RequestId, type WireError } from '../mcp/jsonrpc.js'
+import type { Message } from '../mcp/message.js'
+import { isObject, tryParseJson } from '../util/json.js'
+import type { Host } from './host.js'
+import type { MessageReply } from './message-reply.js'
+
+/** A request of the host that has no answer yet. */
+export interface OpenRequest {
+  readonly message: Message
+  readonly id: RequestId
+  /** The exchange that it is in. */
+  reply: MessageReply | undefined
+  /** It was sent again because somebody signed in. */
+  sentAgain: boolean
+  /** Ends its waiting for something else than the target. */
+  stopWaiting(): void
+}
+
+/** The host's open requests: each one is answered once, whatever happens. */
+export class OpenRequests {
+  readonly #host: Host
+  readonly #open = new Set<OpenRequest>()
+
+  constructor(host: Host) {
+    this.#host = host
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  add(message: Message): OpenRequest {
+    const request: OpenRequest = {
+      message,
+      id: message.id as RequestId,
+      reply: undefined,
+      sentAgain: false,
+      stopWaiting: () => {},
+    }
+    this.#open.add(request)
+    return request
+  }
+
+  isOpen(request: OpenRequest): boolean {
+    return this.#open.has(request)
+  }
+
+  /** Answers; does nothing when it is answered already. `text` is a whole JSON-RPC response. */
+  answer(request: OpenRequest, text: string): void {
+    if (!this.#take(request)) return
+    this.#host.send(text.startsWith(NO_ID) ? withId(text, request.id) : text)
+  }
+
+  refuse(request: OpenRequest, error: WireError): void {
+    this.answer(request, errorResponse(request.id, error))
+  }
+
+  /** The host wants no answer any more. */
+  cancel(id: unknown): OpenRequest | undefined {
+    const request = [...this.#open].find((open) => open.id === id)
+    if (request !== undefined) this.#take(request)
+    return request
+  }
+
+  /** Answers all that is still open with this error. */
+  refuseAll(error: WireError): void {
+    for (const request of [...this.#open]) this.refuse(request, error)
+  }
+
+  #take(request: OpenRequest): boolean {
+    request.stopWaiting()
+    return this.#open.delete(request)
+  }
+}
+
+/** How our own errors begin where they were made without an id. */
+const NO_ID = '{"jsonrpc":"2.0","id":null'
+
+function withId(text: string, id: RequestId): string {
+  const message = tryParseJson(text)
+  return isObject(message) ? JSON.stringify({ ...message, id }) : text
+}

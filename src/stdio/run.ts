@@ -1,0 +1,85 @@
+import { sleep } from '../util/async.js'
+import { isObject, type JsonObject, stringMember } from '../util/json.js'
+import type { Runtime } from '../util/runtime.js'
+import { assemble, type Parts, type StdioOptions } from './assemble.js'
+import { watchLife } from './life.js'
+import { Liveness } from './liveness.js'
+import { readMessages } from './read-messages.js'
+
+/** How long answers are waited for when the host closed our stdin, milliseconds. */
+const LAST_ANSWERS_MS = 900
+const LOOK_MS = 20
+const GOODBYE_MS = 700
+const WAKE_JITTER_MS = 3_000
+
+type StdioRuntime = Pick<Runtime, 'clock' | 'io' | 'onSignal' | 'system'>
+
+/** Serves one host on stdin and stdout until it goes away. */
+export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Promise<void> {
+  const { clock, io } = runtime
+  const { memory, logger } = options
+  const life = watchLife(runtime)
+  const over = new AbortController()
+  const parts = assemble(runtime, options, over.signal)
+  const { host, bridge, listener } = parts
+  const liveness = watchTarget(runtime, options, parts, () => {
+    life.look()
+    void memory.save()
+  })
+  readMessages(io.stdin, host, (message) => {
+    if (message.method === 'initialize') {
+      listener.reset()
+      options.onHostName?.(hostName(message.params))
+    }
+    bridge.receive(message)
+  })
+
+  const ending = await life.ended
+  logger.debug('ending', `The bridge ends: ${ending}`)
+  const canAnswer = !['signing-in', 'degraded'].includes(bridge.connection.phase)
+  if (ending === 'stdin' && canAnswer) await lastAnswers(runtime, parts)
+  liveness.stop()
+  listener.stop()
+  bridge.close()
+  over.abort()
+  const goodbye = Promise.all([parts.link.end(), memory.save(), parts.desk.settled()])
+  await Promise.race([goodbye, sleep(clock, GOODBYE_MS)])
+  await parts.gateway.close()
+  life.stop()
+}
+
+/** Reconnects when the target is silent, or when this machine was asleep. */
+function watchTarget(
+  { clock }: Pick<Runtime, 'clock'>,
+  { upstream, random, logger, target }: StdioOptions,
+  { link, listener, bridge }: Parts,
+  onTick: () => void,
+): Liveness {
+  const reconnect = (pauseMs: number) => {
+    void upstream.close()
+    listener.restart(pauseMs)
+  }
+  const liveness = new Liveness({
+    clock,
+    link,
+    isListening: () => listener.isOpen && bridge.connection.phase === 'ready',
+    onDead: () => {
+      logger.info('target_silent', `${target.name} is silent; connecting anew`)
+      reconnect(0)
+    },
+    onWake: () => reconnect(random() * WAKE_JITTER_MS),
+    onTick,
+  })
+  liveness.start()
+  return liveness
+}
+
+async function lastAnswers({ clock }: Pick<Runtime, 'clock'>, { bridge }: Parts): Promise<void> {
+  const end = clock.now() + LAST_ANSWERS_MS
+  while (bridge.requests.size > 0 && clock.now() < end) await sleep(clock, LOOK_MS)
+}
+
+function hostName({ clientInfo }: JsonObject): string | undefined {
+  if (!isObject(clientInfo)) return undefined
+  return stringMember(clientInfo, 'title') ?? stringMember(clientInfo, 'name')
+}

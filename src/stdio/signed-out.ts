@@ -1,0 +1,134 @@
+import type { SignInNeed } from '../auth/sign-in-port.js'
+import { INSUFFICIENT_SCOPE } from '../auth/token-source.js'
+import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
+import type { Message } from '../mcp/message.js'
+import type { Connection } from './connection.js'
+import type { Held } from './held.js'
+import type { Memory } from './memory.js'
+import { emptyAnswer, hasTool, offlineDiscover } from './offline.js'
+import type { OpenRequest, OpenRequests } from './requests.js'
+import type { SignInDesk } from './sign-in.js'
+import { describeSignIn, LOGIN_TOOL, loginTool, respond, toolText } from './words.js'
+
+export interface SignedOutOptions {
+  memory: Memory
+  held: Held
+  requests: OpenRequests
+  connection: Connection
+  desk: SignInDesk
+  /** Name of the target, for people. */
+  target: string
+  /** How long a call waits for a sign-in, milliseconds. */
+  loginWaitMs: number
+  /** Why somebody had to sign in last. */
+  need: () => SignInNeed
+  /** Takes a request that need not wait after all. */
+  dispatch(request: OpenRequest): void
+}
+
+/** How long a list waits to be able to say where to sign in. */
+const LINK_WAIT_MS = 5_000
+
+/** Answers the host while somebody has to sign in, or lets its requests wait for that. */
+export class SignedOut {
+  readonly #options: SignedOutOptions
+  #offeredLogin = false
+
+  constructor(options: SignedOutOptions) {
+    this.#options = options
+  }
+
+  /** Starts the sign-in that a request turned out to need. */
+  begin(request: OpenRequest | undefined): void {
+    const { desk, held, connection, target } = this.#options
+    if (request?.sentAgain) {
+      return this.#refuse(request, `${target} refuses this even after a sign-in.`)
+    }
+    const need = this.#options.need()
+    const isStepUp = need.challenge?.error === INSUFFICIENT_SCOPE
+    if (!isStepUp) connection.phase = 'signing-in'
+    desk.begin(need)
+    for (const waiting of held.take('connection')) this.wait(waiting)
+    if (request !== undefined) this.wait(request, isStepUp)
+  }
+
+  /** @param isStepUp Only this request needs more; all others go on. */
+  wait(request: OpenRequest, isStepUp = false): void {
+    const { message, id } = request
+    const { requests, connection, memory, held, desk, loginWaitMs } = this.#options
+    const { method } = message
+    const waitsForEver = method === 'initialize' || method === 'subscriptions/listen'
+    if (!isStepUp && !waitsForEver && method !== 'tools/call') {
+      if (method === 'tools/list') return void this.#listTools(request)
+      if (method === 'server/discover') {
+        const answer = memory.load().then((known) => offlineDiscover(request, known))
+        return void answer.then((text) => requests.answer(request, text))
+      }
+      if (method === 'logging/setLevel') {
+        connection.level = message.params
+        return requests.answer(request, respond(message, id, {}))
+      }
+      const empty = emptyAnswer(request)
+      if (empty !== undefined) return requests.answer(request, empty)
+      return this.#refuse(request)
+    }
+    held.add(request, 'sign-in', waitsForEver ? 0 : loginWaitMs, () => this.#refuse(request))
+    desk.begin(this.#options.need())
+  }
+
+  /** Tells whether a call is for the tool that we offered and the target does not have. */
+  isOurs({ method, params }: Message): boolean {
+    if (!this.#offeredLogin || method !== 'tools/call' || params['name'] !== LOGIN_TOOL)
+      return false
+    return !hasTool(this.#options.memory.known, LOGIN_TOOL)
+  }
+
+  answerLogin(request: OpenRequest): void {
+    const text = `Signed in to ${this.#options.target}. Its tools are available now.`
+    this.#options.requests.answer(request, toolText(request, text, false))
+  }
+
+  /** Somebody signed in: goes on with the host's `initialize` where it waited for that. */
+  onDone(): void {
+    const { held, connection, requests } = this.#options
+    const waiting = held.take('sign-in')
+    const initialize = waiting.find(({ message }) => message.method === 'initialize')
+    const others = waiting.filter((request) => request !== initialize)
+    for (const request of others) held.add(request, 'connection', 0, () => {})
+    if (initialize !== undefined && requests.isOpen(initialize) && !connection.stoodIn) {
+      connection.initialize(initialize)
+    } else connection.resume()
+  }
+
+  /** Nobody signed in: whoever waits for it learns why. */
+  onFailed(): void {
+    for (const request of this.#options.held.take('sign-in')) {
+      request.sentAgain = false
+      if (request.message.method !== 'initialize' || !this.#options.connection.stoodIn) {
+        this.#refuse(request)
+      }
+    }
+  }
+
+  async #listTools(request: OpenRequest): Promise<void> {
+    const { memory, desk, connection, requests, target } = this.#options
+    const { tools } = await memory.load()
+    if (tools === undefined) await desk.whenKnown(LINK_WAIT_MS)
+    if (connection.phase !== 'signing-in') return this.#options.dispatch(request)
+    this.#offeredLogin ||= tools === undefined
+    const result = tools ?? { tools: [loginTool(desk.view, target)] }
+    requests.answer(request, respond(request.message, request.id, result))
+  }
+
+  #refuse(request: OpenRequest, text?: string): void {
+    const { requests, desk, target } = this.#options
+    const why = text ?? describeSignIn(desk.view, target)
+    if (request.message.method !== 'tools/call') return requests.refuse(request, retryable(why))
+    requests.answer(request, toolText(request, why, true))
+  }
+}
+
+/** Makes the error for what may be had later. */
+export function retryable(message: string): WireError {
+  return { code: ERROR_CODES.internalError, message, data: { retryable: true } }
+}

@@ -1,0 +1,58 @@
+import type { SignInView } from '../auth/sign-in-port.js'
+import { isModern } from '../mcp/headers.js'
+import { resultResponse } from '../mcp/jsonrpc.js'
+import type { Message } from '../mcp/message.js'
+import type { ProxyError } from '../util/errors.js'
+import type { JsonObject } from '../util/json.js'
+import type { OpenRequest } from './requests.js'
+
+/** The tool that stands in for the target's own ones while nobody is signed in. */
+export const LOGIN_TOOL = 'login'
+
+/** Says to a person, or to the model that passes it on, how to sign in. */
+export function describeSignIn(view: SignInView, target: string): string {
+  if (view.phase === 'waiting') {
+    const { url, userCode, tab } = view
+    if (userCode !== undefined) {
+      return `Sign in to ${target} first: open ${url} on any device, enter the code ${userCode}, then try again.`
+    }
+    const opened = tab === 'opened' || tab === 'elsewhere'
+    const where = opened ? 'in the browser tab that was opened, or at' : 'at'
+    const paste =
+      view.method === 'paste'
+        ? ' Then run `mcp-descope-proxy login --paste <url>` with the URL that the browser ends at.'
+        : ''
+    return `Sign in to ${target} first, ${where} ${url}, then try again.${paste}`
+  }
+  if (view.phase === 'failed') {
+    return `No access to ${target}: ${sentences(view.error)}`
+  }
+  return `Nobody is signed in to ${target} yet; the sign-in is being prepared. Try again in a moment, or run \`mcp-descope-proxy login\`.`
+}
+
+/** Writes message and hint of an error as sentences. */
+export function sentences({ message, hint }: ProxyError): string {
+  const first = /[.!?]$/.test(message) ? message : `${message}.`
+  return hint === undefined ? first : `${first} ${hint}`
+}
+
+/** Makes the tool through which the user is told how to sign in. */
+export function loginTool(view: SignInView, target: string): JsonObject {
+  return {
+    name: LOGIN_TOOL,
+    title: `Sign in to ${target}`,
+    description: `${describeSignIn(view, target)} The other tools appear when that is done.`,
+    inputSchema: { type: 'object', properties: {} },
+  }
+}
+
+/** Writes the result of a tool call that says why it did not happen. */
+export function toolText({ message, id }: OpenRequest, text: string, isError: boolean): string {
+  return respond(message, id, { content: [{ type: 'text', text }], ...(isError && { isError }) })
+}
+
+/** Writes a response; the stateless era wants every result to say that it is complete. */
+export function respond(message: Message, id: string | number, result: JsonObject): string {
+  if (!isModern(message)) return resultResponse(id, result)
+  return resultResponse(id, { resultType: 'complete', ttlMs: 0, cacheScope: 'private', ...result })
+}
