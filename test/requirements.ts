@@ -91,6 +91,10 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     source: LEGACY,
     text: 'Answer 404 to a session that has ended, so that the client starts anew.',
   },
+  'mcp-version-header': {
+    source: LEGACY,
+    text: 'Answer 400 to an invalid or unsupported MCP-Protocol-Version.',
+  },
   'mcp-session-delete': {
     source: LEGACY,
     text: 'End a session on DELETE.',

@@ -19,6 +19,7 @@ import { forward } from './forward.js'
 import { initialize } from './initialize.js'
 import { listKind } from './lists.js'
 import { createNames } from './names.js'
+import { openRequest } from './open-request.js'
 import { relay } from './relay.js'
 import { createRequestIds } from './request-ids.js'
 import { createRewriter } from './rewrite.js'
@@ -50,7 +51,10 @@ export interface Gateway {
 export function createGateway({ secret, maxNameLength, ...options }: GatewayOptions): Gateway {
   const requestIds = createRequestIds(secret ?? randomBytes(32).toString('hex'))
   const { targets } = options
-  const names = createNames(targets, maxNameLength)
+  const names = createNames(targets, maxNameLength, ({ target, name, full, other, alias }) => {
+    const text = `"${name}" of target "${target.name}" would be ${full}, which leads to target "${other.name}"; it is called ${alias}`
+    options.logger.warn('names_meet', text, { target: target.name, other: other.name })
+  })
   const context: GatewayContext = {
     ...options,
     names,
@@ -62,17 +66,6 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
   const route = createRouter(targets, names)
   const rewriter = createRewriter(context)
   const learnAlias = createAliasLearner(context)
-
-  /** Opens the request's session; answers 404 when it is not one of ours, of this subject. */
-  function openRequest(exchange: Exchange): Request | undefined {
-    const sealed = exchange.header('mcp-session-id')
-    if (sealed === undefined) return { exchange, sealed, session: undefined }
-    const session = context.sessions.open(sealed, exchange.caller.principal)
-    if (session !== undefined) return { exchange, sealed, session }
-    const error = { code: -32001, message: 'Session not found: initialize again' }
-    exchange.reply.json(404, errorResponse(null, error))
-    return undefined
-  }
 
   function handleRequest(request: Request, message: Message, modern: boolean): void {
     if (message.method === 'initialize') {
@@ -143,7 +136,7 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
       if (modern && !acceptsModern(exchange, message)) return
       const request = modern
         ? { exchange, sealed: undefined, session: undefined }
-        : openRequest(exchange)
+        : openRequest(context, exchange)
       if (request === undefined) return
       if (message.kind === 'request') return handleRequest(request, message, modern)
       if (only !== undefined) {
@@ -155,7 +148,7 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
 
     listen(exchange) {
       exchange.record.method = 'GET'
-      const request = openRequest(exchange)
+      const request = openRequest(context, exchange)
       if (request === undefined) return
       if (only === undefined) return exchange.reply.empty(405)
       const session = targetSession(context, request, only)
@@ -177,7 +170,7 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
 
     end(exchange) {
       exchange.record.method = 'DELETE'
-      const request = openRequest(exchange)
+      const request = openRequest(context, exchange)
       if (request === undefined) return
       closeAll(context, request).catch(() => exchange.reply.empty(200))
     },

@@ -85,13 +85,21 @@ function mergeResults(params: JsonObject, opened: readonly Success[]): JsonObjec
   return merged
 }
 
+/** They promise notifications on the stream (GET), which several targets do not have together. */
+const NEEDS_STREAM = new Set(['listChanged', 'subscribe'])
+
 /** Adds capabilities member by member: what one target can do, the whole can do. */
 function mergeCapabilities(into: JsonObject, from: unknown): void {
   if (!isObject(from)) return
   for (const [name, value] of Object.entries(from)) {
-    const known = into[name]
-    if (isObject(known) && isObject(value)) mergeCapabilities(known, value)
-    else if (known === undefined || known === false) into[name] = structuredClone(value)
+    if (NEEDS_STREAM.has(name)) continue
+    if (!isObject(value)) into[name] ||= value
+    else {
+      const known = into[name]
+      const merged = isObject(known) ? known : {}
+      mergeCapabilities(merged, value)
+      into[name] = merged
+    }
   }
 }
 

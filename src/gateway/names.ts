@@ -13,6 +13,17 @@ export interface Named {
   readonly prefix: string
 }
 
+/** A name of one target that would lead to another one. */
+export interface Meeting<T> {
+  target: T
+  /** The target's own name, and how it would be exposed. */
+  name: string
+  full: string
+  /** The target that has the longer prefix. */
+  other: T
+  alias: string
+}
+
 export interface Names<T extends Named> {
   /** Returns the name that clients see for a target's own name. */
   expose(target: T, name: string): string
@@ -33,8 +44,14 @@ export interface Names<T extends Named> {
  * second. A name that is longer than `maxLength`, has characters that clients refuse, or would lead
  * to another target gets an alias instead: shortened, other characters as `_`, then `_` and six hex
  * digits of its SHA-256. Aliases are the same in every process.
+ *
+ * @param onMeeting Told once of each name that would lead to another target.
  */
-export function createNames<T extends Named>(targets: readonly T[], maxLength: number): Names<T> {
+export function createNames<T extends Named>(
+  targets: readonly T[],
+  maxLength: number,
+  onMeeting: (meeting: Meeting<T>) => void = () => {},
+): Names<T> {
   const byLength = [...targets].sort((a, b) => b.prefix.length - a.prefix.length)
   const heads = byLength.map((target) => ({ target, head: join(target.prefix, '') }))
   const aliases = new Map<string, { target: T; name: string }>()
@@ -60,8 +77,16 @@ export function createNames<T extends Named>(targets: readonly T[], maxLength: n
   return {
     expose(target, name) {
       const full = join(target.prefix, name)
+      const owner = byPrefix(full)?.target
       const fits = full.length <= maxLength && PLAIN.test(full)
-      return fits && byPrefix(full)?.target === target ? full : giveAlias(target, name, full)
+      if (fits && owner === target) return full
+      const known = aliases.size
+      const alias = giveAlias(target, name, full)
+      const isNew = aliases.size > known
+      if (isNew && owner !== undefined && owner !== target) {
+        onMeeting({ target, name, full, other: owner, alias })
+      }
+      return alias
     },
     route(exposed) {
       return aliases.get(exposed) ?? byPrefix(exposed)

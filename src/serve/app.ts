@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { resourceMetadataUrl } from '../auth/resource-metadata.js'
 import type { Descope } from '../auth/service.js'
+import { toTokenError } from '../auth/token-error.js'
 import type { ProxyConfig } from '../config/types.js'
 import type { Gateway } from '../gateway/gateway.js'
 import type { Logger } from '../util/logger.js'
@@ -122,12 +123,19 @@ export function createApp(options: AppOptions): App {
   function refuseUnknown(request: IncomingMessage, response: ServerResponse): void {
     const cors = corsHeaders(request.headers.origin)
     const notFound = () => refuse(response, 404, `Not found; the MCP endpoint is ${path}`, cors)
-    const unauthorized = () => {
+    const refused = (error: unknown) => {
+      if (toTokenError(error).status === 503) {
+        return refuse(response, 503, 'Access tokens cannot be checked', [
+          ...cors,
+          'retry-after',
+          '5',
+        ])
+      }
       const challenge = ['www-authenticate', `Bearer resource_metadata="${challengeUrl}"`]
       refuse(response, 401, 'An access token is needed', [...cors, ...challenge])
     }
     const caller = authenticate(request)
-    if (caller instanceof Promise) caller.then(notFound, unauthorized)
+    if (caller instanceof Promise) caller.then(notFound, refused)
     else notFound()
   }
 

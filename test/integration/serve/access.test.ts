@@ -177,9 +177,12 @@ describe('a page of an allowed origin', () => {
     await identity.close()
     const down = await startStack(options)
     const unready = await get(down)
+    const nowhere = await send(new URL('/nowhere', down.url).href, {
+      headers: { authorization: `Bearer ${await down.token()}`, origin: PAGE },
+    })
     await down.close()
     await up.close()
-    expect([unreachable.status, unready.status]).toEqual([502, 503])
+    expect([unreachable.status, unready.status, nowhere.status]).toEqual([502, 503, 503])
     expect(unready.headers['retry-after']).toBe('5')
     for (const { headers } of [unreachable, unready]) {
       expect(headers['access-control-allow-origin']).toBe(PAGE)

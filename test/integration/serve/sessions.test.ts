@@ -112,6 +112,19 @@ describe('a session id', () => {
     expect((await single.post(callOf('target_echo'), headers)).status).toBe(404)
   })
 
+  it.each([
+    ['2025-06-18', 200],
+    ['2025-11-25', 200],
+    ['1999-01-01', 400],
+    ['nonsense', 400],
+  ] as const)(
+    '[mcp-version-header] takes a request that claims version %s: %d',
+    async (version, status) => {
+      const headers = { ...(await open(single)), 'mcp-protocol-version': version }
+      expect((await single.post(callOf('target_echo'), headers)).status).toBe(status)
+    },
+  )
+
   it('stays out of the log', async () => {
     const headers = await open(single)
     await single.post(callOf('target_echo'), headers)

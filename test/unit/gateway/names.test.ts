@@ -83,6 +83,17 @@ describe('exposed names', () => {
     expect(createNames(targets, MAX).expose(target, name)).toMatch(alias)
   })
 
+  it('are told once when they would lead to another target', () => {
+    const [a, ab] = named('a', 'a_b')
+    const told: unknown[] = []
+    const names = createNames([a!, ab!], MAX, (meeting) => told.push(meeting))
+    const alias = names.expose(a!, 'b_c')
+    names.expose(a!, 'b_c')
+    names.expose(ab!, 'c')
+    names.expose(a!, 'x'.repeat(60))
+    expect(told).toEqual([{ target: a, name: 'b_c', full: 'a_b_c', other: ab, alias }])
+  })
+
   it('become two aliases when two long names differ at the end only', () => {
     const [a] = named('a')
     const names = createNames([a!], MAX)
