@@ -6,11 +6,14 @@ import type { SignInNeed, SignInPort } from '../auth/sign-in-port.js'
 import { bindingOf } from '../auth/sign-in-target.js'
 import type { TokenSource } from '../auth/token-source.js'
 import { bindingKey } from '../auth/token-store.js'
+import type { TargetConfig } from '../config/types.js'
+import { createTarget } from '../gateway/target.js'
 import { createNetwork, type Network } from '../http/network.js'
 import type { Upstream } from '../http/pool.js'
 import type { StdioOptions } from '../stdio/assemble.js'
 import { createMemory } from '../stdio/memory.js'
 import { mayRepeat } from '../stdio/repeat.js'
+import { ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { type BridgeFlags, readAuthorities, type Transport } from './bridge-options.js'
@@ -32,13 +35,14 @@ const MAX_NAME_LENGTH = 56
 const SIGN_IN_MS = 10 * 60_000
 const DEVICE_RENEWALS = 2
 
-/** What a request to the target is authenticated with, and who is behind it. */
-export type Access = Pick<StdioOptions, 'credential' | 'caller'> & {
+/** What requests to targets are authenticated with, and who is behind them. */
+export interface Access extends Pick<StdioOptions, 'caller'> {
+  credentialOf(target: TargetConfig): TargetCredential
   /** Somebody can sign in here. */
   signsIn: boolean
 }
 
-/** Joins the bridge's parts for one target. Whatever a good start does not need is loaded later. */
+/** Joins the bridge's parts. Whatever a good start does not need is loaded later. */
 export async function bridgeParts(
   given: Runtime,
   { signIn, configured }: BridgeTarget,
@@ -56,21 +60,31 @@ export async function bridgeParts(
   const onNeed = (found: SignInNeed) => {
     need = found
   }
+  const configs = configured?.targets ?? [unconfigured(signIn)]
+  const [first] = configs
+  if (configs.length > 1 && headers.length > 0) {
+    throw new ProxyError('USAGE', '--header is for one target, and several are configured', {
+      hint: 'Name one of them, or give each its credential in the configuration.',
+    })
+  }
   const access: Access =
-    configured !== undefined && configured.target.credential.type !== 'none'
-      ? await configuredAccess({ runtime, logger, source, stores, signIn, configured, onNeed })
+    configured !== undefined && (configs.length > 1 || first?.credential.type !== 'none')
+      ? await configuredAccess({
+          ...{ runtime, logger, source, stores, signIn, onNeed },
+          ...configured,
+        })
       : ownAccess(source, signIn.name, headers, onNeed)
-  const url = configured?.target.url ?? ('url' in signIn.grant ? signIn.grant.url.href : '')
   const { timeouts = TIMEOUTS, names } = configured?.loaded.config ?? {}
   const binding = bindingOf(signIn)
+  const targets = await Promise.all(
+    configs.map(async (config) => {
+      const upstream = await connectTarget(runtime, network, new URL(config.url), flags.transport)
+      return createTarget(config, withHeaders(access.credentialOf(config), headers), upstream)
+    }),
+  )
   return {
-    target: {
-      name: signIn.name,
-      prefix: configured?.target.prefix ?? '',
-      tools: configured?.target.tools ?? TOOLS,
-    },
-    upstream: await connectTarget(runtime, network, new URL(url), flags.transport),
-    credential: withHeaders(access.credential, headers),
+    name: signIn.name,
+    targets,
     caller: access.caller,
     openSignIn:
       kind === 'stored' && access.signsIn
@@ -84,7 +98,10 @@ export async function bridgeParts(
     onHostName: (name) => {
       hostName = name
     },
-    memory: createMemory(stores.folder, bindingKey({ ...binding, url })),
+    memory: createMemory(
+      stores.folder,
+      bindingKey({ ...binding, url: configs.map(({ url }) => url).join(' ') }),
+    ),
     logger,
     loginWaitMs: flags.loginWait * 1_000,
     waitForLogin: flags.waitForLogin,
@@ -92,6 +109,12 @@ export async function bridgeParts(
     maxNameLength: names?.maxLength ?? MAX_NAME_LENGTH,
     random: Math.random,
   }
+}
+
+/** A target of which only the URL is known. */
+function unconfigured({ name, grant }: BridgeTarget['signIn']): TargetConfig {
+  const url = 'url' in grant ? grant.url.href : ''
+  return { name, prefix: '', url, tools: TOOLS, credential: { type: 'none' } }
 }
 
 /** What a server of today needs is there at once, the older transport when it is needed. */
@@ -122,7 +145,7 @@ function ownAccess(
     : loginCredential({ source, target, onNeed })
   // an object for each request, by which the credential knows what was sent with it
   const caller = () => ({ principal: undefined, accessToken: undefined })
-  return { credential, caller, signsIn: !hasOwn }
+  return { credentialOf: () => credential, caller, signsIn: !hasOwn }
 }
 
 async function openSignIn(

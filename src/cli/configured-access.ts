@@ -15,24 +15,23 @@ export interface ConfiguredAccessOptions {
   source: TokenSource
   stores: SignInStores
   signIn: SignInTarget
-  configured: { readonly target: TargetConfig; readonly loaded: LoadedConfig }
+  loaded: LoadedConfig
   onNeed(need: SignInNeed): void
 }
 
 /**
- * Makes the access to a target that has a credential of its own. Where Descope is configured,
- * somebody has to sign in there before anything is sent, and the target never sees that token.
+ * Makes the access to targets that have credentials of their own. Where Descope is configured,
+ * somebody has to sign in there before anything is sent, and no target ever sees that token.
  */
 export async function configuredAccess(options: ConfiguredAccessOptions): Promise<Access> {
-  const { runtime, logger, source, stores, signIn, configured, onNeed } = options
-  const { target, loaded } = configured
+  const { runtime, logger, source, stores, signIn, loaded, onNeed } = options
   const { createCredential } = await import('../auth/credentials/create.js')
   const { configUrl } = loaded.config.descope
   if (configUrl === undefined || signIn.grant.kind !== 'issuer') {
-    const parts = { runtime, targetUrl: target.url, descope: undefined }
-    const credential = createCredential(target.credential, parts)
+    const credentialOf = ({ credential, url }: TargetConfig) =>
+      createCredential(credential, { runtime, targetUrl: url, descope: undefined })
     const caller = () => ({ principal: undefined, accessToken: undefined })
-    return { credential, caller, signsIn: false }
+    return { credentialOf, caller, signsIn: false }
   }
   const [{ createSignedInCaller }, { parseConfigUrl }] = await Promise.all([
     import('../auth/signed-in-caller.js'),
@@ -57,6 +56,7 @@ export async function configuredAccess(options: ConfiguredAccessOptions): Promis
       signIn.client.id ?? (await stores.store.load(bindingOf(signIn)))?.client.id,
     onNeed,
   })
-  const parts = { runtime, targetUrl: target.url, descope }
-  return { credential: createCredential(target.credential, parts), caller, signsIn: true }
+  const credentialOf = ({ credential, url }: TargetConfig) =>
+    createCredential(credential, { runtime, targetUrl: url, descope })
+  return { credentialOf, caller, signsIn: true }
 }

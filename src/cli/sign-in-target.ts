@@ -14,11 +14,17 @@ export interface TargetFlags {
   scope?: string
 }
 
-/** A target of the bridge, with what is configured of it. */
+/** What is configured of the targets that a bridge leads to: one, or several behind one sign-in. */
+export interface ConfiguredTargets {
+  readonly targets: readonly TargetConfig[]
+  readonly loaded: LoadedConfig
+}
+
+/** What a bridge leads to. */
 export interface BridgeTarget {
   readonly signIn: SignInTarget
   /** `undefined` for a URL, of which nothing is configured. */
-  readonly configured: { readonly target: TargetConfig; readonly loaded: LoadedConfig } | undefined
+  readonly configured: ConfiguredTargets | undefined
 }
 
 type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
@@ -29,13 +35,18 @@ export async function findSignInTarget(
   argument: string | undefined,
   flags: TargetFlags,
 ): Promise<SignInTarget> {
-  return (await findBridgeTarget(runtime, argument, flags)).signIn
+  const { signIn, configured } = await findBridgeTarget(runtime, argument, flags)
+  const { targets = [] } = configured ?? {}
+  if (targets.length < 2 || signIn.grant.kind === 'issuer') return signIn
+  throw new ProxyError('USAGE', 'Several targets are configured', {
+    hint: `Name one of ${targets.map(({ name }) => name).join(', ')}.`,
+  })
 }
 
 /**
  * Finds what `[target-or-url]` means for the bridge and the commands of its sign-in: a URL stands
- * for itself, a name for a configured target, nothing for the only configured target. Like the
- * bridge, this never reads a configuration from the working directory.
+ * for itself, a name for a configured target, nothing for all that are configured. Like the bridge,
+ * this never reads a configuration from the working directory.
  *
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`
  */
@@ -69,19 +80,24 @@ export async function findBridgeTarget(
     },
     for: 'stdio',
   })
-  const target = chooseTarget(loaded.config.targets, argument)
-  const grant = await grantOf(loaded.config, target)
-  return { signIn: { ...common, name: target.name, grant }, configured: { target, loaded } }
+  const targets = chooseTargets(loaded, argument)
+  const grant = await grantOf(loaded.config, targets)
+  const name = targets.map((target) => target.name).join(' and ')
+  return { signIn: { ...common, name, grant }, configured: { targets, loaded } }
 }
 
 /**
- * A target with a credential of its own behind a configured Descope server is signed in to at
- * Descope; every other target says itself who issues its tokens.
+ * Several targets, or one with a credential of its own, behind a configured Descope server are
+ * signed in to at Descope; every other target says itself who issues its tokens.
  */
-async function grantOf(config: ProxyConfig, target: TargetConfig): Promise<SignInTarget['grant']> {
+async function grantOf(
+  config: ProxyConfig,
+  [first, ...others]: readonly TargetConfig[],
+): Promise<SignInTarget['grant']> {
   const { configUrl } = config.descope
-  if (configUrl === undefined || target.credential.type === 'none') {
-    return { kind: 'server', url: parseTargetUrl(target.url) }
+  const hasOwn = first?.credential.type !== 'none' || others.length > 0
+  if (configUrl === undefined || !hasOwn) {
+    return { kind: 'server', url: parseTargetUrl(first?.url ?? '') }
   }
   const [{ parseConfigUrl }, { mcpUrlOf }] = await Promise.all([
     import('../auth/descope.js'),
@@ -95,20 +111,24 @@ async function grantOf(config: ProxyConfig, target: TargetConfig): Promise<SignI
   }
 }
 
-function chooseTarget(targets: readonly TargetConfig[], name: string | undefined): TargetConfig {
-  const names = targets.map((target) => target.name)
-  const [only] = targets
-  if (name === undefined && only !== undefined && targets.length === 1) return only
+function chooseTargets(
+  { config: { targets }, origins }: LoadedConfig,
+  name: string | undefined,
+): readonly TargetConfig[] {
   if (name === undefined) {
-    const message =
-      only === undefined ? 'No target is configured' : 'Several targets are configured'
-    throw new ProxyError('USAGE', message, {
-      hint: only === undefined ? 'Name a URL: https://…/mcp.' : `Name one of ${names.join(', ')}.`,
-    })
+    if (targets.length > 0) return targets
+    throw new ProxyError('USAGE', 'No target is configured', { hint: 'Name a URL: https://…/mcp.' })
   }
   const found = targets.find((target) => target.name === name)
-  if (found !== undefined) return found
-  const meant = nearest(name, names)
+  if (found !== undefined) {
+    // alone it needs no prefix, unless somebody wants one
+    const isDefault = origins.get(`targets.${name}.prefix`)?.from === 'default'
+    return [isDefault ? { ...found, prefix: '' } : found]
+  }
+  const meant = nearest(
+    name,
+    targets.map((target) => target.name),
+  )
   throw new ProxyError('USAGE', `There is no target ${JSON.stringify(name)}`, {
     hint: meant === undefined ? 'Name a configured target, or a URL.' : `Did you mean ${meant}?`,
   })

@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import type { Caller, TargetCredential } from '../auth/credential.js'
+import type { Caller } from '../auth/credential.js'
 import type { SignInNeed, SignInPort } from '../auth/sign-in-port.js'
-import type { TargetConfig } from '../config/types.js'
 import { createGateway, type Gateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions.js'
-import { createTarget } from '../gateway/target.js'
-import type { Upstream } from '../http/pool.js'
+import type { Target } from '../gateway/target.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { Bridge } from './bridge.js'
@@ -18,9 +16,9 @@ import { createSession } from './session.js'
 import { SignInDesk } from './sign-in.js'
 
 export interface StdioOptions {
-  target: Pick<TargetConfig, 'name' | 'prefix' | 'tools'>
-  upstream: Upstream
-  credential: TargetCredential
+  /** Names what is behind the bridge, for people. */
+  name: string
+  targets: readonly Target[]
   /** Who is signed in. Rejects with `SIGN_IN_REQUIRED` when nobody is and somebody has to be. */
   caller: () => Caller | Promise<Caller>
   /** Loads the sign-in; `undefined` where none is possible. */
@@ -63,7 +61,7 @@ export function assemble(
   signal: AbortSignal,
 ): Parts {
   const { logger } = options
-  const target = options.target.name
+  const target = options.name
   const host = createHost(io)
   const session = createSession()
   const gateway = openGateway(clock, options)
@@ -93,12 +91,12 @@ export function assemble(
 }
 
 function openGateway(clock: Runtime['clock'], options: StdioOptions): Gateway {
-  const { target, credential, upstream, logger, timeouts, maxNameLength } = options
+  const { name, targets, logger, timeouts, maxNameLength } = options
   const secret = randomBytes(32).toString('hex')
   return createGateway({
-    targets: [createTarget(target, credential, upstream)],
+    targets,
     // only this process ever sees them
-    sessions: createSessions({ secrets: [secret], clock, resource: () => target.name }),
+    sessions: createSessions({ secrets: [secret], clock, resource: () => name }),
     secret,
     clock,
     logger: quiet(logger),

@@ -51,12 +51,12 @@ export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Pr
 /** Reconnects when the target is silent, or when this machine was asleep. */
 function watchTarget(
   { clock }: Pick<Runtime, 'clock'>,
-  { upstream, random, logger, target }: StdioOptions,
+  { targets, random, logger, name }: StdioOptions,
   { link, listener, bridge }: Parts,
   onTick: () => void,
 ): Liveness {
   const reconnect = (pauseMs: number) => {
-    void upstream.close()
+    for (const { upstream } of targets) void upstream.close()
     listener.restart(pauseMs)
   }
   const liveness = new Liveness({
@@ -64,7 +64,7 @@ function watchTarget(
     link,
     isListening: () => listener.isOpen && bridge.connection.phase === 'ready',
     onDead: () => {
-      logger.info('target_silent', `${target.name} is silent; connecting anew`)
+      logger.info('target_silent', `${name} is silent; connecting anew`)
       reconnect(0)
     },
     onWake: () => reconnect(random() * WAKE_JITTER_MS),

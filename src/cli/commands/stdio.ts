@@ -19,7 +19,10 @@ only: MCP_DESCOPE_TOKEN, MCP_DESCOPE_CLIENT_ID, MCP_DESCOPE_CLIENT_SECRET.`
 export function stdioCommand(runtime: Runtime, run = runBridge): Command {
   const command = new Command('stdio')
     .description('Bridge stdio to an MCP server over HTTP, signing in through Descope once.')
-    .argument('[target-or-url]', 'name of a configured target, or a URL')
+    .argument(
+      '[target-or-url]',
+      'name of a configured target, or a URL; by default all that are configured',
+    )
   return addBridgeOptions(command)
     .addHelpText('after', AFTER_HELP)
     .action(async (argument: string | undefined) => {
