@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { PRODUCT } from '../util/version.js'
 
 export interface LandingOptions {
   /** The public MCP URL. */
@@ -33,11 +34,8 @@ export function renderLanding({ resource, targets }: LandingOptions) {
   const cursor = Buffer.from(JSON.stringify({ url: resource })).toString('base64')
   const vscodeLink = `vscode:mcp/install?${encodeURIComponent(config)}`
   const cursorLink = `cursor://anysphere.cursor-deeplink/mcp/install?name=${encodeURIComponent(name)}&config=${encodeURIComponent(cursor)}`
-  const desktop = JSON.stringify(
-    { mcpServers: { [name]: { command: 'npx', args: ['-y', 'mcp-remote', resource] } } },
-    null,
-    2,
-  )
+  const args = ['-y', PRODUCT, 'stdio', resource]
+  const desktop = JSON.stringify({ mcpServers: { [name]: { command: 'npx', args } } }, null, 2)
   const html = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>MCP server</title><style>${STYLE}</style></head><body><main>

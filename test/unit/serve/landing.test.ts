@@ -67,7 +67,9 @@ describe('the landing page', () => {
   it('has a configuration to copy that is JSON', () => {
     const [, last = ''] = /<pre><code>(\{[\s\S]*?)<\/code>/.exec(page().html) ?? []
     expect(JSON.parse(unescapeHtml(last))).toEqual({
-      mcpServers: { 'p-example': { command: 'npx', args: ['-y', 'mcp-remote', RESOURCE] } },
+      mcpServers: {
+        'p-example': { command: 'npx', args: ['-y', 'mcp-descope-proxy', 'stdio', RESOURCE] },
+      },
     })
   })
 
