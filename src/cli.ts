@@ -8,7 +8,7 @@ import { createSystem } from './util/system.js'
 const KEEP_ALIVE_MS = 2 ** 31 - 1
 const FLUSH_MS = 2_000
 const LOG_DELAY_MS = 20
-const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP']
+const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK']
 
 const listeners = new Set<(signal: StopSignal) => void>()
 let interrupts = 0
@@ -60,6 +60,7 @@ const runtime: Runtime = {
   homeDir: homedir(),
   platform: process.platform,
   nodeVersion: process.versions.node,
+  program: { node: process.execPath, script: process.argv[1] ?? '' },
   onSignal,
 }
 

@@ -41,6 +41,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/token.js')).tokenCommand,
   },
   {
+    name: 'add',
+    summary: 'add a target to Claude, Cursor, VS Code and others',
+    load: async () => (await import('./commands/add.js')).addCommand,
+  },
+  {
     name: 'config',
     summary: 'show, explain and check the configuration',
     load: async () => (await import('./commands/config.js')).configCommand,

@@ -69,3 +69,9 @@ export function readSecretFile(text: string, folder: string, homeDir: string): E
   const wrong = `the file ${named} ${content === undefined ? 'cannot be read' : 'is empty'}`
   return { text: '', parts: [], problem: [wrong, 'the path of a file that holds the secret'] }
 }
+
+/** Names the variables that a text refers to and that have no default. */
+export function variablesIn(text: string): string[] {
+  const inner = [...text.matchAll(REFERENCE)].map(([, name]) => name ?? '')
+  return inner.filter((name) => /^[A-Za-z_]\w*$/.test(name))
+}

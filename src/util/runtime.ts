@@ -33,6 +33,17 @@ export interface ProgramResult {
   readonly stdout: string
 }
 
+/** A program that runs beside us; its stdin and stdout are ours. */
+export interface RunningProgram {
+  write(text: string): void
+  /** Calls back with each piece of stdout. */
+  onOutput(listener: (text: string) => void): void
+  /** Calls back once, with the last of what it wrote to stderr. */
+  onEnd(listener: (lastWords: string) => void): void
+  /** Closes its stdin, and ends it when that does not. */
+  close(): Promise<void>
+}
+
 /** Other processes and programs of this machine. `createSystem` in `util/system.ts` makes it. */
 export interface System {
   readonly pid: number
@@ -48,9 +59,12 @@ export interface System {
   ): Promise<ProgramResult>
   /** Starts a program and leaves it alone, without a shell; tells whether it could be started. */
   launch(command: string, args: readonly string[]): Promise<boolean>
+  /** Starts a program and talks with it, without a shell. */
+  start?(command: string, args: readonly string[], env: Runtime['env']): Promise<RunningProgram>
 }
 
-export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP'
+/** `SIGBREAK` comes on Windows only: Ctrl+Break. */
+export type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGBREAK'
 
 /** Everything a command needs from outside. `cli.ts` makes the real one; tests make their own. */
 export interface Runtime {
@@ -64,6 +78,8 @@ export interface Runtime {
   readonly platform: NodeJS.Platform
   /** Without the leading `v`. */
   readonly nodeVersion: string
-  /** Calls back on each SIGINT, SIGTERM or SIGHUP; returns a function that stops listening. */
+  /** Paths of the running Node and of the script that it was started with. */
+  readonly program: { readonly node: string; readonly script: string }
+  /** Calls back on each SIGINT, SIGTERM, SIGHUP or SIGBREAK; returns a function that stops listening. */
   onSignal(listener: (signal: StopSignal) => void): () => void
 }

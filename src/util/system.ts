@@ -1,4 +1,4 @@
-import type { Clock, ProgramResult, System } from './runtime.js'
+import type { Clock, ProgramResult, RunningProgram, Runtime, System } from './runtime.js'
 
 /** The part of the global `process` that is needed here. */
 export interface ProcessPart {
@@ -26,6 +26,7 @@ export function createSystem(process: ProcessPart, clock: Clock): System {
     },
     run,
     launch: (command, args) => launch(clock, command, args),
+    start: (command, args, env) => start(clock, command, args, env),
   }
 }
 
@@ -64,4 +65,39 @@ async function launch(clock: Clock, command: string, args: readonly string[]): P
     child.once('error', () => settle(false))
     child.once('exit', (code) => settle(code === 0))
   })
+}
+
+/** How long a program may take to end by itself once its stdin is closed. */
+const END_MS = 3_000
+const LAST_WORDS = 2_000
+
+async function start(
+  clock: Clock,
+  command: string,
+  args: readonly string[],
+  env: Runtime['env'],
+): Promise<RunningProgram> {
+  const { spawn } = await import('node:child_process')
+  const child = spawn(command, [...args], { env, windowsHide: true })
+  let lastWords = ''
+  child.stdin.on('error', () => undefined)
+  child.stdout.setEncoding('utf8')
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    lastWords = (lastWords + text).slice(-LAST_WORDS)
+  })
+  const ended = new Promise<void>((resolve) => {
+    child.once('error', () => resolve())
+    child.once('close', () => resolve())
+  })
+  return {
+    write: (text) => void child.stdin.write(text),
+    onOutput: (listener) => void child.stdout.on('data', listener),
+    onEnd: (listener) => void ended.then(() => listener(lastWords)),
+    async close() {
+      child.stdin.end()
+      const cancel = clock.after(END_MS, () => child.kill('SIGKILL'))
+      await ended
+      cancel()
+    },
+  }
 }

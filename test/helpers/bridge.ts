@@ -29,6 +29,7 @@ export interface BridgeSetup {
   env?: Record<string, string>
   timeoutMs?: number
   nodeArguments?: readonly string[]
+  cwd?: string
 }
 
 export const CLIENT = {
@@ -39,9 +40,12 @@ export const CLIENT = {
 
 /** Starts `stdio` for a target. */
 export function startBridge(target: string | undefined, setup: BridgeSetup = {}): BridgeProcess {
-  const { args = [], env = {}, timeoutMs = 30_000, nodeArguments = [] } = setup
+  const { args = [], env = {}, timeoutMs = 30_000, nodeArguments = [], cwd } = setup
   const given = target === undefined ? [] : [target]
-  const process = startCli(['stdio', ...given, ...args], { env, timeoutMs, nodeArguments })
+  const process = startCli(['stdio', ...given, ...args], {
+    ...{ env, timeoutMs, nodeArguments },
+    ...(cwd !== undefined && { cwd }),
+  })
   const messages: JsonObject[] = []
   const watchers = new Set<() => void>()
   let rest = ''

@@ -13,6 +13,8 @@ export interface Oidc {
   agree(url: string): Promise<Response>
   /** Enters a user code and agrees. */
   enterCode(url: string): Promise<void>
+  /** Forgets every consent, so that no refresh token is good any more. */
+  forgetGrants(): Promise<void>
   readonly counts: { refreshes: number; registrations: number; tokenRequests: URLSearchParams[] }
   close(): Promise<void>
 }
@@ -55,6 +57,10 @@ export async function startOidc(resource: string): Promise<Oidc> {
   })
   provider.on('grant.success', ({ oidc }: { oidc: { params?: Record<string, unknown> } }) => {
     if (oidc.params?.['grant_type'] === 'refresh_token') counts.refreshes++
+  })
+  const grants = new Set<string>()
+  provider.on('grant.success', ({ oidc }: { oidc: { entities: { Grant?: { jti: string } } } }) => {
+    if (oidc.entities.Grant !== undefined) grants.add(oidc.entities.Grant.jti)
   })
   provider.on('registration_create.success', () => {
     counts.registrations++
@@ -115,6 +121,9 @@ export async function startOidc(resource: string): Promise<Oidc> {
     issuer,
     counts,
     agree: (url) => follow(url),
+    async forgetGrants() {
+      for (const id of grants) await (await provider.Grant.find(id))?.destroy()
+    },
     async enterCode(url) {
       const jar = new Map<string, string>()
       let page = await (await follow(url, jar)).text()

@@ -95,6 +95,7 @@ export function createTestRuntime(options: TestRuntimeOptions = {}): TestRuntime
     homeDir: '/nowhere/home',
     platform: 'linux',
     nodeVersion: process.versions.node,
+    program: { node: '/nowhere/bin/node', script: '/nowhere/lib/mcp-descope-proxy.js' },
     onSignal(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

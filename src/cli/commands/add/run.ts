@@ -1,0 +1,83 @@
+import { BrokenText, brokenFile } from '../../../hosts/broken.js'
+import { renderDiff } from '../../../hosts/diff.js'
+import { type HostFile, readHostFile, writeHostFile } from '../../../hosts/host-file.js'
+import { type Merged, merge } from '../../../hosts/merge.js'
+import { offerOf } from '../../../hosts/offer.js'
+import { veilLines } from '../../../hosts/veil.js'
+import { ProxyError } from '../../../util/errors.js'
+import type { Runtime } from '../../../util/runtime.js'
+import { createColors } from '../../colors.js'
+import type { AddFlags } from '../add.js'
+import { type AddPlan, planAdd } from './plan.js'
+import { renderOffer, reportOf } from './show.js'
+
+/** A user's own file may hold secrets of other servers; a project's file is for everybody. */
+const MODES = { user: 0o600, project: 0o644 }
+
+/**
+ * Prints what belongs into a host's file, or puts it there.
+ *
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`; then nothing was written.
+ */
+export async function addToHost(
+  runtime: Runtime,
+  hostName: string,
+  argument: string | undefined,
+  flags: AddFlags,
+): Promise<void> {
+  const { io } = runtime
+  const plan = await planAdd(runtime, hostName, argument, flags)
+  const { host, name, entry, notes } = plan
+  const offer = offerOf(runtime, host, name, entry, { project: flags.project ?? false })
+  if (!flags.write && !flags.dryRun) {
+    io.out(flags.json ? reportOf(plan, offer) : renderOffer(runtime, plan, offer))
+    sayNotes(runtime, notes)
+    return
+  }
+  const file = await readHostFile(plan.path, MODES[flags.project ? 'project' : 'user'])
+  const { text, outcome } = await mergeInto(file, plan, flags)
+  const changed = outcome !== 'same'
+  const diff = changed ? renderDiff(file.path, file.text, text, veilLines) : ''
+  sayDiff(runtime, diff)
+  const write = changed && !flags.dryRun
+  const backup = write ? await writeHostFile(file, text) : undefined
+  if (flags.json) io.out(reportOf(plan, offer, { written: write, changed, backup, diff }))
+  else if (!flags.dryRun) io.out(`${file.path}\n`)
+  sayNotes(runtime, changed ? notes : [])
+  if (!changed) io.err(`${host.title} has this server already.\n`)
+  else if (!write) io.err('Nothing was written.\n')
+  else {
+    if (backup !== undefined) io.err(`The old file is ${backup}\n`)
+    io.err(`Written. ${host.afterwards}\n`)
+  }
+}
+
+async function mergeInto(file: HostFile, plan: AddPlan, flags: AddFlags): Promise<Merged> {
+  const { host, name, entry, path } = plan
+  try {
+    const request = { host, name, entry, force: flags.force ?? false }
+    const merged = await merge(file.text ?? '', request)
+    if (merged.outcome !== 'taken') return merged
+  } catch (error) {
+    throw error instanceof BrokenText ? brokenFile(path, error.flaw) : error
+  }
+  throw new ProxyError('USAGE', `${path} has another server ${JSON.stringify(name)}`, {
+    hint: 'Give `--force` to replace it, or another name with `--name <name>`.',
+  })
+}
+
+function sayDiff(runtime: Runtime, diff: string): void {
+  const colors = createColors(runtime, 'err')
+  const painted = diff.split('\n').map((line, at) => {
+    if (at < 2) return colors.bold(line)
+    if (line.startsWith('@@')) return colors.cyan(line)
+    if (line.startsWith('+')) return colors.green(line)
+    return line.startsWith('-') ? colors.red(line) : line
+  })
+  if (diff !== '') runtime.io.err(painted.join('\n'))
+}
+
+function sayNotes(runtime: Runtime, notes: readonly string[]): void {
+  const colors = createColors(runtime, 'err')
+  for (const note of notes) runtime.io.err(`${colors.yellow('note:')} ${note}\n`)
+}

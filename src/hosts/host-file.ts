@@ -1,0 +1,124 @@
+import { randomBytes } from 'node:crypto'
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { ProxyError } from '../util/errors.js'
+import { fileErrorCode } from '../util/private-files.js'
+import { brokenFile } from './broken.js'
+
+/** A host's file as it was read. */
+export interface HostFile {
+  /** The path that the host knows. */
+  readonly path: string
+  /** Where it really is: settings are often links into a folder under version control. */
+  readonly realPath: string
+  /** `undefined` when there is no such file yet. */
+  readonly text: string | undefined
+  readonly mode: number
+}
+
+const HINT = 'Run the command without `--write`, and put in by hand what it prints.'
+
+/**
+ * Reads a host's file.
+ *
+ * @param newMode Mode of a file that is not there yet.
+ * @throws {ProxyError} `CONFIG_INVALID` when it cannot be read, or is not UTF-8.
+ */
+export async function readHostFile(path: string, newMode: number): Promise<HostFile> {
+  try {
+    const realPath = await realpath(path)
+    const [bytes, { mode }] = await Promise.all([readFile(realPath), stat(realPath)])
+    const text = bytes.toString('utf8')
+    if (!Buffer.from(text).equals(bytes)) {
+      throw brokenFile(path, { what: 'it is not UTF-8', at: undefined })
+    }
+    return { path, realPath, text, mode: mode & 0o777 }
+  } catch (error) {
+    if (error instanceof ProxyError) throw error
+    if (fileErrorCode(error) !== 'ENOENT') throw failed('read', path, error)
+    if (await isLink(path)) {
+      throw new ProxyError('CONFIG_INVALID', `${path} is a link to a file that does not exist`, {
+        hint: 'Create that file, or remove the link.',
+      })
+    }
+    return { path, realPath: path, text: undefined, mode: newMode }
+  }
+}
+
+/**
+ * Writes a host's file: the old content goes to `.bak`, and a reader finds either the old content
+ * or the new one, never a part.
+ *
+ * @returns Path of the backup; `undefined` when there was nothing to keep.
+ * @throws {ProxyError} `CONFIG_INVALID` when it cannot be written, or somebody else wrote it since.
+ */
+export async function writeHostFile(file: HostFile, text: string): Promise<string | undefined> {
+  const { path, realPath, mode } = file
+  const now = await readHostFile(path, mode)
+  if (now.text !== file.text) {
+    throw new ProxyError('CONFIG_INVALID', `${path} was changed by another program just now`, {
+      hint: 'Run the command again.',
+    })
+  }
+  const backup = file.text === undefined ? undefined : `${realPath}.bak`
+  try {
+    await mkdir(dirname(realPath), { recursive: true })
+    if (backup !== undefined) await replaceFile(backup, file.text ?? '', mode)
+    await replaceFile(realPath, text, mode)
+  } catch (error) {
+    throw failed('write', path, error)
+  }
+  return backup
+}
+
+async function replaceFile(path: string, text: string, mode: number): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
+  try {
+    const handle = await open(temporary, 'wx', mode)
+    try {
+      await handle.chmod(mode)
+      await keepOwner(handle, path)
+      await handle.writeFile(text)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await rename(temporary, path)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw error
+  }
+}
+
+/** With `sudo`, the file would otherwise become root's. */
+async function keepOwner(handle: FileHandle, path: string): Promise<void> {
+  try {
+    const [old, mine] = await Promise.all([stat(path), handle.stat()])
+    if (old.uid !== mine.uid || old.gid !== mine.gid) await handle.chown(old.uid, old.gid)
+  } catch {
+    // There is no old file, or it is not ours to give away.
+  }
+}
+
+async function isLink(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSymbolicLink()
+  } catch {
+    return false
+  }
+}
+
+function failed(what: 'read' | 'write', path: string, cause: unknown): ProxyError {
+  const why = fileErrorCode(cause) ?? 'unknown reason'
+  return new ProxyError('CONFIG_INVALID', `Cannot ${what} ${path} (${why})`, { hint: HINT, cause })
+}

@@ -1,0 +1,114 @@
+import { nearest } from '../config/nearest.js'
+import { ProxyError } from '../util/errors.js'
+import type { JsonObject } from '../util/json.js'
+import { HOST_IDS, type Host, type HostId } from './host.js'
+import { claudeDesktopFile, homeFile, settingsFile } from './places.js'
+import { codexEntry, entryWith, vscodeEntry } from './spell.js'
+
+/** What a name may hold that is also a part of the names of tools. */
+const PLAIN = { allowed: /^[A-Za-z0-9_-]+$/, rule: 'letters, digits, "-" and "_"' }
+
+const braces = (variable: string) => `\${${variable}}`
+const envBraces = (variable: string) => `\${env:${variable}}`
+const urlMember = (member: string) => (url: string) => ({ [member]: url })
+const typed = (url: string) => ({ type: 'http', url })
+const STDIO: JsonObject = { type: 'stdio' }
+
+/**
+ * Every host, with what its own documentation says about its file.
+ *
+ * @see [Claude Desktop](https://modelcontextprotocol.io/docs/develop/connect-local-servers)
+ * @see [Claude Code](https://code.claude.com/docs/en/mcp)
+ * @see [Cursor](https://cursor.com/docs/mcp)
+ * @see [VS Code](https://code.visualstudio.com/docs/copilot/reference/mcp-configuration)
+ * @see [Windsurf](https://docs.windsurf.com/windsurf/cascade/mcp)
+ * @see [Codex](https://developers.openai.com/codex/mcp)
+ * @see [Gemini CLI](https://geminicli.com/docs/tools/mcp-server/)
+ */
+const HOSTS: Readonly<Record<HostId, Omit<Host, 'id'>>> = {
+  'claude-desktop': {
+    title: 'Claude Desktop',
+    format: 'json',
+    container: 'mcpServers',
+    userFile: (where) => claudeDesktopFile(where),
+    projectFile: undefined,
+    noReferences: 'Claude Desktop cannot fill in variables, and starts programs without yours',
+    noHttp: {
+      reason: 'The file of Claude Desktop only takes programs to start, no URLs',
+      hint: 'Leave out `--http`, or add the URL in Claude under Settings → Connectors.',
+    },
+    entry: entryWith({}),
+    afterwards: 'Quit Claude Desktop and start it again.',
+  },
+  'claude-code': {
+    title: 'Claude Code',
+    format: 'json',
+    container: 'mcpServers',
+    names: PLAIN,
+    userFile: (where) => homeFile(where, ['.claude.json'], 'CLAUDE_CONFIG_DIR'),
+    projectFile: ['.mcp.json'],
+    entry: entryWith({ before: STDIO, reference: braces, http: typed }),
+    afterwards: 'Start Claude Code again; `/mcp` shows the server.',
+  },
+  cursor: {
+    title: 'Cursor',
+    format: 'json',
+    container: 'mcpServers',
+    userFile: (where) => homeFile(where, ['.cursor', 'mcp.json']),
+    projectFile: ['.cursor', 'mcp.json'],
+    entry: entryWith({ reference: envBraces, http: urlMember('url') }),
+    afterwards: 'Look at Settings → MCP in Cursor, or start Cursor again.',
+  },
+  vscode: {
+    title: 'VS Code',
+    format: 'json',
+    container: 'servers',
+    userFile: (where) => settingsFile(where, 'Code', 'User', 'mcp.json'),
+    projectFile: ['.vscode', 'mcp.json'],
+    entry: vscodeEntry,
+    afterwards: 'Run "MCP: List Servers" in VS Code and start the server.',
+  },
+  windsurf: {
+    title: 'Windsurf',
+    format: 'json',
+    container: 'mcpServers',
+    userFile: (where) => homeFile(where, ['.codeium', 'windsurf', 'mcp_config.json']),
+    projectFile: undefined,
+    entry: entryWith({ reference: envBraces, http: urlMember('serverUrl') }),
+    afterwards: 'Refresh the MCP servers in the Cascade panel of Windsurf.',
+  },
+  codex: {
+    title: 'Codex',
+    format: 'toml',
+    container: 'mcp_servers',
+    names: PLAIN,
+    userFile: (where) => homeFile(where, ['.codex', 'config.toml'], 'CODEX_HOME'),
+    projectFile: ['.codex', 'config.toml'],
+    entry: codexEntry,
+    afterwards: 'Start Codex again; `/mcp` shows the server.',
+  },
+  gemini: {
+    title: 'Gemini CLI',
+    format: 'json',
+    container: 'mcpServers',
+    names: { allowed: /^[A-Za-z0-9-]+$/, rule: 'letters, digits and "-"' },
+    userFile: (where) => homeFile(where, ['.gemini', 'settings.json']),
+    projectFile: ['.gemini', 'settings.json'],
+    entry: entryWith({ reference: braces, http: urlMember('httpUrl') }),
+    afterwards: 'Start Gemini CLI again; `/mcp` shows the server.',
+  },
+}
+
+/**
+ * Finds a host by what somebody typed.
+ *
+ * @throws {ProxyError} `USAGE`
+ */
+export function findHost(typed: string): Host {
+  const id = HOST_IDS.find((known) => known === typed)
+  if (id !== undefined) return { id, ...HOSTS[id] }
+  const meant = nearest(typed, HOST_IDS)
+  throw new ProxyError('USAGE', `Unknown host ${JSON.stringify(typed)}`, {
+    hint: meant === undefined ? `Name one of ${HOST_IDS.join(', ')}.` : `Did you mean ${meant}?`,
+  })
+}

@@ -1,0 +1,39 @@
+import { ProxyError } from '../util/errors.js'
+import type { Runtime } from '../util/runtime.js'
+import { PRODUCT, VERSION } from '../util/version.js'
+import type { Connection } from './host.js'
+
+/** What cmd.exe would take for its own: it reads the line again before npx sees it. */
+const SPECIAL_TO_CMD = /[&|<>^%!"\s]/
+
+/**
+ * Says how the bridge is started for a target.
+ *
+ * Pinned to the major version: another one may need another configuration.
+ *
+ * @param absolute Names this Node and this copy of the program, so that nothing is looked up.
+ * @throws {ProxyError} `USAGE` when cmd.exe, which starts npx on Windows, would break the argument.
+ */
+export function launchOf(
+  { platform, program }: Pick<Runtime, 'platform' | 'program'>,
+  target: string,
+  { absolute }: { absolute: boolean },
+): Extract<Connection, { kind: 'stdio' }> {
+  if (absolute) {
+    return { kind: 'stdio', command: program.node, args: [program.script, 'stdio', target] }
+  }
+  const npx = ['npx', '-y', `${PRODUCT}@${VERSION.split('.')[0]}`, 'stdio', target] as const
+  const [command, ...args] = npx
+  if (platform !== 'win32') return { kind: 'stdio', command, args }
+  if (SPECIAL_TO_CMD.test(target)) {
+    throw new ProxyError('USAGE', 'The URL holds characters that cmd.exe takes for its own', {
+      hint: 'Add `--absolute`, which starts the program without cmd.exe.',
+    })
+  }
+  return { kind: 'stdio', command: 'cmd', args: ['/c', ...npx] }
+}
+
+/** Tells whether this copy of the program is one that npx keeps for a while. */
+export function isTemporary(script: string): boolean {
+  return /[\\/]_npx[\\/]/.test(script)
+}

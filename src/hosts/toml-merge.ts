@@ -1,0 +1,84 @@
+import { isDeepStrictEqual } from 'node:util'
+import { parse, TomlError } from 'smol-toml'
+import { isObject, type JsonObject } from '../util/json.js'
+import { BrokenText } from './broken.js'
+import type { Merged, MergeRequest } from './merge.js'
+import { lineBreakOf } from './text.js'
+import { sectionsOf } from './toml-sections.js'
+import { tomlTable } from './toml-text.js'
+
+/**
+ * Puts a server into a TOML document, as one table of its own.
+ *
+ * The text is edited by hand, so the result is parsed, too: it has to differ from what was there
+ * by the entry and by nothing else.
+ *
+ * @throws {BrokenText} when the text is not TOML, or is written in a way that we do not edit.
+ */
+export function mergeToml(text: string, { host, name, entry, force }: MergeRequest): Merged {
+  const expected = parseToml(text)
+  const servers = expected[host.container] ?? {}
+  if (!isObject(servers)) throw cannotEdit(`"${host.container}" is not a table`)
+  const present = Object.hasOwn(servers, name) ? servers[name] : undefined
+  if (isDeepStrictEqual(plain(present), entry.value)) return { text, outcome: 'same' }
+  if (present !== undefined && !force) return { text, outcome: 'taken' }
+
+  const path = [host.container, name]
+  const written = tomlTable(path, entry.value, lineBreakOf(text))
+  const merged = present === undefined ? append(text, written) : replace(text, path, written)
+  expected[host.container] = { ...servers, [name]: entry.value }
+  if (merged === undefined || !isDeepStrictEqual(plain(tryParse(merged)), plain(expected))) {
+    throw cannotEdit(`"${host.container}" is written in a way that this program does not edit`)
+  }
+  return { text: merged, outcome: present === undefined ? 'added' : 'replaced' }
+}
+
+function append(text: string, written: string): string {
+  if (text.trim() === '') return written
+  const lineBreak = lineBreakOf(text)
+  const isEnded = text.endsWith('\n')
+  const added = isEnded ? written : written.slice(0, -lineBreak.length)
+  return `${text}${isEnded ? '' : lineBreak}${lineBreak}${added}`
+}
+
+/** Writes the table where its first part was, and removes its other parts. */
+function replace(text: string, path: readonly string[], written: string): string | undefined {
+  const own = sectionsOf(text).filter(({ key }) => path.every((part, at) => key[at] === part))
+  const [first] = own
+  if (first === undefined) return undefined
+  const kept = own.toReversed().reduce((rest, { start, end }) => {
+    return rest.slice(0, start) + (start === first.start ? written : '') + rest.slice(end)
+  }, text)
+  return text.endsWith('\n') || !kept.endsWith('\n') ? kept : kept.replace(/\r?\n$/, '')
+}
+
+function parseToml(text: string): JsonObject {
+  try {
+    return parse(text, { integersAsBigInt: 'asNeeded' })
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    const what = /: (.*)/.exec(error.message)?.[1] ?? 'it is no TOML'
+    throw new BrokenText({ what, at: { line: error.line, column: error.column } })
+  }
+}
+
+function tryParse(text: string): JsonObject | undefined {
+  try {
+    return parseToml(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Makes objects comparable that differ in their prototypes; dates and large numbers stay apart. */
+function plain(value: unknown): unknown {
+  return value === undefined
+    ? undefined
+    : JSON.parse(
+        JSON.stringify(value, (_key, inner: unknown) =>
+          typeof inner === 'bigint' ? `${inner}n` : inner,
+        ),
+      )
+}
+
+const cannotEdit = (what: string) => new BrokenText({ what, at: undefined })

@@ -1,0 +1,130 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { HOST_IDS } from '../../../src/hosts/host.js'
+import { findHost } from '../../../src/hosts/hosts.js'
+import { isTemporary, launchOf } from '../../../src/hosts/launch.js'
+import { checkName, deriveName } from '../../../src/hosts/names.js'
+import { secretParameter } from '../../../src/hosts/secret-url.js'
+import { veilLines } from '../../../src/hosts/veil.js'
+
+const PROGRAM = { node: 'C:\\node.exe', script: 'C:\\a b\\bin.js' }
+
+describe('launchOf', () => {
+  it.each(['linux', 'darwin', 'win32'] as const)(
+    'AC9.3 names Node and the script with --absolute on %s',
+    (platform) => {
+      expect(launchOf({ platform, program: PROGRAM }, 'acme', { absolute: true })).toEqual({
+        kind: 'stdio',
+        command: 'C:\\node.exe',
+        args: ['C:\\a b\\bin.js', 'stdio', 'acme'],
+      })
+    },
+  )
+
+  it.each(['https://a/mcp?x=1&y=2', 'https://a/%20', 'https://a/^', 'https://a/?q=a|b'])(
+    'refuses %s for cmd.exe, and says what to do',
+    (url) => {
+      const start = (absolute: boolean) =>
+        launchOf({ platform: 'win32', program: PROGRAM }, url, { absolute })
+      expect(() => start(false)).toThrow(
+        expect.objectContaining({ code: 'USAGE', hint: expect.stringContaining('--absolute') }),
+      )
+      expect(start(true).args).toContain(url)
+    },
+  )
+
+  it.each([
+    ['/home/u/.npm/_npx/1a2b/node_modules/mcp-descope-proxy/bin/x.js', true],
+    ['C:\\Users\\u\\npm-cache\\_npx\\1a2b\\x.js', true],
+    ['/usr/lib/node_modules/mcp-descope-proxy/bin/x.js', false],
+  ])('tells whether %s is a copy that goes away', (script, expected) => {
+    expect(isTemporary(script)).toBe(expected)
+  })
+})
+
+describe('the name of a server', () => {
+  it.each([
+    ['mcp.acme.com', 'mcp-acme-com'],
+    ['localhost:8000', 'localhost-8000'],
+    ['[::1]:8000', '1-8000'],
+    ['xn--bcher-kva.example', 'xn--bcher-kva-example'],
+    ['my_target', 'my_target'],
+    ['…', 'mcp'],
+    [`${'a'.repeat(39)}.com`, 'a'.repeat(39)],
+  ])('is made from %s', (from, name) => {
+    expect(deriveName(findHost('cursor'), from)).toBe(name)
+  })
+
+  it('has no underscore for Gemini CLI, whose rules break on it', () => {
+    expect(deriveName(findHost('gemini'), 'my_target')).toBe('my-target')
+  })
+
+  it('fits every host, whatever it is made from', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary' }), fc.constantFrom(...HOST_IDS), (from, id) => {
+        const host = findHost(id)
+        expect(checkName(host, deriveName(host, from))).toMatch(/^[A-Za-z0-9_-]{1,40}$/)
+      }),
+    )
+  })
+
+  it.each([
+    { id: 'cursor', name: '', says: 'is empty' },
+    { id: 'cursor', name: ' a', says: 'spaces around' },
+    { id: 'vscode', name: 'a\nb', says: 'control characters' },
+    { id: 'vscode', name: 'a\u001b[2J', says: 'control characters' },
+    { id: 'vscode', name: '\ud800', says: 'control characters' },
+    { id: 'cursor', name: 'a'.repeat(65), says: 'longer than 64' },
+    { id: 'claude-code', name: 'my server', says: 'letters, digits, "-" and "_"' },
+    { id: 'codex', name: 'a.b', says: 'letters, digits, "-" and "_"' },
+    { id: 'gemini', name: 'a_b', says: 'letters, digits and "-"' },
+  ])('is refused for $id when it is $name', ({ id, name, says }) => {
+    expect(() => checkName(findHost(id), name)).toThrow(
+      expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(says) }),
+    )
+  })
+
+  it.each(['My Server', 'Ärger & Söhne', '__proto__', 'a"b\\c'])('may be %s', (name) => {
+    expect(checkName(findHost('vscode'), name)).toBe(name)
+  })
+})
+
+describe('what is shown of a file', () => {
+  it.each([
+    ['  "API_KEY": "sk-1",', '  "API_KEY": "[redacted]",'],
+    [
+      '  "a": { "env": { "TOKEN": "x\\"y", "B": "c" } }',
+      '  "a": { "env": { "TOKEN": "[redacted]", "B": "c" } }',
+    ],
+    ['client_secret = "x"', 'client_secret = "[redacted]"'],
+    ["client_secret = 'x'", "client_secret = '[redacted]'"],
+    ['"args": ["--token=abc", "b"]', '"args": ["--token=[redacted]", "b"]'],
+    ['"args": ["--api-key", "abc"]', '"args": ["--api-key", "[redacted]"]'],
+    ['"Authorization: Bearer abcdefghijkl"', '"Authorization: Bearer [redacted]"'],
+    ['"TOKEN": "$' + '{env:TOKEN}"', '"TOKEN": "$' + '{env:TOKEN}"'],
+    ['"TOKEN": "$TOKEN"', '"TOKEN": "$TOKEN"'],
+    ['"command": "npx",', '"command": "npx",'],
+    ['x'.repeat(300), `${'x'.repeat(200)}…`],
+  ])('of %s is %s', (line, shown) => {
+    expect(veilLines([line])).toEqual([shown])
+  })
+
+  it('hides an argument below its flag', () => {
+    expect(veilLines(['  "--token",', '  "abc",', '  "abc"'])).toEqual([
+      '  "--token",',
+      '  "[redacted]",',
+      '  "abc"',
+    ])
+  })
+})
+
+describe('secretParameter', () => {
+  it.each([
+    ['https://a/mcp?api_key=1', 'api_key'],
+    ['https://a/mcp?a=1&access_token=2', 'access_token'],
+    ['https://a/mcp?tenant=1', undefined],
+    ['acme', undefined],
+  ])('finds in %s: %s', (url, found) => {
+    expect(secretParameter(url)).toBe(found)
+  })
+})
