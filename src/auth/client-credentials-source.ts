@@ -12,6 +12,8 @@ export interface ClientCredentialsDeps extends HttpDeps {
   client: { id: string; secret: string }
   /** Asked for; without it, what the target asks for. */
   scope: string | undefined
+  /** How the target refused a request without a token, where that is known. */
+  challenge?: BearerChallenge | undefined
 }
 
 interface Held {
@@ -28,7 +30,7 @@ interface Held {
 export function createClientCredentialsSource(deps: ClientCredentialsDeps): TokenSource {
   const { clock } = deps
   let held: Held | undefined
-  let challenged: BearerChallenge | undefined
+  let challenged = deps.challenge
   let unproven: string | undefined
 
   const renew = singleFlight(async () => {

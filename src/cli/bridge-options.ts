@@ -1,20 +1,17 @@
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { ProxyError } from '../util/errors.js'
 import { LOG_LEVELS, type LogLevel } from '../util/logger.js'
-import { fileErrorCode } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
+import { addNetworkOptions, gather, type NetworkFlags } from './network-options.js'
 import { addSignInOptions, type SignInFlags } from './sign-in-options.js'
 
 export const TRANSPORTS = ['auto', 'http', 'sse'] as const
 export type Transport = (typeof TRANSPORTS)[number]
 
 /** Flags of the bridge. */
-export interface BridgeFlags extends SignInFlags {
+export interface BridgeFlags extends SignInFlags, NetworkFlags {
   header: readonly string[]
   transport: Transport
-  ca: readonly string[]
   logLevel?: LogLevel
   logFile?: string
   /** Seconds. */
@@ -26,8 +23,7 @@ const LONGEST_WAIT_S = 3_600
 
 /** Adds the flags of the bridge. */
 export function addBridgeOptions(command: Command): Command {
-  const gather = (value: string, previous: readonly string[]) => [...previous, value]
-  return addSignInOptions(command)
+  return addNetworkOptions(addSignInOptions(command))
     .addOption(
       new Option('--header <header>', 'Header for the target, "Name: value"; repeatable.')
         .argParser(gather)
@@ -37,11 +33,6 @@ export function addBridgeOptions(command: Command): Command {
       new Option('--transport <kind>', 'How the target speaks MCP.')
         .choices(TRANSPORTS)
         .default('auto'),
-    )
-    .addOption(
-      new Option('--ca <file>', 'PEM file of a further certificate authority; repeatable.')
-        .argParser(gather)
-        .default([], 'none'),
     )
     .addOption(new Option('--log-level <level>', 'How much to say.').choices(LOG_LEVELS))
     .option('--log-file <file>', 'Write the log there too, at most 5 files of 1 MB.')
@@ -60,10 +51,14 @@ const VARIABLES: Readonly<Record<string, string>> = {
   '--callback-port': 'MCP_DESCOPE_CALLBACK_PORT',
   '--ca': 'MCP_DESCOPE_CA',
   '--header': 'MCP_DESCOPE_HEADER',
+  '--ipv4': 'MCP_DESCOPE_IPV4',
   '--log-file': 'MCP_DESCOPE_LOG_FILE',
   '--log-level': 'MCP_DESCOPE_LOG_LEVEL',
   '--login': 'MCP_DESCOPE_LOGIN',
   '--login-wait': 'MCP_DESCOPE_LOGIN_WAIT',
+  '--no-browser': 'MCP_DESCOPE_NO_BROWSER',
+  '--no-proxy-env': 'MCP_DESCOPE_NO_PROXY_ENV',
+  '--no-resource': 'MCP_DESCOPE_NO_RESOURCE',
   '--scope': 'MCP_DESCOPE_SCOPE',
   '--store': 'MCP_DESCOPE_STORE',
   '--transport': 'MCP_DESCOPE_TRANSPORT',
@@ -93,9 +88,9 @@ function readVariable(option: Option, text: string, variable: string): unknown {
     new ProxyError('USAGE', `${variable} is ${JSON.stringify(text)}`, {
       hint: `Write ${expected}.`,
     })
-  if (option.isBoolean()) {
+  if (option.isBoolean() || option.negate) {
     if (!/^(true|false|1|0)$/.test(text)) throw wrong('true or false')
-    return text === 'true' || text === '1'
+    return (text === 'true' || text === '1') !== option.negate
   }
   if (option.argChoices !== undefined && !option.argChoices.includes(text)) {
     throw wrong(`one of ${option.argChoices.join(', ')}`)
@@ -134,38 +129,4 @@ export function parseHeaders(texts: readonly string[], env: Runtime['env']): [st
       hint: 'Write for example `--header "X-Tenant: acme"`.',
     })
   })
-}
-
-/**
- * Reads the certificate authorities of `--ca`, `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`. The last
- * one counts in Node by itself, but only as long as no list of ours takes the place of Node's.
- *
- * @throws {ProxyError} `CONFIG_INVALID` when a file cannot be read or is no PEM file.
- */
-export function readAuthorities(
-  { ca }: Pick<BridgeFlags, 'ca'>,
-  { env, cwd }: Pick<Runtime, 'env' | 'cwd'>,
-): string[] {
-  const named = [...ca, ...(env['SSL_CERT_FILE'] ? [env['SSL_CERT_FILE']] : [])]
-  if (named.length === 0) return []
-  const own = env['NODE_EXTRA_CA_CERTS']
-  return [...named, ...(own ? [own] : [])].map((path) => {
-    const text = readPem(resolve(cwd, path))
-    if (text.includes('-----BEGIN CERTIFICATE-----')) return text
-    throw new ProxyError('CONFIG_INVALID', `${path} holds no certificate`, {
-      hint: 'Name a PEM file: it has a line "-----BEGIN CERTIFICATE-----".',
-    })
-  })
-}
-
-function readPem(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    const why = fileErrorCode(cause) ?? 'unknown reason'
-    throw new ProxyError('CONFIG_INVALID', `Cannot read the certificates in ${path} (${why})`, {
-      hint: 'Name a PEM file that exists, with `--ca <file>` or SSL_CERT_FILE.',
-      cause,
-    })
-  }
 }

@@ -8,7 +8,7 @@ import type { TokenSource } from '../auth/token-source.js'
 import { bindingKey } from '../auth/token-store.js'
 import type { TargetConfig } from '../config/types.js'
 import { createTarget } from '../gateway/target.js'
-import { createNetwork, type Network } from '../http/network.js'
+import type { Network } from '../http/network.js'
 import type { Upstream } from '../http/pool.js'
 import type { StdioOptions } from '../stdio/assemble.js'
 import { createMemory } from '../stdio/memory.js'
@@ -16,8 +16,9 @@ import { mayRepeat } from '../stdio/repeat.js'
 import { ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
-import { type BridgeFlags, readAuthorities, type Transport } from './bridge-options.js'
+import type { BridgeFlags, Transport } from './bridge-options.js'
 import { configuredAccess } from './configured-access.js'
+import { openNetwork } from './network-options.js'
 import { chooseTokenSource, openStores, type SignInStores } from './sign-in-parts.js'
 import type { BridgeTarget } from './sign-in-target.js'
 
@@ -50,7 +51,7 @@ export async function bridgeParts(
   headers: readonly [string, string][],
   logger: Logger,
 ): Promise<StdioOptions> {
-  const network = createNetwork({ runtime: given, ca: readAuthorities(flags, given), mayRepeat })
+  const network = openNetwork(given, flags, mayRepeat)
   const runtime: Runtime = { ...given, fetch: network.fetch }
   const stores = openStores(runtime, flags.store)
   const { isCi } = await import('../login/surroundings.js')

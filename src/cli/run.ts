@@ -95,7 +95,7 @@ function usageError(error: CommanderError): ProxyError {
     })
   }
   const [first = '', suggestion] = error.message.replace(/^error: /, '').split('\n')
-  const message = `${first.charAt(0).toUpperCase()}${first.slice(1)}`
+  const message = `${first.charAt(0).toUpperCase()}${first.slice(1).replace(/\.$/, '')}`
     .replaceAll("'", '"')
     // What follows the name may be a secret.
     .replace(/"(--[^"=]+)=[^"]*"/, '"$1"')

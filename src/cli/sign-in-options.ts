@@ -38,6 +38,7 @@ export function addSignInOptions(command: Command): Command {
     )
     .option('--no-browser', 'Show the URL and open nothing.')
     .option('--callback-port <port>', 'The one port to use for the answer.', parsePort)
+    .option('--no-resource', 'Do not say what the token is for (RFC 8707); some servers refuse it.')
     .option('--scope <scopes>', 'Scopes to ask for, separated by spaces.')
 }
 

@@ -1,3 +1,4 @@
+import type { BearerChallenge } from '../auth/oauth/challenge.js'
 import type { ClientStore } from '../auth/oauth/registration.js'
 import type { SignInTarget } from '../auth/sign-in-target.js'
 import { bindingOf } from '../auth/sign-in-target.js'
@@ -54,12 +55,14 @@ export function storedSource(
  * nobody can be asked and it has a secret; else a sign-in.
  *
  * @param unattended Nobody can be asked to sign in.
+ * @param challenge How the target refused a request without a token, where that is known.
  */
 export async function chooseTokenSource(
   runtime: PartsRuntime,
   stores: SignInStores,
   target: SignInTarget,
   unattended: boolean,
+  challenge?: BearerChallenge,
 ): Promise<{ source: TokenSource; kind: 'static' | 'client' | 'stored' }> {
   const token = runtime.env['MCP_DESCOPE_TOKEN']
   if (token) {
@@ -78,6 +81,7 @@ export async function chooseTokenSource(
     target: grant,
     client: { id, secret },
     scope,
+    challenge,
   })
   return { source, kind: 'client' }
 }

@@ -12,6 +12,8 @@ export interface TargetFlags {
   clientId?: string
   clientMetadataUrl?: string
   scope?: string
+  /** `false` leaves the resource indicator out. */
+  resource?: boolean
 }
 
 /** What is configured of the targets that a bridge leads to: one, or several behind one sign-in. */
@@ -46,7 +48,7 @@ export async function findSignInTarget(
 /**
  * Finds what `[target-or-url]` means for the bridge and the commands of its sign-in: a URL stands
  * for itself, a name for a configured target, nothing for all that are configured. Like the bridge,
- * this never reads a configuration from the working directory.
+ * this never reads a configuration from the working directory, unless it is `report` that asks.
  *
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`
  */
@@ -54,6 +56,7 @@ export async function findBridgeTarget(
   runtime: Where,
   argument: string | undefined,
   flags: TargetFlags,
+  use: 'stdio' | 'report' = 'stdio',
 ): Promise<BridgeTarget> {
   const { env } = runtime
   const common = {
@@ -68,7 +71,7 @@ export async function findBridgeTarget(
   if (argument !== undefined && /^https?:\/\//i.test(argument)) {
     const url = parseTargetUrl(argument)
     const name = `${url.host}${url.pathname}`
-    const grant = { kind: 'server', url } as const
+    const grant = serverGrant(url, flags)
     return { signIn: { ...common, name, grant }, configured: undefined }
   }
   const { loadConfig } = await import('../config/load.js')
@@ -78,10 +81,10 @@ export async function findBridgeTarget(
       ...(file !== undefined && { config: file }),
       ...(profile !== undefined && { profile }),
     },
-    for: 'stdio',
+    for: use,
   })
   const targets = chooseTargets(loaded, argument)
-  const grant = await grantOf(loaded.config, targets)
+  const grant = await grantOf(loaded.config, targets, flags)
   const name = targets.map((target) => target.name).join(' and ')
   return { signIn: { ...common, name, grant }, configured: { targets, loaded } }
 }
@@ -93,11 +96,12 @@ export async function findBridgeTarget(
 async function grantOf(
   config: ProxyConfig,
   [first, ...others]: readonly TargetConfig[],
+  flags: TargetFlags,
 ): Promise<SignInTarget['grant']> {
   const { configUrl } = config.descope
   const hasOwn = first?.credential.type !== 'none' || others.length > 0
   if (configUrl === undefined || !hasOwn) {
-    return { kind: 'server', url: parseTargetUrl(first?.url ?? '') }
+    return serverGrant(parseTargetUrl(first?.url ?? ''), flags)
   }
   const [{ parseConfigUrl }, { mcpUrlOf }] = await Promise.all([
     import('../auth/descope.js'),
@@ -107,8 +111,13 @@ async function grantOf(
   return {
     kind: 'issuer',
     issuer: parseConfigUrl(configUrl).issuer,
-    resource: publicUrl === undefined ? undefined : mcpUrlOf(config.server, 0),
+    resource:
+      publicUrl === undefined || flags.resource === false ? undefined : mcpUrlOf(config.server, 0),
   }
+}
+
+function serverGrant(url: URL, { resource = true }: TargetFlags): SignInTarget['grant'] {
+  return { kind: 'server', url, ...(!resource && { omitResource: true }) }
 }
 
 function chooseTargets(

@@ -36,7 +36,9 @@ export function createSignInTalk(
       say('  Then paste here the URL that the browser ends at, and press Enter.')
     if (tab === 'opened') say('  Waiting for you in the browser. Ctrl+C cancels.')
     if (tab === 'failed') say('  No browser could be started from here.')
-    if (tab === 'withheld') say('  No tab was opened: the last ones were not used.')
+    if (tab === 'withheld') {
+      say('  No tab was opened: the last one was not used. `mcp-descope-proxy login` opens one.')
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Runtime } from '../util/runtime.js'
+import { type CookieJar, createCookieJar, withCookies } from './cookies.js'
 import { createNodeUpstream, type NodeUpstreamOptions } from './node-upstream.js'
 import type { Upstream } from './pool.js'
 import { proxyFor } from './proxy-settings.js'
@@ -7,39 +8,52 @@ export interface NetworkOptions {
   runtime: Pick<Runtime, 'clock' | 'env' | 'fetch'>
   /** Certificates of further authorities, PEM. */
   ca: readonly string[]
+  /** `false` leaves the proxies that the environment names alone. */
+  proxies?: boolean
+  /** Connects by IPv4 only. */
+  ipv4?: boolean
   mayRepeat: NodeUpstreamOptions['mayRepeat']
 }
 
 /** How this machine reaches others: directly or through a proxy, trusting whom it is told to. */
 export interface Network {
-  /** Opens the connections to a target. */
+  /** Opens the connections to a target. What an origin sets as cookies is sent back to it. */
   connect(url: URL): Promise<Upstream>
   /** As the global one. */
   readonly fetch: typeof globalThis.fetch
 }
 
 /** Creates the network. A proxy's client is loaded only where there is a proxy. */
-export function createNetwork({ runtime, ca, mayRepeat }: NetworkOptions): Network {
-  const { clock, env } = runtime
+export function createNetwork(options: NetworkOptions): Network {
+  const { runtime, ca, proxies = true, ipv4 = false, mayRepeat } = options
+  const { clock } = runtime
+  const env = proxies ? runtime.env : {}
+  const jars = new Map<string, CookieJar>()
   let trusted: Promise<readonly string[] | undefined> | undefined
   const trust = () => {
     trusted ??= ca.length === 0 ? Promise.resolve(undefined) : withRoots(ca)
     return trusted
   }
+  const connect = async (url: URL) => {
+    const proxy = proxyFor(url, env)
+    const reach = { ca: await trust(), family: ipv4 ? (4 as const) : undefined }
+    if (proxy === undefined) return createNodeUpstream(url, { clock, mayRepeat, ...reach })
+    const { createProxyUpstream } = await import('./proxy-upstream.js')
+    return createProxyUpstream(url, proxy, reach)
+  }
   return {
     async connect(url) {
-      const proxy = proxyFor(url, env)
-      if (proxy === undefined)
-        return createNodeUpstream(url, { clock, mayRepeat, ca: await trust() })
-      const { createProxyUpstream } = await import('./proxy-upstream.js')
-      return createProxyUpstream(url, proxy, await trust())
+      const jar = jars.get(url.origin) ?? createCookieJar(clock)
+      jars.set(url.origin, jar)
+      return withCookies(await connect(url), url, jar)
     },
     async fetch(input, init) {
       const url = new URL(input instanceof Request ? input.url : input)
       const proxy = proxyFor(url, env)
-      if (proxy === undefined && ca.length === 0) return runtime.fetch(input, init)
+      if (proxy === undefined && ca.length === 0 && !ipv4) return runtime.fetch(input, init)
       const { fetchThrough } = await import('./proxy-upstream.js')
-      return fetchThrough(proxy, await trust(), url, init)
+      const reach = { ca: await trust(), family: ipv4 ? (4 as const) : undefined }
+      return fetchThrough(proxy, reach, url, init)
     },
   }
 }

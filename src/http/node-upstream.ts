@@ -7,6 +7,8 @@ export interface NodeUpstreamOptions {
   clock: Pick<Clock, 'after'>
   /** Trusted instead of Node's own list, PEM. */
   ca?: readonly string[] | undefined
+  /** The only family of addresses to connect to; without it both, first the one that answers. */
+  family?: 4 | undefined
   /**
    * Tells whether a request may be sent a second time when its connection broke before anything was
    * answered. Nobody knows then whether the first one arrived.
@@ -51,7 +53,7 @@ export async function createNodeUpstream(
     url,
     request: node.request,
     agent: newAgent(),
-    family: undefined,
+    family: options.family,
     running: new Set(),
   }
   return {

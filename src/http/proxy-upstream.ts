@@ -4,9 +4,17 @@ import type { Upstream, UpstreamHandler } from './pool.js'
 
 const CONNECT_MS = 10_000
 
-function createDispatcher(proxy: URL | undefined, ca: readonly string[] | undefined): Dispatcher {
+/** Whom to trust, and by which addresses to connect. */
+export interface Reach {
+  /** Trusted instead of Node's own list, PEM. */
+  ca: readonly string[] | undefined
+  /** The only family of addresses to connect to. */
+  family: 4 | undefined
+}
+
+function createDispatcher(proxy: URL | undefined, { ca, family }: Reach): Dispatcher {
   const tls = ca === undefined ? {} : { ca: [...ca] }
-  const connect = { timeout: CONNECT_MS, ...tls }
+  const connect = { timeout: CONNECT_MS, ...tls, ...(family !== undefined && { family }) }
   if (proxy === undefined) return new Agent({ connect })
   const { username, password } = proxy
   const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
@@ -22,12 +30,8 @@ function createDispatcher(proxy: URL | undefined, ca: readonly string[] | undefi
 }
 
 /** Opens the connections to a target through an HTTP proxy. */
-export function createProxyUpstream(
-  url: URL,
-  proxy: URL,
-  ca: readonly string[] | undefined,
-): Upstream {
-  let dispatcher = createDispatcher(proxy, ca)
+export function createProxyUpstream(url: URL, proxy: URL, reach: Reach): Upstream {
+  let dispatcher = createDispatcher(proxy, reach)
   const { origin } = url
   const path = url.pathname + url.search
   return {
@@ -37,7 +41,7 @@ export function createProxyUpstream(
     },
     async close() {
       const old = dispatcher
-      dispatcher = createDispatcher(proxy, ca)
+      dispatcher = createDispatcher(proxy, reach)
       await old.destroy()
     },
   }
@@ -80,12 +84,12 @@ const dispatchers = new Map<string, Dispatcher>()
 /** Fetches like the global `fetch`, through a proxy or with authorities of our own, or both. */
 export async function fetchThrough(
   proxy: URL | undefined,
-  ca: readonly string[] | undefined,
+  reach: Reach,
   url: URL,
   init: globalThis.RequestInit | undefined,
 ): Promise<Response> {
-  const key = `${proxy?.href ?? ''} ${ca?.length ?? 0}`
-  const dispatcher = dispatchers.get(key) ?? createDispatcher(proxy, ca)
+  const key = `${proxy?.href ?? ''} ${reach.ca?.length ?? 0} ${reach.family ?? ''}`
+  const dispatcher = dispatchers.get(key) ?? createDispatcher(proxy, reach)
   dispatchers.set(key, dispatcher)
   const options = { ...init, dispatcher } as RequestInit
   return (await fetch(url, options)) as unknown as Response

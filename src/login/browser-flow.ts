@@ -76,6 +76,7 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
       expiresAt: now + options.timeoutMs,
       url: authorizationUrl(request),
       redirectUri,
+      tab: undefined,
       ...secrets,
     }
     await flow.pending.save(pending)
@@ -119,7 +120,7 @@ export async function runBrowser(
   })
   try {
     showWaiting(flow, pending, resumed)
-    if (!resumed || flow.asked) await openTab(flow, pending)
+    if (!resumed || flow.asked || pending.tab !== undefined) await openTab(flow, pending)
     return await end.promise
   } finally {
     stopPastes?.()
@@ -128,16 +129,24 @@ export async function runBrowser(
   }
 }
 
-async function openTab(flow: Flow, { url, method }: PendingBrowser): Promise<void> {
+/** What became of the tab is kept, so that a process that goes on with this does not point to none. */
+async function openTab(flow: Flow, pending: PendingBrowser): Promise<void> {
   const { holder, options, runtime, surroundings, asked, budget } = flow
-  if (method === 'paste' || !options.openBrowser || !surroundings.hasBrowser) return
+  const keep = async (tab: PendingBrowser['tab']) => {
+    if (tab !== pending.tab) await flow.pending.save({ ...pending, tab })
+  }
+  if (pending.method === 'paste' || !options.openBrowser || !surroundings.hasBrowser) {
+    return await keep('off')
+  }
   if (!asked && !(await budget.takeTab())) {
     holder.update({ tab: 'withheld' })
-    return
+    return await keep('withheld')
   }
+  await keep(undefined)
   holder.update({ tab: 'opening' })
-  const started = await openBrowser(runtime, url, surroundings.isWsl)
+  const started = await openBrowser(runtime, pending.url, surroundings.isWsl)
   holder.update({ tab: started ? 'opened' : 'failed' })
+  if (!started) await flow.pending.save({ ...pending, tab: 'failed' })
 }
 
 /**

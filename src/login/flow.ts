@@ -59,7 +59,7 @@ export interface FlowPlan extends GrantPlan {
 }
 
 /** Shows that somebody has to act. */
-export function showWaiting({ holder, options }: Flow, pending: Pending, resumed: boolean): void {
+export function showWaiting({ holder }: Flow, pending: Pending, resumed: boolean): void {
   holder.set({
     phase: 'waiting',
     method: pending.kind === 'device' ? 'device' : pending.method,
@@ -67,7 +67,7 @@ export function showWaiting({ holder, options }: Flow, pending: Pending, resumed
     userCode: pending.kind === 'device' ? pending.userCode : undefined,
     since: pending.since,
     expiresAt: pending.expiresAt,
-    tab: resumed && pending.kind === 'browser' && options.openBrowser ? 'elsewhere' : 'off',
+    tab: resumed && pending.kind === 'browser' ? (pending.tab ?? 'elsewhere') : 'off',
     note: pending.note,
   })
 }

@@ -28,6 +28,8 @@ export interface PendingBrowser extends PendingBase {
   readonly redirectUri: string
   readonly state: string
   readonly verifier: string
+  /** Why no tab is open for it; `undefined` when one is. */
+  readonly tab: 'off' | 'withheld' | 'failed' | undefined
 }
 
 /** A sign-in that waits for a user code to be entered. */
@@ -53,6 +55,7 @@ export interface PendingStore {
 }
 
 const SCHEMA = 1
+const TABS = ['off', 'withheld', 'failed'] as const
 
 /** @param folder The user's data folder. @param now Milliseconds since the epoch. */
 export function createPendingStore(folder: string, now: () => number): PendingStore {
@@ -98,5 +101,6 @@ function parsePending(value: unknown): Pending | undefined {
   const [redirectUri, state, verifier] = [text('redirectUri'), text('state'), text('verifier')]
   if (redirectUri === undefined || state === undefined || verifier === undefined) return undefined
   const method = value['method'] === 'paste' ? 'paste' : 'browser'
-  return { ...base, kind: 'browser', method, redirectUri, state, verifier }
+  const tab = TABS.find((known) => known === value['tab'])
+  return { ...base, kind: 'browser', method, redirectUri, state, verifier, tab }
 }

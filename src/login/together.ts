@@ -112,6 +112,8 @@ async function endOrForget<T>(flow: Flow, run: () => Promise<T>): Promise<T> {
 function canResume({ options, target }: Flow, request: EnsureRequest, left: Pending): boolean {
   const { method, callbackPort } = options
   if (request.force) return false
+  const { grant } = target
+  if (grant.kind === 'server' && grant.omitResource && left.resource !== undefined) return false
   if (method !== 'auto' && method !== (left.kind === 'device' ? 'device' : left.method))
     return false
   if (left.kind === 'browser' && callbackPort !== undefined) {

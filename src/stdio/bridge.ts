@@ -61,7 +61,7 @@ export class Bridge {
 
   /** Takes one message of the host. */
   receive(message: Message): void {
-    if (message.kind === 'response') return this.#options.link.send(message)
+    if (message.kind === 'response') return this.#responded(message)
     if (message.kind === 'notification') return this.#notified(message)
     const request = this.requests.add(message)
     if (message.method === 'ping' && !isModern(message)) {
@@ -85,6 +85,10 @@ export class Bridge {
   close(): void {
     this.connection.close()
     this.requests.refuseAll(retryable('The bridge is closing'))
+  }
+
+  #responded(message: Message): void {
+    if (!this.#signedOut.prompt.take(message)) this.#options.link.send(message)
   }
 
   #notified(message: Message): void {

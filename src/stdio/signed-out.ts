@@ -4,9 +4,12 @@ import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import type { Connection } from './connection.js'
 import type { Held } from './held.js'
+import type { Host } from './host.js'
+import { LoginPrompt } from './login-prompt.js'
 import type { Memory } from './memory.js'
 import { emptyAnswer, hasTool, offlineDiscover } from './offline.js'
 import type { OpenRequest, OpenRequests } from './requests.js'
+import type { BridgeSession } from './session.js'
 import type { SignInDesk } from './sign-in.js'
 import { describeSignIn, LOGIN_TOOL, loginTool, respond, toolText } from './words.js'
 
@@ -16,6 +19,8 @@ export interface SignedOutOptions {
   requests: OpenRequests
   connection: Connection
   desk: SignInDesk
+  host: Host
+  session: BridgeSession
   /** Name of the target, for people. */
   target: string
   /** How long a call waits for a sign-in, milliseconds. */
@@ -32,10 +37,12 @@ const LINK_WAIT_MS = 5_000
 /** Answers the host while somebody has to sign in, or lets its requests wait for that. */
 export class SignedOut {
   readonly #options: SignedOutOptions
+  readonly prompt: LoginPrompt
   #offeredLogin = false
 
   constructor(options: SignedOutOptions) {
     this.#options = options
+    this.prompt = new LoginPrompt({ ...options, onDeclined: () => this.#refuseCalls() })
   }
 
   /** Starts the sign-in that a request turned out to need. */
@@ -74,6 +81,14 @@ export class SignedOut {
     }
     held.add(request, 'sign-in', waitsForEver ? 0 : loginWaitMs, () => this.#refuse(request))
     desk.begin(this.#options.need())
+    if (!waitsForEver) void this.#showPrompt(request)
+  }
+
+  /** Somebody waits for this call: the right moment to ask that person to sign in. */
+  async #showPrompt(request: OpenRequest): Promise<void> {
+    const { desk, requests } = this.#options
+    await desk.whenKnown(LINK_WAIT_MS)
+    if (requests.isOpen(request)) this.prompt.show(desk.view)
   }
 
   /** Tells whether a call is for the tool that we offered and the target does not have. */
@@ -91,6 +106,7 @@ export class SignedOut {
   /** Somebody signed in: goes on with the host's `initialize` where it waited for that. */
   onDone(): void {
     const { held, connection, requests } = this.#options
+    this.prompt.complete()
     const waiting = held.take('sign-in')
     const initialize = waiting.find(({ message }) => message.method === 'initialize')
     const others = waiting.filter((request) => request !== initialize)
@@ -102,11 +118,22 @@ export class SignedOut {
 
   /** Nobody signed in: whoever waits for it learns why. */
   onFailed(): void {
+    this.prompt.complete()
     for (const request of this.#options.held.take('sign-in')) {
       request.sentAgain = false
       if (request.message.method !== 'initialize' || !this.#options.connection.stoodIn) {
         this.#refuse(request)
       }
+    }
+  }
+
+  /** The user does not want to sign in now; the sign-in itself stays possible. */
+  #refuseCalls(): void {
+    const { held } = this.#options
+    for (const request of held.take('sign-in')) {
+      request.sentAgain = false
+      if (request.message.method === 'tools/call') this.#refuse(request)
+      else held.add(request, 'sign-in', 0, () => {})
     }
   }
 

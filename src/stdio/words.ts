@@ -22,12 +22,20 @@ export function describeSignIn(view: SignInView, target: string): string {
       view.method === 'paste'
         ? ' Then run `mcp-descope-proxy login --paste <url>` with the URL that the browser ends at.'
         : ''
-    return `Sign in to ${target} first, ${where} ${url}, then try again.${paste}`
+    const byHand = tab === 'withheld' ? ` Or run \`mcp-descope-proxy login\`.` : ''
+    return `Sign in to ${target} first, ${where} ${url}, then try again.${paste}${byHand}`
   }
   if (view.phase === 'failed') {
     return `No access to ${target}: ${sentences(view.error)}`
   }
   return `Nobody is signed in to ${target} yet; the sign-in is being prepared. Try again in a moment, or run \`mcp-descope-proxy login\`.`
+}
+
+/** Says why a page is to be opened. */
+export function promptText(view: SignInView, target: string): string {
+  const code = view.phase === 'waiting' ? view.userCode : undefined
+  const enter = code === undefined ? '' : ` and enter the code ${code}`
+  return `Sign in to ${target} on this page${enter}. What was asked for then goes on by itself.`
 }
 
 /** Writes message and hint of an error as sentences. */

@@ -17,7 +17,12 @@ import {
  * configured, with the resource that its tokens must be for, if any.
  */
 export type GrantTarget =
-  | { readonly kind: 'server'; readonly url: URL }
+  | {
+      readonly kind: 'server'
+      readonly url: URL
+      /** Leaves `resource` out, for authorization servers that refuse it. */
+      readonly omitResource?: boolean
+    }
   | { readonly kind: 'issuer'; readonly issuer: string; readonly resource: string | undefined }
 
 /** Everything that has to be known before a token can be asked for. */
@@ -49,17 +54,21 @@ export async function discoverGrantPlan(
     if (server === undefined) throw noMetadata([target.issuer])
     return { server, resource: target.resource, resourceScopes: [] }
   }
-  const { url } = target
+  const { url, omitResource = false } = target
   const described = await discoverProtectedResource(deps, url, challenge?.resourceMetadata)
   if (described === undefined) {
     const server =
       (await discoverAuthorizationServer(deps, url.origin)) ??
       assumedAuthorizationServer(url.origin)
-    return { server, resource: canonicalResource(url), resourceScopes: [] }
+    return {
+      server,
+      resource: omitResource ? undefined : canonicalResource(url),
+      resourceScopes: [],
+    }
   }
   return {
     server: await firstServer(deps, described, url),
-    resource: described.resource,
+    resource: omitResource ? undefined : described.resource,
     resourceScopes: described.scopesSupported,
   }
 }

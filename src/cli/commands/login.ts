@@ -6,6 +6,7 @@ import { CALLBACK_PORTS } from '../../login/ports.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { renderIdentity, reportIdentity } from '../identity-report.js'
+import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addJsonOption } from '../options.js'
 import { pastedLines, readToken } from '../sign-in-input.js'
 import { addSignInOptions, type SignInFlags } from '../sign-in-options.js'
@@ -13,7 +14,7 @@ import { openStores } from '../sign-in-parts.js'
 import { findSignInTarget } from '../sign-in-target.js'
 import { createSignInTalk } from '../sign-in-text.js'
 
-interface Flags extends SignInFlags {
+interface Flags extends SignInFlags, NetworkFlags {
   force?: boolean
   paste?: string
   withToken?: boolean
@@ -33,7 +34,7 @@ export function loginCommand(runtime: Runtime, run = runLogin): Command {
   const command = new Command('login')
     .description('Sign in to a target through Descope, for scripts and the other commands.')
     .argument('[target-or-url]', 'name of a configured target, or a URL')
-  addSignInOptions(command)
+  addNetworkOptions(addSignInOptions(command))
     .option('--force', 'Sign in even when the tokens are good.')
     .option(
       '--paste <url>',
@@ -42,7 +43,9 @@ export function loginCommand(runtime: Runtime, run = runLogin): Command {
     .option('--with-token', 'Keep the access token that is read from stdin.')
   return addJsonOption(command)
     .addHelpText('after', AFTER_HELP)
-    .action(async (argument: string | undefined, flags: Flags) => run(runtime, argument, flags))
+    .action(async (argument: string | undefined, flags: Flags) =>
+      run(withNetwork(runtime, flags), argument, flags),
+    )
 }
 
 async function runLogin(

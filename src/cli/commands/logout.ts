@@ -3,24 +3,26 @@ import type { TokenRecord } from '../../auth/token-store.js'
 import type { SignOutReport } from '../../login/sign-out.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
+import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addJsonOption } from '../options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
 import { type SignInStores, storedSource } from '../sign-in-parts.js'
 import { recordsOf } from '../sign-in-records.js'
 
-interface Flags extends StoreFlags {
+interface Flags extends StoreFlags, NetworkFlags {
   all?: boolean
   json?: boolean
 }
 
 /** Declares `logout`: revokes tokens at the authorization server and deletes them here. */
-export function logoutCommand(runtime: Runtime): Command {
+export function logoutCommand(given: Runtime): Command {
   const command = new Command('logout')
     .description('Sign out: revoke the tokens where that is offered, and delete them here.')
     .argument('[target-or-url]', 'the target to sign out of')
     .option('--all', 'Sign out of everything.')
-  return addJsonOption(addStoreOptions(command)).action(
+  return addJsonOption(addNetworkOptions(addStoreOptions(command))).action(
     async (argument: string | undefined, flags: Flags) => {
+      const runtime = withNetwork(given, flags)
       const { stores, records } = await recordsOf(runtime, argument, flags)
       requireChoice(argument, flags, records)
       const reports = []

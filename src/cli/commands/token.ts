@@ -3,24 +3,26 @@ import { bindingOf, type SignInTarget } from '../../auth/sign-in-target.js'
 import type { TokenSource } from '../../auth/token-source.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
+import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
 import { chooseTokenSource, openStores, type SignInStores } from '../sign-in-parts.js'
 import { findSignInTarget } from '../sign-in-target.js'
 
-interface Flags extends StoreFlags {
+interface Flags extends StoreFlags, NetworkFlags {
   /** Seconds. */
   minTtl?: number
 }
 
 /** Declares `token`: one access token on stdout, for scripts. */
-export function tokenCommand(runtime: Runtime): Command {
+export function tokenCommand(given: Runtime): Command {
   const command = new Command('token')
     .description('Print one valid access token for scripts. Never asks anybody to sign in.')
     .argument('[target-or-url]', 'the target that the token is for')
     .option('--min-ttl <time>', 'Refresh first if less is left, such as 5m.', parseDuration)
-  return addStoreOptions(command)
+  return addNetworkOptions(addStoreOptions(command))
     .addHelpText('after', '\nExits 3 when somebody has to sign in first.')
     .action(async (argument: string | undefined, flags: Flags) => {
+      const runtime = withNetwork(given, flags)
       const target = await findSignInTarget(runtime, argument, flags)
       const stores = openStores(runtime, flags.store)
       const { source, kind } = await chooseTokenSource(runtime, stores, target, true)

@@ -245,7 +245,7 @@ describe('a target that misbehaves', () => {
 })
 
 describe('large messages', () => {
-  it('pass in both directions, 10 MB and more', async () => {
+  it('P15 pass in both directions, 10 MB and more', async () => {
     const target = await recording()
     const bridge = bridgeTo(target.url)
     await bridge.handshake()

@@ -104,7 +104,7 @@ describe('run', () => {
     ],
     [
       ['act', 'a', 'b'],
-      'error: Too many arguments for "act". Expected 1 argument but got 2.\nhint:  Run `mcp-descope-proxy --help` to see what it takes.\n',
+      'error: Too many arguments for "act". Expected 1 argument but got 2\nhint:  Run `mcp-descope-proxy --help` to see what it takes.\n',
     ],
   ])('ends with 2 on %j and says what is meant', async (argv, stderr) => {
     expect(await start(argv)).toEqual({ status: 2, stdout: '', stderr })

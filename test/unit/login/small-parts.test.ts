@@ -262,6 +262,7 @@ describe('the pending sign-in', () => {
     redirectUri: 'http://127.0.0.1:28682/callback',
     state: 's',
     verifier: 'v',
+    tab: undefined,
   }
 
   it('AC2.3 is there for the next process until its time is over', async () => {

@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { createNetwork, type Network, type NetworkOptions } from '../http/network.js'
+import { ProxyError } from '../util/errors.js'
+import { fileErrorCode } from '../util/private-files.js'
+import type { Runtime } from '../util/runtime.js'
+
+/** Flags of every command that speaks to an authorization server. */
+export interface NetworkFlags {
+  ca: readonly string[]
+  proxyEnv: boolean
+  ipv4: boolean
+}
+
+/** Collects the values of a flag that is repeatable. */
+export function gather(value: string, previous: readonly string[]): string[] {
+  return [...previous, value]
+}
+
+/** Adds the flags that say how others are reached. */
+export function addNetworkOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--ca <file>', 'PEM file of a further certificate authority; repeatable.')
+        .argParser(gather)
+        .default([], 'none'),
+    )
+    .option('--no-proxy-env', 'Connect directly, whatever HTTPS_PROXY and the others say.')
+    .option('--ipv4', 'Connect by IPv4 only.', false)
+}
+
+/**
+ * Opens the network as the flags say.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID` when a file of certificates cannot be read.
+ */
+export function openNetwork(
+  runtime: Runtime,
+  flags: NetworkFlags,
+  mayRepeat?: NetworkOptions['mayRepeat'],
+): Network {
+  const ca = readAuthorities(flags, runtime)
+  return createNetwork({ runtime, ca, proxies: flags.proxyEnv, ipv4: flags.ipv4, mayRepeat })
+}
+
+/** Gives a runtime whose `fetch` goes the way that the flags say. */
+export function withNetwork(runtime: Runtime, flags: NetworkFlags): Runtime {
+  return { ...runtime, fetch: openNetwork(runtime, flags).fetch }
+}
+
+/**
+ * Reads the certificate authorities of `--ca`, `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`. The last
+ * one counts in Node by itself, but only as long as no list of ours takes the place of Node's.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID` when a file cannot be read or is no PEM file.
+ */
+export function readAuthorities(
+  { ca }: Pick<NetworkFlags, 'ca'>,
+  { env, cwd }: Pick<Runtime, 'env' | 'cwd'>,
+): string[] {
+  const named = [...ca, ...(env['SSL_CERT_FILE'] ? [env['SSL_CERT_FILE']] : [])]
+  if (named.length === 0) return []
+  const own = env['NODE_EXTRA_CA_CERTS']
+  return [...named, ...(own ? [own] : [])].map((path) => {
+    const text = readPem(resolve(cwd, path))
+    if (text.includes('-----BEGIN CERTIFICATE-----')) return text
+    throw new ProxyError('CONFIG_INVALID', `${path} holds no certificate`, {
+      hint: 'Name a PEM file: it has a line "-----BEGIN CERTIFICATE-----".',
+    })
+  })
+}
+
+function readPem(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    const why = fileErrorCode(cause) ?? 'unknown reason'
+    throw new ProxyError('CONFIG_INVALID', `Cannot read the certificates in ${path} (${why})`, {
+      hint: 'Name a PEM file that exists, with `--ca <file>` or SSL_CERT_FILE.',
+      cause,
+    })
+  }
+}

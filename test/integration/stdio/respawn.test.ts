@@ -1,0 +1,158 @@
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
+import {
+  type BridgeProcess,
+  createBrowser,
+  createHome,
+  startBridge,
+  textOf,
+} from '../../helpers/bridge.js'
+import { freePort } from '../../helpers/sign-in.js'
+import { clock } from '../../helpers/stack.js'
+import { type ProtectedTarget, startProtectedTarget } from '../../helpers/targets/protected.js'
+
+const URL_SHOWN = /http:\S+authorize\?\S+/
+
+describe('a host that starts its bridge again and again while nobody signs in', () => {
+  let identity: Identity
+  let target: ProtectedTarget
+  let env: Record<string, string>
+  const started: BridgeProcess[] = []
+  let browser: ReturnType<typeof createBrowser>
+  let port: number
+
+  beforeEach(async () => {
+    port = await freePort()
+    identity = await startIdentity({ clock })
+    target = await startProtectedTarget(identity.issuer, { sessions: 'required' })
+    browser = createBrowser(false)
+    env = { MCP_DESCOPE_HOME: createHome(), BROWSER: browser.path }
+  })
+  afterEach(async () => {
+    for (const bridge of started.splice(0)) bridge.child.kill('SIGKILL')
+    await target.close()
+    await identity.close()
+  })
+
+  // a port of its own, which no other test takes while nobody listens
+  const start = (args: string[] = [], callbackPort = port) => {
+    const own = ['--callback-port', String(callbackPort)]
+    const bridge = startBridge(target.url, { args: [...own, ...args], env })
+    started.push(bridge)
+    return bridge
+  }
+  /** Starts a bridge, and resolves with the URL that it shows. */
+  const shownBy = async (bridge: BridgeProcess) => {
+    await bridge.handshake()
+    void bridge.request('tools/list').catch(() => undefined)
+    const [url] = await bridge.waitFor('stderr', URL_SHOWN)
+    return url
+  }
+  const kill = async (bridge: BridgeProcess, how: 'stdin' | NodeJS.Signals) => {
+    if (how === 'stdin') bridge.child.stdin.end()
+    else bridge.child.kill(how)
+    await bridge.ended
+  }
+
+  it.each([['SIGKILL'], ['stdin'], ['SIGTERM']] as const)(
+    'AC2.3 AC5.2 10 starts ended by %s open one tab, register once, and the last one finishes the sign-in',
+    async (how) => {
+      const urls: string[] = []
+      for (let respawn = 0; respawn < 10; respawn++) {
+        const bridge = start()
+        urls.push(await shownBy(bridge))
+        await kill(bridge, how)
+      }
+      const last = start()
+      urls.push(await shownBy(last))
+      expect(new Set(urls).size).toBe(1)
+      expect(browser.urls()).toEqual([urls[0]])
+      expect(identity.counters.registrations).toBe(1)
+      const call = last.call('echo', { text: 'hello' })
+      // the tab that the first one opened
+      const page = await fetch(browser.urls()[0] as string)
+      expect(await page.text()).toContain('Signed in')
+      expect(textOf(await call)).toContain('hello')
+      expect(identity.counters).toMatchObject({ registrations: 1, authorizations: 1, codes: 1 })
+      await last.end()
+    },
+    60_000,
+  )
+
+  it('AC2.3 keeps what the next one needs where only its owner can read it', async () => {
+    const bridge = start()
+    await shownBy(bridge)
+    await kill(bridge, 'SIGKILL')
+    const folder = join(env['MCP_DESCOPE_HOME'] as string, 'sign-in')
+    expect(statSync(folder).mode & 0o777).toBe(0o700)
+    const names = readdirSync(folder)
+    expect(
+      names.some((name) => readFileSync(join(folder, name), 'utf8').includes('verifier')),
+    ).toBe(true)
+    for (const name of names) expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600)
+  })
+
+  it('AC5.4 a sibling takes the sign-in over when the bridge that began it ends', async () => {
+    const first = start()
+    const url = await shownBy(first)
+    const second = start()
+    expect(await shownBy(second)).toBe(url)
+    const call = second.call('echo', { text: 'hello' })
+    await kill(first, 'stdin')
+    const page = () =>
+      fetch(url).then(
+        ({ status }) => status,
+        () => 0,
+      )
+    await expect.poll(page, { timeout: 5_000, interval: 200 }).toBe(200)
+    expect(textOf(await call)).toContain('hello')
+    expect(browser.urls()).toEqual([url])
+    await second.end()
+  })
+
+  it('AC2.2 opens no tab by itself after one that led to nothing, and says what to run', async () => {
+    identity.set({ approval: 'deny' })
+    const first = start(['--login-wait', '5'])
+    await first.handshake()
+    const declined = first.call('echo')
+    const [url] = await first.waitFor('stderr', URL_SHOWN)
+    await fetch(url)
+    expect(textOf(await declined)).toContain('access_denied')
+    await first.end()
+    for (let respawn = 0; respawn < 3; respawn++) {
+      const next = start(['--login-wait', '0.5'])
+      await shownBy(next)
+      const call = await next.call('echo')
+      expect(call['result']).toMatchObject({ isError: true })
+      expect(textOf(call)).toContain('mcp-descope-proxy login')
+      await next.waitFor('stderr', /No tab was opened.*mcp-descope-proxy login/)
+      await kill(next, 'SIGTERM')
+    }
+    expect(browser.urls()).toHaveLength(1)
+  })
+
+  it('AC2.4 with --no-browser nothing is opened', async () => {
+    const bridge = start(['--no-browser'])
+    await shownBy(bridge)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(browser.urls()).toEqual([])
+    await bridge.end()
+  })
+
+  it('AC6.5 a port that the user names is the only one, and is named when it is taken', async () => {
+    const thief = createServer()
+    await new Promise<void>((resolve) => thief.listen(0, '127.0.0.1', resolve))
+    const taken = (thief.address() as AddressInfo).port
+    const bridge = start([], taken)
+    await bridge.handshake()
+    const call = await bridge.call('echo')
+    expect(call['result']).toMatchObject({ isError: true })
+    expect(textOf(call)).toContain(String(taken))
+    await bridge.end()
+    thief.close()
+    expect(browser.urls()).toEqual([])
+  })
+})

@@ -1,0 +1,148 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
+import {
+  type BridgeProcess,
+  CLIENT,
+  createBrowser,
+  createHome,
+  startBridge,
+  textOf,
+} from '../../helpers/bridge.js'
+import { clock } from '../../helpers/stack.js'
+import { eventually } from '../../helpers/targets/eventually.js'
+import {
+  type ProtectedTarget,
+  startProtectedTarget,
+  tokenOf,
+} from '../../helpers/targets/protected.js'
+import { startRecordingTarget } from '../../helpers/targets/recording.js'
+
+describe('a bridge in the middle of something', () => {
+  let identity: Identity
+  let target: ProtectedTarget
+  let env: Record<string, string>
+  const started: BridgeProcess[] = []
+
+  beforeEach(async () => {
+    identity = await startIdentity({ clock })
+    target = await startProtectedTarget(identity.issuer, { sessions: 'required' })
+    env = { MCP_DESCOPE_HOME: createHome(), BROWSER: createBrowser(true).path }
+  })
+  afterEach(async () => {
+    for (const bridge of started.splice(0)) bridge.child.kill('SIGKILL')
+    await target.close()
+    await identity.close()
+  })
+
+  const start = (args: string[] = []) => {
+    const bridge = startBridge(target.url, { args, env })
+    started.push(bridge)
+    return bridge
+  }
+  const signedIn = async (args: string[] = []) => {
+    const bridge = start(args)
+    await bridge.handshake()
+    await bridge.call('echo')
+    await eventually(() => expect(target.getStreams()).toHaveLength(1))
+    return bridge
+  }
+  const endedBy = async (bridge: BridgeProcess, how: 'stdin' | NodeJS.Signals) => {
+    const began = Date.now()
+    if (how === 'stdin') bridge.child.stdin.end()
+    else bridge.child.kill(how)
+    const { status } = await bridge.ended
+    expect(status).toBe(0)
+    expect(Date.now() - began).toBeLessThan(2_000)
+  }
+  const tokenRequests = () => identity.requests.filter(({ path }) => path.endsWith('/token')).length
+
+  it.each(['stdin', 'SIGTERM', 'SIGHUP'] as const)(
+    'AC5.1 AC5.2 ends within 2 seconds by %s while a refresh is under way, and leaves no lock',
+    async (how) => {
+      const bridge = await signedIn()
+      identity.set({ fail: [{ path: '/token', status: 503, times: 1_000 }] })
+      const before = tokenRequests()
+      target.refused.add(tokenOf(target.of('tools/call').at(-1) as never) ?? '')
+      bridge.send({ id: 'open', method: 'tools/call', params: { name: 'echo' } })
+      await eventually(() => expect(tokenRequests()).toBeGreaterThan(before))
+      await endedBy(bridge, how)
+      expect(bridge.messages().filter(({ id }) => id === 'open')).toHaveLength(1)
+
+      identity.set({ fail: [] })
+      const next = start()
+      const began = Date.now()
+      await next.handshake()
+      expect(textOf(await next.call('echo', { n: 1 }))).toContain('"n":1')
+      expect(Date.now() - began).toBeLessThan(4_000)
+      expect(identity.counters).toMatchObject({ refreshes: 1, reuses: 0, authorizations: 1 })
+      await next.end()
+    },
+  )
+
+  it.each(['stdin', 'SIGTERM'] as const)(
+    'AC5.1 ends within 2 seconds by %s while it connects anew',
+    async (how) => {
+      const bridge = await signedIn()
+      await target.close()
+      const call = bridge.call('echo').catch(() => undefined)
+      await new Promise((resolve) => setTimeout(resolve, 1_200))
+      await endedBy(bridge, how)
+      await call
+    },
+  )
+
+  it('AC5.1 ends on SIGBREAK, which Windows sends', async () => {
+    const script = `process.on('SIGUSR2', () => process.emit('SIGBREAK', 'SIGBREAK'))`
+    const nodeArguments = ['--import', `data:text/javascript,${encodeURIComponent(script)}`]
+    const bridge = startBridge(target.url, { env, nodeArguments })
+    started.push(bridge)
+    await bridge.handshake()
+    await endedBy(bridge, 'SIGUSR2')
+  })
+
+  it('AC10.5 says "Connected" only after the target answered', async () => {
+    const log = join(env['MCP_DESCOPE_HOME'] as string, 'b.log')
+    const first = await signedIn(['--log-level', 'debug', '--log-file', log])
+    await first.end()
+    let answer = () => {}
+    target.guard = ({ rpc }) =>
+      rpc !== 'initialize'
+        ? false
+        : new Promise((resolve) => {
+            answer = () => resolve(false)
+          })
+    const count = () => readFileSync(log, 'utf8').split('Connected to').length - 1
+    const before = count()
+    target.clear()
+    const bridge = start(['--log-level', 'debug', '--log-file', log])
+    const initialized = bridge.request('initialize', CLIENT)
+    await target.until(({ rpc }) => rpc === 'initialize')
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    expect(count()).toBe(before)
+    answer()
+    await initialized
+    expect(count()).toBe(before + 1)
+    await bridge.end()
+  })
+
+  it.each([301, 302, 307, 308])(
+    'AC14.2 a redirect (%d) takes no token anywhere',
+    async (status) => {
+      const elsewhere = await startRecordingTarget()
+      const bridge = await signedIn()
+      target.guard = () => false
+      target.intercept((_request, response) => {
+        response.writeHead(status, { location: elsewhere.url }).end()
+        return true
+      })
+      expect(await bridge.call('echo')).toMatchObject({
+        error: { data: { httpStatus: status } },
+      })
+      expect(elsewhere.requests).toEqual([])
+      await bridge.end()
+      await elsewhere.close()
+    },
+  )
+})
