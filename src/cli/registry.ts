@@ -46,6 +46,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/add.js')).addCommand,
   },
   {
+    name: 'inspect',
+    summary: 'show every link of the chain to an MCP server',
+    load: async () => (await import('./commands/inspect.js')).inspectCommand,
+  },
+  {
+    name: 'test-target',
+    summary: 'check an MCP server end to end, for CI',
+    load: async () => (await import('./commands/test-target.js')).testTargetCommand,
+  },
+  {
     name: 'config',
     summary: 'show, explain and check the configuration',
     load: async () => (await import('./commands/config.js')).configCommand,

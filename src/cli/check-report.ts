@@ -1,0 +1,100 @@
+import { appendFileSync, writeFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { CheckReport, Report } from '../diagnose/check.js'
+import { renderAnnotations, renderMarkdown } from '../diagnose/reporters/github.js'
+import { renderJunit } from '../diagnose/reporters/junit.js'
+import {
+  gatherSkipped,
+  renderCheck,
+  renderSummary,
+  type TextStyle,
+} from '../diagnose/reporters/text.js'
+import { ProxyError } from '../util/errors.js'
+import { fileErrorCode } from '../util/private-files.js'
+import type { Runtime } from '../util/runtime.js'
+import { PRODUCT, VERSION } from '../util/version.js'
+import type { CheckFlags, WantedReporter } from './check-options.js'
+import type { CheckEvents } from './check-target.js'
+import { createColors } from './colors.js'
+
+export interface Reporter extends CheckEvents {
+  finish(report: Report): void
+}
+
+/**
+ * Creates what tells of the checks. A document on stdout has it for itself: text and annotations
+ * then go to stderr.
+ */
+export function createReporter(
+  runtime: Runtime,
+  { reporter, json = false }: Pick<CheckFlags, 'reporter' | 'json'>,
+): Reporter {
+  const { io, clock } = runtime
+  const began = clock.now()
+  const wanted: readonly WantedReporter[] = json ? withJson(reporter) : reporter
+  const ownsStdout = wanted.some(({ kind, file }) => isDocument(kind) && file === undefined)
+  const to = ownsStdout ? 'err' : 'out'
+  const isTty = ownsStdout ? io.errIsTty : io.outIsTty
+  const colors = createColors(runtime, to)
+  const style: TextStyle = { colors, marks: isTty, columns: isTty ? io.columns : 110 }
+  const hasText = wanted.some(({ kind }) => kind === 'default')
+  const say = (text: string) => (ownsStdout ? io.err(text) : io.out(text))
+  let skipped: readonly CheckReport[] = []
+  const tell = (next: CheckReport | undefined) => {
+    const { ready, held } = gatherSkipped(skipped, next)
+    skipped = held
+    for (const report of ready) say(renderCheck(report, style))
+  }
+  return {
+    onStart({ url, profile, access, target }) {
+      if (!hasText) return
+      const name = url.endsWith(`//${target}`) ? '' : `target ${target}   `
+      say(`${colors.bold(`${PRODUCT} ${VERSION}`)}   ${name}${colors.cyan(url)}\n`)
+      say(colors.dim(`profile ${profile}   credential: ${access}\n\n`))
+    },
+    onReport(report) {
+      if (hasText) tell(report)
+    },
+    finish(report) {
+      const totalMs = clock.now() - began
+      if (hasText) tell(undefined)
+      if (hasText) say(renderSummary(report, totalMs, style))
+      for (const { kind, file } of wanted) {
+        if (kind === 'json') io.out(`${JSON.stringify(report)}\n`)
+        if (kind === 'github') reportToGithub(runtime, report, say)
+        if (kind !== 'junit') continue
+        const xml = renderJunit(report, totalMs, began)
+        if (file === undefined) io.out(xml)
+        else writeReport(() => writeFileSync(resolve(runtime.cwd, file), xml), file)
+      }
+    },
+  }
+}
+
+const isDocument = (kind: WantedReporter['kind']) => kind === 'json' || kind === 'junit'
+
+/** `--json` is for programs: the text is left out unless somebody asked for it. */
+function withJson(reporters: readonly WantedReporter[]): WantedReporter[] {
+  const others = reporters.filter(({ kind, file }) => {
+    return kind === 'github' || (kind === 'junit' && file !== undefined)
+  })
+  return [{ kind: 'json', file: undefined }, ...others]
+}
+
+function reportToGithub({ env }: Runtime, report: Report, say: (text: string) => void): void {
+  say(renderAnnotations(report))
+  const file = env['GITHUB_STEP_SUMMARY']
+  if (file) writeReport(() => appendFileSync(file, renderMarkdown(report)), file)
+}
+
+function writeReport(write: () => void, file: string): void {
+  try {
+    write()
+  } catch (cause) {
+    const why = fileErrorCode(cause) ?? 'unknown reason'
+    throw new ProxyError('USAGE', `Cannot write the report to ${file} (${why})`, {
+      hint: 'Name a file in a folder that exists.',
+      cause,
+    })
+  }
+}

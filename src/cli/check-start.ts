@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { parseBaseline } from '../diagnose/baseline.js'
+import { ProxyError } from '../util/errors.js'
+import { fileErrorCode } from '../util/private-files.js'
+import { isSecretName } from '../util/redact.js'
+import type { Runtime } from '../util/runtime.js'
+import { parseHeaders } from './bridge-options.js'
+import type { CheckedTarget } from './check-access.js'
+import type { CheckFlags } from './check-options.js'
+import { findBridgeTarget } from './sign-in-target.js'
+
+/**
+ * Finds the one target to check.
+ *
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`
+ */
+export async function findTarget(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: CheckFlags,
+): Promise<CheckedTarget> {
+  const target = await findBridgeTarget(runtime, argument, flags, 'report')
+  const { targets = [] } = target.configured ?? {}
+  if (targets.length > 1) {
+    throw new ProxyError('USAGE', 'Several targets are configured', {
+      hint: `Name one of ${targets.map(({ name }) => name).join(', ')}.`,
+    })
+  }
+  const { grant } = target.signIn
+  const [configured] = targets
+  const url = configured === undefined && grant.kind === 'server' ? grant.url : configured?.url
+  if (url === undefined) throw new ProxyError('USAGE', 'There is no target')
+  const place = new URL(url)
+  place.hash = ''
+  return { target, url: place, headers: parseHeaders(flags.header, runtime.env) }
+}
+
+/**
+ * Reads the file of expected failures.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID`
+ */
+export function readBaseline({ cwd }: Pick<Runtime, 'cwd'>, file: string | undefined) {
+  if (file === undefined) return undefined
+  try {
+    return { ids: parseBaseline(readFileSync(resolve(cwd, file), 'utf8'), file), file }
+  } catch (cause) {
+    if (cause instanceof ProxyError) throw cause
+    const why = fileErrorCode(cause) ?? 'unknown reason'
+    throw new ProxyError('CONFIG_INVALID', `Cannot read the baseline ${file} (${why})`, {
+      hint: 'Name a file with one id a line; an empty one will do.',
+      cause,
+    })
+  }
+}
+
+/** Lists what must not be printed, as far as it is known from the start. */
+export function secretsOf({ env }: Runtime, { target, headers }: CheckedTarget) {
+  return [
+    ...(target.configured?.loaded.secrets ?? []),
+    ...['MCP_DESCOPE_TOKEN', 'MCP_DESCOPE_CLIENT_SECRET', 'TARGET_TOKEN'].map((name) => env[name]),
+    ...headers.filter(([name, value]) => mayBeSecret(name, value)).map(([, value]) => value),
+    ...headers.map(([, value]) => /^\S+\s+(\S+)$/.exec(value)?.[1]),
+  ]
+}
+
+/** Somebody's own header may be a key whatever its name is, but not when it is short. */
+function mayBeSecret(name: string, value: string): boolean {
+  return isSecretName(name) || value.length >= 12
+}

@@ -1,0 +1,164 @@
+import type { Access } from '../diagnose/access.js'
+import type { CheckReport, FailureCode, Findings, Report } from '../diagnose/check.js'
+import { createChecks } from '../diagnose/checks.js'
+import type { McpClient } from '../diagnose/client.js'
+import { readFindings } from '../diagnose/findings.js'
+import { createProbe, type Probe } from '../diagnose/probe.js'
+import { runChecks } from '../diagnose/run.js'
+import type { Network } from '../http/network.js'
+import { proxyFor } from '../http/proxy-settings.js'
+import { ProxyError } from '../util/errors.js'
+import { createRedactor } from '../util/redact.js'
+import type { Runtime } from '../util/runtime.js'
+import { type CheckedTarget, openAccess } from './check-access.js'
+import { bridgeCommand } from './check-bridge.js'
+import type { CheckFlags } from './check-options.js'
+import { findTarget, readBaseline, secretsOf } from './check-start.js'
+import { waitForTarget } from './check-wait.js'
+import { EXIT, STATUS_OF, worstStatus } from './exit.js'
+import { openNetwork, readAuthorities } from './network-options.js'
+import type { BridgeTarget } from './sign-in-target.js'
+
+/** What is known before the first check runs. */
+export interface CheckStart {
+  readonly target: string
+  readonly url: string
+  readonly profile: string
+  readonly access: string
+  readonly kind: Access['kind']
+}
+
+export interface CheckEvents {
+  onStart(start: CheckStart): void
+  onReport(report: CheckReport): void
+  /** Puts itself between us and the network; gets what takes secrets out of a text. */
+  watch?(network: Network, clean: (text: string) => string): Network
+}
+
+/** The report, and what failed worst. */
+export interface CheckResult {
+  readonly report: Report
+  readonly worst: FailureCode | undefined
+  readonly findings: Findings
+  /** What is configured of the target. */
+  readonly target: BridgeTarget
+}
+
+/**
+ * Runs the checks of `test-target`.
+ *
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when there is nothing to check.
+ */
+export async function checkTarget(
+  given: Runtime,
+  argument: string | undefined,
+  flags: CheckFlags,
+  { onStart, onReport, watch = (network) => network }: CheckEvents,
+): Promise<CheckResult> {
+  const checked = await findTarget(given, argument, flags)
+  const { target, url } = checked
+  const baseline = readBaseline(given, flags.baseline)
+  const ca = readAuthorities(flags, given)
+  const known = secretsOf(given, checked)
+  const clean = (text: string) => printable(createRedactor(known)(text))
+  const newNetwork = () =>
+    watch(
+      openNetwork(given, flags, () => true),
+      clean,
+    )
+  const network = newNetwork()
+  const runtime: Runtime = { ...given, fetch: network.fetch }
+  const access = remembering(await openAccess(runtime, checked, flags), known)
+  const { clock, env } = runtime
+  const timeoutMs = flags.timeout * 1_000
+  const openBridge = flags.viaStdio
+    ? () => openOwnBridge(runtime, argument, flags, checked, timeoutMs)
+    : undefined
+  const probe = await createProbe({
+    ...{ clock, network, newNetwork, ca, url, access, timeoutMs, openBridge },
+    proxy: proxyFor(url, flags.proxyEnv ? env : {}),
+  })
+  const name = target.signIn.name
+  const shownUrl = `${url.origin}${url.pathname}`
+  onStart({
+    target: name,
+    url: shownUrl,
+    profile: target.signIn.profile,
+    access: access.label,
+    kind: access.kind,
+  })
+  try {
+    if (flags.wait > 0) await waitForTarget(probe, flags.wait * 1_000)
+    const checks = createChecks(probe, { calls: flags.call, p95Ms: flags.budget })
+    const { reports, failures } = await runChecks(checks, {
+      ...{ clock, only: flags.only, leaveOut: flags.skip, baseline, clean, onReport },
+    })
+    const warned = reports.some(({ outcome, expected }) => outcome === 'warn' && !expected)
+    const all: FailureCode[] =
+      flags.strict && warned ? [...failures, 'CHECK_FAILED'] : [...failures]
+    const exitCode = worstStatus(all.map((code) => STATUS_OF[code]))
+    const report: Report = {
+      ok: exitCode === EXIT.ok,
+      target: name,
+      url: shownUrl,
+      protocolVersion: await versionOf(probe, reports),
+      checks: reports,
+      counts: countOutcomes(reports),
+      exitCode,
+    }
+    const worst = all.find((code) => STATUS_OF[code] === exitCode)
+    return { report, worst, findings: await readFindings(probe, clean), target }
+  } finally {
+    await probe.close()
+  }
+}
+
+/** Keeps each credential that is got on the way from being printed. */
+function remembering(access: Access, known: (string | undefined)[]): Access {
+  const keep = <T extends Awaited<ReturnType<Access['authenticate']>>>(proof: T): T => {
+    known.push(proof?.token, ...Object.values(proof?.headers ?? {}))
+    return proof
+  }
+  return {
+    ...access,
+    authenticate: async (challenge) => keep(await access.authenticate(challenge)),
+    again: async (proof, challenge) => keep(await access.again(proof, challenge)),
+  }
+}
+
+async function openOwnBridge(
+  { clock, system, env, program }: Runtime,
+  argument: string | undefined,
+  flags: CheckFlags,
+  checked: CheckedTarget,
+  timeoutMs: number,
+): Promise<McpClient> {
+  if (system.start === undefined) throw new ProxyError('INTERNAL', 'No process can be started')
+  const command = bridgeCommand(argument, flags, checked, env)
+  const [{ createStdioClient }, bridge] = await Promise.all([
+    import('../diagnose/stdio-client.js'),
+    system.start(program.node, [program.script, ...command.args], command.env),
+  ])
+  return createStdioClient(clock, bridge, timeoutMs)
+}
+
+async function versionOf(probe: Probe, reports: readonly CheckReport[]): Promise<string | null> {
+  const talked = reports.some(
+    ({ id, outcome }) => !/^(reach|auth)\./.test(id) && outcome !== 'skip',
+  )
+  if (!talked) return null
+  const hands = await probe.talk().catch(() => undefined)
+  return hands?.session?.version ?? null
+}
+
+function countOutcomes(reports: readonly CheckReport[]): Report['counts'] {
+  const counts = { pass: 0, warn: 0, fail: 0, skip: 0 }
+  for (const { outcome } of reports) counts[outcome] += 1
+  return counts
+}
+
+/** Keeps text from outside from moving the cursor or breaking lines. */
+function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
+}

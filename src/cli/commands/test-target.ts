@@ -1,0 +1,56 @@
+import { Command } from 'commander'
+import { ProxyError } from '../../util/errors.js'
+import type { Runtime } from '../../util/runtime.js'
+import { addCheckOptions, type CheckFlags } from '../check-options.js'
+import { exitWith } from '../exit.js'
+
+const AFTER_HELP = `
+Without a sign-in: static tokens as --header, TARGET_TOKEN or the configured credential. Behind
+Descope: MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, MCP_DESCOPE_TOKEN, or a sign-in that
+is kept. No browser is ever opened.
+
+  --call 'search {"query":"ping"} expect {"contains":"pong"}'
+
+Exits 0 when all is well, 1 when a check fails, 2 for wrong usage, 3 when somebody has to sign in
+or a credential is refused, 4 when the target cannot be reached, 5 when a tool fails, 6 when the
+answers are not valid MCP. Of several the first of 2, 4, 3, 6, 5, 1 counts.`
+
+/** Declares `test-target`: the smoke test for CI. `run` is replaced in tests of the flags. */
+export function testTargetCommand(runtime: Runtime, run = runTestTarget): Command {
+  const command = new Command('test-target')
+    .description('Check an MCP server end to end: network, authorization, protocol, contents.')
+    .argument('[target-or-url]', 'name of a configured target, or a URL')
+  return addCheckOptions(command)
+    .addHelpText('after', AFTER_HELP)
+    .action(async (argument: string | undefined, flags: CheckFlags) => {
+      exitWith(await run(runtime, argument, flags))
+    })
+}
+
+async function runTestTarget(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: CheckFlags,
+): Promise<number> {
+  const [{ checkTarget }, { createReporter }] = await Promise.all([
+    import('../check-target.js'),
+    import('../check-report.js'),
+  ])
+  const reporter = createReporter(runtime, flags)
+  const interrupted = new Promise<never>((_resolve, reject) => {
+    const stop = () => reject(new ProxyError('INTERRUPTED', 'Interrupted'))
+    runtime.onSignal(stop)
+  })
+  const checking = checkTarget(runtime, argument, flags, reporter)
+  const { report, worst } = await Promise.race([checking, interrupted])
+  reporter.finish(report)
+  if (flags.json && worst !== undefined) {
+    const failed = report.checks.filter(({ outcome }) => outcome === 'fail')
+    const [first] = failed
+    const names = failed.map(({ id }) => id).join(', ')
+    throw new ProxyError(worst, names === '' ? 'There are warnings' : `Failed: ${names}`, {
+      hint: first?.hint ?? 'Run it without --json to read what is wrong.',
+    })
+  }
+  return report.exitCode
+}

@@ -1,0 +1,116 @@
+import type { Network } from '../http/network.js'
+import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
+import { isSecretName } from '../util/redact.js'
+
+const MAX_BODY = 2_000
+const REDACTED = '[redacted]'
+
+/**
+ * Tells of each HTTP exchange: lines with `>` are ours, lines with `<` the answer's. Bodies are told
+ * of only where MCP is spoken, for elsewhere they are made of secrets.
+ */
+export function traceNetwork(
+  network: Network,
+  clean: (text: string) => string,
+  write: (text: string) => void,
+): Network {
+  const say = (mark: '>' | '<', lines: readonly string[]) => {
+    write(`${lines.map((line) => `${mark} ${clean(line)}`).join('\n')}\n`)
+  }
+  return {
+    async connect(url) {
+      return traceUpstream(await network.connect(url), url, say)
+    },
+    async fetch(input, init) {
+      const url = new URL(input instanceof Request ? input.url : input)
+      const method = init?.method ?? 'GET'
+      say('>', [`${method} ${placeOf(url)}`, ...render(new Headers(init?.headers))])
+      const response = await network.fetch(input, init)
+      say('<', [`${response.status}`, ...render(response.headers)])
+      return response
+    },
+  }
+}
+
+type Say = (mark: '>' | '<', lines: readonly string[]) => void
+
+function traceUpstream(upstream: Upstream, url: URL, say: Say): Upstream {
+  return {
+    send(request, handler) {
+      const body = request.body === undefined ? [] : [cut(request.body.toString())]
+      say('>', [`${request.method} ${placeOf(url)}`, ...render(pairsOf(request)), ...body])
+      upstream.send(request, new TracingHandler(handler, say))
+    },
+    close: () => upstream.close(),
+  }
+}
+
+class TracingHandler implements UpstreamHandler {
+  readonly #handler: UpstreamHandler
+  readonly #say: Say
+  #head: string[] = []
+  #body = ''
+
+  constructor(handler: UpstreamHandler, say: Say) {
+    this.#handler = handler
+    this.#say = say
+  }
+
+  onRequestStart(...args: Parameters<NonNullable<UpstreamHandler['onRequestStart']>>): void {
+    this.#handler.onRequestStart?.(...args)
+  }
+
+  onResponseStart(...args: Parameters<NonNullable<UpstreamHandler['onResponseStart']>>): void {
+    const [, status, headers] = args
+    const pairs = Object.entries(headers).map(([name, value]) => [name, String(value)] as const)
+    this.#head = [`${status}`, ...render(pairs)]
+    this.#handler.onResponseStart?.(...args)
+  }
+
+  onResponseData(...args: Parameters<NonNullable<UpstreamHandler['onResponseData']>>): void {
+    if (this.#body.length < MAX_BODY) this.#body += args[1].toString('utf8')
+    this.#handler.onResponseData?.(...args)
+    // whoever reads a stream may have had enough
+    if (args[0].aborted) this.#tell()
+  }
+
+  onResponseEnd(...args: Parameters<NonNullable<UpstreamHandler['onResponseEnd']>>): void {
+    this.#tell()
+    this.#handler.onResponseEnd?.(...args)
+  }
+
+  onResponseError(...args: Parameters<NonNullable<UpstreamHandler['onResponseError']>>): void {
+    this.#say('<', [...this.#head, `failed: ${args[1].message}`])
+    this.#handler.onResponseError?.(...args)
+  }
+
+  #tell(): void {
+    const body = this.#body.trim() === '' ? [] : [cut(this.#body.trim())]
+    if (this.#head.length > 0) this.#say('<', [...this.#head, ...body])
+    this.#head = []
+  }
+}
+
+function pairsOf({ headers }: UpstreamRequest): [string, string][] {
+  const pairs: [string, string][] = []
+  for (let i = 0; i < headers.length; i += 2) {
+    pairs.push([headers[i] as string, headers[i + 1] as string])
+  }
+  return pairs
+}
+
+/** Names that say nothing of a secret, and carry one. */
+const SECRET_HEADERS = /^(set-cookie|mcp-session-id)$/
+
+function render(headers: Iterable<readonly [string, string]>): string[] {
+  return [...headers].map(([name, value]) => {
+    const isSecret = isSecretName(name) || SECRET_HEADERS.test(name.toLowerCase())
+    return `${name}: ${isSecret ? REDACTED : value}`
+  })
+}
+
+function cut(text: string): string {
+  return text.length > MAX_BODY ? `${text.slice(0, MAX_BODY)}…` : text
+}
+
+const placeOf = ({ origin, pathname }: URL) => `${origin}${pathname}`

@@ -1,0 +1,142 @@
+import type { Upstream } from '../http/pool.js'
+import { encodeHeaderValue, namedBy } from '../mcp/headers.js'
+import { type HttpAnswer, type ReadResult, readAnswer } from '../mcp/read-answer.js'
+import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
+import { isObject, type JsonObject } from '../util/json.js'
+import type { Clock } from '../util/runtime.js'
+import { PRODUCT, VERSION } from '../util/version.js'
+
+/** What became of one request. */
+export type Exchange = ReadResult
+
+/** One request to the target, in the terms of its era. */
+export interface Call {
+  method: string
+  params?: JsonObject
+  /** Of the session; both absent before there is one. */
+  era: 'modern' | 'legacy'
+  version?: string | undefined
+  sessionId?: string | undefined
+  /** Authentication and whatever else was asked for. */
+  headers: Readonly<Record<string, string>>
+}
+
+/** Speaks MCP with the target, one request at a time or several. */
+export interface McpClient {
+  request(call: Call): Promise<Exchange>
+  /** Sends a notification; what becomes of it does not matter. */
+  notify(call: Call): Promise<void>
+  /** Ends a session at the target. */
+  endSession(call: Omit<Call, 'method'>): Promise<void>
+  close(): Promise<void>
+}
+
+export const CLIENT_INFO = { name: PRODUCT, version: VERSION }
+
+/** Answers the parameters of `initialize`. */
+export const INITIALIZE_PARAMS: JsonObject = {
+  protocolVersion: LEGACY_VERSIONS[0],
+  capabilities: {},
+  clientInfo: CLIENT_INFO,
+}
+
+const ACCEPT = 'application/json, text/event-stream'
+const META = 'io.modelcontextprotocol'
+
+/** Adds to the parameters what every request of 2026-07-28 carries. */
+export function withEnvelope(params: JsonObject): JsonObject {
+  const meta = isObject(params['_meta']) ? params['_meta'] : {}
+  return {
+    ...params,
+    _meta: {
+      ...meta,
+      [`${META}/protocolVersion`]: MODERN_VERSION,
+      [`${META}/clientInfo`]: CLIENT_INFO,
+      [`${META}/clientCapabilities`]: {},
+    },
+  }
+}
+
+/** Speaks MCP over HTTP. */
+export function createHttpClient(
+  clock: Pick<Clock, 'after'>,
+  upstream: Upstream,
+  timeoutMs: number,
+): McpClient {
+  let lastId = 0
+  const send = (call: Call, id: number | undefined): Promise<Exchange> => {
+    const { method, era, params = {} } = call
+    const full = era === 'modern' ? withEnvelope(params) : params
+    const message = { jsonrpc: '2.0', ...(id !== undefined && { id }), method, params: full }
+    const request = {
+      method: 'POST' as const,
+      headers: toPairs({ ...headersOf(call), 'content-type': 'application/json' }),
+      body: JSON.stringify(message),
+    }
+    return readAnswer({ clock, upstream }, request, id, timeoutMs)
+  }
+  return {
+    request(call) {
+      lastId += 1
+      return send(call, lastId)
+    },
+    async notify(call) {
+      await send(call, undefined)
+    },
+    async endSession(call) {
+      const request = { method: 'DELETE' as const, headers: toPairs(headersOf(call)) }
+      await readAnswer({ clock, upstream }, request, undefined, Math.min(timeoutMs, 2_000))
+    },
+    close: () => upstream.close(),
+  }
+}
+
+function headersOf(call: Partial<Call>): Record<string, string> {
+  const { method, era, params = {}, version, sessionId, headers = {} } = call
+  const name = era === 'modern' && method !== undefined ? nameOf(method, params) : undefined
+  return {
+    accept: ACCEPT,
+    'user-agent': `${PRODUCT}/${VERSION}`,
+    ...headers,
+    ...(version !== undefined && { 'mcp-protocol-version': version }),
+    ...(sessionId !== undefined && { 'mcp-session-id': sessionId }),
+    ...(era === 'modern' && method !== undefined && { 'mcp-method': method }),
+    ...(name !== undefined && { 'mcp-name': encodeHeaderValue(name) }),
+  }
+}
+
+function nameOf(method: string, params: JsonObject): string | undefined {
+  return namedBy({ kind: 'request', text: '', id: 0, method, params, spans: new Map() })
+}
+
+function toPairs(headers: Readonly<Record<string, string>>): string[] {
+  return Object.entries(headers).flat()
+}
+
+/** The answer of an exchange, if there was one. */
+export function answerOf(exchange: Exchange): HttpAnswer | undefined {
+  return exchange.kind === 'answer' ? exchange.answer : undefined
+}
+
+/** The result of an exchange, if it ended well. */
+export function resultOf(exchange: Exchange | undefined): JsonObject | undefined {
+  if (exchange?.kind !== 'answer' || exchange.answer.status >= 300) return undefined
+  const result = exchange.answer.message?.['result']
+  return isObject(result) ? result : undefined
+}
+
+/** The JSON-RPC error of an exchange, if that is how it ended. */
+export function rpcErrorOf(
+  exchange: Exchange,
+): { readonly code: number; readonly message: string; readonly data: unknown } | undefined {
+  const error = answerOf(exchange)?.message?.['error']
+  if (!isObject(error)) return undefined
+  const { code, message, data } = error
+  return { code: Number(code), message: String(message), data }
+}
+
+/** Tells whether a server asks who we are. */
+export function isRefusal(exchange: Exchange): boolean {
+  const status = answerOf(exchange)?.status
+  return status === 401 || status === 403
+}

@@ -1,0 +1,151 @@
+import type { HttpAnswer } from '../mcp/read-answer.js'
+import { isObject, tryParseJson } from '../util/json.js'
+import { fail, type Verdict } from './check.js'
+import { answerOf, type Exchange, rpcErrorOf } from './client.js'
+import { explainFailure } from './failure.js'
+
+const LOG = 'Look into the log of the server.'
+
+/** By status, what to do about an answer that is no MCP. */
+const BY_STATUS: Readonly<Record<number, readonly [detail: string, hint: string]>> = {
+  400: ['refuses the request', `${LOG} It may speak another protocol at this path.`],
+  404: ['has no MCP endpoint at this path', 'Correct the path of the URL; most servers use /mcp.'],
+  405: [
+    'takes no POST at this path',
+    'Correct the path of the URL; most servers use /mcp, and /sse only for the older transport.',
+  ],
+  406: ['refuses our Accept header', 'Let it take "application/json, text/event-stream".'],
+  413: ['finds the request too large', 'Raise the limit of the server or of the proxy before it.'],
+  415: ['refuses our Content-Type', 'Let it take "application/json".'],
+  421: ['does not know this host name', 'Allow the host name there (in `serve`: --allowed-host).'],
+  429: ['wants fewer requests', 'Wait, or raise its rate limit for this client.'],
+}
+
+/**
+ * Says why an exchange is not what MCP asks for.
+ *
+ * @param method What was asked, for the text.
+ */
+export function explain(exchange: Exchange, method: string): Verdict {
+  if (exchange.kind === 'failed') return explainFailure(exchange.failure, method)
+  const { answer } = exchange
+  const { status, message, text } = answer
+  const gate = gateOf(answer)
+  if (gate !== undefined) return gate
+  const error = rpcErrorOf(exchange)
+  if (error !== undefined) {
+    const said = `${error.code} ${JSON.stringify(error.message.slice(0, 200))}`
+    const http = status >= 300 ? ` (HTTP ${status})` : ''
+    return fail(`${method} is answered with the error ${said}${http}`, LOG, 'PROTOCOL_INVALID')
+  }
+  if (status >= 300) return explainStatus(answer, method)
+  if (message?.['jsonrpc'] === '2.0') {
+    const hint = 'Answer with "jsonrpc", "id" and either "result" or "error".'
+    return fail(`${method} is answered without a result`, hint, 'PROTOCOL_INVALID')
+  }
+  if (isHtml(answer)) {
+    const hint = 'Correct the URL, or let requests of programs past the page before the server.'
+    return fail(`${page(text)} comes instead of MCP`, hint, 'PROTOCOL_INVALID')
+  }
+  return explainBody(answer, method)
+}
+
+function explainBody(answer: HttpAnswer, method: string): Verdict {
+  const type = answer.header('content-type') ?? 'no content type'
+  const invalid = (detail: string, hint: string) => fail(detail, hint, 'PROTOCOL_INVALID')
+  if (/^text\/event-stream\b/i.test(type)) {
+    return invalid(
+      `the stream ends without a response to ${method}`,
+      'Send the response before the stream ends.',
+    )
+  }
+  if (answer.text.trim() === '') {
+    return invalid(
+      `${method} is answered with HTTP ${answer.status} and nothing else`,
+      'Answer requests with a response; 202 is for notifications only.',
+    )
+  }
+  const body = tryParseJson(answer.text.replace(/^\ufeff/, ''))
+  if (body === undefined) {
+    return invalid(`${method} is answered with ${type} that is no JSON`, LOG)
+  }
+  if (isObject(body) && body['jsonrpc'] === '2.0' && 'id' in body) {
+    return invalid(
+      `the response to ${method} has the id ${JSON.stringify(body['id'])?.slice(0, 40)}, not that of the request`,
+      'Answer with the id of the request, of the same type.',
+    )
+  }
+  return invalid(
+    `${method} is answered with JSON that is no JSON-RPC response`,
+    'Check that the URL is the MCP endpoint; most servers use /mcp.',
+  )
+}
+
+function explainStatus({ status, header, text }: HttpAnswer, method: string): Verdict {
+  const location = header('location')
+  if (status < 400) {
+    const place = location === undefined ? 'nowhere' : placeOf(location)
+    const hint = 'Use the URL that it leads to, or let requests past the sign-in page before it.'
+    return fail(`redirects (HTTP ${status}) to ${place}`, hint, 'PROTOCOL_INVALID')
+  }
+  if (status === 502 || status === 503 || status === 504) {
+    const hint = 'Start the server behind the gateway, or wait for it with `--wait <seconds>`.'
+    const what = `a gateway answers HTTP ${status}: the server behind it is down or not ready`
+    return fail(what, hint, 'TARGET_UNREACHABLE')
+  }
+  if (status === 401 || status === 403) {
+    const hint = 'Give it a credential, or sign in: `mcp-descope-proxy login <url>`.'
+    return fail(`${method} is refused (HTTP ${status})`, hint, 'CREDENTIAL_REFUSED')
+  }
+  const [detail, hint] = BY_STATUS[status] ?? ['fails', LOG]
+  const body = /<html/i.test(text) ? ` with ${page(text)}` : ''
+  return fail(`${detail} (HTTP ${status}${body})`, hint, 'PROTOCOL_INVALID')
+}
+
+/** Finds out whether something before the server answered in its place. */
+export function gateOf({ status, header, text }: HttpAnswer): Verdict | undefined {
+  const location = header('location') ?? ''
+  const cookies = header('set-cookie') ?? ''
+  const start = text.slice(0, 20_000)
+  if (
+    /_vercel_sso_nonce/.test(cookies) ||
+    /^https:\/\/vercel\.com\/sso/.test(location) ||
+    (status >= 300 && /vercel\.com\/sso-api|Vercel Authentication/i.test(start))
+  ) {
+    return fail(
+      `Vercel's deployment protection answers (HTTP ${status}), not the server`,
+      "Switch it off for this deployment, or pass `--header 'x-vercel-protection-bypass: $" +
+        "{VERCEL_AUTOMATION_BYPASS_SECRET}'`.",
+      'PROTOCOL_INVALID',
+    )
+  }
+  if (header('cf-mitigated') === 'challenge' || /\.cloudflareaccess\.com\//.test(location)) {
+    return fail(
+      `Cloudflare's protection answers (HTTP ${status}), not the server`,
+      'Let this client past it: a service token as --header, or a rule for the path.',
+      'PROTOCOL_INVALID',
+    )
+  }
+  return undefined
+}
+
+/** Tells whether a gateway or the network says that the server may come later. */
+export function mayComeLater(exchange: Exchange): boolean {
+  const answer = answerOf(exchange)
+  if (answer === undefined) return true
+  return answer.status === 502 || answer.status === 503 || answer.status === 504
+}
+
+export function isHtml({ header, text }: HttpAnswer): boolean {
+  return /^text\/html\b/i.test(header('content-type') ?? '') || /^\s*<(!doctype|html)/i.test(text)
+}
+
+function page(html: string): string {
+  const title = /<title[^>]*>([^<]{1,200})/i.exec(html)?.[1]?.trim().slice(0, 60)
+  return title ? `an HTML page ${JSON.stringify(title)}` : 'an HTML page'
+}
+
+/** Without the query, which may hold something secret. */
+function placeOf(location: string): string {
+  return location.replace(/[?#].*$/s, '').slice(0, 200)
+}

@@ -1,0 +1,55 @@
+import { isResource } from '../auth/audience.js'
+import { checkClaims } from '../auth/claims.js'
+import { peekClaims } from '../auth/peek.js'
+import { TokenError } from '../auth/token-error.js'
+import { isObject, type JsonObject, stringMember } from '../util/json.js'
+import type { Findings } from './check.js'
+import type { Probe } from './probe.js'
+
+/** Collects what the checks learnt; asks for nothing that they did not ask for. */
+export async function readFindings(
+  probe: Probe,
+  clean: (text: string) => string,
+): Promise<Findings> {
+  const tools = probe.seen
+    .filter(({ method }) => method === 'tools/list')
+    .flatMap(({ result }) => (Array.isArray(result['tools']) ? result['tools'] : []))
+    .filter(isObject)
+    .map((tool) => clean(stringMember(tool, 'name') ?? ''))
+  const hasTalked = probe.seen.length > 0
+  const session = hasTalked ? (await probe.talk().catch(() => undefined))?.session : undefined
+  const { claims, problem } = await readClaims(probe, clean)
+  return {
+    server: session?.server === undefined ? null : clean(session.server),
+    capabilities: Object.keys(session?.capabilities ?? {}).map(clean),
+    tools,
+    claims,
+    claimsProblem: problem,
+  }
+}
+
+async function readClaims(probe: Probe, clean: (text: string) => string) {
+  const proof = await probe.known()
+  const claims = proof?.token === undefined ? {} : peekClaims(proof.token)
+  if (Object.keys(claims).length === 0) return { claims: null, problem: null }
+  const shown = JSON.parse(clean(JSON.stringify(claims))) as JsonObject
+  return { claims: shown, problem: problemOf(probe, claims) }
+}
+
+/** Judges a token as a server does that keeps the rules, but for its signature. */
+function problemOf({ clock, url, resource, server }: Probe, claims: JsonObject): string | null {
+  const expectedAudience = resource?.resource ?? url.href
+  const project = server?.issuer.replace(/\/agentic(\/P[^/]+)\/[^/]+$/, '$1')
+  try {
+    checkClaims(claims, clock.now() / 1_000, {
+      expectedAudience,
+      acceptsAudience: isResource(expectedAudience),
+      acceptsIssuer: (issuer) =>
+        server === undefined || issuer === server.issuer || issuer === project,
+    })
+    return null
+  } catch (error) {
+    if (error instanceof TokenError) return error.message
+    throw error
+  }
+}

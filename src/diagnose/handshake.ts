@@ -1,0 +1,153 @@
+import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
+import { isObject, type JsonObject, stringMember, stringsMember } from '../util/json.js'
+import {
+  answerOf,
+  type Call,
+  type Exchange,
+  INITIALIZE_PARAMS,
+  isRefusal,
+  type McpClient,
+  resultOf,
+} from './client.js'
+
+/** The version of the transport before Streamable HTTP. */
+export const OLDER_VERSION = '2024-11-05'
+const SPOKEN: readonly string[] = [...LEGACY_VERSIONS, OLDER_VERSION]
+
+/** What was agreed on with the target, and the way to go on talking. */
+export interface Session {
+  readonly era: 'modern' | 'legacy'
+  readonly version: string
+  readonly capabilities: JsonObject
+  readonly server: string | undefined
+  readonly client: McpClient
+  /** Sent with each request. */
+  readonly headers: Readonly<Record<string, string>>
+  request(
+    method: string,
+    params?: JsonObject,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<Exchange>
+  close(): Promise<void>
+}
+
+/** How the target took the first requests. */
+export interface Handshake {
+  /** `undefined` where only `initialize` was asked for. */
+  readonly discover: Exchange | undefined
+  /** `undefined` when it was not sent. */
+  readonly initialize: Exchange | undefined
+  /** It speaks only the transport before Streamable HTTP. */
+  readonly older: boolean
+  readonly session: Session | undefined
+}
+
+export interface HandshakeOptions {
+  client: McpClient
+  headers: Readonly<Record<string, string>>
+  /** Opens a client of the older transport; `undefined` where there is none. */
+  openOlder?: (() => Promise<McpClient>) | undefined
+}
+
+/**
+ * Opens a conversation as a client of both eras does: `server/discover` first, then `initialize`,
+ * then the transport before Streamable HTTP where only that fits.
+ *
+ * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
+ */
+export async function shakeHands(options: HandshakeOptions): Promise<Handshake> {
+  const { client, headers, openOlder } = options
+  const discover = await client.request(modern(headers, 'server/discover'))
+  const isOver = discover.kind === 'failed' || isRefusal(discover)
+  if (isOver) return { discover, initialize: undefined, older: false, session: undefined }
+  const found = resultOf(discover)
+  if (found !== undefined && stringsMember(found, 'supportedVersions').includes(MODERN_VERSION)) {
+    const session = modernSession(client, headers, found)
+    return { discover, initialize: undefined, older: false, session }
+  }
+  const opened = await initialize(client, headers)
+  if (opened.session !== undefined || openOlder === undefined || !mayBeOlder(opened.exchange)) {
+    const { exchange, session } = opened
+    return { discover, initialize: exchange, older: false, session }
+  }
+  const older = await openOlder()
+  const second = await initialize(older, headers)
+  if (second.session !== undefined) {
+    return { discover, initialize: second.exchange, older: true, session: second.session }
+  }
+  await older.close()
+  return { discover, initialize: opened.exchange, older: false, session: undefined }
+}
+
+/** Sends `initialize`, and `notifications/initialized` when it went well. */
+export async function initialize(
+  client: McpClient,
+  headers: HandshakeOptions['headers'],
+): Promise<{ exchange: Exchange; session: Session | undefined }> {
+  const method = 'initialize'
+  const call = { method, era: 'legacy' as const, params: INITIALIZE_PARAMS, headers }
+  const exchange = await client.request(call)
+  const result = resultOf(exchange)
+  const version = result && stringMember(result, 'protocolVersion')
+  if (result === undefined || version === undefined || !SPOKEN.includes(version)) {
+    return { exchange, session: undefined }
+  }
+  const sessionId = answerOf(exchange)?.header('mcp-session-id')
+  const rest = { era: 'legacy' as const, version, sessionId, headers }
+  await client.notify({ ...rest, method: 'notifications/initialized' })
+  const session: Session = {
+    era: 'legacy',
+    version,
+    capabilities: objectMember(result, 'capabilities'),
+    server: nameOf(result['serverInfo']),
+    client,
+    headers,
+    request: (called, params = {}, more = {}) =>
+      client.request({ ...rest, method: called, params, headers: { ...headers, ...more } }),
+    async close() {
+      if (sessionId !== undefined) await client.endSession(rest)
+    },
+  }
+  return { exchange, session }
+}
+
+function modernSession(
+  client: McpClient,
+  headers: HandshakeOptions['headers'],
+  found: JsonObject,
+): Session {
+  const meta = objectMember(found, '_meta')
+  return {
+    era: 'modern',
+    version: MODERN_VERSION,
+    capabilities: objectMember(found, 'capabilities'),
+    server: nameOf(meta['io.modelcontextprotocol/serverInfo']),
+    client,
+    headers,
+    request: (method, params = {}, more = {}) =>
+      client.request({ ...modern({ ...headers, ...more }, method), params }),
+    close: async () => undefined,
+  }
+}
+
+function modern(headers: HandshakeOptions['headers'], method: string): Call {
+  return { method, era: 'modern', version: MODERN_VERSION, headers }
+}
+
+/** @see [MCP 2025-11-25](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#backwards-compatibility) */
+function mayBeOlder(exchange: Exchange): boolean {
+  const answer = answerOf(exchange)
+  if (answer === undefined || answer.message !== undefined) return false
+  return answer.status === 400 || answer.status === 404 || answer.status === 405
+}
+
+function objectMember(object: JsonObject, member: string): JsonObject {
+  const value = object[member]
+  return isObject(value) ? value : {}
+}
+
+function nameOf(info: unknown): string | undefined {
+  if (!isObject(info)) return undefined
+  const { name, version } = info
+  return typeof name === 'string' ? `${name} ${String(version ?? '')}`.trim() : undefined
+}

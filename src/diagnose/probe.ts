@@ -1,0 +1,183 @@
+import { type BearerChallenge, readBearerChallenge } from '../auth/oauth/challenge.js'
+import type { HttpDeps } from '../auth/oauth/http.js'
+import type { ProtectedResource } from '../auth/oauth/protected-resource.js'
+import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
+import { resourceMetadataUrl } from '../auth/resource-metadata.js'
+import type { Network } from '../http/network.js'
+import type { Upstream } from '../http/pool.js'
+import { readAnswer } from '../mcp/read-answer.js'
+import { ProxyError } from '../util/errors.js'
+import { isObject, type JsonObject, stringsMember, tryParseJson } from '../util/json.js'
+import type { Clock } from '../util/runtime.js'
+import { type Access, isGiven, type Proof } from './access.js'
+import { answerOf, createHttpClient, isRefusal, type McpClient, resultOf } from './client.js'
+import { type Handshake, type Session, shakeHands } from './handshake.js'
+
+export interface ProbeOptions {
+  clock: Clock
+  network: Network
+  /** Makes another one that shares nothing with it, no cookies either. */
+  newNetwork: () => Network
+  /** The HTTP proxy on the way. */
+  proxy: URL | undefined
+  /** Certificates of further authorities, PEM. */
+  ca: readonly string[]
+  url: URL
+  access: Access
+  timeoutMs: number
+  /** Talks through the bridge instead of straight with the target. */
+  openBridge?: (() => Promise<McpClient>) | undefined
+}
+
+/** A result as it came, with the method that it answers. */
+export interface SeenResult {
+  readonly method: string
+  readonly result: JsonObject
+}
+
+/** Everything that the checks find out about a target, each thing asked for once. */
+export interface Probe extends ProbeOptions {
+  readonly deps: HttpDeps
+  readonly client: McpClient
+  /** How it takes somebody without a credential. */
+  anonymous(): Promise<Handshake>
+  /** The challenge of its 401, if there is one. */
+  challenge(): Promise<BearerChallenge | undefined>
+  /** Whether it publishes metadata of a protected resource at the usual place. */
+  publishesMetadata(): Promise<boolean>
+  /** Found by the checks of the metadata. */
+  resource: ProtectedResource | undefined
+  server: AuthorizationServer | undefined
+  /** What we authenticate with; `undefined` when somebody has to sign in first. */
+  proof(): Promise<Proof | undefined>
+  /** The same, if some check wanted it already. */
+  known(): Promise<Proof | undefined>
+  /** How it takes us. */
+  authorized(): Promise<Handshake>
+  /** The same, through the bridge where that is asked for. */
+  talk(): Promise<Handshake>
+  /** @throws {ProxyError} `PROTOCOL_INVALID` when there is none. */
+  session(): Promise<Session>
+  /** Whatever the checks were answered with, for the check of the schemas. */
+  readonly seen: SeenResult[]
+  close(): Promise<void>
+}
+
+/** Opens the connections to a target; nothing is sent yet. */
+export async function createProbe(options: ProbeOptions): Promise<Probe> {
+  const { clock, network, url, access, timeoutMs, openBridge } = options
+  const upstream = await network.connect(url)
+  const client = createHttpClient(clock, upstream, timeoutMs)
+  const closing: (() => Promise<unknown>)[] = []
+  const shake = async (
+    through: McpClient,
+    headers: Readonly<Record<string, string>>,
+    mayBeOlder: boolean,
+  ) => {
+    const openOlder = mayBeOlder ? () => openOlderClient(options) : undefined
+    const hands = await shakeHands({ client: through, headers, openOlder })
+    if (hands.session !== undefined) closing.push(hands.session.close)
+    return hands
+  }
+  const anonymous = once(() => shake(client, access.plain, true))
+  const challenge = once(async () => {
+    const { discover, initialize } = await anonymous()
+    const refusal = [discover, initialize].find((exchange) => exchange && isRefusal(exchange))
+    return readBearerChallenge(refusal && answerOf(refusal)?.header('www-authenticate'))
+  })
+  let proved: Promise<Proof | undefined> | undefined
+  const proof = () => {
+    proved ??= challenge().then((found) => access.authenticate(found))
+    return proved
+  }
+  const authorized = once(async () => {
+    const open = await anonymous()
+    const isRefused = refusedBy(open)
+    if (!isRefused && !isGiven(access)) return open
+    if (!isRefused && open.discover?.kind === 'failed') return open
+    const first = await proof()
+    if (first === undefined) throw nobodySignedIn()
+    const hands = await shake(client, { ...access.plain, ...first.headers }, true)
+    if (!refusedBy(hands)) return hands
+    const better = await access.again(first, await challenge())
+    if (better === undefined) return hands
+    proved = Promise.resolve(better)
+    return shake(client, { ...access.plain, ...better.headers }, true)
+  })
+  const talk = once(async () => {
+    if (openBridge === undefined) return await authorized()
+    const bridge = await openBridge()
+    closing.push(bridge.close)
+    return await shake(bridge, {}, false)
+  })
+  const seen: SeenResult[] = []
+  return {
+    ...options,
+    deps: { fetch: network.fetch, clock },
+    client,
+    anonymous,
+    challenge,
+    publishesMetadata: once(() => hasMetadata(options)),
+    resource: undefined,
+    server: undefined,
+    proof,
+    known: async () => proved?.catch(() => undefined),
+    authorized,
+    talk,
+    async session() {
+      const { session } = await talk()
+      if (session !== undefined) return session
+      throw new ProxyError('PROTOCOL_INVALID', 'There is no conversation with the target')
+    },
+    seen,
+    async close() {
+      await Promise.all(closing.map((end) => end().catch(() => undefined)))
+      await client.close()
+    },
+  }
+}
+
+/** Tells whether the target wants another credential, or one at all. */
+export function refusedBy({ discover, initialize }: Handshake): boolean {
+  return [discover, initialize].some((exchange) => exchange !== undefined && isRefusal(exchange))
+}
+
+/** The results of a handshake, for the check of the schemas. */
+export function resultsOf({ discover, initialize, session }: Handshake): SeenResult[] {
+  const found = [
+    ['server/discover', session?.era === 'modern' ? resultOf(discover) : undefined],
+    ['initialize', resultOf(initialize)],
+  ] as const
+  return found.flatMap(([method, result]) => (result === undefined ? [] : [{ method, result }]))
+}
+
+function nobodySignedIn(): ProxyError {
+  return new ProxyError('SIGN_IN_REQUIRED', 'nobody is signed in, and nobody is asked here', {
+    hint: 'Run `mcp-descope-proxy login <url>`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',
+  })
+}
+
+async function openOlderClient({ clock, network, url, timeoutMs }: ProbeOptions) {
+  const { createSseUpstream } = await import('../mcp/sse-upstream.js')
+  const connect = (to: URL): Promise<Upstream> => network.connect(to)
+  return createHttpClient(clock, createSseUpstream({ clock, url, connect }), timeoutMs)
+}
+
+async function hasMetadata({ clock, network, url, timeoutMs, access }: ProbeOptions) {
+  const upstream = await network.connect(new URL(resourceMetadataUrl(url.href)))
+  const headers = Object.entries({ ...access.plain, accept: 'application/json' }).flat()
+  const request = { method: 'GET' as const, headers }
+  const exchange = await readAnswer({ clock, upstream }, request, undefined, timeoutMs)
+  await upstream.close()
+  const answer = answerOf(exchange)
+  const document = answer?.status === 200 ? tryParseJson(answer.text) : undefined
+  return isObject(document) && stringsMember(document, 'authorization_servers').length > 0
+}
+
+function once<T>(task: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  return () => {
+    running ??= task()
+    return running
+  }
+}

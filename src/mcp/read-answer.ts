@@ -1,0 +1,120 @@
+import { codedError, describeNetworkError, type NetworkFailure } from '../http/failure.js'
+import type { Upstream, UpstreamController, UpstreamRequest } from '../http/pool.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import type { Clock } from '../util/runtime.js'
+import type { RequestId } from './jsonrpc.js'
+import { EventSplitter, readEvent } from './sse.js'
+
+/** An HTTP answer that was read as far as it matters. */
+export interface HttpAnswer {
+  readonly status: number
+  /** @param name In lower case. */
+  header(name: string): string | undefined
+  /** The body, or its beginning. */
+  readonly text: string
+  /** The JSON-RPC response to the request, if one came. */
+  readonly message: JsonObject | undefined
+}
+
+export type ReadResult =
+  | { readonly kind: 'answer'; readonly answer: HttpAnswer }
+  | { readonly kind: 'failed'; readonly failure: NetworkFailure }
+
+const MAX_BYTES = 32 * 1024 * 1024
+
+/**
+ * Sends one request and reads until the response with its id is there, be it in a JSON body or on an
+ * event stream. Never rejects.
+ *
+ * @param id Of the JSON-RPC request; `undefined` reads any answer that is no stream to its end.
+ * @param timeoutMs For the whole exchange.
+ */
+export function readAnswer(
+  { clock, upstream }: { clock: Pick<Clock, 'after'>; upstream: Upstream },
+  request: Pick<UpstreamRequest, 'method' | 'headers' | 'body'>,
+  id: RequestId | undefined,
+  timeoutMs: number,
+): Promise<ReadResult> {
+  return new Promise((resolve) => {
+    let controller: UpstreamController | undefined
+    let status = 0
+    let headers: Record<string, string | string[] | undefined> = {}
+    const chunks: Buffer[] = []
+    let bytes = 0
+    let isOver = false
+    const splitter = new EventSplitter()
+    const finish = (result: ReadResult) => {
+      if (isOver) return
+      isOver = true
+      cancel()
+      resolve(result)
+    }
+    const fail = (failure: NetworkFailure) => finish({ kind: 'failed', failure })
+    const header = (name: string) => {
+      const value = headers[name]
+      return Array.isArray(value) ? value.join(', ') : value
+    }
+    const answer = (message: JsonObject | undefined) => {
+      const text = Buffer.concat(chunks).toString('utf8')
+      finish({ kind: 'answer', answer: { status, header, text, message } })
+    }
+    const isStream = () => /^text\/event-stream\b/i.test(header('content-type') ?? '')
+    const stop = (failure: NetworkFailure) => {
+      fail(failure)
+      controller?.abort(codedError('ABORTED'))
+    }
+    const end = (message: JsonObject | undefined) => {
+      answer(message)
+      controller?.abort(codedError('ABORTED'))
+    }
+    const cancel = clock.after(timeoutMs, () => {
+      const what = status === 0 ? 'it did not answer' : 'its answer was not complete'
+      stop({ cause: 'timeout', reason: `${what} within ${timeoutMs / 1000} s` })
+    })
+    const take = (data: string | undefined) => {
+      const message = data === undefined ? undefined : tryParseJson(data)
+      if (!isObject(message) || 'method' in message || message['id'] !== id) return
+      end(message)
+    }
+    upstream.send(
+      { ...request, headersTimeout: 0, bodyTimeout: 0 },
+      {
+        onRequestStart(started) {
+          controller = started
+        },
+        onResponseStart(_controller, code, fields) {
+          status = code
+          headers = fields
+          // nobody waits for what a stream without a request may bring
+          if (id === undefined && isStream()) end(undefined)
+        },
+        onResponseData(_controller, chunk) {
+          if (isOver) return
+          bytes += chunk.length
+          if (bytes > MAX_BYTES) {
+            return stop({ cause: 'invalid_answer', reason: 'its answer is larger than 32 MiB' })
+          }
+          chunks.push(chunk)
+          if (id === undefined || !isStream()) return
+          splitter.push(chunk, (run, ends) => {
+            let start = 0
+            for (const end of ends) {
+              take(readEvent(run.toString('utf8', start, end)).data)
+              start = end
+            }
+          })
+        },
+        onResponseEnd() {
+          const body = tryParseJson(
+            Buffer.concat(chunks)
+              .toString('utf8')
+              .replace(/^\ufeff/, ''),
+          )
+          const isOurs = isObject(body) && (body['id'] === id || body['id'] == null)
+          answer(isOurs && !isStream() && !('method' in body) ? body : undefined)
+        },
+        onResponseError: (_controller, error) => fail(describeNetworkError(error)),
+      },
+    )
+  })
+}
