@@ -34,19 +34,23 @@ export function checkGates(results: Results): Gate[] {
   return gates
 }
 
-function atLeast(what: string, least: number, measured: number | undefined): Gate {
+export function atLeast(what: string, least: number, measured: number | undefined): Gate {
   const passed = measured === undefined ? undefined : measured >= least
-  return { what, wanted: `≥ ${least}`, measured, passed }
+  return { what, wanted: `≥ ${round(least)}`, measured, passed }
 }
 
-function atMost(what: string, most: number, measured: number | undefined): Gate {
+export function atMost(what: string, most: number, measured: number | undefined): Gate {
   const passed = measured === undefined ? undefined : measured <= most
-  return { what, wanted: `≤ ${most}`, measured, passed }
+  return { what, wanted: `≤ ${round(most)}`, measured, passed }
 }
 
-export function renderGates(gates: Gate[]): string {
+const round = (value: number) => Math.round(value * 100) / 100
+
+/** A table, or '' when nothing of it was measured. */
+export function renderGates(title: string, gates: Gate[]): string {
+  if (gates.every(({ passed }) => passed === undefined)) return ''
   const word = ({ passed }: Gate) => (passed === undefined ? 'not run' : passed ? 'ok' : 'MISSED')
-  return `Gates for serve\n${alignRows([
+  return `Gates for ${title}\n${alignRows([
     ['', 'wanted', 'measured', ''],
     ...gates.map((gate) => [gate.what, gate.wanted, formatNumber(gate.measured), word(gate)]),
   ])}`

@@ -5,12 +5,14 @@ import { type Issuer, startIssuer } from './issuer.js'
 import { type Plan, parsePlan, USAGE } from './plan.js'
 import { pinned, type Started, startProcess } from './process.js'
 import { type Results, renderDisturbance, renderResults } from './report.js'
+import { checkStdioGates, renderStdio, renderStdioDisturbance } from './stdio/report.js'
 import { measureRequests } from './suites/requests.js'
+import { measureStdio } from './suites/stdio.js'
 import { measureStreams } from './suites/streams.js'
 
 /**
  * Measures `serve` against a direct connection, a relay that looks at nothing, and a relay as the
- * SDK makes it, in one run on one machine. Absolute figures depend on the machine; the ratios
+ * SDK makes it, and `stdio` against bridges, in one run on one machine. Absolute figures depend on the machine; the ratios
  * between candidates that took turns do not, so ratios are what it prints and what it judges.
  *
  * @returns The exit status.
@@ -56,15 +58,26 @@ async function measure(plan: Plan, issuer: Issuer, places: { folder: string; bin
       ? await measureStreams(work, plan, loader, progress)
       : new Map(),
   }
+  const stdio = plan.suites.includes('stdio')
+    ? await measureStdio(work, plan, loader, progress)
+    : undefined
   await loader.stop()
   progress('done\n')
-  const gates = checkGates(results)
+  const [serveGates, stdioGates] = [checkGates(results), checkStdioGates(stdio)]
   if (!pinned)
     console.log('Not pinned to cores (needs Linux, taskset and two cores): less exact.\n')
-  console.log(`${renderResults(results, plan.candidates)}\n\n${renderGates(gates)}`)
-  const disturbance = renderDisturbance(results)
-  if (disturbance !== undefined) console.log(`\n${disturbance}`)
-  if (plan.jsonFile !== undefined) writeJson(plan.jsonFile, { plan, results, gates })
+  const parts = [
+    renderResults(results, plan.candidates),
+    renderStdio(stdio),
+    renderGates('serve', serveGates),
+    renderGates('stdio', stdioGates),
+    renderDisturbance(results) ?? '',
+    renderStdioDisturbance(stdio) ?? '',
+  ]
+  console.log(parts.filter((part) => part !== '').join('\n\n'))
+  const gates = [...serveGates, ...stdioGates]
+  if (plan.jsonFile !== undefined)
+    writeJson(plan.jsonFile, { plan, results: { ...results, stdio }, gates })
   return gates.some(({ passed }) => passed === false) ? 1 : 0
 }
 

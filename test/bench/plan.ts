@@ -1,8 +1,15 @@
 import { parseArgs } from 'node:util'
 import { CANDIDATES, type CandidateName } from './candidates.js'
 
-const SUITES = ['calls', 'payloads', 'lists', 'streams'] as const
+const REQUEST_SUITES = ['calls', 'payloads', 'lists'] as const
+const SUITES = [...REQUEST_SUITES, 'streams', 'stdio'] as const
 export type SuiteName = (typeof SUITES)[number]
+/** Suites of requests over HTTP, in which all candidates stay up. */
+export type RequestSuite = (typeof REQUEST_SUITES)[number]
+
+export function isRequestSuite(suite: SuiteName): suite is RequestSuite {
+  return (REQUEST_SUITES as readonly string[]).includes(suite)
+}
 
 /**
  * How much is measured. Rounds are interleaved: every candidate has one turn in each. Many short
@@ -12,35 +19,48 @@ export interface Plan {
   suites: readonly SuiteName[]
   candidates: readonly CandidateName[]
   jsonFile: string | undefined
-  /** The SDK relay needs long for its 2,000 sessions, so it has fewer rounds of streams. */
-  rounds: Record<SuiteName | 'sdkStreams', number>
+  /**
+   * The SDK relay needs long for its 2,000 sessions, so it has fewer rounds of streams. Of the
+   * starts of bridges, memory is measured in the first few.
+   */
+  rounds: Record<SuiteName | 'sdkStreams' | 'stdioStarts' | 'stdioMemory', number>
   /** Length of one candidate's turn, milliseconds. */
-  turnMs: Record<Exclude<SuiteName, 'streams'>, number>
+  turnMs: Record<RequestSuite | 'stdio', number>
   /** For one candidate, at most. */
   warmUpMs: number
+  bridgeWarmUpMs: number
   streams: number
   burst: number
 }
 
 const FULL = {
   candidates: CANDIDATES,
-  rounds: { calls: 7, payloads: 5, lists: 5, streams: 3, sdkStreams: 1 },
-  turnMs: { calls: 500, payloads: 400, lists: 400 },
+  rounds: {
+    ...{ calls: 7, payloads: 5, lists: 5, streams: 3, sdkStreams: 1 },
+    ...{ stdio: 7, stdioStarts: 15, stdioMemory: 3 },
+  },
+  turnMs: { calls: 500, payloads: 400, lists: 400, stdio: 400 },
   warmUpMs: 8000,
+  bridgeWarmUpMs: 4000,
 }
 
 const QUICK = {
   candidates: CANDIDATES.filter((name) => name !== 'full'),
-  rounds: { calls: 5, payloads: 3, lists: 3, streams: 1, sdkStreams: 0 },
-  turnMs: { calls: 300, payloads: 250, lists: 250 },
+  rounds: {
+    ...{ calls: 5, payloads: 3, lists: 3, streams: 1, sdkStreams: 0 },
+    ...{ stdio: 5, stdioStarts: 9, stdioMemory: 2 },
+  },
+  turnMs: { calls: 300, payloads: 250, lists: 250, stdio: 200 },
   warmUpMs: 4000,
+  bridgeWarmUpMs: 2000,
 }
 
 export const USAGE = `npm run bench -- [options]
 
   --quick              shorter turns, fewer rounds and candidates; figures are less certain
   --only <suites>      ${SUITES.join(', ')}; several with commas
-  --candidates <names> ${CANDIDATES.join(', ')}; several with commas
+  --candidates <names> ${CANDIDATES.join(', ')}; several with commas;
+                       stdio is always measured against the bridges of its own
   --json <file>        also write every measurement of every round
   --help               print this text
 

@@ -1,9 +1,11 @@
-import type { CandidateName } from './candidates.js'
+import { type CandidateName, TITLES } from './candidates.js'
 import type { Measurement } from './measure.js'
 import { median, medianRatio } from './statistics.js'
 import type { RequestResults } from './suites/requests.js'
 import type { StreamsMeasurement, StreamsResults } from './suites/streams.js'
-import { type Column, renderTable } from './table.js'
+import { renderTable, type Column as TableColumn } from './table.js'
+
+type Column = TableColumn<CandidateName>
 
 export interface Results {
   requests: RequestResults
@@ -78,9 +80,9 @@ export function renderResults(results: Results, names: readonly CandidateName[])
   ]
   const streamCount = [...results.streams.values()][0]?.[0]?.streams ?? 0
   return [
-    renderTable('tools/call, 1 KB', calls, names),
-    renderTable('Other shapes, 10 connections, req/s × raw relay', shapes, names),
-    renderTable(`${streamCount.toLocaleString('en')} idle event streams`, idle, names),
+    renderTable('tools/call, 1 KB', calls, names, TITLES),
+    renderTable('Other shapes, 10 connections, req/s × raw relay', shapes, names, TITLES),
+    renderTable(`${streamCount.toLocaleString('en')} idle event streams`, idle, names, TITLES),
   ]
     .filter((table) => table !== '')
     .join('\n\n')
@@ -94,8 +96,16 @@ const UNDISTURBED = 0.75
 /** Rates say little when other work takes the cores: a saturated relay keeps its core busy. */
 export function renderDisturbance({ requests }: Results): string | undefined {
   const shares = ['call-10', 'call-64'].flatMap((id) => requests.cases.get(id)?.get('raw') ?? [])
+  return describeDisturbance('The raw relay', shares)
+}
+
+/** `undefined` when `who`, which had more to do than it could, was busy as it should be. */
+export function describeDisturbance(
+  who: string,
+  shares: { busy: number | undefined }[],
+): string | undefined {
   const known = shares.map(({ busy }) => busy).filter((busy) => busy !== undefined)
   if (known.length === 0 || median(known) >= UNDISTURBED) return undefined
   const percent = Math.round(median(known) * 100)
-  return `The raw relay had its core for only ${percent} % of the time: the machine does other work.`
+  return `${who} had its core for only ${percent} % of the time: the machine does other work.`
 }

@@ -13,7 +13,15 @@ const folder = mkdtempSync(join(cache, 'bench-'))
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(130))
 
-const scripts = ['main', 'target', 'load/loader', 'relays/raw', 'relays/full', 'relays/sdk']
+const scripts = [
+  'main',
+  'target',
+  'load/loader',
+  'relays/raw',
+  'relays/full',
+  'relays/sdk',
+  'relays/bridge',
+]
 await build({
   config: false,
   entry: Object.fromEntries(

@@ -1,17 +1,16 @@
-import { type CandidateName, TITLES } from './candidates.js'
-
-export type Column = [title: string, value: (name: CandidateName) => number | undefined]
+export type Column<T extends string> = [title: string, value: (name: T) => number | undefined]
 
 /** A Markdown table, or '' when nothing in it was measured. */
-export function renderTable(
+export function renderTable<T extends string>(
   title: string,
-  columns: Column[],
-  names: readonly CandidateName[],
+  columns: Column<T>[],
+  names: readonly T[],
+  titles: Record<T, string>,
 ): string {
   const measured = columns.filter(([, value]) => names.some((name) => value(name) !== undefined))
   if (measured.length === 0) return ''
   const rows = names.map((name) => [
-    TITLES[name],
+    titles[name],
     ...measured.map(([, value]) => formatNumber(value(name))),
   ])
   return `${title}\n${alignRows([['', ...measured.map(([header]) => header)], ...rows])}`

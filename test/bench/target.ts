@@ -20,7 +20,7 @@ const VERSIONS = ['2025-03-26', '2025-06-18', '2025-11-25']
 const authorization = `Bearer ${process.env['BENCH_TARGET_TOKEN']}`
 const sessions = new Set<string>()
 const streams = new Set<ServerResponse>()
-const counts = { calls: 0, lists: 0, refused: 0, otherMethods: 0 }
+const counts = { initializes: 0, calls: 0, lists: 0, refused: 0, otherMethods: 0 }
 let issueSessions = false
 let listEnd = listBytes(1)
 const callEnds = new Map<number, Buffer>()
@@ -79,6 +79,7 @@ function answer(request: IncomingMessage, response: ServerResponse, body: Buffer
 }
 
 function initialize(response: ServerResponse, id: Message['id'], version = ''): void {
+  counts.initializes += 1
   const protocolVersion = VERSIONS.includes(version) ? version : VERSIONS.at(-1)
   const serverInfo = { name: 'bench-target', version: '1.0.0' }
   const result = { protocolVersion, capabilities: { tools: {}, logging: {} }, serverInfo }

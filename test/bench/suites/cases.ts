@@ -1,5 +1,5 @@
 import type { Case } from '../measure.js'
-import type { SuiteName } from '../plan.js'
+import type { RequestSuite } from '../plan.js'
 
 const call = (size: number, stream = false) => ({ method: 'tools/call' as const, size, stream })
 const list = (tools: number) => ({ method: 'tools/list' as const, tools })
@@ -7,7 +7,7 @@ const list = (tools: number) => ({ method: 'tools/list' as const, tools })
 const KB = 1024
 const MB = 1024 * KB
 
-export const CASES: Record<Exclude<SuiteName, 'streams'>, Case[]> = {
+export const CASES: Record<RequestSuite, Case[]> = {
   calls: [
     { id: 'call-1', work: call(KB), connections: 1 },
     { id: 'call-10', work: call(KB), connections: 10 },

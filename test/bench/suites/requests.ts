@@ -1,7 +1,7 @@
 import type { Workplace } from '../candidates.js'
 import { type Candidate, type CandidateName, startCandidate, startTarget } from '../candidates.js'
 import { type Measurements, measureCase, warmUp } from '../measure.js'
-import type { Plan } from '../plan.js'
+import { isRequestSuite, type Plan } from '../plan.js'
 import { residentKb, type Started } from '../process.js'
 import { CASES } from './cases.js'
 
@@ -20,7 +20,7 @@ export async function measureRequests(
   progress: (text: string) => void,
 ): Promise<RequestResults> {
   const results: RequestResults = { cases: new Map(), memoryKb: new Map() }
-  const suites = plan.suites.filter((suite) => suite !== 'streams')
+  const suites = plan.suites.filter(isRequestSuite)
   if (suites.length === 0) return results
   const target = await startTarget(work, 'other')
   const candidates: Candidate[] = []

@@ -4,7 +4,7 @@ import { type Candidate, type CandidateName, startCandidate, startTarget } from 
 import type { EventsReport, HeadsReport } from '../load/streams.js'
 import { inOrderOf } from '../measure.js'
 import type { Plan } from '../plan.js'
-import { residentKb, type Started } from '../process.js'
+import { type Started, settledKb } from '../process.js'
 import { median } from '../statistics.js'
 
 export interface StreamsMeasurement {
@@ -22,8 +22,6 @@ export type StreamsResults = Map<CandidateName, StreamsMeasurement[]>
 
 const WARM_UP = { streams: 50, calls: 500 }
 const REPEATS = 3
-const SETTLE_STEP_MS = 300
-const SETTLE_STEPS = 7
 
 /** Idle event streams: each candidate in a fresh process, each round. */
 export async function measureStreams(
@@ -54,9 +52,9 @@ export async function measureStreams(
 async function measureOne(candidate: Candidate, plan: Plan, loader: Started) {
   const { pid } = candidate.process
   const issuesSessions = await warmUp(candidate, loader)
-  const before = await settle(pid)
+  const before = await settledKb(pid)
   const heads = await openAll(candidate, loader, plan.streams, issuesSessions)
-  const after = await settle(pid)
+  const after = await settledKb(pid)
   const toAll = await repeat(() => emit(candidate, loader, 'all', 1, plan.streams))
   const bursts = await repeat(() => emit(candidate, loader, 'last', plan.burst, 1))
   await loader.remote.call('closeStreams')
@@ -126,16 +124,4 @@ async function repeat<T>(task: () => Promise<T>): Promise<T[]> {
   const results: T[] = []
   while (results.length < REPEATS) results.push(await task())
   return results
-}
-
-/** Waits until resident memory has stopped moving by more than one percent. */
-async function settle(pid: number): Promise<number | undefined> {
-  let last = residentKb(pid)
-  for (let step = 0; last !== undefined && step < SETTLE_STEPS; step += 1) {
-    await sleep(SETTLE_STEP_MS)
-    const now = residentKb(pid)
-    if (now === undefined || Math.abs(now - last) < last / 100) return now
-    last = now
-  }
-  return last
 }
