@@ -137,6 +137,28 @@ describe('login, status, token and logout', () => {
     expect((await cli('token', url())).stdout).toBe(`${given}\n`)
   })
 
+  it('AC3.7 say when to sign in again where there is no refresh token', async () => {
+    const given = await identity.mint()
+    await runCli(['login', url(), '--with-token'], { env, stdin: `${given}\n` })
+    const { stdout } = await cli('status', url())
+    expect(stdout).toMatch(/good for \d+ min, no refresh token: then sign in again/)
+  })
+
+  it('AC11.6 sign out of everything with --all, and of one of several only by name', async () => {
+    const tokens = [await identity.mint(), await identity.mint()]
+    for (const [index, token] of tokens.entries()) {
+      const args = ['login', url(), '--with-token', '--profile', `p${index}`]
+      await runCli(args, { env, stdin: `${token}\n` })
+    }
+    expect(await cli('logout')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('--all'),
+    })
+    expect(JSON.parse((await cli('status', '--json')).stdout).identities).toHaveLength(2)
+    expect(JSON.parse((await cli('logout', '--all', '--json')).stdout).signedOut).toHaveLength(2)
+    expect(JSON.parse((await cli('status', '--json')).stdout).identities).toEqual([])
+  }, 30_000)
+
   it('AC14.2 give no token to another URL or profile', async () => {
     await cli('login', url())
     expect(await cli('token', `${resource.origin}/other`)).toMatchObject({ status: 3 })
