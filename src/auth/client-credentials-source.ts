@@ -12,8 +12,11 @@ export interface ClientCredentialsDeps extends HttpDeps {
   client: { id: string; secret: string }
   /** Asked for; without it, what the target asks for. */
   scope: string | undefined
-  /** How the target refused a request without a token, where that is known. */
-  challenge?: BearerChallenge | undefined
+  /**
+   * How the target refused a request without a token, where that is known; `awaited` gives no token
+   * before it did, since its challenge says where the client's secret belongs.
+   */
+  challenge?: BearerChallenge | 'awaited' | undefined
 }
 
 interface Held {
@@ -30,7 +33,8 @@ interface Held {
 export function createClientCredentialsSource(deps: ClientCredentialsDeps): TokenSource {
   const { clock } = deps
   let held: Held | undefined
-  let challenged = deps.challenge
+  const isAwaited = deps.challenge === 'awaited' && deps.target.kind === 'server'
+  let challenged = deps.challenge === 'awaited' ? undefined : deps.challenge
   let unproven: string | undefined
 
   const renew = singleFlight(async () => {
@@ -39,7 +43,11 @@ export function createClientCredentialsSource(deps: ClientCredentialsDeps): Toke
   })
 
   return {
-    get: async () => (held !== undefined && clock.now() < held.renewAt ? held.token : renew()),
+    async get(challenge) {
+      challenged = challenge ?? challenged
+      if (held !== undefined && clock.now() < held.renewAt) return held.token
+      return isAwaited && challenged === undefined ? undefined : renew()
+    },
     async refused(token, challenge) {
       if (held !== undefined && held.token !== token) return { next: 'retry' }
       if (challenge?.error === INSUFFICIENT_SCOPE || token === unproven) {

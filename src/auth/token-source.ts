@@ -18,11 +18,12 @@ export type TokenVerdict =
 export interface TokenSource {
   /**
    * Gives an access token that is valid by our clock; `undefined` means that somebody has to sign
-   * in first.
+   * in first, or that the target did not ask for a token yet.
    *
+   * @param challenge How the target refused a request without a token; `{}` without a word.
    * @throws {ProxyError} `ISSUER_UNREACHABLE`, with `retryable: true`, when one might be had later.
    */
-  get(): Promise<string | undefined>
+  get(challenge?: BearerChallenge): Promise<string | undefined>
   /**
    * Learns that the target answered 401 or 403 to a token.
    *

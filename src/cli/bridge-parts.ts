@@ -55,7 +55,13 @@ export async function bridgeParts(
   const runtime: Runtime = { ...given, fetch: network.fetch }
   const stores = openStores(runtime, flags.store)
   const { isCi } = await import('../login/surroundings.js')
-  const { source, kind } = await chooseTokenSource(runtime, stores, signIn, isCi(runtime.env))
+  const { source, kind } = await chooseTokenSource(
+    runtime,
+    stores,
+    signIn,
+    isCi(runtime.env),
+    'awaited',
+  )
   let need: SignInNeed = {}
   let hostName: string | undefined
   const onNeed = (found: SignInNeed) => {

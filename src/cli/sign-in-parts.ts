@@ -55,14 +55,15 @@ export function storedSource(
  * nobody can be asked and it has a secret; else a sign-in.
  *
  * @param unattended Nobody can be asked to sign in.
- * @param challenge How the target refused a request without a token, where that is known.
+ * @param challenge How the target refused a request without a token, where that is known;
+ *   `awaited` when it comes with a `get`.
  */
 export async function chooseTokenSource(
   runtime: PartsRuntime,
   stores: SignInStores,
   target: SignInTarget,
   unattended: boolean,
-  challenge?: BearerChallenge,
+  challenge?: BearerChallenge | 'awaited',
 ): Promise<{ source: TokenSource; kind: 'static' | 'client' | 'stored' }> {
   const token = runtime.env['MCP_DESCOPE_TOKEN']
   if (token) {

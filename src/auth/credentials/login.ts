@@ -41,7 +41,7 @@ export function loginCredential({
       const token = sent.get(caller)
       if (refusal.status === 403 && challenge?.error !== INSUFFICIENT_SCOPE) return false
       if (token === undefined) {
-        if ((await source.get()) !== undefined) return true
+        if ((await source.get(challenge ?? {})) !== undefined) return true
         return require({ challenge })
       }
       const verdict = await source.refused(token, challenge)

@@ -5,6 +5,7 @@ import { type Identity, startIdentity } from '../../../src/demo/identity/index.j
 import type { BridgeProcess } from '../../helpers/bridge.js'
 import { createBrowser, createHome, startBridge, textOf } from '../../helpers/bridge.js'
 import { clock, type Stack, startStack } from '../../helpers/stack.js'
+import { startGuardedTarget } from '../../helpers/targets/guarded.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 const started: BridgeProcess[] = []
@@ -116,6 +117,30 @@ describe('the tokens of the bridge', () => {
     expect(answer['result']).toMatchObject({ serverInfo: target.contents.serverInfo })
     expect(textOf(await bridge.call('echo', { n: 1 }))).toContain('"n":1')
     await bridge.end()
+  })
+
+  it('gives the secret of the client to nobody before the target says where it belongs', async () => {
+    const identity = await startIdentity({ clock })
+    identity.set({ clients: [{ clientId: 'ci', clientSecret: 'ci-secret-value' }] })
+    const path = '/hidden/metadata'
+    const guarded = await startGuardedTarget(identity, {
+      challenge: (origin) => `Bearer resource_metadata="${origin}/.well-known${path}"`,
+      metadata: (resource, issuer, asked) =>
+        asked.endsWith(path) ? { resource, authorization_servers: [issuer] } : undefined,
+    })
+    const bridge = start(guarded.url, {
+      CI: 'true',
+      MCP_DESCOPE_CLIENT_ID: 'ci',
+      MCP_DESCOPE_CLIENT_SECRET: 'ci-secret-value',
+    })
+    await bridge.handshake()
+    expect(textOf(await bridge.call('echo', { n: 1 }))).toContain('"n":1')
+    for (const { body, headers } of guarded.requests) {
+      expect(JSON.stringify([body, headers])).not.toContain('ci-secret')
+    }
+    await bridge.end()
+    await guarded.close()
+    await identity.close()
   })
 
   it('gives up a target that refuses every token, and opens one tab', async () => {
