@@ -22,17 +22,19 @@ import { openNetwork } from './network-options.js'
 import { chooseTokenSource, openStores, type SignInStores } from './sign-in-parts.js'
 import type { BridgeTarget } from './sign-in-target.js'
 
-/** Of what is configured, a target that is only a URL has the defaults. */
-const TOOLS = {
-  allow: ['*'],
-  deny: [],
-  scopes: {},
-  roles: {},
-  tenants: {},
-  whenScopeMissing: 'list',
+/** What a target that is only a URL has: the settings' defaults, without loading the settings. */
+export const URL_DEFAULTS = {
+  tools: {
+    allow: ['*'],
+    deny: [],
+    scopes: {},
+    roles: {},
+    tenants: {},
+    whenScopeMissing: 'list',
+  },
+  timeouts: { list: 3, answer: 300 },
+  names: { maxLength: 56 },
 } as const
-const TIMEOUTS = { list: 3, answer: 300 }
-const MAX_NAME_LENGTH = 56
 const SIGN_IN_MS = 10 * 60_000
 const DEVICE_RENEWALS = 2
 
@@ -81,7 +83,7 @@ export async function bridgeParts(
           ...configured,
         })
       : ownAccess(source, signIn.name, headers, onNeed)
-  const { timeouts = TIMEOUTS, names } = configured?.loaded.config ?? {}
+  const { timeouts, names } = configured?.loaded.config ?? URL_DEFAULTS
   const binding = bindingOf(signIn)
   const targets = await Promise.all(
     configs.map(async (config) => {
@@ -113,7 +115,7 @@ export async function bridgeParts(
     loginWaitMs: flags.loginWait * 1_000,
     waitForLogin: flags.waitForLogin,
     timeouts: { list: timeouts.list * 1_000, answer: timeouts.answer * 1_000 },
-    maxNameLength: names?.maxLength ?? MAX_NAME_LENGTH,
+    maxNameLength: names.maxLength,
     random: Math.random,
   }
 }
@@ -121,7 +123,7 @@ export async function bridgeParts(
 /** A target of which only the URL is known. */
 function unconfigured({ name, grant }: BridgeTarget['signIn']): TargetConfig {
   const url = 'url' in grant ? grant.url.href : ''
-  return { name, prefix: '', url, tools: TOOLS, credential: { type: 'none' } }
+  return { name, prefix: '', url, tools: URL_DEFAULTS.tools, credential: { type: 'none' } }
 }
 
 /** What a server of today needs is there at once, the older transport when it is needed. */

@@ -1,5 +1,7 @@
+import { headerPairs } from '../http/header-pairs.js'
 import type { Network } from '../http/network.js'
-import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
+import { PassingHandler } from '../http/passing-handler.js'
+import type { Upstream, UpstreamHandler } from '../http/pool.js'
 import { isSecretName } from '../util/redact.js'
 
 const MAX_BODY = 2_000
@@ -38,50 +40,51 @@ function traceUpstream(upstream: Upstream, url: URL, say: Say): Upstream {
   return {
     send(request, handler) {
       const body = request.body === undefined ? [] : [cut(request.body.toString())]
-      say('>', [`${request.method} ${placeOf(url)}`, ...render(pairsOf(request)), ...body])
+      say('>', [
+        `${request.method} ${placeOf(url)}`,
+        ...render(headerPairs(request.headers)),
+        ...body,
+      ])
       upstream.send(request, new TracingHandler(handler, say))
     },
     close: () => upstream.close(),
   }
 }
 
-class TracingHandler implements UpstreamHandler {
-  readonly #handler: UpstreamHandler
+class TracingHandler extends PassingHandler {
   readonly #say: Say
   #head: string[] = []
   #body = ''
 
   constructor(handler: UpstreamHandler, say: Say) {
-    this.#handler = handler
+    super(handler)
     this.#say = say
   }
 
-  onRequestStart(...args: Parameters<NonNullable<UpstreamHandler['onRequestStart']>>): void {
-    this.#handler.onRequestStart?.(...args)
-  }
-
-  onResponseStart(...args: Parameters<NonNullable<UpstreamHandler['onResponseStart']>>): void {
+  override onResponseStart(...args: Parameters<PassingHandler['onResponseStart']>): void {
     const [, status, headers] = args
     const pairs = Object.entries(headers).map(([name, value]) => [name, String(value)] as const)
     this.#head = [`${status}`, ...render(pairs)]
-    this.#handler.onResponseStart?.(...args)
+    super.onResponseStart(...args)
   }
 
-  onResponseData(...args: Parameters<NonNullable<UpstreamHandler['onResponseData']>>): void {
-    if (this.#body.length < MAX_BODY) this.#body += args[1].toString('utf8')
-    this.#handler.onResponseData?.(...args)
+  override onResponseData(...args: Parameters<PassingHandler['onResponseData']>): void {
+    const [controller, chunk] = args
+    if (this.#body.length < MAX_BODY) this.#body += chunk.toString('utf8')
+    super.onResponseData(...args)
     // whoever reads a stream may have had enough
-    if (args[0].aborted) this.#tell()
+    if (controller.aborted) this.#tell()
   }
 
-  onResponseEnd(...args: Parameters<NonNullable<UpstreamHandler['onResponseEnd']>>): void {
+  override onResponseEnd(...args: Parameters<PassingHandler['onResponseEnd']>): void {
     this.#tell()
-    this.#handler.onResponseEnd?.(...args)
+    super.onResponseEnd(...args)
   }
 
-  onResponseError(...args: Parameters<NonNullable<UpstreamHandler['onResponseError']>>): void {
-    this.#say('<', [...this.#head, `failed: ${args[1].message}`])
-    this.#handler.onResponseError?.(...args)
+  override onResponseError(...args: Parameters<PassingHandler['onResponseError']>): void {
+    const [, error] = args
+    this.#say('<', [...this.#head, `failed: ${error.message}`])
+    super.onResponseError(...args)
   }
 
   #tell(): void {
@@ -89,14 +92,6 @@ class TracingHandler implements UpstreamHandler {
     if (this.#head.length > 0) this.#say('<', [...this.#head, ...body])
     this.#head = []
   }
-}
-
-function pairsOf({ headers }: UpstreamRequest): [string, string][] {
-  const pairs: [string, string][] = []
-  for (let i = 0; i < headers.length; i += 2) {
-    pairs.push([headers[i] as string, headers[i + 1] as string])
-  }
-  return pairs
 }
 
 /** Names that say nothing of a secret, and carry one. */

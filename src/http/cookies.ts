@@ -1,7 +1,6 @@
 import type { Clock } from '../util/runtime.js'
+import { PassingHandler } from './passing-handler.js'
 import type { Upstream, UpstreamHandler } from './pool.js'
-
-type Head = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
 
 interface Cookie {
   value: string
@@ -99,34 +98,17 @@ function addCookie(headers: readonly string[], cookie: string): string[] {
 }
 
 /** Passes everything on, and keeps the cookies. */
-class CookieHandler implements UpstreamHandler {
-  readonly #handler: UpstreamHandler
+class CookieHandler extends PassingHandler {
   readonly #jar: CookieJar
 
   constructor(handler: UpstreamHandler, jar: CookieJar) {
-    this.#handler = handler
+    super(handler)
     this.#jar = jar
   }
 
-  onRequestStart(...args: Parameters<NonNullable<UpstreamHandler['onRequestStart']>>): void {
-    this.#handler.onRequestStart?.(...args)
-  }
-
-  onResponseStart(...args: Parameters<NonNullable<UpstreamHandler['onResponseStart']>>): void {
-    const headers: Head = args[2]
+  override onResponseStart(...args: Parameters<PassingHandler['onResponseStart']>): void {
+    const [, , headers] = args
     this.#jar.keep(headers['set-cookie'])
-    this.#handler.onResponseStart?.(...args)
-  }
-
-  onResponseData(...args: Parameters<NonNullable<UpstreamHandler['onResponseData']>>): void {
-    this.#handler.onResponseData?.(...args)
-  }
-
-  onResponseEnd(...args: Parameters<NonNullable<UpstreamHandler['onResponseEnd']>>): void {
-    this.#handler.onResponseEnd?.(...args)
-  }
-
-  onResponseError(...args: Parameters<NonNullable<UpstreamHandler['onResponseError']>>): void {
-    this.#handler.onResponseError?.(...args)
+    super.onResponseStart(...args)
   }
 }

@@ -1,4 +1,5 @@
 import { codedError } from '../http/failure.js'
+import { headerPairs } from '../http/header-pairs.js'
 import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
@@ -52,7 +53,7 @@ export function createSseUpstream({ clock, url, connect }: SseUpstreamOptions): 
       clock,
       url,
       upstream: streams,
-      headers: pairs(headers)
+      headers: headerPairs(headers)
         .filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
         .flat(),
       onMessage: (data) => take(calls, data),
@@ -115,7 +116,7 @@ export function createSseUpstream({ clock, url, connect }: SseUpstreamOptions): 
     open,
     send(request, handler: UpstreamHandler) {
       const call = new SseCall(handler, clock, request.headersTimeout)
-      const given = pairs(request.headers).find(([name]) => name === 'mcp-session-id')?.[1]
+      const given = headerPairs(request.headers).find(([name]) => name === 'mcp-session-id')?.[1]
       if (given !== undefined && given !== session?.id) return call.respond(404, {})
       if (request.method === 'POST') return void post(request, call)
       if (request.method === 'DELETE') {
@@ -139,12 +140,4 @@ function requestId(message: unknown): string | number | undefined {
   if (!isObject(message) || !('method' in message)) return undefined
   const id = (message as JsonObject)['id']
   return typeof id === 'string' || typeof id === 'number' ? id : undefined
-}
-
-function pairs(headers: readonly string[]): [string, string][] {
-  const list: [string, string][] = []
-  for (let i = 0; i < headers.length; i += 2) {
-    list.push([headers[i] as string, headers[i + 1] as string])
-  }
-  return list
 }

@@ -98,6 +98,11 @@ export interface EventFields {
   retry: string | undefined
 }
 
+/** Returns how long a client shall wait before it comes back, milliseconds, where an event says so. */
+export function retryOf({ retry }: EventFields): number | undefined {
+  return retry !== undefined && /^\d{1,9}$/.test(retry) ? Number(retry) : undefined
+}
+
 /**
  * Reads one event's fields. `text` is the event with or without its blank line; the byte order mark
  * that may begin a stream is no part of it.

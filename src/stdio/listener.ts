@@ -1,5 +1,5 @@
 import type { TargetFailure } from '../gateway/failure.js'
-import type { EventFields } from '../mcp/sse.js'
+import { type EventFields, retryOf } from '../mcp/sse.js'
 import { type Backoff, createBackoff, parseRetryAfter } from '../util/backoff.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
@@ -100,9 +100,10 @@ export class StreamListener {
     if (this.#state === 'opening') this.#reply = reply
   }
 
-  #take({ data, id, retry }: EventFields): void {
+  #take(fields: EventFields): void {
+    const { data, id } = fields
     if (id !== undefined) this.#lastEventId = id
-    if (retry !== undefined && /^\d{1,9}$/.test(retry)) this.#retryMs = Number(retry)
+    this.#retryMs = retryOf(fields) ?? this.#retryMs
     if (!data) return
     this.#backoff.reset()
     this.#options.host.send(data)

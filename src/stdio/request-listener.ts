@@ -1,6 +1,6 @@
 import type { TargetFailure } from '../gateway/failure.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
-import type { EventFields } from '../mcp/sse.js'
+import { type EventFields, retryOf } from '../mcp/sse.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import type { Host } from './host.js'
 import type { ReplyListener } from './message-reply.js'
@@ -40,9 +40,10 @@ export class RequestListener implements ReplyListener {
     this.#fail('The target took the request and answered nothing')
   }
 
-  event({ data, id, retry }: EventFields): void {
+  event(fields: EventFields): void {
+    const { data, id } = fields
     if (id !== undefined) this.#lastEventId = id
-    if (retry !== undefined && /^\d{1,9}$/.test(retry)) this.#retryMs = Number(retry)
+    this.#retryMs = retryOf(fields) ?? this.#retryMs
     if (!data) return
     const message = tryParseJson(data)
     if (!isObject(message)) return

@@ -1,6 +1,6 @@
 import type { TargetFailure } from '../gateway/failure.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
-import type { EventFields } from '../mcp/sse.js'
+import { type EventFields, retryOf } from '../mcp/sse.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import type { Host } from './host.js'
@@ -88,11 +88,12 @@ class Resumption {
     )
   }
 
-  #take({ data, id, retry }: EventFields): void {
+  #take(fields: EventFields): void {
+    const { data, id } = fields
     const { clock, host, requests } = this.#options
     this.#heardAt = clock.now()
     if (id !== undefined) this.#lastEventId = id
-    if (retry !== undefined && /^\d{1,9}$/.test(retry)) this.#retryMs = Number(retry)
+    this.#retryMs = retryOf(fields) ?? this.#retryMs
     const message = data ? tryParseJson(data) : undefined
     if (!data || !isObject(message)) return
     if ('method' in message) return host.send(data)
