@@ -13,16 +13,17 @@ const PROTOCOL_CODES: ReadonlySet<unknown> = new Set([-32020, -32021, -32022, -3
 /**
  * Checks that a JSON answer is the response to one request.
  *
+ * @param text The body decoded, where that was done already.
  * @returns What is wrong with it, or `undefined`.
  */
-export function checkAnswer(body: Buffer, id: RequestId): string | undefined {
+export function checkAnswer(body: Buffer, id: RequestId, text?: string): string | undefined {
   if (!isUtf8(body)) return 'its answer is not valid UTF-8'
   if (body.length > MAX_PARSED_BYTES) {
     const head = body.subarray(0, 16).toString().trimStart()
     const isWhole = head.startsWith('{') && body.subarray(-16).toString().trimEnd().endsWith('}')
     return isWhole ? undefined : 'its answer is not a JSON object'
   }
-  const value = tryParseJson(body.toString('utf8'))
+  const value = tryParseJson(text ?? body.toString('utf8'))
   if (!isObject(value)) return 'its answer is not valid JSON'
   return isResponseTo(value, id) ? undefined : 'its answer is not a response to this request'
 }

@@ -6,7 +6,7 @@ import type { Exchange, ReplyWatcher } from './exchange.js'
 import { failureError, type TargetFailure } from './failure.js'
 import { replyFailure } from './reply-failure.js'
 import { UpstreamCall } from './upstream-call.js'
-import type { AnswerListener, UpstreamSend } from './upstream-send.js'
+import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
 /** What is changed in an answer on its way back. */
 export interface Rewrites {
@@ -76,9 +76,10 @@ class Relay implements AnswerListener, ReplyWatcher {
     return true
   }
 
-  answer(status: number, body: Buffer): void {
+  answer(status: number, body: Buffer, _head: AnswerHead, text?: string): void {
     const { exchange, rewrites, hasSession, onEnd } = this.#options
-    const sent = status === 200 ? (rewrites.response?.(body) ?? body) : body
+    const rewritten = status === 200 ? rewrites.response?.(body) : undefined
+    const sent = rewritten ?? text ?? body
     exchange.reply.json(status === 404 && hasSession ? 200 : status, sent)
     onEnd?.()
   }

@@ -10,6 +10,8 @@ import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.j
 
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 const MAX_ERROR_BYTES = 64 * 1024
+/** Node sends a short string together with the head, which is quicker than a buffer behind it. */
+const MAX_TEXT_BYTES = 4096
 
 /** One HTTP exchange with a target, from its credential to the end of its answer. */
 export class UpstreamCall implements UpstreamHandler {
@@ -136,10 +138,11 @@ export class UpstreamCall implements UpstreamHandler {
       this.#done = true
       return
     }
-    const problem = checkAnswer(body, id)
+    const text = body.length <= MAX_TEXT_BYTES ? body.toString('utf8') : undefined
+    const problem = checkAnswer(body, id, text)
     if (problem !== undefined) return this.#fail('invalid_answer', problem)
     this.#done = true
-    this.#listener.answer(this.#status, body, this.#head)
+    this.#listener.answer(this.#status, body, this.#head, text)
   }
 
   #endRefused(body: Buffer): void {

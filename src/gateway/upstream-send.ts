@@ -28,8 +28,11 @@ export interface AnswerHead {
 export interface AnswerListener {
   /** Takes an answer that it has seen before; false leaves it to be checked. */
   known?(body: Buffer): boolean
-  /** A whole, checked JSON answer: 200, or a JSON-RPC error under its 4xx status. */
-  answer(status: number, body: Buffer, head: AnswerHead): void
+  /**
+   * A whole, checked JSON answer: 200, or a JSON-RPC error under its 4xx status. `text` is the same
+   * decoded, when it is short.
+   */
+  answer(status: number, body: Buffer, head: AnswerHead, text?: string): void
   /** A notification or DELETE was taken. */
   accepted(status: number): void
   streaming(head: AnswerHead): void

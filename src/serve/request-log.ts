@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Principal } from '../auth/principal.js'
 import type { ExchangeRecord } from '../gateway/exchange.js'
-import type { Logger } from '../util/logger.js'
+import type { Logger, PreparedRecord } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { Metrics } from './metrics.js'
 
@@ -18,6 +18,17 @@ export interface RequestSummary {
   refusal: string | undefined
 }
 
+/** A record that is ready but for its number and its milliseconds, and what it is for. */
+interface Prepared {
+  method: string
+  target: string | undefined
+  status: number
+  write: PreparedRecord
+}
+
+/** Kept for each caller. */
+const MAX_PREPARED = 100
+
 /**
  * Creates the function that writes one record for each request on the MCP endpoint: who, which
  * tool, which target, how it ended. Never arguments, never a token.
@@ -29,31 +40,58 @@ export function createRequestLog(
 ) {
   const boot = createHash('sha256').update(String(clock.now())).digest('hex').slice(0, 6)
   let count = 0
-  return ({ record, status, startedAt, principal, refusal }: RequestSummary): void => {
-    const ms = clock.now() - startedAt
-    const { target, failure } = record
+  const byCaller = new WeakMap<Principal, Map<string, Prepared>>()
+
+  function prepare({ record, status, principal, refusal }: RequestSummary): PreparedRecord {
     const method = shorten(record.method)
-    const tool = record.tool === undefined ? undefined : shorten(record.tool)
-    metrics?.request({ method, target, status, ms, refusal, cause: failure?.cause })
+    return logger.prepare('info', 'request', `${method} ${status}`, {
+      method,
+      tool: record.tool === undefined ? undefined : shorten(record.tool),
+      target: record.target,
+      status,
+      client: principal?.clientId,
+      subject: principal === undefined ? undefined : subjectHash(principal),
+      refusal,
+      failure: record.failure?.cause,
+    })
+  }
+
+  /** What one caller does with one tool is logged alike, again and again. */
+  function prepared(summary: RequestSummary): PreparedRecord {
+    const { record, status, principal, refusal } = summary
+    if (principal === undefined || refusal !== undefined || record.failure !== undefined) {
+      return prepare(summary)
+    }
+    let own = byCaller.get(principal)
+    if (own === undefined) {
+      own = new Map()
+      byCaller.set(principal, own)
+    }
+    const method = shorten(record.method)
+    const key = record.tool === undefined ? '' : shorten(record.tool)
+    const known = own.get(key)
+    if (known?.method === method && known.target === record.target && known.status === status) {
+      return known.write
+    }
+    if (own.size >= MAX_PREPARED) own.clear()
+    const write = prepare(summary)
+    own.set(key, { method, target: record.target, status, write })
+    return write
+  }
+
+  return (summary: RequestSummary): void => {
+    const { record, status, startedAt, refusal } = summary
+    const ms = clock.now() - startedAt
+    const { failure, target } = record
+    const cause = failure?.cause
+    metrics?.request({ method: shorten(record.method), target, status, ms, refusal, cause })
     if (failure !== undefined) {
       logger.warn('target_failed', `Target "${failure.target}": ${failure.reason}`, {
         target: failure.target,
         cause: failure.cause,
       })
     }
-    if (!logger.enabled('info')) return
-    logger.info('request', `${method} ${status}`, {
-      id: `${boot}-${(++count).toString(36)}`,
-      method,
-      tool,
-      target,
-      status,
-      ms,
-      client: principal?.clientId,
-      subject: principal === undefined ? undefined : subjectHash(principal),
-      refusal,
-      failure: failure?.cause,
-    })
+    if (logger.enabled('info')) prepared(summary)(`${boot}-${(++count).toString(36)}`, ms)
   }
 }
 

@@ -60,6 +60,9 @@ export function createTestLogger(): Logger & { records: LogRecord[]; events(): s
       records.push({ level, event, message, fields })
     }
   return {
+    prepare: (level, event, message, fields) => (id, ms) => {
+      write(level)(event, message, { id, ...fields, ms })
+    },
     debug: write('debug'),
     info: write('info'),
     warn: write('warn'),

@@ -113,3 +113,36 @@ describe('the log', () => {
     expect(JSON.parse(stderr()).time).toBe('2026-01-01T00:00:00.999Z')
   })
 })
+
+describe('a prepared record', () => {
+  it.each(['text', 'json'] as const)(
+    'is written in %s as if it were made each time',
+    async (format) => {
+      const text = fc.string({ unit: 'binary', maxLength: 40 })
+      const redact = (line: string) => line.replaceAll('secret', '[redacted]')
+      await fc.assert(
+        fc.asyncProperty(text, text, fc.nat(), fc.nat(), async (message, tool, later, ms) => {
+          const { logger, written, clock } = setUp(format, 'info', redact)
+          const fields = {
+            tool: `${tool} secret`,
+            since: '1970-01-01T00:00:00.000Z',
+            none: undefined,
+          }
+          const write = logger.prepare('info', 'word', message, fields)
+          await clock.advance(later % 5000)
+          write('a-1', ms)
+          logger.info('word', message, { id: 'a-1', ...fields, ms })
+          const [first, second] = written().split('\n')
+          expect(first).toBe(second)
+          expect(first).not.toContain('secret')
+        }),
+      )
+    },
+  )
+
+  it('is not written below its level', () => {
+    const { logger, written } = setUp('text', 'warn')
+    logger.prepare('info', 'word', 'A sentence', {})('a-1', 1)
+    expect(written()).toBe('')
+  })
+})

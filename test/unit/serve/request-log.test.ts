@@ -1,0 +1,67 @@
+import { describe, expect, it } from 'vitest'
+import type { Principal } from '../../../src/auth/principal.js'
+import { createRequestLog, type RequestSummary } from '../../../src/serve/request-log.js'
+import { createLogger } from '../../../src/util/logger.js'
+import { createTestRuntime } from '../../helpers/runtime.js'
+
+const principal = (subject: string) => ({ subject, clientId: 'app' }) as Principal
+const ANN = principal('ann')
+
+function setUp() {
+  const { io, clock, stderr } = createTestRuntime()
+  const redact = (line: string) => line.replaceAll('hush', '[redacted]')
+  const logger = createLogger({ io, clock, level: 'info', format: 'json', redact })
+  const log = createRequestLog(logger, clock, undefined)
+  const records = () =>
+    stderr()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+  return { records, log, startedAt: clock.now(), clock }
+}
+
+function call(tool: string, change: Partial<RequestSummary> = {}): RequestSummary {
+  const record = { method: 'tools/call', tool, target: 'docs', failure: undefined }
+  return { record, status: 200, startedAt: 0, principal: ANN, refusal: undefined, ...change }
+}
+
+describe('createRequestLog', () => {
+  it('writes a record for each request, alike or not', async () => {
+    const { log, records, startedAt, clock } = setUp()
+    log(call('a', { startedAt }))
+    await clock.advance(5)
+    log(call('a', { startedAt }))
+    log(call('b', { startedAt }))
+    log(call('a', { startedAt, status: 403 }))
+    log(call('a', { startedAt, principal: principal('bob') }))
+    log(call('a', { startedAt, refusal: 'body' }))
+    log(call('a', { startedAt, principal: undefined }))
+    log(call('a', { startedAt }))
+    const written = records()
+    expect(written.map(({ tool, status, ms }) => [tool, status, ms])).toEqual([
+      ['a', 200, 0],
+      ['a', 200, 5],
+      ['b', 200, 5],
+      ['a', 403, 5],
+      ['a', 200, 5],
+      ['a', 200, 5],
+      ['a', 200, 5],
+      ['a', 200, 5],
+    ])
+    const [first, , , , bob, refused, nobody, last] = written
+    expect(new Set(written.map(({ id }) => id)).size).toBe(8)
+    expect(bob.subject).not.toBe(first.subject)
+    expect(refused.refusal).toBe('body')
+    expect([nobody.subject, last.subject, last.refusal]).toEqual([
+      undefined,
+      first.subject,
+      undefined,
+    ])
+  })
+
+  it('shows no secret that a client put into a name, and no long ones', () => {
+    const { log, records, startedAt } = setUp()
+    for (const tool of ['hush', 'hush', 'x'.repeat(1000)]) log(call(tool, { startedAt }))
+    expect(records().map(({ tool }) => tool.length)).toEqual([10, 10, 129])
+  })
+})
