@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { resolveConfig } from './config/load.js'
 import { mcpUrlOf } from './config/public-url.js'
 import type { ConfigInput } from './config/types.js'
+import { connectOffers } from './hosts/connect.js'
 import { assemble } from './serve/server.js'
 import { createClock } from './util/clock.js'
 import { createLogger } from './util/logger.js'
@@ -47,7 +48,11 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
     redact: createRedactor(secrets),
   })
   for (const warning of warnings) logger.warn('config', warning)
-  const runtime = { clock, fetch: options.fetch ?? globalThis.fetch }
+  const runtime = {
+    clock,
+    fetch: options.fetch ?? globalThis.fetch,
+    offers: connectOffers,
+  }
   const resource = mcpUrlOf(config.server, config.server.port)
   const parts = assemble(runtime, config, logger, resource, new Set())
   const ready = parts.then(() => undefined)

@@ -36,7 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   // the two entries stand above all
   'cli.ts': ['cli', 'util'],
-  'index.ts': ['serve', 'config', 'util'],
+  'index.ts': ['serve', 'hosts', 'config', 'util'],
 }
 
 const files = (readdirSync(SRC, { recursive: true }) as string[])

@@ -66,6 +66,10 @@ export interface Host {
   readonly noHttp?: { readonly reason: string; readonly hint: string }
   /** Spells a server the host's way. */
   entry(server: Server): Entry
+  /** How it is connected to a URL without any file. */
+  readonly steps?: string
   /** What its user does for the change to count. */
   readonly afterwards: string
+  /** The same for a URL that wants a sign-in; `undefined` when it asks by itself. */
+  readonly signIn?: (name: string) => string
 }

@@ -38,6 +38,7 @@ const HOSTS: Readonly<Record<HostId, Omit<Host, 'id'>>> = {
       hint: 'Leave out `--http`, or add the URL in Claude under Settings → Connectors.',
     },
     entry: entryWith({}),
+    steps: 'In Claude, open Settings → Connectors → Add custom connector, and give the URL.',
     afterwards: 'Quit Claude Desktop and start it again.',
   },
   'claude-code': {
@@ -49,6 +50,7 @@ const HOSTS: Readonly<Record<HostId, Omit<Host, 'id'>>> = {
     projectFile: ['.mcp.json'],
     entry: entryWith({ before: STDIO, reference: braces, http: typed }),
     afterwards: 'Start Claude Code again; `/mcp` shows the server.',
+    signIn: () => 'Start Claude Code again, and sign in with `/mcp`.',
   },
   cursor: {
     title: 'Cursor',
@@ -86,6 +88,7 @@ const HOSTS: Readonly<Record<HostId, Omit<Host, 'id'>>> = {
     projectFile: ['.codex', 'config.toml'],
     entry: codexEntry,
     afterwards: 'Start Codex again; `/mcp` shows the server.',
+    signIn: (name) => `Sign in with \`codex mcp login ${name}\`, and start Codex again.`,
   },
   gemini: {
     title: 'Gemini CLI',
@@ -96,6 +99,7 @@ const HOSTS: Readonly<Record<HostId, Omit<Host, 'id'>>> = {
     projectFile: ['.gemini', 'settings.json'],
     entry: entryWith({ reference: braces, http: urlMember('httpUrl') }),
     afterwards: 'Start Gemini CLI again; `/mcp` shows the server.',
+    signIn: (name) => `Start Gemini CLI again, and sign in with \`/mcp auth ${name}\`.`,
   },
 }
 

@@ -6,10 +6,11 @@ import type { Connection } from './host.js'
 /** What cmd.exe would take for its own: it reads the line again before npx sees it. */
 const SPECIAL_TO_CMD = /[&|<>^%!"\s]/
 
+/** This program as npm knows it, pinned to its major version: another one may want other flags. */
+export const pinnedProduct = (): string => `${PRODUCT}@${VERSION.split('.')[0]}`
+
 /**
  * Says how the bridge is started for a target.
- *
- * Pinned to the major version: another one may need another configuration.
  *
  * @param absolute Names this Node and this copy of the program, so that nothing is looked up.
  * @throws {ProxyError} `USAGE` when cmd.exe, which starts npx on Windows, would break the argument.
@@ -22,7 +23,7 @@ export function launchOf(
   if (absolute) {
     return { kind: 'stdio', command: program.node, args: [program.script, 'stdio', target] }
   }
-  const npx = ['npx', '-y', `${PRODUCT}@${VERSION.split('.')[0]}`, 'stdio', target] as const
+  const npx = ['npx', '-y', pinnedProduct(), 'stdio', target] as const
   const [command, ...args] = npx
   if (platform !== 'win32') return { kind: 'stdio', command, args }
   if (SPECIAL_TO_CMD.test(target)) {

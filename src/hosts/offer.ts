@@ -51,6 +51,10 @@ function commandOf(
   if (id === 'claude-code') {
     // Every option before the name: what comes after it may be ignored.
     const scope = ['--scope', project ? 'project' : 'user']
+    const { type, url } = value
+    if (type === 'http' && typeof url === 'string') {
+      return shellLine(where, ['claude', 'mcp', 'add', '--transport', type, ...scope, name, url])
+    }
     return shellLine(where, ['claude', 'mcp', 'add-json', ...scope, name, JSON.stringify(value)])
   }
   if (id === 'vscode' && !project) {

@@ -11,6 +11,7 @@ import { createAuthenticate } from './authenticate.js'
 import { corsHeaders, type HeaderList, OPEN_TO_ALL, preflightHeaders } from './cors.js'
 import { createEndpoint } from './endpoint.js'
 import type { HttpReply } from './http-reply.js'
+import type { MakeOffers } from './landing.js'
 import type { Metrics } from './metrics.js'
 import { createPublicRoutes } from './public-routes.js'
 import { createRateLimit } from './rate-limit.js'
@@ -29,6 +30,8 @@ export interface AppOptions {
   extraHosts?: readonly string[]
   allowStreams?: boolean
   metrics?: Metrics | undefined
+  /** What the landing page says about assistants. */
+  offers?: MakeOffers | undefined
   /** Filled with the event streams that are open. */
   streams?: Set<HttpReply>
 }
@@ -55,6 +58,7 @@ export function createApp(options: AppOptions): App {
     resource,
     path,
     isDraining: () => draining,
+    offers: options.offers ?? (() => []),
   })
   const authenticate = createAuthenticate(descope, clock)
   const challengeUrl = resourceMetadataUrl(resource)

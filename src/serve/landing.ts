@@ -1,63 +1,97 @@
-import { createHash } from 'node:crypto'
 import { PRODUCT } from '../util/version.js'
+import { ICON_URL, PAGE_HEADERS, SCRIPT, STYLE } from './landing-assets.js'
+
+/** How people connect one assistant: what `add` knows of it. */
+export interface LandingOffer {
+  readonly id: string
+  readonly title: string
+  readonly steps: string | undefined
+  readonly link: string | undefined
+  readonly command: string | undefined
+  readonly snippet: string
+  readonly files: readonly { readonly systems: string; readonly path: string }[]
+  readonly add: string
+  readonly afterwards: string
+}
+
+/** Makes the offers for a public MCP URL. */
+export type MakeOffers = (resource: string) => readonly LandingOffer[]
 
 export interface LandingOptions {
   /** The public MCP URL. */
   resource: string
   targets: readonly string[]
+  offers: readonly LandingOffer[]
+  /** Whether callers sign in at all. */
+  signsIn: boolean
 }
-
-const STYLE = `
-:root{color-scheme:light dark;--line:#8884}
-body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:3rem auto;padding:0 1rem}
-h1{font-size:1.5rem}h2{font-size:1.1rem;margin-top:2rem}
-code,pre{font:14px/1.5 ui-monospace,monospace}
-pre{border:1px solid var(--line);border-radius:6px;padding:.75rem;overflow-x:auto}
-a.button{display:inline-block;border:1px solid var(--line);border-radius:6px;padding:.4rem .8rem;
-margin:0 .5rem .5rem 0;text-decoration:none}
-`
-
-const STYLE_HASH = createHash('sha256').update(STYLE).digest('base64')
-
-const HEADERS = {
-  'content-type': 'text/html; charset=utf-8',
-  'cache-control': 'no-cache',
-  'content-security-policy': `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-} as const
 
 /** Renders the page for people who open the server in a browser: what it is and how to connect. */
-export function renderLanding({ resource, targets }: LandingOptions) {
-  const name = serverName(new URL(resource).hostname)
-  const config = JSON.stringify({ name, type: 'http', url: resource })
-  const cursor = Buffer.from(JSON.stringify({ url: resource })).toString('base64')
-  const vscodeLink = `vscode:mcp/install?${encodeURIComponent(config)}`
-  const cursorLink = `cursor://anysphere.cursor-deeplink/mcp/install?name=${encodeURIComponent(name)}&config=${encodeURIComponent(cursor)}`
-  const args = ['-y', PRODUCT, 'stdio', resource]
-  const desktop = JSON.stringify({ mcpServers: { [name]: { command: 'npx', args } } }, null, 2)
+export function renderLanding({ resource, targets, offers, signsIn }: LandingOptions) {
+  const { host } = new URL(resource)
+  const links = offers.filter(({ link }) => link !== undefined)
   const html = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>MCP server</title><style>${STYLE}</style></head><body><main>
-<h1>This is an MCP server</h1>
-<p>Add its URL to your AI assistant. You sign in with Descope when it connects.</p>
-<pre><code>${escapeHtml(resource)}</code></pre>
-<p>Behind it: ${targets.map((target) => `<code>${escapeHtml(target)}</code>`).join(', ')}</p>
-<h2>Install</h2>
-<p><a class="button" href="${escapeHtml(vscodeLink)}">Add to VS Code</a>
-<a class="button" href="${escapeHtml(cursorLink)}">Add to Cursor</a></p>
-<h2>Claude</h2>
-<p>Settings → Connectors → Add custom connector, with the URL above. In Claude Code:</p>
-<pre><code>claude mcp add --transport http ${escapeHtml(name)} ${escapeHtml(resource)}</code></pre>
-<h2>Programs that only start local servers</h2>
-<pre><code>${escapeHtml(desktop)}</code></pre>
-</main></body></html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta name="robots" content="noindex">
+<title>MCP server at ${escapeHtml(host)}</title>
+<link rel="icon" href="${ICON_URL}">
+<style>${STYLE}</style></head><body><main>
+<h1>MCP server at ${escapeHtml(host)}</h1>
+<p class="lead">Give this URL to your AI assistant. ${
+    signsIn
+      ? 'When it connects, your browser opens and you sign in with Descope.'
+      : 'It answers without a sign-in, on this machine only.'
+  }</p>
+<div class="url">${copyBox('the URL', resource)}</div>
+${links.length > 0 ? `<ul class="actions">${links.map(linkItem).join('')}</ul>` : ''}
+${offers.length > 0 ? `<h2>Step by step</h2>\n<div class="hosts">\n${offers.map(renderOffer).join('\n')}\n</div>` : ''}
+<h2>Behind it</h2>
+<ul class="targets">${targets.map((target) => `<li>${codeOf(target)}</li>`).join('')}</ul>
+${signsIn ? '<p class="dim">Your token stays here: none of these servers gets it.</p>' : ''}
+<p id="said" class="away" role="status"></p>
+<p class="dim">Served by ${PRODUCT}.</p>
+</main><script>${SCRIPT}</script></body></html>
 `
-  return { html, headers: HEADERS }
+  return { html, headers: PAGE_HEADERS }
 }
 
-function serverName(hostname: string): string {
-  return hostname.replace(/[^a-z0-9-]+/gi, '-').replace(/^-+|-+$/g, '') || 'mcp'
+function renderOffer(offer: LandingOffer, index: number): string {
+  const { title, steps, link, command, snippet, files, add, afterwards } = offer
+  const ways = [
+    steps === undefined ? '' : `<p>${richText(steps)}</p>`,
+    link === undefined ? '' : `<ul class="actions">${linkItem(offer)}</ul>`,
+    command === undefined ? '' : copyBox(`the command for ${title}`, command),
+    `<p>${steps || link || command ? 'Or run' : 'Run'} this in a terminal, with Node 20 or newer:</p>
+${copyBox(`the command that configures ${title}`, add)}`,
+    command === undefined
+      ? `<p>Or put this into its file:</p>
+<ul class="files">${files.map(({ systems, path }) => `<li>${systems}: ${codeOf(path)}</li>`).join('')}</ul>
+${copyBox(`the configuration for ${title}`, snippet)}`
+      : '',
+    `<p class="dim">${richText(afterwards)}</p>`,
+  ]
+  const kind = link ? 'one click' : steps ? 'connector' : 'one command'
+  return `<details name="host"${index === 0 ? ' open' : ''}><summary>${escapeHtml(title)}<span>${kind}</span></summary>
+<div class="how">${ways.filter((way) => way !== '').join('\n')}</div></details>`
+}
+
+function linkItem({ title, link }: LandingOffer): string {
+  return `<li><a class="button" href="${escapeHtml(link ?? '')}">Add to ${escapeHtml(title)}</a></li>`
+}
+
+function copyBox(what: string, text: string): string {
+  return `<div class="copy" data-what="${escapeHtml(what)}"><pre><code>${escapeHtml(text)}</code></pre></div>`
+}
+
+const codeOf = (text: string) => `<code>${escapeHtml(text)}</code>`
+
+/** Text in which backticks mark what is typed. */
+function richText(text: string): string {
+  return text
+    .split('`')
+    .map((part, index) => (index % 2 === 0 ? escapeHtml(part) : codeOf(part)))
+    .join('')
 }
 
 function escapeHtml(text: string): string {

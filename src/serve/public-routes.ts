@@ -4,7 +4,7 @@ import { RESOURCE_METADATA_PATH, resourceMetadata } from '../auth/resource-metad
 import type { Descope } from '../auth/service.js'
 import type { Target } from '../gateway/target.js'
 import { OPEN_TO_ALL } from './cors.js'
-import { renderLanding } from './landing.js'
+import { type MakeOffers, renderLanding } from './landing.js'
 
 export interface PublicRoutesOptions {
   /** `undefined` without authentication: then there is no metadata. */
@@ -15,6 +15,8 @@ export interface PublicRoutesOptions {
   /** Where the MCP endpoint stands on this server. */
   path: string
   isDraining: () => boolean
+  /** What the landing page says about assistants. */
+  offers: MakeOffers
 }
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -83,7 +85,12 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
   }
 
   function landing(_request: IncomingMessage, response: ServerResponse): void {
-    const page = renderLanding({ resource, targets: options.targets.map(({ name }) => name) })
+    const page = renderLanding({
+      resource,
+      targets: options.targets.map(({ name }) => name),
+      offers: options.offers(resource),
+      signsIn: descope !== undefined,
+    })
     response.writeHead(200, { ...page.headers, 'content-length': Buffer.byteLength(page.html) })
     response.end(page.html)
   }

@@ -3,6 +3,7 @@ import { mcpUrlOf } from '../config/public-url.js'
 import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime, StopSignal } from '../util/runtime.js'
+import type { MakeOffers } from './landing.js'
 import { listenUrl } from './listen.js'
 import { startMetricsServer } from './metrics.js'
 import { type RunningServer, startServer } from './server.js'
@@ -14,10 +15,15 @@ const ENDED_NODE = /^20\./
 /**
  * Runs `serve` until SIGINT, SIGTERM or SIGHUP.
  *
+ * @param offers What the landing page says about assistants.
  * @returns The exit status.
  * @throws {ProxyError} When it cannot start.
  */
-export async function runServe(runtime: Runtime, loaded: LoadedConfig): Promise<number> {
+export async function runServe(
+  runtime: Runtime,
+  loaded: LoadedConfig,
+  offers: MakeOffers,
+): Promise<number> {
   const { config } = loaded
   const logger = createLogger({
     io: runtime.io,
@@ -39,7 +45,7 @@ export async function runServe(runtime: Runtime, loaded: LoadedConfig): Promise<
   const stopped = new Promise<StopSignal>((resolve) => {
     runtime.onSignal(resolve)
   })
-  const server = await startServer(runtime, config, logger)
+  const server = await startServer({ ...runtime, offers }, config, logger)
   const metrics = isWorker() ? undefined : await startMetrics(server, config.server)
   if (isWorker()) tellReady(server.port)
   else announce(logger, server.resource, server.url, loaded)

@@ -12,6 +12,7 @@ import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { type App, createApp } from './app.js'
 import type { HttpReply } from './http-reply.js'
+import type { MakeOffers } from './landing.js'
 import { listen, listenUrl } from './listen.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { sessionSecrets } from './session-secrets.js'
@@ -32,7 +33,11 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
-type ServerRuntime = Pick<Runtime, 'fetch' | 'clock'>
+/** What a server needs of the program around it. */
+interface ServerRuntime extends Pick<Runtime, 'fetch' | 'clock'> {
+  /** Without them the landing page names the URL only. */
+  offers?: MakeOffers
+}
 
 /**
  * Starts the proxy.
@@ -143,6 +148,7 @@ export async function assemble(
     logger,
     metrics,
     streams,
+    offers: runtime.offers,
     allowStreams: vercel === undefined,
     extraHosts: vercel?.hosts ?? [],
   })

@@ -17,6 +17,7 @@ export function serveCommand(runtime: Runtime): Command {
       const { isWorker } = await import('../../serve/workers.js')
       if (!isWorker()) printWarnings(runtime, loaded)
       const { runServe } = await import('../../serve/run.js')
-      exitWith(await runServe(runtime, loaded))
+      const { connectOffers } = await import('../../hosts/connect.js')
+      exitWith(await runServe(runtime, loaded, connectOffers))
     })
 }

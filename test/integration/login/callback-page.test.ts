@@ -1,12 +1,8 @@
-import { existsSync } from 'node:fs'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { failurePage, successPage } from '../../../src/login/callback-page.js'
 import { type CallbackListener, listenForCallback } from '../../../src/login/callback-server.js'
-
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
-  (path) => existsSync(path),
-)
+import { CHROMIUM } from '../../helpers/chromium.js'
 
 describe.skipIf(CHROMIUM === undefined)('the callback page in Chromium', () => {
   let browser: Browser

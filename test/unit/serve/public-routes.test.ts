@@ -22,6 +22,7 @@ function routes(change: Partial<PublicRoutesOptions> = {}) {
     resource: 'https://p.example/mcp',
     path: '/mcp',
     isDraining: () => false,
+    offers: () => [],
     ...change,
   })
 }

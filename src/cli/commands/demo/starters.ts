@@ -18,6 +18,7 @@ export function createStarters(runtime: Runtime, flags: DemoFlags): DemoStarters
     async startProxy({ configUrl, targetUrl, targetToken }) {
       const { resolveConfig } = await import('../../../config/load.js')
       const { startServer } = await import('../../../serve/server.js')
+      const { connectOffers } = await import('../../../hosts/connect.js')
       const { config, secrets } = resolveConfig({
         descope: { configUrl },
         server: { host: '127.0.0.1', port: flags.port },
@@ -28,7 +29,11 @@ export function createStarters(runtime: Runtime, flags: DemoFlags): DemoStarters
       })
       const logger = createDemoLogger(runtime, flags, 'warn', secrets)
       // The configuration is given whole, so that nothing of the user's environment changes it.
-      const server = await startServer({ clock, fetch: runtime.fetch }, config, logger)
+      const server = await startServer(
+        { clock, fetch: runtime.fetch, offers: connectOffers },
+        config,
+        logger,
+      )
       return { url: server.resource, close: server.close }
     },
   }
