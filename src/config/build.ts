@@ -43,6 +43,7 @@ export function buildConfig(resolution: Resolution, env: Variables): ProxyConfig
       heartbeat: get('timeouts.heartbeat'),
       list: get('timeouts.list'),
       answer: get('timeouts.answer'),
+      request: optional('timeouts.request'),
       drain: get('timeouts.drain'),
     },
     names: { maxLength: get('names.maxLength') },

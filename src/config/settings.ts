@@ -140,6 +140,7 @@ export const SETTINGS = [
   setting('timeouts.heartbeat', 'seconds', 15, 'Between two signs of life on an open stream.'),
   setting('timeouts.list', 'seconds', 3, "A target's answer to initialize and to lists."),
   setting('timeouts.answer', 'seconds', 300, "A target's answer; progress starts it again."),
+  setting('timeouts.request', 'seconds', undefined, 'A whole request with its stream.'),
   setting('timeouts.drain', 'seconds', 25, 'Running requests at shutdown.'),
 
   setting('names.maxLength', 'positive', 56, 'Longest tool or prompt name; more gets an alias.'),

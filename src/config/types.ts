@@ -25,6 +25,8 @@ export interface ProxyConfig {
     list: number
     /** A target's answer to anything else; progress starts it again. */
     answer: number
+    /** A whole request with its stream, for platforms that cut requests; by default no limit. */
+    request: number | undefined
     /** Running requests at shutdown. */
     drain: number
   }

@@ -71,6 +71,7 @@ export function createApp(options: AppOptions): App {
     }),
     rateLimit: createRateLimit(config.limits.requestsPerMinute, clock),
     bodyBytes: config.limits.bodyBytes,
+    requestSeconds: config.timeouts.request,
     allowStreams: options.allowStreams ?? true,
     isDraining: () => draining,
     streams,

@@ -20,6 +20,8 @@ export interface EndpointOptions {
   challenge: () => { resourceMetadata: string; scopes: readonly string[] }
   rateLimit: (principal: Principal | undefined) => number
   bodyBytes: number
+  /** After so many seconds we end a request ourselves. */
+  requestSeconds: number | undefined
   /** GET opens no stream where a platform would cut it (405). */
   allowStreams: boolean
   isDraining: () => boolean
@@ -39,6 +41,13 @@ export function createEndpoint(options: EndpointOptions) {
 
   return (request: IncomingMessage, response: ServerResponse): void => {
     const exchange = new HttpExchange(request, response, options)
+    const { requestSeconds: seconds } = options
+    if (seconds !== undefined) {
+      response.on(
+        'close',
+        options.clock.after(seconds * 1000, () => exchange.expire(seconds)),
+      )
+    }
     if (options.isDraining())
       return refuse(exchange, 503, 'draining', 'The server is shutting down')
     try {
@@ -90,7 +99,9 @@ export function createEndpoint(options: EndpointOptions) {
     readBody(request, options.bodyBytes, (body) => {
       if (body === undefined) return tooLarge()
       try {
-        gateway.post(exchange, parseMessage(body))
+        const message = parseMessage(body)
+        exchange.id = message.id
+        gateway.post(exchange, message)
       } catch (error) {
         refuseMessage(exchange, error)
       }

@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { challengeFor } from '../auth/challenge.js'
 import type { Caller } from '../auth/credential.js'
 import type { Exchange } from '../gateway/exchange.js'
+import { failureError, type TargetFailure } from '../gateway/failure.js'
+import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import type { Clock } from '../util/runtime.js'
 import { corsHeaders, type HeaderList } from './cors.js'
 import { HttpReply, type HttpReplyOwner } from './http-reply.js'
@@ -34,6 +36,8 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   readonly #options: HttpExchangeOptions
   readonly #startedAt: number
   caller: Caller = { principal: undefined, accessToken: undefined }
+  /** The JSON-RPC id, once the body was read. */
+  id: RequestId | undefined
   /** Why the request was refused before it reached the gateway. */
   refusal: string | undefined
 
@@ -74,6 +78,18 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
       principal: this.caller.principal,
       refusal,
     })
+  }
+
+  /** Ends the request because it takes longer than any may. */
+  expire(seconds: number): void {
+    const failure: TargetFailure = {
+      cause: 'timeout',
+      target: this.record.target ?? 'all',
+      reason: `no whole answer within ${seconds} s, the longest that a request may take here`,
+    }
+    this.record.failure ??= failure
+    const { id } = this
+    this.reply.expire(id === undefined ? undefined : errorResponse(id, failureError(failure)))
   }
 
   header(name: string): string | undefined {

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Reply, ReplyWatcher } from '../gateway/exchange.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
-import { HEARTBEAT } from '../mcp/sse.js'
+import { HEARTBEAT, writeEvent } from '../mcp/sse.js'
 import type { HeaderList } from './cors.js'
 
 const EVENT_STREAM: HeaderList = [
@@ -33,6 +33,7 @@ export class HttpReply implements Reply {
   readonly #owner: HttpReplyOwner
   #watcher: ReplyWatcher | undefined
   #left = false
+  #isStream = false
 
   constructor(response: ServerResponse, owner: HttpReplyOwner) {
     this.#response = response
@@ -79,6 +80,7 @@ export class HttpReply implements Reply {
   openStream(): void {
     this.#response.writeHead(200, [...this.#owner.headers, ...EVENT_STREAM])
     this.#response.flushHeaders()
+    this.#isStream = true
     this.#owner.streams.add(this)
   }
 
@@ -104,6 +106,18 @@ export class HttpReply implements Reply {
   /** Tells intermediaries and the client that the stream is alive. */
   heartbeat(): void {
     if (!this.#response.writableNeedDrain) this.#response.write(HEARTBEAT)
+  }
+
+  /**
+   * Ends the reply from our side before it is whole.
+   *
+   * @param message The error to end with; without one, nobody waits for an answer.
+   */
+  expire(message: string | undefined): void {
+    if (this.#response.writableEnded) return
+    this.#watcher?.onClose()
+    if (!this.#isStream) return message === undefined ? this.empty(504) : this.json(200, message)
+    this.#response.end(message && writeEvent(message))
   }
 
   /** Ends the stream from our side, at shutdown. */
