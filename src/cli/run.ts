@@ -50,6 +50,8 @@ async function buildProgram(
     .description('Descope sign-in in front of any MCP server.')
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
+    // Otherwise the options of a subcommand would be taken for those of its command.
+    .enablePositionalOptions()
   const called = calledCommand(argv)
   for (const entry of commands) {
     const command = entry.name === called ? (await entry.load())(runtime) : new Command(entry.name)

@@ -1,9 +1,12 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import type { DemoFlags } from '../../src/cli/commands/demo/flags.js'
 import { runIdentity, runTarget } from '../../src/cli/commands/demo/parts.js'
 import { runDemoCommand } from '../../src/cli/commands/demo/run.js'
 import { createStarters } from '../../src/cli/commands/demo/starters.js'
 import { demoCommand } from '../../src/cli/commands/demo.js'
+import { run } from '../../src/cli/run.js'
 import type { Runtime } from '../../src/util/runtime.js'
 import { createTestRuntime } from '../helpers/runtime.js'
 import { realClock } from '../helpers/targets/clock.js'
@@ -143,6 +146,21 @@ describe('demo identity and demo target', () => {
     expect(test.stdout() + test.stderr()).not.toContain('very-secret')
     test.signal('SIGHUP')
     expect(await target).toBe(0)
+  })
+
+  it.each(['target', 'identity'])('%s takes its own --port when it is called', async (part) => {
+    const { test, runtime, events } = createRuntime()
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    server.close()
+    await once(server, 'close')
+    const argv = ['demo', part, '--port', String(port), '--log-format', 'json']
+    const running = run(runtime, argv)
+    await eventually(() => expect(events()).toHaveLength(1))
+    expect(test.stdout()).toContain(`http://127.0.0.1:${port}/`)
+    test.signal('SIGINT')
+    expect(await running).toBe(0)
   })
 
   it('take their own --port after their name', async () => {
