@@ -1,0 +1,149 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { parseAllDocuments } from 'yaml'
+import { runCli } from '../helpers/cli.js'
+import { createFolder } from '../helpers/folder.js'
+
+const FOLDER = fileURLToPath(new URL('../../deploy/kubernetes', import.meta.url))
+const require = createRequire(import.meta.url)
+
+interface Manifest {
+  apiVersion: string
+  kind: string
+  metadata: { name: string; labels: Record<string, string> }
+  // Checked against the API's own schema below.
+  spec: ReturnType<typeof JSON.parse>
+  data: Record<string, string>
+  stringData: Record<string, string>
+}
+
+const manifests = readdirSync(FOLDER).flatMap((name) =>
+  parseAllDocuments(readFileSync(join(FOLDER, name), 'utf8')).map(
+    (document): Manifest => document.toJS({ maxAliasCount: 0 }),
+  ),
+)
+const find = (kind: string): Manifest => {
+  const found = manifests.find((manifest) => manifest.kind === kind)
+  if (found === undefined) throw new Error(`there is no ${kind}`)
+  return found
+}
+
+/** Checks against the schema that the Kubernetes API publishes for this kind. */
+function validate(manifest: Manifest): void {
+  const { apiVersion, kind } = manifest
+  const { [kind]: Model } = require(`kubernetes-models/${apiVersion}/${kind}`)
+  new Model(manifest).validate()
+}
+
+describe('the manifests for Kubernetes', () => {
+  const pod = () => find('Deployment').spec.template.spec
+  const container = () => pod().containers[0]
+
+  it('are these', () => {
+    expect(manifests.map(({ kind }) => kind).sort()).toEqual([
+      'ConfigMap',
+      'Deployment',
+      'HorizontalPodAutoscaler',
+      'Ingress',
+      'NetworkPolicy',
+      'PodDisruptionBudget',
+      'Secret',
+      'Service',
+    ])
+  })
+
+  it.each(manifests)('$kind fits the schema of the API', (manifest) => {
+    expect(() => validate(manifest)).not.toThrow()
+  })
+
+  it('are checked by a schema that finds mistakes', () => {
+    const { spec, ...rest } = find('Deployment')
+    expect(() => validate({ ...rest, spec: { ...spec, replicas: 'two' } })).toThrow('replicas')
+    expect(() => validate({ ...rest, spec: { ...spec, selector: undefined } })).toThrow('selector')
+  })
+
+  it('select the pods of the deployment, by one label', () => {
+    const { labels } = find('Deployment').spec.template.metadata
+    expect(find('Deployment').spec.selector.matchLabels).toEqual(labels)
+    expect(find('Service').spec.selector).toEqual(labels)
+    expect(find('PodDisruptionBudget').spec.selector.matchLabels).toEqual(labels)
+    expect(find('NetworkPolicy').spec.podSelector.matchLabels).toEqual(labels)
+    expect(find('HorizontalPodAutoscaler').spec.scaleTargetRef.name).toBe(
+      find('Deployment').metadata.name,
+    )
+  })
+
+  it('lead from the ingress to the port that the program listens on', () => {
+    const [{ host, http }] = find('Ingress').spec.rules
+    const { name, port } = http.paths[0].backend.service
+    expect(name).toBe(find('Service').metadata.name)
+    const service = find('Service').spec.ports.find(
+      (one: { name: string }) => one.name === port.name,
+    )
+    const ports = new Map(
+      container().ports.map((one: { name: string; containerPort: number }) => [
+        one.name,
+        one.containerPort,
+      ]),
+    )
+    const { server } = JSON.parse(Object.values(find('ConfigMap').data)[0] ?? '')
+    expect(ports.get(service.targetPort)).toBe(server.port)
+    expect(ports.get('metrics')).toBe(server.metricsPort)
+    expect(server.publicUrl).toBe(`https://${host}`)
+    expect(find('Ingress').spec.tls[0].hosts).toEqual([host])
+  })
+
+  it('ask the program for its health where it tells it', () => {
+    const { startupProbe, livenessProbe, readinessProbe } = container()
+    expect([startupProbe, livenessProbe].map(({ httpGet }) => httpGet.path)).toEqual([
+      '/healthz',
+      '/healthz',
+    ])
+    expect(readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'http' })
+  })
+
+  it('wait longer than running calls may take at the end', async () => {
+    const schema = require('../../config-schema.json')
+    const drain = schema.properties.timeouts.properties.drain.default
+    const pause = Number(container().lifecycle.preStop.exec.command[1])
+    expect(pod().terminationGracePeriodSeconds).toBeGreaterThan(drain + pause)
+  })
+
+  it('meet the restricted Pod Security Standard, with nothing to write on', () => {
+    expect(pod().securityContext).toMatchObject({
+      runAsNonRoot: true,
+      seccompProfile: { type: 'RuntimeDefault' },
+    })
+    expect(container().securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    })
+    expect(pod().automountServiceAccountToken).toBe(false)
+    expect(pod()).not.toHaveProperty('hostNetwork')
+  })
+
+  it('hold a configuration that is valid with the secret filled in, and refused without', async () => {
+    const [[name = '', text = ''] = []] = Object.entries(find('ConfigMap').data)
+    const file = container().args.at(-1)
+    expect(file).toBe(`${container().volumeMounts[0].mountPath}/${name}`)
+    const folder = createFolder()
+    const local = join(folder, name)
+    writeFileSync(local, text)
+    const env = Object.fromEntries(
+      Object.keys(find('Secret').stringData).map((key) => [key, 'x'.repeat(64)]),
+    )
+    const good = await runCli(['config', 'validate', '--config', local], { cwd: folder, env })
+    expect(good).toMatchObject({ status: 0, stderr: '' })
+    const empty = find('Secret').stringData
+    expect(Object.values(empty).join('')).toBe('')
+    const bad = await runCli(['config', 'validate', '--config', local], { cwd: folder, env: empty })
+    expect(bad.status).toBe(2)
+    for (const key of ['session.secret', 'targets.target.credential.token']) {
+      expect(bad.stderr).toContain(`${key} is not usable`)
+    }
+  })
+})
