@@ -1,14 +1,37 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { Deployment } from 'kubernetes-models/apps/v1/Deployment'
+import { HorizontalPodAutoscaler } from 'kubernetes-models/autoscaling/v2/HorizontalPodAutoscaler'
+import { Ingress } from 'kubernetes-models/networking.k8s.io/v1/Ingress'
+import { NetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/NetworkPolicy'
+import { PodDisruptionBudget } from 'kubernetes-models/policy/v1/PodDisruptionBudget'
+import { ConfigMap } from 'kubernetes-models/v1/ConfigMap'
+import { Secret } from 'kubernetes-models/v1/Secret'
+import { Service } from 'kubernetes-models/v1/Service'
 import { describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
+import schema from '../../config-schema.json' with { type: 'json' }
 import { runCli } from '../helpers/cli.js'
 import { createFolder } from '../helpers/folder.js'
 
 const FOLDER = fileURLToPath(new URL('../../deploy/kubernetes', import.meta.url))
-const require = createRequire(import.meta.url)
+
+interface Model {
+  apiVersion: string
+  kind: string
+  new (manifest: never): { validate(): void }
+}
+const MODELS: readonly Model[] = [
+  ConfigMap,
+  Deployment,
+  HorizontalPodAutoscaler,
+  Ingress,
+  NetworkPolicy,
+  PodDisruptionBudget,
+  Secret,
+  Service,
+]
 
 interface Manifest {
   apiVersion: string
@@ -34,8 +57,9 @@ const find = (kind: string): Manifest => {
 /** Checks against the schema that the Kubernetes API publishes for this kind. */
 function validate(manifest: Manifest): void {
   const { apiVersion, kind } = manifest
-  const { [kind]: Model } = require(`kubernetes-models/${apiVersion}/${kind}`)
-  new Model(manifest).validate()
+  const Model = MODELS.find((model) => model.kind === kind && model.apiVersion === apiVersion)
+  if (Model === undefined) throw new Error(`there is no ${kind} in ${apiVersion}`)
+  new Model(manifest as never).validate()
 }
 
 describe('the manifests for Kubernetes', () => {
@@ -43,16 +67,7 @@ describe('the manifests for Kubernetes', () => {
   const container = () => pod().containers[0]
 
   it('are these', () => {
-    expect(manifests.map(({ kind }) => kind).sort()).toEqual([
-      'ConfigMap',
-      'Deployment',
-      'HorizontalPodAutoscaler',
-      'Ingress',
-      'NetworkPolicy',
-      'PodDisruptionBudget',
-      'Secret',
-      'Service',
-    ])
+    expect(manifests.map(({ kind }) => kind).sort()).toEqual(MODELS.map(({ kind }) => kind))
   })
 
   it.each(manifests)('$kind fits the schema of the API', (manifest) => {
@@ -105,8 +120,7 @@ describe('the manifests for Kubernetes', () => {
     expect(readinessProbe.httpGet).toEqual({ path: '/readyz', port: 'http' })
   })
 
-  it('wait longer than running calls may take at the end', async () => {
-    const schema = require('../../config-schema.json')
+  it('wait longer than running calls may take at the end', () => {
     const drain = schema.properties.timeouts.properties.drain.default
     const pause = Number(container().lifecycle.preStop.exec.command[1])
     expect(pod().terminationGracePeriodSeconds).toBeGreaterThan(drain + pause)
