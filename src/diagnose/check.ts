@@ -42,6 +42,8 @@ export interface Check {
   readonly id: string
   /** Checks without which this one makes no sense; what they found out is known when it runs. */
   readonly needs: readonly string[]
+  /** Loads what takes long to load; called at the start, so that it happens beside the waiting. */
+  prepare?(): Promise<unknown>
   run(): Promise<Verdict>
 }
 

@@ -54,7 +54,10 @@ async function checkTls(probe: Probe, host: string, port: number): Promise<Verdi
   }
   const { discover } = await probe.anonymous()
   const isOdd = discover?.kind === 'failed' && discover.failure.cause !== 'timeout'
-  const isBadRequest = discover !== undefined && answerOf(discover)?.status === 400
+  const answer = discover && answerOf(discover)
+  // so do many servers answer plain http at a port for TLS; JSON comes from behind it
+  const isBadRequest =
+    answer?.status === 400 && !/\bjson\b/i.test(answer.header('content-type') ?? '')
   if (!isOdd && !isBadRequest) return skip('plain http')
   const found = await connectTls(probe, host, port, false)
   if (found.kind === 'failed') return skip('plain http')

@@ -37,6 +37,10 @@ export async function runChecks(checks: readonly Check[], options: RunOptions): 
   const failed = new Map<string, string>()
   const reports: CheckReport[] = []
   const failures: FailureCode[] = []
+  for (const { id, prepare } of checks) {
+    // whoever needs it meets the same failure
+    if (needed.has(id)) prepare?.().catch(() => undefined)
+  }
   for (const check of checks) {
     const isWanted = wanted.has(check.id)
     if (!isWanted && !needed.has(check.id)) continue

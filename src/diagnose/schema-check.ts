@@ -10,9 +10,10 @@ export function schemaCheck(probe: Probe, lists: (kind: Kind) => Promise<List>):
   return {
     id: 'protocol.schema',
     needs: ['protocol.modern', 'protocol.legacy'],
+    prepare: loadSchemas,
     async run() {
       await Promise.all(KINDS.map((kind) => lists(kind)))
-      const { schemaProblems } = await import('./schemas.js')
+      const { schemaProblems } = await loadSchemas()
       const problems = [...new Set(probe.seen.flatMap(schemaProblems))]
       const [first, second] = problems
       if (first === undefined) {
@@ -29,3 +30,5 @@ export function schemaCheck(probe: Probe, lists: (kind: Kind) => Promise<List>):
     },
   }
 }
+
+const loadSchemas = () => import('./schemas.js')

@@ -1,19 +1,22 @@
 import { writeFileSync } from 'node:fs'
 import { TITLES, type Workplace } from './candidates.js'
+import { checkCheckGates, renderChecks } from './checks/report.js'
 import { checkGates, renderGates } from './gates.js'
 import { type Issuer, startIssuer } from './issuer.js'
 import { type Plan, parsePlan, USAGE } from './plan.js'
 import { pinned, type Started, startProcess } from './process.js'
 import { type Results, renderDisturbance, renderResults } from './report.js'
 import { checkStdioGates, renderStdio, renderStdioDisturbance } from './stdio/report.js'
+import { measureChecks } from './suites/checks.js'
 import { measureRequests } from './suites/requests.js'
 import { measureStdio } from './suites/stdio.js'
 import { measureStreams } from './suites/streams.js'
 
 /**
  * Measures `serve` against a direct connection, a relay that looks at nothing, and a relay as the
- * SDK makes it, and `stdio` against bridges, in one run on one machine. Absolute figures depend on the machine; the ratios
- * between candidates that took turns do not, so ratios are what it prints and what it judges.
+ * SDK makes it, `stdio` against bridges, and `test-target` against the inspector, in one run on one
+ * machine. Absolute figures depend on the machine; the ratios between candidates that took turns do
+ * not, so ratios are what it prints and what it judges.
  *
  * @returns The exit status.
  */
@@ -62,22 +65,28 @@ async function measure(plan: Plan, issuer: Issuer, places: { folder: string; bin
     ? await measureStdio(work, plan, loader, progress)
     : undefined
   await loader.stop()
+  const checks = plan.suites.includes('checks')
+    ? await measureChecks(work, plan, progress)
+    : undefined
   progress('done\n')
   const [serveGates, stdioGates] = [checkGates(results), checkStdioGates(stdio)]
+  const checksGates = checkCheckGates(checks)
   if (!pinned)
     console.log('Not pinned to cores (needs Linux, taskset and two cores): less exact.\n')
   const parts = [
     renderResults(results, plan.candidates),
     renderStdio(stdio),
+    renderChecks(checks),
     renderGates('serve', serveGates),
     renderGates('stdio', stdioGates),
+    renderGates('test-target', checksGates),
     renderDisturbance(results) ?? '',
     renderStdioDisturbance(stdio) ?? '',
   ]
   console.log(parts.filter((part) => part !== '').join('\n\n'))
-  const gates = [...serveGates, ...stdioGates]
+  const gates = [...serveGates, ...stdioGates, ...checksGates]
   if (plan.jsonFile !== undefined)
-    writeJson(plan.jsonFile, { plan, results: { ...results, stdio }, gates })
+    writeJson(plan.jsonFile, { plan, results: { ...results, stdio, checks }, gates })
   return gates.some(({ passed }) => passed === false) ? 1 : 0
 }
 

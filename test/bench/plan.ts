@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { CANDIDATES, type CandidateName } from './candidates.js'
 
 const REQUEST_SUITES = ['calls', 'payloads', 'lists'] as const
-const SUITES = [...REQUEST_SUITES, 'streams', 'stdio'] as const
+const SUITES = [...REQUEST_SUITES, 'streams', 'stdio', 'checks'] as const
 export type SuiteName = (typeof SUITES)[number]
 /** Suites of requests over HTTP, in which all candidates stay up. */
 export type RequestSuite = (typeof REQUEST_SUITES)[number]
@@ -37,7 +37,7 @@ const FULL = {
   candidates: CANDIDATES,
   rounds: {
     ...{ calls: 7, payloads: 5, lists: 5, streams: 3, sdkStreams: 1 },
-    ...{ stdio: 7, stdioStarts: 15, stdioMemory: 3 },
+    ...{ stdio: 7, stdioStarts: 15, stdioMemory: 3, checks: 11 },
   },
   turnMs: { calls: 500, payloads: 400, lists: 400, stdio: 400 },
   warmUpMs: 8000,
@@ -48,7 +48,7 @@ const QUICK = {
   candidates: CANDIDATES.filter((name) => name !== 'full'),
   rounds: {
     ...{ calls: 5, payloads: 3, lists: 3, streams: 1, sdkStreams: 0 },
-    ...{ stdio: 5, stdioStarts: 9, stdioMemory: 2 },
+    ...{ stdio: 5, stdioStarts: 9, stdioMemory: 2, checks: 7 },
   },
   turnMs: { calls: 300, payloads: 250, lists: 250, stdio: 200 },
   warmUpMs: 4000,
@@ -60,7 +60,7 @@ export const USAGE = `npm run bench -- [options]
   --quick              shorter turns, fewer rounds and candidates; figures are less certain
   --only <suites>      ${SUITES.join(', ')}; several with commas
   --candidates <names> ${CANDIDATES.join(', ')}; several with commas;
-                       stdio is always measured against the bridges of its own
+                       stdio and checks are always measured against peers of their own
   --json <file>        also write every measurement of every round
   --help               print this text
 

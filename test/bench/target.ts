@@ -71,6 +71,8 @@ function answer(request: IncomingMessage, response: ServerResponse, body: Buffer
   } else if (method === 'tools/list') {
     counts.lists += 1
     sendJson(response, `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":`, listEnd)
+  } else if (method === 'logging/setLevel') {
+    sendJson(response, JSON.stringify({ jsonrpc: '2.0', id, result: {} }))
   } else {
     counts.otherMethods += 1
     const error = { code: -32601, message: 'Method not found' }

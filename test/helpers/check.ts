@@ -1,4 +1,4 @@
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { CheckReport, Report } from '../../src/diagnose/check.js'
@@ -27,6 +27,7 @@ export async function check(
 
 export interface Served {
   readonly port: number
+  readonly server: Server
   /** Of a path `/mcp`. */
   readonly url: string
   close(): Promise<void>
@@ -39,6 +40,7 @@ export async function serveWith(listener: RequestListener, tls?: ServerOptions):
   const { port } = server.address() as AddressInfo
   return {
     port,
+    server,
     url: `http${tls === undefined ? '' : 's'}://localhost:${port}/mcp`,
     close: () =>
       new Promise((resolve) => {

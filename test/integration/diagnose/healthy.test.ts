@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { startIdentity } from '../../../src/demo/identity/index.js'
 import { createClock } from '../../../src/util/clock.js'
-import { check } from '../../helpers/check.js'
+import { check, serveWith } from '../../helpers/check.js'
 import { runCli } from '../../helpers/cli.js'
 import { startStack } from '../../helpers/stack.js'
 import { startGuardedTarget } from '../../helpers/targets/guarded.js'
@@ -144,6 +144,20 @@ describe('an open server', () => {
       expect(target.of(method)).toHaveLength(1)
     }
     expect(target.sessions.size).toBe(0)
+  })
+
+  it('is not asked for TLS because it refuses a request', async () => {
+    let broken = 0
+    const target = await serveWith((_request, response) => {
+      response.writeHead(400, { 'content-type': 'application/json' }).end('{}')
+    })
+    target.server.on('clientError', () => {
+      broken += 1
+    })
+    closing.push(target.close)
+    const run = await check(target.url)
+    expect(run.of('reach.tls')?.detail).toBe('plain http')
+    expect(broken).toBe(0)
   })
 
   it.each([
