@@ -54,7 +54,11 @@ async function checkCall(probe: Probe, lists: Lists, call: WantedCall): Promise<
   return judge(call, tool, result)
 }
 
-function judge({ isError, contains }: WantedCall, tool: JsonObject, result: JsonObject): Verdict {
+async function judge(
+  { isError, contains }: WantedCall,
+  tool: JsonObject,
+  result: JsonObject,
+): Promise<Verdict> {
   const blocks = Array.isArray(result['content']) ? result['content'].filter(isObject) : []
   const text = blocks.map((block) => stringMember(block, 'text') ?? '').join('\n')
   const said = JSON.stringify(text.length > 120 ? `${text.slice(0, 120)}…` : text)
@@ -75,16 +79,38 @@ function judge({ isError, contains }: WantedCall, tool: JsonObject, result: Json
       'Correct the tool or --call.',
     )
   }
-  if (isObject(tool['outputSchema']) && !failed && !isObject(result['structuredContent'])) {
+  const { outputSchema } = tool
+  if (isObject(outputSchema) && !failed) {
+    const problem = await judgeOutput(outputSchema, result['structuredContent'])
+    if (problem !== undefined) return problem
+  }
+  const kinds = blocks.map((block) => String(block['type']))
+  const count = `${blocks.length} ${blocks.length === 1 ? 'block' : 'blocks'}`
+  return pass(blocks.length === 0 ? 'no content' : `${count}: ${[...new Set(kinds)].join(', ')}`)
+}
+
+async function judgeOutput(schema: JsonObject, content: unknown): Promise<Verdict | undefined> {
+  if (content === undefined) {
     return fail(
       'the result has no "structuredContent", although the tool has an "outputSchema"',
       'Return "structuredContent" that fits the schema.',
       'PROTOCOL_INVALID',
     )
   }
-  const kinds = blocks.map((block) => String(block['type']))
-  const count = `${blocks.length} ${blocks.length === 1 ? 'block' : 'blocks'}`
-  return pass(blocks.length === 0 ? 'no content' : `${count}: ${[...new Set(kinds)].join(', ')}`)
+  const { outputProblem } = await import('./output-schema.js')
+  const problem = outputProblem(schema, content)
+  if (problem === undefined) return undefined
+  return problem.of === 'schema'
+    ? fail(
+        `the "outputSchema" of the tool cannot be used: ${problem.text}`,
+        'Correct the schema: clients compile it, and drop the tool or its results.',
+        'PROTOCOL_INVALID',
+      )
+    : fail(
+        problem.text,
+        'Return what the "outputSchema" of the tool says, or correct the schema: clients drop the result.',
+        'PROTOCOL_INVALID',
+      )
 }
 
 /**

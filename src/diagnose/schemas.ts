@@ -6,6 +6,7 @@ import {
   ListToolsResultSchema,
 } from '@modelcontextprotocol/sdk/types.js'
 import { z } from 'zod'
+import { jsonPath } from './json-path.js'
 import type { SeenResult } from './probe.js'
 
 /** @see [MCP 2026-07-28, discovery](https://modelcontextprotocol.io/specification/2026-07-28/server/discover) */
@@ -55,12 +56,3 @@ const depth = (issues: readonly z.core.$ZodIssue[]) =>
     0,
     ...issues.map((issue) => issue.path.length + (issue.code === 'invalid_value' ? -1 : 0)),
   )
-
-function jsonPath(path: readonly PropertyKey[]): string {
-  return path.reduce<string>((text, key) => {
-    if (typeof key === 'number') return `${text}[${key}]`
-    const name = String(key)
-    if (text === '') return name
-    return /^[A-Za-z_$][\w$]*$/.test(name) ? `${text}.${name}` : `${text}[${JSON.stringify(name)}]`
-  }, '')
-}

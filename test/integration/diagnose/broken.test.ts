@@ -118,6 +118,19 @@ const withToken = async (claims: Record<string, unknown>, accepts: (token: strin
   }
 }
 
+const NUMBERS = {
+  type: 'object',
+  properties: { 'a b': { type: 'array', items: { type: 'number' } } },
+}
+
+const structured = async (outputSchema: object, structuredContent: unknown) => ({
+  url: await recording({
+    tools: [{ name: 'echo', inputSchema: { type: 'object' }, outputSchema }],
+    handlers: { 'tools/call': () => ({ content: [], structuredContent }) },
+  }),
+  args: ['--call', 'echo'],
+})
+
 const BROKEN: Broken[] = [
   // The way there
   {
@@ -621,6 +634,30 @@ const BROKEN: Broken[] = [
     id: 'protocol.schema',
     detail: 'tools/call: result.content[0].text',
     hint: 'Correct what the server sends there',
+    status: 6,
+  },
+  {
+    name: 'structured content that is missing',
+    start: () => structured(NUMBERS, undefined),
+    id: 'tools.call:echo',
+    detail: 'no "structuredContent", although the tool has an "outputSchema"',
+    hint: 'Return "structuredContent" that fits the schema.',
+    status: 6,
+  },
+  {
+    name: 'structured content that does not fit',
+    start: () => structured(NUMBERS, { 'a b': [1, 'two'] }),
+    id: 'tools.call:echo',
+    detail: 'result.structuredContent["a b"][1] must be number',
+    hint: 'Return what the "outputSchema" of the tool says',
+    status: 6,
+  },
+  {
+    name: 'a schema of results that is none',
+    start: () => structured({ type: 'object', properties: { a: { $ref: '#/$defs/b' } } }, {}),
+    id: 'tools.call:echo',
+    detail: "cannot be used: can't resolve reference #/$defs/b",
+    hint: 'Correct the schema: clients compile it',
     status: 6,
   },
   {
