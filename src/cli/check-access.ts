@@ -1,5 +1,6 @@
 import type { CredentialHeaders } from '../auth/credential.js'
 import type { Access, Proof } from '../diagnose/access.js'
+import { ProxyError } from '../util/errors.js'
 import { isSecretName } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import type { StoreFlags } from './sign-in-options.js'
@@ -18,11 +19,14 @@ export interface CheckedTarget {
  * Chooses how to authenticate at a target: what `--header` says, the credential that is configured,
  * `TARGET_TOKEN`, else an access token (given, of the client itself, or of a sign-in that is kept).
  * Nobody is ever asked to sign in.
+ *
+ * @param asServe Only with what is configured, as `serve` does: no user's token ever goes to a target.
  */
 export async function openAccess(
   runtime: Runtime,
   checked: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
+  asServe = false,
 ): Promise<Access> {
   const { target, url, headers } = checked
   const secret = headers.filter(([name]) => isSecretName(name))
@@ -35,6 +39,7 @@ export async function openAccess(
   if (credential !== undefined && credential.type !== 'none') {
     return configured(runtime, checked, flags, plain)
   }
+  if (asServe) return nobody(plain, target.signIn.name)
   const token = tokenFor(url, runtime.env)
   if (target.configured === undefined && token !== undefined) {
     return fixed('TARGET_TOKEN', plain, { authorization: `Bearer ${token}` })
@@ -59,6 +64,26 @@ function fixed(label: string, plain: Access['plain'], headers: CredentialHeaders
     plain,
     hasClient: true,
     authenticate: async () => proof,
+    again: async () => undefined,
+  }
+}
+
+/** For targets that are open, as far as the configuration knows. */
+function nobody(plain: Access['plain'], name: string): Access {
+  return {
+    label: 'none',
+    kind: 'stored',
+    plain,
+    hasClient: false,
+    async authenticate() {
+      throw new ProxyError(
+        'CREDENTIAL_REFUSED',
+        'the target wants a credential, and none is configured',
+        {
+          hint: `Configure targets.${name}.credential: bearer, header, client-credentials, token-exchange or connection.`,
+        },
+      )
+    },
     again: async () => undefined,
   }
 }

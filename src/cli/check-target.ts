@@ -8,10 +8,12 @@ import { runChecks } from '../diagnose/run.js'
 import type { Network } from '../http/network.js'
 import { proxyFor } from '../http/proxy-settings.js'
 import { ProxyError } from '../util/errors.js'
+import { printable } from '../util/printable.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { type CheckedTarget, openAccess } from './check-access.js'
 import { bridgeCommand } from './check-bridge.js'
+import { worstOf } from './check-failure.js'
 import type { CheckFlags } from './check-options.js'
 import { findTarget, readBaseline, secretsOf } from './check-start.js'
 import { waitForTarget } from './check-wait.js'
@@ -26,11 +28,17 @@ export interface CheckStart {
   readonly profile: string
   readonly access: string
   readonly kind: Access['kind']
+  /** The HTTP proxy on the way, without its credentials. */
+  readonly proxy: string | undefined
 }
 
 export interface CheckEvents {
   onStart(start: CheckStart): void
   onReport(report: CheckReport): void
+  /** Also checks what only people want to know. */
+  readonly forPeople?: boolean
+  /** Authenticates as `serve` would: with the credential that is configured, or none. */
+  readonly asServe?: boolean
   /** Puts itself between us and the network; gets what takes secrets out of a text. */
   watch?(network: Network, clean: (text: string) => string): Network
 }
@@ -53,8 +61,9 @@ export async function checkTarget(
   given: Runtime,
   argument: string | undefined,
   flags: CheckFlags,
-  { onStart, onReport, watch = (network) => network }: CheckEvents,
+  events: CheckEvents,
 ): Promise<CheckResult> {
+  const { onStart, onReport, watch = (network) => network, forPeople = false, asServe } = events
   const checked = await findTarget(given, argument, flags)
   const { target, url } = checked
   const baseline = readBaseline(given, flags.baseline)
@@ -68,15 +77,16 @@ export async function checkTarget(
     )
   const network = newNetwork()
   const runtime: Runtime = { ...given, fetch: network.fetch }
-  const access = remembering(await openAccess(runtime, checked, flags), known)
+  const access = remembering(await openAccess(runtime, checked, flags, asServe), known)
   const { clock, env } = runtime
   const timeoutMs = flags.timeout * 1_000
   const openBridge = flags.viaStdio
     ? () => openOwnBridge(runtime, argument, flags, checked, timeoutMs)
     : undefined
+  const proxy = proxyFor(url, flags.proxyEnv ? env : {})
   const probe = await createProbe({
     ...{ clock, network, newNetwork, ca, url, access, timeoutMs, openBridge },
-    proxy: proxyFor(url, flags.proxyEnv ? env : {}),
+    proxy,
   })
   const name = target.signIn.name
   const shownUrl = `${url.origin}${url.pathname}`
@@ -86,10 +96,11 @@ export async function checkTarget(
     profile: target.signIn.profile,
     access: access.label,
     kind: access.kind,
+    proxy: proxy?.origin,
   })
   try {
     if (flags.wait > 0) await waitForTarget(probe, flags.wait * 1_000)
-    const checks = createChecks(probe, { calls: flags.call, p95Ms: flags.budget })
+    const checks = createChecks(probe, { calls: flags.call, p95Ms: flags.budget, forPeople })
     const { reports, failures } = await runChecks(checks, {
       ...{ clock, only: flags.only, leaveOut: flags.skip, baseline, clean, onReport },
     })
@@ -106,8 +117,7 @@ export async function checkTarget(
       counts: countOutcomes(reports),
       exitCode,
     }
-    const worst = all.find((code) => STATUS_OF[code] === exitCode)
-    return { report, worst, findings: await readFindings(probe, clean), target }
+    return { report, worst: worstOf(all), findings: await readFindings(probe, clean), target }
   } finally {
     await probe.close()
   }
@@ -151,14 +161,9 @@ async function versionOf(probe: Probe, reports: readonly CheckReport[]): Promise
   return hands?.session?.version ?? null
 }
 
-function countOutcomes(reports: readonly CheckReport[]): Report['counts'] {
+/** Counts outcomes by kind. */
+export function countOutcomes(reports: readonly CheckReport[]): Report['counts'] {
   const counts = { pass: 0, warn: 0, fail: 0, skip: 0 }
   for (const { outcome } of reports) counts[outcome] += 1
   return counts
-}
-
-/** Keeps text from outside from moving the cursor or breaking lines. */
-function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')
 }

@@ -1,20 +1,67 @@
 import type { CheckReport } from '../diagnose/check.js'
-import { INITIALIZE_PARAMS } from '../diagnose/client.js'
-import { renderCheck, renderSummary, type TextStyle, wrap } from '../diagnose/reporters/text.js'
+import type { ToolFinding } from '../diagnose/signature.js'
+import { createNames } from '../gateway/names.js'
 import type { Runtime } from '../util/runtime.js'
-import { PRODUCT, VERSION } from '../util/version.js'
 import type { CheckEvents, CheckResult, CheckStart } from './check-target.js'
-import { createColors } from './colors.js'
-import { createPublicValue, displayValue } from './commands/config/display.js'
+import { createPublicValue } from './commands/config/display.js'
 import type { InspectFlags } from './commands/inspect.js'
 import { traceNetwork } from './trace.js'
 
-export interface Inspection extends CheckEvents {
-  finish(result: CheckResult): void
+export const SECTIONS = ['network', 'authorization', 'protocol', 'contents'] as const
+export type Section = (typeof SECTIONS)[number]
+
+/** Settings by their key, each with where its value comes from. Without secrets. */
+export type ShownSettings = Readonly<Record<string, { value: unknown; origin: string }>>
+
+/** A tool, and the name under which `serve` has it. */
+export interface InspectedTool extends ToolFinding {
+  readonly exposedAs: string
+  readonly length: number
 }
 
-const SECTIONS = ['network', 'authorization', 'protocol', 'contents'] as const
-type Section = (typeof SECTIONS)[number]
+/** What `inspect --json` prints of one target. */
+export type Inspected = Omit<CheckResult['report'], 'checks'> &
+  Omit<CheckResult['findings'], 'tools'> &
+  Readonly<Record<Section, readonly CheckReport[]>> & {
+    readonly settings: ShownSettings
+    readonly tools: readonly InspectedTool[]
+  }
+
+export interface Inspection extends CheckEvents {
+  /** Puts together what there is to show, once all checks have run. */
+  gather(result: CheckResult): Inspected
+}
+
+/** Creates what takes note of an inspection of one target. */
+export function createInspection(runtime: Runtime, flags: InspectFlags): Inspection {
+  const { io } = runtime
+  let start: CheckStart | undefined
+  return {
+    onStart(given) {
+      start = given
+    },
+    onReport() {},
+    forPeople: true,
+    ...(flags.trace && {
+      watch: (network, clean) => traceNetwork(network, clean, (text) => io.err(`${text}\n`)),
+    }),
+    gather(result) {
+      const { checks, ...rest } = result.report
+      const settings = settingsOf(result, start, profileOrigin(runtime, flags))
+      const of = (section: Section) => checks.filter(({ id }) => sectionOf(id) === section)
+      return {
+        ...rest,
+        settings,
+        network: of('network'),
+        authorization: of('authorization'),
+        protocol: of('protocol'),
+        contents: of('contents'),
+        ...result.findings,
+        tools: exposedTools(result),
+      }
+    },
+  }
+}
 
 function sectionOf(id: string): Section {
   if (id.startsWith('reach.')) return 'network'
@@ -22,32 +69,18 @@ function sectionOf(id: string): Section {
   return id.startsWith('protocol.') ? 'protocol' : 'contents'
 }
 
-/** Creates what tells of an inspection: all at its end, under four headings. */
-export function createInspection(runtime: Runtime, flags: InspectFlags): Inspection {
-  const { io, clock } = runtime
-  const began = clock.now()
-  const reports: CheckReport[] = []
-  let start: CheckStart | undefined
-  return {
-    onStart(given) {
-      start = given
-    },
-    onReport(report) {
-      reports.push(report)
-    },
-    ...(flags.trace && {
-      watch: (network, clean) => traceNetwork(network, clean, (text) => io.err(`${text}\n`)),
-    }),
-    finish(result) {
-      const settings = settingsOf(result, start, profileOrigin(runtime, flags))
-      if (flags.json) io.out(`${JSON.stringify(toDocument(result, settings))}\n`)
-      else io.out(render(runtime, result, settings, clock.now() - began))
-      if (flags.curl) (flags.json ? io.err : io.out)(curlOf(result.report.url))
-    },
-  }
+/** As `serve` would name them; what is not configured stands behind nothing of ours. */
+function exposedTools({ target: { configured }, findings }: CheckResult): InspectedTool[] {
+  const name = configured?.targets[0]?.name
+  const { config } = configured?.loaded ?? {}
+  const target = config?.targets.find((known) => known.name === name)
+  const names =
+    config === undefined ? undefined : createNames(config.targets, config.names.maxLength)
+  return findings.tools.map((tool) => {
+    const exposedAs = target === undefined ? tool.name : names?.expose(target, tool.name)
+    return { ...tool, exposedAs: exposedAs ?? tool.name, length: (exposedAs ?? tool.name).length }
+  })
 }
-
-type Settings = Readonly<Record<string, { value: unknown; origin: string }>>
 
 function profileOrigin({ env }: Pick<Runtime, 'env'>, { profile }: InspectFlags): string {
   if (profile !== undefined) return 'flag --profile'
@@ -59,92 +92,31 @@ function settingsOf(
   { target, report }: CheckResult,
   start: CheckStart | undefined,
   profileFrom: string,
-): Settings {
+): ShownSettings {
   const { loaded, targets } = target.configured ?? { loaded: undefined, targets: [] }
-  const settings: Record<string, { value: unknown; origin: string }> = {}
-  if (loaded !== undefined) {
-    const publicValue = createPublicValue({ secrets: new Set(loaded.secrets) })
-    const prefix = `targets.${targets[0]?.name}.`
-    for (const [key, { value, from }] of loaded.origins) {
-      if (!key.startsWith(prefix) && !key.startsWith('descope.')) continue
-      const shown = publicValue(key, value)
-      if (from !== 'default') settings[key] = { value: shown, origin: from }
-    }
-  } else settings['url'] = { value: report.url, origin: 'argument' }
-  settings['profile'] = { value: start?.profile, origin: profileFrom }
-  settings['credential'] = { value: start?.kind, origin: start?.access ?? 'default' }
-  return settings
-}
-
-function toDocument({ report, findings }: CheckResult, settings: Settings) {
-  const { checks, ...rest } = report
-  const sections = SECTIONS.map((section) => [
-    section,
-    checks.filter(({ id }) => sectionOf(id) === section),
-  ])
-  return { ...rest, settings, ...Object.fromEntries(sections), ...findings }
-}
-
-function render(
-  runtime: Runtime,
-  { report, findings }: CheckResult,
-  settings: Settings,
-  totalMs: number,
-): string {
-  const { io } = runtime
-  const colors = createColors(runtime, 'out')
-  const columns = io.outIsTty ? io.columns : 110
-  const style: TextStyle = { colors, marks: io.outIsTty, columns }
-  const rows = (name: string, text: string) =>
-    wrap(text, Math.min(columns, 110) - 18)
-      .map((line, index) => `   ${(index === 0 ? name : '').padEnd(14)} ${line}\n`)
-      .join('')
-  const more: Record<Section, string> = {
-    network: '',
-    authorization: renderClaims(findings, rows),
-    protocol:
-      rows('server', findings.server ?? '-') +
-      rows('capabilities', findings.capabilities.join(' ') || '-'),
-    contents: findings.tools.length === 0 ? '' : rows('tools', findings.tools.join(', ')),
+  const prefix = `targets.${targets[0]?.name}.`
+  const isOurs = (key: string) => key.startsWith(prefix) || key.startsWith('descope.')
+  const proxy = start?.proxy
+  return {
+    ...(loaded === undefined
+      ? { url: { value: report.url, origin: 'argument' } }
+      : configuredSettings(loaded, isOurs)),
+    profile: { value: start?.profile, origin: profileFrom },
+    credential: { value: start?.kind, origin: start?.access ?? 'default' },
+    proxy: { value: proxy ?? null, origin: proxy === undefined ? 'default' : 'environment' },
   }
-  const head = `${colors.bold(`${PRODUCT} ${VERSION}`)}   ${colors.cyan(report.url)}\n\n`
-  const given = Object.entries(settings).map(
-    ([key, { value, origin }]) => `   ${key}   ${displayValue(value)}   ${colors.dim(origin)}\n`,
+}
+
+type Loaded = NonNullable<CheckResult['target']['configured']>['loaded']
+
+/** The settings that somebody made, of those that are asked for. */
+export function configuredSettings(
+  { origins, secrets }: Loaded,
+  isWanted: (key: string) => boolean,
+): ShownSettings {
+  const publicValue = createPublicValue({ secrets: new Set(secrets) })
+  const set = [...origins].filter(([key, { from }]) => from !== 'default' && isWanted(key))
+  return Object.fromEntries(
+    set.map(([key, { value, from }]) => [key, { value: publicValue(key, value), origin: from }]),
   )
-  const sections = SECTIONS.map((section) => {
-    const checks = report.checks.filter(({ id }) => sectionOf(id) === section)
-    const lines = checks.map((check) => renderCheck(check, style)).join('')
-    return `\n${colors.bold(section)}\n${lines}${report.protocolVersion === null && section !== 'authorization' ? '' : more[section]}`
-  })
-  return `${head}${colors.bold('settings')}\n${given.join('')}${sections.join('')}${renderSummary(report, totalMs, style)}`
-}
-
-const TIMES = new Set(['exp', 'iat', 'nbf', 'auth_time', 'rexp'])
-
-function renderClaims(
-  { claims, claimsProblem }: CheckResult['findings'],
-  rows: (name: string, text: string) => string,
-): string {
-  const lines = Object.entries(claims ?? {}).map(([name, value]) => {
-    const isTime = TIMES.has(name) && typeof value === 'number'
-    const shown = isTime ? new Date(value * 1_000).toISOString() : displayValue(value)
-    return rows(`  ${name}`, shown)
-  })
-  const problem = claimsProblem === null ? '' : rows('  refused?', claimsProblem)
-  return lines.length === 0
-    ? ''
-    : `${rows('claims', 'of the token, not verified')}${lines.join('')}${problem}`
-}
-
-/** The first request of a client, to be tried by hand. */
-function curlOf(url: string): string {
-  const body = { jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE_PARAMS }
-  const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
-  return [
-    `\nTOKEN=$(mcp-descope-proxy token ${quote(url)})`,
-    `curl -sS -i ${quote(url)} \\`,
-    `  -H "authorization: Bearer $TOKEN" \\`,
-    `  -H 'content-type: application/json' -H 'accept: application/json, text/event-stream' \\`,
-    `  -d ${quote(JSON.stringify(body))}\n`,
-  ].join('\n')
 }

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../util/errors.js'
+import type { ToolFinding } from './signature.js'
 
 export type Outcome = 'pass' | 'warn' | 'fail' | 'skip'
 
@@ -62,7 +63,7 @@ export interface CheckReport {
 export interface Findings {
   readonly server: string | null
   readonly capabilities: readonly string[]
-  readonly tools: readonly string[]
+  readonly tools: readonly ToolFinding[]
   /** Of the access token, not verified; `null` when there is none, or it is no JWT. */
   readonly claims: Readonly<Record<string, unknown>> | null
   /** What speaks against the token, as far as it can be read. */

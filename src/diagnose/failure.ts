@@ -48,9 +48,14 @@ export function toVerdict(error: unknown): Verdict {
     const { code, description, kind } = error.refusal
     // Descope gives some of its codes in the text of an OAuth error only
     const known = REFUSAL_HINTS[/\bE\d{6}\b/.exec(description ?? '')?.[0] ?? code]
-    const isNotAssociated = /not associated with this mcp server/i.test(description ?? '')
+    const said = description ?? ''
+    const byText = /not associated with this mcp server/i.test(said)
+      ? REFUSAL_HINTS['E063316']
+      : code === 'E074130' && /\bresource\b|not this mcp server/i.test(said)
+        ? REFUSAL_HINTS['invalid_target']
+        : undefined
     const byKind = kind === 'client' ? REFUSAL_HINTS['invalid_client'] : undefined
-    const hint = isNotAssociated ? REFUSAL_HINTS['E063316'] : (known ?? byKind)
+    const hint = byText ?? known ?? byKind
     return fail(error.message, hint || error.hint || LOG_OF_ISSUER, codeOf(error))
   }
   if (error instanceof ProxyError) {

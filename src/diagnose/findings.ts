@@ -1,10 +1,11 @@
 import { isResource } from '../auth/audience.js'
-import { checkClaims } from '../auth/claims.js'
+import { checkClaims, toPrincipal } from '../auth/claims.js'
 import { peekClaims } from '../auth/peek.js'
 import { TokenError } from '../auth/token-error.js'
-import { isObject, type JsonObject, stringMember } from '../util/json.js'
+import { isObject, type JsonObject } from '../util/json.js'
 import type { Findings } from './check.js'
 import type { Probe } from './probe.js'
+import { describeTool } from './signature.js'
 
 /** Collects what the checks learnt; asks for nothing that they did not ask for. */
 export async function readFindings(
@@ -15,7 +16,10 @@ export async function readFindings(
     .filter(({ method }) => method === 'tools/list')
     .flatMap(({ result }) => (Array.isArray(result['tools']) ? result['tools'] : []))
     .filter(isObject)
-    .map((tool) => clean(stringMember(tool, 'name') ?? ''))
+    .map(describeTool)
+    .map(({ name, signature, readOnly }) => {
+      return { name: clean(name), signature: clean(signature), readOnly }
+    })
   const hasTalked = probe.seen.length > 0
   const session = hasTalked ? (await probe.talk().catch(() => undefined))?.session : undefined
   const { claims, problem } = await readClaims(probe, clean)
@@ -33,11 +37,12 @@ async function readClaims(probe: Probe, clean: (text: string) => string) {
   const claims = proof?.token === undefined ? {} : peekClaims(proof.token)
   if (Object.keys(claims).length === 0) return { claims: null, problem: null }
   const shown = JSON.parse(clean(JSON.stringify(claims))) as JsonObject
-  return { claims: shown, problem: problemOf(probe, claims) }
+  return { claims: shown, problem: await problemOf(probe, claims) }
 }
 
 /** Judges a token as a server does that keeps the rules, but for its signature. */
-function problemOf({ clock, url, resource, server }: Probe, claims: JsonObject): string | null {
+async function problemOf(probe: Probe, claims: JsonObject): Promise<string | null> {
+  const { clock, url, resource, server } = probe
   const expectedAudience = resource?.resource ?? url.href
   const project = server?.issuer.replace(/\/agentic(\/P[^/]+)\/[^/]+$/, '$1')
   try {
@@ -47,7 +52,10 @@ function problemOf({ clock, url, resource, server }: Probe, claims: JsonObject):
       acceptsIssuer: (issuer) =>
         server === undefined || issuer === server.issuer || issuer === project,
     })
-    return null
+    const wanted = (await probe.challenge())?.scope?.split(' ') ?? []
+    const { scopes } = toPrincipal(claims)
+    const missing = wanted.filter((scope) => scope !== '' && !scopes.has(scope))
+    return missing.length === 0 ? null : `The access token lacks the scopes ${missing.join(' ')}`
   } catch (error) {
     if (error instanceof TokenError) return error.message
     throw error

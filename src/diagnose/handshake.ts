@@ -18,6 +18,8 @@ const SPOKEN: readonly string[] = [...LEGACY_VERSIONS, OLDER_VERSION]
 export interface Session {
   readonly era: 'modern' | 'legacy'
   readonly version: string
+  /** `undefined` when the server issued none. */
+  readonly sessionId: string | undefined
   readonly capabilities: JsonObject
   readonly server: string | undefined
   readonly client: McpClient
@@ -98,6 +100,7 @@ export async function initialize(
   const session: Session = {
     era: 'legacy',
     version,
+    sessionId,
     capabilities: objectMember(result, 'capabilities'),
     server: nameOf(result['serverInfo']),
     client,
@@ -120,6 +123,7 @@ function modernSession(
   return {
     era: 'modern',
     version: MODERN_VERSION,
+    sessionId: undefined,
     capabilities: objectMember(found, 'capabilities'),
     server: nameOf(meta['io.modelcontextprotocol/serverInfo']),
     client,

@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { reportJsonSchema } from '../../src/cli/report-schema.js'
 import type { CheckReport, Report } from '../../src/diagnose/check.js'
 import { createHome } from './bridge.js'
 import { type CliOptions, type CliResult, runCli } from './cli.js'
@@ -21,8 +24,23 @@ export async function check(
   const given = { timeoutMs: 30_000, ...options, env }
   const result = await runCli(['test-target', url, '--json', ...args], given)
   if (result.stdout === '') throw new Error(`There is no report; stderr:\n${result.stderr}`)
-  const report = JSON.parse(result.stdout) as Report
+  const report = parseReport<Report>(result.stdout)
   return { ...result, report, of: (id) => report.checks.find((found) => found.id === id) }
+}
+
+const PUBLISHED = new URL('../../report-schema.json', import.meta.url)
+const ajv = new Ajv2020({ validateFormats: false })
+const isPublished = ajv.compile(JSON.parse(readFileSync(PUBLISHED, 'utf8')))
+/** Takes no member that is not described, either. */
+const isComplete = ajv.compile(reportJsonSchema('output'))
+
+/** Reads a report that is as the JSON Schema says that ships in the package. */
+export function parseReport<T>(text: string): T {
+  const document: unknown = JSON.parse(text)
+  for (const validate of [isPublished, isComplete]) {
+    if (!validate(document)) throw new Error(`${ajv.errorsText(validate.errors)} in\n${text}`)
+  }
+  return document as T
 }
 
 export interface Served {

@@ -45,9 +45,9 @@ it('refuses to serve without configuration, with exit status 2', async () => {
   expect(failed.stderr).toContain('DESCOPE_CONFIG_URL')
 })
 
-it('validates a configuration against the schema file that it ships', async () => {
-  const { stdout } = await run(bin(), ['config', 'schema'], { cwd: folder })
-  const shipped = join(folder, 'node_modules', 'mcp-descope-proxy', 'config-schema.json')
+it.each(['config', 'report'])('ships the JSON Schema that it prints: %s', async (of) => {
+  const { stdout } = await run(bin(), ['config', 'schema', of], { cwd: folder })
+  const shipped = join(folder, 'node_modules', 'mcp-descope-proxy', `${of}-schema.json`)
   const { default: schema } = await import(shipped, { with: { type: 'json' } })
   expect(JSON.parse(stdout)).toEqual(schema)
 })

@@ -1,4 +1,4 @@
-import { Command } from 'commander'
+import { Argument, Command } from 'commander'
 import type { Runtime } from '../../util/runtime.js'
 import { addJsonOption, addSettingsOptions, collectFlags } from '../options.js'
 
@@ -53,11 +53,21 @@ function validate(runtime: Runtime): Command {
 
 function schema(runtime: Runtime): Command {
   return new Command('schema')
-    .summary('print the JSON Schema of the configuration file')
-    .description('Print the JSON Schema of the configuration file, for editors.')
-    .action(async () => {
-      const { configJsonSchema } = await import('../../config/json-schema.js')
-      runtime.io.out(`${JSON.stringify(configJsonSchema(), undefined, 2)}\n`)
+    .summary('print the JSON Schema of the configuration file, or of reports')
+    .description(
+      'Print the JSON Schema of the configuration file, for editors, or of what --json prints.',
+    )
+    .addArgument(
+      new Argument('[of]', 'the configuration file, or what test-target and inspect print as JSON')
+        .choices(['config', 'report'])
+        .default('config'),
+    )
+    .action(async (of: 'config' | 'report') => {
+      const document =
+        of === 'config'
+          ? (await import('../../config/json-schema.js')).configJsonSchema()
+          : (await import('../report-schema.js')).reportJsonSchema()
+      runtime.io.out(`${JSON.stringify(document, undefined, 2)}\n`)
     })
 }
 

@@ -14,7 +14,10 @@ export interface InspectFlags extends CheckFlags {
 export function inspectCommand(runtime: Runtime, run = runInspect): Command {
   const command = new Command('inspect')
     .description('Show every link of the chain to an MCP server, and what is wrong with it.')
-    .argument('[target-or-url]', 'name of a configured target, or a URL')
+    .argument(
+      '[target-or-url]',
+      'name of a configured target, or a URL; without it, all that is configured',
+    )
   return addCheckedOptions(command)
     .option('--trace', 'Print each HTTP exchange on stderr, without secrets.', false)
     .option('--curl', 'Print the same request for curl.', false)
@@ -29,18 +32,21 @@ async function runInspect(
   argument: string | undefined,
   flags: InspectFlags,
 ): Promise<number> {
-  const [{ checkTarget }, { createInspection }] = await Promise.all([
-    import('../check-target.js'),
-    import('../inspection.js'),
-  ])
-  const inspection = createInspection(runtime, flags)
   const interrupted = new Promise<never>((_resolve, reject) => {
     runtime.onSignal(() => reject(new ProxyError('INTERRUPTED', 'Interrupted')))
   })
-  const result = await Promise.race([
-    checkTarget(runtime, argument, flags, inspection),
-    interrupted,
-  ])
-  inspection.finish(result)
-  return result.report.exitCode
+  return await Promise.race([inspectWhat(runtime, argument, flags), interrupted])
+}
+
+async function inspectWhat(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: InspectFlags,
+): Promise<number> {
+  if (argument === undefined) {
+    const { inspectConfiguration } = await import('../inspect-configuration.js')
+    return inspectConfiguration(runtime, flags)
+  }
+  const { inspectTarget } = await import('../inspect-target.js')
+  return inspectTarget(runtime, argument, flags)
 }

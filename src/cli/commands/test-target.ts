@@ -32,9 +32,10 @@ async function runTestTarget(
   argument: string | undefined,
   flags: CheckFlags,
 ): Promise<number> {
-  const [{ checkTarget }, { createReporter }] = await Promise.all([
+  const [{ checkTarget }, { createReporter }, { failureOf }] = await Promise.all([
     import('../check-target.js'),
     import('../check-report.js'),
+    import('../check-failure.js'),
   ])
   const reporter = createReporter(runtime, flags)
   const interrupted = new Promise<never>((_resolve, reject) => {
@@ -44,13 +45,6 @@ async function runTestTarget(
   const checking = checkTarget(runtime, argument, flags, reporter)
   const { report, worst } = await Promise.race([checking, interrupted])
   reporter.finish(report)
-  if (flags.json && worst !== undefined) {
-    const failed = report.checks.filter(({ outcome }) => outcome === 'fail')
-    const [first] = failed
-    const names = failed.map(({ id }) => id).join(', ')
-    throw new ProxyError(worst, names === '' ? 'There are warnings' : `Failed: ${names}`, {
-      hint: first?.hint ?? 'Run it without --json to read what is wrong.',
-    })
-  }
+  if (flags.json && worst !== undefined) throw failureOf(report.checks, worst)
   return report.exitCode
 }

@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { z } from 'zod'
 import { startIdentity } from '../../../src/demo/identity/index.js'
 import { createClock } from '../../../src/util/clock.js'
 import { check, serveWith } from '../../helpers/check.js'
@@ -17,25 +16,6 @@ afterEach(async () => {
 
 const SECRET = 'client-secret-7Qx'
 const MACHINE = { MCP_DESCOPE_CLIENT_ID: 'machine', MCP_DESCOPE_CLIENT_SECRET: SECRET }
-
-const REPORT = z.strictObject({
-  ok: z.boolean(),
-  target: z.string(),
-  url: z.url(),
-  protocolVersion: z.string().nullable(),
-  checks: z.array(
-    z.strictObject({
-      id: z.string(),
-      outcome: z.enum(['pass', 'warn', 'fail', 'skip']),
-      detail: z.string().min(1),
-      hint: z.string().nullable(),
-      ms: z.int().min(0),
-      expected: z.literal(true).optional(),
-    }),
-  ),
-  counts: z.strictObject({ pass: z.int(), warn: z.int(), fail: z.int(), skip: z.int() }),
-  exitCode: z.int(),
-})
 
 async function recording(options: Parameters<typeof startRecordingTarget>[0] = {}) {
   const target = await startRecordingTarget(options)
@@ -63,7 +43,7 @@ describe('a server behind Descope', () => {
       env,
     })
     expect(run).toMatchObject({ status: 0, stderr: '' })
-    expect(REPORT.parse(run.report)).toMatchObject({ ok: true, exitCode: 0, url: stack.url })
+    expect(run.report).toMatchObject({ ok: true, exitCode: 0, url: stack.url })
     const outcomes = Object.fromEntries(run.report.checks.map(({ id, outcome }) => [id, outcome]))
     expect(outcomes).toMatchObject({
       'reach.tcp': 'pass',

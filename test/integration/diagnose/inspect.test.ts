@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Inspected } from '../../../src/cli/inspection.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
 import { createClock } from '../../../src/util/clock.js'
 import { createHome } from '../../helpers/bridge.js'
+import { parseReport } from '../../helpers/check.js'
 import { runCli } from '../../helpers/cli.js'
 import { freePort } from '../../helpers/sign-in.js'
 import { type Stack, startStack } from '../../helpers/stack.js'
@@ -36,7 +38,7 @@ describe('inspect', () => {
     expect(headings).toEqual(['settings', 'network', 'authorization', 'protocol', 'contents'])
     expect(stdout).toMatch(/^ {3}credential {3}client {3}client credentials$/m)
     expect(stdout).toMatch(/^ {3} {2}exp +\d{4}-\d\d-\d\dT/m)
-    expect(stdout).toMatch(/^ {3}tools +docs_echo$/m)
+    expect(stdout).toMatch(/^ {3}tools +docs_echo\(\) {3}9 characters$/m)
     expect(stdout).not.toContain('refused?')
   })
 
@@ -47,7 +49,7 @@ describe('inspect', () => {
       TARGET_TOKEN: 'static-token-55',
     }
     const { stdout } = await runCli(['inspect', 'target', '--json'], { env: withTarget })
-    const document = JSON.parse(stdout)
+    const document = parseReport<Inspected>(stdout)
     expect(document.settings).toMatchObject({
       'targets.target.url': { value: target.url, origin: 'env TARGET_MCP_SERVER_URL' },
     })

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { addSettingsOptions, collectFlags } from '../../../src/cli/options.js'
+import { reportJsonSchema } from '../../../src/cli/report-schema.js'
 import { configJsonSchema } from '../../../src/config/json-schema.js'
 import { KINDS } from '../../../src/config/kinds.js'
 import { PARSERS } from '../../../src/config/parsers.js'
@@ -94,6 +95,11 @@ describe('what is derived from the table', () => {
   it('equals the JSON Schema that ships', () => {
     const hint = 'run `mcp-descope-proxy config schema > config-schema.json`'
     expect(JSON.parse(read('config-schema.json')), hint).toEqual(configJsonSchema())
+  })
+
+  it('equals the JSON Schema of reports that ships', () => {
+    const hint = 'run `mcp-descope-proxy config schema report > report-schema.json`'
+    expect(JSON.parse(read('report-schema.json')), hint).toEqual(reportJsonSchema())
   })
 
   it('has each key in the JSON Schema, with its help', () => {

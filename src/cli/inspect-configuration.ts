@@ -1,0 +1,152 @@
+import { createClientCredentialsSource } from '../auth/client-credentials-source.js'
+import { parseConfigUrl } from '../auth/descope.js'
+import { mcpUrlOf } from '../config/public-url.js'
+import type { CheckReport, Report, Verdict } from '../diagnose/check.js'
+import { descopeChecks } from '../diagnose/descope-checks.js'
+import { judgeOwnToken } from '../diagnose/descope-token.js'
+import { renderSummary, type TextStyle } from '../diagnose/reporters/text.js'
+import { type RunResult, runChecks } from '../diagnose/run.js'
+import { ProxyError } from '../util/errors.js'
+import { printable } from '../util/printable.js'
+import { createRedactor } from '../util/redact.js'
+import type { Runtime } from '../util/runtime.js'
+import { PRODUCT, VERSION } from '../util/version.js'
+import { failureOf, worstOf } from './check-failure.js'
+import { checkTarget, countOutcomes } from './check-target.js'
+import type { InspectFlags } from './commands/inspect.js'
+import { EXIT, STATUS_OF } from './exit.js'
+import {
+  configuredSettings,
+  createInspection,
+  type Inspected,
+  type ShownSettings,
+} from './inspection.js'
+import {
+  inspectionStyle,
+  renderInspected,
+  renderSection,
+  renderSettings,
+} from './inspection-text.js'
+import { openNetwork } from './network-options.js'
+import { type BridgeTarget, type ConfiguredTargets, findBridgeTarget } from './sign-in-target.js'
+import { traceNetwork } from './trace.js'
+
+/** What `inspect --json` prints without an argument. */
+export interface InspectedConfiguration {
+  readonly ok: boolean
+  readonly settings: ShownSettings
+  /** What Descope says; empty where it is not configured. */
+  readonly descope: readonly CheckReport[]
+  readonly targets: readonly Inspected[]
+  readonly counts: Report['counts']
+  readonly exitCode: number
+}
+
+/**
+ * Shows what `serve` would run with: what is configured, what Descope says, and what each target says.
+ *
+ * @returns The exit status.
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when there is nothing to check.
+ */
+export async function inspectConfiguration(runtime: Runtime, flags: InspectFlags): Promise<number> {
+  if (flags.header.length > 0 || flags.curl) {
+    throw new ProxyError('USAGE', '`--header` and `--curl` are about one target', {
+      hint: 'Name the target: `mcp-descope-proxy inspect <target-or-url>`.',
+    })
+  }
+  const { io, clock } = runtime
+  const began = clock.now()
+  const { signIn, configured } = await findBridgeTarget(runtime, undefined, flags, 'report')
+  if (configured === undefined) throw new Error('Without an argument there is a configuration')
+  const settings = configuredSettings(configured.loaded, (key) => !key.startsWith('targets.'))
+  const descope = await inspectDescope(runtime, flags, signIn, configured)
+  const targets: Inspected[] = []
+  const failures = [...descope.failures]
+  for (const { name } of configured.targets) {
+    const inspection = { ...createInspection(runtime, flags), asServe: true }
+    const result = await checkTarget(runtime, name, flags, inspection)
+    if (result.worst !== undefined) failures.push(result.worst)
+    const found = inspection.gather(result)
+    targets.push({ ...found, settings: withoutDescope(found.settings) })
+  }
+  const all = [descope.reports, ...targets.map(checksOf)].flat()
+  const worst = worstOf(failures)
+  const exitCode = worst === undefined ? EXIT.ok : STATUS_OF[worst]
+  const document: InspectedConfiguration = {
+    ok: worst === undefined,
+    settings,
+    descope: descope.reports,
+    targets,
+    counts: countOutcomes(all),
+    exitCode,
+  }
+  if (flags.json) io.out(`${JSON.stringify(document)}\n`)
+  else {
+    const style = inspectionStyle(runtime)
+    io.out(render(document, configured.loaded.file, style))
+    io.out(renderSummary({ ...document, checks: all }, clock.now() - began, style))
+  }
+  if (flags.json && worst !== undefined) throw failureOf(all, worst)
+  return exitCode
+}
+
+async function inspectDescope(
+  runtime: Runtime,
+  flags: InspectFlags,
+  { client, scope }: BridgeTarget['signIn'],
+  { loaded: { config, secrets } }: ConfiguredTargets,
+): Promise<RunResult> {
+  const { configUrl } = config.descope
+  if (configUrl === undefined) return { reports: [], failures: [] }
+  const { clock, io } = runtime
+  const known = [...secrets, client.secret]
+  const clean = (text: string) => printable(createRedactor(known)(text))
+  const open = openNetwork(runtime, flags)
+  const { fetch } = flags.trace ? traceNetwork(open, clean, (text) => io.err(`${text}\n`)) : open
+  const { id, secret } = client
+  const judgeToken = async (): Promise<Verdict> => {
+    const resource = mcpUrlOf(config.server, config.server.port)
+    const target = { kind: 'issuer' as const, issuer: parseConfigUrl(configUrl).issuer, resource }
+    const credentials = { id: id ?? '', secret: secret ?? '' }
+    const deps = { fetch, clock, target, client: credentials, scope }
+    const token = (await createClientCredentialsSource(deps).get()) ?? ''
+    known.push(token)
+    return judgeOwnToken(token, { ...config.descope, configUrl, resource }, clock)
+  }
+  const hasClient = id !== undefined && secret !== undefined
+  const checks = descopeChecks(
+    { fetch, clock },
+    { ...config.descope, configUrl },
+    hasClient ? judgeToken : undefined,
+  )
+  const options = { clock, only: [], leaveOut: [], baseline: undefined, clean }
+  return await runChecks(checks, options)
+}
+
+/** Those of Descope stand above, once for all targets. */
+function withoutDescope(settings: ShownSettings): ShownSettings {
+  return Object.fromEntries(Object.entries(settings).filter(([key]) => !/^descope\./.test(key)))
+}
+
+function checksOf({ network, authorization, protocol, contents }: Inspected): CheckReport[] {
+  return [...network, ...authorization, ...protocol, ...contents]
+}
+
+function render(
+  { settings, descope, targets }: InspectedConfiguration,
+  file: string | undefined,
+  style: TextStyle,
+): string {
+  const { bold, cyan, yellow } = style.colors
+  const missing = yellow(' not configured: `serve` would not start; set DESCOPE_CONFIG_URL')
+  return [
+    `${bold(`${PRODUCT} ${VERSION}`)}   ${cyan(file ?? 'configured by the environment')}\n\n`,
+    renderSettings(settings, style),
+    descope.length > 0
+      ? renderSection('descope', descope, style)
+      : `\n${bold('descope')}\n${missing}\n`,
+    ...targets.map(({ target, url, ...found }) => {
+      return `\n${bold(`target ${target}`)}   ${cyan(url)}\n\n${renderInspected({ target, url, ...found }, style)}`
+    }),
+  ].join('')
+}

@@ -1,0 +1,111 @@
+import type { CheckReport } from '../diagnose/check.js'
+import { INITIALIZE_PARAMS } from '../diagnose/client.js'
+import { gatherSkipped, renderCheck, type TextStyle, wrap } from '../diagnose/reporters/text.js'
+import type { Runtime } from '../util/runtime.js'
+import { createColors } from './colors.js'
+import { displayValue } from './commands/config/display.js'
+import { type Inspected, type InspectedTool, SECTIONS, type ShownSettings } from './inspection.js'
+
+const NAME_WIDTH = 14
+const MAX_TOOLS = 20
+const TIMES = new Set(['exp', 'iat', 'nbf', 'auth_time', 'rexp'])
+
+/** How an inspection is written on stdout. */
+export function inspectionStyle(runtime: Pick<Runtime, 'io' | 'env'>): TextStyle {
+  const { outIsTty, columns } = runtime.io
+  const colors = createColors(runtime, 'out')
+  return { colors, marks: outIsTty, columns: outIsTty ? columns : 110 }
+}
+
+/** Renders what was found out about one target, under its headings. */
+export function renderInspected(found: Inspected, style: TextStyle): string {
+  const more = {
+    network: '',
+    authorization: renderClaims(found, style),
+    protocol:
+      found.protocolVersion === null
+        ? ''
+        : row('server', found.server ?? '-', style) +
+          row('capabilities', found.capabilities.join(' ') || '-', style),
+    contents: renderTools(found.tools, style),
+  }
+  const sections = SECTIONS.map((section) => {
+    return renderSection(section, found[section], style) + more[section]
+  })
+  return `${renderSettings(found.settings, style)}${sections.join('')}`
+}
+
+export function renderSection(
+  title: string,
+  checks: readonly CheckReport[],
+  style: TextStyle,
+): string {
+  const shown: CheckReport[] = []
+  let skipped: readonly CheckReport[] = []
+  for (const next of [...checks, undefined]) {
+    const { ready, held } = gatherSkipped(skipped, next)
+    shown.push(...ready)
+    skipped = held
+  }
+  return `\n${style.colors.bold(title)}\n${shown.map((check) => renderCheck(check, style)).join('')}`
+}
+
+/** Renders settings in three columns; a value that is too long gets lines of its own. */
+export function renderSettings(settings: ShownSettings, { colors, columns }: TextStyle): string {
+  const rows = Object.entries(settings).map(([key, { value, origin }]) => {
+    return { key, shown: displayValue(value), origin }
+  })
+  const keyWidth = Math.max(...rows.map(({ key }) => key.length))
+  const width = Math.min(columns, 110) - 3
+  const lines = rows.map(({ key, shown, origin }) => {
+    const start = `   ${key.padEnd(keyWidth)}   `
+    const isShort = start.length + shown.length + 3 + origin.length <= width
+    if (isShort) return `${start}${shown}   ${colors.dim(origin)}\n`
+    const value = wrap(shown, width - 5).map((line) => `     ${line}\n`)
+    return `${start}${colors.dim(origin)}\n${value.join('')}`
+  })
+  return `${colors.bold('settings')}\n${lines.join('')}`
+}
+
+function row(name: string, text: string, { columns }: TextStyle): string {
+  return wrap(text, Math.min(columns, 110) - NAME_WIDTH - 4)
+    .map((line, index) => `   ${(index === 0 ? name : '').padEnd(NAME_WIDTH)} ${line}\n`)
+    .join('')
+}
+
+/** The name that clients see and its length, then what the tool takes. */
+function renderTools(tools: readonly InspectedTool[], style: TextStyle): string {
+  const lines = tools.slice(0, MAX_TOOLS).map((tool, index) => {
+    const { name, exposedAs, length, signature, readOnly } = tool
+    const renamed = exposedAs === name ? '' : `${exposedAs} = `
+    const notes = [`${length} characters`, ...(readOnly ? ['read-only'] : [])].join(', ')
+    return row(index === 0 ? 'tools' : '', `${renamed}${signature}   ${notes}`, style)
+  })
+  const left = tools.length - MAX_TOOLS
+  return lines.join('') + (left > 0 ? row('', `${left} more; --json has all`, style) : '')
+}
+
+function renderClaims({ claims, claimsProblem }: Inspected, style: TextStyle): string {
+  const lines = Object.entries(claims ?? {}).map(([name, value]) => {
+    const isTime = TIMES.has(name) && typeof value === 'number'
+    const shown = isTime ? new Date(value * 1_000).toISOString() : displayValue(value)
+    return row(`  ${name}`, shown, style)
+  })
+  const problem = claimsProblem === null ? '' : row('  refused?', claimsProblem, style)
+  return lines.length === 0
+    ? ''
+    : `${row('claims', 'of the token, not verified', style)}${lines.join('')}${problem}`
+}
+
+/** The first request of a client, to be tried by hand. */
+export function curlOf(url: string): string {
+  const body = { jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE_PARAMS }
+  const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
+  return [
+    `\nTOKEN=$(mcp-descope-proxy token ${quote(url)})`,
+    `curl -sS -i ${quote(url)} \\`,
+    `  -H "authorization: Bearer $TOKEN" \\`,
+    `  -H 'content-type: application/json' -H 'accept: application/json, text/event-stream' \\`,
+    `  -d ${quote(JSON.stringify(body))}\n`,
+  ].join('\n')
+}
