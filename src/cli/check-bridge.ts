@@ -1,6 +1,7 @@
 import type { Runtime } from '../util/runtime.js'
 import { type CheckedTarget, tokenFor } from './check-access.js'
 import type { CheckFlags } from './check-options.js'
+import { dotEnvFor } from './configured-variables.js'
 
 /**
  * Makes the arguments and variables of a bridge to the same target. Headers go by the environment,
@@ -10,7 +11,7 @@ export function bridgeCommand(
   argument: string | undefined,
   flags: CheckFlags,
   { target, url, headers }: CheckedTarget,
-  env: Runtime['env'],
+  { env, cwd }: Pick<Runtime, 'env' | 'cwd'>,
 ): { args: string[]; env: Runtime['env'] } {
   const { configured } = target
   const file = flags.config ?? configured?.loaded.file
@@ -39,6 +40,7 @@ export function bridgeCommand(
       '--no-browser',
     ],
     env: {
+      ...(configured !== undefined && dotEnvFor({ cwd }, configured.loaded)),
       ...env,
       // it is not asked to sign in, whoever sits here
       CI: 'true',

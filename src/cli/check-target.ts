@@ -137,14 +137,15 @@ function remembering(access: Access, known: (string | undefined)[]): Access {
 }
 
 async function openOwnBridge(
-  { clock, system, env, program }: Runtime,
+  runtime: Runtime,
   argument: string | undefined,
   flags: CheckFlags,
   checked: CheckedTarget,
   timeoutMs: number,
 ): Promise<McpClient> {
+  const { clock, system, program } = runtime
   if (system.start === undefined) throw new ProxyError('INTERNAL', 'No process can be started')
-  const command = bridgeCommand(argument, flags, checked, env)
+  const command = bridgeCommand(argument, flags, checked, runtime)
   const [{ createStdioClient }, bridge] = await Promise.all([
     import('../diagnose/stdio-client.js'),
     system.start(program.node, [program.script, ...command.args], command.env),

@@ -205,3 +205,27 @@ describe('--reporter', () => {
     for (const mark of ['\u001b', '\u0007', '\u2028']) expect(stdout).not.toContain(mark)
   })
 })
+
+describe('--via-stdio', () => {
+  it("gives the bridge what the project's .env adds to the settings, and nothing that runs code", async () => {
+    target.intercept((request, response) => {
+      if (request.headers.authorization === 'Bearer static-token-55') return false
+      response.writeHead(401).end()
+      return true
+    })
+    const credential = { type: 'bearer', token: `$\{DOCS_TOKEN}` }
+    const odd = { type: 'header', name: 'x-odd', value: `$\{NODE_OPTIONS:-none}` }
+    const targets = {
+      docs: { url: target.url, credential },
+      odd: { url: target.url, credential: odd },
+    }
+    writeFileSync(join(folder, 'mcp-descope-proxy.config.json'), JSON.stringify({ targets }))
+    writeFileSync(join(folder, 'evil.mjs'), 'process.exit(77)')
+    const lines = ['DOCS_TOKEN=static-token-55', 'UNRELATED=1', 'NODE_OPTIONS=--import=./evil.mjs']
+    writeFileSync(join(folder, '.env'), lines.join('\n'))
+    const run = await check('docs', ['--via-stdio', '--only', 'tools.list'], { cwd: folder })
+    expect(run).toMatchObject({ status: 0, stderr: '' })
+    expect(target.of('tools/list')).toHaveLength(1)
+    expect(run.stdout).not.toContain('static-token-55')
+  })
+})

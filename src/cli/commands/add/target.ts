@@ -1,12 +1,10 @@
 import { resolve } from 'node:path'
-import { parseDocument } from '../../../config/document.js'
-import { readText } from '../../../config/file.js'
 import type { LoadedConfig } from '../../../config/load.js'
-import { variablesIn } from '../../../config/references.js'
 import { findSetting } from '../../../config/settings.js'
 import { secretParameter } from '../../../hosts/secret-url.js'
 import { ProxyError } from '../../../util/errors.js'
 import type { Runtime } from '../../../util/runtime.js'
+import { referencedVariables } from '../../configured-variables.js'
 import { findBridgeTarget, type TargetFlags } from '../../sign-in-target.js'
 
 /** What the bridge is started with. */
@@ -102,25 +100,13 @@ interface Used {
 }
 
 /** The variables that the configuration comes from, and those that it refers to. */
-function* variablesOf({ origins, file }: LoadedConfig, env: Runtime['env']): Generator<Used> {
-  for (const [key, { from }] of origins) {
+function* variablesOf(loaded: LoadedConfig, env: Runtime['env']): Generator<Used> {
+  for (const [key, { from }] of loaded.origins) {
     const name = /^env (\w+)$/.exec(from)?.[1]
     const value = name && env[name]
     if (!value || !/^(descope|targets)\.|^server\.publicUrl$/.test(key)) continue
     const isSecret = findSetting(key)?.secret !== false || secretParameter(value) !== undefined
     yield { name, value, isSecret }
   }
-  const text = file === undefined ? undefined : readText(file)
-  const document = file === undefined || text === undefined ? '' : parseDocument(file, text)
-  if (typeof document === 'string') return
-  for (const found of textsIn(document.content)) {
-    for (const name of variablesIn(found)) yield { name, value: '', isSecret: true }
-  }
-}
-
-function* textsIn(value: unknown): Generator<string> {
-  if (typeof value === 'string') yield value
-  else if (typeof value === 'object' && value !== null) {
-    for (const inner of Object.values(value)) yield* textsIn(inner)
-  }
+  for (const name of referencedVariables(loaded)) yield { name, value: '', isSecret: true }
 }

@@ -1,0 +1,44 @@
+import { join } from 'node:path'
+import { parseDocument } from '../config/document.js'
+import { readText } from '../config/file.js'
+import type { LoadedConfig } from '../config/load.js'
+import { variablesIn } from '../config/references.js'
+import { parseDotEnv } from '../config/sources.js'
+import type { Runtime } from '../util/runtime.js'
+
+/** The variables that the configuration file refers to; a name may come twice. */
+export function* referencedVariables({ file }: LoadedConfig): Generator<string> {
+  const text = file === undefined ? undefined : readText(file)
+  const document = file === undefined || text === undefined ? '' : parseDocument(file, text)
+  if (typeof document === 'string') return
+  for (const found of textsIn(document.content)) yield* variablesIn(found)
+}
+
+/** Variables by which a process could be made to run somebody's code, or to trust somebody. */
+const NOT_FROM_A_FILE = /^(NODE|LD|DYLD|OPENSSL|SSL|GCONV)_|^(PATH|HOME|BROWSER)$|_PROXY$/i
+
+/**
+ * Gives what `.env` adds to the settings, for a bridge, which does not read that file: only what the
+ * configuration came from, and only what cannot lead to code.
+ */
+export function dotEnvFor(
+  { cwd }: Pick<Runtime, 'cwd'>,
+  loaded: LoadedConfig,
+): Record<string, string> {
+  const values = parseDotEnv(readText(join(cwd, '.env')) ?? '')
+  const used = [...loaded.origins.values()].map(({ from }) => /^\.env (\w+)$/.exec(from)?.[1])
+  const names = new Set([...used, ...referencedVariables(loaded), 'MCP_DESCOPE_PROFILE'])
+  return Object.fromEntries(
+    Object.entries(values).filter(
+      (entry): entry is [string, string] =>
+        entry[1] !== undefined && names.has(entry[0]) && !NOT_FROM_A_FILE.test(entry[0]),
+    ),
+  )
+}
+
+function* textsIn(value: unknown): Generator<string> {
+  if (typeof value === 'string') yield value
+  else if (typeof value === 'object' && value !== null) {
+    for (const inner of Object.values(value)) yield* textsIn(inner)
+  }
+}
