@@ -138,7 +138,7 @@ function render(
   style: TextStyle,
 ): string {
   const { bold, cyan, yellow } = style.colors
-  const missing = yellow(' not configured: `serve` would not start; set DESCOPE_CONFIG_URL')
+  const missing = ` ${yellow('!')} not configured: \`serve\` would not start; set DESCOPE_CONFIG_URL`
   return [
     `${bold(`${PRODUCT} ${VERSION}`)}   ${cyan(file ?? 'configured by the environment')}\n\n`,
     renderSettings(settings, style),

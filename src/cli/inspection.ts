@@ -102,7 +102,10 @@ function settingsOf(
       ? { url: { value: report.url, origin: 'argument' } }
       : configuredSettings(loaded, isOurs)),
     profile: { value: start?.profile, origin: profileFrom },
-    credential: { value: start?.kind, origin: start?.access ?? 'default' },
+    credential:
+      start?.access === 'none'
+        ? { value: 'none', origin: 'default' }
+        : { value: start?.kind, origin: start?.access ?? 'default' },
     proxy: { value: proxy ?? null, origin: proxy === undefined ? 'default' : 'environment' },
   }
 }

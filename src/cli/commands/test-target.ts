@@ -12,8 +12,8 @@ is kept. No browser is ever opened.
   --call 'search {"query":"ping"} expect {"contains":"pong"}'
 
 Exits 0 when all is well, 1 when a check fails, 2 for wrong usage, 3 when somebody has to sign in
-or a credential is refused, 4 when the target cannot be reached, 5 when a tool fails, 6 when the
-answers are not valid MCP. Of several the first of 2, 4, 3, 6, 5, 1 counts.`
+or a credential is refused, 4 when the target cannot be reached or a gateway answers 502, 503 or 504
+in its place, 5 when a tool fails, 6 when the answers are not valid MCP. Of several the first of 2, 4, 3, 6, 5, 1 counts.`
 
 /** Declares `test-target`: the smoke test for CI. `run` is replaced in tests of the flags. */
 export function testTargetCommand(runtime: Runtime, run = runTestTarget): Command {

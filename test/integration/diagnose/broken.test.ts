@@ -175,6 +175,18 @@ const BROKEN: Broken[] = [
     status: 4,
   },
   {
+    name: 'a certificate that expires soon',
+    start: async () => ({
+      url: (await tls(certificates.cert)).url,
+      args: ['--ca', certificates.caFile],
+    }),
+    id: 'reach.tls',
+    detail: ', 0 days left',
+    hint: 'Renew the certificate of the server before it expires.',
+    outcome: 'warn',
+    status: 6,
+  },
+  {
     name: 'https where http is spoken',
     start: async () => {
       const { port } = await served((_q, r) => void r.end())
@@ -536,6 +548,21 @@ const BROKEN: Broken[] = [
     detail: 'HTTP 502',
     hint: 'Start the server behind the gateway',
     status: 4,
+  },
+  {
+    name: '503 from the server itself',
+    start: async () => {
+      const { url } = await served((_q, response) => {
+        const error = { code: -32000, message: 'starting' }
+        response.writeHead(503, { 'content-type': 'application/json' })
+        response.end(JSON.stringify({ jsonrpc: '2.0', id: null, error }))
+      })
+      return url
+    },
+    id: 'protocol.legacy',
+    detail: 'is answered with the error -32000 "starting" (HTTP 503)',
+    hint: 'Look into the log of the server.',
+    status: 6,
   },
   {
     name: '500',

@@ -193,6 +193,14 @@ describe('--reporter', () => {
     expect(stdout).not.toContain('\u001b')
     const colored = await runCli(['test-target', target.url], { env: { ...env, FORCE_COLOR: '1' } })
     expect(colored.stdout).toContain('\u001b[32m[ok]')
+    // the text itself keeps the colour of the terminal, be it light or dark; marks are of the basic eight
+    const codes = colored.stdout
+      .split('\u001b[')
+      .slice(1)
+      .map((part) => part.split('m', 1)[0])
+    expect(['1', '2', '22', '31', '32', '33', '36', '39']).toEqual(
+      expect.arrayContaining([...new Set(codes)]),
+    )
   })
 
   it('keeps what the target says from moving the cursor', async () => {
