@@ -46,67 +46,6 @@ function parseWait(text: string): number {
   throw new InvalidArgumentError(`Expected a number of seconds up to ${LONGEST_WAIT_S}.`)
 }
 
-/** By name of the flag: hosts pass arguments badly, and variables well. */
-const VARIABLES: Readonly<Record<string, string>> = {
-  '--callback-port': 'MCP_DESCOPE_CALLBACK_PORT',
-  '--ca': 'MCP_DESCOPE_CA',
-  '--header': 'MCP_DESCOPE_HEADER',
-  '--ipv4': 'MCP_DESCOPE_IPV4',
-  '--log-file': 'MCP_DESCOPE_LOG_FILE',
-  '--log-level': 'MCP_DESCOPE_LOG_LEVEL',
-  '--login': 'MCP_DESCOPE_LOGIN',
-  '--login-wait': 'MCP_DESCOPE_LOGIN_WAIT',
-  '--no-browser': 'MCP_DESCOPE_NO_BROWSER',
-  '--no-proxy-env': 'MCP_DESCOPE_NO_PROXY_ENV',
-  '--no-resource': 'MCP_DESCOPE_NO_RESOURCE',
-  '--scope': 'MCP_DESCOPE_SCOPE',
-  '--store': 'MCP_DESCOPE_STORE',
-  '--transport': 'MCP_DESCOPE_TRANSPORT',
-  '--wait-for-login': 'MCP_DESCOPE_WAIT_FOR_LOGIN',
-}
-
-/**
- * Adds what the environment says in place of flags. A variable for a flag that is repeatable holds
- * one value a line.
- *
- * @throws {ProxyError} `USAGE`
- */
-export function readBridgeFlags(command: Command, env: Runtime['env']): BridgeFlags {
-  const flags = { ...command.opts<BridgeFlags>() } as Record<string, unknown>
-  for (const option of command.options) {
-    const variable = VARIABLES[option.long ?? '']
-    const text = variable && env[variable]
-    const name = option.attributeName()
-    if (!text || command.getOptionValueSource(name) === 'cli') continue
-    flags[name] = readVariable(option, text, variable)
-  }
-  return flags as unknown as BridgeFlags
-}
-
-function readVariable(option: Option, text: string, variable: string): unknown {
-  const wrong = (expected: string) =>
-    new ProxyError('USAGE', `${variable} is ${JSON.stringify(text)}`, {
-      hint: `Write ${expected}.`,
-    })
-  if (option.isBoolean() || option.negate) {
-    if (!/^(true|false|1|0)$/.test(text)) throw wrong('true or false')
-    return (text === 'true' || text === '1') !== option.negate
-  }
-  if (option.argChoices !== undefined && !option.argChoices.includes(text)) {
-    throw wrong(`one of ${option.argChoices.join(', ')}`)
-  }
-  if (Array.isArray(option.defaultValue)) {
-    return text.split(/\r?\n/).filter((line) => line.trim() !== '')
-  }
-  try {
-    return option.parseArg === undefined ? text : option.parseArg(text, undefined)
-  } catch (error) {
-    if (error instanceof InvalidArgumentError)
-      throw wrong(error.message.replace(/^Expected |\.$/g, ''))
-    throw error
-  }
-}
-
 /**
  * Reads `Name: value`, in which `${VARIABLE}` stands for a variable's value.
  *

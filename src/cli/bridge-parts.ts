@@ -175,6 +175,7 @@ async function openSignIn(
     options: {
       method: flags.login,
       openBrowser: flags.browser,
+      callbackHost: flags.callbackHost,
       callbackPort: flags.callbackPort,
       timeoutMs: SIGN_IN_MS,
       deviceRenewals: DEVICE_RENEWALS,

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { createNetwork, type Network, type NetworkOptions } from '../http/network.js'
@@ -9,6 +10,7 @@ import type { Runtime } from '../util/runtime.js'
 /** Flags of every command that speaks to an authorization server. */
 export interface NetworkFlags {
   ca: readonly string[]
+  useSystemCa: boolean
   proxyEnv: boolean
   ipv4: boolean
 }
@@ -26,6 +28,7 @@ export function addNetworkOptions(command: Command): Command {
         .argParser(gather)
         .default([], 'none'),
     )
+    .option('--use-system-ca', "Trust this machine's certificate authorities too.", false)
     .option('--no-proxy-env', 'Connect directly, whatever HTTPS_PROXY and the others say.')
     .option('--ipv4', 'Connect by IPv4 only.', false)
 }
@@ -50,25 +53,46 @@ export function withNetwork(runtime: Runtime, flags: NetworkFlags): Runtime {
 }
 
 /**
- * Reads the certificate authorities of `--ca`, `SSL_CERT_FILE` and `NODE_EXTRA_CA_CERTS`. The last
- * one counts in Node by itself, but only as long as no list of ours takes the place of Node's.
+ * Reads the certificate authorities of `--ca`, `--use-system-ca`, `SSL_CERT_FILE` and
+ * `NODE_EXTRA_CA_CERTS`. The last one counts in Node by itself, but only as long as no list of ours
+ * takes the place of Node's.
  *
- * @throws {ProxyError} `CONFIG_INVALID` when a file cannot be read or is no PEM file.
+ * @returns PEM texts; none when Node's own list is enough.
+ * @throws {ProxyError} `CONFIG_INVALID` when a file cannot be read or is no PEM file, or Node cannot
+ *   read this machine's authorities.
  */
 export function readAuthorities(
-  { ca }: Pick<NetworkFlags, 'ca'>,
-  { env, cwd }: Pick<Runtime, 'env' | 'cwd'>,
+  { ca, useSystemCa }: Pick<NetworkFlags, 'ca' | 'useSystemCa'>,
+  { env, cwd, nodeVersion }: Pick<Runtime, 'env' | 'cwd' | 'nodeVersion'>,
+  ofSystem = loadSystemAuthorities,
 ): string[] {
+  const system = useSystemCa ? ofSystem() : []
+  if (system === undefined) {
+    throw new ProxyError(
+      'CONFIG_INVALID',
+      `--use-system-ca needs Node.js 22.15 or newer, and this is ${nodeVersion}`,
+      { hint: 'Name the PEM file of the authority with `--ca <file>` or NODE_EXTRA_CA_CERTS.' },
+    )
+  }
   const named = [...ca, ...(env['SSL_CERT_FILE'] ? [env['SSL_CERT_FILE']] : [])]
-  if (named.length === 0) return []
+  if (named.length === 0 && !useSystemCa) return []
   const own = env['NODE_EXTRA_CA_CERTS']
-  return [...named, ...(own ? [own] : [])].map((path) => {
+  const files = [...named, ...(own ? [own] : [])].map((path) => {
     const text = readPem(resolve(cwd, path))
     if (text.includes('-----BEGIN CERTIFICATE-----')) return text
     throw new ProxyError('CONFIG_INVALID', `${path} holds no certificate`, {
       hint: 'Name a PEM file: it has a line "-----BEGIN CERTIFICATE-----".',
     })
   })
+  return [...files, ...system]
+}
+
+/** Reads this machine's authorities, PEM; `undefined` where Node cannot. Loads `tls` only then. */
+function loadSystemAuthorities(): string[] | undefined {
+  const tls: { getCACertificates?: (type: 'system') => string[] } = createRequire(import.meta.url)(
+    'node:tls',
+  )
+  return tls.getCACertificates?.('system')
 }
 
 function readPem(path: string): string {

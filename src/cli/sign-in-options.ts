@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { STORE_CHOICES, type StoreChoice } from '../auth/store/data-key.js'
 import { LOOKUPS } from '../config/settings.js'
+import { CALLBACK_HOSTS, type CallbackHost } from '../login/ports.js'
 import { LOGIN_METHODS, type LoginMethod } from '../login/state.js'
 import type { TargetFlags } from './sign-in-target.js'
 
@@ -13,6 +14,7 @@ export interface StoreFlags extends TargetFlags {
 export interface SignInFlags extends StoreFlags {
   login: LoginMethod
   browser: boolean
+  callbackHost: CallbackHost
   callbackPort?: number
 }
 
@@ -37,6 +39,11 @@ export function addSignInOptions(command: Command): Command {
       new Option('--login <way>', 'How to sign in.').choices(LOGIN_METHODS).default('auto'),
     )
     .option('--no-browser', 'Show the URL and open nothing.')
+    .addOption(
+      new Option('--callback-host <host>', 'This machine, as the redirect URI names it.')
+        .choices(CALLBACK_HOSTS)
+        .default('127.0.0.1'),
+    )
     .option('--callback-port <port>', 'The one port to use for the answer.', parsePort)
     .option('--no-resource', 'Do not say what the token is for (RFC 8707); some servers refuse it.')
     .option('--scope <scopes>', 'Scopes to ask for, separated by spaces.')

@@ -60,6 +60,12 @@ export function createNetwork(options: NetworkOptions): Network {
 
 /** A list of our own takes the place of Node's, so that Node's goes into it. */
 async function withRoots(ca: readonly string[]): Promise<readonly string[]> {
-  const { rootCertificates } = await import('node:tls')
-  return [...rootCertificates, ...ca]
+  const tls: Tls = await import('node:tls')
+  return [...(tls.getCACertificates?.('default') ?? tls.rootCertificates), ...ca]
+}
+
+interface Tls {
+  readonly rootCertificates: readonly string[]
+  /** With what Node was told to trust besides; from Node 22.15 on. */
+  getCACertificates?: (type: 'default') => string[]
 }

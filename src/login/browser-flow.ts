@@ -23,7 +23,8 @@ import {
 } from './flow.js'
 import { parsePasted } from './paste.js'
 import type { PendingBrowser } from './pending.js'
-import { CALLBACK_PORTS, redirectUriOf } from './ports.js'
+import { portHolder } from './port-holder.js'
+import { addressOf, redirectUrisOf } from './ports.js'
 import { waitForEnd } from './wait.js'
 
 /** A browser sign-in whose port is bound. */
@@ -42,14 +43,19 @@ export interface BrowserSignIn {
 export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<BrowserSignIn> {
   const { runtime, target, clients, options } = flow
   const { server, resource, scope, note } = plan
-  const ports = options.callbackPort === undefined ? CALLBACK_PORTS : [options.callbackPort]
+  const candidateUris = redirectUrisOf(options)
+  const ports = candidateUris.map((uri) => addressOf(uri).port)
   // Only a client that is registered now can have any port; others have theirs from before.
   const canHaveAnyPort =
     options.callbackPort === undefined && configuredClient(server, target.client) === undefined
   // A tab that is open for another target has to find its port again when its bridge is restarted.
   const taken = await flow.pending.portsOfOthers(flow.key)
   const ordered = [...ports].sort((a, b) => Number(taken.has(a)) - Number(taken.has(b)))
-  const listener = await listenForCallback(canHaveAnyPort ? [...ordered, 0] : ordered)
+  const listener = await listenForCallback(
+    canHaveAnyPort ? [...ordered, 0] : ordered,
+    options.callbackHost,
+    (port) => portHolder(flow, port),
+  )
   try {
     const now = runtime.clock.now()
     const client = await chooseClient(runtime, {
@@ -57,7 +63,7 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
       configured: target.client,
       clients,
       redirectUri: listener.redirectUri,
-      candidateUris: ports.map(redirectUriOf),
+      candidateUris,
       now: now / 1_000,
     })
     const secrets = createAuthorizationSecrets()
@@ -95,7 +101,8 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
  */
 export async function resumeBrowser(pending: PendingBrowser): Promise<BrowserSignIn | undefined> {
   try {
-    const listener = await listenForCallback([Number(new URL(pending.redirectUri).port)])
+    const { host, port } = addressOf(pending.redirectUri)
+    const listener = await listenForCallback([port], host)
     return { pending, listener }
   } catch {
     return undefined

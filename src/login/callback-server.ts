@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { stateMatches } from '../auth/oauth/authorization.js'
 import { ProxyError } from '../util/errors.js'
 import { type CallbackPage, failurePage, PAGE_HEADERS, renderPage } from './callback-page.js'
-import { redirectUriOf } from './ports.js'
+import { type CallbackHost, redirectUriOf } from './ports.js'
 
 /** A bound port that waits for the browser to come back. */
 export interface CallbackListener {
@@ -21,39 +21,80 @@ export interface CallbackListener {
 }
 
 /**
- * Binds the first free port, on 127.0.0.1 only.
+ * Binds the first free port, on just the addresses that the host stands for.
  *
- * @throws {ProxyError} `LISTEN_FAILED` when all are taken.
+ * @param holderOf Says who holds a port, for the error.
+ * @throws {ProxyError} `LISTEN_FAILED` when all are taken, or this machine has no such address.
  */
-export async function listenForCallback(ports: readonly number[]): Promise<CallbackListener> {
+export async function listenForCallback(
+  ports: readonly number[],
+  host: CallbackHost = '127.0.0.1',
+  holderOf?: (port: number) => Promise<string | undefined>,
+): Promise<CallbackListener> {
   for (const port of ports) {
-    const server = createServer()
-    if (await bind(server, port)) return createListener(server)
+    const servers = await bindAll(port, host)
+    if (servers !== undefined) return createListener(servers, host)
   }
-  throw new ProxyError('LISTEN_FAILED', `No callback port is free (tried ${ports.join(', ')})`, {
+  const tried = ports
+    .filter((port) => port > 0)
+    .map(async (port) => {
+      const holder = await holderOf?.(port).catch(() => undefined)
+      return holder === undefined ? String(port) : `${port}: ${holder}`
+    })
+  const list = (await Promise.all(tried)).join('; ')
+  throw new ProxyError('LISTEN_FAILED', `No callback port is free (tried ${list})`, {
     hint: 'Stop the program that uses the port, or choose another one with `--callback-port`.',
   })
 }
 
-function bind(server: Server, port: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve(false)
-      else reject(error)
-    })
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => resolve(true))
+/** A browser may take either address for `localhost`, so that both have to be ours. */
+const ADDRESSES: Readonly<Record<CallbackHost, readonly string[]>> = {
+  '127.0.0.1': ['127.0.0.1'],
+  localhost: ['127.0.0.1', '::1'],
+  '::1': ['::1'],
+}
+
+/** Binds a port on every address; `undefined` when somebody else has it on one of them. */
+async function bindAll(port: number, host: CallbackHost): Promise<Server[] | undefined> {
+  const servers: Server[] = []
+  for (const address of ADDRESSES[host]) {
+    const server = createServer()
+    const outcome = await bind(
+      server,
+      servers[0] === undefined ? port : portOf(servers[0]),
+      address,
+    )
+    if (outcome === 'bound') servers.push(server)
+    if (outcome === 'taken') {
+      for (const bound of servers) bound.close()
+      return undefined
+    }
+  }
+  if (servers.length > 0) return servers
+  throw new ProxyError('LISTEN_FAILED', `This machine has no address ${host}`, {
+    hint: 'Use `--callback-host 127.0.0.1`.',
   })
 }
 
-function createListener(server: Server): CallbackListener {
-  const { port } = server.address() as AddressInfo
+function bind(server: Server, port: number, host: string): Promise<'bound' | 'taken' | 'absent'> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE' || error.code === 'EACCES') resolve('taken')
+      else if (error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT') resolve('absent')
+      else reject(error)
+    })
+    server.listen({ port, host, exclusive: true }, () => resolve('bound'))
+  })
+}
+
+const portOf = (server: Server) => (server.address() as AddressInfo).port
+
+function createListener(servers: readonly Server[], host: CallbackHost): CallbackListener {
+  const port = portOf(servers[0] as Server)
   let expected: { state: string; handle: (response: URLSearchParams) => Promise<CallbackPage> }
   let answered = false
   let delivery = Promise.resolve()
-  server.headersTimeout = 10_000
-  server.requestTimeout = 10_000
-  server.maxHeadersCount = 100
-  server.on('request', (request, response) => {
+  const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const problem = problemOf(request, port)
     const query = new URL(request.url ?? '/', `http://127.0.0.1:${port}`).searchParams
     const states = query.getAll('state')
@@ -77,22 +118,30 @@ function createListener(server: Server): CallbackListener {
         () => send(response, { ...failurePage('The sign-in failed.', undefined), status: 500 }),
       )
     }
-  })
+  }
+  for (const server of servers) {
+    server.headersTimeout = 10_000
+    server.requestTimeout = 10_000
+    server.maxHeadersCount = 100
+    server.on('request', onRequest)
+  }
   return {
     port,
-    redirectUri: redirectUriOf(port),
+    redirectUri: redirectUriOf(host, port),
     expect(state, handle) {
       expected = { state, handle }
       answered = false
     },
     async close() {
-      server.close()
+      for (const server of servers) server.close()
       await delivery
-      server.closeAllConnections() // browsers open sockets ahead and keep them (keep-alive)
+      for (const server of servers) server.closeAllConnections() // browsers open sockets ahead and keep them (keep-alive)
     },
     abort() {
-      server.close()
-      server.closeAllConnections()
+      for (const server of servers) {
+        server.close()
+        server.closeAllConnections()
+      }
     },
   }
 }

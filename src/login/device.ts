@@ -15,7 +15,7 @@ import {
   wasInterrupted,
 } from './flow.js'
 import type { PendingDevice } from './pending.js'
-import { CALLBACK_PORTS, redirectUriOf } from './ports.js'
+import { redirectUrisOf } from './ports.js'
 
 /** Clocks of a server and of a virtual machine drift; polling late is safe, polling early is not. */
 const MARGIN = 1.2
@@ -24,14 +24,15 @@ const LONGEST_INTERVAL = 60
 
 /** Gets a code for the user to enter elsewhere. */
 export async function prepareDevice(flow: Flow, plan: FlowPlan): Promise<PendingDevice> {
-  const { runtime, target, clients, key } = flow
+  const { runtime, target, clients, key, options } = flow
   const { server, resource, scope, note } = plan
+  const candidateUris = redirectUrisOf(options)
   const client = await chooseClient(runtime, {
     server,
     configured: target.client,
     clients,
-    redirectUri: redirectUriOf(CALLBACK_PORTS[0]),
-    candidateUris: CALLBACK_PORTS.map(redirectUriOf),
+    redirectUri: candidateUris[0] ?? '',
+    candidateUris,
     now: runtime.clock.now() / 1_000,
   })
   const codes = await requestDeviceCodes(runtime, { server, client, resource, scope })

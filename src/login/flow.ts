@@ -11,15 +11,14 @@ import { ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
 import type { Budget } from './budget.js'
 import type { Pending, PendingStore } from './pending.js'
+import type { CallbackChoice } from './ports.js'
 import type { LoginMethod, StateHolder } from './state.js'
 import type { Surroundings } from './surroundings.js'
 
-export interface SignInOptions {
+export interface SignInOptions extends CallbackChoice {
   method: LoginMethod
   /** `false` never opens a browser; the URL is shown all the same. */
   openBrowser: boolean
-  /** The one port to use; without it, the first free one of the usual ones. */
-  callbackPort: number | undefined
   /** How long somebody has to sign in, milliseconds. */
   timeoutMs: number
   /** How often a device code that expired is replaced by a new one. */

@@ -26,6 +26,6 @@ export function parsePasted(
     return new URLSearchParams({ code: trimmed, state })
   }
   throw new ProxyError('USAGE', 'This is not the URL that the browser ended at', {
-    hint: 'Paste the whole URL from the address bar; it starts with http://127.0.0.1.',
+    hint: 'Paste the whole URL from the address bar; it ends in `/callback?code=…`.',
   })
 }

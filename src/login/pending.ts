@@ -5,6 +5,7 @@ import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
 import { numberMember, parseClient, parseServer } from '../auth/store/record.js'
 import { isObject, stringMember, tryParseJson } from '../util/json.js'
 import { readPrivateFile, removeFile, writePrivateFile } from '../util/private-files.js'
+import { addressOf } from './ports.js'
 
 interface PendingBase {
   /** Key of the token binding that it will end in. */
@@ -50,8 +51,11 @@ export interface PendingStore {
   load(key: string): Promise<Pending | undefined>
   save(pending: Pending): Promise<void>
   remove(key: string): Promise<void>
-  /** Ports that the sign-ins of other targets come back to, whether a process waits there or not. */
-  portsOfOthers(key: string): Promise<ReadonlySet<number>>
+  /**
+   * Ports that the sign-ins of other targets come back to, whether a process waits there or not,
+   * with the keys of those sign-ins.
+   */
+  portsOfOthers(key: string): Promise<ReadonlyMap<number, string>>
 }
 
 const SCHEMA = 1
@@ -73,8 +77,8 @@ export function createPendingStore(folder: string, now: () => number): PendingSt
       const names = await readdir(join(folder, 'sign-in')).catch(() => [])
       const keys = names.flatMap((name) => /^([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? [])
       const others = await Promise.all(keys.filter((other) => other !== key).map(load))
-      const uris = others.flatMap((other) => (other?.kind === 'browser' ? other.redirectUri : []))
-      return new Set(uris.map((uri) => Number(new URL(uri).port)))
+      const waiting = others.filter((other) => other?.kind === 'browser')
+      return new Map(waiting.map((other) => [addressOf(other.redirectUri).port, other.key]))
     },
     save: (pending) =>
       writePrivateFile(pathOf(pending.key), JSON.stringify({ schema: SCHEMA, pending })),

@@ -11,6 +11,7 @@ import { prepareDevice, runDevice } from './device.js'
 import { type Flow, showWaiting, tookTooLong, wasInterrupted } from './flow.js'
 import type { Pending } from './pending.js'
 import { planSignIn } from './plan.js'
+import { addressOf } from './ports.js'
 import { type EnsureRequest, isStepUp, scopesNotGranted } from './request.js'
 
 /** How often a process that waits for another one's sign-in looks. */
@@ -110,14 +111,15 @@ async function endOrForget<T>(flow: Flow, run: () => Promise<T>): Promise<T> {
 
 /** Only a sign-in that asks for all that is needed now, in the way that is wished, can go on. */
 function canResume({ options, target }: Flow, request: EnsureRequest, left: Pending): boolean {
-  const { method, callbackPort } = options
+  const { method, callbackPort, callbackHost } = options
   if (request.force) return false
   const { grant } = target
   if (grant.kind === 'server' && grant.omitResource && left.resource !== undefined) return false
   if (method !== 'auto' && method !== (left.kind === 'device' ? 'device' : left.method))
     return false
-  if (left.kind === 'browser' && callbackPort !== undefined) {
-    if (new URL(left.redirectUri).port !== String(callbackPort)) return false
+  if (left.kind === 'browser') {
+    const { host, port } = addressOf(left.redirectUri)
+    if (host !== callbackHost || port !== (callbackPort ?? port)) return false
   }
   const asked = new Set(splitScopes(left.scope))
   const needed = isStepUp(request) ? splitScopes(request.challenge?.scope) : []

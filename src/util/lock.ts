@@ -82,6 +82,16 @@ async function tryAcquire(deps: LockDeps, folder: string): Promise<Lease | undef
   return createLease(deps, folder, mine, holder.nonce)
 }
 
+/** Tells which living process of this machine holds a lock. */
+export async function lockHolder(deps: LockDeps, name: string): Promise<number | undefined> {
+  const folder = join(deps.folder, name)
+  const newest = await highest(folder).catch(() => 0)
+  const path = join(folder, String(newest))
+  if (newest === 0 || (await isFree(deps, path))) return undefined
+  const holder = await readHolder(path)
+  return holder?.host === hostname() ? holder.pid : undefined
+}
+
 interface Holder {
   pid: number
   host: string

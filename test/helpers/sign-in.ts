@@ -132,6 +132,7 @@ export function createDesk(given: DeskOptions) {
   const options: SignInOptions = {
     method: 'auto',
     openBrowser: true,
+    callbackHost: '127.0.0.1',
     callbackPort: undefined,
     timeoutMs: 20_000,
     deviceRenewals: 0,

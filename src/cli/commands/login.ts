@@ -2,9 +2,10 @@ import { Command } from 'commander'
 import { bindingOf } from '../../auth/sign-in-target.js'
 import type { TokenRecord } from '../../auth/token-store.js'
 import type { SignInDeps } from '../../login/login.js'
-import { CALLBACK_PORTS } from '../../login/ports.js'
+import { redirectUrisOf } from '../../login/ports.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
+import { readFlags } from '../flag-variables.js'
 import { renderIdentity, reportIdentity } from '../identity-report.js'
 import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addJsonOption } from '../options.js'
@@ -18,13 +19,13 @@ interface Flags extends SignInFlags, NetworkFlags {
   force?: boolean
   paste?: string
   withToken?: boolean
+  printRedirectUris?: boolean
   json?: boolean
 }
 
 const AFTER_HELP = `
 Does nothing when the tokens are good. Exits 3 when nobody signed in.
-A client that is registered by hand needs these redirect URIs, to the letter:
-${CALLBACK_PORTS.map((port) => `  http://127.0.0.1:${port}/callback`).join('\n')}`
+A client that is registered by hand needs the redirect URIs of --print-redirect-uris, to the letter.`
 
 const TIMEOUT_MS = 5 * 60_000
 const DEVICE_RENEWALS = 3
@@ -41,11 +42,20 @@ export function loginCommand(runtime: Runtime, run = runLogin): Command {
       'Finish the sign-in that waits with the URL that the browser ended at.',
     )
     .option('--with-token', 'Keep the access token that is read from stdin.')
+    .option('--print-redirect-uris', 'Only print what a client has to have registered.')
   return addJsonOption(command)
     .addHelpText('after', AFTER_HELP)
-    .action(async (argument: string | undefined, flags: Flags) =>
-      run(withNetwork(runtime, flags), argument, flags),
-    )
+    .action(async (argument: string | undefined) => {
+      const flags = readFlags<Flags>(command, runtime.env)
+      if (flags.printRedirectUris) return printRedirectUris(runtime, flags)
+      await run(withNetwork(runtime, flags), argument, flags)
+    })
+}
+
+function printRedirectUris({ io }: Pick<Runtime, 'io'>, flags: Flags): void {
+  const { callbackHost, callbackPort } = flags
+  const redirectUris = redirectUrisOf({ callbackHost, callbackPort })
+  io.out(flags.json ? `${JSON.stringify({ redirectUris })}\n` : `${redirectUris.join('\n')}\n`)
 }
 
 async function runLogin(
@@ -65,6 +75,7 @@ async function runLogin(
     options: {
       method: flags.login,
       openBrowser: flags.browser,
+      callbackHost: flags.callbackHost,
       callbackPort: flags.callbackPort,
       timeoutMs: TIMEOUT_MS,
       deviceRenewals: io.errIsTty ? DEVICE_RENEWALS : 0,

@@ -3,6 +3,7 @@ import type { TokenRecord } from '../../auth/token-store.js'
 import type { SignOutReport } from '../../login/sign-out.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
+import { readFlags } from '../flag-variables.js'
 import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addJsonOption } from '../options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
@@ -21,7 +22,8 @@ export function logoutCommand(given: Runtime): Command {
     .argument('[target-or-url]', 'the target to sign out of')
     .option('--all', 'Sign out of everything.')
   return addJsonOption(addNetworkOptions(addStoreOptions(command))).action(
-    async (argument: string | undefined, flags: Flags) => {
+    async (argument: string | undefined) => {
+      const flags = readFlags<Flags>(command, given.env)
       const runtime = withNetwork(given, flags)
       const { stores, records } = await recordsOf(runtime, argument, flags)
       requireChoice(argument, flags, records)

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import type { Runtime } from '../../util/runtime.js'
 import { EXIT, exitWith } from '../exit.js'
+import { readFlags } from '../flag-variables.js'
 import { type IdentityReport, renderIdentity, reportIdentity } from '../identity-report.js'
 import { addJsonOption } from '../options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
@@ -17,7 +18,8 @@ export function statusCommand(runtime: Runtime): Command {
     .argument('[target-or-url]', 'only this target')
   return addJsonOption(addStoreOptions(command))
     .addHelpText('after', '\nExits 3 when a target is named that nobody is signed in to.')
-    .action(async (argument: string | undefined, flags: Flags) => {
+    .action(async (argument: string | undefined) => {
+      const flags = readFlags<Flags>(command, runtime.env)
       const { io, clock } = runtime
       const { stores, records } = await recordsOf(runtime, argument, flags)
       const place = await stores.store.place()

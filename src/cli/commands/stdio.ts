@@ -2,12 +2,8 @@ import { Command } from 'commander'
 import { createLogger, type Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
-import {
-  addBridgeOptions,
-  type BridgeFlags,
-  parseHeaders,
-  readBridgeFlags,
-} from '../bridge-options.js'
+import { addBridgeOptions, type BridgeFlags, parseHeaders } from '../bridge-options.js'
+import { readFlags } from '../flag-variables.js'
 import type { BridgeTarget } from '../sign-in-target.js'
 
 const AFTER_HELP = `
@@ -26,7 +22,7 @@ export function stdioCommand(runtime: Runtime, run = runBridge): Command {
   return addBridgeOptions(command)
     .addHelpText('after', AFTER_HELP)
     .action(async (argument: string | undefined) => {
-      await run(runtime, argument, readBridgeFlags(command, runtime.env))
+      await run(runtime, argument, readFlags(command, runtime.env))
     })
 }
 

@@ -3,6 +3,7 @@ import { bindingOf, type SignInTarget } from '../../auth/sign-in-target.js'
 import type { TokenSource } from '../../auth/token-source.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
+import { readFlags } from '../flag-variables.js'
 import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
 import { chooseTokenSource, openStores, type SignInStores } from '../sign-in-parts.js'
@@ -21,7 +22,8 @@ export function tokenCommand(given: Runtime): Command {
     .option('--min-ttl <time>', 'Refresh first if less is left, such as 5m.', parseDuration)
   return addNetworkOptions(addStoreOptions(command))
     .addHelpText('after', '\nExits 3 when somebody has to sign in first.')
-    .action(async (argument: string | undefined, flags: Flags) => {
+    .action(async (argument: string | undefined) => {
+      const flags = readFlags<Flags>(command, given.env)
       const runtime = withNetwork(given, flags)
       const target = await findSignInTarget(runtime, argument, flags)
       const stores = openStores(runtime, flags.store)

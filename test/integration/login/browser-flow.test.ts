@@ -68,6 +68,20 @@ describe('signing in with the browser at Descope', () => {
     })
   })
 
+  it.each(['localhost', '::1'] as const)(
+    'AC6.3 comes back to %s where that is wished, and registers that',
+    async (callbackHost) => {
+      const { signIn } = desk({ options: { callbackHost } })
+      await signIn.ensure({ interactive: 'offer' })
+      const name = callbackHost === '::1' ? '[::1]' : callbackHost
+      const uris = [28682, 28683, 28684, 28685].map((port) => `http://${name}:${port}/callback`)
+      const { redirect_uris } = requestsTo('/register')[0]?.body as { redirect_uris: string[] }
+      expect(redirect_uris).toEqual(expect.arrayContaining(uris))
+      expect(redirect_uris).toContain(requestsTo('/authorize')[0]?.query['redirect_uri'])
+      expect(redirect_uris.filter((uri) => !uri.startsWith(`http://${name}:`))).toEqual([])
+    },
+  )
+
   it('AC6.2 keeps the registration under the issuer, for the next sign-in too', async () => {
     const first = desk()
     await first.signIn.ensure({ interactive: 'offer' })

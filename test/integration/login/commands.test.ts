@@ -169,11 +169,28 @@ describe('login, status, token and logout', () => {
     ['login', 'ftp://x'],
     ['token', 'unknown'],
     ['login', 'https://x.example/mcp', '--callback-port', '0'],
+    ['login', 'https://x.example/mcp', '--callback-host', '192.0.2.1'],
     ['login', 'https://x.example/mcp', '--login', 'magic'],
     ['status', '--unknown'],
   ])('exit 2 for %s %s %s %s', async (...args) => {
     expect(await cli(...args)).toMatchObject({ status: 2, stdout: '' })
   })
+
+  it('AC6.7 print the redirect URIs that a client has to have registered, asking nobody', async () => {
+    const usual = [28682, 28683, 28684, 28685].map((port) => `http://127.0.0.1:${port}/callback`)
+    expect(await cli('login', '--print-redirect-uris')).toMatchObject({
+      status: 0,
+      stdout: `${usual.join('\n')}\n`,
+      stderr: '',
+    })
+    const one = ['--callback-host', '::1', '--callback-port', '4000', '--json']
+    const { stdout } = await cli('login', 'https://x.example/mcp', '--print-redirect-uris', ...one)
+    expect(JSON.parse(stdout)).toEqual({ redirectUris: ['http://[::1]:4000/callback'] })
+    env['MCP_DESCOPE_CALLBACK_HOST'] = 'localhost'
+    const byVariable = await cli('login', '--print-redirect-uris')
+    expect(byVariable.stdout).toBe(`${usual.join('\n').replaceAll('127.0.0.1', 'localhost')}\n`)
+    expect(identity.requests).toEqual([])
+  }, 30_000)
 
   it('exit 4 when the server does not answer', async () => {
     const gone = url()

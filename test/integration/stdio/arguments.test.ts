@@ -17,6 +17,7 @@ describe('how the bridge is started', () => {
 
   const VARIABLES = {
     MCP_DESCOPE_CA: '',
+    MCP_DESCOPE_CALLBACK_HOST: 'localhost',
     MCP_DESCOPE_CALLBACK_PORT: '28682',
     MCP_DESCOPE_HEADER: 'X-Tenant: acme corp\nX-Other: two words',
     MCP_DESCOPE_IPV4: 'true',
@@ -30,6 +31,7 @@ describe('how the bridge is started', () => {
     MCP_DESCOPE_SCOPE: 'a b',
     MCP_DESCOPE_STORE: 'file',
     MCP_DESCOPE_TRANSPORT: 'http',
+    MCP_DESCOPE_USE_SYSTEM_CA: '0',
     MCP_DESCOPE_WAIT_FOR_LOGIN: '0',
   }
 
@@ -55,16 +57,17 @@ describe('how the bridge is started', () => {
     expect(named.filter((name) => !known.includes(name))).toEqual([])
   })
 
-  it.each(Object.keys(VARIABLES).filter((name) => /NO_|IPV4|WAIT|PORT|LEVEL|STORE/.test(name)))(
-    'AC9.5 a wrong %s is an error and no warning',
-    async (name) => {
-      const bridge = startBridge(target.url, { env: { ...env, [name]: 'nonsense' } })
-      expect(await bridge.request('initialize', CLIENT)).toMatchObject({
-        error: { message: expect.stringContaining(name) },
-      })
-      expect((await bridge.ended).status).toBe(2)
-    },
-  )
+  it.each(
+    Object.keys(VARIABLES).filter((name) =>
+      /NO_|IPV4|WAIT|HOST|PORT|LEVEL|STORE|SYSTEM/.test(name),
+    ),
+  )('AC9.5 a wrong %s is an error and no warning', async (name) => {
+    const bridge = startBridge(target.url, { env: { ...env, [name]: 'nonsense' } })
+    expect(await bridge.request('initialize', CLIENT)).toMatchObject({
+      error: { message: expect.stringContaining(name) },
+    })
+    expect((await bridge.ended).status).toBe(2)
+  })
 
   it.each([
     ['--log-level', 'warn', 'URL', '--transport', 'http'],
@@ -82,6 +85,8 @@ describe('how the bridge is started', () => {
     { args: ['--no-browsr'], says: 'Did you mean --no-browser?' },
     { args: ['--callback-prt', '1'], says: 'Did you mean --callback-port?' },
     { args: ['--callback-port', '99999'], says: '1 to 65535' },
+    { args: ['--callback-host', '0.0.0.0'], says: '127.0.0.1, localhost, ::1' },
+    { args: ['--callback-host', 'evil.example'], says: '127.0.0.1, localhost, ::1' },
     { args: ['--store', 'cloud'], says: 'auto, file, keychain' },
     { args: ['http://second.example/mcp'], says: 'but got 2. Run `mcp-descope-proxy --help`' },
   ])('AC9.5 exits 2 and tells the host after $args', async ({ args, says }) => {

@@ -1,7 +1,10 @@
 import { request as httpRequest } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { dirname } from 'node:path'
+import tls from 'node:tls'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { readAuthorities } from '../../../src/cli/network-options.js'
 import { createNetwork } from '../../../src/http/network.js'
 import { CLIENT, createHome, startBridge, textOf } from '../../helpers/bridge.js'
 import { type Certificates, createCertificates } from '../../helpers/certificates.js'
@@ -70,6 +73,39 @@ describe('the certificates that the bridge trusts', () => {
       await bridge.end()
     },
   )
+
+  it('AC8.2 come from this machine with --use-system-ca, where Node can read them', async () => {
+    const url = `https://localhost:${await startTls(certificates.cert)}/mcp`
+    // the folder counts as this machine's on Linux only
+    const env = { SSL_CERT_DIR: dirname(certificates.caFile) }
+    const bridge = bridgeTo(url, env, ['--use-system-ca'])
+    if ('getCACertificates' in tls) {
+      const answer = await bridge.handshake()
+      const found = { serverInfo: target.contents.serverInfo }
+      if (process.platform === 'linux') expect(answer['result']).toMatchObject(found)
+      expect((await bridge.end()).status).toBe(0)
+      return
+    }
+    expect(await bridge.request('initialize', CLIENT)).toMatchObject({
+      error: {
+        message: expect.stringMatching(
+          /^--use-system-ca needs Node.js 22.15 or newer, and this is \S+\. .*--ca <file>.*NODE_EXTRA_CA_CERTS/,
+        ),
+      },
+    })
+    expect((await bridge.ended).status).toBe(2)
+    expect(target.requests).toEqual([])
+  })
+
+  it('AC8.2 of this machine stand beside those of files', () => {
+    const runtime = { env: {}, cwd: '/', nodeVersion: '24.0.0' }
+    const read = (ca: string[], useSystemCa: boolean) =>
+      readAuthorities({ ca, useSystemCa }, runtime, () => ['of the system'])
+    expect(read([], true)).toEqual(['of the system'])
+    expect(read([certificates.caFile], true)).toEqual([certificates.ca, 'of the system'])
+    expect(read([certificates.caFile], false)).toEqual([certificates.ca])
+    expect(read([], false)).toEqual([])
+  })
 
   it.each([
     {

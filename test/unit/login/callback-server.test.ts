@@ -1,5 +1,6 @@
 import { request } from 'node:http'
 import { connect } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { afterEach, describe, expect, it } from 'vitest'
 import { successPage } from '../../../src/login/callback-page.js'
 import { type CallbackListener, listenForCallback } from '../../../src/login/callback-server.js'
@@ -30,6 +31,23 @@ function ask(
     )
     sent.on('error', reject).end()
   })
+}
+
+function isOpen(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, host)
+    const end = (reached: boolean) => {
+      socket.destroy()
+      resolve(reached)
+    }
+    socket.once('connect', () => end(true)).once('error', () => end(false))
+  })
+}
+
+/** An address of this machine that is no loopback one, if it has any. */
+function otherAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
+  return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? '127.0.0.2'
 }
 
 describe('the callback server', () => {
@@ -147,12 +165,50 @@ describe('the callback server', () => {
     expect(again.port).toBe(listener.port)
   })
 
-  it('AC6.3 AC6.5 listens on the address that it advertises, and names the ports that are taken', async () => {
+  it.each([
+    { host: '127.0.0.1', name: '127.0.0.1', reached: ['127.0.0.1'] },
+    { host: 'localhost', name: 'localhost', reached: ['127.0.0.1', '::1'] },
+    { host: '::1', name: '[::1]', reached: ['::1'] },
+  ] as const)('AC6.3 listens on just what $host stands for', async ({ host, name, reached }) => {
+    const listener = await listenForCallback([0], host)
+    open.push(listener)
+    const { port } = listener
+    expect(listener.redirectUri).toBe(`http://${name}:${port}/callback`)
+    const addresses = ['127.0.0.1', '::1', otherAddress()]
+    const open_ = await Promise.all(addresses.map((address) => isOpen(address, port)))
+    expect(addresses.filter((_, index) => open_[index])).toEqual(reached)
+    listener.expect('right', async () => successPage(undefined, undefined))
+    expect((await fetch(`${listener.redirectUri}?code=x&state=right`)).status).toBe(200)
+    await listener.close()
+    expect(await isOpen(reached[0], port)).toBe(false)
+  })
+
+  it('AC6.3 takes no port for localhost that somebody else has on ::1', async () => {
+    const other = await listenForCallback([0], '::1')
+    const free = await listenForCallback([0], 'localhost')
+    await free.close()
+    open.push(other)
+    const listener = await listenForCallback([other.port, free.port], 'localhost')
+    open.push(listener)
+    expect(listener.port).toBe(free.port)
+    expect(await isOpen('127.0.0.1', other.port)).toBe(false)
+  })
+
+  it('AC6.5 names the ports that are taken, and who has them as far as that is known', async () => {
     const { listener } = await begin()
-    expect(listener.redirectUri).toBe(`http://127.0.0.1:${listener.port}/callback`)
-    await expect(listenForCallback([listener.port])).rejects.toMatchObject({
+    const other = await listenForCallback([0])
+    open.push(other)
+    const ports = [listener.port, other.port]
+    await expect(listenForCallback(ports)).rejects.toMatchObject({
       code: 'LISTEN_FAILED',
-      message: expect.stringContaining(String(listener.port)),
+      message: `No callback port is free (tried ${listener.port}; ${other.port})`,
+    })
+    const holderOf = async (port: number) => {
+      if (port === other.port) throw new Error('nobody knows')
+      return 'process 7, thief'
+    }
+    await expect(listenForCallback(ports, '127.0.0.1', holderOf)).rejects.toMatchObject({
+      message: `No callback port is free (tried ${listener.port}: process 7, thief; ${other.port})`,
     })
   })
 })

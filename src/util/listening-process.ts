@@ -1,0 +1,52 @@
+import { readdir, readFile, readlink } from 'node:fs/promises'
+
+/** Loopback and "any", as the kernel writes them: bytes of each word in the machine's order. */
+const OURS = new Set([
+  '0100007F',
+  '00000000',
+  '00000000000000000000000000000000',
+  '00000000000000000000000001000000',
+  '0000000000000000FFFF00000100007F',
+])
+const LISTENS = '0A'
+
+/**
+ * Finds the process that listens on a loopback port. `undefined` where the system does not say: only
+ * Linux does, in `/proc`, and only of processes of the same user.
+ */
+export async function listeningProcess(
+  port: number,
+): Promise<{ pid: number; name: string } | undefined> {
+  const tables = await Promise.all(['tcp', 'tcp6'].map((table) => read(`/proc/net/${table}`)))
+  const sockets = new Set(tables.flatMap((table) => listeners(table, port)))
+  if (sockets.size === 0) return undefined
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  for (const pid of pids) {
+    const files = await readdir(`/proc/${pid}/fd`).catch(() => [])
+    const links = files.map((file) => readlink(`/proc/${pid}/fd/${file}`).catch(() => ''))
+    if (!(await Promise.all(links)).some((link) => sockets.has(link))) continue
+    const name = (await read(`/proc/${pid}/comm`)).trim().replace(/[^\w .+-]/g, '?')
+    return { pid: Number(pid), name }
+  }
+  return undefined
+}
+
+/**
+ * Reads a table of sockets.
+ *
+ * @returns What the descriptors of the listening ones link to.
+ * @see [proc_net_tcp](https://docs.kernel.org/networking/proc_net_tcp.html)
+ */
+function listeners(table: string, port: number): string[] {
+  const wanted = port.toString(16).toUpperCase().padStart(4, '0')
+  return table.split('\n').flatMap((line) => {
+    const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/)
+    const [address = '', hexPort] = local.split(':')
+    if (hexPort !== wanted || state !== LISTENS || !OURS.has(address)) return []
+    return [`socket:[${inode}]`]
+  })
+}
+
+function read(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch(() => '')
+}
