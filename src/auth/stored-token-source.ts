@@ -19,10 +19,21 @@ export interface StoredTokenSourceDeps {
   refresh: (record: TokenRecord) => Promise<TokenRecord>
 }
 
-/** A token that was refreshed because of a refusal and is refused again so soon is no good. */
+/** What happened so long ago says nothing about the token of today. */
 const PROOF_SECONDS = 60
+/** So often tokens are renewed that the target takes at first and refuses soon after. */
+const MAX_RENEWALS = 2
 const FIRST_BACKOFF_MS = 1_000
 const LONGEST_BACKOFF_MS = 30_000
+
+/** How a token came to be that was got because the one before was refused. */
+interface Renewal {
+  /** Seconds since the epoch. */
+  readonly at: number
+  /** Renewals in a row, this one among them. */
+  readonly count: number
+  accepted: boolean
+}
 
 /**
  * Gives the tokens of a sign-in from the store, refreshed ahead of their end or when they are
@@ -32,7 +43,7 @@ const LONGEST_BACKOFF_MS = 30_000
 export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSource {
   const { clock, store, binding } = deps
   const running = new Map<string, Promise<TokenRecord | undefined>>()
-  const unproven = new Map<string, number>()
+  const renewals = new Map<string, Renewal>()
   let current: TokenRecord | undefined
   let backoff: { until: number; ms: number; error: unknown } | undefined
   const now = () => clock.now() / 1_000
@@ -57,7 +68,10 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     try {
       const renewed = await deps.refresh(record)
       await store.save(renewed)
-      if (refused !== '') unproven.set(renewed.accessToken, now())
+      if (refused !== '') {
+        const count = (renewals.get(refused)?.count ?? 0) + 1
+        renewals.set(renewed.accessToken, { at: now(), count, accepted: false })
+      }
       backoff = undefined
       current = renewed
       return renewed
@@ -121,13 +135,20 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
       current = stored
       return { next: 'retry' } as const
     }
-    for (const [refreshed, at] of unproven) {
-      if (now() - at > PROOF_SECONDS) unproven.delete(refreshed)
+    for (const [renewed, { at }] of renewals) {
+      if (now() - at > PROOF_SECONDS) renewals.delete(renewed)
     }
-    if (unproven.has(token)) return { next: 'sign-in' } as const
+    const renewal = renewals.get(token)
+    const isNoGood = renewal !== undefined && (!renewal.accepted || renewal.count >= MAX_RENEWALS)
+    if (isNoGood) return { next: 'sign-in' } as const
     const renewed = await renewOnce(token)
     return renewed === undefined ? ({ next: 'sign-in' } as const) : ({ next: 'retry' } as const)
   }
 
-  return { get, refused }
+  const accepted = (token: string) => {
+    const renewal = renewals.get(token)
+    if (renewal !== undefined) renewal.accepted = true
+  }
+
+  return { get, refused, accepted }
 }

@@ -32,6 +32,8 @@ export interface TokenSource {
    * @throws As `get`.
    */
   refused(token: string, challenge?: BearerChallenge): Promise<TokenVerdict>
+  /** Learns that the target took a token: when it refuses that one later, there was a reason. */
+  accepted?(token: string): void
 }
 
 /** The error code of a 403 that asks for more scopes (RFC 6750 §3.1). */

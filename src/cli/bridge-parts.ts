@@ -1,3 +1,4 @@
+import { withAcceptance } from '../auth/acceptance.js'
 import type { TargetCredential } from '../auth/credential.js'
 import { withHeaders } from '../auth/credentials/extra-headers.js'
 import { loginCredential } from '../auth/credentials/login.js'
@@ -43,6 +44,8 @@ export interface Access extends Pick<StdioOptions, 'caller'> {
   credentialOf(target: TargetConfig): TargetCredential
   /** Somebody can sign in here. */
   signsIn: boolean
+  /** Looks at what goes to a target. */
+  watch?(upstream: Upstream): Upstream
 }
 
 /** Joins the bridge's parts. Whatever a good start does not need is loaded later. */
@@ -88,7 +91,8 @@ export async function bridgeParts(
   const targets = await Promise.all(
     configs.map(async (config) => {
       const upstream = await connectTarget(runtime, network, new URL(config.url), flags.transport)
-      return createTarget(config, withHeaders(access.credentialOf(config), headers), upstream)
+      const watched = access.watch?.(upstream) ?? upstream
+      return createTarget(config, withHeaders(access.credentialOf(config), headers), watched)
     }),
   )
   return {
@@ -154,7 +158,12 @@ function ownAccess(
     : loginCredential({ source, target, onNeed })
   // an object for each request, by which the credential knows what was sent with it
   const caller = () => ({ principal: undefined, accessToken: undefined })
-  return { credentialOf: () => credential, caller, signsIn: !hasOwn }
+  return {
+    credentialOf: () => credential,
+    caller,
+    signsIn: !hasOwn,
+    watch: (upstream) => withAcceptance(upstream, source),
+  }
 }
 
 async function openSignIn(

@@ -80,6 +80,23 @@ describe('several bridges of one user whose token is refused', () => {
     await Promise.all(bridges.map((bridge) => bridge.end()))
   }, 60_000)
 
+  it('AC3.3 a token that was taken and is refused soon after is refreshed once more, then asked for', async () => {
+    const tabs = browser.urls().length
+    const bridge = await start()
+    const answers = async (n: number) => {
+      target.refused.add((await stored())?.accessToken ?? '')
+      expect(textOf(await bridge.call('echo', { n }))).toContain(`"n":${n}`)
+    }
+    await answers(1)
+    await answers(2)
+    expect(identity.counters).toMatchObject({ refreshes: 2, reuses: 0, authorizations: 1 })
+    expect(browser.urls()).toHaveLength(tabs)
+    await answers(3)
+    expect(identity.counters).toMatchObject({ refreshes: 2, reuses: 0, authorizations: 2 })
+    expect(browser.urls()).toHaveLength(tabs + 1)
+    await bridge.end()
+  })
+
   it('AC3.4 takes the token that another process got, and refreshes nothing', async () => {
     const bridge = await start()
     const old = (await stored())?.accessToken ?? ''

@@ -149,6 +149,30 @@ describe('the tokens of a sign-in', () => {
     expect(await source.refused('new1')).toEqual({ next: 'retry' })
   })
 
+  it('AC3.3 are renewed once more when the target took one before it refused it, and no more', async () => {
+    const { clock, shelf, source } = setUp(record())
+    expect(await source.refused('one')).toEqual({ next: 'retry' })
+    source.accepted?.('new1')
+    await clock.advance(10_000)
+    const verdicts = await Promise.all([1, 2, 3].map(() => source.refused('new1')))
+    expect(verdicts).toEqual(Array(3).fill({ next: 'retry' }))
+    expect(await source.get()).toBe('new2')
+    source.accepted?.('new2')
+    await clock.advance(10_000)
+    expect(await source.refused('new2')).toEqual({ next: 'sign-in' })
+    expect(shelf.refreshes).toBe(2)
+    await clock.advance(61_000)
+    expect(await source.refused('new2')).toEqual({ next: 'retry' })
+    expect(shelf.refreshes).toBe(3)
+  })
+
+  it('lead to a sign-in when only another token was taken', async () => {
+    const { source } = setUp(record())
+    await source.refused('one')
+    source.accepted?.('one')
+    expect(await source.refused('new1')).toEqual({ next: 'sign-in' })
+  })
+
   it('AC3.6 lead to a sign-in when the refresh token is gone', async () => {
     const { shelf, source } = setUp(record(), gone)
     expect(await source.refused('one')).toEqual({ next: 'sign-in' })

@@ -1,0 +1,31 @@
+import { PassingHandler } from '../http/passing-handler.js'
+import type { Upstream, UpstreamHandler } from '../http/pool.js'
+import type { TokenSource } from './token-source.js'
+
+/** Tells a source of tokens which of them a target took. */
+export function withAcceptance(upstream: Upstream, source: TokenSource): Upstream {
+  if (source.accepted === undefined) return upstream
+  return {
+    send(request, handler) {
+      const at = request.headers.indexOf('authorization')
+      const token = at < 0 ? '' : (request.headers[at + 1] ?? '').slice('Bearer '.length)
+      upstream.send(request, new AcceptanceHandler(handler, () => source.accepted?.(token)))
+    },
+    close: () => upstream.close(),
+  }
+}
+
+class AcceptanceHandler extends PassingHandler {
+  readonly #onAccepted: () => void
+
+  constructor(handler: UpstreamHandler, onAccepted: () => void) {
+    super(handler)
+    this.#onAccepted = onAccepted
+  }
+
+  override onResponseStart(...args: Parameters<PassingHandler['onResponseStart']>): void {
+    const [, status] = args
+    if (status >= 200 && status < 300) this.#onAccepted()
+    super.onResponseStart(...args)
+  }
+}
