@@ -6,7 +6,8 @@ import type { Runtime, StopSignal } from './util/runtime.js'
 import { createSystem } from './util/system.js'
 
 const KEEP_ALIVE_MS = 2 ** 31 - 1
-const FLUSH_MS = 2_000
+/** With the goodbye to a target, less than the 2 s in which the bridge has to end. */
+const FLUSH_MS = 1_200
 const LOG_DELAY_MS = 20
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK']
 

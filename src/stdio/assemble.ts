@@ -6,6 +6,7 @@ import { createSessions } from '../gateway/sessions.js'
 import type { Target } from '../gateway/target.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
+import { Backlog } from './backlog.js'
 import { Bridge } from './bridge.js'
 import { createHost, type Host } from './host.js'
 import { Link } from './link.js'
@@ -43,6 +44,7 @@ export interface StdioOptions {
 /** Everything of a bridge, joined and not started. */
 export interface Parts {
   readonly host: Host
+  readonly backlog: Backlog
   readonly link: Link
   readonly gateway: Gateway
   readonly listener: StreamListener
@@ -63,9 +65,10 @@ export function assemble(
   const { logger } = options
   const target = options.name
   const host = createHost(io)
+  const backlog = new Backlog()
   const session = createSession()
   const gateway = openGateway(clock, options)
-  const link = new Link({ gateway, session, host, target, caller: options.caller })
+  const link = new Link({ gateway, session, host, backlog, target, caller: options.caller })
   const listener = new StreamListener({
     ...{ clock, link, host, logger, random: options.random },
     // a ping is safe to repeat, so that the gateway opens the session again for it
@@ -80,14 +83,14 @@ export function assemble(
   })
   const bridge: Bridge = new Bridge({
     ...options,
-    ...{ target, clock, host, link, session, desk },
+    ...{ target, clock, host, backlog, link, session, desk },
     onReady: () => listener.start(),
     resume: (request, lastEventId, retryMs) => {
       const { requests } = bridge
       resumeAnswer({ clock, link, host, requests }, request, lastEventId, retryMs)
     },
   })
-  return { host, link, gateway, listener, bridge, desk }
+  return { host, backlog, link, gateway, listener, bridge, desk }
 }
 
 function openGateway(clock: Runtime['clock'], options: StdioOptions): Gateway {

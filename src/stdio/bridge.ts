@@ -4,6 +4,7 @@ import { networkHint } from '../http/failure.js'
 import { isModern } from '../mcp/headers.js'
 import type { Message } from '../mcp/message.js'
 import { isObject, tryParseJson } from '../util/json.js'
+import type { Backlog } from './backlog.js'
 import { Connection } from './connection.js'
 import type { ConnectionOptions } from './connection-options.js'
 import { Held } from './held.js'
@@ -16,6 +17,7 @@ import { respond } from './words.js'
 export interface BridgeOptions
   extends Omit<ConnectionOptions, 'requests' | 'onReady' | 'onSignInNeeded' | 'onUnreachable'> {
   desk: SignInDesk
+  backlog: Backlog
   /** Why somebody had to sign in last. */
   need: () => SignInNeed
   /** How long a call waits for a sign-in, milliseconds. */
@@ -39,7 +41,7 @@ export class Bridge {
   constructor(options: BridgeOptions) {
     this.#options = options
     this.#held = new Held(options.clock)
-    this.requests = new OpenRequests(options.host)
+    this.requests = new OpenRequests(options.host, options.backlog)
     this.connection = new Connection({
       ...options,
       requests: this.requests,

@@ -5,6 +5,7 @@ import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, parseMessageText } from '../mcp/message.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import type { Backlog } from './backlog.js'
 import { BridgeExchange } from './exchange.js'
 import type { Host } from './host.js'
 import { MessageReply, type ReplyListener } from './message-reply.js'
@@ -15,6 +16,7 @@ export interface LinkOptions {
   gateway: Gateway
   session: BridgeSession
   host: Host
+  backlog: Backlog
   /** Name of the target, for people. */
   target: string
   /** Who is signed in. Rejects with `SIGN_IN_REQUIRED` when nobody is and somebody has to be. */
@@ -45,7 +47,12 @@ export class Link {
 
   /** Sends a notification, or the host's answer to a request of the target; nobody waits for it. */
   send(message: Message): void {
-    this.#post(message, IGNORE, () => true)
+    const done = this.#options.backlog.take(message.text.length)
+    const listener = { answer: done, empty: done, event() {}, ended: done }
+    this.#post(message, listener, () => {
+      done()
+      return true
+    })
   }
 
   notify(method: string, params: JsonObject = {}): void {
@@ -130,8 +137,6 @@ export class Link {
     return reply
   }
 }
-
-const IGNORE: ReplyListener = { answer() {}, empty() {}, event() {}, ended() {} }
 
 function readOutcome(
   text: string,

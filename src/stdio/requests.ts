@@ -1,6 +1,7 @@
 import { errorResponse, type RequestId, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isObject, tryParseJson } from '../util/json.js'
+import type { Backlog } from './backlog.js'
 import type { Host } from './host.js'
 import type { MessageReply } from './message-reply.js'
 
@@ -14,15 +15,19 @@ export interface OpenRequest {
   sentAgain: boolean
   /** Ends its waiting for something else than the target. */
   stopWaiting(): void
+  /** It is no longer under way. */
+  readonly release: () => void
 }
 
 /** The host's open requests: each one is answered once, whatever happens. */
 export class OpenRequests {
   readonly #host: Host
+  readonly #backlog: Backlog
   readonly #open = new Set<OpenRequest>()
 
-  constructor(host: Host) {
+  constructor(host: Host, backlog: Backlog) {
     this.#host = host
+    this.#backlog = backlog
   }
 
   get size(): number {
@@ -36,6 +41,7 @@ export class OpenRequests {
       reply: undefined,
       sentAgain: false,
       stopWaiting: () => {},
+      release: this.#backlog.take(message.text.length),
     }
     this.#open.add(request)
     return request
@@ -49,6 +55,7 @@ export class OpenRequests {
   answer(request: OpenRequest, text: string): void {
     if (!this.#take(request)) return
     this.#host.send(text.startsWith(NO_ID) ? withId(text, request.id) : text)
+    request.release()
   }
 
   refuse(request: OpenRequest, error: WireError): void {
@@ -58,7 +65,9 @@ export class OpenRequests {
   /** The host wants no answer any more. */
   cancel(id: unknown): OpenRequest | undefined {
     const request = [...this.#open].find((open) => open.id === id)
-    if (request !== undefined) this.#take(request)
+    if (request === undefined) return undefined
+    this.#take(request)
+    request.release()
     return request
   }
 

@@ -21,12 +21,12 @@ export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Pr
   const life = watchLife(runtime)
   const over = new AbortController()
   const parts = assemble(runtime, options, over.signal)
-  const { host, bridge, listener } = parts
+  const { host, backlog, bridge, listener } = parts
   const liveness = watchTarget(runtime, options, parts, () => {
     life.look()
     void memory.save()
   })
-  readMessages(io.stdin, host, (message) => {
+  readMessages(io.stdin, host, backlog, (message) => {
     if (message.method === 'initialize') {
       listener.reset()
       options.onHostName?.(hostName(message.params))
@@ -74,9 +74,14 @@ function watchTarget(
   return liveness
 }
 
-async function lastAnswers({ clock }: Pick<Runtime, 'clock'>, { bridge }: Parts): Promise<void> {
+async function lastAnswers(
+  { clock }: Pick<Runtime, 'clock'>,
+  { bridge, host }: Parts,
+): Promise<void> {
   const end = clock.now() + LAST_ANSWERS_MS
-  while (bridge.requests.size > 0 && clock.now() < end) await sleep(clock, LOOK_MS)
+  while (bridge.requests.size > 0 && !host.isBehind && clock.now() < end) {
+    await sleep(clock, LOOK_MS)
+  }
 }
 
 function hostName({ clientInfo }: JsonObject): string | undefined {
