@@ -29,6 +29,7 @@ function onSignal(listener: (signal: StopSignal) => void): () => void {
 }
 
 const clock = createClock()
+const system = createSystem(process, clock)
 // Each write on a pipe is a system call that waits, so that log lines go out together.
 const stderr = createOutput(process.stderr, (write) => setTimeout(write, LOG_DELAY_MS))
 // Whoever read our data is gone: for a command that listens, the same as being hung up on.
@@ -53,7 +54,7 @@ const runtime: Runtime = {
     },
   },
   clock,
-  system: createSystem(process, clock),
+  system,
   // Looked up late, because the global loads Node's HTTP client when it is first touched.
   fetch: (input, init) => globalThis.fetch(input, init),
   env: process.env,
@@ -65,7 +66,10 @@ const runtime: Runtime = {
   onSignal,
 }
 
-process.on('exit', () => stderr.flushNow())
+process.on('exit', () => {
+  stderr.flushNow()
+  system.endPrograms?.()
+})
 // Waiting for a command keeps the process alive, even while all its timers are unreferenced.
 const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS)
 const status = await run(runtime, process.argv.slice(2))

@@ -57,6 +57,8 @@ export interface System {
     args: readonly string[],
     options: { input?: string; timeoutMs: number },
   ): Promise<ProgramResult>
+  /** Ends what was run and did not end yet, at once; for the end of the process. */
+  endPrograms?(): void
   /** Starts a program and leaves it alone, without a shell; tells whether it could be started. */
   launch(command: string, args: readonly string[]): Promise<boolean>
   /** Starts a program and talks with it, without a shell. */

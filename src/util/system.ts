@@ -1,9 +1,11 @@
+import type { ChildProcess } from 'node:child_process'
 import type { Clock, ProgramResult, RunningProgram, Runtime, System } from './runtime.js'
 
 /** The part of the global `process` that is needed here. */
 export interface ProcessPart {
   readonly pid: number
   readonly ppid: number
+  readonly stderr: { readonly isTTY?: boolean }
   kill(pid: number, signal: 0): boolean
 }
 
@@ -12,6 +14,7 @@ const LAUNCH_MS = 1_000
 
 /** Creates the real {@link System}. Loads `node:child_process` only when a program is run. */
 export function createSystem(process: ProcessPart, clock: Clock): System {
+  const running = new Set<ChildProcess>()
   return {
     pid: process.pid,
     get parentPid() {
@@ -24,13 +27,21 @@ export function createSystem(process: ProcessPart, clock: Clock): System {
         return (error as NodeJS.ErrnoException).code === 'EPERM'
       }
     },
-    run,
-    launch: (command, args) => launch(clock, command, args),
+    run: (command, args, options) => run(running, command, args, options),
+    endPrograms() {
+      for (const child of running) child.kill('SIGKILL')
+    },
+    launch: (command, args) => launch(clock, process.stderr.isTTY === true, command, args),
     start: (command, args, env) => start(clock, command, args, env),
   }
 }
 
-const run: System['run'] = async (command, args, { input, timeoutMs }) => {
+async function run(
+  running: Set<ChildProcess>,
+  command: string,
+  args: readonly string[],
+  { input, timeoutMs }: { input?: string; timeoutMs: number },
+): Promise<ProgramResult> {
   const { execFile } = await import('node:child_process')
   return new Promise<ProgramResult>((resolve) => {
     const child = execFile(
@@ -38,22 +49,30 @@ const run: System['run'] = async (command, args, { input, timeoutMs }) => {
       [...args],
       { timeout: timeoutMs, killSignal: 'SIGKILL', windowsHide: true },
       (error, stdout) => {
+        running.delete(child)
         const code = error === null ? 0 : error.code
         resolve({ status: typeof code === 'number' ? code : undefined, stdout })
       },
     )
+    running.add(child)
     // A program that ends without reading its input is judged by its status, not by EPIPE.
     child.stdin?.on('error', () => {})
     child.stdin?.end(input ?? '')
   })
 }
 
-async function launch(clock: Clock, command: string, args: readonly string[]): Promise<boolean> {
+/** @param isWatched Somebody sees what it says; a pipe would stay open as long as a browser does. */
+async function launch(
+  clock: Clock,
+  isWatched: boolean,
+  command: string,
+  args: readonly string[],
+): Promise<boolean> {
   const { spawn } = await import('node:child_process')
   return new Promise((resolve) => {
     const child = spawn(command, [...args], {
       detached: true,
-      stdio: ['ignore', 'ignore', 'inherit'],
+      stdio: ['ignore', 'ignore', isWatched ? 'inherit' : 'ignore'],
       windowsHide: true,
     })
     child.unref()
