@@ -98,8 +98,16 @@ export function startBridge(target: string | undefined, setup: BridgeSetup = {})
     send({ id, method, ...(params !== undefined && { params }) })
     return until((message) => message['id'] === id && !('method' in message), 20_000)
   }
+  // whatever a test is about: what a host reads is JSON-RPC to the last line
+  const ended = process.ended.then((result) => {
+    if (broken !== undefined) throw broken
+    if (result.status !== undefined && rest !== '') throw new Error(`stdout ends with ${rest}`)
+    return result
+  })
+  ended.catch(() => undefined)
   return {
     ...process,
+    ended,
     send,
     request,
     async handshake(params = {}) {
@@ -117,9 +125,7 @@ export function startBridge(target: string | undefined, setup: BridgeSetup = {})
     until,
     async end() {
       process.child.stdin.end()
-      const result = await process.ended
-      if (broken !== undefined) throw broken
-      return result
+      return await ended
     },
   }
 }

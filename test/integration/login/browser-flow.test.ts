@@ -1,10 +1,12 @@
-import { createServer } from 'node:net'
+import { createServer as createHttpServer } from 'node:http'
+import { type AddressInfo, createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   type Identity,
   type IdentityInput,
   startIdentity,
 } from '../../../src/demo/identity/index.js'
+import { redirectUrisOf } from '../../../src/login/ports.js'
 import { createClock } from '../../../src/util/clock.js'
 import {
   createDesk,
@@ -109,6 +111,25 @@ describe('signing in with the browser at Descope', () => {
     const record = await desk({ client: { id: 'UDIx==' } }).signIn.ensure({ interactive: 'offer' })
     expect(record.client).toMatchObject({ id: 'UDIx==', source: 'static' })
     expect(identity.counters.registrations).toBe(0)
+  })
+
+  it('AC6.1 registers nothing where a metadata document is a client, and does where it is not', async () => {
+    const document = createHttpServer((request, response) => {
+      const clientId = `${origin}${request.url}`
+      const redirect_uris = redirectUrisOf({ callbackHost: '127.0.0.1', callbackPort: undefined })
+      response.end(JSON.stringify({ client_id: clientId, client_name: 'ours', redirect_uris }))
+    })
+    await new Promise<void>((resolve) => document.listen(0, '127.0.0.1', resolve))
+    const origin = `http://127.0.0.1:${(document.address() as AddressInfo).port}`
+    const client = { metadataUrl: `${origin}/client.json` }
+    await restart({ cimd: true })
+    await desk({ client }).signIn.ensure({ interactive: 'offer' })
+    expect(identity.counters).toMatchObject({ registrations: 0, metadataFetches: 1 })
+    expect(requestsTo('/authorize')[0]?.query['client_id']).toBe(client.metadataUrl)
+    await restart({ cimd: false })
+    await desk({ client }).signIn.ensure({ interactive: 'offer' })
+    expect(identity.counters).toMatchObject({ registrations: 1, metadataFetches: 0 })
+    document.close()
   })
 
   it('sends the secret of a confidential client and does not store it', async () => {

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -10,6 +10,7 @@ import {
   startBridge,
   textOf,
 } from '../../helpers/bridge.js'
+import { createFolder } from '../../helpers/folder.js'
 import { freePort } from '../../helpers/sign-in.js'
 import { clock } from '../../helpers/stack.js'
 import { type ProtectedTarget, startProtectedTarget } from '../../helpers/targets/protected.js'
@@ -140,6 +141,21 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     await new Promise((resolve) => setTimeout(resolve, 500))
     expect(browser.urls()).toEqual([])
     await bridge.end()
+  })
+
+  it('AC2.4 without a display nothing is opened, and the URL is there to be pasted back', async () => {
+    const folder = createFolder({ 'xdg-open': `#!/bin/sh\necho "$@" >> "$0.urls"\n` })
+    chmodSync(join(folder, 'xdg-open'), 0o700)
+    const bridge = startBridge(target.url, {
+      args: ['--login-wait', '1'],
+      env: { MCP_DESCOPE_HOME: createHome(), PATH: `${folder}:${process.env['PATH']}` },
+    })
+    started.push(bridge)
+    await bridge.handshake()
+    const call = await bridge.call('echo')
+    expect(textOf(call)).toMatch(/at http\S+authorize\?\S+, then try again\..* login --paste <url>/)
+    await bridge.end()
+    expect(existsSync(join(folder, 'xdg-open.urls'))).toBe(false)
   })
 
   it('AC6.5 a port that the user names is the only one, and is named when it is taken', async () => {

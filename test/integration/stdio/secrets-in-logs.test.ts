@@ -12,6 +12,8 @@ import {
 import { clock, type Stack, startStack } from '../../helpers/stack.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
+/** What a client sends to the token endpoint and nobody else may see. */
+const POSTED_SECRETS = ['code', 'code_verifier', 'refresh_token', 'device_code', 'client_secret']
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
 describe('the log of the bridge', () => {
@@ -56,8 +58,12 @@ describe('the log of the bridge', () => {
   const states = () =>
     stack.identity.requests.flatMap(({ query }) => query['state'] ?? []) as string[]
   const expectNoSecret = (bridges: BridgeProcess[], more: string[] = []) => {
-    const secrets = [...stack.identity.issuedSecrets(), ...more]
+    const posted = stack.identity.requests.flatMap(({ body }) =>
+      POSTED_SECRETS.flatMap((member) => (body as Record<string, unknown>)?.[member] ?? []),
+    ) as string[]
+    const secrets = [...stack.identity.issuedSecrets(), ...posted, ...more]
     expect(secrets.length).toBeGreaterThan(4)
+    expect(posted.length).toBeGreaterThan(more.length > 1 ? -1 : 1)
     const log = logText()
     expect(log).toContain('Connected to')
     for (const secret of [...secrets, ...states()]) expect(log).not.toContain(secret)

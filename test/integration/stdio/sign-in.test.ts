@@ -1,7 +1,8 @@
+import { InitializeResultSchema, ListToolsResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { BridgeProcess } from '../../helpers/bridge.js'
 import { CLIENT, createBrowser, createHome, startBridge, textOf } from '../../helpers/bridge.js'
-import { type Stack, startStack } from '../../helpers/stack.js'
+import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 describe('the bridge to a target that is protected by Descope', () => {
@@ -50,7 +51,9 @@ describe('the bridge to a target that is protected by Descope', () => {
       },
       serverInfo: { name: expect.any(String), version: expect.any(String) },
     })
+    InitializeResultSchema.parse(answer['result'])
     const list = await bridge.request('tools/list')
+    ListToolsResultSchema.parse(list['result'])
     expect(list['result']).toMatchObject({
       tools: [{ name: 'login', description: expect.stringMatching(/http\S+authorize\?/) }],
     })
@@ -76,6 +79,23 @@ describe('the bridge to a target that is protected by Descope', () => {
     expect(bridge.messages().filter(({ id }) => id !== undefined)).toHaveLength(8)
   })
 
+  it('AC1.1 answers server/discover at once too, so that the host falls back to initialize', async () => {
+    const bridge = start(createBrowser(false).path)
+    await bridge.request('ping')
+    const _meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientInfo': { name: 'host', version: '1' },
+      'io.modelcontextprotocol/clientCapabilities': {},
+    }
+    const began = Date.now()
+    expect(await bridge.request('server/discover', { _meta })).toMatchObject({
+      error: { code: -32022, data: { supported: expect.arrayContaining(['2025-11-25']) } },
+    })
+    expect(Date.now() - began).toBeLessThan(1_000)
+    expect((await bridge.handshake())['result']).toMatchObject({ protocolVersion: '2025-06-18' })
+    await bridge.end()
+  })
+
   it('AC1.2 AC1.3 lets a call wait for the sign-in, and serves on in the same process', async () => {
     const bridge = start(createBrowser(false).path)
     await bridge.handshake()
@@ -97,7 +117,9 @@ describe('the bridge to a target that is protected by Descope', () => {
 
     const second = start(browser.path)
     const answer = await second.handshake()
-    expect(answer['result']).toMatchObject({ serverInfo: target.contents.serverInfo })
+    const message = { jsonrpc: '2.0', id: 1, method: 'initialize', params: CLIENT }
+    const own = await readMessage(await stack.post(message))
+    expect(answer['result']).toEqual(own.result)
     await second.request('tools/list')
     await second.end()
     expect(second.received('notifications/tools/list_changed')).toHaveLength(0)

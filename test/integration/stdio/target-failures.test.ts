@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
   type BridgeProcess,
@@ -193,8 +194,10 @@ describe('an answer that is cut off', () => {
   it('AC4.3 AC10.3 1,000 requests have 1,000 answers while connections are killed, and no call runs twice', async () => {
     const target = await recording({ answerWith: 'sse' })
     const seen = new Map<unknown, number>()
+    const sockets = new Set<Socket>()
     let killed = 0
     target.intercept((request, response) => {
+      if (response.socket) sockets.add(response.socket)
       if (request.rpc !== 'tools/call') return false
       const params = request.message?.['params'] as { arguments: { n: number } }
       seen.set(params.arguments.n, (seen.get(params.arguments.n) ?? 0) + 1)
@@ -210,18 +213,32 @@ describe('an answer that is cut off', () => {
     })
     const bridge = bridgeTo(target.url)
     await bridge.handshake()
+    // and any connection at any time, whether something is under way on it or not
+    const killing = setInterval(() => {
+      const all = [...sockets].filter((socket) => !socket.destroyed)
+      all[Math.floor(Math.random() * all.length)]?.destroy()
+    }, 5)
+    closing.push(() => clearInterval(killing))
     const batch = 50
     let answered = 0
     for (let from = 0; from < 1_000; from += batch) {
       const numbers = Array.from({ length: batch }, (_, n) => from + n)
-      const answers = await Promise.all(numbers.map((n) => bridge.call('echo', { n })))
+      const ask = (n: number) => {
+        if (n % 5 > 0) return bridge.call('echo', { n })
+        return bridge.request(n % 2 > 0 ? 'tools/list' : 'prompts/list')
+      }
+      const answers = await Promise.all(numbers.map(ask))
       answered += answers.length
       for (const answer of answers) expect('result' in answer || 'error' in answer).toBe(true)
     }
     expect(answered).toBe(1_000)
     expect(killed).toBeGreaterThan(100)
     expect([...seen.values()].filter((times) => times > 1)).toEqual([])
-    expect(bridge.messages().filter(({ id }) => id !== undefined)).toHaveLength(1_001)
+    expect(seen.size).toBeGreaterThan(700)
+    const answers = bridge.messages().filter(({ id }) => id !== undefined)
+    expect(answers).toHaveLength(1_001)
+    expect(answers.filter(({ result }) => result !== undefined).length).toBeGreaterThan(300)
+    expect(answers.filter(({ error }) => error !== undefined).length).toBeGreaterThan(100)
     await bridge.end()
   }, 60_000)
 })
