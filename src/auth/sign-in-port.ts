@@ -3,6 +3,8 @@ import type { BearerChallenge } from './oauth/challenge.js'
 
 /** Why somebody has to sign in. */
 export interface SignInNeed {
+  /** Which of several targets it is for, for people. */
+  readonly target?: string
   /** A token that was refused. */
   readonly refused?: string | undefined
   /** The challenge of the refusal. */

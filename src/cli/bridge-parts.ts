@@ -4,7 +4,7 @@ import { withHeaders } from '../auth/credentials/extra-headers.js'
 import { loginCredential } from '../auth/credentials/login.js'
 import { noCredential } from '../auth/credentials/static.js'
 import type { SignInNeed, SignInPort } from '../auth/sign-in-port.js'
-import { bindingOf } from '../auth/sign-in-target.js'
+import { bindingOf, type SignInTarget } from '../auth/sign-in-target.js'
 import type { TokenSource } from '../auth/token-source.js'
 import { bindingKey } from '../auth/token-store.js'
 import type { TargetConfig } from '../config/types.js'
@@ -20,7 +20,8 @@ import type { Runtime } from '../util/runtime.js'
 import type { BridgeFlags, Transport } from './bridge-options.js'
 import { configuredAccess } from './configured-access.js'
 import { openNetwork } from './network-options.js'
-import { chooseTokenSource, openStores, type SignInStores } from './sign-in-parts.js'
+import type { SeveralSignIns } from './several-access.js'
+import { chooseTokenSource, openStores, type SignInStores, storedSource } from './sign-in-parts.js'
 import type { BridgeTarget } from './sign-in-target.js'
 
 /** What a target that is only a URL has: the settings' defaults, without loading the settings. */
@@ -45,7 +46,7 @@ export interface Access extends Pick<StdioOptions, 'caller'> {
   /** Somebody can sign in here. */
   signsIn: boolean
   /** Looks at what goes to a target. */
-  watch?(upstream: Upstream): Upstream
+  watch?(upstream: Upstream, target: TargetConfig): Upstream
 }
 
 /** Joins the bridge's parts. Whatever a good start does not need is loaded later. */
@@ -79,10 +80,15 @@ export async function bridgeParts(
       hint: 'Name one of them, or give each its credential in the configuration.',
     })
   }
+  const open = (target: SignInTarget) => openSignIn(runtime, stores, target, flags, () => hostName)
+  const several =
+    configs.length > 1 && signIn.grant.kind === 'server'
+      ? await openSeveral(runtime, stores, configs, signIn, open)
+      : undefined
   const access: Access =
     configured !== undefined && (configs.length > 1 || first?.credential.type !== 'none')
       ? await configuredAccess({
-          ...{ runtime, logger, source, stores, signIn, onNeed },
+          ...{ runtime, logger, source, stores, signIn, onNeed, several },
           ...configured,
         })
       : ownAccess(source, signIn.name, headers, onNeed)
@@ -91,7 +97,7 @@ export async function bridgeParts(
   const targets = await Promise.all(
     configs.map(async (config) => {
       const upstream = await connectTarget(runtime, network, new URL(config.url), flags.transport)
-      const watched = access.watch?.(upstream) ?? upstream
+      const watched = access.watch?.(upstream, config) ?? upstream
       return createTarget(config, withHeaders(access.credentialOf(config), headers), watched)
     }),
   )
@@ -100,14 +106,14 @@ export async function bridgeParts(
     targets,
     caller: access.caller,
     openSignIn:
-      kind === 'stored' && access.signsIn
-        ? () => openSignIn(runtime, stores, signIn, flags, () => hostName)
-        : undefined,
+      several?.open ?? (kind === 'stored' && access.signsIn ? () => open(signIn) : undefined),
     async hasToken(refused) {
+      if (several !== undefined) return several.isMet()
       const token = await source.get()
       return token !== undefined && token !== refused
     },
-    need: () => need,
+    need: () => several?.need() ?? need,
+    ...(several !== undefined && { isNeeded: () => several.need() !== undefined }),
     onHostName: (name) => {
       hostName = name
     },
@@ -122,6 +128,21 @@ export async function bridgeParts(
     maxNameLength: names.maxLength,
     random: Math.random,
   }
+}
+
+/** One token of the environment is for one target, and there are several. */
+async function openSeveral(
+  runtime: Runtime,
+  stores: SignInStores,
+  targets: readonly TargetConfig[],
+  common: SignInTarget,
+  open: (target: SignInTarget) => Promise<SignInPort>,
+): Promise<SeveralSignIns> {
+  const { severalSignIns } = await import('./several-access.js')
+  return await severalSignIns({
+    ...{ targets, common, open },
+    sourceOf: async (target) => storedSource(runtime, stores, bindingOf(target), target.client),
+  })
 }
 
 /** A target of which only the URL is known. */

@@ -1,12 +1,15 @@
+import { withAcceptance } from '../auth/acceptance.js'
 import type { SignInNeed } from '../auth/sign-in-port.js'
 import { bindingOf, type SignInTarget } from '../auth/sign-in-target.js'
 import type { TokenSource } from '../auth/token-source.js'
 import type { LoadedConfig } from '../config/load.js'
 import type { TargetConfig } from '../config/types.js'
+import type { Upstream } from '../http/pool.js'
 import { ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import type { Access } from './bridge-parts.js'
+import type { SeveralSignIns } from './several-access.js'
 import type { SignInStores } from './sign-in-parts.js'
 
 export interface ConfiguredAccessOptions {
@@ -17,6 +20,8 @@ export interface ConfiguredAccessOptions {
   signIn: SignInTarget
   loaded: LoadedConfig
   onNeed(need: SignInNeed): void
+  /** Targets that are signed in to one by one. */
+  several?: SeveralSignIns | undefined
 }
 
 /**
@@ -24,14 +29,19 @@ export interface ConfiguredAccessOptions {
  * somebody has to sign in there before anything is sent, and no target ever sees that token.
  */
 export async function configuredAccess(options: ConfiguredAccessOptions): Promise<Access> {
-  const { runtime, logger, source, stores, signIn, loaded, onNeed } = options
+  const { runtime, logger, source, stores, signIn, loaded, onNeed, several } = options
   const { createCredential } = await import('../auth/credentials/create.js')
   const { configUrl } = loaded.config.descope
   if (configUrl === undefined || signIn.grant.kind !== 'issuer') {
-    const credentialOf = ({ credential, url }: TargetConfig) =>
+    const credentialOf = ({ name, credential, url }: TargetConfig) =>
+      several?.partOf(name)?.credential ??
       createCredential(credential, { runtime, targetUrl: url, descope: undefined })
     const caller = () => ({ principal: undefined, accessToken: undefined })
-    return { credentialOf, caller, signsIn: false }
+    const watch = (upstream: Upstream, { name }: TargetConfig) => {
+      const part = several?.partOf(name)
+      return part === undefined ? upstream : withAcceptance(upstream, part.source)
+    }
+    return { credentialOf, caller, signsIn: several !== undefined, watch }
   }
   const [{ createSignedInCaller }, { parseConfigUrl }] = await Promise.all([
     import('../auth/signed-in-caller.js'),

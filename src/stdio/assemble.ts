@@ -28,6 +28,8 @@ export interface StdioOptions {
   hasToken: (refused: string | undefined) => Promise<boolean>
   /** Why somebody had to sign in last. */
   need: () => SignInNeed
+  /** Of several targets, which are signed in to one by one: some wait for that, the others go on. */
+  isNeeded?: () => boolean
   /** Learns the name of the program that we serve, for the page that the browser shows. */
   onHostName?(name: string | undefined): void
   memory: Memory

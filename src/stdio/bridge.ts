@@ -20,6 +20,8 @@ export interface BridgeOptions
   backlog: Backlog
   /** Why somebody had to sign in last. */
   need: () => SignInNeed
+  /** Some of several targets wait for a sign-in, and the others go on. */
+  isNeeded?: () => boolean
   /** How long a call waits for a sign-in, milliseconds. */
   loginWaitMs: number
   /** Messages can go to the target, and the host is ready for what comes back. */
@@ -143,6 +145,9 @@ export class Bridge {
       answered: (text) => {
         if (!hasFailed) this.#options.desk.prove()
         this.#learn(message, text)
+        if (message.method === 'tools/list' && this.#signedOut.isNeeded) {
+          return void this.#signedOut.addLogin(request, text)
+        }
         this.requests.answer(request, text)
       },
       failed: (failure) => {
@@ -173,11 +178,13 @@ export class Bridge {
   }
 
   #onReady(): void {
+    this.#signedOut.offer()
     for (const request of this.#held.take()) this.#dispatch(request)
     if (this.connection.isHostReady) this.#options.onReady()
   }
 
   #onUnreachable(failure: TargetFailure): void {
+    this.#signedOut.offer()
     addHint(failure)
     for (const request of this.#held.take('connection')) void this.#answerOffline(request, failure)
   }

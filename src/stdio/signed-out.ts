@@ -2,6 +2,7 @@ import type { SignInNeed } from '../auth/sign-in-port.js'
 import { INSUFFICIENT_SCOPE } from '../auth/token-source.js'
 import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
+import { isObject, tryParseJson } from '../util/json.js'
 import type { Connection } from './connection.js'
 import type { Held } from './held.js'
 import type { Host } from './host.js'
@@ -27,6 +28,8 @@ export interface SignedOutOptions {
   loginWaitMs: number
   /** Why somebody had to sign in last. */
   need: () => SignInNeed
+  /** Some of several targets wait for a sign-in, and the others go on. */
+  isNeeded?: () => boolean
   /** Takes a request that need not wait after all. */
   dispatch(request: OpenRequest): void
 }
@@ -52,20 +55,51 @@ export class SignedOut {
       return this.#refuse(request, `${target} refuses this even after a sign-in.`)
     }
     const need = this.#options.need()
-    const isStepUp = need.challenge?.error === INSUFFICIENT_SCOPE
-    if (!isStepUp) connection.phase = 'signing-in'
+    const isAlone =
+      need.challenge?.error === INSUFFICIENT_SCOPE ||
+      (this.#options.isNeeded !== undefined && connection.phase === 'ready')
+    if (!isAlone) connection.phase = 'signing-in'
     desk.begin(need)
     for (const waiting of held.take('connection')) this.wait(waiting)
-    if (request !== undefined) this.wait(request, isStepUp)
+    if (request !== undefined) this.wait(request, isAlone)
   }
 
-  /** @param isStepUp Only this request needs more; all others go on. */
-  wait(request: OpenRequest, isStepUp = false): void {
+  /** What has to be signed in to, for people. */
+  get #target(): string {
+    return this.#options.need().target ?? this.#options.target
+  }
+
+  get isNeeded(): boolean {
+    return this.#options.isNeeded?.() ?? false
+  }
+
+  /** Starts the sign-in that some of several targets wait for, if any does. */
+  offer(): void {
+    if (this.isNeeded) this.#options.desk.begin(this.#options.need())
+  }
+
+  /** Answers with the tools of those targets that need no sign-in, and the way to the others. */
+  async addLogin(request: OpenRequest, text: string): Promise<void> {
+    const { desk, requests } = this.#options
+    this.offer()
+    await desk.whenKnown(LINK_WAIT_MS)
+    const answer = tryParseJson(text)
+    const result = isObject(answer) ? answer['result'] : undefined
+    if (!this.isNeeded || !isObject(result) || !Array.isArray(result['tools'])) {
+      return requests.answer(request, text)
+    }
+    this.#offeredLogin = true
+    const tools = [...result['tools'], loginTool(desk.view, this.#target)]
+    requests.answer(request, respond(request.message, request.id, { ...result, tools }))
+  }
+
+  /** @param isAlone Only this request waits; all others go on. */
+  wait(request: OpenRequest, isAlone = false): void {
     const { message, id } = request
     const { requests, connection, memory, held, desk, loginWaitMs } = this.#options
     const { method } = message
     const waitsForEver = method === 'initialize' || method === 'subscriptions/listen'
-    if (!isStepUp && !waitsForEver && method !== 'tools/call') {
+    if (!isAlone && !waitsForEver && method !== 'tools/call') {
       if (method === 'tools/list') return void this.#listTools(request)
       if (method === 'server/discover') {
         const answer = memory.load().then((known) => offlineDiscover(request, known))
@@ -99,6 +133,7 @@ export class SignedOut {
   }
 
   answerLogin(request: OpenRequest): void {
+    if (this.isNeeded) return this.wait(request, true)
     const text = `Signed in to ${this.#options.target}. Its tools are available now.`
     this.#options.requests.answer(request, toolText(request, text, false))
   }
@@ -138,18 +173,18 @@ export class SignedOut {
   }
 
   async #listTools(request: OpenRequest): Promise<void> {
-    const { memory, desk, connection, requests, target } = this.#options
+    const { memory, desk, connection, requests } = this.#options
     const { tools } = await memory.load()
     if (tools === undefined) await desk.whenKnown(LINK_WAIT_MS)
     if (connection.phase !== 'signing-in') return this.#options.dispatch(request)
     this.#offeredLogin ||= tools === undefined
-    const result = tools ?? { tools: [loginTool(desk.view, target)] }
+    const result = tools ?? { tools: [loginTool(desk.view, this.#target)] }
     requests.answer(request, respond(request.message, request.id, result))
   }
 
   #refuse(request: OpenRequest, text?: string): void {
-    const { requests, desk, target } = this.#options
-    const why = text ?? describeSignIn(desk.view, target)
+    const { requests, desk } = this.#options
+    const why = text ?? describeSignIn(desk.view, this.#target)
     if (request.message.method !== 'tools/call') return requests.refuse(request, retryable(why))
     requests.answer(request, toolText(request, why, true))
   }
