@@ -37,8 +37,6 @@ export const URL_DEFAULTS = {
   timeouts: { list: 3, answer: 300 },
   names: { maxLength: 56 },
 } as const
-const SIGN_IN_MS = 10 * 60_000
-const DEVICE_RENEWALS = 2
 
 /** What requests to targets are authenticated with, and who is behind them. */
 export interface Access extends Pick<StdioOptions, 'caller'> {
@@ -80,7 +78,10 @@ export async function bridgeParts(
       hint: 'Name one of them, or give each its credential in the configuration.',
     })
   }
-  const open = (target: SignInTarget) => openSignIn(runtime, stores, target, flags, () => hostName)
+  const open = async (target: SignInTarget) => {
+    const { openSignIn } = await import('./open-sign-in.js')
+    return openSignIn(runtime, stores, target, flags, () => hostName)
+  }
   const several =
     configs.length > 1 && signIn.grant.kind === 'server'
       ? await openSeveral(runtime, stores, configs, signIn, open)
@@ -185,33 +186,4 @@ function ownAccess(
     signsIn: !hasOwn,
     watch: (upstream) => withAcceptance(upstream, source),
   }
-}
-
-async function openSignIn(
-  runtime: Runtime,
-  stores: SignInStores,
-  target: BridgeTarget['signIn'],
-  flags: BridgeFlags,
-  returnTo: () => string | undefined,
-): Promise<SignInPort> {
-  const [{ createSignIn }, { createSignInTalk }] = await Promise.all([
-    import('../login/login.js'),
-    import('./sign-in-text.js'),
-  ])
-  const signIn = createSignIn({
-    runtime,
-    target,
-    ...stores,
-    options: {
-      method: flags.login,
-      openBrowser: flags.browser,
-      callbackHost: flags.callbackHost,
-      callbackPort: flags.callbackPort,
-      timeoutMs: SIGN_IN_MS,
-      deviceRenewals: DEVICE_RENEWALS,
-      returnTo,
-    },
-  })
-  signIn.onChange(createSignInTalk(runtime, target.name))
-  return signIn
 }

@@ -3,11 +3,11 @@ import { failureError, type TargetFailure } from '../gateway/failure.js'
 import { networkHint } from '../http/failure.js'
 import { isModern } from '../mcp/headers.js'
 import type { Message } from '../mcp/message.js'
-import { isObject, tryParseJson } from '../util/json.js'
 import type { Backlog } from './backlog.js'
 import { Connection } from './connection.js'
 import type { ConnectionOptions } from './connection-options.js'
 import { Held } from './held.js'
+import { learn } from './memory.js'
 import { emptyAnswer, lacksMethod } from './offline.js'
 import { type OpenRequest, OpenRequests } from './requests.js'
 import type { SignInDesk } from './sign-in.js'
@@ -144,7 +144,7 @@ export class Bridge {
     request.reply = link.request(message, {
       answered: (text) => {
         if (!hasFailed) this.#options.desk.prove()
-        this.#learn(message, text)
+        learn(this.#options.memory, message, text)
         if (message.method === 'tools/list' && this.#signedOut.isNeeded) {
           return void this.#signedOut.addLogin(request, text)
         }
@@ -165,16 +165,6 @@ export class Bridge {
     }
     addHint(failure)
     return false
-  }
-
-  /** Keeps what a later start can show before the target answers. */
-  #learn({ method, params }: Message, text: string): void {
-    const what = method === 'tools/list' ? 'tools' : 'discover'
-    if (method !== 'tools/list' && method !== 'server/discover') return
-    const message = tryParseJson(text)
-    const result = isObject(message) ? message['result'] : undefined
-    if (!isObject(result) || 'cursor' in params || 'nextCursor' in result) return
-    this.#options.memory.keep(what, result)
   }
 
   #onReady(): void {

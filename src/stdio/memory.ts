@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { Message } from '../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { readPrivateFile, writePrivateFile } from '../util/private-files.js'
 
@@ -77,4 +78,14 @@ export function createMemory(folder: string, key: string): Memory {
       }
     },
   }
+}
+
+/** Keeps of an answer what a later start can show before the target answers. */
+export function learn(memory: Memory, { method, params }: Message, text: string): void {
+  const what = method === 'tools/list' ? 'tools' : 'discover'
+  if (method !== 'tools/list' && method !== 'server/discover') return
+  const message = tryParseJson(text)
+  const result = isObject(message) ? message['result'] : undefined
+  if (!isObject(result) || 'cursor' in params || 'nextCursor' in result) return
+  memory.keep(what, result)
 }
