@@ -3,6 +3,8 @@ import { type Dispatcher, Pool } from 'undici'
 const CONNECT_TIMEOUT_MS = 10_000
 /** Below the 5 s after which Node's servers drop idle connections, so that we are never late. */
 const KEEP_ALIVE_MS = 4_000
+/** What undici says of a connection that it closed because its request was aborted. */
+const ABORTED = 'aborted'
 
 export type UpstreamHandler = Dispatcher.DispatchHandler
 export type UpstreamController = Dispatcher.DispatchController
@@ -37,8 +39,8 @@ export function createUpstream(url: URL): Upstream {
     keepAliveTimeout: KEEP_ALIVE_MS,
     connect: { timeout: CONNECT_TIMEOUT_MS },
   }
-  const calls = new Pool(url.origin, options)
-  const streams = new Pool(url.origin, options)
+  const calls = dropAborted(new Pool(url.origin, options))
+  const streams = dropAborted(new Pool(url.origin, options))
   const path = url.pathname + url.search
   return {
     send(request, handler) {
@@ -50,4 +52,19 @@ export function createUpstream(url: URL): Upstream {
       await Promise.all([calls.destroy(), streams.destroy()])
     },
   }
+}
+
+/**
+ * Takes a connection out of its pool when its request is given up. undici would connect it anew at
+ * once, for the request that nobody waits for any more, and hold that connection for seconds.
+ */
+function dropAborted(pool: Pool): Pool {
+  pool.on('disconnect', (origin, targets, error) => {
+    const client = targets.at(-1)
+    if (client === undefined || client === pool || error.message !== ABORTED) return
+    // the pool forgets a client on this event only
+    pool.emit('connectionError', origin, [client], error)
+    client.destroy(error).catch(() => undefined)
+  })
+  return pool
 }

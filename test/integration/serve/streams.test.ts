@@ -344,6 +344,10 @@ describe('a client that leaves', () => {
       }
       await eventually(() => expect(own.openSockets).toBe(0))
       expect(own.socketCount).toBeGreaterThan(49)
+      own.on('tools/call', () => ({ content: [] }))
+      expect((await front.post(callOf())).status).toBe(200)
+      // none was connected again for a call that nobody waits for
+      expect(own.socketCount).toBeLessThanOrEqual(301)
     } finally {
       await front.close()
       await own.close()
