@@ -1,10 +1,11 @@
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
+import type { EventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
 import type { Names } from './names.js'
 import type { RequestIds } from './request-ids.js'
-import type { Session, Sessions, TargetSession } from './sessions.js'
+import { ownerOf, type Session, type Sessions, type TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 
 /** What every part of the gateway shares. */
@@ -13,14 +14,17 @@ export interface GatewayContext {
   readonly names: Names<Target>
   readonly sessions: Sessions
   readonly requestIds: RequestIds
+  readonly eventIds: EventIds
   readonly clock: Clock
   readonly logger: Logger
   /** Milliseconds. */
   readonly timeouts: { list: number; answer: number }
-  /** Sessions opened at one target after the client's `initialize`, by sealed id and target. */
+  /** Sessions opened at one target after the client's `initialize`, by session and target. */
   readonly lateSessions: Map<string, TargetSession>
   /** Sessions that are being opened, so that requests which need the same one share it. */
   readonly opening: Map<string, Promise<TargetSession | undefined>>
+  /** Clients can open a stream for what targets send by themselves. */
+  readonly offersStreams: boolean
   /**
    * Opens a lost session again even for a single target, and sends only what is safe to repeat a
    * second time. Without it a single target's client is told to start anew (404).
@@ -61,12 +65,16 @@ export function targetSession(
   request: Request,
   target: Target,
 ): TargetSession | undefined {
-  if (request.sealed === undefined) return undefined
+  const { session } = request
+  if (session === undefined) return undefined
   const late =
-    context.lateSessions.size > 0
-      ? context.lateSessions.get(lateKey(request.sealed, target))
-      : undefined
-  return late ?? request.session?.targets.get(target.name)
+    context.lateSessions.size > 0 ? context.lateSessions.get(lateKey(session, target)) : undefined
+  return late ?? session.targets.get(target.name)
+}
+
+/** Names who may give back what we hand out: the session, or the subject where there is none. */
+export function holderOf({ session, exchange }: Request): string {
+  return session?.key ?? ownerOf(exchange.caller.principal)
 }
 
 const MAX_LATE_SESSIONS = 2_000
@@ -74,18 +82,18 @@ const MAX_LATE_SESSIONS = 2_000
 /** Remembers a session that a target gave us after the client's `initialize`. */
 export function rememberLateSession(
   { lateSessions }: GatewayContext,
-  sealed: string,
+  session: Session,
   target: Target,
-  session: TargetSession,
+  opened: TargetSession,
 ): void {
   const oldest = lateSessions.keys().next()
   if (lateSessions.size >= MAX_LATE_SESSIONS && !oldest.done) lateSessions.delete(oldest.value)
-  lateSessions.set(lateKey(sealed, target), session)
+  lateSessions.set(lateKey(session, target), opened)
 }
 
 /** Names a target's part of a client's session. */
-export function lateKey(sealed: string, target: Target): string {
-  return `${target.name} ${sealed}`
+export function lateKey({ key }: Session, target: Target): string {
+  return `${target.name} ${key}`
 }
 
 /**

@@ -2,7 +2,7 @@ import { errorResponse, resultResponse } from '../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../mcp/message.js'
 import type { JsonObject } from '../util/json.js'
 import { ask, readList } from './ask.js'
-import { type GatewayContext, type Request, targetSession } from './context.js'
+import { type GatewayContext, holderOf, type Request, targetSession } from './context.js'
 import type { TargetFailure } from './failure.js'
 import { exposeList, listKind } from './lists.js'
 import { closeSession, notify } from './open-session.js'
@@ -73,24 +73,10 @@ export async function broadcastRequest(
   exchange.reply.json(200, resultResponse(id as string | number, {}))
 }
 
-/** Passes a notification to every target that the client has a session with. */
-export function broadcastNotification(
-  context: GatewayContext,
-  request: Request,
-  message: Message,
-): void {
-  for (const target of context.targets) {
-    const session = targetSession(context, request, target)
-    if (request.session !== undefined && session === undefined) continue
-    void notify(context, request, target, session, message.text)
-  }
-  request.exchange.reply.empty(202)
-}
-
 /** Takes a client's answer back to the target that asked. */
 export function routeAnswer(context: GatewayContext, request: Request, message: Message): void {
   const { reply } = request.exchange
-  const route = context.requestIds.route(message.id as string | number)
+  const route = context.requestIds.route(message.id as string | number, holderOf(request))
   const target = context.targets.find(({ name }) => name === route?.target)
   const span = message.spans.get('id')
   if (route === undefined || target === undefined || span === undefined) {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { headerMismatch, isModern } from '../mcp/headers.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
@@ -6,21 +5,18 @@ import { LEGACY_VERSIONS } from '../mcp/versions.js'
 import { messageOf } from '../util/errors.js'
 import { createAliasLearner } from './aliases.js'
 import type { GatewayContext, Request } from './context.js'
-import { pendingOf, targetSession, upstreamHeaders } from './context.js'
+import { pendingOf } from './context.js'
+import { createEventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
-import {
-  broadcastNotification,
-  broadcastRequest,
-  closeAll,
-  federateList,
-  routeAnswer,
-} from './federate.js'
+import { broadcastRequest, closeAll, federateList, routeAnswer } from './federate.js'
 import { forward } from './forward.js'
 import { initialize } from './initialize.js'
+import { createListen } from './listen.js'
 import { listKind } from './lists.js'
+import { createMarks } from './marks.js'
 import { createNames } from './names.js'
+import { createNotifications } from './notifications.js'
 import { openRequest } from './open-request.js'
-import { relay } from './relay.js'
 import { createRequestIds } from './request-ids.js'
 import { createRewriter } from './rewrite.js'
 import { createRouter, exposedName, NO_REPLACEMENTS, type Route } from './route.js'
@@ -28,12 +24,12 @@ import type { Target } from './target.js'
 
 export type GatewayOptions = Omit<
   GatewayContext,
-  'names' | 'requestIds' | 'lateSessions' | 'opening'
+  'names' | 'requestIds' | 'eventIds' | 'lateSessions' | 'opening'
 > & {
   /** Longest name that clients see. */
   maxNameLength: number
-  /** Marks the ids of targets' requests; the same on every replica. */
-  secret: string | undefined
+  /** Mark the ids that we hand out, the first one new ones; the same on every replica. */
+  secrets: readonly string[]
 }
 
 /** One MCP message in, to the targets, and the answer out. It does not know HTTP from stdio. */
@@ -48,8 +44,8 @@ export interface Gateway {
 }
 
 /** Creates the gateway. Nothing is connected before the first message. */
-export function createGateway({ secret, maxNameLength, ...options }: GatewayOptions): Gateway {
-  const requestIds = createRequestIds(secret ?? randomBytes(32).toString('hex'))
+export function createGateway({ secrets, maxNameLength, ...options }: GatewayOptions): Gateway {
+  const marks = createMarks(secrets)
   const { targets } = options
   const names = createNames(targets, maxNameLength, ({ target, name, full, other, alias }) => {
     const text = `"${name}" of target "${target.name}" would be ${full}, which leads to target "${other.name}"; it is called ${alias}`
@@ -58,7 +54,8 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
   const context: GatewayContext = {
     ...options,
     names,
-    requestIds,
+    requestIds: createRequestIds(marks),
+    eventIds: createEventIds(marks),
     lateSessions: new Map(),
     opening: new Map(),
   }
@@ -66,6 +63,8 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
   const route = createRouter(targets, names)
   const rewriter = createRewriter(context)
   const learnAlias = createAliasLearner(context)
+  const listen = createListen(context, rewriter)
+  const notifications = createNotifications(context)
 
   function handleRequest(request: Request, message: Message, modern: boolean): void {
     if (message.method === 'initialize') {
@@ -84,6 +83,7 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
     const routed = route(message)
     if (routed !== undefined) {
       if ('target' in routed) {
+        if (only === undefined) notifications.remember(request, message, routed.target)
         return forward({ context, rewriter, request, message, route: routed, modern })
       }
       const error = { code: ERROR_CODES.invalidParams, message: routed.message }
@@ -143,29 +143,13 @@ export function createGateway({ secret, maxNameLength, ...options }: GatewayOpti
         return forward({ context, rewriter, request, message, route: asItIs(only), modern })
       }
       if (message.kind === 'response') routeAnswer(context, request, message)
-      else broadcastNotification(context, request, message)
+      else notifications.send(request, message)
     },
 
     listen(exchange) {
       exchange.record.method = 'GET'
       const request = openRequest(context, exchange)
-      if (request === undefined) return
-      if (only === undefined) return exchange.reply.empty(405)
-      const session = targetSession(context, request, only)
-      const headers = upstreamHeaders(exchange, session, 'GET')
-      const lastEventId = exchange.header('last-event-id')
-      if (lastEventId !== undefined) headers.push('last-event-id', lastEventId)
-      const { caller } = exchange
-      const inSession = session?.id !== undefined
-      const send = {
-        target: only,
-        caller,
-        method: 'GET',
-        headers,
-        inSession,
-        timeoutMs: 0,
-      } as const
-      relay({ exchange, send, rewrites: rewriter.rewritesForStream(request, only) })
+      if (request !== undefined) listen(request)
     },
 
     end(exchange) {

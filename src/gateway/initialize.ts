@@ -6,7 +6,7 @@ import { PRODUCT, VERSION } from '../util/version.js'
 import type { GatewayContext, Request } from './context.js'
 import { closeSession, initializeTarget, type Opened } from './open-session.js'
 import { replyFailure } from './reply-failure.js'
-import type { Session, TargetSession } from './sessions.js'
+import { newSessionKey, type Session, type TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 
 type Success = { target: Target; session: TargetSession; result: JsonObject }
@@ -42,7 +42,7 @@ export async function initialize(
   })
   if (opened.length === 0) return replyRefused(request, message, answers)
   const only = targets.length === 1 ? opened[0] : undefined
-  const result = only?.result ?? mergeResults(message.params, opened)
+  const result = only?.result ?? mergeResults(context, message.params, opened)
   const headers = issueSession(context, request, message.params, result, opened)
   request.exchange.reply.json(200, resultResponse(id, result), headers)
 }
@@ -66,13 +66,17 @@ function replyRefused({ exchange }: Request, { id }: Message, answers: readonly 
   exchange.reply.json(200, errorResponse(id ?? null, { code: -32603, message: 'No target' }))
 }
 
-function mergeResults(params: JsonObject, opened: readonly Success[]): JsonObject {
+function mergeResults(
+  { offersStreams }: GatewayContext,
+  params: JsonObject,
+  opened: readonly Success[],
+): JsonObject {
   let version = negotiateVersion(params['protocolVersion'])
   const capabilities: JsonObject = {}
   const instructions: string[] = []
   for (const { target, session, result } of opened) {
     version = olderVersion(version, session.version)
-    mergeCapabilities(capabilities, result['capabilities'])
+    mergeCapabilities(capabilities, result['capabilities'], offersStreams)
     const text = stringMember(result, 'instructions')
     if (text) instructions.push(`## ${target.name}\n${text}`)
   }
@@ -85,19 +89,19 @@ function mergeResults(params: JsonObject, opened: readonly Success[]): JsonObjec
   return merged
 }
 
-/** They promise notifications on the stream (GET), which several targets do not have together. */
+/** They promise notifications on the stream (GET), which not every front door offers. */
 const NEEDS_STREAM = new Set(['listChanged', 'subscribe'])
 
 /** Adds capabilities member by member: what one target can do, the whole can do. */
-function mergeCapabilities(into: JsonObject, from: unknown): void {
+function mergeCapabilities(into: JsonObject, from: unknown, offersStreams: boolean): void {
   if (!isObject(from)) return
   for (const [name, value] of Object.entries(from)) {
-    if (NEEDS_STREAM.has(name)) continue
+    if (NEEDS_STREAM.has(name) && !offersStreams) continue
     if (!isObject(value)) into[name] ||= value
     else {
       const known = into[name]
       const merged = isObject(known) ? known : {}
-      mergeCapabilities(merged, value)
+      mergeCapabilities(merged, value, offersStreams)
       into[name] = merged
     }
   }
@@ -112,6 +116,7 @@ function issueSession(
 ): Record<string, string> {
   if (opened.every(({ session }) => session.id === undefined)) return {}
   const session: Session = {
+    key: newSessionKey(),
     version: String(result['protocolVersion']),
     initialize: params,
     targets: new Map(opened.map((success) => [success.target.name, success.session])),

@@ -88,12 +88,12 @@ export function openSession(
   target: Target,
   stale?: TargetSession,
 ): Promise<TargetSession | undefined> {
-  if (request.sealed === undefined) return openNew(context, request, target)
+  if (request.session === undefined) return openNew(context, request, target)
   const current = targetSession(context, request, target)
   if (stale !== undefined && current !== undefined && current.id !== stale.id) {
     return Promise.resolve(current)
   }
-  const key = lateKey(request.sealed, target)
+  const key = lateKey(request.session, target)
   const running =
     context.opening.get(key) ??
     openNew(context, request, target).finally(() => context.opening.delete(key))
@@ -120,8 +120,8 @@ async function openNew(
     jsonrpc: '2.0',
     method: 'notifications/initialized',
   })
-  if (request.sealed !== undefined) {
-    rememberLateSession(context, request.sealed, target, opened.session)
+  if (request.session !== undefined) {
+    rememberLateSession(context, request.session, target, opened.session)
   }
   return opened.session
 }

@@ -1,5 +1,5 @@
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
-import { type EventFields, readEvent, writeEvent } from '../mcp/sse.js'
+import { readEvent, writeEvent } from '../mcp/sse.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { isResponseTo } from './answer-check.js'
 import type { Exchange, ReplyWatcher } from './exchange.js'
@@ -16,8 +16,10 @@ export interface Rewrites {
   response?: (bytes: Buffer) => Buffer
   /** Rewrites a message that precedes the response: a notification or a request to the client. */
   message?: (text: string) => string
-  /** Rewrites a response that a stream without a request brings again (GET). */
+  /** Rewrites what a stream without a request brings again (GET). */
   replayed?: (text: string) => string | undefined
+  /** Exposes an event's id; `undefined` takes it away. */
+  eventId?: (id: string) => string | undefined
 }
 
 export interface RelayOptions {
@@ -96,9 +98,7 @@ class Relay implements AnswerListener, ReplyWatcher {
 
   events(run: Buffer, ends: readonly number[]): boolean {
     const { reply } = this.#options.exchange
-    // a stream without a request of its own (GET) passes as it is, but for answers of before
-    const isReplay = this.#id === undefined && run.includes('"result"')
-    if (!isReplay && (this.#id === undefined || this.#answered)) return reply.write(run)
+    if (this.#passesAsItIs(run)) return reply.write(run)
     let writable = true
     let from = 0
     let start = 0
@@ -115,33 +115,37 @@ class Relay implements AnswerListener, ReplyWatcher {
     return from < run.length ? reply.write(run.subarray(from)) : writable
   }
 
+  #passesAsItIs(run: Buffer): boolean {
+    if (this.#options.rewrites.eventId !== undefined) return false
+    // a stream without a request of its own (GET) passes as it is, but for answers of before
+    return this.#id === undefined ? !run.includes('"result"') : this.#answered
+  }
+
   /** Looks at one event; returns what stands in its place when it must change. */
   #inspect(event: Buffer): string | undefined {
     const fields = readEvent(event.toString('utf8'))
     if (fields.id !== undefined) this.#resumable = true
-    if (!fields.data || this.#answered) return undefined
-    if (this.#id === undefined) return this.#rewriteReplayed(fields.data, fields)
-    const message = tryParseJson(fields.data)
+    const data = fields.data && !this.#answered ? this.#rewrite(fields.data) : undefined
+    if (this.#broken) return data
+    const { eventId } = this.#options.rewrites
+    if (eventId === undefined || fields.id === undefined) {
+      return data === undefined ? undefined : writeEvent(data, fields)
+    }
+    return writeEvent(data ?? fields.data ?? '', { ...fields, id: eventId(fields.id) })
+  }
+
+  /** Returns the message that stands in place of one when it must change. */
+  #rewrite(data: string): string | undefined {
+    const { rewrites } = this.#options
+    if (this.#id === undefined) return rewrites.replayed?.(data)
+    const message = tryParseJson(data)
     if (!isObject(message)) return this.#invalid('an event of its answer is not valid JSON')
-    if ('method' in message) return this.#rewriteMessage(fields.data, fields)
-    if (!isResponseTo(message, this.#id as RequestId)) {
+    if ('method' in message) return rewrites.message?.(data)
+    if (!isResponseTo(message, this.#id)) {
       return this.#invalid('an event of its answer belongs to another request')
     }
     this.#answered = true
-    const { response } = this.#options.rewrites
-    if (response === undefined) return undefined
-    const rewritten = response(Buffer.from(fields.data))
-    return writeEvent(rewritten.toString('utf8'), fields)
-  }
-
-  #rewriteMessage(data: string, fields: EventFields): string | undefined {
-    const { message } = this.#options.rewrites
-    return message === undefined ? undefined : writeEvent(message(data), fields)
-  }
-
-  #rewriteReplayed(data: string, fields: EventFields): string | undefined {
-    const text = this.#options.rewrites.replayed?.(data)
-    return text === undefined ? undefined : writeEvent(text, fields)
+    return rewrites.response?.(Buffer.from(data)).toString('utf8')
   }
 
   #stop(): boolean {

@@ -1,12 +1,12 @@
 import type { Principal } from '../auth/principal.js'
-import type { RequestId } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import type { GatewayContext, Request } from './context.js'
+import { type GatewayContext, holderOf, type Request } from './context.js'
 import { ListCache } from './list-cache.js'
 import { changesList, exposeListMessage, type ListView } from './lists.js'
 import type { Rewrites } from './relay.js'
 import { exposeResourceLinks } from './resource-links.js'
+import { exposeServerMessage } from './server-messages.js'
 import type { Target } from './target.js'
 
 const NONE: Rewrites = {}
@@ -16,7 +16,8 @@ export function createRewriter({
   targets,
   names,
   requestIds,
-}: Pick<GatewayContext, 'targets' | 'names' | 'requestIds'>) {
+  eventIds,
+}: Pick<GatewayContext, 'targets' | 'names' | 'requestIds' | 'eventIds'>) {
   const cache = new ListCache()
   /** Tools that say that a second call changes nothing more. */
   const idempotent = new Set<string>()
@@ -32,42 +33,38 @@ export function createRewriter({
     }
   }
 
-  /** A target's request to the client gets an id that finds the way back. */
-  function exposeRequestId(target: Target, text: string): string {
-    const value = tryParseJson(text)
-    if (!isObject(value) || !('id' in value)) return text
-    return JSON.stringify({
-      ...value,
-      id: requestIds.expose(target.name, value['id'] as RequestId),
-    })
-  }
-
   return {
-    rewritesFor({ exchange }: Request, message: Message, target: Target): Rewrites {
+    rewritesFor(request: Request, message: Message, target: Target): Rewrites {
       const { method } = message
       if (changesList({ method, severalTargets })) {
-        const { principal } = exchange.caller
+        const { principal } = request.exchange.caller
         const onEntry = (tool: JsonObject) => {
           if (saysIdempotent(tool)) idempotent.add(toolKey(target, tool['name']))
         }
         return rewriteList({ target, names, method, principal, severalTargets, onEntry }, message)
       }
       if (!severalTargets) return NONE
+      const holder = holderOf(request)
       return {
         response: (bytes) => Buffer.from(exposeResourceLinks(target, bytes.toString('utf8'))),
-        message: (text) => exposeRequestId(target, exposeResourceLinks(target, text)),
+        message: (text) => exposeServerMessage(requestIds, target, text, holder),
+        eventId: (id) => eventIds.exposeOne(target.name, id, holder),
       }
     },
 
     /** A resumed stream may bring a list again, whose request came before it. */
-    rewritesForStream({ exchange }: Request, target: Target): Rewrites {
-      const { principal } = exchange.caller
+    rewritesForStream(request: Request, target: Target): Rewrites {
+      const { principal } = request.exchange.caller
+      const replayed = (text: string) => {
+        const method = listMethodOf(text)
+        if (method === undefined) return undefined
+        return exposeListMessage({ target, names, method, principal, severalTargets }, text)
+      }
+      if (!severalTargets) return { replayed }
+      const holder = holderOf(request)
       return {
-        replayed(text) {
-          const method = listMethodOf(text)
-          if (method === undefined) return undefined
-          return exposeListMessage({ target, names, method, principal, severalTargets }, text)
-        },
+        replayed: (text) => replayed(text) ?? exposeServerMessage(requestIds, target, text, holder),
+        eventId: (id) => eventIds.exposeOne(target.name, id, holder),
       }
     },
 

@@ -20,6 +20,8 @@ export interface TargetSession {
 }
 
 export interface Session {
+  /** Random; stays the same when the session is sealed anew. */
+  readonly key: string
   /** The version that the client got. */
   readonly version: string
   /** The client's `initialize` parameters, to open a session at a target later. */
@@ -77,6 +79,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     const [key] = keys
     if (key === undefined) return undefined
     const text = JSON.stringify({
+      k: session.key,
       o: ownerOf(principal),
       e: clock.now() + LIFETIME_MS,
       v: session.version,
@@ -92,6 +95,11 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
 
 export type Sessions = ReturnType<typeof createSessions>
 
+/** Makes the key of a new session. */
+export function newSessionKey(): string {
+  return randomBytes(16).toString('base64url')
+}
+
 interface Opened {
   owner: string
   /** Milliseconds since the epoch. */
@@ -102,7 +110,8 @@ interface Opened {
 function readSession(text: string): Opened | undefined {
   const value = tryParseJson(text)
   if (!isObject(value)) return undefined
-  const { o: owner, e: expiresAt, v: version, i: initialize, t: entries } = value
+  const { k: key, o: owner, e: expiresAt, v: version, i: initialize, t: entries } = value
+  if (typeof key !== 'string') return undefined
   if (typeof owner !== 'string' || typeof expiresAt !== 'number') return undefined
   if (typeof version !== 'string' || !isObject(initialize) || !Array.isArray(entries)) {
     return undefined
@@ -111,13 +120,13 @@ function readSession(text: string): Opened | undefined {
   for (const [name, targetVersion, id] of entries) {
     targets.set(name, { version: targetVersion, id: id ?? undefined })
   }
-  return { owner, expiresAt, session: { version, initialize, targets } }
+  return { owner, expiresAt, session: { key, version, initialize, targets } }
 }
 
 const owners = new WeakMap<Principal, string>()
 
 /** Stands for the subject without naming it. */
-function ownerOf(principal: Principal | undefined): string {
+export function ownerOf(principal: Principal | undefined): string {
   if (principal === undefined) return ''
   let owner = owners.get(principal)
   if (owner === undefined) {

@@ -178,7 +178,7 @@ function fold(name: string): string {
   return name.toLowerCase().toUpperCase()
 }
 
-/** Returns the text with values replaced; everything else stays as the client wrote it. */
+/** Returns the text with values replaced; everything else stays as it was written. */
 export function replaceValues(
   text: string,
   replacements: readonly { span: Span; value: string | number }[],

@@ -46,6 +46,43 @@ export function scanMembers(
   return members
 }
 
+const ANY_DEPTH: ScanLimits = { maxDepth: Number.POSITIVE_INFINITY }
+
+/**
+ * Finds a member by the names that lead to it from the object that starts at `start`. Of members
+ * with one name the last one counts, as in `JSON.parse`, which the text must have passed.
+ *
+ * @returns `undefined` when there is no such member, or a value on the way is no object.
+ */
+export function findMember(text: string, start: number, ...path: string[]): Member | undefined {
+  let found: Member | undefined
+  let at = start
+  for (const name of path) {
+    if (text.charCodeAt(at) !== OPEN_BRACE) return undefined
+    found = scanMembers(text, at, ANY_DEPTH)?.findLast(({ key }) => key === name)
+    if (found === undefined) return undefined
+    at = found.start
+  }
+  return found
+}
+
+/**
+ * Lists where the elements of the array that starts at `start` stand; none when no array does.
+ * Does NOT validate: the text must have passed `JSON.parse`.
+ */
+export function scanElements(text: string, start: number): Pick<Member, 'start' | 'end'>[] {
+  const elements: Pick<Member, 'start' | 'end'>[] = []
+  if (text.charCodeAt(start) !== OPEN_BRACKET) return elements
+  let i = skipSpace(text, start + 1)
+  while (text.charCodeAt(i) !== CLOSE_BRACKET) {
+    const end = skipValue(text, i, ANY_DEPTH.maxDepth)
+    elements.push({ start: i, end })
+    i = skipSpace(text, end)
+    if (text.charCodeAt(i) === COMMA) i = skipSpace(text, i + 1)
+  }
+  return elements
+}
+
 /** Returns the index of the first character that is not JSON white space. */
 export function skipSpace(text: string, start: number): number {
   let i = start

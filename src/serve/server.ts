@@ -129,9 +129,10 @@ export async function assemble(
   const gateway = createGateway({
     targets,
     sessions: createSessions({ secrets, clock, resource: () => resource }),
-    secret: secrets[0],
+    secrets,
     maxNameLength: config.names.maxLength,
     reopenSessions: false,
+    offersStreams: config.server.vercel === undefined,
     clock,
     logger,
     timeouts: { list: config.timeouts.list * 1000, answer: config.timeouts.answer * 1000 },

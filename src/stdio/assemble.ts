@@ -102,12 +102,13 @@ function openGateway(clock: Runtime['clock'], options: StdioOptions): Gateway {
     targets,
     // only this process ever sees them
     sessions: createSessions({ secrets: [secret], clock, resource: () => name }),
-    secret,
+    secrets: [secret],
     clock,
     logger: quiet(logger),
     timeouts,
     maxNameLength,
     reopenSessions: true,
+    offersStreams: true,
   })
 }
 

@@ -291,8 +291,7 @@ describe('what concerns every target', () => {
         logging: {},
         experimental: { x: { y: 1 } },
       })
-      // nobody could be told: several targets have no stream together
-      expect(JSON.stringify(result.capabilities)).not.toContain('listChanged')
+      expect(result.capabilities.tools.listChanged).toBe(true)
       expect(result.instructions).toBe('## old\nBe old.')
       expect((await ask(stack, 'tools/list')).result._meta).toBeUndefined()
     } finally {

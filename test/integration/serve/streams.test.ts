@@ -433,13 +433,6 @@ describe('the GET stream', () => {
       await resumable.close()
     }
   })
-
-  it('is not offered for several targets', async () => {
-    const response = await open(several)
-    expect(response.status).toBe(405)
-    expect(response.headers.get('allow')).toContain('POST')
-    expect(target.requests).toHaveLength(0)
-  })
 })
 
 describe('DELETE', () => {

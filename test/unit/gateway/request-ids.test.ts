@@ -1,9 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { createMarks } from '../../../src/gateway/marks.js'
 import { createRequestIds } from '../../../src/gateway/request-ids.js'
 
 const SECRET = 'a secret of at least 32 characters'
-const ids = createRequestIds(SECRET)
+const idsOf = (...secrets: string[]) => createRequestIds(createMarks(secrets))
+const ids = idsOf(SECRET)
 const id = fc.oneof(
   fc.string({ unit: 'grapheme' }),
   fc.integer(),
@@ -16,7 +18,7 @@ describe('request ids of several targets', () => {
       fc.property(fc.string({ minLength: 1 }), id, (target, own) => {
         const exposed = ids.expose(target, own)
         expect(exposed).toMatch(/^[\w.-]+$/)
-        expect(createRequestIds(SECRET).route(exposed)).toEqual({ target, id: own })
+        expect(idsOf(SECRET).route(exposed)).toEqual({ target, id: own })
       }),
     )
   })
@@ -49,7 +51,7 @@ describe('request ids of several targets', () => {
     'p..',
     'p...',
     `${ids.expose('docs', 7)}.`,
-    createRequestIds('another secret').expose('docs', 7),
+    idsOf('another secret').expose('docs', 7),
   ])('are not ours: %j', (exposed) => {
     expect(ids.route(exposed)).toBeUndefined()
   })

@@ -18,6 +18,7 @@ function sessions({ secrets = [NEW], resource = RESOURCE, clock = createManualCl
 
 function session(id: string | undefined = 'target-session-1'): Session {
   return {
+    key: 'the-key',
     version: '2025-11-25',
     initialize: { clientInfo: { name: 'Grüße 😀' }, capabilities: {} },
     targets: new Map([

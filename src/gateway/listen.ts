@@ -1,0 +1,108 @@
+import { type EventFields, writeEvent } from '../mcp/sse.js'
+import {
+  type GatewayContext,
+  holderOf,
+  type Request,
+  targetSession,
+  upstreamHeaders,
+} from './context.js'
+import { mayPass, mergeStreams, type StreamSource } from './merged-stream.js'
+import { relay } from './relay.js'
+import type { createRewriter } from './rewrite.js'
+import type { TargetSession } from './sessions.js'
+import type { Target } from './target.js'
+import type { UpstreamSend } from './upstream-send.js'
+
+/** How long a target that answered 405 is not asked for a stream again, milliseconds. */
+const STREAMLESS_MS = 600_000
+
+/** Creates the function that opens the stream for what targets send by themselves (GET). */
+export function createListen(context: GatewayContext, rewriter: ReturnType<typeof createRewriter>) {
+  const { targets, clock, eventIds, logger } = context
+  const [only, ...others] = targets
+  /** Targets that have no such stream, and until when we believe it. */
+  const streamless = new Map<Target, number>()
+
+  return (request: Request): void => {
+    const { exchange } = request
+    const lastEventId = exchange.header('last-event-id')
+    if (only !== undefined && others.length === 0) return relayOne(request, only, lastEventId)
+    const position =
+      lastEventId === undefined ? undefined : eventIds.read(lastEventId, holderOf(request))
+    if (position !== undefined && 'target' in position) {
+      const target = targets.find(({ name }) => name === position.target)
+      if (target !== undefined) return relayOne(request, target, position.id)
+    }
+    const asked = targets.filter((target) => (streamless.get(target) ?? 0) <= clock.now())
+    if (asked.length === 0) return exchange.reply.empty(405)
+    // an id that is not ours says nothing of what was missed: the stream begins anew
+    const last = position !== undefined && 'last' in position ? position.last : new Map()
+    exchange.reply.openStream()
+    const sources = asked.map((target) => createSource(request, target, last))
+    mergeStreams({ reply: exchange.reply, sources, clock })
+  }
+
+  function relayOne(request: Request, target: Target, lastEventId: string | undefined): void {
+    const session = targetSession(context, request, target)
+    const send = streamRequest(request, target, session, lastEventId)
+    relay({
+      exchange: request.exchange,
+      send,
+      rewrites: rewriter.rewritesForStream(request, target),
+    })
+  }
+
+  /** @param last The last event id of each target, shared by all sources of one stream. */
+  function createSource(request: Request, target: Target, last: Map<string, string>): StreamSource {
+    const { replayed } = rewriter.rewritesForStream(request, target)
+    let used: TargetSession | undefined
+    let lost: TargetSession | undefined
+    return {
+      request() {
+        used = targetSession(context, request, target)
+        // the next call opens the session again; until then there is nothing to listen to
+        if (used !== undefined && used === lost) return undefined
+        return streamRequest(request, target, used, last.get(target.name))
+      },
+      expose({ data = '', id, event }: EventFields) {
+        const fields = {
+          event,
+          id: id === undefined ? undefined : exposeId(request, target, id, last),
+        }
+        return writeEvent(data === '' ? '' : (replayed?.(data) ?? data), fields)
+      },
+      again(failure) {
+        const { cause, httpStatus, reason } = failure
+        if (cause === 'session_lost') lost = used
+        if (httpStatus === 405) streamless.set(target, clock.now() + STREAMLESS_MS)
+        // what was down at the client's initialize may get its session later
+        const again =
+          mayPass(failure) || (cause === 'session_required' && request.session !== undefined)
+        if (!again && httpStatus !== 405) {
+          logger.warn('stream_refused', `Target "${target.name}" gives no stream: ${reason}`, {
+            target: target.name,
+          })
+        }
+        return again
+      },
+    }
+  }
+
+  function exposeId(request: Request, target: Target, id: string, last: Map<string, string>) {
+    last.set(target.name, id)
+    return eventIds.exposeAll(last, holderOf(request))
+  }
+}
+
+function streamRequest(
+  { exchange }: Request,
+  target: Target,
+  session: TargetSession | undefined,
+  lastEventId: string | undefined,
+): UpstreamSend {
+  const headers = upstreamHeaders(exchange, session, 'GET')
+  if (lastEventId !== undefined) headers.push('last-event-id', lastEventId)
+  const { caller } = exchange
+  const inSession = session?.id !== undefined
+  return { target, caller, method: 'GET', headers, inSession, timeoutMs: 0 }
+}
