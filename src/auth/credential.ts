@@ -12,6 +12,8 @@ export type CredentialHeaders = Readonly<Record<string, string>>
 
 /** The way in which we authenticate at one target. */
 export interface TargetCredential {
+  /** Callers may get different headers, and some none at all. */
+  readonly perCaller?: boolean
   /**
    * Gives the headers that authenticate a request; at once where nothing has to be fetched.
    *

@@ -1,18 +1,21 @@
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, stringMember, tryParseJson } from '../util/json.js'
 import { type Collected, collect } from './collect.js'
 import { type GatewayContext, type Request, targetSession, upstreamHeaders } from './context.js'
 import type { TargetFailure } from './failure.js'
-import { exposeList, listKind } from './lists.js'
+import { exposeEntries, listKind } from './lists.js'
 import { closeSession, openSession } from './open-session.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 
+/** What one answer to a client may hold of one target; the rest comes with the next cursor. */
 const MAX_PAGES = 100
+const MAX_ENTRIES = 2_000
+const MAX_CHARS = 8 * 1024 * 1024
 const METHOD_NOT_FOUND = -32601
 
-/** What one target contributes to a list: its entries, nothing, or a failure. */
+/** What one target contributes to a list: pages as it sent them, perhaps none, or a failure. */
 export type Part =
-  | { target: Target; results: JsonObject[] }
+  | { target: Target; pages: readonly string[]; next: string | undefined }
   | { target: Target; failure: TargetFailure }
 
 /**
@@ -25,50 +28,94 @@ export async function learnNames(
   request: Request,
 ): Promise<ReadonlySet<Target>> {
   const unread = new Set<Target>()
+  const learn = async (target: Target, method: string) => {
+    const deadline = context.clock.now() + context.timeouts.list
+    const { principal } = request.exchange.caller
+    const view = { target, names: context.names, method, principal, severalTargets: true }
+    let cursor: string | undefined
+    do {
+      const part = await readList(context, request, target, { method, cursor, deadline })
+      if ('failure' in part) {
+        unread.add(target)
+        return
+      }
+      for (const page of part.pages) exposeEntries(view, page)
+      cursor = part.next
+    } while (cursor !== undefined)
+  }
   await Promise.all(
     context.targets.flatMap((target) =>
-      ['tools/list', 'prompts/list'].map(async (method) => {
-        const part = await readList(context, request, target, method)
-        if ('failure' in part) {
-          unread.add(target)
-          return
-        }
-        const { principal } = request.exchange.caller
-        const view = { target, names: context.names, method, principal, severalTargets: true }
-        for (const result of part.results) exposeList(view, result)
-      }),
+      ['tools/list', 'prompts/list'].map((method) => learn(target, method)),
     ),
   )
   return unread
 }
 
-/** Reads all pages of a target's list within the list deadline. */
+interface ListRequest {
+  method: string
+  /** The target's own. */
+  cursor: string | undefined
+  /** Milliseconds since the epoch. */
+  deadline: number
+}
+
+/**
+ * Reads a target's list page by page until it ends, holds as much as one answer may, or time is up.
+ * A target that fails after its first page is asked for the rest another time.
+ */
 export async function readList(
   context: GatewayContext,
   request: Request,
   target: Target,
-  method: string,
+  { method, cursor, deadline }: ListRequest,
 ): Promise<Part> {
-  const deadline = context.clock.now() + context.timeouts.list
-  const results: JsonObject[] = []
-  let cursor: unknown
+  const pages: string[] = []
+  let entries = 0
+  let chars = 0
+  let next = cursor
   do {
-    const params = cursor === undefined ? {} : { cursor }
-    const collected = await ask(context, request, target, { method, params }, deadline)
-    if (!collected.ok) return { target, failure: collected.failure }
-    const message = tryParseJson(collected.text)
-    const result = isObject(message) ? message['result'] : undefined
-    if (isObject(result) && Array.isArray(result[listKind(method)?.member as string])) {
-      results.push(result)
-      cursor = result['nextCursor']
-    } else if (isObject(message) && lacksMethod(message)) {
-      return { target, results: [] }
-    } else {
-      const reason = 'its answer is not a list'
-      return { target, failure: { cause: 'invalid_answer', target: target.name, reason } }
-    }
-  } while (typeof cursor === 'string' && results.length < MAX_PAGES)
-  return { target, results }
+    const params = next === undefined ? {} : { cursor: next }
+    const page = await readPage(context, request, target, { method, params }, deadline)
+    if ('failure' in page) return pages.length === 0 ? page : { target, pages, next }
+    if (page.text !== undefined) pages.push(page.text)
+    entries += page.entries
+    chars += page.text?.length ?? 0
+    // one that stays the same leads nowhere
+    next = page.next === next ? undefined : page.next
+  } while (
+    next !== undefined &&
+    pages.length < MAX_PAGES &&
+    entries < MAX_ENTRIES &&
+    chars < MAX_CHARS
+  )
+  return { target, pages, next }
+}
+
+type Page =
+  | { text: string | undefined; entries: number; next: string | undefined }
+  | { target: Target; failure: TargetFailure }
+
+async function readPage(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  sent: { method: string; params: JsonObject },
+  deadline: number,
+): Promise<Page> {
+  const collected = await ask(context, request, target, sent, deadline)
+  if (!collected.ok) return { target, failure: collected.failure }
+  const { text } = collected
+  const message = tryParseJson(text)
+  const result = isObject(message) ? message['result'] : undefined
+  const list = isObject(result) ? result[listKind(sent.method)?.member as string] : undefined
+  if (isObject(result) && Array.isArray(list)) {
+    return { text, entries: list.length, next: stringMember(result, 'nextCursor') }
+  }
+  if (isObject(message) && lacksMethod(message)) {
+    return { text: undefined, entries: 0, next: undefined }
+  }
+  const reason = 'its answer is not a list'
+  return { target, failure: { cause: 'invalid_answer', target: target.name, reason } }
 }
 
 function lacksMethod({ error }: JsonObject): boolean {

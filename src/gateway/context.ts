@@ -1,8 +1,10 @@
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
+import type { Cursors } from './cursors.js'
 import type { EventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
+import type { LastLists } from './last-lists.js'
 import type { Names } from './names.js'
 import type { RequestIds } from './request-ids.js'
 import { ownerOf, type Session, type Sessions, type TargetSession } from './sessions.js'
@@ -15,6 +17,8 @@ export interface GatewayContext {
   readonly sessions: Sessions
   readonly requestIds: RequestIds
   readonly eventIds: EventIds
+  readonly cursors: Cursors
+  readonly lastLists: LastLists
   readonly clock: Clock
   readonly logger: Logger
   /** Milliseconds. */

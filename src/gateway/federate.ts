@@ -1,58 +1,102 @@
-import { errorResponse, resultResponse } from '../mcp/jsonrpc.js'
+import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../mcp/message.js'
 import type { JsonObject } from '../util/json.js'
 import { ask, readList } from './ask.js'
 import { type GatewayContext, holderOf, type Request, targetSession } from './context.js'
 import type { TargetFailure } from './failure.js'
-import { exposeList, listKind } from './lists.js'
+import { exposeEntries, listKind } from './lists.js'
 import { closeSession, notify } from './open-session.js'
 import { replyFailure } from './reply-failure.js'
 
+/** Members of `_meta` that name targets which could not be asked, and those whose list is older. */
+const UNAVAILABLE = 'mcp-descope-proxy/unavailableTargets'
+const STALE = 'mcp-descope-proxy/staleTargets'
+
 /**
- * Answers a list from several targets at once: all their pages, in the order of the configuration.
- * A target that fails is left out and reported; when all fail, that is an error.
+ * Answers a list from several targets at once, in the order of the configuration, as far as one
+ * answer goes. For a target that is down its last list stands in for a while; else it is left out,
+ * and reported either way. When all fail, that is an error.
  */
 export async function federateList(
   context: GatewayContext,
   request: Request,
   message: Message,
 ): Promise<void> {
+  const { method, params } = message
   const { exchange } = request
-  const id = message.id as string | number
+  const id = message.id as RequestId
+  const holder = holderOf(request)
+  const isFirst = params['cursor'] === undefined
+  const cursors = isFirst ? undefined : context.cursors.read(method, params['cursor'], holder)
+  if (!isFirst && cursors === undefined) {
+    const error = { code: ERROR_CODES.invalidParams, message: 'Invalid cursor' }
+    return exchange.reply.json(200, errorResponse(id, error))
+  }
+  const deadline = context.clock.now() + context.timeouts.list
+  const asked = context.targets.filter(({ name }) => cursors === undefined || cursors.has(name))
   const parts = await Promise.all(
-    context.targets.map((target) => readList(context, request, target, message.method)),
+    asked.map((target) =>
+      readList(context, request, target, { method, cursor: cursors?.get(target.name), deadline }),
+    ),
   )
-  const member = listKind(message.method)?.member as string
-  const entries: unknown[] = []
+  const entries: string[] = []
+  const next = new Map<string, string>()
   const failures: TargetFailure[] = []
+  const stale: string[] = []
   for (const part of parts) {
+    const { target } = part
+    const last =
+      'failure' in part && isFirst
+        ? context.lastLists.find(request, target, method, part.failure)
+        : undefined
     if ('failure' in part) {
-      failures.push(part.failure)
-      context.logger.warn('target_unavailable', `Target "${part.target.name}" is left out`, {
-        target: part.target.name,
-        reason: part.failure.reason,
-      })
-      continue
+      report(context, part.failure, last !== undefined)
+      if (last === undefined) failures.push(part.failure)
+      else stale.push(target.name)
+    } else if (part.next !== undefined) next.set(target.name, part.next)
+    else if (isFirst) context.lastLists.keep(request, target, method, part.pages)
+    const { principal } = exchange.caller
+    const view = { target, names: context.names, method, principal, severalTargets: true }
+    for (const page of 'failure' in part ? (last ?? []) : part.pages) {
+      entries.push(...exposeEntries(view, page))
     }
-    const view = {
-      target: part.target,
-      names: context.names,
-      method: message.method,
-      principal: exchange.caller.principal,
-      severalTargets: true,
-    }
-    for (const result of part.results) entries.push(...(exposeList(view, result)[member] as []))
   }
   const [failure] = failures
   if (failure !== undefined && failures.length === parts.length) {
     return replyFailure(exchange, id, failure)
   }
-  const result: JsonObject = { [member]: entries }
-  if (failures.length > 0) {
-    const names = failures.map(({ target }) => target)
-    result['_meta'] = { 'mcp-descope-proxy/unavailableTargets': names }
+  const rest: JsonObject = {}
+  if (next.size > 0) rest['nextCursor'] = context.cursors.expose(method, next, holder)
+  const missing = failures.map(({ target }) => target)
+  if (missing.length + stale.length > 0) {
+    rest['_meta'] = {
+      ...(missing.length > 0 && { [UNAVAILABLE]: missing }),
+      ...(stale.length > 0 && { [STALE]: stale }),
+    }
   }
-  exchange.reply.json(200, resultResponse(id, result))
+  exchange.reply.json(200, listResponse(message, entries, rest))
+}
+
+/** Writes the response around entries that stay as their targets wrote them. */
+function listResponse(
+  { method, spans, text }: Message,
+  entries: string[],
+  rest: JsonObject,
+): string {
+  const id = spans.get('id')
+  const list = `${JSON.stringify(listKind(method)?.member)}:[${entries.join(',')}]`
+  const members = [list, ...Object.entries(rest).map((member) => writeMember(...member))]
+  const ownId = id === undefined ? 'null' : text.slice(id.start, id.end)
+  return `{"jsonrpc":"2.0","id":${ownId},"result":{${members.join(',')}}}`
+}
+
+function writeMember(name: string, value: unknown): string {
+  return `${JSON.stringify(name)}:${JSON.stringify(value)}`
+}
+
+function report({ logger }: GatewayContext, { target, reason }: TargetFailure, isStale: boolean) {
+  const what = isStale ? 'is down: its last list stands in' : 'is left out'
+  logger.warn('target_unavailable', `Target "${target}" ${what}`, { target, reason })
 }
 
 /** Sends a request to every target and answers with an empty result when one took it. */

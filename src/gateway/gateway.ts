@@ -6,15 +6,17 @@ import { messageOf } from '../util/errors.js'
 import { createAliasLearner } from './aliases.js'
 import type { GatewayContext, Request } from './context.js'
 import { pendingOf } from './context.js'
+import { createCursors } from './cursors.js'
 import { createEventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
 import { broadcastRequest, closeAll, federateList, routeAnswer } from './federate.js'
 import { forward } from './forward.js'
+import { createGetStream } from './get-stream.js'
 import { initialize } from './initialize.js'
-import { createListen } from './listen.js'
+import { createLastLists } from './last-lists.js'
 import { listKind } from './lists.js'
 import { createMarks } from './marks.js'
-import { createNames } from './names.js'
+import { createNames, type NamesListener } from './names.js'
 import { createNotifications } from './notifications.js'
 import { openRequest } from './open-request.js'
 import { createRequestIds } from './request-ids.js'
@@ -24,7 +26,7 @@ import type { Target } from './target.js'
 
 export type GatewayOptions = Omit<
   GatewayContext,
-  'names' | 'requestIds' | 'eventIds' | 'lateSessions' | 'opening'
+  'names' | 'requestIds' | 'eventIds' | 'cursors' | 'lastLists' | 'lateSessions' | 'opening'
 > & {
   /** Longest name that clients see. */
   maxNameLength: number
@@ -47,15 +49,14 @@ export interface Gateway {
 export function createGateway({ secrets, maxNameLength, ...options }: GatewayOptions): Gateway {
   const marks = createMarks(secrets)
   const { targets } = options
-  const names = createNames(targets, maxNameLength, ({ target, name, full, other, alias }) => {
-    const text = `"${name}" of target "${target.name}" would be ${full}, which leads to target "${other.name}"; it is called ${alias}`
-    options.logger.warn('names_meet', text, { target: target.name, other: other.name })
-  })
+  const names = createNames(targets, maxNameLength, tellNames(options.logger))
   const context: GatewayContext = {
     ...options,
     names,
     requestIds: createRequestIds(marks),
     eventIds: createEventIds(marks),
+    cursors: createCursors(marks),
+    lastLists: createLastLists(options.clock),
     lateSessions: new Map(),
     opening: new Map(),
   }
@@ -63,7 +64,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
   const route = createRouter(targets, names)
   const rewriter = createRewriter(context)
   const learnAlias = createAliasLearner(context)
-  const listen = createListen(context, rewriter)
+  const listen = createGetStream(context, rewriter)
   const notifications = createNotifications(context)
 
   function handleRequest(request: Request, message: Message, modern: boolean): void {
@@ -161,6 +162,20 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
 
     async close() {
       await Promise.all(targets.map(({ upstream }) => upstream.close()))
+    },
+  }
+}
+
+/** Says which names lead elsewhere than somebody may expect. */
+function tellNames(logger: GatewayContext['logger']): NamesListener<Target> {
+  return {
+    onMeeting({ target, name, full, other, alias }) {
+      const text = `"${name}" of target "${target.name}" would be ${full}, which leads to target "${other.name}"; it is called ${alias}`
+      logger.warn('names_meet', text, { target: target.name, other: other.name })
+    },
+    onClash({ alias, both: [one, two] }) {
+      const text = `"${one.name}" of target "${one.target.name}" and "${two.name}" of target "${two.target.name}" would both be ${alias}; neither can be called: rename one, or change a prefix`
+      logger.error('names_clash', text, { target: one.target.name, other: two.target.name })
     },
   }
 }

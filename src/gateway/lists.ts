@@ -1,4 +1,6 @@
 import type { Principal } from '../auth/principal.js'
+import type { Span } from '../mcp/message.js'
+import { findMember, replaceParts, scanElements, skipSpace } from '../mcp/scan.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Names } from './names.js'
 import type { Target } from './target.js'
@@ -42,29 +44,82 @@ export function changesList({
   return kind !== undefined && (kind.field === 'name' || severalTargets)
 }
 
+/** A list in a response message. */
+interface FoundList {
+  kind: ListKind
+  entries: readonly unknown[]
+  result: Span
+  list: Span
+}
+
+function findList({ method }: ListView, text: string): FoundList | undefined {
+  const kind = listKind(method)
+  const message = tryParseJson(text)
+  if (kind === undefined || !isObject(message) || !isObject(message['result'])) return undefined
+  const entries = message['result'][kind.member]
+  const result = findMember(text, skipSpace(text, 0), 'result')
+  const list = result && findMember(text, result.start, kind.member)
+  if (!Array.isArray(entries) || result === undefined || list === undefined) return undefined
+  return { kind, entries, result, list }
+}
+
 /**
- * Returns a list result as this caller may see it: names and URIs exposed, tools that the policy
- * hides left out, order and unknown members kept. Entries that are no objects are dropped.
+ * Lists the entries of a response message as this caller may see them, in order: names and URIs
+ * exposed, tools that the policy hides left out, all else as the target wrote it. Entries that are
+ * no objects are left out too.
+ *
+ * @returns None when the message holds no list of this kind.
  */
-export function exposeList(view: ListView, result: JsonObject): JsonObject {
-  const kind = listKind(view.method)
-  const entries = kind === undefined ? undefined : result[kind.member]
-  if (kind === undefined || !Array.isArray(entries)) return result
-  const exposed: JsonObject[] = []
-  for (const entry of entries) {
-    const text = isObject(entry) ? entry[kind.field] : undefined
-    if (typeof text !== 'string') continue
+export function exposeEntries(view: ListView, text: string): string[] {
+  const found = findList(view, text)
+  if (found === undefined) return []
+  const places = scanElements(text, found.list.start)
+  return exposeEach(view, found, text, places).filter((entry) => entry !== undefined)
+}
+
+/**
+ * Rewrites a response message that holds a list, as {@link exposeEntries} does its entries.
+ *
+ * @returns `undefined` when it holds none.
+ */
+export function exposeListMessage(view: ListView, text: string): string | undefined {
+  const found = findList(view, text)
+  if (found === undefined) return undefined
+  const { list, result } = found
+  const places = scanElements(text, list.start)
+  const entries = exposeEach(view, found, text, places)
+  const isWhole = entries.every((entry) => entry !== undefined)
+  const kept = entries.filter((entry) => entry !== undefined)
+  const parts = isWhole
+    ? places.map((place, index) => ({ ...place, text: kept[index] as string }))
+    : [{ ...list, text: `[${kept.join(',')}]` }]
+  const dependsOnCaller = view.method === 'tools/list' && view.target.policy.dependsOnCaller
+  const scope = dependsOnCaller ? findMember(text, result.start, 'cacheScope') : undefined
+  if (scope !== undefined) parts.push({ ...scope, text: '"private"' })
+  return replaceParts(
+    text,
+    parts.sort((a, b) => a.start - b.start),
+  )
+}
+
+/** Exposes each entry; `undefined` stands for one that is left out. */
+function exposeEach(
+  view: ListView,
+  { kind, entries }: FoundList,
+  text: string,
+  places: readonly Span[],
+): (string | undefined)[] {
+  return places.map(({ start, end }, index) => {
+    const entry = entries[index]
+    const own = isObject(entry) ? entry[kind.field] : undefined
+    const field = findMember(text, start, kind.field)
+    if (!isObject(entry) || typeof own !== 'string' || field === undefined) return undefined
     // a hidden tool has a name too, so that a call by its alias is refused and not passed on
-    const field = exposeField(view, kind, text)
-    if (!isVisible(view, text)) continue
+    const exposed = JSON.stringify(exposeField(view, kind, own))
+    if (!isVisible(view, own)) return undefined
     view.onEntry?.(entry)
-    exposed.push({ ...entry, [kind.field]: field })
-  }
-  const list: JsonObject = { ...result, [kind.member]: exposed }
-  if (view.method === 'tools/list' && view.target.policy.dependsOnCaller && 'cacheScope' in list) {
-    list['cacheScope'] = 'private'
-  }
-  return list
+    return text.slice(start, field.start) + exposed + text.slice(field.end, end)
+  })
 }
 
 function isVisible({ target, method, principal }: ListView, name: string): boolean {
@@ -80,11 +135,4 @@ function exposeField(
 ): string {
   if (kind.field === 'name') return names.expose(target, text)
   return severalTargets ? exposeUri(target, text) : text
-}
-
-/** Rewrites a response message that holds a list; `undefined` when it holds none. */
-export function exposeListMessage(view: ListView, text: string): string | undefined {
-  const message = tryParseJson(text)
-  if (!isObject(message) || !isObject(message['result'])) return undefined
-  return JSON.stringify({ ...message, result: exposeList(view, message['result']) })
 }

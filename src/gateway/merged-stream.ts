@@ -17,9 +17,11 @@ export interface StreamSource {
   /** Returns the event that the client gets for one of the target; `undefined` leaves it out. */
   expose(event: EventFields): string | undefined
   /** Takes what the target answered instead of a stream; it is then left out. */
-  answered?(body: Buffer): void
+  answered?(status: number, body: Buffer): void
   /** Decides whether to try again when there is no stream; {@link mayPass} when it is absent. */
   again?(failure: TargetFailure): boolean
+  /** Learns why there is no stream, and whether it is tried again. */
+  failed?(failure: TargetFailure, again: boolean): void
 }
 
 export interface MergeOptions {
@@ -97,8 +99,8 @@ class Branch implements AnswerListener {
     this.#call?.abort()
   }
 
-  answer(_status: number, body: Buffer): void {
-    this.#source.answered?.(body)
+  answer(status: number, body: Buffer): void {
+    this.#source.answered?.(status, body)
   }
 
   accepted(): void {}
@@ -125,8 +127,9 @@ class Branch implements AnswerListener {
   }
 
   failed(failure: TargetFailure): void {
-    if (!(this.#source.again?.(failure) ?? mayPass(failure))) return
-    this.#pause(parseRetryAfter(failure.retryAfter, this.#clock.now()))
+    const again = this.#source.again?.(failure) ?? mayPass(failure)
+    this.#source.failed?.(failure, again)
+    if (again) this.#pause(parseRetryAfter(failure.retryAfter, this.#clock.now()))
   }
 
   /** @param leastMs What the target asks for. */

@@ -24,11 +24,32 @@ export interface Meeting<T> {
   alias: string
 }
 
+/** Two tools or prompts that would be called the same, so that neither can be called. */
+export interface Clash<T> {
+  alias: string
+  both: readonly [Owned<T>, Owned<T>]
+}
+
+/** A target's own name. */
+interface Owned<T> {
+  target: T
+  name: string
+}
+
+export interface NamesListener<T> {
+  /** Told once of each name that would lead to another target. */
+  onMeeting?(meeting: Meeting<T>): void
+  /** Told once of each clash. */
+  onClash?(clash: Clash<T>): void
+}
+
+const AMBIGUOUS = Symbol('leads to two tools')
+
 export interface Names<T extends Named> {
   /** Returns the name that clients see for a target's own name. */
   expose(target: T, name: string): string
-  /** Finds the target and its own name behind an exposed one. */
-  route(exposed: string): { target: T; name: string } | undefined
+  /** Finds the target and its own name behind an exposed one; none when there are two. */
+  route(exposed: string): Owned<T> | undefined
   /**
    * Tells whether a name looks like an alias that was given out by another process, so that the
    * targets' lists must be read before it can be routed. True once for each name.
@@ -43,21 +64,21 @@ export interface Names<T extends Named> {
  * longest prefix wins, so that with the prefixes `a` and `a_b` the name `a_b_c` is `c` of the
  * second. A name that is longer than `maxLength`, has characters that clients refuse, or would lead
  * to another target gets an alias instead: shortened, other characters as `_`, then `_` and six hex
- * digits of its SHA-256. Aliases are the same in every process.
- *
- * @param onMeeting Told once of each name that would lead to another target.
+ * digits of its SHA-256. Aliases are the same in every process. Where two of them meet, or one meets
+ * a plain name, neither leads anywhere: a call is refused rather than sent to the wrong tool.
  */
 export function createNames<T extends Named>(
   targets: readonly T[],
   maxLength: number,
-  onMeeting: (meeting: Meeting<T>) => void = () => {},
+  { onMeeting, onClash }: NamesListener<T> = {},
 ): Names<T> {
   const byLength = [...targets].sort((a, b) => b.prefix.length - a.prefix.length)
   const heads = byLength.map((target) => ({ target, head: join(target.prefix, '') }))
-  const aliases = new Map<string, { target: T; name: string }>()
+  /** Aliases, and plain names that look like one. */
+  const aliases = new Map<string, Owned<T> | typeof AMBIGUOUS>()
   const lookedUp = new Set<string>()
 
-  function byPrefix(exposed: string): { target: T; name: string } | undefined {
+  function byPrefix(exposed: string): Owned<T> | undefined {
     for (const { target, head } of heads) {
       if (exposed.length > head.length && exposed.startsWith(head)) {
         return { target, name: exposed.slice(head.length) }
@@ -66,12 +87,20 @@ export function createNames<T extends Named>(
     return undefined
   }
 
-  function giveAlias(target: T, name: string, full: string): string {
-    const alias = shorten(full, `${target.prefix}\n${name}`, maxLength)
-    aliases.set(alias, { target, name })
+  /** @returns Whether the name was not known before. */
+  function claim(alias: string, owned: Owned<T>): boolean {
+    const known = aliases.get(alias)
+    if (known === AMBIGUOUS) return false
+    if (known !== undefined) {
+      if (known.target === owned.target && known.name === owned.name) return false
+      aliases.set(alias, AMBIGUOUS)
+      onClash?.({ alias, both: [known, owned] })
+      return false
+    }
+    aliases.set(alias, owned)
     const [oldest] = aliases.keys()
     if (aliases.size > MAX_ALIASES && oldest !== undefined) aliases.delete(oldest)
-    return alias
+    return true
   }
 
   return {
@@ -79,17 +108,20 @@ export function createNames<T extends Named>(
       const full = join(target.prefix, name)
       const owner = byPrefix(full)?.target
       const fits = full.length <= maxLength && PLAIN.test(full)
-      if (fits && owner === target) return full
-      const known = aliases.size
-      const alias = giveAlias(target, name, full)
-      const isNew = aliases.size > known
+      if (fits && owner === target) {
+        if (ALIAS.test(full)) claim(full, { target, name })
+        return full
+      }
+      const alias = shorten(full, `${target.prefix}\n${name}`, maxLength)
+      const isNew = claim(alias, { target, name })
       if (isNew && owner !== undefined && owner !== target) {
-        onMeeting({ target, name, full, other: owner, alias })
+        onMeeting?.({ target, name, full, other: owner, alias })
       }
       return alias
     },
     route(exposed) {
-      return aliases.get(exposed) ?? byPrefix(exposed)
+      const known = aliases.get(exposed)
+      return known === AMBIGUOUS ? undefined : (known ?? byPrefix(exposed))
     },
     isUnknownAlias(exposed) {
       if (!ALIAS.test(exposed) || exposed.length > maxLength) return false

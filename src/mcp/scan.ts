@@ -83,6 +83,20 @@ export function scanElements(text: string, start: number): Pick<Member, 'start' 
   return elements
 }
 
+/** Replaces parts of a text, given in order; everything else stays as it is. */
+export function replaceParts(
+  text: string,
+  parts: readonly { start: number; end: number; text: string }[],
+): string {
+  let result = ''
+  let from = 0
+  for (const part of parts) {
+    result += text.slice(from, part.start) + part.text
+    from = part.end
+  }
+  return result + text.slice(from)
+}
+
 /** Returns the index of the first character that is not JSON white space. */
 export function skipSpace(text: string, start: number): number {
   let i = start

@@ -60,6 +60,7 @@ export function connection(
   }
 
   return {
+    perCaller: true,
     headers: (caller) => cache.get(keyOf(settings, caller), (renewal) => issue(caller, renewal)),
     refused: (caller, { status }) =>
       status === 401 && caller.principal !== undefined && cache.refused(keyOf(settings, caller)),

@@ -52,6 +52,7 @@ export function tokenExchange(
   }
 
   return {
+    perCaller: true,
     headers(caller) {
       const { accessToken } = caller
       if (accessToken === undefined) throw noCaller('Token exchange')

@@ -143,6 +143,177 @@ describe('the lists of two targets', () => {
   })
 })
 
+const namesIn = ({ tools }: { tools: { name: string }[] }) => tools.map(({ name }) => name)
+
+describe('a list that is too long for one answer', () => {
+  const many = (mark: string) => ({
+    tools: Array.from({ length: 2_500 }, (_, i) => tool(`${mark}${i}`)),
+    pageSize: 500,
+  })
+  let long: RecordingTarget
+  let longer: RecordingTarget
+  let front: Stack
+  let replica: Stack
+  beforeAll(async () => {
+    const config = { session: { secret: 'a-session-secret-of-more-than-32-bytes' } }
+    long = await startRecordingTarget(many('l'))
+    longer = await startRecordingTarget({ ...many('m'), pageSize: 400 })
+    const targets = { docs: docs.url, long: long.url, longer: longer.url }
+    front = await startStack({ identity, targets, config })
+    replica = await startStack({ identity, targets, config })
+  })
+  afterAll(() => Promise.all([front.close(), replica.close(), long.close(), longer.close()]))
+
+  it('comes in parts, each of which any process can give', async () => {
+    const first = (await ask(front, 'tools/list')).result
+    expect(first.tools).toHaveLength(5 + 2_000 + 2_000)
+    const { nextCursor: cursor } = first
+    docs.clear()
+    const second = (await ask(replica, 'tools/list', { cursor })).result
+    expect(second.nextCursor).toBeUndefined()
+    expect(docs.requests).toHaveLength(0)
+    const names = [...namesIn(first), ...namesIn(second)]
+    expect(new Set(names).size).toBe(5 + 2 * 2_500)
+    expect(names).toHaveLength(5 + 2 * 2_500)
+  })
+
+  it('is not continued by a cursor that is changed, of another list, user or making', async () => {
+    const { nextCursor } = (await ask(front, 'tools/list')).result
+    const token = await front.token({ sub: 'Uanother' })
+    const other = { authorization: `Bearer ${token}` }
+    for (const [cursor, method, headers] of [
+      [nextCursor, 'prompts/list', {}],
+      [nextCursor, 'tools/list', other],
+      [`${nextCursor}A`, 'tools/list', {}],
+      ['after-2', 'tools/list', {}],
+      [7, 'tools/list', {}],
+      ['', 'tools/list', {}],
+    ] as const) {
+      const message = { jsonrpc: '2.0', id: 1, method, params: { cursor } }
+      const { error } = await readMessage(await front.post(message, headers))
+      expect(error).toEqual({ code: -32602, message: 'Invalid cursor' })
+    }
+  })
+
+  it('is not lost when a target is too slow for all of its pages', async () => {
+    const slow = await startRecordingTarget({
+      handlers: {
+        'tools/list': async ({ cursor = '0' }) => {
+          await new Promise((resolve) => setTimeout(resolve, 150))
+          const page = Number(cursor)
+          const next = page < 9 ? { nextCursor: String(page + 1) } : {}
+          return { tools: [tool(`t${page}`)], ...next }
+        },
+      },
+    })
+    const config = { timeouts: { list: 0.5 } }
+    const stack = await startStack({
+      identity,
+      targets: { docs: docs.url, slow: slow.url },
+      config,
+    })
+    try {
+      const names = []
+      let cursor: string | undefined
+      do {
+        const { result } = await ask(stack, 'tools/list', cursor === undefined ? {} : { cursor })
+        names.push(...namesIn(result))
+        cursor = result.nextCursor
+      } while (cursor !== undefined)
+      expect(names).toHaveLength(5 + 10)
+      expect(names.at(-1)).toBe('slow_t9')
+    } finally {
+      await stack.close()
+      await slow.close()
+    }
+  })
+})
+
+describe('the last list of a target', () => {
+  it('stands in while the target is down, as the policy is for who asks, and for a while', async () => {
+    const own = await startRecordingTarget({ tools: [tool('read'), tool('write')] })
+    let later = 0
+    const shifted = { ...clock, now: () => Date.now() + later }
+    const tools = { scopes: { write: ['docs:write'] }, whenScopeMissing: 'hide' } as const
+    const targets = { docs: docs.url, own: { url: own.url, tools } }
+    const stack = await startStack({ identity, targets, clock: shifted })
+    try {
+      const authorization = `Bearer ${await stack.token({ scope: 'mcp:use docs:write' })}`
+      const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' }
+      const all = (await readMessage(await stack.post(list, { authorization }))).result
+      expect(namesIn(all)).toContain('own_write')
+      await own.close()
+      const { result } = await ask(stack, 'tools/list')
+      expect(namesIn(result).slice(-1)).toEqual(['own_read'])
+      expect(result._meta).toEqual({ 'mcp-descope-proxy/staleTargets': ['own'] })
+      // nobody has ever asked for this one
+      const prompts = (await ask(stack, 'prompts/list')).result
+      expect(prompts._meta).toEqual({ 'mcp-descope-proxy/unavailableTargets': ['own'] })
+      later = 601_000
+      const late = { authorization: `Bearer ${await stack.token()}` }
+      const gone = (await readMessage(await stack.post(list, late))).result
+      expect(gone._meta).toEqual({ 'mcp-descope-proxy/unavailableTargets': ['own'] })
+      expect(namesIn(gone)).not.toContain('own_read')
+    } finally {
+      await stack.close()
+    }
+  })
+
+  it('does not stand in for one that refuses its credential', async () => {
+    const own = await startRecordingTarget({ tools: [tool('read')] })
+    const stack = await startStack({ identity, targets: { docs: docs.url, own: own.url } })
+    try {
+      await ask(stack, 'tools/list')
+      own.intercept((_request, response) => {
+        response.writeHead(401).end()
+        return true
+      })
+      const { result } = await ask(stack, 'tools/list')
+      expect(result._meta).toEqual({ 'mcp-descope-proxy/unavailableTargets': ['own'] })
+    } finally {
+      await stack.close()
+      await own.close()
+    }
+  })
+})
+
+describe('what is not ours to change', () => {
+  const BIG = '{"max": 12345678901234567890.10, "\\u0061":[ ] }'
+
+  it('passes as each target wrote it, in lists, results and requests to the client', async () => {
+    const own = await startRecordingTarget()
+    own.intercept(({ rpc, message }, response) => {
+      if (message === undefined || !('id' in message)) return false
+      const id = JSON.stringify(message['id'])
+      const body = {
+        'tools/list': `{"tools":[{"name":"t","inputSchema":${BIG}}]}`,
+        'tools/call': `{"content":[{"type":"resource_link","x":${BIG},"uri":"a://b"}]}`,
+      }[rpc as string]
+      if (body === undefined) return false
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      const asked = `{"id":9,"params":${BIG},"method":"elicitation/create","jsonrpc":"2.0"}`
+      if (rpc === 'tools/call') response.write(`data: ${asked}\n\n`)
+      response.end(`data: {"result":${body},"id":${id},"jsonrpc":"2.0"}\n\n`)
+      return true
+    })
+    const stack = await startStack({ identity, targets: { docs: docs.url, own: own.url } })
+    try {
+      const id = 9007199254740991
+      const list = await (await stack.post({ jsonrpc: '2.0', id, method: 'tools/list' })).text()
+      expect(list).toContain(`{"name":"own_t","inputSchema":${BIG}}`)
+      expect(JSON.parse(list).id).toBe(id)
+      const call = { jsonrpc: '2.0', id, method: 'tools/call', params: { name: 'own_t' } }
+      const [asked, answer] = (await (await stack.post(call)).text()).split('\n\n')
+      expect(asked).toMatch(/^data: \{"id":"p\.[^"]+","params":/)
+      expect(asked).toContain(BIG)
+      expect(answer).toContain(`"x":${BIG},"uri":"a://own/b"`)
+    } finally {
+      await stack.close()
+      await own.close()
+    }
+  })
+})
+
 describe('a resource of one of two targets', () => {
   it('is read under every URI that is listed, and the answer names it likewise', async () => {
     const { resources } = (await ask(both, 'resources/list')).result

@@ -154,7 +154,7 @@ describe('an answer', () => {
     const front = await startStack({ identity: stack.identity, targets: { target: styled.url } })
     try {
       const text = await (await front.post(message('tools/list'))).text()
-      expect(text).toContain('"name":"target_echo"')
+      expect(text).toContain('"name": "target_echo"')
       expect(text).toMatch(/retry: 9/)
       expect(text.match(/^id: s\d+-\d+/gm)?.length).toBe(2)
     } finally {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import {
   changesList,
-  exposeList,
+  exposeEntries,
   exposeListMessage,
   type ListView,
 } from '../../../src/gateway/lists.js'
@@ -18,6 +18,12 @@ function view(change: Partial<ListView> = {}): ListView {
     severalTargets: true,
     ...change,
   }
+}
+
+/** A result as a client gets it. */
+function exposeList(of: ListView, result: object): object {
+  const message = JSON.stringify({ jsonrpc: '2.0', id: 1, result })
+  return JSON.parse(exposeListMessage(of, message) ?? message).result
 }
 
 describe('a list', () => {
@@ -113,6 +119,25 @@ describe('exposeListMessage', () => {
   it('keeps the message around the list', () => {
     const text = '{"jsonrpc":"2.0","extra":1,"result":{"tools":[{"name":"a"}]},"id":"é"}'
     expect(exposeListMessage(view(), text)).toBe(text.replace('"a"', '"docs_a"'))
+  })
+
+  it('changes nothing but names, whatever else there is', () => {
+    const text = `\n{ "result" : {"tools": [ {"name":"\\u0061", "max" : 12345678901234567890.10 } ,
+      {"title":"[{\\"name\\":\\"a\\"}]","name":"b","name":"c"}\t], "nextCursor" : null}, "id":1e2}`
+    expect(exposeListMessage(view(), text)).toBe(
+      text.replace('"\\u0061"', '"docs_a"').replace('"name":"c"', '"name":"docs_c"'),
+    )
+    expect(exposeEntries(view(), text)[0]).toBe(
+      '{"name":"docs_a", "max" : 12345678901234567890.10 }',
+    )
+  })
+
+  it('closes the gap where an entry is left out', () => {
+    const denying = target('docs', { tools: { deny: ['b'] } })
+    const text = '{"id":9007199254740993,"result":{"tools":[{"name":"a"}, {"name":"b"} ]}}'
+    expect(exposeListMessage(view({ target: denying }), text)).toBe(
+      '{"id":9007199254740993,"result":{"tools":[{"name":"docs_a"}]}}',
+    )
   })
 
   it.each(['', '[]', '{', '{"id":1,"error":{"code":1}}', '{"id":1,"result":[]}'])(

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createNames } from '../../../src/gateway/names.js'
@@ -86,7 +87,7 @@ describe('exposed names', () => {
   it('are told once when they would lead to another target', () => {
     const [a, ab] = named('a', 'a_b')
     const told: unknown[] = []
-    const names = createNames([a!, ab!], MAX, (meeting) => told.push(meeting))
+    const names = createNames([a!, ab!], MAX, { onMeeting: (meeting) => told.push(meeting) })
     const alias = names.expose(a!, 'b_c')
     names.expose(a!, 'b_c')
     names.expose(ab!, 'c')
@@ -147,5 +148,42 @@ describe('an alias', () => {
     expect(names.isUnknownAlias(first)).toBe(true)
     expect(names.expose(a!, `${'x'.repeat(60)}-1`)).toBe(first)
     expect(names.route(first)?.name).toBe(`${'x'.repeat(60)}-1`)
+  })
+
+  it('that stands for two tools leads to neither, and both are named once', () => {
+    const clashes: unknown[] = []
+    const names = createNames([a!], MAX, { onClash: (clash) => clashes.push(clash) })
+    const seen = new Map<string, string>()
+    let pair: string[] | undefined
+    for (let i = 0; pair === undefined; i++) {
+      const name = `${'x'.repeat(60)}${i}`
+      const hash = createHash('sha256').update(`a\n${name}`).digest('hex').slice(0, 6)
+      const other = seen.get(hash)
+      if (other !== undefined) pair = [other, name]
+      seen.set(hash, name)
+    }
+    const [one, two] = pair as [string, string]
+    const alias = names.expose(a!, one)
+    expect(names.route(alias)).toEqual({ target: a, name: one })
+    expect(names.expose(a!, two)).toBe(alias)
+    names.expose(a!, one)
+    expect(names.route(alias)).toBeUndefined()
+    const both = [one, two].map((name) => ({ target: a, name }))
+    expect(clashes).toEqual([{ alias, both }])
+  })
+
+  it('that is also the plain name of another tool leads to neither', () => {
+    const clashes: { alias: string }[] = []
+    for (const order of ['alias first', 'plain first']) {
+      const names = createNames([a!], MAX, { onClash: (clash) => clashes.push(clash) })
+      const long = 'x'.repeat(60)
+      const alias = createNames([a!], MAX).expose(a!, long)
+      const plain = alias.slice('a_'.length)
+      for (const name of order === 'alias first' ? [long, plain] : [plain, long]) {
+        expect(names.expose(a!, name)).toBe(alias)
+      }
+      expect(names.route(alias)).toBeUndefined()
+    }
+    expect(clashes).toHaveLength(2)
   })
 })

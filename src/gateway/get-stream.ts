@@ -17,7 +17,10 @@ import type { UpstreamSend } from './upstream-send.js'
 const STREAMLESS_MS = 600_000
 
 /** Creates the function that opens the stream for what targets send by themselves (GET). */
-export function createListen(context: GatewayContext, rewriter: ReturnType<typeof createRewriter>) {
+export function createGetStream(
+  context: GatewayContext,
+  rewriter: ReturnType<typeof createRewriter>,
+) {
   const { targets, clock, eventIds, logger } = context
   const [only, ...others] = targets
   /** Targets that have no such stream, and until when we believe it. */
@@ -72,18 +75,22 @@ export function createListen(context: GatewayContext, rewriter: ReturnType<typeo
         return writeEvent(data === '' ? '' : (replayed?.(data) ?? data), fields)
       },
       again(failure) {
-        const { cause, httpStatus, reason } = failure
+        // what was down at the client's initialize may get its session later
+        return (
+          mayPass(failure) ||
+          (failure.cause === 'session_required' && request.session !== undefined)
+        )
+      },
+      failed({ cause, httpStatus, reason }, again) {
         if (cause === 'session_lost') lost = used
         if (httpStatus === 405) streamless.set(target, clock.now() + STREAMLESS_MS)
-        // what was down at the client's initialize may get its session later
-        const again =
-          mayPass(failure) || (cause === 'session_required' && request.session !== undefined)
-        if (!again && httpStatus !== 405) {
-          logger.warn('stream_refused', `Target "${target.name}" gives no stream: ${reason}`, {
-            target: target.name,
+        else if (!again) {
+          const { name } = target
+          logger.warn('stream_refused', `Target "${name}" gives no stream`, {
+            target: name,
+            reason,
           })
         }
-        return again
       },
     }
   }
