@@ -1,7 +1,8 @@
 import type { Upstream } from '../http/pool.js'
+import { type Sender, withEnvelope } from '../mcp/envelope.js'
 import { encodeHeaderValue, namedBy } from '../mcp/headers.js'
 import { type HttpAnswer, type ReadResult, readAnswer } from '../mcp/read-answer.js'
-import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
+import { LEGACY_VERSIONS } from '../mcp/versions.js'
 import { isObject, type JsonObject } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
@@ -41,21 +42,8 @@ export const INITIALIZE_PARAMS: JsonObject = {
 }
 
 const ACCEPT = 'application/json, text/event-stream'
-const META = 'io.modelcontextprotocol'
-
-/** Adds to the parameters what every request of 2026-07-28 carries. */
-export function withEnvelope(params: JsonObject): JsonObject {
-  const meta = isObject(params['_meta']) ? params['_meta'] : {}
-  return {
-    ...params,
-    _meta: {
-      ...meta,
-      [`${META}/protocolVersion`]: MODERN_VERSION,
-      [`${META}/clientInfo`]: CLIENT_INFO,
-      [`${META}/clientCapabilities`]: {},
-    },
-  }
-}
+/** Who our requests of 2026-07-28 come from. */
+export const SENDER: Sender = { clientInfo: CLIENT_INFO, clientCapabilities: {} }
 
 /** Speaks MCP over HTTP. */
 export function createHttpClient(
@@ -66,7 +54,7 @@ export function createHttpClient(
   let lastId = 0
   const send = (call: Call, id: number | undefined): Promise<Exchange> => {
     const { method, era, params = {} } = call
-    const full = era === 'modern' ? withEnvelope(params) : params
+    const full = era === 'modern' ? withEnvelope(params, SENDER) : params
     const message = { jsonrpc: '2.0', ...(id !== undefined && { id }), method, params: full }
     const request = {
       method: 'POST' as const,
@@ -93,7 +81,7 @@ export function createHttpClient(
 
 function headersOf(call: Partial<Call>): Record<string, string> {
   const { method, era, params = {}, version, sessionId, headers = {} } = call
-  const name = era === 'modern' && method !== undefined ? nameOf(method, params) : undefined
+  const name = era === 'modern' && method !== undefined ? namedBy({ method, params }) : undefined
   return {
     accept: ACCEPT,
     'user-agent': `${PRODUCT}/${VERSION}`,
@@ -103,10 +91,6 @@ function headersOf(call: Partial<Call>): Record<string, string> {
     ...(era === 'modern' && method !== undefined && { 'mcp-method': method }),
     ...(name !== undefined && { 'mcp-name': encodeHeaderValue(name) }),
   }
-}
-
-function nameOf(method: string, params: JsonObject): string | undefined {
-  return namedBy({ kind: 'request', text: '', id: 0, method, params, spans: new Map() })
 }
 
 function toPairs(headers: Readonly<Record<string, string>>): string[] {

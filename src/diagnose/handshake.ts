@@ -1,5 +1,6 @@
+import { META, metaOf, offersModern } from '../mcp/envelope.js'
 import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
-import { isObject, type JsonObject, stringMember, stringsMember } from '../util/json.js'
+import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import {
   answerOf,
   type Call,
@@ -63,7 +64,7 @@ export async function shakeHands(options: HandshakeOptions): Promise<Handshake> 
   const isOver = discover.kind === 'failed' || isRefusal(discover)
   if (isOver) return { discover, initialize: undefined, older: false, session: undefined }
   const found = resultOf(discover)
-  if (found !== undefined && stringsMember(found, 'supportedVersions').includes(MODERN_VERSION)) {
+  if (found !== undefined && offersModern(found)) {
     const session = modernSession(client, headers, found)
     return { discover, initialize: undefined, older: false, session }
   }
@@ -119,13 +120,12 @@ function modernSession(
   headers: HandshakeOptions['headers'],
   found: JsonObject,
 ): Session {
-  const meta = objectMember(found, '_meta')
   return {
     era: 'modern',
     version: MODERN_VERSION,
     sessionId: undefined,
     capabilities: objectMember(found, 'capabilities'),
-    server: nameOf(meta['io.modelcontextprotocol/serverInfo']),
+    server: nameOf(metaOf(found)[META.serverInfo]),
     client,
     headers,
     request: (method, params = {}, more = {}) =>

@@ -1,6 +1,7 @@
+import { withEnvelope } from '../mcp/envelope.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock, RunningProgram } from '../util/runtime.js'
-import { type Exchange, type McpClient, withEnvelope } from './client.js'
+import { type Exchange, type McpClient, SENDER } from './client.js'
 
 /** Speaks MCP with a bridge, which authenticates by itself: headers do not matter here. */
 export function createStdioClient(
@@ -50,7 +51,7 @@ export function createStdioClient(
       if (ended !== undefined) return Promise.resolve(failed('cut_off', ended))
       lastId += 1
       const id = lastId
-      const full = era === 'modern' ? withEnvelope(params) : params
+      const full = era === 'modern' ? withEnvelope(params, SENDER) : params
       return new Promise((resolve) => {
         const cancel = clock.after(timeoutMs, () => {
           waiting.delete(id)

@@ -1,4 +1,4 @@
-import { encodeHeaderValue } from '../mcp/headers.js'
+import { mirrorHeaders } from '../mcp/headers.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../mcp/message.js'
 import { needsSession } from './ask.js'
@@ -80,11 +80,8 @@ class Forward implements RelayOptions {
 
   #addModernHeaders(headers: string[]): void {
     const { message, route } = this.#forwarding
-    headers.push('mcp-method', message.method)
-    if (route.name !== undefined && this.exchange.header('mcp-name') !== undefined) {
-      headers.push('mcp-name', encodeHeaderValue(route.name))
-    }
-    headers.push(...this.exchange.extraHeaders())
+    const name = this.exchange.header('mcp-name') === undefined ? undefined : route.name
+    headers.push(...mirrorHeaders(message.method, name), ...this.exchange.extraHeaders())
   }
 
   /** Opens a session where the target wants one that the client has not, or that it forgot. */

@@ -1,11 +1,10 @@
+import { isObject } from '../util/json.js'
+import { META } from './envelope.js'
 import type { Message } from './message.js'
 import { MODERN_VERSION } from './versions.js'
 
 const SENTINEL = /^=\?base64\?([A-Za-z0-9+/=]*)\?=$/i
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
-
-/** `_meta` member that carries the protocol version since 2026-07-28. */
-const VERSION_KEY = 'io.modelcontextprotocol/protocolVersion'
 
 /**
  * Writes a value of `Mcp-Name` or `Mcp-Param-*`: as it is when plain, else Base64 in the sentinel.
@@ -26,8 +25,8 @@ export function decodeHeaderValue(value: string): string {
 /** Returns the protocol version of the message's `_meta` envelope, if it has one. */
 export function envelopeVersion(message: Message): string | undefined {
   const meta = message.params['_meta']
-  if (typeof meta !== 'object' || meta === null) return undefined
-  const version = (meta as Record<string, unknown>)[VERSION_KEY]
+  if (!isObject(meta)) return undefined
+  const version = meta[META.protocolVersion]
   return typeof version === 'string' ? version : undefined
 }
 
@@ -49,10 +48,25 @@ const NAME_MEMBER: Readonly<Record<string, string>> = {
 }
 
 /** Returns what `Mcp-Name` says of a message, undisguised; `undefined` where it is not sent. */
-export function namedBy({ method, params }: Message): string | undefined {
+export function namedBy({
+  method,
+  params,
+}: Pick<Message, 'method' | 'params'>): string | undefined {
   const member = NAME_MEMBER[method]
   const value = member === undefined ? undefined : params[member]
   return typeof value === 'string' ? value : undefined
+}
+
+/**
+ * Makes the headers that repeat what a request of 2026-07-28 says in its body, names and values in
+ * turn. `MCP-Protocol-Version` and `Mcp-Param-*` are not among them.
+ *
+ * @param name What `Mcp-Name` says, undisguised; see `namedBy`.
+ */
+export function mirrorHeaders(method: string, name: string | undefined): string[] {
+  const headers = ['mcp-method', method]
+  if (name !== undefined) headers.push('mcp-name', encodeHeaderValue(name))
+  return headers
 }
 
 /**

@@ -1,0 +1,51 @@
+import { isObject, type JsonObject, stringsMember } from '../util/json.js'
+import { MODERN_VERSION } from './versions.js'
+
+const PREFIX = 'io.modelcontextprotocol/'
+
+/** Members of `_meta` since 2026-07-28. */
+export const META = {
+  protocolVersion: `${PREFIX}protocolVersion`,
+  clientInfo: `${PREFIX}clientInfo`,
+  clientCapabilities: `${PREFIX}clientCapabilities`,
+  logLevel: `${PREFIX}logLevel`,
+  serverInfo: `${PREFIX}serverInfo`,
+  subscriptionId: `${PREFIX}subscriptionId`,
+} as const
+
+/** Who a request of 2026-07-28 says that it comes from. */
+export interface Sender {
+  clientInfo: JsonObject
+  clientCapabilities: JsonObject
+}
+
+/**
+ * Adds to the parameters what every request of 2026-07-28 carries in `_meta`.
+ *
+ * @see [MCP 2026-07-28, `_meta`](https://modelcontextprotocol.io/specification/2026-07-28/basic/index#meta)
+ */
+export function withEnvelope(
+  params: JsonObject,
+  { clientInfo, clientCapabilities }: Sender,
+): JsonObject {
+  return {
+    ...params,
+    _meta: {
+      ...metaOf(params),
+      [META.protocolVersion]: MODERN_VERSION,
+      [META.clientInfo]: clientInfo,
+      [META.clientCapabilities]: clientCapabilities,
+    },
+  }
+}
+
+/** Returns the `_meta` of parameters or of a result; {} when it is absent. */
+export function metaOf(holder: JsonObject): JsonObject {
+  const meta = holder['_meta']
+  return isObject(meta) ? meta : {}
+}
+
+/** Tells whether the result of `server/discover` offers the stateless era. */
+export function offersModern(discovered: JsonObject): boolean {
+  return stringsMember(discovered, 'supportedVersions').includes(MODERN_VERSION)
+}
