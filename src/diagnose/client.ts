@@ -1,6 +1,6 @@
 import type { Upstream } from '../http/pool.js'
-import { type Sender, withEnvelope } from '../mcp/envelope.js'
 import { encodeHeaderValue, namedBy } from '../mcp/headers.js'
+import { type Sender, withEnvelope } from '../mcp/meta.js'
 import { type HttpAnswer, type ReadResult, readAnswer } from '../mcp/read-answer.js'
 import { LEGACY_VERSIONS } from '../mcp/versions.js'
 import { isObject, type JsonObject } from '../util/json.js'

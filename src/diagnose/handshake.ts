@@ -1,4 +1,4 @@
-import { META, metaOf, offersModern } from '../mcp/envelope.js'
+import { META, metaOf, offersModern } from '../mcp/meta.js'
 import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
 import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import {

@@ -1,4 +1,4 @@
-import { withEnvelope } from '../mcp/envelope.js'
+import { withEnvelope } from '../mcp/meta.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock, RunningProgram } from '../util/runtime.js'
 import { type Exchange, type McpClient, SENDER } from './client.js'

@@ -1,6 +1,6 @@
 import { isObject } from '../util/json.js'
-import { META } from './envelope.js'
 import type { Message } from './message.js'
+import { META } from './meta.js'
 import { MODERN_VERSION } from './versions.js'
 
 const SENTINEL = /^=\?base64\?([A-Za-z0-9+/=]*)\?=$/i
@@ -26,7 +26,7 @@ export function decodeHeaderValue(value: string): string {
 export function envelopeVersion(message: Message): string | undefined {
   const meta = message.params['_meta']
   if (!isObject(meta)) return undefined
-  const version = meta[META.protocolVersion]
+  const version = meta[META.version]
   return typeof version === 'string' ? version : undefined
 }
 

@@ -5,7 +5,7 @@ const PREFIX = 'io.modelcontextprotocol/'
 
 /** Members of `_meta` since 2026-07-28. */
 export const META = {
-  protocolVersion: `${PREFIX}protocolVersion`,
+  version: `${PREFIX}protocolVersion`,
   clientInfo: `${PREFIX}clientInfo`,
   clientCapabilities: `${PREFIX}clientCapabilities`,
   logLevel: `${PREFIX}logLevel`,
@@ -32,7 +32,7 @@ export function withEnvelope(
     ...params,
     _meta: {
       ...metaOf(params),
-      [META.protocolVersion]: MODERN_VERSION,
+      [META.version]: MODERN_VERSION,
       [META.clientInfo]: clientInfo,
       [META.clientCapabilities]: clientCapabilities,
     },
