@@ -1,6 +1,12 @@
 import { isObject, type JsonObject, stringMember, tryParseJson } from '../util/json.js'
 import { type Collected, collect } from './collect.js'
-import { type GatewayContext, type Request, targetSession, upstreamHeaders } from './context.js'
+import {
+  type GatewayContext,
+  modernHeaders,
+  type Request,
+  targetSession,
+  upstreamHeaders,
+} from './context.js'
 import type { TargetFailure } from './failure.js'
 import { exposeEntries, listKind } from './lists.js'
 import { closeSession, openSession } from './open-session.js'
@@ -122,7 +128,10 @@ function lacksMethod({ error }: JsonObject): boolean {
   return isObject(error) && error['code'] === METHOD_NOT_FOUND
 }
 
-/** Sends a request of our own to a target, in its session, opening one where it is needed. */
+/**
+ * Sends a request of our own to a target in the era of the client's: in a session, opening one where
+ * it is needed, or with what the client says of itself.
+ */
 export async function ask(
   context: GatewayContext,
   request: Request,
@@ -131,13 +140,16 @@ export async function ask(
   deadline: number,
 ): Promise<Collected> {
   const id = `mcp-descope-proxy-${method}`
-  const body = JSON.stringify({ jsonrpc: '2.0', id, method, params })
+  const { exchange, meta } = request
+  const sent = meta === undefined ? params : { ...params, _meta: meta }
+  const body = JSON.stringify({ jsonrpc: '2.0', id, method, params: sent })
   const attempt = (session: TargetSession | undefined) =>
     collect({
       target,
-      caller: request.exchange.caller,
+      caller: exchange.caller,
       method: 'POST',
-      headers: upstreamHeaders(request.exchange, session),
+      headers:
+        meta === undefined ? upstreamHeaders(exchange, session) : modernHeaders(exchange, method),
       body,
       id,
       inSession: session?.id !== undefined,
@@ -147,7 +159,7 @@ export async function ask(
       clock: context.clock,
     })
   const first = await attempt(targetSession(context, request, target))
-  if (first.ok || !needsSession(first.failure)) return first
+  if (first.ok || meta !== undefined || !needsSession(first.failure)) return first
   const session = await openSession(context, request, target)
   if (session === undefined) return first
   const second = await attempt(session)

@@ -1,7 +1,10 @@
+import { mirrorHeaders } from '../mcp/headers.js'
+import type { JsonObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import type { Cursors } from './cursors.js'
+import type { Eras } from './eras.js'
 import type { EventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
 import type { LastLists } from './last-lists.js'
@@ -19,6 +22,7 @@ export interface GatewayContext {
   readonly eventIds: EventIds
   readonly cursors: Cursors
   readonly lastLists: LastLists
+  readonly eras: Eras
   readonly clock: Clock
   readonly logger: Logger
   /** Milliseconds. */
@@ -42,6 +46,8 @@ export interface Request {
   /** The client's `Mcp-Session-Id`, once it was opened. */
   readonly sealed: string | undefined
   readonly session: Session | undefined
+  /** Its `_meta` when it belongs to the stateless era. */
+  readonly meta?: JsonObject
   /** What is under way for this request alone, to be given up when its client leaves. */
   readonly pending?: Set<() => void>
 }
@@ -124,5 +130,16 @@ export function upstreamHeaders(
     const value = exchange.header(name)
     if (value !== undefined) headers.push(name, value)
   }
+  return headers
+}
+
+/**
+ * Makes the headers of a request of the stateless era to a target, without its credential.
+ *
+ * @param name The target's own name of what is asked for, where there is one.
+ */
+export function modernHeaders(exchange: Exchange, method: string, name?: string): string[] {
+  const headers = upstreamHeaders(exchange, undefined)
+  headers.push(...mirrorHeaders(method, name), ...exchange.extraHeaders())
   return headers
 }

@@ -24,6 +24,8 @@ export interface ReplyWatcher {
   onDrain(): void
   /** The client left before the end. */
   onClose(): void
+  /** The server stops: a stream that nobody waits for the end of may still say so. */
+  onShutdown?(): void
 }
 
 /** What a request was about, for its log record. */

@@ -2,15 +2,12 @@ import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../m
 import { type Message, replaceValues } from '../mcp/message.js'
 import type { JsonObject } from '../util/json.js'
 import { ask, readList } from './ask.js'
+import { mergedMembers, missingMeta, readCaching } from './caching.js'
 import { type GatewayContext, holderOf, type Request, targetSession } from './context.js'
 import type { TargetFailure } from './failure.js'
-import { exposeEntries, listKind } from './lists.js'
+import { exposeEntries, listDependsOnCaller, listKind } from './lists.js'
 import { closeSession, notify } from './open-session.js'
 import { replyFailure } from './reply-failure.js'
-
-/** Members of `_meta` that name targets which could not be asked, and those whose list is older. */
-const UNAVAILABLE = 'mcp-descope-proxy/unavailableTargets'
-const STALE = 'mcp-descope-proxy/staleTargets'
 
 /**
  * Answers a list from several targets at once, in the order of the configuration, as far as one
@@ -40,6 +37,7 @@ export async function federateList(
     ),
   )
   const entries: string[] = []
+  const given: string[] = []
   const next = new Map<string, string>()
   const failures: TargetFailure[] = []
   const stale: string[] = []
@@ -58,6 +56,7 @@ export async function federateList(
     const { principal } = exchange.caller
     const view = { target, names: context.names, method, principal, severalTargets: true }
     for (const page of 'failure' in part ? (last ?? []) : part.pages) {
+      given.push(page)
       entries.push(...exposeEntries(view, page))
     }
   }
@@ -68,12 +67,12 @@ export async function federateList(
   const rest: JsonObject = {}
   if (next.size > 0) rest['nextCursor'] = context.cursors.expose(method, next, holder)
   const missing = failures.map(({ target }) => target)
-  if (missing.length + stale.length > 0) {
-    rest['_meta'] = {
-      ...(missing.length > 0 && { [UNAVAILABLE]: missing }),
-      ...(stale.length > 0 && { [STALE]: stale }),
-    }
-  }
+  const meta = missingMeta(missing, stale)
+  if (request.meta !== undefined) {
+    // a cursor is for one caller, and so is each part of what it leads through
+    const isOwn = !isFirst || next.size > 0 || listDependsOnCaller(context.targets, method)
+    Object.assign(rest, mergedMembers(given.map(readCaching), meta, isOwn))
+  } else if (Object.keys(meta).length > 0) rest['_meta'] = meta
   exchange.reply.json(200, listResponse(message, entries, rest))
 }
 

@@ -1,8 +1,13 @@
-import { mirrorHeaders } from '../mcp/headers.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../mcp/message.js'
 import { needsSession } from './ask.js'
-import { type GatewayContext, type Request, targetSession, upstreamHeaders } from './context.js'
+import {
+  type GatewayContext,
+  modernHeaders,
+  type Request,
+  targetSession,
+  upstreamHeaders,
+} from './context.js'
 import type { Exchange } from './exchange.js'
 import type { TargetFailure } from './failure.js'
 import { closeSession, openSession } from './open-session.js'
@@ -21,8 +26,6 @@ export interface Forwarding {
   request: Request
   message: Message
   route: Route<Target>
-  /** The message belongs to the stateless era. */
-  modern: boolean
 }
 
 /** Sends a client's message to its target and relays the answer. */
@@ -58,14 +61,17 @@ class Forward implements RelayOptions {
   readonly #session: TargetSession | undefined
 
   constructor(forwarding: Forwarding, opened?: TargetSession) {
-    const { context, rewriter, request, message, route, modern } = forwarding
+    const { context, rewriter, request, message, route } = forwarding
+    const modern = request.meta !== undefined
     this.exchange = request.exchange
     this.hasSession = request.sealed !== undefined
     this.#forwarding = forwarding
     this.#session = modern ? undefined : (opened ?? targetSession(context, request, route.target))
+    const isStream = modern && message.method === 'subscriptions/listen'
     this.rewrites = rewriter.rewritesFor(request, message, route.target)
-    const headers = upstreamHeaders(this.exchange, this.#session)
-    if (modern) this.#addModernHeaders(headers)
+    const headers = modern
+      ? modernHeaders(this.exchange, message.method, this.#mirroredName)
+      : upstreamHeaders(this.exchange, this.#session)
     this.send = {
       target: route.target,
       caller: this.exchange.caller,
@@ -74,20 +80,25 @@ class Forward implements RelayOptions {
       body: replaceValues(message.text, route.replacements),
       id: message.kind === 'request' ? message.id : undefined,
       inSession: this.#session?.id !== undefined,
-      timeoutMs: context.timeouts.answer,
+      timeoutMs: isStream ? 0 : context.timeouts.answer,
+      isStream,
     }
   }
 
-  #addModernHeaders(headers: string[]): void {
-    const { message, route } = this.#forwarding
-    const name = this.exchange.header('mcp-name') === undefined ? undefined : route.name
-    headers.push(...mirrorHeaders(message.method, name), ...this.exchange.extraHeaders())
+  get #mirroredName(): string | undefined {
+    const { route } = this.#forwarding
+    return this.exchange.header('mcp-name') === undefined ? undefined : route.name
   }
 
   /** Opens a session where the target wants one that the client has not, or that it forgot. */
   recover(failure: TargetFailure): boolean {
-    const { context, message, modern } = this.#forwarding
-    if (modern || !needsSession(failure)) return false
+    const { context, request, message, route } = this.#forwarding
+    if (request.meta !== undefined) {
+      // there are no sessions to recover, but the server may be another one by now
+      context.eras.suspect(route.target)
+      return false
+    }
+    if (!needsSession(failure)) return false
     // a single target's client is told to start anew, unless we are to do that for it
     const isOnly = context.targets.length === 1
     if (failure.cause === 'session_lost' && isOnly && !context.reopenSessions) return false

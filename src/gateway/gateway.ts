@@ -1,12 +1,12 @@
-import { headerMismatch, isModern } from '../mcp/headers.js'
+import { isModern } from '../mcp/headers.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
-import { LEGACY_VERSIONS } from '../mcp/versions.js'
 import { messageOf } from '../util/errors.js'
 import { createAliasLearner } from './aliases.js'
 import type { GatewayContext, Request } from './context.js'
 import { pendingOf } from './context.js'
 import { createCursors } from './cursors.js'
+import { createEras } from './eras.js'
 import { createEventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
 import { broadcastRequest, closeAll, federateList, routeAnswer } from './federate.js'
@@ -14,8 +14,10 @@ import { forward } from './forward.js'
 import { createGetStream } from './get-stream.js'
 import { initialize } from './initialize.js'
 import { createLastLists } from './last-lists.js'
+import { listenToAll } from './listen.js'
 import { listKind } from './lists.js'
 import { createMarks } from './marks.js'
+import { createModernEntrance } from './modern.js'
 import { createNames, type NamesListener } from './names.js'
 import { createNotifications } from './notifications.js'
 import { openRequest } from './open-request.js'
@@ -26,7 +28,14 @@ import type { Target } from './target.js'
 
 export type GatewayOptions = Omit<
   GatewayContext,
-  'names' | 'requestIds' | 'eventIds' | 'cursors' | 'lastLists' | 'lateSessions' | 'opening'
+  | 'names'
+  | 'requestIds'
+  | 'eventIds'
+  | 'cursors'
+  | 'lastLists'
+  | 'eras'
+  | 'lateSessions'
+  | 'opening'
 > & {
   /** Longest name that clients see. */
   maxNameLength: number
@@ -57,6 +66,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     eventIds: createEventIds(marks),
     cursors: createCursors(marks),
     lastLists: createLastLists(options.clock),
+    eras: createEras(options),
     lateSessions: new Map(),
     opening: new Map(),
   }
@@ -66,40 +76,54 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
   const learnAlias = createAliasLearner(context)
   const listen = createGetStream(context, rewriter)
   const notifications = createNotifications(context)
+  const enterModern = createModernEntrance({ context, handle, run })
 
-  function handleRequest(request: Request, message: Message, modern: boolean): void {
+  function handle(request: Request, message: Message): void {
+    if (message.kind === 'request') return handleRequest(request, message)
+    if (only !== undefined) {
+      return forward({ context, rewriter, request, message, route: asItIs(only) })
+    }
+    if (message.kind === 'response') routeAnswer(context, request, message)
+    else notifications.send(request, message)
+  }
+
+  function handleRequest(request: Request, message: Message): void {
     if (message.method === 'initialize') {
       const pending = pendingOf(request)
       return run(request.exchange, message, initialize(context, pending, message))
     }
     const name = exposedName(message)
     const learning = name === undefined ? undefined : learnAlias(name, request)
-    if (learning === undefined) return routeRequest(request, message, modern)
-    const routed = learning.then(() => routeRequest(request, message, modern))
+    if (learning === undefined) return routeRequest(request, message)
+    const routed = learning.then(() => routeRequest(request, message))
     run(request.exchange, message, routed)
   }
 
-  function routeRequest(request: Request, message: Message, modern: boolean): void {
+  function routeRequest(request: Request, message: Message): void {
     const { exchange } = request
     const routed = route(message)
     if (routed !== undefined) {
       if ('target' in routed) {
         if (only === undefined) notifications.remember(request, message, routed.target)
-        return forward({ context, rewriter, request, message, route: routed, modern })
+        return forward({ context, rewriter, request, message, route: routed })
       }
       const error = { code: ERROR_CODES.invalidParams, message: routed.message }
       return exchange.reply.json(200, errorResponse(message.id ?? null, error))
     }
     if (only !== undefined) {
-      return forward({ context, rewriter, request, message, route: asItIs(only), modern })
+      return forward({ context, rewriter, request, message, route: asItIs(only) })
     }
     if (listKind(message.method) !== undefined)
       return run(exchange, message, federateList(context, pendingOf(request), message))
-    if (message.method === 'ping' || message.method === 'logging/setLevel') {
+    const modern = request.meta !== undefined
+    if (modern && message.method === 'subscriptions/listen') {
+      return listenToAll(context, request, message)
+    }
+    if (!modern && (message.method === 'ping' || message.method === 'logging/setLevel')) {
       return run(exchange, message, broadcastRequest(context, pendingOf(request), message))
     }
     const error = { code: ERROR_CODES.methodNotFound, message: `Unknown method: ${message.method}` }
-    exchange.reply.json(200, errorResponse(message.id ?? null, error))
+    exchange.reply.json(modern ? 404 : 200, errorResponse(message.id ?? null, error))
   }
 
   /** Answers for whatever goes wrong on our side, so that no request is left waiting. */
@@ -111,40 +135,17 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     })
   }
 
-  /** Checks what 2026-07-28 asks of a server that reads the body; answers when it is not so. */
-  function acceptsModern(exchange: Exchange, message: Message): boolean {
-    const refuse = (code: number, text: string, data?: Record<string, unknown>) => {
-      const error = data === undefined ? { code, message: text } : { code, message: text, data }
-      exchange.reply.json(400, errorResponse(message.id ?? null, error))
-      return false
-    }
-    if (only === undefined) {
-      const requested = exchange.header('mcp-protocol-version')
-      const data = { supported: LEGACY_VERSIONS, requested }
-      return refuse(ERROR_CODES.unsupportedProtocolVersion, 'Unsupported protocol version', data)
-    }
-    const mismatch = headerMismatch(message, (name) => exchange.header(name))
-    return mismatch === undefined || refuse(ERROR_CODES.headerMismatch, mismatch)
-  }
-
   return {
     targets,
 
     post(exchange, message) {
       exchange.record.method = message.method
       // initialize belongs to the older era, whatever a client puts around it
-      const modern = message.method !== 'initialize' && isModern(message)
-      if (modern && !acceptsModern(exchange, message)) return
-      const request = modern
-        ? { exchange, sealed: undefined, session: undefined }
-        : openRequest(context, exchange)
-      if (request === undefined) return
-      if (message.kind === 'request') return handleRequest(request, message, modern)
-      if (only !== undefined) {
-        return forward({ context, rewriter, request, message, route: asItIs(only), modern })
+      if (message.method !== 'initialize' && isModern(message)) {
+        return enterModern(exchange, message)
       }
-      if (message.kind === 'response') routeAnswer(context, request, message)
-      else notifications.send(request, message)
+      const request = openRequest(context, exchange)
+      if (request !== undefined) handle(request, message)
     },
 
     listen(exchange) {

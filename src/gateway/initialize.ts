@@ -1,8 +1,9 @@
 import { errorResponse, resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { negotiateVersion, olderVersion } from '../mcp/versions.js'
-import { isObject, type JsonObject, stringMember } from '../util/json.js'
+import type { JsonObject } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
+import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './capabilities.js'
 import type { GatewayContext, Request } from './context.js'
 import { closeSession, initializeTarget, type Opened } from './open-session.js'
 import { replyFailure } from './reply-failure.js'
@@ -73,38 +74,19 @@ function mergeResults(
 ): JsonObject {
   let version = negotiateVersion(params['protocolVersion'])
   const capabilities: JsonObject = {}
-  const instructions: string[] = []
-  for (const { target, session, result } of opened) {
+  const unavailable = offersStreams ? undefined : NEEDS_STREAM
+  for (const { session, result } of opened) {
     version = olderVersion(version, session.version)
-    mergeCapabilities(capabilities, result['capabilities'], offersStreams)
-    const text = stringMember(result, 'instructions')
-    if (text) instructions.push(`## ${target.name}\n${text}`)
+    mergeCapabilities(capabilities, result['capabilities'], unavailable)
   }
   const merged: JsonObject = {
     protocolVersion: version,
     capabilities,
     serverInfo: { name: PRODUCT, version: VERSION },
   }
-  if (instructions.length > 0) merged['instructions'] = instructions.join('\n\n')
+  const instructions = joinInstructions(opened)
+  if (instructions !== undefined) merged['instructions'] = instructions
   return merged
-}
-
-/** They promise notifications on the stream (GET), which not every front door offers. */
-const NEEDS_STREAM = new Set(['listChanged', 'subscribe'])
-
-/** Adds capabilities member by member: what one target can do, the whole can do. */
-function mergeCapabilities(into: JsonObject, from: unknown, offersStreams: boolean): void {
-  if (!isObject(from)) return
-  for (const [name, value] of Object.entries(from)) {
-    if (NEEDS_STREAM.has(name) && !offersStreams) continue
-    if (!isObject(value)) into[name] ||= value
-    else {
-      const known = into[name]
-      const merged = isObject(known) ? known : {}
-      mergeCapabilities(merged, value, offersStreams)
-      into[name] = merged
-    }
-  }
 }
 
 function issueSession(

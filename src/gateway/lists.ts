@@ -93,7 +93,7 @@ export function exposeListMessage(view: ListView, text: string): string | undefi
   const parts = isWhole
     ? places.map((place, index) => ({ ...place, text: kept[index] as string }))
     : [{ ...list, text: `[${kept.join(',')}]` }]
-  const dependsOnCaller = view.method === 'tools/list' && view.target.policy.dependsOnCaller
+  const dependsOnCaller = listDependsOnCaller([view.target], view.method)
   const scope = dependsOnCaller ? findMember(text, result.start, 'cacheScope') : undefined
   if (scope !== undefined) parts.push({ ...scope, text: '"private"' })
   return replaceParts(
@@ -120,6 +120,11 @@ function exposeEach(
     view.onEntry?.(entry)
     return text.slice(start, field.start) + exposed + text.slice(field.end, end)
   })
+}
+
+/** Tells whether different callers get different lists of these targets. */
+export function listDependsOnCaller(targets: readonly Target[], method: string): boolean {
+  return method === 'tools/list' && targets.some(({ policy }) => policy.dependsOnCaller)
 }
 
 function isVisible({ target, method, principal }: ListView, name: string): boolean {

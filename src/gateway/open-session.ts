@@ -5,6 +5,7 @@ import { type Collected, collect } from './collect.js'
 import {
   type GatewayContext,
   lateKey,
+  modernHeaders,
   type Request,
   rememberLateSession,
   targetSession,
@@ -134,11 +135,15 @@ export async function notify(
   session: TargetSession | undefined,
   message: JsonObject | string,
 ): Promise<void> {
+  const { exchange, meta } = request
   await collect({
     target,
-    caller: request.exchange.caller,
+    caller: exchange.caller,
     method: 'POST',
-    headers: upstreamHeaders(request.exchange, session),
+    headers:
+      meta === undefined
+        ? upstreamHeaders(exchange, session)
+        : modernHeaders(exchange, exchange.record.method),
     body: typeof message === 'string' ? message : JSON.stringify(message),
     inSession: session?.id !== undefined,
     timeoutMs: 0,

@@ -5,6 +5,7 @@ import { isResponseTo } from './answer-check.js'
 import type { Exchange, ReplyWatcher } from './exchange.js'
 import { failureError, type TargetFailure } from './failure.js'
 import { replyFailure } from './reply-failure.js'
+import { endOfSubscription } from './subscriptions.js'
 import { UpstreamCall } from './upstream-call.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
@@ -68,6 +69,11 @@ class Relay implements AnswerListener, ReplyWatcher {
   onClose(): void {
     this.#call.abort()
     this.#options.onEnd?.()
+  }
+
+  onShutdown(): void {
+    if (this.#id === undefined || this.#answered) return
+    this.#options.exchange.reply.write(endOfSubscription(this.#id))
   }
 
   known(body: Buffer): boolean {

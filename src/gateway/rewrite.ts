@@ -8,6 +8,7 @@ import type { Rewrites } from './relay.js'
 import { exposeResourceLinks } from './resource-links.js'
 import { exposeServerMessage } from './server-messages.js'
 import type { Target } from './target.js'
+import { exposeTask } from './task-ids.js'
 
 const NONE: Rewrites = {}
 
@@ -46,8 +47,9 @@ export function createRewriter({
       if (!severalTargets) return NONE
       const holder = holderOf(request)
       return {
-        response: (bytes) => Buffer.from(exposeResourceLinks(target, bytes.toString('utf8'))),
-        message: (text) => exposeServerMessage(requestIds, target, text, holder),
+        response: (bytes) => Buffer.from(exposeLinks(target, bytes.toString('utf8'))),
+        message: (text) =>
+          exposeTask(target, exposeServerMessage(requestIds, target, text, holder)),
         eventId: (id) => eventIds.exposeOne(target.name, id, holder),
       }
     },
@@ -70,6 +72,11 @@ export function createRewriter({
 
     isIdempotent: (target: Target, tool: string) => idempotent.has(toolKey(target, tool)),
   }
+}
+
+/** Exposes the resource URIs and the task in a message of one of several targets. */
+export function exposeLinks(target: Target, text: string): string {
+  return exposeTask(target, exposeResourceLinks(target, text))
 }
 
 /** Finds out whose answer this is: of the two methods whose lists change with one target, too. */

@@ -2,6 +2,7 @@ import type { RequestId } from '../mcp/jsonrpc.js'
 import type { Message, Span } from '../mcp/message.js'
 import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import type { Named, Names } from './names.js'
+import { routeTaskId } from './task-ids.js'
 import { routeUri } from './uris.js'
 
 /** Where a request goes, and what its text must say there. */
@@ -10,7 +11,7 @@ export interface Route<T> {
   replacements: readonly { span: Span; value: RequestId }[]
   /** The target's own tool name, on `tools/call`. */
   tool: string | undefined
-  /** The target's own name or URI, for `Mcp-Name`. */
+  /** The target's own name, URI or task id, for `Mcp-Name`. */
   name: string | undefined
 }
 
@@ -32,7 +33,7 @@ interface Address {
   kind: string
 }
 
-/** Methods that one name or URI leads to one target. All others go to every target or to none. */
+/** Methods that a name, URI or task id leads to one target. All others go to all or to none. */
 const ADDRESSED: Readonly<Record<string, Address>> = {
   'tools/call': { span: 'name', kind: 'tool' },
   'prompts/get': { span: 'name', kind: 'prompt' },
@@ -40,6 +41,10 @@ const ADDRESSED: Readonly<Record<string, Address>> = {
   'resources/subscribe': { span: 'uri', kind: 'resource' },
   'resources/unsubscribe': { span: 'uri', kind: 'resource' },
   'completion/complete': { span: 'ref', kind: 'reference' },
+  'tasks/get': { span: 'taskId', kind: 'task' },
+  'tasks/result': { span: 'taskId', kind: 'task' },
+  'tasks/update': { span: 'taskId', kind: 'task' },
+  'tasks/cancel': { span: 'taskId', kind: 'task' },
 }
 
 /**
@@ -60,7 +65,7 @@ export function createRouter<T extends Named>(targets: readonly T[], names: Name
     if (span === undefined || value === undefined) {
       return { message: `${message.method} needs the string "${key}"` }
     }
-    if (key.endsWith('uri')) return byUri(span, value, address.kind)
+    if (key.endsWith('uri') || key === 'taskId') return byValue(span, value, address.kind)
     const found = names.route(value)
     if (found === undefined) return { message: `Unknown ${address.kind}: ${value}` }
     const tool = message.method === 'tools/call' ? found.name : undefined
@@ -72,14 +77,23 @@ export function createRouter<T extends Named>(targets: readonly T[], names: Name
     }
   }
 
-  function byUri(span: Span, uri: string, kind: string): Route<T> | NoRoute {
+  function byValue(span: Span, value: string, kind: string): Route<T> | NoRoute {
     if (only !== undefined)
-      return { target: only, replacements: NO_REPLACEMENTS, tool: undefined, name: uri }
-    const found = routeUri(targets, uri)
-    if (found === undefined) return { message: `Unknown ${kind}: ${uri}` }
-    const { target } = found
-    return { target, replacements: change(span, uri, found.uri), tool: undefined, name: found.uri }
+      return { target: only, replacements: NO_REPLACEMENTS, tool: undefined, name: value }
+    const found = routeValue(targets, value, kind)
+    if (found === undefined) return { message: `Unknown ${kind}: ${value}` }
+    const { target, own } = found
+    return { target, replacements: change(span, value, own), tool: undefined, name: own }
   }
+}
+
+function routeValue<T extends Named>(targets: readonly T[], value: string, kind: string) {
+  if (kind !== 'task') {
+    const found = routeUri(targets, value)
+    return found && { target: found.target, own: found.uri }
+  }
+  const found = routeTaskId(targets, value)
+  return found && { target: found.target, own: found.id }
 }
 
 function change(span: Span, from: string, to: string) {

@@ -55,11 +55,11 @@ export class UpstreamCall implements UpstreamHandler {
 
   #dispatch(credential: CredentialHeaders): void {
     if (this.#done) return
-    const { target, method, headers, body, timeoutMs } = this.#send
+    const { target, method, headers, body, isStream, timeoutMs } = this.#send
     const all = headers.slice()
     for (const name in credential) all.push(name, credential[name] as string)
     const times = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs }
-    target.upstream.send({ method, headers: all, body, ...times }, this)
+    target.upstream.send({ method, headers: all, body, isStream, ...times }, this)
   }
 
   #refuse(error: unknown): void {

@@ -15,6 +15,8 @@ export interface UpstreamSend {
   id?: RequestId | undefined
   /** Whether the request carries a session of the target. */
   inSession: boolean
+  /** The answer is a stream that stays open. */
+  isStream?: boolean
   /** Milliseconds without a sign of life after which a target is given up; 0 for streams. */
   timeoutMs: number
 }

@@ -14,6 +14,8 @@ export interface UpstreamRequest {
   /** Names and values in turn. */
   headers: string[]
   body?: string | Buffer | undefined
+  /** The answer is a stream that stays open, whatever the method. */
+  isStream?: boolean | undefined
   /** Milliseconds until the response head; 0 waits for ever. */
   headersTimeout: number
   /** Milliseconds between two pieces of the response body; 0 waits for ever. */
@@ -44,7 +46,7 @@ export function createUpstream(url: URL): Upstream {
   const path = url.pathname + url.search
   return {
     send(request, handler) {
-      const pool = request.method === 'GET' ? streams : calls
+      const pool = request.method === 'GET' || request.isStream ? streams : calls
       const { method, headers, headersTimeout, bodyTimeout, body = null } = request
       pool.dispatch({ path, method, headers, body, headersTimeout, bodyTimeout }, handler)
     },

@@ -1,6 +1,6 @@
 import { isObject } from '../util/json.js'
 import type { Message } from './message.js'
-import { META } from './meta.js'
+import { META, metaOf } from './meta.js'
 import { MODERN_VERSION } from './versions.js'
 
 const SENTINEL = /^=\?base64\?([A-Za-z0-9+/=]*)\?=$/i
@@ -35,6 +35,18 @@ export function isModern(message: Message): boolean {
   const version = envelopeVersion(message)
   if (version !== undefined) return version >= MODERN_VERSION
   return message.method === 'server/discover' || message.method === 'subscriptions/listen'
+}
+
+/**
+ * Says what is missing of what every request of the stateless era carries in `_meta`.
+ *
+ * @see [MCP 2026-07-28, `_meta`](https://modelcontextprotocol.io/specification/2026-07-28/basic/index#meta)
+ */
+export function envelopeProblem({ params }: Pick<Message, 'params'>): string | undefined {
+  const meta = metaOf(params)
+  if (typeof meta[META.version] !== 'string') return `_meta needs the string "${META.version}"`
+  if (isObject(meta[META.clientCapabilities])) return undefined
+  return `_meta needs the object "${META.clientCapabilities}"`
 }
 
 /** The member that `Mcp-Name` mirrors, by method. */

@@ -61,7 +61,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   }
 
   get isIdle(): boolean {
-    return this.request.method === 'GET'
+    return this.request.method === 'GET' || this.record.method === 'subscriptions/listen'
   }
 
   challenge(scopes: readonly string[]): string {

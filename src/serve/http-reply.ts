@@ -21,7 +21,7 @@ export interface HttpReplyOwner {
   challenge(scopes: readonly string[]): string
   /** Learns of a stream that opened; it is in `streams` until it ends. */
   readonly streams: Set<HttpReply>
-  /** Nobody waits for the end of this stream (GET). */
+  /** Nobody waits for the end of this stream (GET, `subscriptions/listen`). */
   readonly isIdle: boolean
   /** Called once when the response is over, whoever ended it. */
   onEnd(): void
@@ -122,6 +122,7 @@ export class HttpReply implements Reply {
 
   /** Ends the stream from our side, at shutdown. */
   finish(): void {
+    this.#watcher?.onShutdown?.()
     this.#watcher?.onClose()
     this.#response.end()
   }

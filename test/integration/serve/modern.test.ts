@@ -12,6 +12,7 @@ import { type RecordingTarget, startRecordingTarget } from '../../helpers/target
 
 const VERSION = '2026-07-28'
 const META = 'io.modelcontextprotocol'
+const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26']
 const ODD = 'wörter zählen'
 
 const REGION = {
@@ -185,7 +186,7 @@ describe('an error of the target', () => {
   })
 })
 
-describe('several targets', () => {
+describe('several targets of which one is legacy', () => {
   it.each(['server/discover', 'tools/list', 'subscriptions/listen'])(
     'refuse %s of the stateless era and name the versions that they speak',
     async (method) => {
@@ -195,10 +196,11 @@ describe('several targets', () => {
         id: 'm-1',
         error: {
           code: -32022,
-          data: { supported: ['2025-11-25', '2025-06-18', '2025-03-26'], requested: VERSION },
+          data: { supported: LEGACY, requested: VERSION },
         },
       })
-      expect(legacy.requests).toHaveLength(0)
+      const asked = legacy.requests.map(({ rpc }) => rpc)
+      expect(asked.filter((rpc) => rpc !== 'server/discover')).toEqual([])
     },
   )
 })
@@ -224,26 +226,26 @@ describe.each([
 })
 
 describe('server/discover', () => {
+  const down = { status: 200, error: { code: -32603, data: { target: 'target' } } }
+  // a server that fails on a method that it does not know is one of before
+  const older = { status: 400, error: { code: -32022, data: { supported: LEGACY } } }
   it.each([
-    ['that is not there', () => 'http://127.0.0.1:9/mcp'],
-    ['that answers 500', () => `${legacy.origin}/mcp`],
+    ['that is not there', 0, down],
+    ['that answers 503', 503, down],
+    ['that answers 500', 500, older],
   ])(
     '[mcp-discover-never-5xx] of a target %s is an error in band, never a 5xx',
-    async (title, urlOf) => {
-      if (title.includes('500')) {
-        legacy.intercept((_request, response) => {
-          response.writeHead(500).end('no')
-          return true
-        })
-      }
-      const front = await startStack({ targets: { target: urlOf() } })
+    async (_title, code, expected) => {
+      legacy.intercept((_request, response) => {
+        response.writeHead(code).end('no')
+        return true
+      })
+      const url = code === 0 ? 'http://127.0.0.1:9/mcp' : legacy.url
+      const front = await startStack({ targets: { target: url } })
       try {
         const { status, message } = await post(front, request('server/discover'))
-        expect(status).toBe(200)
-        expect(message).toMatchObject({
-          id: 'm-1',
-          error: { code: -32603, data: { target: 'target' } },
-        })
+        expect(status).toBe(expected.status)
+        expect(message).toMatchObject({ id: 'm-1', error: expected.error })
       } finally {
         legacy.intercept(undefined)
         await front.close()

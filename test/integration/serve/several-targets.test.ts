@@ -167,10 +167,14 @@ describe('several targets', () => {
     expect((await readMessage(response)).result.protocolVersion).toBe('2025-11-25')
   })
 
-  it('are offered in the legacy era only while they share one endpoint', async () => {
-    const meta = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' }
+  it('are offered in the legacy era only while one of them speaks nothing else', async () => {
+    const meta = {
+      'io.modelcontextprotocol/protocolVersion': '2026-07-28',
+      'io.modelcontextprotocol/clientCapabilities': {},
+    }
     const discover = { jsonrpc: '2.0', id: 1, method: 'server/discover', params: { _meta: meta } }
-    const response = await stack.post(discover)
+    const headers = { 'mcp-protocol-version': '2026-07-28', 'mcp-method': 'server/discover' }
+    const response = await stack.post(discover, headers)
     expect(response.status).toBe(400)
     expect((await readMessage(response)).error).toMatchObject({
       code: -32022,

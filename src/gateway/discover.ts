@@ -1,0 +1,122 @@
+import { envelopeProblem } from '../mcp/headers.js'
+import { ERROR_CODES, errorResponse, resultResponse } from '../mcp/jsonrpc.js'
+import type { Message } from '../mcp/message.js'
+import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
+import { isObject, type JsonObject, stringsMember, tryParseJson } from '../util/json.js'
+import { ask } from './ask.js'
+import { mergedMembers, missingMeta } from './caching.js'
+import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './capabilities.js'
+import type { Collected } from './collect.js'
+import type { GatewayContext, Request } from './context.js'
+import { readEra } from './eras.js'
+import type { Exchange } from './exchange.js'
+import { replyFailure } from './reply-failure.js'
+import type { Target } from './target.js'
+
+type Found = { target: Target; result: JsonObject }
+
+/**
+ * Answers `server/discover` from all targets: refused while one of them speaks older versions only,
+ * so that clients fall back to `initialize`. One target's answer stays as it is; several are merged,
+ * and a target that is down is left out.
+ *
+ * @see [MCP 2026-07-28, discovery](https://modelcontextprotocol.io/specification/2026-07-28/server/discover)
+ */
+export async function discover(
+  context: GatewayContext,
+  request: Request,
+  message: Message,
+): Promise<void> {
+  const { targets, timeouts, eras } = context
+  const { exchange } = request
+  if (targets.some((target) => eras.current(target) === 'legacy')) {
+    return refuseVersion(exchange, message, LEGACY_VERSIONS)
+  }
+  const { method, params } = message
+  const wait = targets.length === 1 ? timeouts.answer : timeouts.list
+  const deadline = context.clock.now() + wait
+  const answers = await Promise.all(
+    targets.map((target) => ask(context, request, target, { method, params }, deadline)),
+  )
+  // a request that is wrong by itself says nothing of those who refuse it
+  if (envelopeProblem(message) === undefined) {
+    answers.forEach((answer, index) => {
+      eras.learn(targets[index] as Target, readEra(answer))
+    })
+  }
+  if (targets.some((target) => eras.known(target) === 'legacy')) {
+    return refuseVersion(exchange, message, LEGACY_VERSIONS)
+  }
+  const found: Found[] = []
+  answers.forEach((answer, index) => {
+    const result = answer.ok ? memberOf(answer, 'result') : undefined
+    if (result !== undefined) found.push({ target: targets[index] as Target, result })
+  })
+  if (found.length === 0) return replyRefused(exchange, message, answers)
+  const result = targets.length === 1 ? asItIs(found[0] as Found) : merge(context, found)
+  exchange.reply.json(200, resultResponse(message.id as string | number, result))
+}
+
+/** Refuses a version and names those that are spoken here. */
+export function refuseVersion(
+  exchange: Exchange,
+  { id }: Pick<Message, 'id'>,
+  supported: readonly string[],
+): void {
+  const requested = exchange.header('mcp-protocol-version')
+  const error = {
+    code: ERROR_CODES.unsupportedProtocolVersion,
+    message: 'Unsupported protocol version',
+    data: { supported, requested },
+  }
+  exchange.reply.json(400, errorResponse(id ?? null, error))
+}
+
+function replyRefused(exchange: Exchange, { id }: Message, answers: readonly Collected[]): void {
+  for (const answer of answers) {
+    const error = answer.ok ? memberOf(answer, 'error') : undefined
+    if (answer.ok && error !== undefined) {
+      return exchange.reply.json(answer.status, JSON.stringify({ jsonrpc: '2.0', id, error }))
+    }
+    if (!answer.ok) return replyFailure(exchange, id, answer.failure)
+  }
+  const error = { code: ERROR_CODES.internalError, message: 'No target says what it can do' }
+  exchange.reply.json(200, errorResponse(id ?? null, error))
+}
+
+function memberOf({ text }: Collected & { ok: true }, member: string): JsonObject | undefined {
+  const message = tryParseJson(text)
+  const value = isObject(message) ? message[member] : undefined
+  return isObject(value) ? value : undefined
+}
+
+function asItIs({ target, result }: Found): JsonObject {
+  return target.policy.dependsOnCaller ? { ...result, cacheScope: 'private' } : result
+}
+
+function merge({ targets, offersStreams }: GatewayContext, found: readonly Found[]): JsonObject {
+  const results = found.map(({ result }) => result)
+  const capabilities: JsonObject = {}
+  const unavailable = offersStreams ? undefined : NEEDS_STREAM
+  for (const result of results) {
+    mergeCapabilities(capabilities, result['capabilities'], unavailable)
+  }
+  const instructions = joinInstructions(found)
+  const present = new Set(found.map(({ target }) => target))
+  const missing = targets.filter((target) => !present.has(target)).map(({ name }) => name)
+  const caching = results.map(({ ttlMs, cacheScope }) => ({ ttlMs, cacheScope }))
+  const isOwn = targets.some(({ policy }) => policy.dependsOnCaller)
+  return {
+    supportedVersions: sharedVersions(results),
+    capabilities,
+    ...(instructions !== undefined && { instructions }),
+    ...mergedMembers(caching, missingMeta(missing), isOwn),
+  }
+}
+
+/** The versions that all of them speak and that we know how to merge. */
+function sharedVersions(results: readonly JsonObject[]): string[] {
+  return [MODERN_VERSION, ...LEGACY_VERSIONS].filter((version) =>
+    results.every((result) => stringsMember(result, 'supportedVersions').includes(version)),
+  )
+}

@@ -1,0 +1,123 @@
+import type { RequestId } from '../mcp/jsonrpc.js'
+import { type EventFields, writeEvent } from '../mcp/sse.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { isResponseTo } from './answer-check.js'
+import type { Exchange } from './exchange.js'
+import type { TargetFailure } from './failure.js'
+import type { StreamSource } from './merged-stream.js'
+import { replyFailure } from './reply-failure.js'
+import { exposeLinks } from './rewrite.js'
+import { ACKNOWLEDGED, isEmptyFilter, missedChanges, tagged } from './subscriptions.js'
+import type { Target } from './target.js'
+import type { UpstreamSend } from './upstream-send.js'
+
+/** The subscription that a branch is a part of. */
+export interface ListenOwner {
+  /** Of the client's request. */
+  readonly id: RequestId
+  /** The client was told what it gets. */
+  readonly isAcknowledged: boolean
+  write(events: string): void
+  /** A branch stands otherwise than before. */
+  settle(): void
+  /** A branch has no stream. */
+  missing(failure: TargetFailure, target: Target): void
+}
+
+/** One target's part of a subscription. */
+export class ListenBranch implements StreamSource {
+  readonly target: Target
+  /** What the target is counted on for, in its own terms. */
+  accepted: JsonObject
+  /**
+   * `asked` until it acknowledges, `open` then; `ended` when it closed the stream in order; `down`
+   * while it cannot be had; `refused` for good.
+   */
+  state: 'asked' | 'open' | 'ended' | 'down' | 'refused' = 'asked'
+  readonly #owner: ListenOwner
+  readonly #filter: JsonObject
+  readonly #send: UpstreamSend
+  #failure: TargetFailure | undefined
+  #refusal: { status: number; body: Buffer } | undefined
+
+  constructor(owner: ListenOwner, filter: JsonObject, send: UpstreamSend) {
+    this.target = send.target
+    this.accepted = filter
+    this.#owner = owner
+    this.#filter = filter
+    this.#send = send
+  }
+
+  /** Nothing more is to come. */
+  get isOver(): boolean {
+    return this.state === 'refused' || this.state === 'ended'
+  }
+
+  request(): UpstreamSend | undefined {
+    // a target that accepted nothing has nothing to say
+    if (this.state === 'ended' && isEmptyFilter(this.accepted)) return undefined
+    if (this.state !== 'asked') this.state = 'down'
+    return this.#send
+  }
+
+  expose({ data }: EventFields): string | undefined {
+    const message = data === undefined ? undefined : tryParseJson(data)
+    if (!isObject(message)) return undefined
+    if (isResponseTo(message, this.#owner.id)) {
+      this.#ended(message)
+      return undefined
+    }
+    // this era has no requests of servers
+    if (typeof message['method'] !== 'string' || 'id' in message) return undefined
+    if (message['method'] === ACKNOWLEDGED) this.#acknowledged(message)
+    else if (this.state === 'open') return this.#expose(message)
+    return undefined
+  }
+
+  #expose(message: JsonObject): string {
+    const text = JSON.stringify(tagged(message, this.#owner.id))
+    return writeEvent(exposeLinks(this.target, text))
+  }
+
+  #acknowledged({ params }: JsonObject): void {
+    const notifications = isObject(params) ? params['notifications'] : undefined
+    this.accepted = isObject(notifications) ? notifications : {}
+    this.state = 'open'
+    if (!this.#owner.isAcknowledged) return this.#owner.settle()
+    // no news of the target: one that breaks off each time is still asked less and less often
+    for (const change of missedChanges(this.accepted)) {
+      this.#owner.write(this.#expose(change))
+    }
+  }
+
+  #ended(response: JsonObject): void {
+    this.state = 'result' in response ? 'ended' : 'down'
+    this.#owner.settle()
+  }
+
+  answered(status: number, body: Buffer): void {
+    this.#refuse('refused')
+    this.#refusal = { status, body }
+    this.#owner.settle()
+  }
+
+  failed(failure: TargetFailure, again: boolean): void {
+    this.#refuse(again ? 'down' : 'refused')
+    this.#failure = failure
+    this.#owner.missing(failure, this.target)
+  }
+
+  #refuse(state: 'down' | 'refused'): void {
+    this.state = state
+    this.accepted = state === 'down' ? this.#filter : {}
+  }
+
+  /** Answers the client for a target that gives no stream. */
+  replyTo(exchange: Exchange): void {
+    if (this.#failure !== undefined) {
+      return replyFailure(exchange, this.#owner.id, this.#failure)
+    }
+    const { status = 200, body = Buffer.alloc(0) } = this.#refusal ?? {}
+    exchange.reply.json(status, body)
+  }
+}
