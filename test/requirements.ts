@@ -117,6 +117,10 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     source: MODERN,
     text: 'Refuse a modern request whose headers are missing or differ from its body.',
   },
+  'mcp-modern-removed-methods': {
+    source: `${SPEC}/2026-07-28/changelog`,
+    text: 'Answer 404 and -32601 to a modern request for a method that only older revisions have.',
+  },
   'mcp-header-encoding': {
     source: MODERN,
     text: 'Write header values that are not plain in the Base64 sentinel.',

@@ -140,10 +140,9 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
 
     post(exchange, message) {
       exchange.record.method = message.method
-      // initialize belongs to the older era, whatever a client puts around it
-      if (message.method !== 'initialize' && isModern(message)) {
-        return enterModern(exchange, message)
-      }
+      // an initialize that says its version belongs to the older era, whatever is put around it
+      const initializes = message.method === 'initialize' && 'protocolVersion' in message.params
+      if (!initializes && isModern(message)) return enterModern(exchange, message)
       const request = openRequest(context, exchange)
       if (request !== undefined) handle(request, message)
     },

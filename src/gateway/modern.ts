@@ -2,7 +2,7 @@ import { envelopeProblem, envelopeVersion, headerMismatch } from '../mcp/headers
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { metaOf } from '../mcp/meta.js'
-import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
+import { LEGACY_VERSIONS, MODERN_VERSION, REMOVED_METHODS } from '../mcp/versions.js'
 import { type GatewayContext, pendingOf, type Request } from './context.js'
 import { discover, refuseVersion } from './discover.js'
 import type { Exchange } from './exchange.js'
@@ -32,6 +32,10 @@ export function createModernEntrance({ context, handle, run }: ModernDeps) {
     if (mismatch !== undefined) {
       return refuse(exchange, message, ERROR_CODES.headerMismatch, mismatch)
     }
+    if (REMOVED_METHODS.has(message.method)) {
+      const text = `Unknown method: ${message.method}`
+      return refuse(exchange, message, ERROR_CODES.methodNotFound, text)
+    }
     const isDiscover = message.method === 'server/discover'
     // the answers themselves will tell what the targets speak
     if (isDiscover && (targets.length === 1 || isOurs(message))) {
@@ -56,5 +60,6 @@ function isOurs(message: Message): boolean {
 }
 
 function refuse({ reply }: Exchange, { id }: Message, code: number, message: string): void {
-  reply.json(400, errorResponse(id ?? null, { code, message }))
+  const status = code === ERROR_CODES.methodNotFound ? 404 : 400
+  reply.json(status, errorResponse(id ?? null, { code, message }))
 }

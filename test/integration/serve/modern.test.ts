@@ -172,6 +172,20 @@ describe('a request whose headers and body differ', () => {
   })
 })
 
+describe('a method that the stateless era has no more', () => {
+  it.each([
+    'initialize',
+    'ping',
+    'logging/setLevel',
+    'resources/subscribe',
+    'resources/unsubscribe',
+  ])('[mcp-modern-removed-methods] %s is unknown', async (method) => {
+    const answer = await post(single, request(method))
+    expect(answer).toMatchObject({ status: 404, message: { id: 'm-1', error: { code: -32601 } } })
+    expect(modern.requests).toHaveLength(0)
+  })
+})
+
 describe('an error of the target', () => {
   it('keeps its status and code', async () => {
     const { status, message } = await post(single, request('no/such'))
