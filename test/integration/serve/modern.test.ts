@@ -1,5 +1,5 @@
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { connectV2, envelope, modernRequest, postModern } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { type Answer, defaultAnswers, tool } from '../../helpers/targets/contents.js'
 import { eventually } from '../../helpers/targets/eventually.js'
@@ -7,7 +7,6 @@ import {
   type ModernRecordingTarget,
   startModernRecordingTarget,
 } from '../../helpers/targets/modern.js'
-import { send } from '../../helpers/targets/raw-client.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 const VERSION = '2026-07-28'
@@ -48,46 +47,9 @@ afterAll(async () => {
   await legacy.close()
 })
 
-async function connect(at: Stack, mode: 'auto' | { pin: string }): Promise<Client> {
-  const client = new Client({ name: 'test', version: '1' }, { versionNegotiation: { mode } })
-  const headers = { authorization: `Bearer ${await at.token()}` }
-  const transport = new StreamableHTTPClientTransport(new URL(at.url), { requestInit: { headers } })
-  await client.connect(transport)
-  return client
-}
-
-const envelope = (version = VERSION) => ({
-  [`${META}/protocolVersion`]: version,
-  [`${META}/clientInfo`]: { name: 'test', version: '1' },
-  [`${META}/clientCapabilities`]: {},
-})
-
-const request = (method: string, params: object = {}) => ({
-  jsonrpc: '2.0',
-  id: 'm-1',
-  method,
-  params: { ...params, _meta: envelope() },
-})
-
-/** Posts a request of the stateless era; `headers` replace those that a client sends. */
-async function post(at: Stack, message: object, headers: Record<string, string | undefined> = {}) {
-  const { method, params } = message as { method: string; params: { name?: string; uri?: string } }
-  const name = params.name ?? params.uri
-  const all = {
-    authorization: `Bearer ${await at.token()}`,
-    'mcp-protocol-version': VERSION,
-    'mcp-method': method,
-    ...(name === undefined ? {} : { 'mcp-name': name }),
-    ...headers,
-  }
-  const sent = Object.entries(all).filter((entry): entry is [string, string] => !!entry[1])
-  const answer = await send(at.url, { body: message, headers: Object.fromEntries(sent) })
-  return { status: answer.status, message: JSON.parse(answer.body) }
-}
-
 describe.each([['auto'], [{ pin: VERSION }]] as const)('the SDK client in mode %j', (mode) => {
   it('[mcp-rename-consistently] discovers, lists and calls; the target sees consistent requests', async () => {
-    const client = await connect(single, mode)
+    const client = await connectV2(single, mode)
     const { tools } = await client.listTools()
     const names = tools.map(({ name }) => name)
     expect(names).toContain('target_echo')
@@ -112,7 +74,7 @@ describe.each([['auto'], [{ pin: VERSION }]] as const)('the SDK client in mode %
   })
 
   it('repeats arguments in headers, and they reach the target', async () => {
-    const client = await connect(single, mode)
+    const client = await connectV2(single, mode)
     await client.listTools()
     await client.callTool({ name: 'target_near', arguments: { region: 'Zürich' } })
     expect(modern.violations).toEqual([])
@@ -130,7 +92,7 @@ describe.each([['auto'], [{ pin: VERSION }]] as const)('the SDK client in mode %
       }
       return { content: [{ type: 'text', text: 'done' }] }
     })
-    const client = await connect(single, mode)
+    const client = await connectV2(single, mode)
     const seen: number[] = []
     const onprogress = ({ progress }: { progress: number }) => seen.push(progress)
     await client.callTool({ name: 'target_echo' }, { onprogress })
@@ -140,7 +102,7 @@ describe.each([['auto'], [{ pin: VERSION }]] as const)('the SDK client in mode %
 })
 
 describe('a request whose headers and body differ', () => {
-  const call = request('tools/call', { name: 'target_echo', arguments: {} })
+  const call = modernRequest('tools/call', { name: 'target_echo', arguments: {} })
   it.each<[string, Record<string, string | undefined>]>([
     ['in the name', { 'mcp-name': 'target_other' }],
     ['in the case of the name', { 'mcp-name': 'TARGET_ECHO' }],
@@ -152,21 +114,21 @@ describe('a request whose headers and body differ', () => {
     ['in the version', { 'mcp-protocol-version': '2025-11-25' }],
     ['since the version is missing', { 'mcp-protocol-version': undefined }],
   ])('%s is refused and does not reach the target', async (_title, headers) => {
-    const answer = await post(single, call, headers)
+    const answer = await postModern(single, call, headers)
     expect(answer).toMatchObject({ status: 400, message: { id: 'm-1', error: { code: -32020 } } })
     expect(modern.requests).toHaveLength(0)
   })
 
   it('only in the spelling of the name passes', async () => {
     const name = `=?base64?${Buffer.from('target_echo').toString('base64')}?=`
-    expect((await post(single, call, { 'mcp-name': name })).status).toBe(200)
+    expect((await postModern(single, call, { 'mcp-name': name })).status).toBe(200)
     expect(modern.of('tools/call')[0]?.headers['mcp-name']).toBe('echo')
     expect(modern.violations).toEqual([])
   })
 
   it('has no era of its own: without the envelope its headers lead nowhere', async () => {
     const bare = { ...call, params: { name: 'target_echo', arguments: {} } }
-    const answer = await post(single, bare, { 'mcp-name': 'target_near' })
+    const answer = await postModern(single, bare, { 'mcp-name': 'target_near' })
     expect(answer).toMatchObject({ status: 400, message: { id: 'm-1', error: { code: -32602 } } })
     expect(modern.requests.map(({ headers }) => headers['mcp-name'])).toEqual([undefined])
   })
@@ -180,7 +142,7 @@ describe('a method that the stateless era has no more', () => {
     'resources/subscribe',
     'resources/unsubscribe',
   ])('[mcp-modern-removed-methods] %s is unknown', async (method) => {
-    const answer = await post(single, request(method))
+    const answer = await postModern(single, modernRequest(method))
     expect(answer).toMatchObject({ status: 404, message: { id: 'm-1', error: { code: -32601 } } })
     expect(modern.requests).toHaveLength(0)
   })
@@ -188,11 +150,11 @@ describe('a method that the stateless era has no more', () => {
 
 describe('an error of the target', () => {
   it('keeps its status and code', async () => {
-    const { status, message } = await post(single, request('no/such'))
+    const { status, message } = await postModern(single, modernRequest('no/such'))
     expect(status).toBe(404)
     expect(message).toMatchObject({ id: 'm-1', error: { code: -32601 } })
-    const unknown = { ...request('tools/list'), params: { _meta: envelope('2027-01-01') } }
-    const version = await post(single, unknown, { 'mcp-protocol-version': '2027-01-01' })
+    const unknown = { ...modernRequest('tools/list'), params: { _meta: envelope('2027-01-01') } }
+    const version = await postModern(single, unknown, { 'mcp-protocol-version': '2027-01-01' })
     expect(version).toMatchObject({
       status: 400,
       message: { error: { code: -32022, data: { supported: [VERSION] } } },
@@ -204,7 +166,7 @@ describe('several targets of which one is legacy', () => {
   it.each(['server/discover', 'tools/list', 'subscriptions/listen'])(
     'refuse %s of the stateless era and name the versions that they speak',
     async (method) => {
-      const { status, message } = await post(several, request(method))
+      const { status, message } = await postModern(several, modernRequest(method))
       expect(status).toBe(400)
       expect(message).toMatchObject({
         id: 'm-1',
@@ -224,7 +186,7 @@ describe.each([
   ['a legacy target', () => old, 'target_echo'],
 ] as const)('the SDK client in mode "auto" on %s', (_title, stackOf, name) => {
   it('falls back to initialize and works', async () => {
-    const client = await connect(stackOf(), 'auto')
+    const client = await connectV2(stackOf(), 'auto')
     expect(legacy.of('initialize').length).toBeGreaterThan(0)
     const { tools } = await client.listTools()
     expect(tools.map((entry) => entry.name)).toContain(name)
@@ -234,7 +196,7 @@ describe.each([
   })
 
   it('is refused when it is pinned', async () => {
-    await expect(connect(stackOf(), { pin: VERSION })).rejects.toThrow()
+    await expect(connectV2(stackOf(), { pin: VERSION })).rejects.toThrow()
     expect(legacy.of('initialize')).toHaveLength(0)
   })
 })
@@ -257,7 +219,7 @@ describe('server/discover', () => {
       const url = code === 0 ? 'http://127.0.0.1:9/mcp' : legacy.url
       const front = await startStack({ targets: { target: url } })
       try {
-        const { status, message } = await post(front, request('server/discover'))
+        const { status, message } = await postModern(front, modernRequest('server/discover'))
         expect(status).toBe(expected.status)
         expect(message).toMatchObject({ id: 'm-1', error: expected.error })
       } finally {
@@ -268,14 +230,16 @@ describe('server/discover', () => {
   )
 
   it('passes what the target says of itself', async () => {
-    const { message } = await post(single, request('server/discover'))
+    const { message } = await postModern(single, modernRequest('server/discover'))
     expect(message.result).toMatchObject({ supportedVersions: [VERSION], resultType: 'complete' })
   })
 })
 
 describe('subscriptions/listen', () => {
   it('stays open, tells changes as they come, and ends at the target with the client', async () => {
-    const message = request('subscriptions/listen', { notifications: { toolsListChanged: true } })
+    const message = modernRequest('subscriptions/listen', {
+      notifications: { toolsListChanged: true },
+    })
     const abort = new AbortController()
     const response = await fetch(single.url, {
       method: 'POST',
@@ -309,8 +273,10 @@ describe('a list', () => {
     const scoped = { url: modern.url, tools: { roles: { echo: ['admin'] } } }
     const front = await startStack({ targets: { target: scoped } })
     try {
-      expect((await post(single, request('tools/list'))).message.result.cacheScope).toBe('public')
-      const { result } = (await post(front, request('tools/list'))).message
+      expect(
+        (await postModern(single, modernRequest('tools/list'))).message.result.cacheScope,
+      ).toBe('public')
+      const { result } = (await postModern(front, modernRequest('tools/list'))).message
       expect(result.cacheScope).toBe('private')
       expect(result.tools).toHaveLength(2)
       expect(result).toMatchObject({ ttlMs: 60_000, resultType: 'complete' })
@@ -322,7 +288,7 @@ describe('a list', () => {
 
 it('messages of both eras pass side by side', async () => {
   const both = [
-    await post(single, request('tools/list')),
+    await postModern(single, modernRequest('tools/list')),
     { message: await readMessage(await single.post({ jsonrpc: '2.0', id: 2, method: 'ping' })) },
   ]
   expect(both[0]?.message.result.tools).toHaveLength(3)
