@@ -113,6 +113,38 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     source: `${SPEC}/2026-07-28/basic/versioning`,
     text: 'Decide the era of each request by the envelope in its body.',
   },
+  'mcp-offer-era': {
+    source: `${SPEC}/2026-07-28/basic/versioning#backward-compatibility-with-initialization-based-versions`,
+    text: 'Offer the stateless era while all targets speak it; else name the versions that are spoken.',
+  },
+  'mcp-initialize-always': {
+    source: `${SPEC}/2026-07-28/basic/versioning#compatibility-matrix`,
+    text: 'Answer initialize also after server/discover was answered.',
+  },
+  'mcp-merge-modern': {
+    source: `${SPEC}/2026-07-28/server/discover`,
+    text: 'Say of several targets together what each of them can do, and list what each of them has.',
+  },
+  'mcp-merge-subscriptions': {
+    source: `${SPEC}/2026-07-28/basic/patterns/subscriptions`,
+    text: 'Acknowledge a subscription once, before all else, and tag everything on it with its id.',
+  },
+  'mcp-input-required': {
+    source: `${SPEC}/2026-07-28/basic/patterns/mrtr`,
+    text: 'Pass questions, requestState and inputResponses on as they are.',
+  },
+  'mcp-expose-uris': {
+    source: `${SPEC}/2026-07-28/server/resources`,
+    text: 'Name a resource alike in lists, reads, subscriptions, results and notifications.',
+  },
+  'mcp-task-ids': {
+    source: 'https://modelcontextprotocol.io/seps/2663-tasks-extension',
+    text: 'Ask for a task at the server that made it, by its id in body and Mcp-Name.',
+  },
+  'mcp-relay-errors': {
+    source: MODERN,
+    text: 'Pass the protocol errors of a target on with their status, code and data.',
+  },
   'mcp-header-equals-body': {
     source: MODERN,
     text: 'Refuse a modern request whose headers are missing or differ from its body.',

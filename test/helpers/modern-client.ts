@@ -83,8 +83,12 @@ export interface OpenStream {
   close(): void
 }
 
-/** Opens `subscriptions/listen` and the like. */
-export async function openModern(at: Stack, message: object): Promise<OpenStream> {
+/** Opens `subscriptions/listen` and the like; `read: false` leaves what comes unread. */
+export async function openModern(
+  at: Stack,
+  message: object,
+  options: { read: boolean } = { read: true },
+): Promise<OpenStream> {
   const abort = new AbortController()
   const headers = {
     ...(await headersOf(at, message, {})),
@@ -106,7 +110,8 @@ export async function openModern(at: Stack, message: object): Promise<OpenStream
     }
     if (text.startsWith('{')) messages.push(JSON.parse(text))
   }
-  void read().then(
+  const reading = options.read ? read() : new Promise<void>(() => undefined)
+  void reading.then(
     () => {
       end = 'finished'
     },

@@ -8,7 +8,7 @@ import {
   withDefaults,
 } from './contents.js'
 import { createStreams, type EventStream } from './event-stream.js'
-import { type Listening, listen } from './listen.js'
+import { type Listening, type ListenOptions, listen } from './listen.js'
 import { brokenRule, MODERN_VERSION, SERVER_INFO_KEY, SUBSCRIPTION_KEY } from './modern-rules.js'
 import { createRecorder, type RecordedRequest, type Recorder } from './record.js'
 import { NO_ANSWER, refuse, sendJson } from './recording.js'
@@ -20,7 +20,7 @@ export function startModernTarget(options: SdkOptions = {}): Promise<SdkV2Target
   return startSdkV2Target({ ...options, legacy: 'reject' })
 }
 
-export interface ModernRecordingOptions extends Partial<Contents> {
+export interface ModernRecordingOptions extends Partial<Contents>, Pick<ListenOptions, 'port'> {
   handlers?: Record<string, ModernHandler>
   answerWith?: 'json' | 'sse'
   sse?: SseStyle
@@ -44,6 +44,8 @@ export interface ModernExchange {
   notify(method: string, params?: JsonObject): Promise<void>
 }
 
+export type ModernInterceptor = (request: RecordedRequest, response: ServerResponse) => boolean
+
 export interface ModernRecordingTarget extends Recorder, Omit<Listening, 'close'> {
   readonly url: string
   readonly contents: Contents
@@ -52,6 +54,8 @@ export interface ModernRecordingTarget extends Recorder, Omit<Listening, 'close'
   /** Open `subscriptions/listen` streams. */
   readonly listeners: number
   on(method: string, handler: ModernHandler): void
+  /** Sees each request before it is answered; answers it itself where it returns true. */
+  intercept(handler: ModernInterceptor | undefined): void
   /** Tells those who listen for it that a list changed. */
   changed(list: 'tools' | 'prompts' | 'resources'): Promise<void>
   /** Tells those who subscribed that a resource changed. */
@@ -79,6 +83,7 @@ export async function startModernRecordingTarget(
   const streams = createStreams(options.sse)
   const violations: string[] = []
   const listeners = new Set<Listener>()
+  let interceptor: ModernInterceptor | undefined
   const handlers: Record<string, ModernHandler> = {
     ...defaultAnswers(contents),
     'server/discover': () => ({
@@ -179,16 +184,21 @@ export async function startModernRecordingTarget(
 
   const handle = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
     const request = await recorder.record(incoming, response)
+    if (interceptor?.(request, response)) return
     if (request.method === 'POST') await post(request, response)
     else refuse(response, 405, -32000, 'Method not allowed', { allow: 'POST' })
   }
 
-  const listening = await listen((incoming, response) => void handle(incoming, response))
+  const { port = 0 } = options
+  const listening = await listen((incoming, response) => void handle(incoming, response), { port })
 
   const own = {
     url: `${listening.origin}/mcp`,
     contents,
     violations,
+    intercept(handler: ModernInterceptor | undefined) {
+      interceptor = handler
+    },
     on(method: string, handler: ModernHandler) {
       handlers[method] = handler
     },
