@@ -32,7 +32,7 @@ export async function inspectTarget(
     io.out(renderInspected(found, style))
     io.out(renderSummary(report, clock.now() - began, style))
   }
-  if (flags.curl) (flags.json ? io.err : io.out)(curlOf(report.url))
+  if (flags.curl) (flags.json ? io.err : io.out)(curlOf(found))
   if (flags.json && worst !== undefined) throw failureOf(report.checks, worst)
   return report.exitCode
 }

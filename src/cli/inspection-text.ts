@@ -97,14 +97,18 @@ function renderClaims({ claims, claimsProblem }: Inspected, style: TextStyle): s
     : `${row('claims', 'of the token, not verified', style)}${lines.join('')}${problem}`
 }
 
-/** The first request of a client, to be tried by hand. */
-export function curlOf(url: string): string {
+/** The first request of a client, to be tried by hand, with a token where one is wanted. */
+export function curlOf({ url, authorization, settings }: Inspected): string {
   const body = { jsonrpc: '2.0', id: 1, method: 'initialize', params: INITIALIZE_PARAMS }
   const quote = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
+  const token = authorization.find(({ id }) => id === 'auth.token')
+  const isOpen = token === undefined || token.outcome === 'skip'
+  const isOwn = settings['credential']?.value === 'static'
   return [
-    `\nTOKEN=$(mcp-descope-proxy token ${quote(url)})`,
+    // a credential of the target's own is with whoever has it
+    ...(isOpen || isOwn ? [''] : [`\nTOKEN=$(mcp-descope-proxy token ${quote(url)})`]),
     `curl -sS -i ${quote(url)} \\`,
-    `  -H "authorization: Bearer $TOKEN" \\`,
+    ...(isOpen ? [] : [`  -H "authorization: Bearer $TOKEN" \\`]),
     `  -H 'content-type: application/json' -H 'accept: application/json, text/event-stream' \\`,
     `  -d ${quote(JSON.stringify(body))}\n`,
   ].join('\n')

@@ -85,10 +85,16 @@ function hintOf({ access, clock, url, resource, server }: Probe, proof: Proof | 
   }
   const issuer = stringMember(claims, 'iss')
   if (server !== undefined && issuer !== server.issuer) {
+    const project = projectIn(server.issuer)
+    if (project !== undefined && projectIn(issuer ?? '') === project) {
+      return `Descope signs the tokens of one project under several issuers: have the server accept ${issuer} besides ${server.issuer}, as \`mcp-descope-proxy serve\` does.`
+    }
     return `The token is from ${JSON.stringify(issuer)}; have the server accept that issuer besides ${server.issuer}.`
   }
   return 'Audience and time of the token are good: look into the log of the server for its reason.'
 }
+
+const projectIn = (issuer: string) => /\/(P[A-Za-z0-9]{27,})(?:\/|$)/.exec(issuer)?.[1]
 
 function audiencesOf(claims: JsonObject): string[] {
   const { aud } = claims

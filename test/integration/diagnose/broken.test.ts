@@ -422,6 +422,13 @@ const BROKEN: Broken[] = [
     status: 3,
   },
   {
+    name: "another form of Descope's issuer",
+    start: () => withToken({}, () => false),
+    id: 'auth.token',
+    hint: 'Descope signs the tokens of one project under several issuers: have the server accept http',
+    status: 3,
+  },
+  {
     name: 'a token that lacks scopes',
     start: () =>
       guarded(

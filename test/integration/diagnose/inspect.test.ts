@@ -73,6 +73,14 @@ describe('inspect', () => {
     }
   })
 
+  it('prints a request without a token for a target that is open', async () => {
+    const { stdout } = await runCli(['inspect', target.url, '--curl'], {
+      env: { MCP_DESCOPE_HOME: env.MCP_DESCOPE_HOME },
+    })
+    expect(stdout).toContain(`\ncurl -sS -i '${target.url}' \\\n`)
+    expect(stdout).not.toContain('TOKEN')
+  })
+
   it('says why a token would be refused', async () => {
     const token = await identity.mint({ aud: ['https://other.example/mcp'] })
     const guarded = await startGuardedTarget(identity, { accepts: () => false })
