@@ -16,14 +16,19 @@ export function fileErrorCode(error: unknown): string | undefined {
  * @throws {ProxyError} `CONFIG_INVALID` when it cannot be created, or exists and is open to others.
  */
 export async function ensurePrivateFolder(path: string): Promise<void> {
+  let created: string | undefined
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    created = await mkdir(path, { recursive: true, mode: 0o700 })
   } catch (cause) {
     const why = fileErrorCode(cause) ?? 'unknown reason'
     throw new ProxyError('CONFIG_INVALID', `Cannot create the folder ${path} (${why})`, {
       hint: 'Set MCP_DESCOPE_HOME to a folder that you can write to.',
       cause,
     })
+  }
+  if (created !== undefined && ownUserId() === -1) {
+    const { restrictToOwner } = await import('./windows-access.js')
+    await restrictToOwner(path, userInfo().username)
   }
   await refuseIfOpen(path, '700')
 }
