@@ -78,6 +78,14 @@ function openAll(
   const listeners = new Set<(state: SignInView) => void>()
   const ports = new Map<string, SignInPort>()
   let current: SignInPort | undefined
+  let failed: string | undefined
+  /** Whoever does not want to sign in to one of them can still sign in to the next. */
+  const putLast = (name: string) => {
+    const need = needs.get(name)
+    if (need === undefined) return
+    needs.delete(name)
+    needs.set(name, need)
+  }
   const portOf = async (name: string) => {
     const port = ports.get(name) ?? (await open(name))
     if (!ports.has(name)) port.onChange((state) => listeners.forEach((tell) => void tell(state)))
@@ -86,10 +94,13 @@ function openAll(
   }
   return {
     async ensure({ interactive, signal }) {
+      if (failed !== undefined) putLast(failed)
       for (let [next] = needs; next !== undefined; [next] = needs) {
         const [name, need] = next
+        failed = name
         current = await portOf(name)
         await current.ensure({ ...need, interactive, signal })
+        failed = undefined
         if (needs.get(name) === need) needs.delete(name)
       }
     },
