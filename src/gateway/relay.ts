@@ -163,11 +163,8 @@ class Relay implements AnswerListener, ReplyWatcher {
 
   #invalid(reason: string): string {
     this.#broken = true
-    const failure = {
-      cause: 'invalid_answer',
-      target: this.#options.send.target.name,
-      reason,
-    } as const
+    const { target } = this.#options.send
+    const failure = { cause: 'invalid_answer', target: target.name, reason } as const
     this.#options.exchange.record.failure = failure
     return writeEvent(errorResponse(this.#id as RequestId, failureError(failure)))
   }

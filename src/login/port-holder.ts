@@ -10,7 +10,7 @@ export async function portHolder(
   { runtime, pending, key, folder }: Pick<Flow, 'runtime' | 'pending' | 'key' | 'folder'>,
   port: number,
 ): Promise<string | undefined> {
-  const { listeningProcess } = await import('../util/listening-process.js')
+  const { listeningProcess } = await import('../util/port-owner.js')
   const found = await listeningProcess(port)
   if (found !== undefined) return `process ${found.pid}, ${found.name}`
   const other = (await pending.portsOfOthers(key)).get(port)
