@@ -7,6 +7,8 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+/** On Windows npm is a batch file, which only a shell starts. */
+const SHELL = { cwd: ROOT, shell: process.platform === 'win32' }
 
 export interface PackedFolder {
   readonly path: string
@@ -17,14 +19,17 @@ export interface PackedFolder {
 
 /**
  * Makes a folder outside the project that holds the packed program, and with it what one of our
- * folders holds; dependencies on the program are led to the tarball.
+ * folders holds; dependencies on the program are led to the tarball. `PACKED_TARBALL` names one
+ * that is to be tested; without it, the program is packed.
  */
 export async function createPackedFolder(template?: string): Promise<PackedFolder> {
   const path = await mkdtemp(join(tmpdir(), 'packed-'))
   const store = await mkdtemp(join(tmpdir(), 'tarball-'))
-  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', store], { cwd: ROOT })
-  const [name = ''] = await readdir(store)
-  const tarball = join(store, name)
+  const given = process.env['PACKED_TARBALL']
+  if (!given) {
+    await run('npm', ['pack', '--ignore-scripts', '--pack-destination', store], SHELL)
+  }
+  const tarball = given || join(store, (await readdir(store))[0] ?? '')
   if (template !== undefined) await cp(join(ROOT, template), path, { recursive: true })
   const file = join(path, 'package.json')
   const manifest =

@@ -1,52 +1,82 @@
 import { execFile, spawn } from 'node:child_process'
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
+import { createPackedFolder, type PackedFolder } from '../helpers/pack.js'
+import { installTool } from '../helpers/tools.js'
 
 const run = promisify(execFile)
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const INSTALL_MS = 180_000
+const WINDOWS = process.platform === 'win32'
+const INSTALL_MS = 300_000
+/** The oldest Node that is promised, and those that people should use. */
+const NODES = ['node@20.18.1', 'node@22', 'node@24']
 
+let packed: PackedFolder
 let folder: string
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'packed-'))
-  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: root })
-  const [tarball] = await readdir(folder)
-  await writeFile(join(folder, 'package.json'), '{"private":true,"type":"module"}')
-  const args = ['install', '--no-audit', '--no-fund', '--omit=dev', `./${tarball}`]
-  const { stderr } = await run('npm', args, { cwd: folder })
+  packed = await createPackedFolder()
+  folder = packed.path
+  const args = ['install', '--no-audit', '--no-fund', '--omit=dev']
+  const { stderr } = await run('npm', args, { cwd: folder, shell: WINDOWS })
   expect(stderr).not.toContain('EBADENGINE')
 }, INSTALL_MS)
-afterAll(() => rm(folder, { recursive: true, force: true }))
+afterAll(() => packed?.remove())
 
 /** The program as `npx` finds it in the empty folder. */
-const bin = () => join(folder, 'node_modules', '.bin', 'mcp-descope-proxy')
+const bin = () => join(folder, 'node_modules', 'mcp-descope-proxy', 'bin', 'mcp-descope-proxy.js')
+const start = (args: readonly string[], options: object = {}, node = process.execPath) =>
+  run(node, [bin(), ...args], { cwd: folder, ...options })
+
+it('is found by npx', async () => {
+  const { stdout } = await run('npx', ['mcp-descope-proxy', '--version'], {
+    cwd: folder,
+    shell: WINDOWS,
+  })
+  expect(stdout.trim()).toBe(manifest.version)
+})
 
 it('prints its version and its help', async () => {
-  const { stdout: version } = await run(bin(), ['--version'], { cwd: folder })
+  const { stdout: version } = await start(['--version'])
   expect(version).toMatch(/^\d+\.\d+\.\d+\n$/)
-  const { stdout: help } = await run(bin(), ['--help'], { cwd: folder })
+  const { stdout: help } = await start(['--help'])
   for (const command of ['serve', 'config', 'demo']) expect(help).toContain(command)
 })
 
 it('shows the whole chain with `demo --once`', async () => {
-  const { stdout } = await run(bin(), ['demo', '--once'], { cwd: folder })
+  const { stdout } = await start(['demo', '--once'])
   expect(stdout).toContain('Call target_get_weather')
   expect(stdout).toContain('Everything worked')
 }, 60_000)
 
+for (const tool of NODES) {
+  const modules = WINDOWS ? undefined : await installTool(tool)
+  describe.skipIf(modules === undefined)(`under ${tool}`, () => {
+    const node = join(modules ?? '', 'node', 'bin', 'node')
+
+    it('is started by it', async () => {
+      const { stdout } = await run(node, ['--version'])
+      expect(stdout).toMatch(tool.replace('node@', 'v'))
+    })
+
+    it('shows the whole chain without a warning', async () => {
+      const { stdout, stderr } = await start(['demo', '--once'], {}, node)
+      expect(stdout).toContain('Everything worked')
+      expect(stderr).not.toMatch(/warn|deprecat/i)
+    }, 60_000)
+  })
+}
+
 it('refuses to serve without configuration, with exit status 2', async () => {
   const env = { PATH: process.env['PATH'], HOME: folder }
-  const failed = await run(bin(), ['serve'], { cwd: folder, env }).catch((error) => error)
+  const failed = await start(['serve'], { env }).catch((error) => error)
   expect(failed.code).toBe(2)
   expect(failed.stderr).toContain('DESCOPE_CONFIG_URL')
 })
 
 it.each(['config', 'report'])('ships the JSON Schema that it prints: %s', async (of) => {
-  const { stdout } = await run(bin(), ['config', 'schema', of], { cwd: folder })
+  const { stdout } = await start(['config', 'schema', of])
   const shipped = join(folder, 'node_modules', 'mcp-descope-proxy', `${of}-schema.json`)
   const { default: schema } = await import(shipped, { with: { type: 'json' } })
   expect(JSON.parse(stdout)).toEqual(schema)

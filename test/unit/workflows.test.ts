@@ -1,0 +1,97 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import manifest from '../../package.json' with { type: 'json' }
+
+const FOLDER = fileURLToPath(new URL('../../.github/workflows/', import.meta.url))
+
+interface Step {
+  uses?: string
+  run?: string
+  with?: Record<string, unknown>
+}
+
+interface Job {
+  'timeout-minutes'?: number
+  permissions?: Record<string, string>
+  environment?: string
+  strategy?: { matrix: { os: string[]; node: number[]; include: { os: string; node: number }[] } }
+  steps: Step[]
+}
+
+interface Workflow {
+  permissions: Record<string, string>
+  concurrency: object
+  on: Record<string, unknown>
+  jobs: Record<string, Job>
+}
+
+const files = readdirSync(FOLDER).map((name) => {
+  const text = readFileSync(`${FOLDER}${name}`, 'utf8')
+  const workflow: Workflow = parse(text)
+  const jobs = Object.values(workflow.jobs)
+  return { name, text, workflow, jobs, steps: jobs.flatMap(({ steps }) => steps) }
+})
+const { ci, release } = Object.fromEntries(
+  files.map(({ name, workflow }) => [name.replace('.yml', ''), workflow]),
+)
+
+describe.each(files)('the workflow $name', ({ text, workflow, jobs, steps }) => {
+  it('gives no rights that a job does not name, and each job a time', () => {
+    expect(workflow.permissions).toEqual({})
+    expect(workflow.concurrency).toBeDefined()
+    for (const job of jobs) {
+      expect(job['timeout-minutes']).toBeGreaterThan(0)
+      expect(job.permissions).toBeDefined()
+    }
+  })
+
+  it('uses actions by their commit, and says which version that is', () => {
+    const uses = text.split('\n').filter((line) => /\buses:/.test(line))
+    expect(uses).toHaveLength(steps.filter((step) => step.uses !== undefined).length)
+    for (const line of uses) expect(line).toMatch(/uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/)
+  })
+
+  it('leaves no credentials behind a checkout', () => {
+    for (const { with: options } of steps.filter(({ uses }) => uses?.includes('/checkout@'))) {
+      expect(options).toMatchObject({ 'persist-credentials': false })
+    }
+  })
+
+  it('runs scripts that exist, and never text that somebody else wrote', () => {
+    const scripts = Object.keys(manifest.scripts)
+    for (const { run = '' } of steps) {
+      for (const [, script] of run.matchAll(/npm run (?:-s )?([\w:-]+)/g)) {
+        expect(scripts).toContain(script)
+      }
+      if (/npm test/.test(run)) expect(scripts).toContain('test')
+      expect(run).not.toContain('${{')
+    }
+  })
+})
+
+describe('the matrix of ci', () => {
+  const { matrix } = ci?.jobs['test']?.strategy ?? {}
+
+  it('begins with the oldest Node that is promised, and has each later one with support', () => {
+    const [, oldest] = /^>=(\d+)\./.exec(manifest.engines.node) ?? []
+    expect(matrix?.node).toEqual([Number(oldest), 22, 24])
+  })
+
+  it('has every system', () => {
+    const systems = [...(matrix?.os ?? []), ...(matrix?.include ?? []).map(({ os }) => os)]
+    expect(systems.map((system) => system.split('-')[0])).toEqual(['ubuntu', 'macos', 'windows'])
+  })
+})
+
+describe('a release', () => {
+  it('publishes the tarball that was tested, with provenance and without a token', () => {
+    const { package: tested, publish } = release?.jobs ?? {}
+    const runs = (job?: Job) => (job?.steps ?? []).map(({ run }) => run ?? '').join('\n')
+    expect(runs(tested)).toMatch(/npm pack [\s\S]*PACKED_TARBALL=.* npm test/)
+    expect(runs(publish)).toBe('\n\nnpm publish ./*.tgz --provenance --access public')
+    expect(publish).toMatchObject({ needs: 'package', permissions: { 'id-token': 'write' } })
+    expect(JSON.stringify(release)).not.toMatch(/secrets\.|NODE_AUTH_TOKEN/)
+  })
+})
