@@ -1,16 +1,26 @@
 import { writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
 import { TITLES, type Workplace } from './candidates.js'
 import { checkCheckGates, renderChecks } from './checks/report.js'
+import { figuresOf } from './figures.js'
 import { checkGates, renderGates } from './gates.js'
 import { type Issuer, startIssuer } from './issuer.js'
 import { type Plan, parsePlan, USAGE } from './plan.js'
 import { pinned, type Started, startProcess } from './process.js'
+import { publish } from './publish.js'
 import { type Results, renderDisturbance, renderResults } from './report.js'
 import { checkStdioGates, renderStdio, renderStdioDisturbance } from './stdio/report.js'
 import { measureChecks } from './suites/checks.js'
 import { measureRequests } from './suites/requests.js'
 import { measureStdio } from './suites/stdio.js'
 import { measureStreams } from './suites/streams.js'
+
+interface Places {
+  folder: string
+  bin: string
+  /** The project's folder. */
+  root: string
+}
 
 /**
  * Measures `serve` against a direct connection, a relay that looks at nothing, and a relay as the
@@ -20,10 +30,7 @@ import { measureStreams } from './suites/streams.js'
  *
  * @returns The exit status.
  */
-export async function bench(
-  argv: string[],
-  places: { folder: string; bin: string },
-): Promise<number> {
+export async function bench(argv: string[], places: Places): Promise<number> {
   let plan: Plan | 'help'
   try {
     plan = parsePlan(argv)
@@ -46,7 +53,7 @@ export async function bench(
   }
 }
 
-async function measure(plan: Plan, issuer: Issuer, places: { folder: string; bin: string }) {
+async function measure(plan: Plan, issuer: Issuer, { root, ...places }: Places) {
   const work: Workplace = { ...places, issuer, targetToken: 'bench-target-token-0123456789' }
   const started = Date.now()
   const progress = (text: string) => {
@@ -87,7 +94,14 @@ async function measure(plan: Plan, issuer: Issuer, places: { folder: string; bin
   const gates = [...serveGates, ...stdioGates, ...checksGates]
   if (plan.jsonFile !== undefined)
     writeJson(plan.jsonFile, { plan, results: { ...results, stdio, checks }, gates })
+  if (plan.save)
+    publish(root, figuresOf(results, stdio, { machine: describeMachine(), burst: plan.burst }))
   return gates.some(({ passed }) => passed === false) ? 1 : 0
+}
+
+function describeMachine(): string {
+  const cores = cpus().length
+  return `${cores === 2 ? 'two' : cores} cores, Node ${process.versions.node.split('.')[0]}`
 }
 
 function startLoader({ folder }: Workplace): Started {

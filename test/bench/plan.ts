@@ -19,6 +19,8 @@ export interface Plan {
   suites: readonly SuiteName[]
   candidates: readonly CandidateName[]
   jsonFile: string | undefined
+  /** Publish the figures: in the README and as a plot. */
+  save: boolean
   /**
    * The SDK relay needs long for its 2,000 sessions, so it has fewer rounds of streams. Of the
    * starts of bridges, memory is measured in the first few.
@@ -62,6 +64,7 @@ export const USAGE = `npm run bench -- [options]
   --candidates <names> ${CANDIDATES.join(', ')}; several with commas;
                        stdio and checks are always measured against peers of their own
   --json <file>        also write every measurement of every round
+  --save               publish the figures of a whole run: the tables of the README and its plot
   --help               print this text
 
 Exits 1 when a gate is missed or an answer is wrong, 2 when an option is.`
@@ -75,10 +78,13 @@ export function parsePlan(argv: string[]): Plan | 'help' {
       only: { type: 'string' },
       candidates: { type: 'string' },
       json: { type: 'string' },
+      save: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
   if (values.help) return 'help'
+  const partial = values.quick || values.only !== undefined || values.candidates !== undefined
+  if (values.save && partial) throw new Error('--save needs a whole run')
   const size = values.quick ? QUICK : FULL
   return {
     ...size,
@@ -86,6 +92,7 @@ export function parsePlan(argv: string[]): Plan | 'help' {
     candidates:
       values.candidates === undefined ? size.candidates : parseNames(CANDIDATES, values.candidates),
     jsonFile: values.json,
+    save: values.save,
     streams: 2000,
     burst: 10_000,
   }

@@ -36,4 +36,4 @@ await build({
 
 const { bench } = await import(pathToFileURL(join(folder, 'main.js')).href)
 const bin = join(root, 'bin', 'mcp-descope-proxy.js')
-process.exit(await bench(process.argv.slice(2), { folder, bin }))
+process.exit(await bench(process.argv.slice(2), { folder, bin, root }))

@@ -26,6 +26,29 @@ export function checkStdioGates(results: StdioResults | undefined): Gate[] {
   ]
 }
 
+/** What is published of one bridge. */
+export interface BridgeFigures {
+  /** From the start to the answer to `initialize`, × `node -e 0`. */
+  start: number
+  /** Time added to a call, × bridge by hand. */
+  added: number
+  /** Calls per second with 64 under way, × bridge by hand. */
+  rate: number
+  megabytes: number
+}
+
+export function stdioFigures(
+  results: StdioResults,
+  name: BridgeName,
+): Record<keyof BridgeFigures, number | undefined> {
+  return {
+    start: startRatio(results, name, 'nothing'),
+    added: addedRatio(results, name, 'raw'),
+    rate: turnRatio(results, 'many', name, 'raw', ({ rate }) => rate),
+    megabytes: startMegabytes(results, name),
+  }
+}
+
 /** Tables of ratios, or '' when it was not measured. */
 export function renderStdio(results: StdioResults | undefined): string {
   if (results === undefined) return ''
