@@ -71,6 +71,7 @@ class Relay implements AnswerListener, ReplyWatcher {
     this.#options.onEnd?.()
   }
 
+  /** Only for streams that stay open: a subscription, or one without a request (GET). */
   onShutdown(): void {
     if (this.#id === undefined || this.#answered) return
     this.#options.exchange.reply.write(endOfSubscription(this.#id))
@@ -163,19 +164,16 @@ class Relay implements AnswerListener, ReplyWatcher {
 
   #invalid(reason: string): string {
     this.#broken = true
-    const { target } = this.#options.send
-    const failure = { cause: 'invalid_answer', target: target.name, reason } as const
+    const target = this.#options.send.target.name
+    const failure = { cause: 'invalid_answer', target, reason } as const
     this.#options.exchange.record.failure = failure
     return writeEvent(errorResponse(this.#id as RequestId, failureError(failure)))
   }
 
   streamEnded(): void {
-    const { target } = this.#options.send
-    this.#endStream({
-      cause: 'cut_off',
-      target: target.name,
-      reason: 'its event stream ended before the answer',
-    })
+    const target = this.#options.send.target.name
+    const reason = 'its event stream ended before the answer'
+    this.#endStream({ cause: 'cut_off', target, reason })
   }
 
   failed(failure: TargetFailure): void {

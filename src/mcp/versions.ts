@@ -11,6 +11,8 @@ export const REMOVED_METHODS: ReadonlySet<string> = new Set([
   'logging/setLevel',
   'resources/subscribe',
   'resources/unsubscribe',
+  'tasks/list',
+  'tasks/result',
 ])
 
 /** Returns the version that a client asked for when we speak it, else our newest legacy one. */

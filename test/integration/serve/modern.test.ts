@@ -141,6 +141,8 @@ describe('a method that the stateless era has no more', () => {
     'logging/setLevel',
     'resources/subscribe',
     'resources/unsubscribe',
+    'tasks/list',
+    'tasks/result',
   ])('[mcp-modern-removed-methods] %s is unknown', async (method) => {
     const answer = await postModern(single, modernRequest(method))
     expect(answer).toMatchObject({ status: 404, message: { id: 'm-1', error: { code: -32601 } } })
