@@ -248,6 +248,48 @@ describe('a list of several', () => {
   })
 })
 
+it('[mcp-merge-modern] a long list comes in parts, each for its caller alone', async () => {
+  const tools = Array.from({ length: 2_500 }, (_, n) => tool(`tool-${n}`))
+  const long = await startModernRecordingTarget({ tools, pageSize: 500 })
+  const front = await startStack({ targets: { a: a.url, long: long.url } })
+  try {
+    const first = (await postModern(front, modernRequest('tools/list'))).message.result
+    expect(first).toMatchObject({ cacheScope: 'private', ttlMs: 60_000, resultType: 'complete' })
+    const cursor = first.nextCursor
+    const second = (await postModern(front, modernRequest('tools/list', { cursor }))).message.result
+    expect(second).toMatchObject({ cacheScope: 'private', ttlMs: 60_000 })
+    expect(second.nextCursor).toBeUndefined()
+    const names = [...first.tools, ...second.tools].map(({ name }) => name)
+    expect(names.filter((name) => name.startsWith('long_'))).toEqual(
+      tools.map(({ name }) => `long_${name}`),
+    )
+    expect(second.tools.every(({ name }: { name: string }) => name.startsWith('long_'))).toBe(true)
+    const invalid = await postModern(front, modernRequest('tools/list', { cursor: 'x' }))
+    expect(invalid).toMatchObject({ status: 200, message: { error: { code: -32602 } } })
+    expect(long.violations).toEqual([])
+  } finally {
+    await front.close()
+    await long.close()
+  }
+})
+
+it('[mcp-private-cache] a list of which a part is older is not to be kept', async () => {
+  const frail = await startModernRecordingTarget()
+  const front = await startStack({ targets: { a: a.url, frail: frail.url } })
+  try {
+    await postModern(front, modernRequest('tools/list'))
+    await frail.close()
+    const { result } = (await postModern(front, modernRequest('tools/list'))).message
+    expect(result).toMatchObject({
+      ttlMs: 0,
+      _meta: { 'mcp-descope-proxy/staleTargets': ['frail'] },
+    })
+    expect(result.tools.map(({ name }: { name: string }) => name)).toContain('frail_echo')
+  } finally {
+    await front.close()
+  }
+})
+
 describe('what a request carries', () => {
   it('[mcp-rename-consistently] is renamed in body and header, and all else passes', async () => {
     a.clear()
