@@ -108,7 +108,8 @@ describe('a host that does not read', () => {
       expect(Date.now() - began).toBeLessThan(2_000)
       expect(status).toBe(0)
       bridge.child.stdout.resume()
-      await bridge.ended
+      // what nobody read may end in the middle of a line
+      await bridge.ended.catch(() => undefined)
     },
     60_000,
   )
