@@ -7,11 +7,13 @@ import { addSignInOptions, type SignInFlags } from './sign-in-options.js'
 
 export const TRANSPORTS = ['auto', 'http', 'sse'] as const
 export type Transport = (typeof TRANSPORTS)[number]
+export const PROTOCOLS = ['auto', 'legacy', '2026-07-28'] as const
 
 /** Flags of the bridge. */
 export interface BridgeFlags extends SignInFlags, NetworkFlags {
   header: readonly string[]
   transport: Transport
+  protocol: (typeof PROTOCOLS)[number]
   logLevel?: LogLevel
   logFile?: string
   /** Seconds. */
@@ -32,6 +34,11 @@ export function addBridgeOptions(command: Command): Command {
     .addOption(
       new Option('--transport <kind>', 'How the target speaks MCP.')
         .choices(TRANSPORTS)
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--protocol <version>', 'Which versions of MCP to use with the target.')
+        .choices(PROTOCOLS)
         .default('auto'),
     )
     .addOption(new Option('--log-level <level>', 'How much to say.').choices(LOG_LEVELS))

@@ -11,6 +11,7 @@ import type { TargetConfig } from '../config/types.js'
 import { createTarget } from '../gateway/target.js'
 import type { Network } from '../http/network.js'
 import type { Upstream } from '../http/pool.js'
+import { createTranslatingUpstream } from '../mcp/translating-upstream.js'
 import type { StdioOptions } from '../stdio/assemble.js'
 import { createMemory } from '../stdio/memory.js'
 import { mayRepeat } from '../stdio/repeat.js'
@@ -99,7 +100,8 @@ export async function bridgeParts(
     configs.map(async (config) => {
       const upstream = await connectTarget(runtime, network, new URL(config.url), flags.transport)
       const watched = access.watch?.(upstream, config) ?? upstream
-      return createTarget(config, withHeaders(access.credentialOf(config), headers), watched)
+      const spoken = await speak(watched, flags.protocol, { runtime, logger, target: config.name })
+      return createTarget(config, withHeaders(access.credentialOf(config), headers), spoken)
     }),
   )
   return {
@@ -165,6 +167,22 @@ async function connectTarget(
   if (transport === 'sse') return sse
   const { createAutoUpstream } = await import('../mcp/auto-upstream.js')
   return createAutoUpstream(await connect(url), sse)
+}
+
+/** Lets every host use a target, whichever versions of MCP they have between them. */
+async function speak(
+  upstream: Upstream,
+  protocol: BridgeFlags['protocol'],
+  { runtime, logger, target }: { runtime: Runtime; logger: Logger; target: string },
+): Promise<Upstream> {
+  if (protocol === 'legacy') {
+    return (await import('../mcp/legacy-upstream.js')).createLegacyUpstream(upstream)
+  }
+  const { clock } = runtime
+  return createTranslatingUpstream(upstream, {
+    ...{ clock, logger, target, protocol },
+    mirrorsParams: true,
+  })
 }
 
 /** The target says itself who issues its tokens, or wants none. */

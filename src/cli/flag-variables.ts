@@ -16,6 +16,7 @@ const VARIABLES: Readonly<Record<string, string>> = {
   '--no-browser': 'MCP_DESCOPE_NO_BROWSER',
   '--no-proxy-env': 'MCP_DESCOPE_NO_PROXY_ENV',
   '--no-resource': 'MCP_DESCOPE_NO_RESOURCE',
+  '--protocol': 'MCP_DESCOPE_PROTOCOL',
   '--scope': 'MCP_DESCOPE_SCOPE',
   '--store': 'MCP_DESCOPE_STORE',
   '--transport': 'MCP_DESCOPE_TRANSPORT',

@@ -6,3 +6,9 @@ export function headerPairs(headers: readonly string[]): [string, string][] {
   }
   return pairs
 }
+
+/** Returns the value of a header, whose name is in lower case as we write it. */
+export function headerOf(headers: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]
+  return undefined
+}

@@ -8,6 +8,7 @@ import { createGateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions.js'
 import { createTarget } from '../gateway/target.js'
 import { createUpstream } from '../http/pool.js'
+import { createTranslatingUpstream } from '../mcp/translating-upstream.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { type App, createApp } from './app.js'
@@ -122,7 +123,11 @@ export async function assemble(
     createTarget(
       target,
       createCredential(target.credential, { runtime, targetUrl: target.url, descope }),
-      createUpstream(new URL(target.url)),
+      createTranslatingUpstream(createUpstream(new URL(target.url)), {
+        ...{ clock, logger, target: target.name },
+        protocol: 'auto',
+        mirrorsParams: false,
+      }),
     ),
   )
   const secrets = sessionSecrets(config, logger)

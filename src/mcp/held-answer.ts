@@ -1,0 +1,82 @@
+import type { UpstreamController, UpstreamHandler } from '../http/pool.js'
+
+export type AnswerHead = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
+
+const MAX_BODY_BYTES = 64 * 1024
+
+/** Decides about an answer. */
+export interface AnswerWatch {
+  /** Tells by the head whether the answer is held back until it was read. */
+  holds(status: number, headers: AnswerHead): boolean
+  /** A held answer is complete: replay it, or send something else in its place. */
+  decide(answer: HeldAnswer): void
+}
+
+/** Passes an answer on, unless it is to be read as a whole first. */
+export class HeldAnswer implements UpstreamHandler {
+  readonly #handler: UpstreamHandler
+  readonly #watch: AnswerWatch
+  #controller: UpstreamController | undefined
+  #head: AnswerHead = {}
+  #body: Buffer[] | undefined
+  #bytes = 0
+  status = 0
+
+  constructor(handler: UpstreamHandler, watch: AnswerWatch) {
+    this.#handler = handler
+    this.#watch = watch
+  }
+
+  /** Nobody waits for the answer any more. */
+  get isOver(): boolean {
+    return this.#controller?.aborted === true
+  }
+
+  /** The body as text, or its beginning. */
+  get text(): string {
+    return Buffer.concat(this.#body ?? []).toString('utf8')
+  }
+
+  onRequestStart(controller: UpstreamController, context: unknown): void {
+    this.#controller = controller
+    this.#handler.onRequestStart?.(controller, context)
+  }
+
+  onResponseStart(controller: UpstreamController, status: number, headers: AnswerHead): void {
+    this.status = status
+    this.#head = headers
+    if (this.#watch.holds(status, headers)) this.#body = []
+    else this.#handler.onResponseStart?.(controller, status, headers)
+  }
+
+  onResponseData(controller: UpstreamController, chunk: Buffer): void {
+    if (this.#body === undefined) return this.#handler.onResponseData?.(controller, chunk)
+    this.#bytes += chunk.length
+    this.#body.push(chunk)
+    if (this.#bytes > MAX_BODY_BYTES) this.#release(controller)
+  }
+
+  onResponseEnd(controller: UpstreamController): void {
+    if (this.#body === undefined) this.#handler.onResponseEnd?.(controller, {})
+    else this.#watch.decide(this)
+  }
+
+  onResponseError(controller: UpstreamController, error: Error): void {
+    this.#handler.onResponseError?.(controller, error)
+  }
+
+  /** Passes the held answer on after all. */
+  replay(): void {
+    const controller = this.#controller as UpstreamController
+    this.#release(controller)
+    this.#handler.onResponseEnd?.(controller, {})
+  }
+
+  /** An answer that is too long to be a refusal is none. */
+  #release(controller: UpstreamController): void {
+    const held = this.#body ?? []
+    this.#body = undefined
+    this.#handler.onResponseStart?.(controller, this.status, this.#head)
+    for (const chunk of held) this.#handler.onResponseData?.(controller, chunk)
+  }
+}

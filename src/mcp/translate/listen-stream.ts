@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto'
+import { UpstreamError } from '../../http/failure.js'
+import type { UpstreamRequest } from '../../http/pool.js'
+import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
+import { parseMessageText } from '../message.js'
+import type { ClientExchange } from './exchange.js'
+import { ModernAnswer } from './modern-answer.js'
+import { modernHeaders, ownRequest } from './modern-request.js'
+import type { LegacySession, Listening } from './session.js'
+import type { TranslatorParts } from './translator.js'
+
+export interface ListenStreamOptions {
+  parts: TranslatorParts
+  exchange: ClientExchange
+  request: UpstreamRequest
+  session: LegacySession
+}
+
+const LISTEN = 'subscriptions/listen'
+const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
+const ACK_MS = 10_000
+
+/**
+ * The stream that an older client opens with GET, filled by `subscriptions/listen`. When the client
+ * wants to hear of another resource, a new subscription takes the place of the old one.
+ *
+ * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions)
+ */
+export class ListenStream implements Listening {
+  readonly #options: ListenStreamOptions
+  #current: ModernAnswer | undefined
+
+  constructor(options: ListenStreamOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    const { exchange, session, request } = this.#options
+    session.streams.add(this)
+    exchange.onLeave = () => this.#close()
+    void this.renew(request.headers)
+  }
+
+  renew(headers: readonly string[]): Promise<readonly string[]> {
+    const { parts, exchange, session } = this.#options
+    const id = `mcp-descope-proxy/listen/${randomBytes(9).toString('base64url')}`
+    const notifications: JsonObject = {
+      toolsListChanged: true,
+      promptsListChanged: true,
+      resourcesListChanged: true,
+      ...(session.uris.size > 0 && { resourceSubscriptions: [...session.uris] }),
+    }
+    const body = ownRequest(id, LISTEN, { notifications }, session)
+    return new Promise((resolve) => {
+      const cancelTimer = parts.clock.after(ACK_MS, () => {
+        answer.abort(new Error('nothing was acknowledged'))
+        over(() => exchange.fail(new UpstreamError('timeout', 'it did not acknowledge in time')))
+      })
+      /** The stream that is there stays when a new subscription comes to nothing. */
+      const over = (end: () => void) => {
+        cancelTimer()
+        resolve([])
+        if (answer !== this.#current) return
+        this.#close()
+        end()
+      }
+      const answer: ModernAnswer = new ModernAnswer(id, {
+        streaming: () => exchange.openStream(),
+        kept: (bytes) => exchange.write(bytes),
+        notified: (text) => {
+          const accepted = acknowledged(text)
+          if (accepted === undefined) return exchange.event(text)
+          cancelTimer()
+          if (answer !== this.#current)
+            this.#current?.abort(new Error('another one took its place'))
+          this.#current = answer
+          resolve(accepted)
+        },
+        // a graceful end, or an error
+        responded: () => over(() => (exchange.isStreaming ? exchange.end() : exchange.empty(405))),
+        refused: (status, head, content) => {
+          const isMcp = isObject(tryParseJson(content.toString('utf8')))
+          over(() => (isMcp ? exchange.empty(405) : exchange.pass(status, head, content)))
+        },
+        failed: (error) => over(() => exchange.fail(error)),
+      })
+      this.#current ??= answer
+      parts.inner.send(
+        {
+          ...{ method: 'POST', isStream: true, body, headersTimeout: ACK_MS, bodyTimeout: 0 },
+          headers: modernHeaders({ headers: [...headers] }, parseMessageText(body)),
+        },
+        answer,
+      )
+    })
+  }
+
+  #close(): void {
+    this.#options.session.streams.delete(this)
+    this.#current?.abort(new Error('the client left'))
+    this.#current = undefined
+  }
+}
+
+/** Returns the URIs that an acknowledgement accepts; `undefined` when the message is none. */
+function acknowledged(text: string): readonly string[] | undefined {
+  const message = tryParseJson(text)
+  if (!isObject(message) || message['method'] !== ACKNOWLEDGED) return undefined
+  const { params } = message
+  const accepted = isObject(params) ? params['notifications'] : undefined
+  return isObject(accepted) ? stringsMember(accepted, 'resourceSubscriptions') : []
+}

@@ -1,0 +1,149 @@
+import { headerOf } from '../http/header-pairs.js'
+import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
+import { isObject, tryParseJson } from '../util/json.js'
+import type { Logger } from '../util/logger.js'
+import type { Clock } from '../util/runtime.js'
+import { type AnswerHead, HeldAnswer } from './held-answer.js'
+import { ERROR_CODES } from './jsonrpc.js'
+import { SESSION_MARK } from './translate/session-mark.js'
+import type { Translator } from './translate/translator.js'
+import { MODERN_VERSION } from './versions.js'
+
+export interface TranslatingOptions {
+  clock: Clock
+  logger: Pick<Logger, 'info' | 'warn'>
+  /** Name of the target, for people. */
+  target: string
+  /** `auto` finds out what the target speaks. */
+  protocol: 'auto' | typeof MODERN_VERSION
+  /** Clients of 2026-07-28 come without HTTP, so that nobody made `Mcp-Param-*` for them. */
+  mirrorsParams: boolean
+}
+
+/** A target that spoke an older version is looked at again after this time. */
+const LEGACY_MS = 10 * 60_000
+const PASSING: ReadonlySet<number> = new Set([401, 403, 407, 408, 413, 429])
+const SAYS_MODERN: ReadonlySet<unknown> = new Set([
+  ERROR_CODES.unsupportedProtocolVersion,
+  ERROR_CODES.headerMismatch,
+  ERROR_CODES.invalidParams,
+])
+
+/**
+ * Lets clients of the versions up to 2025-11-25 use a server that speaks only 2026-07-28. All passes
+ * untouched until such a server refuses a request of theirs; then it is asked with `server/discover`,
+ * and from there on requests and answers are translated. What does it is loaded only then.
+ *
+ * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
+ */
+export function createTranslatingUpstream(inner: Upstream, options: TranslatingOptions): Upstream {
+  let isLegacy = false
+  let isModern = options.protocol === MODERN_VERSION
+  let translator: Translator | undefined
+  let loading: Promise<Translator> | undefined
+
+  const load = async (): Promise<Translator> => {
+    const { Translator } = await import('./translate/translator.js')
+    translator = new Translator({
+      ...options,
+      inner,
+      onOtherEra() {
+        isModern = options.protocol === MODERN_VERSION
+      },
+    })
+    return translator
+  }
+
+  function translate(work: (loaded: Translator) => void): void {
+    if (translator !== undefined) return work(translator)
+    loading ??= load()
+    void loading.then(work)
+  }
+
+  function foundLegacy(): void {
+    if (isLegacy) return
+    isLegacy = true
+    options.clock.after(LEGACY_MS, () => {
+      isLegacy = false
+    })
+  }
+
+  function foundModern(): void {
+    isModern = true
+    const { logger, target } = options
+    const text = `Target "${target}" speaks ${MODERN_VERSION} only: older clients are translated`
+    logger.info('translating', text, { target })
+  }
+
+  /** A refusal may mean that the target speaks only the newer version. */
+  function decide(answer: HeldAnswer, request: UpstreamRequest, handler: UpstreamHandler): void {
+    const message = tryParseJson(answer.text)
+    const error = isObject(message) ? message['error'] : undefined
+    const code = isObject(error) ? error['code'] : undefined
+    const isStart = startsSession(request)
+    if (isStart && answer.status < 300 && code === undefined) foundLegacy()
+    else if (isStart || SAYS_MODERN.has(code)) {
+      return translate((loaded) => {
+        void loaded.discover(request).then((discovery) => {
+          if (answer.isOver) return
+          if (!discovery.ok) return answer.replay()
+          foundModern()
+          loaded.send(request, handler, discovery.result)
+        })
+      })
+    }
+    answer.replay()
+  }
+
+  /** Sends a request to a target of which nothing is known yet. */
+  function probe(request: UpstreamRequest, handler: UpstreamHandler): void {
+    const holds = (status: number, headers: AnswerHead) => {
+      if (status >= 400) return status < 500 && !PASSING.has(status)
+      const isStart = startsSession(request)
+      const isJson = String(headers['content-type'] ?? '').startsWith('application/json')
+      if (isStart && isJson) return true
+      // refusals do not come on streams, and only older servers have sessions
+      if (isStart || headerOf(request.headers, 'mcp-session-id') !== undefined) foundLegacy()
+      return false
+    }
+    const watch = { holds, decide: (answer: HeldAnswer) => decide(answer, request, handler) }
+    inner.send(request, new HeldAnswer(handler, watch))
+  }
+
+  return {
+    send(request, handler) {
+      if (isLegacy) return inner.send(request, handler)
+      if (headerOf(request.headers, 'mcp-method') !== undefined) {
+        if (!options.mirrorsParams || !isOfTools(request)) return inner.send(request, handler)
+        return translate((loaded) => loaded.mirror(request, handler))
+      }
+      if (isModern || isTranslated(request)) {
+        return translate((loaded) => loaded.send(request, handler))
+      }
+      if (request.method === 'POST') return probe(request, handler)
+      inner.send(request, handler)
+    },
+    close: () => inner.close(),
+  }
+}
+
+/** The session is one that a translation gave out, be it in another process. */
+function isTranslated({ headers }: UpstreamRequest): boolean {
+  return headerOf(headers, 'mcp-session-id')?.startsWith(SESSION_MARK) === true
+}
+
+function startsSession({ body }: UpstreamRequest): boolean {
+  return methodOf(body, '"initialize"') === 'initialize'
+}
+
+function isOfTools({ body }: UpstreamRequest): boolean {
+  const method = methodOf(body, '"tools/')
+  return method === 'tools/list' || method === 'tools/call'
+}
+
+/** Reads the method of a message where its text holds `mark` at all. */
+function methodOf(body: UpstreamRequest['body'], mark: string): unknown {
+  if (body === undefined || !body.includes(mark)) return undefined
+  const message = tryParseJson(body.toString())
+  return isObject(message) ? message['method'] : undefined
+}
