@@ -194,6 +194,64 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     text: 'Refuse what is not one JSON-RPC 2.0 message.',
   },
 
+  // MCP, older clients of servers that speak only 2026-07-28
+  'mcp-translate-initialize': {
+    source: `${SPEC}/2026-07-28/server/discover`,
+    text: 'Answer initialize from what server/discover says.',
+  },
+  'mcp-translate-envelope': {
+    source: `${SPEC}/2026-07-28/basic/index#meta`,
+    text: 'Send version, client and capabilities with every translated request, and change nothing else.',
+  },
+  'mcp-translate-params': {
+    source: `${MODERN}#client-behavior`,
+    text: 'Repeat annotated arguments in Mcp-Param headers; when refused, read the tools and try again once.',
+  },
+  'mcp-translate-invalid-tools': {
+    source: `${MODERN}#schema-extension`,
+    text: 'Leave tools with invalid header annotations out of lists.',
+  },
+  'mcp-translate-input': {
+    source: `${SPEC}/2026-07-28/basic/patterns/mrtr`,
+    text: 'Ask the client what a server needs, and repeat the request with the answers and the exact state.',
+  },
+  'mcp-translate-logging': {
+    source: `${SPEC}/2026-07-28/server/utilities/logging`,
+    text: 'Ask for logs of the level that the client set, and for none before.',
+  },
+  'mcp-translate-cancel': {
+    source: `${SPEC}/2026-07-28/basic/patterns/cancellation`,
+    text: 'Close the request at the server when its client cancels it.',
+  },
+  'mcp-translate-disconnect': {
+    source: LEGACY,
+    text: 'Take a lost connection of an older client for no cancellation of its tool call.',
+  },
+  'mcp-translate-listen': {
+    source: `${SPEC}/2026-07-28/basic/patterns/subscriptions`,
+    text: 'Listen for what a client subscribed to, and for changed lists, while its stream is open.',
+  },
+  'mcp-translate-results': {
+    source: `${SPEC}/2026-07-28/changelog`,
+    text: 'Send older clients structure only where it is the object that they know.',
+  },
+  'mcp-translate-replicas': {
+    source: `${SPEC}/2025-11-25/basic/transports#session-management`,
+    text: 'Serve a translated session at every replica, and say so where an answer comes to the wrong one.',
+  },
+  'mcp-translate-mixed': {
+    source: `${SPEC}/2026-07-28/basic/versioning`,
+    text: 'Serve targets of both eras to one older client.',
+  },
+  'mcp-translate-dual': {
+    source: `${SPEC}/2026-07-28/basic/versioning`,
+    text: 'Translate nothing for a target that speaks an older version itself.',
+  },
+  'mcp-translate-change': {
+    source: `${SPEC}/2026-07-28/basic/versioning`,
+    text: 'Find out anew what a target speaks when it does not answer as before.',
+  },
+
   // OAuth
   'rfc6750-2.1': {
     source: `${RFC}/rfc6750#section-2.1`,

@@ -11,7 +11,6 @@ import type { TargetConfig } from '../config/types.js'
 import { createTarget } from '../gateway/target.js'
 import type { Network } from '../http/network.js'
 import type { Upstream } from '../http/pool.js'
-import { createTranslatingUpstream } from '../mcp/translating-upstream.js'
 import type { StdioOptions } from '../stdio/assemble.js'
 import { createMemory } from '../stdio/memory.js'
 import { mayRepeat } from '../stdio/repeat.js'
@@ -19,6 +18,7 @@ import { ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import type { BridgeFlags, Transport } from './bridge-options.js'
+import { speakProtocol } from './bridge-protocol.js'
 import { configuredAccess } from './configured-access.js'
 import { openNetwork } from './network-options.js'
 import type { SeveralSignIns } from './several-access.js'
@@ -99,8 +99,10 @@ export async function bridgeParts(
   const targets = await Promise.all(
     configs.map(async (config) => {
       const upstream = await connectTarget(runtime, network, new URL(config.url), flags.transport)
+      const { clock } = runtime
+      const parts = { clock, logger, target: config.name, protocol: flags.protocol }
       const watched = access.watch?.(upstream, config) ?? upstream
-      const spoken = await speak(watched, flags.protocol, { runtime, logger, target: config.name })
+      const spoken = await speakProtocol(watched, parts)
       return createTarget(config, withHeaders(access.credentialOf(config), headers), spoken)
     }),
   )
@@ -167,22 +169,6 @@ async function connectTarget(
   if (transport === 'sse') return sse
   const { createAutoUpstream } = await import('../mcp/auto-upstream.js')
   return createAutoUpstream(await connect(url), sse)
-}
-
-/** Lets every host use a target, whichever versions of MCP they have between them. */
-async function speak(
-  upstream: Upstream,
-  protocol: BridgeFlags['protocol'],
-  { runtime, logger, target }: { runtime: Runtime; logger: Logger; target: string },
-): Promise<Upstream> {
-  if (protocol === 'legacy') {
-    return (await import('../mcp/legacy-upstream.js')).createLegacyUpstream(upstream)
-  }
-  const { clock } = runtime
-  return createTranslatingUpstream(upstream, {
-    ...{ clock, logger, target, protocol },
-    mirrorsParams: true,
-  })
 }
 
 /** The target says itself who issues its tokens, or wants none. */

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { UpstreamError } from '../../http/failure.js'
 import type { UpstreamRequest } from '../../http/pool.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
-import { parseMessageText } from '../message.js'
 import type { ClientExchange } from './exchange.js'
 import { ModernAnswer } from './modern-answer.js'
 import { modernHeaders, ownRequest } from './modern-request.js'
@@ -88,7 +87,7 @@ export class ListenStream implements Listening {
       parts.inner.send(
         {
           ...{ method: 'POST', isStream: true, body, headersTimeout: ACK_MS, bodyTimeout: 0 },
-          headers: modernHeaders({ headers: [...headers] }, parseMessageText(body)),
+          headers: modernHeaders(headers, { method: LISTEN, params: {} }),
         },
         answer,
       )

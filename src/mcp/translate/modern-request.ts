@@ -1,5 +1,4 @@
 import { headerPairs } from '../../http/header-pairs.js'
-import type { UpstreamRequest } from '../../http/pool.js'
 import type { JsonObject } from '../../util/json.js'
 import { mirrorHeaders, namedBy } from '../headers.js'
 import { objectText, putMembers } from '../member-text.js'
@@ -19,7 +18,7 @@ export interface RetryParts {
 
 /** Makes the headers of a request of 2026-07-28 from those of an older one. */
 export function modernHeaders(
-  { headers }: Pick<UpstreamRequest, 'headers'>,
+  headers: readonly string[],
   message: Pick<Message, 'method' | 'params'>,
 ): string[] {
   return [

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { isObject, type JsonObject, stringMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import { memberText, memberTexts, objectText } from '../member-text.js'
+import { memberText, memberTexts, objectText, putMembers } from '../member-text.js'
 import type { Message } from '../message.js'
 import type { ClientExchange } from './exchange.js'
 import type { LegacySession } from './session.js'
@@ -44,13 +44,19 @@ export function readRequiredInput(response: string): RequiredInput {
 }
 
 /** Says why a client cannot be asked; `undefined` when it can. */
-export function whyNotAsk({ method, params }: InputRequest, known: JsonObject): string | undefined {
+export function whyNotAsk(request: InputRequest, known: JsonObject): string | undefined {
+  const { method } = request
   const capability = CAPABILITY_OF.get(method)
   if (capability === undefined) return `${JSON.stringify(method)} is no request for clients`
   const declared = known[capability]
   if (!isObject(declared)) return `this client has no ${capability}`
-  const isUrl = capability === 'elicitation' && memberText(params, 'mode') === '"url"'
-  return isUrl && !isObject(declared['url']) ? 'this client opens no URLs' : undefined
+  const isLacking = opensUrl(request) && !isObject(declared['url'])
+  return isLacking ? 'this client opens no URLs' : undefined
+}
+
+/** The older era names such requests, which the newer one does not need. */
+function opensUrl({ method, params }: InputRequest): boolean {
+  return method === 'elicitation/create' && memberText(params, 'mode') === '"url"'
 }
 
 export interface QuestionsOptions {
@@ -83,7 +89,10 @@ export class Questions {
       this.#open.set(id, request)
       session.asked.set(id, (answer) => this.#take(id, request, answer))
       const method = JSON.stringify(request.method)
-      exchange.event(`{"jsonrpc":"2.0","id":"${id}","method":${method},"params":${request.params}}`)
+      const params = opensUrl(request)
+        ? putMembers(request.params, { elicitationId: JSON.stringify(id) })
+        : request.params
+      exchange.event(`{"jsonrpc":"2.0","id":"${id}","method":${method},"params":${params}}`)
     }
   }
 

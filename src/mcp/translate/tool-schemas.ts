@@ -76,17 +76,14 @@ export class ToolSchemas {
   /**
    * Keeps what a list on its way to the client says.
    *
-   * @returns The list without the tools that must be left out; `undefined` when it stays as it is.
+   * @returns The tools without those that must be left out; `undefined` when there are none.
    */
-  filter(headers: readonly string[], result: JsonObject): JsonObject | undefined {
+  learn(headers: readonly string[], result: JsonObject): JsonObject[] | undefined {
     return this.#learn(result, this.#view(headers))
   }
 
-  #learn(result: JsonObject, view: View): JsonObject | undefined {
-    const { tools } = result
-    if (!Array.isArray(tools)) return undefined
-    const valid = tools.filter((tool) => this.#takes(tool, view))
-    return valid.length === tools.length ? undefined : { ...result, tools: valid }
+  #learn({ tools }: JsonObject, view: View): JsonObject[] | undefined {
+    return Array.isArray(tools) ? tools.filter((tool) => this.#takes(tool, view)) : undefined
   }
 
   #takes(tool: unknown, { tools }: View): boolean {

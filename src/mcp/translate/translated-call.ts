@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { UpstreamController, UpstreamRequest } from '../../http/pool.js'
-import { isObject, tryParseJson } from '../../util/json.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { ERROR_CODES, errorResponse, type RequestId } from '../jsonrpc.js'
-import { memberText, objectText, putMembers } from '../member-text.js'
+import { memberText, objectText } from '../member-text.js'
 import type { Message } from '../message.js'
 import { answerTo, type ClientExchange, type Head } from './exchange.js'
+import { fitResult } from './fit-result.js'
+import { InputRounds } from './input-rounds.js'
 import { ModernAnswer, type ModernAnswerListener } from './modern-answer.js'
 import { modernHeaders, modernText, type RetryParts } from './modern-request.js'
 import { type MirroredParam, paramHeaders } from './param-headers.js'
-import { type InputRequest, Questions, readRequiredInput, whyNotAsk } from './questions.js'
 import type { LegacySession, Running } from './session.js'
 import type { TranslatorParts } from './translator.js'
 
@@ -22,17 +23,12 @@ export interface TranslatedCallOptions {
   isModern?: boolean
 }
 
-const MAX_ROUNDS = 10
-/** A server that only wants to be asked again is not asked at once. */
-const FIRST_PAUSE_MS = 100
-
 /** A request of an older client on its way to a server of 2026-07-28, in as many rounds as it takes. */
 export class TranslatedCall implements ModernAnswerListener, Running {
   readonly #options: TranslatedCallOptions
   #answer: ModernAnswer | undefined
-  #questions: Questions | undefined
+  readonly #rounds: InputRounds
   #retry: RetryParts | undefined
-  #rounds = 0
   #readTools = false
   /** The client left, and the target goes on with its call. */
   #isAlone = false
@@ -40,6 +36,12 @@ export class TranslatedCall implements ModernAnswerListener, Running {
 
   constructor(options: TranslatedCallOptions) {
     this.#options = options
+    const { exchange, session, parts } = options
+    this.#rounds = new InputRounds({
+      ...{ clock: parts.clock, exchange, session },
+      onReady: (params) => this.#again(params),
+      onFailed: (reason) => this.#refuse(reason),
+    })
   }
 
   start(): void {
@@ -52,13 +54,13 @@ export class TranslatedCall implements ModernAnswerListener, Running {
   /** The client wants no answer any more, which a closed stream says in the newer era. */
   cancel(): void {
     this.#answer?.abort(new Error('the client cancelled its request'))
-    this.#refuse(ERROR_CODES.internalError, 'The client cancelled this request')
+    this.#refuse('The client cancelled this request')
   }
 
   /** In the older era a client that leaves cancels nothing: what a tool does must not stop halfway. */
   #left(reason: Error): void {
     const { message, isModern } = this.#options
-    this.#isAlone = !isModern && this.#questions === undefined && message.method === 'tools/call'
+    this.#isAlone = !isModern && !this.#rounds.isAsking && message.method === 'tools/call'
     if (this.#isAlone) return
     this.#answer?.abort(reason)
     this.#end()
@@ -80,7 +82,7 @@ export class TranslatedCall implements ModernAnswerListener, Running {
     const { parts, request, message, session, isModern } = this.#options
     const body = isModern ? request.body : modernText(message.text, session, this.#retry)
     const mirrored = paramHeaders(params, message.params['arguments'])
-    const plain = isModern ? request.headers : modernHeaders(request, message)
+    const plain = isModern ? request.headers : modernHeaders(request.headers, message)
     const headers = [...plain, ...mirrored]
     this.#answer = new ModernAnswer(this.#retry?.id ?? (message.id as RequestId), this)
     parts.inner.send({ ...request, headers, body }, this.#answer)
@@ -108,11 +110,10 @@ export class TranslatedCall implements ModernAnswerListener, Running {
       !isModern && /"(input_required|task)"/.test(text)
         ? tryParseJson(memberText(objectText(text, 'result'), 'resultType') ?? '')
         : undefined
-    if (type === 'input_required') return this.#ask(text)
-    if (type === 'task') return this.#refuse(ERROR_CODES.internalError, NO_TASKS)
-    const result = message.method === 'tools/list' ? tryParseJson(objectText(text, 'result')) : {}
-    const list = isObject(result) ? parts.schemas.filter(request.headers, result) : undefined
-    const answer = list === undefined ? text : putMembers(text, { result: JSON.stringify(list) })
+    if (type === 'input_required') return this.#inputRequired(text)
+    if (type === 'task') return this.#refuse(NO_TASKS)
+    const learn = (result: JsonObject) => parts.schemas.learn(request.headers, result)
+    const answer = fitResult(text, message.method, isModern === true, learn)
     this.#finish(this.#retry === undefined ? answer : answerTo(message, answer))
   }
 
@@ -131,7 +132,7 @@ export class TranslatedCall implements ModernAnswerListener, Running {
     const isOtherEra = !isModern && parts.isOtherEra(status, code)
     if (!isModern && isObject(error) && !isOtherEra) return this.#finish(answerTo(message, text))
     if (exchange.isStreaming) {
-      return this.#refuse(ERROR_CODES.internalError, `The target answered HTTP ${status}`)
+      return this.#refuse(`The target answered HTTP ${status}`)
     }
     this.#end()
     // to a client in a session 404 says: initialize again
@@ -144,48 +145,20 @@ export class TranslatedCall implements ModernAnswerListener, Running {
     this.#options.exchange.fail(error)
   }
 
-  #ask(text: string): void {
-    const { parts, exchange, session } = this.#options
-    const { requests, state } = readRequiredInput(text)
-    if (exchange.isOver) return this.#end()
-    this.#rounds += 1
-    if (this.#rounds > MAX_ROUNDS) {
-      return this.#refuse(
-        ERROR_CODES.internalError,
-        `The target asked more than ${MAX_ROUNDS} times`,
-      )
-    }
-    const answered = (results: Record<string, string>) => {
-      this.#questions = undefined
-      this.#again(results, state)
-    }
-    if (requests.length === 0) {
-      const pause = FIRST_PAUSE_MS * 2 ** (this.#rounds - 1)
-      parts.clock.after(pause, () => this.#again({}, state))
-      return
-    }
-    const reason = firstReason(requests, session)
-    if (reason !== undefined) {
-      return this.#refuse(ERROR_CODES.internalError, `The target needs its client: ${reason}`)
-    }
-    this.#questions = new Questions({
-      ...{ clock: parts.clock, exchange, session },
-      onAnswered: answered,
-      onFailed: (why) => this.#refuse(ERROR_CODES.internalError, why),
-    })
-    this.#questions.ask(requests)
+  #inputRequired(text: string): void {
+    // nobody is left to be asked
+    if (this.#options.exchange.isOver) this.#end()
+    else this.#rounds.take(text)
   }
 
-  #again(results: Record<string, string>, state: string | undefined): void {
-    const params: Record<string, string> = {}
-    if (Object.keys(results).length > 0) params['inputResponses'] = putMembers('{}', results)
-    if (state !== undefined) params['requestState'] = state
+  #again(params: Record<string, string>): void {
     this.#retry = { id: `mcp-descope-proxy/retry/${randomBytes(9).toString('base64url')}`, params }
     this.#send()
   }
 
-  #refuse(code: number, text: string): void {
-    this.#finish(errorResponse(this.#options.message.id ?? null, { code, message: text }))
+  #refuse(text: string): void {
+    const error = { code: ERROR_CODES.internalError, message: text }
+    this.#finish(errorResponse(this.#options.message.id ?? null, error))
   }
 
   #finish(response: string): void {
@@ -195,7 +168,7 @@ export class TranslatedCall implements ModernAnswerListener, Running {
 
   #end(): void {
     this.#isOver = true
-    this.#questions?.stop()
+    this.#rounds.stop()
     const { session, message } = this.#options
     const id = message.id as RequestId
     if (session.calls.get(id) === this) session.calls.delete(id)
@@ -204,11 +177,3 @@ export class TranslatedCall implements ModernAnswerListener, Running {
 
 const NO_TASKS =
   'The target answered with a task, which only clients of 2026-07-28 can follow; its result is lost'
-
-function firstReason(requests: readonly InputRequest[], { client }: LegacySession) {
-  for (const request of requests) {
-    const reason = whyNotAsk(request, client.capabilities)
-    if (reason !== undefined) return reason
-  }
-  return undefined
-}

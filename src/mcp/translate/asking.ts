@@ -1,0 +1,74 @@
+import { UpstreamError } from '../../http/failure.js'
+import type { Upstream } from '../../http/pool.js'
+import { isObject, type JsonObject } from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
+import { offersModern } from '../meta.js'
+import { readAnswer } from '../read-answer.js'
+import { UNKNOWN_CLIENT } from './client.js'
+import type { ClientExchange } from './exchange.js'
+import { modernHeaders, ownRequest } from './modern-request.js'
+import { type LegacySession, newSession } from './session.js'
+
+/** The answer to `server/discover`. */
+export type Discovery =
+  | { readonly ok: true; readonly result: JsonObject }
+  | {
+      readonly ok: false
+      /** The target was asked and is of another era. */
+      readonly isOtherEra: boolean
+      /** Hands whatever came instead to a client. */
+      pass(exchange: ClientExchange): void
+    }
+
+const ASK_MS = 30_000
+/** Statuses that tell of credentials, of load or of trouble, and nothing of the protocol. */
+const NO_VERDICT: ReadonlySet<number> = new Set([401, 403, 407, 408, 429])
+const PASSED_HEADERS = ['content-type', 'www-authenticate', 'retry-after']
+
+/** Makes what asks a target something of our own, with the credential of a client's request. */
+export function createAsking({ clock, inner }: { clock: Pick<Clock, 'after'>; inner: Upstream }) {
+  const ask = (
+    headers: readonly string[],
+    method: string,
+    params: JsonObject,
+    session: LegacySession,
+  ) => {
+    const id = `mcp-descope-proxy/${method}`
+    const request = {
+      method: 'POST',
+      headers: modernHeaders(headers, { method, params }),
+      body: ownRequest(id, method, params, session),
+    } as const
+    return readAnswer({ clock, upstream: inner }, request, id, ASK_MS)
+  }
+
+  return {
+    async discover(headers: readonly string[], session: LegacySession): Promise<Discovery> {
+      const read = await ask(headers, 'server/discover', {}, session)
+      if (read.kind === 'failed') {
+        const error = new UpstreamError(read.failure.cause, read.failure.reason)
+        return { ok: false, isOtherEra: false, pass: (exchange) => exchange.fail(error) }
+      }
+      const { status, header, text, message } = read.answer
+      const result = message?.['result']
+      if (isObject(result) && offersModern(result)) return { ok: true, result }
+      const head = Object.fromEntries(PASSED_HEADERS.map((name) => [name, header(name)]))
+      return {
+        ok: false,
+        isOtherEra: status < 500 && !NO_VERDICT.has(status),
+        pass: (exchange) => exchange.pass(status, head, Buffer.from(text)),
+      }
+    },
+
+    /** Reads one page of the tools; `undefined` when there is none to be had. */
+    async tools(
+      headers: readonly string[],
+      cursor: string | undefined,
+    ): Promise<JsonObject | undefined> {
+      const params = cursor === undefined ? {} : { cursor }
+      const read = await ask(headers, 'tools/list', params, newSession(UNKNOWN_CLIENT))
+      const result = read.kind === 'answer' ? read.answer.message?.['result'] : undefined
+      return isObject(result) ? result : undefined
+    },
+  }
+}

@@ -1,0 +1,90 @@
+import { UpstreamError } from '../../http/failure.js'
+import type { UpstreamRequest } from '../../http/pool.js'
+import { stringMember } from '../../util/json.js'
+import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../jsonrpc.js'
+import type { Message } from '../message.js'
+import type { ClientExchange } from './exchange.js'
+import { QUESTION_MARK } from './questions.js'
+import type { LegacySession } from './session.js'
+import type { TranslatorParts } from './translator.js'
+
+/** One message of a client on its way. */
+export interface Turn {
+  readonly parts: TranslatorParts
+  readonly exchange: ClientExchange
+  readonly request: UpstreamRequest
+  readonly message: Message
+  readonly session: LegacySession
+  /** The session lives longer than this request. */
+  readonly isKept: boolean
+}
+
+const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
+
+export function answer({ exchange, message }: Turn, result: object = {}): void {
+  exchange.answer(resultResponse(message.id as RequestId, result))
+}
+
+export function refuse({ exchange, message }: Turn, code: number, text: string): void {
+  exchange.answer(errorResponse(message.id as RequestId, { code, message: text }))
+}
+
+/** `logging/setLevel`: the level goes with every later request that comes to this process. */
+export function setLevel(turn: Turn): void {
+  const level = stringMember(turn.message.params, 'level')
+  if (level === undefined || !LEVELS.includes(level)) {
+    return refuse(turn, ERROR_CODES.invalidParams, `"level" must be one of ${LEVELS.join(', ')}`)
+  }
+  turn.session.logLevel = level
+  answer(turn)
+}
+
+/** `resources/subscribe` and `resources/unsubscribe`: change what the open streams listen for. */
+export async function subscribe(turn: Turn): Promise<void> {
+  const { request, message, session, isKept } = turn
+  const uri = stringMember(message.params, 'uri')
+  if (uri === undefined) {
+    return refuse(turn, ERROR_CODES.invalidParams, `${message.method} needs the string "uri"`)
+  }
+  if (!isKept) {
+    const text = 'Subscriptions need a session: send the Mcp-Session-Id that initialize gave'
+    return refuse(turn, ERROR_CODES.invalidRequest, text)
+  }
+  const wants = message.method === 'resources/subscribe'
+  if (wants) session.uris.add(uri)
+  else session.uris.delete(uri)
+  const streams = [...session.streams]
+  const accepted = await Promise.all(streams.map((stream) => stream.renew(request.headers)))
+  if (wants && streams.length > 0 && !accepted.some((uris) => uris.includes(uri))) {
+    session.uris.delete(uri)
+    return refuse(turn, ERROR_CODES.invalidParams, `The target tells no updates of ${uri}`)
+  }
+  answer(turn)
+}
+
+/** Only a cancellation has a counterpart in the newer era. */
+export function takeNotification({ exchange, message, session }: Turn): void {
+  if (message.method === 'notifications/cancelled') {
+    session.calls.get(message.params['requestId'] as RequestId)?.cancel()
+  }
+  exchange.empty(202)
+}
+
+/** Takes a client's answer to a question of the target. */
+export function takeAnswer({ parts, exchange, message, session }: Turn): void {
+  const take = session.asked.get(message.id as RequestId)
+  if (take !== undefined) {
+    take(message)
+    return exchange.empty(202)
+  }
+  let reason = 'nothing was asked under the id of this answer'
+  if (String(message.id).startsWith(QUESTION_MARK)) {
+    reason = 'the call that waits for this answer is over, or runs in another process'
+    const { logger, target } = parts
+    logger.warn('answer_lost', `Target "${target}": ${reason}. ${ADVICE}`, { target })
+  }
+  exchange.fail(new UpstreamError('invalid_answer', reason))
+}
+
+const ADVICE =
+  'Where tools ask their user, run one worker and let the balancer keep a session at one replica'
