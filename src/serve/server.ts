@@ -118,7 +118,8 @@ export async function assemble(
   const descope = config.server.insecureNoAuth
     ? undefined
     : createDescope({ runtime, config: config.descope, resource, logger })
-  await descope?.start()
+  // loaded now, so that the first older client of a newer server does not wait for it
+  await Promise.all([descope?.start(), import('../mcp/translate/translator.js')])
   const targets = config.targets.map((target) =>
     createTarget(
       target,
