@@ -39,6 +39,9 @@ export interface TranslatorOptions extends TranslatingOptions {
 /** What servers of the older era say to a version that they do not know. */
 const LEGACY_CODE = -32000
 
+/** A method is repeated in a header, where it is never disguised. */
+const HEADER_VALUE = /^[\x21-\x7e]+$/
+
 /** Makes a server of 2026-07-28 look like one of the versions before it. */
 export class Translator {
   readonly #options: TranslatorOptions
@@ -108,8 +111,10 @@ export class Translator {
     if (method === 'resources/subscribe' || method === 'resources/unsubscribe') {
       return void subscribe(turn)
     }
-    if (!method.startsWith('tasks/')) return new TranslatedCall(turn).start()
-    refuse(turn, ERROR_CODES.methodNotFound, `The target has no ${method}`)
+    if (!method.startsWith('tasks/') && HEADER_VALUE.test(method)) {
+      return new TranslatedCall(turn).start()
+    }
+    refuse(turn, ERROR_CODES.methodNotFound, `Method not found: ${method}`)
   }
 
   async #initialize(
