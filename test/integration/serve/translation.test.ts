@@ -459,6 +459,15 @@ describe('targets of different eras', () => {
       arguments: { colour: 'red' },
     })
     expect(JSON.stringify(prompt)).toContain('Paint it red.')
+    await eventually(() => {
+      modern.notify.toolsChanged()
+      expect(host.heard).toContain('notifications/tools/list_changed')
+    })
+    const { resources } = await host.client.listResources()
+    const uri = resources.find((it) => it.uri.includes('modern'))?.uri ?? ''
+    await host.client.subscribeResource({ uri })
+    modern.notify.resourceUpdated('test://readme')
+    await eventually(() => expect(host.heard).toContain(`notifications/resources/updated ${uri}`))
     expect(modern.of('initialize')).toHaveLength(1)
     expect(old.of('server/discover')).toHaveLength(0)
     for (const { close } of [host, stack, old, modern]) await close()
