@@ -1,9 +1,10 @@
 import { UpstreamError } from '../../http/failure.js'
 import type { Upstream } from '../../http/pool.js'
-import { isObject, type JsonObject } from '../../util/json.js'
+import { isObject, type JsonObject, stringsMember } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { offersModern } from '../meta.js'
 import { readAnswer } from '../read-answer.js'
+import { MODERN_VERSION } from '../versions.js'
 import { UNKNOWN_CLIENT } from './client.js'
 import type { ClientExchange } from './exchange.js'
 import { modernHeaders, ownRequest } from './modern-request.js'
@@ -44,7 +45,10 @@ export function createAsking({ clock, inner }: { clock: Pick<Clock, 'after'>; in
 
   return {
     async discover(headers: readonly string[], session: LegacySession): Promise<Discovery> {
-      const read = await ask(headers, 'server/discover', {}, session)
+      const first = await ask(headers, 'server/discover', {}, session)
+      // a server may refuse and name this very version: then once more is right
+      const again = first.kind === 'answer' && namesModern(first.answer.message?.['error'])
+      const read = again ? await ask(headers, 'server/discover', {}, session) : first
       if (read.kind === 'failed') {
         const error = new UpstreamError(read.failure.cause, read.failure.reason)
         return { ok: false, isOtherEra: false, pass: (exchange) => exchange.fail(error) }
@@ -71,4 +75,10 @@ export function createAsking({ clock, inner }: { clock: Pick<Clock, 'after'>; in
       return isObject(result) ? result : undefined
     },
   }
+}
+
+/** Tells whether an error lists 2026-07-28 among the versions that a server speaks. */
+function namesModern(error: unknown): boolean {
+  const data = isObject(error) ? error['data'] : undefined
+  return isObject(data) && stringsMember(data, 'supported').includes(MODERN_VERSION)
 }

@@ -320,6 +320,22 @@ describe('a target that speaks only 2026-07-28', () => {
     expect(target.of('server/discover')).toHaveLength(1)
   })
 
+  it('asks once more when the target refuses the version that it names itself', async () => {
+    const own = await startModernRecordingTarget()
+    let count = 0
+    own.on('server/discover', () => {
+      count += 1
+      const data = { supported: ['2026-07-28'] }
+      if (count === 1) throw new RpcFailure(-32022, 'Unsupported', { status: 400, data })
+      return { supportedVersions: ['2026-07-28'], capabilities: { tools: {} } }
+    })
+    const front = await startStack({ targets: { target: { url: own.url, prefix: '' } } })
+    const other = await connectHost(await transportTo(front))
+    expect(await other.client.listTools()).toMatchObject({ tools: [{ name: 'echo' }] })
+    expect(count).toBe(2)
+    for (const { close } of [other, front, own]) await close()
+  })
+
   it('answers a task, which it did not ask for, with an error', async () => {
     target.on('tools/call', () => ({ resultType: 'task', task: { taskId: 't' } }))
     await expect(host.call('plain')).rejects.toThrow('answered with a task')
