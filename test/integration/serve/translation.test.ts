@@ -341,7 +341,7 @@ describe('a target that speaks only 2026-07-28', () => {
     await expect(host.call('plain')).rejects.toThrow('answered with a task')
   })
 
-  it.each(['tasks/list', 'tasks/get', 'no\r\nx-injected: 1', 'zählen'])(
+  it.each(['tasks/list', 'tasks/result', 'no\r\nx-injected: 1', 'zählen'])(
     'has no %j',
     async (method) => {
       const { post } = await session()
