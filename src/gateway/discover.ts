@@ -1,4 +1,3 @@
-import { envelopeProblem } from '../mcp/headers.js'
 import { ERROR_CODES, errorResponse, resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
@@ -38,13 +37,7 @@ export async function discover(
   const answers = await Promise.all(
     targets.map((target) => ask(context, request, target, { method, params }, deadline)),
   )
-  // a request that is wrong by itself says nothing of those who refuse it
-  if (envelopeProblem(message) === undefined) {
-    answers.forEach((answer, index) => {
-      eras.learn(targets[index] as Target, readEra(answer))
-    })
-  }
-  if (targets.some((target) => eras.known(target) === 'legacy')) {
+  if (!(await isServed(context, request, answers))) {
     return refuseVersion(exchange, message, LEGACY_VERSIONS)
   }
   const found: Found[] = []
@@ -55,6 +48,23 @@ export async function discover(
   if (found.length === 0) return replyRefused(exchange, message, answers)
   const result = targets.length === 1 ? asItIs(found[0] as Found) : merge(context, found)
   exchange.reply.json(200, resultResponse(message.id as string | number, result))
+}
+
+/** Judges by the answers whether the stateless era is served. */
+async function isServed(
+  { targets, eras }: GatewayContext,
+  request: Request,
+  answers: readonly Collected[],
+): Promise<boolean> {
+  const said = answers.map(readEra)
+  said.forEach((era, index) => {
+    const target = targets[index] as Target
+    if (era === 'modern') eras.learn(target, era)
+    else if (era === 'legacy') eras.suspect(target)
+  })
+  // it may be the client's request that was refused, not its era: our own will tell
+  if (said.includes('legacy')) return eras.serveModern(request)
+  return !targets.some((target) => eras.known(target) === 'legacy')
 }
 
 /** Refuses a version and names those that are spoken here. */

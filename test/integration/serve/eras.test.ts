@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { connectV2, modernRequest, postModern } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
+import { RpcFailure } from '../../helpers/targets/contents.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 import {
   type ModernRecordingTarget,
@@ -178,6 +179,24 @@ it('[mcp-discover-never-5xx] a server that fails on server/discover is one of be
     }
   } finally {
     legacy.intercept(undefined)
+  }
+})
+
+it('a request that a target refuses for its own sake says nothing of the target', async () => {
+  const strict = keep(
+    await startModernRecordingTarget({
+      handlers: {
+        'server/discover': (params) => {
+          if ('odd' in params) throw new RpcFailure(-32602, 'Odd', { status: 400 })
+          return { supportedVersions: [VERSION], capabilities: {} }
+        },
+      },
+    }),
+  )
+  for (const stack of [await front(strict.url), await front(strict.url, strict.url)]) {
+    const odd = await postModern(stack, modernRequest('server/discover', { odd: true }))
+    expect(odd).toMatchObject({ status: 400, message: { id: 'm-1', error: { code: -32602 } } })
+    expect((await postModern(stack, discover)).status).toBe(200)
   }
 })
 
