@@ -65,7 +65,9 @@ export function createRewriter({
       if (!severalTargets) return { replayed }
       const holder = holderOf(request)
       return {
-        replayed: (text) => replayed(text) ?? exposeServerMessage(requestIds, target, text, holder),
+        replayed: (text) =>
+          replayed(text) ??
+          exposeTask(target, exposeServerMessage(requestIds, target, text, holder)),
         eventId: (id) => eventIds.exposeOne(target.name, id, holder),
       }
     },

@@ -1,4 +1,5 @@
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { findMember, replaceParts, skipSpace } from '../mcp/scan.js'
+import { isObject, tryParseJson } from '../util/json.js'
 import type { Named } from './names.js'
 import { exposeResourceLinks } from './resource-links.js'
 
@@ -36,15 +37,25 @@ export function exposeTask(target: Named, text: string): string {
   if (!text.includes('"taskId"')) return text
   const message = tryParseJson(text)
   if (!isObject(message)) return text
-  const holder = STATUS.has(message['method']) ? message['params'] : message['result']
-  const task = isObject(holder) && isObject(holder['task']) ? holder['task'] : holder
-  if (!isObject(task) || typeof task['taskId'] !== 'string') return text
-  task['taskId'] = exposeTaskId(target, task['taskId'])
-  if (isObject(task['result'])) task['result'] = exposeResult(target, task['result'])
-  return JSON.stringify(message)
+  const start = skipSpace(text, 0)
+  const holder = STATUS.has(message['method']) ? 'params' : 'result'
+  const task = findMember(text, start, holder, 'task') ?? findMember(text, start, holder)
+  const id = task && findMember(text, task.start, 'taskId')
+  if (task === undefined || id === undefined || text[id.start] !== '"') return text
+  const own = JSON.parse(text.slice(id.start, id.end))
+  const parts = [{ ...id, text: JSON.stringify(exposeTaskId(target, own)) }]
+  const result = findMember(text, task.start, 'result')
+  if (result !== undefined) {
+    parts.push({ ...result, text: exposeResult(target, text.slice(result.start, result.end)) })
+  }
+  return replaceParts(
+    text,
+    parts.sort((a, b) => a.start - b.start),
+  )
 }
 
-function exposeResult(target: Named, result: JsonObject): unknown {
-  const exposed = tryParseJson(exposeResourceLinks(target, JSON.stringify({ result })))
-  return isObject(exposed) ? exposed['result'] : result
+const HEAD = '{"result":'
+
+function exposeResult(target: Named, result: string): string {
+  return exposeResourceLinks(target, `${HEAD}${result}}`).slice(HEAD.length, -1)
 }

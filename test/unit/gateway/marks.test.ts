@@ -1,0 +1,82 @@
+import { describe, expect, it } from 'vitest'
+import { createCursors } from '../../../src/gateway/cursors.js'
+import { createEventIds } from '../../../src/gateway/event-ids.js'
+import { createMarks } from '../../../src/gateway/marks.js'
+import { exposeTask } from '../../../src/gateway/task-ids.js'
+import { target } from './support.js'
+
+const OLD = 'the secret of yesterday, 32 characters or more'
+const NEW = 'the secret of today, which has 32 characters or more'
+
+describe('a mark', () => {
+  it('is read by every process with the secret, for its kind and holder only', () => {
+    const text = createMarks([NEW]).mark('c', { é: [1] }, 'alice')
+    expect(text).toMatch(/^c\.[\w-]+\.[\w-]{16}$/)
+    const { read } = createMarks([NEW])
+    expect(read('c', text, 'alice')).toEqual({ é: [1] })
+    expect(read('e', text, 'alice')).toBeUndefined()
+    expect(read('e', text.replace(/^c/, 'e'), 'alice')).toBeUndefined()
+    expect(read('c', text, 'bob')).toBeUndefined()
+    expect(read('c', text, '')).toBeUndefined()
+  })
+
+  it('is still read when the secret has changed, and made with the new one', () => {
+    const rotated = createMarks([NEW, OLD])
+    expect(rotated.read('c', createMarks([OLD]).mark('c', 1, ''), '')).toBe(1)
+    expect(createMarks([NEW]).read('c', rotated.mark('c', 2, ''), '')).toBe(2)
+    expect(createMarks([OLD]).read('c', rotated.mark('c', 2, ''), '')).toBeUndefined()
+  })
+
+  it('is of one process alone where there is no secret', () => {
+    const own = createMarks([])
+    const text = own.mark('c', 1, '')
+    expect(own.read('c', text, '')).toBe(1)
+    expect(createMarks([]).read('c', text, '')).toBeUndefined()
+  })
+})
+
+describe('an event id', () => {
+  const ids = createEventIds(createMarks([NEW]))
+
+  it('says where each stream goes on', () => {
+    const last = new Map([
+      ['a', 's1-7'],
+      ['b', 'é'],
+    ])
+    expect(ids.read(ids.exposeAll(last, 'k') ?? '', 'k')).toEqual({ last })
+    const one = ids.exposeOne('a', 's1-7', 'k') ?? ''
+    expect(ids.read(one, 'k')).toEqual({ target: 'a', id: 's1-7' })
+  })
+
+  it('is not given out when it is too long for a header, and not read either', () => {
+    expect(ids.exposeOne('a', 'x'.repeat(5_000), 'k')).toBeUndefined()
+    expect(ids.read(`e.${'x'.repeat(5_000)}.x`, 'k')).toBeUndefined()
+  })
+})
+
+describe('a cursor', () => {
+  const cursors = createCursors(createMarks([NEW]))
+  const next = new Map([['a', 'after-2']])
+
+  it('leads on in its own list only', () => {
+    const cursor = cursors.expose('tools/list', next, 'k')
+    expect(cursors.read('tools/list', cursor, 'k')).toEqual(next)
+    expect(cursors.read('prompts/list', cursor, 'k')).toBeUndefined()
+    expect(cursors.read('tools/list', cursor, 'other')).toBeUndefined()
+    expect(cursors.read('tools/list', { cursor }, 'k')).toBeUndefined()
+  })
+})
+
+describe('a task', () => {
+  it('gets the name of its target, and every other byte stays', () => {
+    const text =
+      '{"result": {"ttl":12345678901234567890,"result":{"content":[{"type":"resource_link", "uri":"a://b"}]}, "taskId":"7"},"id":1}'
+    expect(exposeTask(target('docs'), text)).toBe(
+      text.replace('"7"', '"docs.7"').replace('a://b', 'a://docs/b'),
+    )
+    const created = '{"id":1,"result":{"task":{"taskId":"7","n":1.0}}}'
+    expect(exposeTask(target('docs'), created)).toBe(created.replace('"7"', '"docs.7"'))
+    const other = '{"id":1,"result":{"content":[],"x":{"taskId":"7"}}}'
+    expect(exposeTask(target('docs'), other)).toBe(other)
+  })
+})
