@@ -442,4 +442,19 @@ describe('a client that leaves', () => {
     }
     expect(performance.now() - startedAt).toBeLessThan(1_000)
   })
+
+  it('a hundred times leaves no stream and no connection behind', async () => {
+    const sockets = [a, b].map((target) => target.openSockets)
+    const streams = await Promise.all(Array.from({ length: 100 }, () => listen(stack, session)))
+    await eventually(() => {
+      expect([a, b].map((target) => target.getStreams().length)).toEqual([100, 100])
+    })
+    for (const stream of streams) stream.close()
+    await eventually(() => {
+      expect([...a.getStreams(), ...b.getStreams()]).toEqual([])
+      for (const [index, target] of [a, b].entries()) {
+        expect(target.openSockets).toBeLessThanOrEqual(sockets[index] as number)
+      }
+    })
+  })
 })
