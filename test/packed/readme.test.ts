@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
-import { access, mkdir, symlink, writeFile } from 'node:fs/promises'
+import { access, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -259,6 +259,21 @@ describe('the README', () => {
     },
     RUN_MS * 2,
   )
+
+  it('leads to headings and files that exist', async () => {
+    const source = await readFile(join(ROOT, 'README.md'), 'utf8')
+    const anchors = [...source.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    )
+    for (const [, link = ''] of source.matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(link)) continue
+      if (link.startsWith('#')) expect(anchors).toContain(link.slice(1))
+      else await access(join(ROOT, link))
+    }
+  })
 
   it('gives a reason for each block that is not run whole', () => {
     const without = ENTRIES.filter(({ prove, because }) => prove === undefined && !because)
