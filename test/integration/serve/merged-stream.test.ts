@@ -319,6 +319,19 @@ describe('a target', () => {
     expect(b.of('initialize')).toHaveLength(2)
   })
 
+  it('that forgot the session is opened again by each process that needs it, and by no other', async () => {
+    await b.forget()
+    a.clear()
+    b.clear()
+    for (const at of [stack, replica, stack, replica]) {
+      const { id, result } = await readMessage(await at.post(callOf('b_echo', 'x'), session))
+      expect([id, result !== undefined]).toEqual(['x', true])
+    }
+    // an id cannot change in a session, and nothing is shared: one session for each process
+    expect(b.of('initialize')).toHaveLength(2)
+    expect(a.requests).toHaveLength(0)
+  })
+
   it('that sends faster than the client reads is made to wait', async () => {
     const stream = await listen(stack, session)
     await stream.ready()
