@@ -66,6 +66,7 @@ async function joinStart(): Promise<void> {
   const entries = { cli: `${OUT}/cli.js`, index: `${OUT}/index.js` }
   const bundle = await rollup({
     input: entries,
+    logLevel: 'warn',
     external: (id) => !id.startsWith('.') && !id.startsWith('/'),
     onwarn: (warning) => {
       throw new Error(warning.message)
@@ -79,5 +80,7 @@ async function joinStart(): Promise<void> {
     hoistTransitiveImports: false,
     manualChunks: (id) => (joined.has(id) ? 'start' : undefined),
     onlyExplicitManualChunks: true,
+    // a file of its own costs more than a few lines that somebody else needs
+    experimentalMinChunkSize: 1000,
   })
 }
