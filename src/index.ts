@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import process from 'node:process'
 import { resolveConfig } from './config/load.js'
 import { mcpUrlOf } from './config/public-url.js'
 import type { ConfigInput } from './config/types.js'
@@ -7,6 +8,7 @@ import { assemble } from './serve/server.js'
 import { createClock } from './util/clock.js'
 import { createLogger } from './util/logger.js'
 import { createRedactor } from './util/redact.js'
+import { createSystem } from './util/system.js'
 
 export type { ConfigInput, TargetInput } from './config/types.js'
 
@@ -50,6 +52,8 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
   for (const warning of warnings) logger.warn('config', warning)
   const runtime = {
     clock,
+    env,
+    system: createSystem(process, clock),
     fetch: options.fetch ?? globalThis.fetch,
     offers: connectOffers,
   }

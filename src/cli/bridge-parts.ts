@@ -9,7 +9,6 @@ import type { TokenSource } from '../auth/token-source.js'
 import { bindingKey } from '../auth/token-store.js'
 import type { TargetConfig } from '../config/types.js'
 import { createTarget } from '../gateway/target.js'
-import type { Network } from '../http/network.js'
 import type { Upstream } from '../http/pool.js'
 import type { StdioOptions } from '../stdio/assemble.js'
 import { createMemory } from '../stdio/memory.js'
@@ -17,8 +16,9 @@ import { mayRepeat } from '../stdio/repeat.js'
 import { ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
-import type { BridgeFlags, Transport } from './bridge-options.js'
+import type { BridgeFlags } from './bridge-options.js'
 import { speakProtocol } from './bridge-protocol.js'
+import { connectTarget, openProgram } from './bridge-targets.js'
 import { configuredAccess } from './configured-access.js'
 import { openNetwork } from './network-options.js'
 import type { SeveralSignIns } from './several-access.js'
@@ -35,8 +35,9 @@ export const URL_DEFAULTS = {
     tenants: {},
     whenScopeMissing: 'list',
   },
-  timeouts: { list: 3, answer: 300 },
+  timeouts: { list: 3, answer: 300, start: 60, idle: 300 },
   names: { maxLength: 56 },
+  limits: { children: 100 },
 } as const
 
 /** What requests to targets are authenticated with, and who is behind them. */
@@ -94,11 +95,16 @@ export async function bridgeParts(
           ...configured,
         })
       : ownAccess(source, signIn.name, headers, onNeed)
-  const { timeouts, names } = configured?.loaded.config ?? URL_DEFAULTS
+  const { timeouts, names, limits } = configured?.loaded.config ?? URL_DEFAULTS
+  const budget = { max: limits.children, used: 0 }
   const binding = bindingOf(signIn)
   const targets = await Promise.all(
     configs.map(async (config) => {
-      const upstream = await connectTarget(runtime, network, new URL(config.url), flags.transport)
+      if (config.program !== undefined) {
+        return openProgram(runtime, config, config.program, { timeouts, budget, logger })
+      }
+      const transport = flags.transport === 'auto' ? config.transport : flags.transport
+      const upstream = await connectTarget(runtime, network, new URL(config.url ?? ''), transport)
       const { clock } = runtime
       const parts = { clock, logger, target: config.name, protocol: flags.protocol }
       const watched = access.watch?.(upstream, config) ?? upstream
@@ -124,7 +130,7 @@ export async function bridgeParts(
     },
     memory: createMemory(
       stores.folder,
-      bindingKey({ ...binding, url: configs.map(({ url }) => url).join(' ') }),
+      bindingKey({ ...binding, url: configs.map(({ name, url = name }) => url).join(' ') }),
     ),
     logger,
     loginWaitMs: flags.loginWait * 1_000,
@@ -153,22 +159,9 @@ async function openSeveral(
 /** A target of which only the URL is known. */
 function unconfigured({ name, grant }: BridgeTarget['signIn']): TargetConfig {
   const url = 'url' in grant ? grant.url.href : ''
-  return { name, prefix: '', url, tools: URL_DEFAULTS.tools, credential: { type: 'none' } }
-}
-
-/** What a server of today needs is there at once, the older transport when it is needed. */
-async function connectTarget(
-  { clock }: Pick<Runtime, 'clock'>,
-  { connect }: Network,
-  url: URL,
-  transport: Transport,
-): Promise<Upstream> {
-  if (transport === 'http') return connect(url)
-  const { createSseUpstream } = await import('../mcp/sse-upstream.js')
-  const sse = createSseUpstream({ clock, url, connect })
-  if (transport === 'sse') return sse
-  const { createAutoUpstream } = await import('../mcp/auto-upstream.js')
-  return createAutoUpstream(await connect(url), sse)
+  const { tools } = URL_DEFAULTS
+  const plain = { transport: 'auto', program: undefined, credential: { type: 'none' } } as const
+  return { name, prefix: '', url, tools, ...plain }
 }
 
 /** The target says itself who issues its tokens, or wants none. */

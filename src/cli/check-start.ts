@@ -29,6 +29,11 @@ export async function findTarget(
   }
   const { grant } = target.signIn
   const [configured] = targets
+  if (configured?.program !== undefined) {
+    throw new ProxyError('USAGE', `The target "${configured.name}" is a program on stdio`, {
+      hint: 'Run `mcp-descope-proxy serve`, and check its URL: targets with a URL can be checked directly.',
+    })
+  }
   const url = configured === undefined && grant.kind === 'server' ? grant.url : configured?.url
   if (url === undefined) throw new ProxyError('USAGE', 'There is no target')
   const place = new URL(url)

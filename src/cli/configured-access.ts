@@ -35,7 +35,7 @@ export async function configuredAccess(options: ConfiguredAccessOptions): Promis
   if (configUrl === undefined || signIn.grant.kind !== 'issuer') {
     const credentialOf = ({ name, credential, url }: TargetConfig) =>
       several?.partOf(name)?.credential ??
-      createCredential(credential, { runtime, targetUrl: url, descope: undefined })
+      createCredential(credential, { runtime, targetUrl: url ?? '', descope: undefined })
     const caller = () => ({ principal: undefined, accessToken: undefined })
     const watch = (upstream: Upstream, { name }: TargetConfig) => {
       const part = several?.partOf(name)
@@ -67,6 +67,6 @@ export async function configuredAccess(options: ConfiguredAccessOptions): Promis
     onNeed,
   })
   const credentialOf = ({ credential, url }: TargetConfig) =>
-    createCredential(credential, { runtime, targetUrl: url, descope })
+    createCredential(credential, { runtime, targetUrl: url ?? '', descope })
   return { credentialOf, caller, signsIn: true }
 }

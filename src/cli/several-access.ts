@@ -40,7 +40,7 @@ export async function severalSignIns(options: SeveralOptions): Promise<SeveralSi
   const needs = new Map<string, SignInNeed>()
   const parts = new Map<string, Part>()
   for (const { name, url, credential } of targets) {
-    if (credential.type !== 'none') continue
+    if (credential.type !== 'none' || url === undefined) continue
     const { id, metadataUrl } = common.client
     const grant = { ...common.grant, kind: 'server' as const, url: new URL(url) }
     const signIn = { ...common, name, grant, client: { id, metadataUrl } }

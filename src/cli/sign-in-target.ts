@@ -95,13 +95,17 @@ export async function findBridgeTarget(
  */
 async function grantOf(
   config: ProxyConfig,
-  [first, ...others]: readonly TargetConfig[],
+  targets: readonly TargetConfig[],
   flags: TargetFlags,
 ): Promise<SignInTarget['grant']> {
   const { configUrl } = config.descope
-  const hasOwn = first?.credential.type !== 'none' || others.length > 0
+  const [first] = targets
+  const hasOwn =
+    first?.credential.type !== 'none' || first.program !== undefined || targets.length > 1
   if (configUrl === undefined || !hasOwn) {
-    return serverGrant(parseTargetUrl(first?.url ?? ''), flags)
+    const url = targets.find((target) => target.url !== undefined)?.url
+    if (url === undefined) throw noSignIn(first?.name ?? '')
+    return serverGrant(parseTargetUrl(url), flags)
   }
   const [{ parseConfigUrl }, { mcpUrlOf }] = await Promise.all([
     import('../auth/descope.js'),
@@ -114,6 +118,12 @@ async function grantOf(
     resource:
       publicUrl === undefined || flags.resource === false ? undefined : mcpUrlOf(config.server, 0),
   }
+}
+
+function noSignIn(name: string): ProxyError {
+  return new ProxyError('USAGE', `The target "${name}" is a program, and nobody signs in to that`, {
+    hint: 'Set descope.configUrl to sign in at Descope first, or let the assistant start the program itself.',
+  })
 }
 
 function serverGrant(url: URL, { resource = true }: TargetFlags): SignInTarget['grant'] {

@@ -35,6 +35,7 @@ export function buildConfig(resolution: Resolution, env: Variables): ProxyConfig
     targets: resolution.targets.map((name) => buildTarget(name, resolution)),
     limits: {
       bodyBytes: get('limits.bodyBytes'),
+      children: get('limits.children'),
       requestsPerMinute: get('limits.requestsPerMinute'),
     },
     timeouts: {
@@ -44,6 +45,8 @@ export function buildConfig(resolution: Resolution, env: Variables): ProxyConfig
       list: get('timeouts.list'),
       answer: get('timeouts.answer'),
       request: optional('timeouts.request'),
+      start: get('timeouts.start'),
+      idle: get('timeouts.idle'),
       drain: get('timeouts.drain'),
     },
     names: { maxLength: get('names.maxLength') },
@@ -59,7 +62,9 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
   const get = <K extends TargetKey>(key: K) => optional(key) as SettingValues[K]
   return {
     name,
-    url: get('targets.*.url'),
+    url: optional('targets.*.url'),
+    transport: get('targets.*.transport'),
+    program: buildProgram(get, optional),
     prefix: get('targets.*.prefix'),
     credential: buildCredential(get, optional),
     tools: {
@@ -73,10 +78,23 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
   }
 }
 
-function buildCredential(
-  get: <K extends TargetKey>(key: K) => SettingValues[K],
-  optional: <K extends TargetKey>(key: K) => SettingValues[K] | undefined,
-): CredentialConfig {
+type Get = <K extends TargetKey>(key: K) => SettingValues[K]
+type Optional = <K extends TargetKey>(key: K) => SettingValues[K] | undefined
+
+function buildProgram(get: Get, optional: Optional): TargetConfig['program'] {
+  const command = optional('targets.*.command')
+  if (command === undefined) return undefined
+  const [program = '', ...args] = [command].flat()
+  return {
+    command: [program, ...args, ...get('targets.*.args')],
+    env: get('targets.*.env'),
+    cwd: optional('targets.*.cwd'),
+    maxChildren: get('targets.*.maxChildren'),
+    maxRequests: get('targets.*.maxRequests'),
+  }
+}
+
+function buildCredential(get: Get, optional: Optional): CredentialConfig {
   const client = () => ({
     clientId: get('targets.*.credential.clientId'),
     clientSecret: get('targets.*.credential.clientSecret'),

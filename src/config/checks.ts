@@ -1,6 +1,7 @@
 import { checkCredential } from './credential-members.js'
 import { isLoopbackHost, isLoopbackUrl } from './loopback.js'
 import { nearest } from './nearest.js'
+import { checkProgram } from './program-checks.js'
 import type { Resolution } from './resolve.js'
 import type { SettingKey, SettingValues } from './settings.js'
 import type { Variables } from './sources.js'
@@ -22,6 +23,7 @@ export function settingOf<K extends SettingKey>(resolution: Resolution, key: K) 
 export function checkTogether(resolution: Resolution, env: Variables): void {
   for (const target of resolution.targets) {
     checkTarget(target, resolution)
+    checkProgram(target, resolution)
     checkCredential(target, resolution)
   }
   checkPrefixes(resolution)
@@ -56,10 +58,11 @@ function meant(name: string, env: Variables): string {
 
 function checkTarget(name: string, { values, raws, problems, warnings }: Resolution): void {
   const url = values.get(`targets.${name}.url`)
-  if (url?.from === 'default') {
+  const command = values.get(`targets.${name}.command`)
+  if (url?.from === 'default' && command?.from === 'default') {
     const any = [...raws].find(([key, raw]) => key.startsWith(`targets.${name}.`) && raw[0])
     problems.push(
-      `targets.${name}.url is missing (${any?.[1][0]?.from}) — write the URL of the target's MCP endpoint`,
+      `targets.${name}.url is missing (${any?.[1][0]?.from}) — write the URL of the target's MCP endpoint, or "command" for a program`,
     )
   }
   const credential = [...values].find(

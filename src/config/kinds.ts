@@ -1,5 +1,5 @@
 import type { LogFormat, LogLevel } from '../util/logger.js'
-import type { CredentialConfig, ToolPolicyConfig } from './types.js'
+import type { CredentialConfig, TargetTransport, ToolPolicyConfig } from './types.js'
 
 /** What a setting of each kind is once it is read. */
 export interface KindTypes {
@@ -31,6 +31,10 @@ export interface KindTypes {
   credentialType: CredentialConfig['type']
   connectionBy: 'user' | 'tenant'
   whenScopeMissing: ToolPolicyConfig['whenScopeMissing']
+  transport: TargetTransport
+  command: string | readonly string[]
+  environment: Readonly<Record<string, string>>
+  folder: string
 }
 
 export type Kind = keyof KindTypes
@@ -86,4 +90,9 @@ export const KINDS: Readonly<Record<Kind, KindFacts>> = {
   },
   connectionBy: { expects: 'user or tenant' },
   whenScopeMissing: { expects: 'list or hide' },
+  transport: { expects: 'auto, http or sse' },
+  command: { expects: 'a program, or a list of a program and its arguments; no shell reads it' },
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference
+  environment: { expects: 'an object such as {"API_KEY": "${API_KEY}"}' },
+  folder: { expects: 'an absolute path' },
 }

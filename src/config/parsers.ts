@@ -1,7 +1,11 @@
+import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import type { Kind, KindTypes } from './kinds.js'
 
 const text = z.string().min(1)
+/** What a program can be given: no text of the system may hold a zero byte. */
+const argument = z.string().refine((value) => !value.includes('\0'))
+const plain = argument.min(1)
 const token = z.string().regex(/^[!-~]+$/)
 // A lone "Bearer …" has a space, and so is no token.
 const sessionSecret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32)
@@ -66,4 +70,8 @@ export const PARSERS: { readonly [K in Kind]: z.ZodType<KindTypes[K]> } = {
   ]),
   connectionBy: z.enum(['user', 'tenant']),
   whenScopeMissing: z.enum(['list', 'hide']),
+  transport: z.enum(['auto', 'http', 'sse']),
+  command: z.union([plain, z.tuple([plain], argument)]),
+  environment: z.record(z.string().regex(/^[^=\0]+$/), argument),
+  folder: plain.refine((value) => isAbsolute(value)),
 }

@@ -1,3 +1,5 @@
+import { isInherited } from '../util/child-environment.js'
+import { isObject } from '../util/json.js'
 import { createRedactor, isSecretName } from '../util/redact.js'
 import { KINDS } from './kinds.js'
 import { type Raw, readValueFromText } from './layer.js'
@@ -59,6 +61,7 @@ export function readValue(
   }
   if (row.secret) for (const secret of texts(parsed.data)) keepSecret(secret, findings)
   else if (row.kind === 'url') keepQuerySecrets(String(parsed.data), findings)
+  else if (row.kind === 'environment') keepNamedSecrets(parsed.data as object, key, raw, findings)
   return parsed.data
 }
 
@@ -80,14 +83,16 @@ function expandDeep(
         `${key} stands in the file in plain text (${raw.from}) — write \${VARIABLE} or @/path/to/file`,
       )
     }
-    const { text, parts, problem } = isFile
+    const { text, parts, names, problem } = isFile
       ? readSecretFile(value, raw.folder, context.homeDir)
       : expandVariables(value, (name) => {
           const found = context.lookUp(name)
           if (found && isSecretName(name)) keepSecret(found, findings)
           return found
         })
-    if (row.secret) for (const part of parts) keepSecret(part, findings)
+    // what every program gets anyway is no secret when it is given to one
+    const isSecret = row.secret || (row.kind === 'environment' && !names.every(isInherited))
+    if (isSecret) for (const part of parts) keepSecret(part, findings)
     return problem ? { value: text, problem } : { value: text }
   }
   if (typeof value !== 'object' || value === null) return { value }
@@ -112,6 +117,20 @@ function keepSecret(secret: string, { secrets }: Findings): void {
 function keepQuerySecrets(url: string, findings: Findings): void {
   for (const [name, value] of new URL(url).searchParams) {
     if (isSecretName(name)) keepSecret(value, findings)
+  }
+}
+
+/** A variable whose name says that it is a secret holds one, also when it is written out. */
+function keepNamedSecrets(env: object, key: string, raw: Raw, findings: Findings): void {
+  for (const [name, value] of Object.entries(env)) {
+    if (!isSecretName(name)) continue
+    keepSecret(value, findings)
+    const written = isObject(raw.value) ? raw.value[name] : undefined
+    if (typeof written !== 'string' || hasReference(written) || !raw.from.startsWith('file '))
+      continue
+    findings.warnings.push(
+      `${key}.${name} stands in the file in plain text (${raw.from}) — write \${VARIABLE}`,
+    )
   }
 }
 

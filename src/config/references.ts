@@ -6,6 +6,8 @@ export interface Expanded {
   text: string
   /** Values that came from variables or from a file. */
   parts: string[]
+  /** The variables that were named. */
+  names: string[]
   /** What is wrong and what to write instead; the origin goes between the two. */
   problem?: readonly [wrong: string, write: string]
 }
@@ -27,7 +29,7 @@ export function expandVariables(
   text: string,
   lookUp: (name: string) => string | undefined,
 ): Expanded {
-  const expanded: Expanded = { text, parts: [] }
+  const expanded: Expanded = { text, parts: [], names: [] }
   expanded.text = text.replace(REFERENCE, (whole, inner: string | undefined, end: string) => {
     if (inner === undefined) return '${'
     const [, name, fallback] = /^([A-Za-z_]\w*)(?::-([\s\S]*))?$/.exec(inner) ?? []
@@ -48,7 +50,10 @@ export function expandVariables(
       ]
       return ''
     }
-    if (value && chosen === value) expanded.parts.push(value)
+    if (value && chosen === value) {
+      expanded.parts.push(value)
+      expanded.names.push(name)
+    }
     return chosen
   })
   return expanded
@@ -65,9 +70,14 @@ export function readSecretFile(text: string, folder: string, homeDir: string): E
   const path = named.startsWith('~/') ? resolve(homeDir, named.slice(2)) : named
   const content = readText(isAbsolute(path) ? path : resolve(folder, path))
   const secret = content?.replace(/\r?\n$/, '')
-  if (secret) return { text: secret, parts: [secret] }
+  if (secret) return { text: secret, parts: [secret], names: [] }
   const wrong = `the file ${named} ${content === undefined ? 'cannot be read' : 'is empty'}`
-  return { text: '', parts: [], problem: [wrong, 'the path of a file that holds the secret'] }
+  return {
+    text: '',
+    parts: [],
+    names: [],
+    problem: [wrong, 'the path of a file that holds the secret'],
+  }
 }
 
 /** Names the variables that a text refers to and that have no default. */

@@ -108,6 +108,13 @@ export const SETTINGS = [
       env: ['TARGET_MCP_SERVER_URL'],
     },
   ),
+  setting('targets.*.transport', 'transport', 'auto', 'Of the URL: http, sse, or what it takes.'),
+  setting('targets.*.command', 'command', undefined, 'Program of the target, in place of a URL.'),
+  setting('targets.*.args', 'texts', [], 'Its arguments.'),
+  setting('targets.*.env', 'environment', {}, 'Its variables, besides PATH, HOME and the like.'),
+  setting('targets.*.cwd', 'folder', undefined, 'Its working directory; by default ours.'),
+  setting('targets.*.maxChildren', 'positive', 20, 'Most processes of the program at once.'),
+  setting('targets.*.maxRequests', 'positive', 64, 'Most requests under way at one process.'),
   setting('targets.*.prefix', 'prefix', undefined, 'Before its names; by default its own name.', {
     flag: '--prefix <prefix>',
   }),
@@ -134,6 +141,7 @@ export const SETTINGS = [
   setting('targets.*.tools.whenScopeMissing', 'whenScopeMissing', 'list', 'Or hide such a tool.'),
 
   setting('limits.bodyBytes', 'positive', 4_194_304, 'Largest request body.', { unit: 'bytes' }),
+  setting('limits.children', 'positive', 100, 'Most processes of all targets at once.'),
   setting('limits.requestsPerMinute', 'whole', 0, 'Per subject and client id; 0 means no limit.'),
 
   setting('timeouts.headers', 'seconds', 15, "A client's request headers."),
@@ -142,6 +150,8 @@ export const SETTINGS = [
   setting('timeouts.list', 'seconds', 3, "A target's answer to initialize and to lists."),
   setting('timeouts.answer', 'seconds', 300, "A target's answer; progress starts it again."),
   setting('timeouts.request', 'seconds', undefined, 'A whole request with its stream.'),
+  setting('timeouts.start', 'seconds', 60, "A program's start, until it answers initialize."),
+  setting('timeouts.idle', 'seconds', 300, 'A program or an HTTP+SSE stream that nobody uses.'),
   setting('timeouts.drain', 'seconds', 25, 'Running requests at shutdown.'),
 
   setting('names.maxLength', 'positive', 56, 'Longest tool or prompt name; more gets an alias.'),

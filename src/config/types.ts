@@ -10,6 +10,8 @@ export interface ProxyConfig {
   limits: {
     /** Largest request body, bytes. */
     bodyBytes: number
+    /** Processes of all targets that are programs, at once. */
+    children: number
     /** Per subject and client id; 0 means no limit. */
     requestsPerMinute: number
   }
@@ -27,6 +29,10 @@ export interface ProxyConfig {
     answer: number
     /** A whole request with its stream, for platforms that cut requests; by default no limit. */
     request: number | undefined
+    /** A target's program, until it answers `initialize`. */
+    start: number
+    /** A program or an HTTP+SSE stream that nobody uses. */
+    idle: number
     /** Running requests at shutdown. */
     drain: number
   }
@@ -66,13 +72,33 @@ export interface ServerConfig {
   vercel: { hosts: readonly string[] } | undefined
 }
 
+export type TargetTransport = 'auto' | 'http' | 'sse'
+
 export interface TargetConfig {
   name: string
-  url: string
+  /** `undefined` for a program. */
+  url: string | undefined
+  /** How the URL is spoken with. */
+  transport: TargetTransport
+  /** A server that speaks on stdio, in place of a URL. */
+  program: ProgramConfig | undefined
   /** Without the separator; '' leaves names as they are. */
   prefix: string
   credential: CredentialConfig
   tools: ToolPolicyConfig
+}
+
+export interface ProgramConfig {
+  /** The program and its arguments; no shell reads it. */
+  command: readonly [string, ...string[]]
+  /** Besides the few variables that every program gets. */
+  env: Readonly<Record<string, string>>
+  /** An absolute path. */
+  cwd: string | undefined
+  /** Most processes at once. */
+  maxChildren: number
+  /** Most requests under way at one process. */
+  maxRequests: number
 }
 
 export type CredentialConfig =
@@ -132,8 +158,16 @@ export interface ConfigInput {
   log?: Given<ProxyConfig['log']>
 }
 
+/** Either `url` or `command` must be there. */
 export interface TargetInput {
-  url: string
+  url?: string | undefined
+  transport?: TargetTransport | undefined
+  command?: string | readonly string[] | undefined
+  args?: readonly string[] | undefined
+  env?: Readonly<Record<string, string>> | undefined
+  cwd?: string | undefined
+  maxChildren?: number | undefined
+  maxRequests?: number | undefined
   prefix?: string | undefined
   /** Optional members may be left out. */
   credential?: Readonly<{ type: CredentialConfig['type'] } & Record<string, string | undefined>>

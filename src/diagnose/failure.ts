@@ -9,6 +9,9 @@ const BY_CAUSE = {
   cut_off:
     'Look into the log of the server, and check whether the port takes http or https: `curl -v <url>`.',
   invalid_answer: 'Check whether the port speaks HTTP, and http or https: `curl -v <url>`.',
+  http_status: 'Look into the log of the server.',
+  session_lost: 'Look into the log of the server.',
+  session_required: 'Look into the log of the server.',
 } as const
 
 /** Makes a verdict of a request that the network failed. */

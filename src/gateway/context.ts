@@ -1,3 +1,4 @@
+import { ownerOf } from '../auth/owner.js'
 import { mirrorHeaders } from '../mcp/headers.js'
 import type { JsonObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
@@ -10,7 +11,7 @@ import type { Exchange } from './exchange.js'
 import type { LastLists } from './last-lists.js'
 import type { Names } from './names.js'
 import type { RequestIds } from './request-ids.js'
-import { ownerOf, type Session, type Sessions, type TargetSession } from './sessions.js'
+import type { Session, Sessions, TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 
 /** What every part of the gateway shares. */

@@ -1,3 +1,4 @@
+import { ownerOf } from '../auth/owner.js'
 import { mirrorHeaders } from '../mcp/headers.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
 import { offersModern, withEnvelope } from '../mcp/meta.js'
@@ -6,7 +7,6 @@ import { isObject, stringsMember, tryParseJson } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { type Collected, collect } from './collect.js'
 import { type GatewayContext, type Request, upstreamHeaders } from './context.js'
-import { ownerOf } from './sessions.js'
 import type { Target } from './target.js'
 
 /** What a target speaks: 2026-07-28, with older versions or without, or only older ones. */

@@ -10,7 +10,7 @@ export type FailureCause =
   | 'http_status'
   | 'invalid_answer'
   | 'cut_off'
-  /** The target no longer knows the session that we sent. */
+  /** The target no longer knows the session that we sent; without HTTP status, nothing was sent. */
   | 'session_lost'
   /** The target wants a session, and we sent none. */
   | 'session_required'
@@ -47,6 +47,11 @@ const MAY_PASS: ReadonlySet<FailureCause> = new Set([
   'sign_in_required',
 ])
 const MAY_PASS_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
+
+/** Tells whether the target itself forgot the session. One that is kept here is just opened again. */
+export function isForgotten({ cause, httpStatus }: TargetFailure): boolean {
+  return cause === 'session_lost' && httpStatus !== undefined
+}
 
 /** Makes the JSON-RPC error that a client gets for a target's failure. */
 export function failureError({

@@ -9,7 +9,7 @@ import {
   upstreamHeaders,
 } from './context.js'
 import type { Exchange } from './exchange.js'
-import type { TargetFailure } from './failure.js'
+import { isForgotten, type TargetFailure } from './failure.js'
 import { closeSession, openSession } from './open-session.js'
 import { type RelayOptions, type Rewrites, relay } from './relay.js'
 import { replyFailure } from './reply-failure.js'
@@ -101,7 +101,7 @@ class Forward implements RelayOptions {
     if (!needsSession(failure)) return false
     // a single target's client is told to start anew, unless we are to do that for it
     const isOnly = context.targets.length === 1
-    if (failure.cause === 'session_lost' && isOnly && !context.reopenSessions) return false
+    if (isForgotten(failure) && isOnly && !context.reopenSessions) return false
     if (message.kind !== 'request') this.exchange.reply.empty(202)
     else {
       void this.#sendInNewSession(failure).then((answered) => {
@@ -119,7 +119,7 @@ class Forward implements RelayOptions {
     const { context, request, message, route } = this.#forwarding
     const opened = await openSession(context, request, route.target, this.#session)
     if (opened?.id === undefined) return false
-    if (failure.cause === 'session_lost' && context.reopenSessions && !this.#isSafe()) {
+    if (isForgotten(failure) && context.reopenSessions && !this.#isSafe()) {
       const reason = 'it forgot the session; the call may have run, so it was not sent again'
       replyFailure(this.exchange, message.id, { ...failure, reason })
       return true

@@ -6,8 +6,11 @@ import {
   targetSession,
   upstreamHeaders,
 } from './context.js'
+import { isForgotten } from './failure.js'
 import { mayPass, mergeStreams, type StreamSource } from './merged-stream.js'
+import { openSession } from './open-session.js'
 import { relay } from './relay.js'
+import { replyFailure } from './reply-failure.js'
 import type { createRewriter } from './rewrite.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
@@ -45,13 +48,29 @@ export function createGetStream(
     mergeStreams({ reply: exchange.reply, sources, clock })
   }
 
-  function relayOne(request: Request, target: Target, lastEventId: string | undefined): void {
-    const session = targetSession(context, request, target)
+  function relayOne(
+    request: Request,
+    target: Target,
+    lastEventId: string | undefined,
+    opened?: TargetSession,
+  ): void {
+    const { exchange } = request
+    const session = opened ?? targetSession(context, request, target)
     const send = streamRequest(request, target, session, lastEventId)
     relay({
-      exchange: request.exchange,
+      exchange,
       send,
       rewrites: rewriter.rewritesForStream(request, target),
+      // a session that another replica keeps is opened here first
+      recover(failure) {
+        const mayReopen = opened === undefined && !context.reopenSessions
+        if (failure.cause !== 'session_lost' || isForgotten(failure) || !mayReopen) return false
+        void openSession(context, request, target, session).then((found) => {
+          if (found?.id === undefined) replyFailure(exchange, undefined, failure)
+          else relayOne(request, target, lastEventId, found)
+        })
+        return true
+      },
     })
   }
 

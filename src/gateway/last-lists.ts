@@ -1,7 +1,7 @@
+import { ownerOf } from '../auth/owner.js'
 import type { Clock } from '../util/runtime.js'
 import type { Request } from './context.js'
 import type { TargetFailure } from './failure.js'
-import { ownerOf } from './sessions.js'
 import type { Target } from './target.js'
 
 /** For so long a list stands in for a target that is down, milliseconds. */

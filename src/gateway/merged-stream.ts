@@ -142,8 +142,9 @@ class Branch implements AnswerListener {
 
 /** Tells whether a stream that could not be had may be had later. */
 export function mayPass({ cause, httpStatus }: TargetFailure): boolean {
+  if (cause === 'session_lost') return true
   if (httpStatus !== undefined && httpStatus >= 400) {
-    return cause === 'session_lost' || httpStatus >= 500 || MAY_PASS.has(httpStatus)
+    return httpStatus >= 500 || MAY_PASS.has(httpStatus)
   }
   return cause === 'unreachable' || cause === 'timeout' || cause === 'cut_off'
 }

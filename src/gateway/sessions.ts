@@ -1,4 +1,5 @@
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { ownerOf } from '../auth/owner.js'
 import type { Principal } from '../auth/principal.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
@@ -121,20 +122,6 @@ function readSession(text: string): Opened | undefined {
     targets.set(name, { version: targetVersion, id: id ?? undefined })
   }
   return { owner, expiresAt, session: { key, version, initialize, targets } }
-}
-
-const owners = new WeakMap<Principal, string>()
-
-/** Stands for the subject without naming it. */
-export function ownerOf(principal: Principal | undefined): string {
-  if (principal === undefined) return ''
-  let owner = owners.get(principal)
-  if (owner === undefined) {
-    const identity = JSON.stringify([principal.issuer, principal.subject, principal.tenant])
-    owner = createHash('sha256').update(identity).digest('base64url').slice(0, 22)
-    owners.set(principal, owner)
-  }
-  return owner
 }
 
 function encrypt(key: Buffer, text: string, context: string): Buffer {

@@ -9,7 +9,8 @@ export interface Target {
   readonly prefix: string
   readonly policy: ToolPolicy
   readonly credential: TargetCredential
-  readonly upstream: Upstream
+  /** Replaced once it is known how the target is spoken with. */
+  upstream: Upstream
   /** How its last request went; `unknown` before the first. */
   state: 'unknown' | 'ok' | 'down'
 }

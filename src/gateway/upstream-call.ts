@@ -182,7 +182,8 @@ export class UpstreamCall implements UpstreamHandler {
 
   onResponseError(controller: UpstreamController | undefined, error: Error): void {
     if (this.#isOver(controller)) return
-    const { cause, reason } = describeNetworkError(error)
+    const { cause, reason, httpStatus } = describeNetworkError(error)
+    if (httpStatus !== undefined) this.#status = httpStatus
     if (cause === 'unreachable' || cause === 'timeout') this.#send.target.state = 'down'
     this.#fail(cause, reason)
   }

@@ -1,10 +1,15 @@
 /** How far a request came before the network failed. */
-export type NetworkCause = 'unreachable' | 'timeout' | 'cut_off' | 'invalid_answer'
+export type NetworkCause = 'unreachable' | 'timeout' | 'cut_off' | 'invalid_answer' | UpstreamCause
+
+/** What an {@link UpstreamError} can say besides: in each case nothing was sent to the target. */
+type UpstreamCause = 'http_status' | 'session_lost' | 'session_required'
 
 export interface NetworkFailure {
   cause: NetworkCause
   /** What happened, for the end of a sentence: `the connection was refused (ECONNREFUSED)`. */
   reason: string
+  /** The HTTP status that says the same, for the cause `http_status`. */
+  httpStatus?: number
 }
 
 /** The code of an error that stands for a proxy's 407. */
@@ -87,9 +92,9 @@ export function networkHint(reason: string): string | undefined {
 export class UpstreamError extends Error {
   readonly failure: NetworkFailure
 
-  constructor(cause: NetworkCause, reason: string) {
+  constructor(cause: NetworkCause, reason: string, httpStatus?: number) {
     super(reason)
-    this.failure = { cause, reason }
+    this.failure = httpStatus === undefined ? { cause, reason } : { cause, reason, httpStatus }
   }
 }
 

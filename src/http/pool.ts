@@ -11,6 +11,8 @@ export type UpstreamController = Dispatcher.DispatchController
 
 export interface UpstreamRequest {
   method: 'POST' | 'GET' | 'DELETE'
+  /** Path and query, where they are others than those of the connections' URL. */
+  path?: string
   /** Names and values in turn. */
   headers: string[]
   body?: string | Buffer | undefined
@@ -28,6 +30,8 @@ export interface Upstream {
   send(request: UpstreamRequest, handler: UpstreamHandler): void
   /** Drops all connections at once. */
   close(): Promise<void>
+  /** Counts what is held open for clients, where that is worth knowing. */
+  readonly held?: { kind: 'child' | 'stream'; count(): number }
 }
 
 /**
@@ -43,11 +47,11 @@ export function createUpstream(url: URL): Upstream {
   }
   const calls = dropAborted(new Pool(url.origin, options))
   const streams = dropAborted(new Pool(url.origin, options))
-  const path = url.pathname + url.search
+  const ownPath = url.pathname + url.search
   return {
     send(request, handler) {
       const pool = request.method === 'GET' || request.isStream ? streams : calls
-      const { method, headers, headersTimeout, bodyTimeout, body = null } = request
+      const { method, headers, headersTimeout, bodyTimeout, body = null, path = ownPath } = request
       pool.dispatch({ path, method, headers, body, headersTimeout, bodyTimeout }, handler)
     },
     async close() {

@@ -6,8 +6,9 @@ import type {
   UpstreamRequest,
 } from '../http/pool.js'
 import { isObject, tryParseJson } from '../util/json.js'
+import { headerOf } from './peer-upstream.js'
 import { type Opening, reasonOf } from './sse-stream.js'
-import type { SseUpstream } from './sse-upstream.js'
+import { SSE_SESSION, type SseUpstream } from './sse-upstream.js'
 
 type Head = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
 
@@ -18,16 +19,22 @@ const MAX_BODY_BYTES = 64 * 1024
 /**
  * Speaks Streamable HTTP, and the transport before it with servers that know only that one. Which
  * one it is shows with the first POST that is answered: the older one is tried only on 400, 404 or
- * 405 with a body that is no MCP message; every other answer stands for itself.
+ * 405 with a body that is no MCP message, and only for a request outside of a session; every other
+ * answer stands for itself.
  *
+ * @param onChoice Gets the transport that this one can be replaced with from now on.
  * @see [MCP 2025-11-25, backwards compatibility](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#backwards-compatibility)
  */
-export function createAutoUpstream(http: Upstream, sse: SseUpstream): Upstream {
+export function createAutoUpstream(
+  http: Upstream,
+  sse: SseUpstream,
+  onChoice: (chosen: Upstream) => void = () => {},
+): Upstream {
   let chosen: Upstream | undefined
   let opening: Promise<Opening> | undefined
 
   const openOnce = (request: UpstreamRequest) => {
-    opening ??= sse.open(request).finally(() => {
+    opening ??= sse.probe(request).finally(() => {
       opening = undefined
     })
     return opening
@@ -36,25 +43,42 @@ export function createAutoUpstream(http: Upstream, sse: SseUpstream): Upstream {
   async function fallBack(request: UpstreamRequest, probe: Probe): Promise<void> {
     if (chosen === undefined) {
       const opened = await openOnce(request)
-      if (opened.kind === 'open') chosen = sse
+      if (opened.kind === 'open') choose(sse)
       else if (opened.kind === 'refused' && (opened.status === 401 || opened.status === 403)) {
         return probe.replay(opened.status, opened.headers)
       } else {
         const reason = `it answered HTTP ${probe.status} to a POST, and ${reasonOf(opened)} (HTTP+SSE)`
-        return probe.fail(new UpstreamError('invalid_answer', reason))
+        return probe.fail(new UpstreamError('http_status', reason, probe.status))
       }
     }
-    if (!probe.isOver) chosen.send(request, probe.handler)
+    if (!probe.isOver) (chosen ?? sse).send(request, probe.handler)
+  }
+
+  const choose = (transport: Upstream) => {
+    if (chosen !== undefined) return
+    chosen = transport
+    onChoice(transport)
   }
 
   return {
     send(request, handler) {
       if (chosen !== undefined) return chosen.send(request, handler)
+      const sessionId = headerOf(request, 'mcp-session-id')
+      // of another process, or of a stream before this one started
+      if (sessionId?.startsWith(SSE_SESSION)) return sse.send(request, handler)
       if (request.method !== 'POST') return http.send(request, handler)
-      const choose = (status: number) => {
-        if (status >= 200 && status < 300) chosen ??= http
+      const onStatus = (status: number) => {
+        if (status >= 200 && status < 300) choose(http)
       }
-      http.send(request, new Probe(handler, choose, (probe) => void fallBack(request, probe)))
+      const isOutside = sessionId === undefined
+      http.send(
+        request,
+        new Probe(handler, onStatus, (probe) => {
+          if (!isOutside || !mayBeOlder(request, probe.status)) return false
+          void fallBack(request, probe)
+          return true
+        }),
+      )
     },
     async close() {
       await Promise.all([http.close(), sse.close()])
@@ -62,11 +86,18 @@ export function createAutoUpstream(http: Upstream, sse: SseUpstream): Upstream {
   }
 }
 
+/** Only `initialize` can tell by 400 that it came to an older server: others may lack a session. */
+function mayBeOlder({ body }: UpstreamRequest, status: number): boolean {
+  if (status !== 400) return true
+  const message = tryParseJson(body?.toString() ?? '')
+  return isObject(message) && message['method'] === 'initialize'
+}
+
 /** Passes an answer on, unless it may come from a server of the older transport. */
 class Probe implements UpstreamHandler {
   readonly handler: UpstreamHandler
   readonly #onStatus: (status: number) => void
-  readonly #onOlder: (probe: Probe) => void
+  readonly #onOlder: (probe: Probe) => boolean
   #controller: UpstreamController | undefined
   #head: Head = {}
   #body: Buffer[] | undefined
@@ -76,7 +107,7 @@ class Probe implements UpstreamHandler {
   constructor(
     handler: UpstreamHandler,
     onStatus: (status: number) => void,
-    onOlder: (probe: Probe) => void,
+    onOlder: (probe: Probe) => boolean,
   ) {
     this.handler = handler
     this.#onStatus = onStatus
@@ -111,8 +142,7 @@ class Probe implements UpstreamHandler {
     const body = Buffer.concat(this.#body)
     const message = tryParseJson(body.toString('utf8'))
     const isMcp = isObject(message) && message['jsonrpc'] === '2.0'
-    if (isMcp) this.replay(this.status, this.#head, body)
-    else this.#onOlder(this)
+    if (isMcp || !this.#onOlder(this)) this.replay(this.status, this.#head, body)
   }
 
   onResponseError(controller: UpstreamController, error: Error): void {

@@ -28,6 +28,8 @@ export interface SseStreamOptions {
 /** The stream of an old server: it names the endpoint to post to, then it carries all messages. */
 export interface SseStream {
   readonly endpoint: URL
+  /** Stops reading, and goes on. */
+  flow(paused: boolean): void
   close(): void
 }
 
@@ -121,7 +123,11 @@ class StreamHandler implements UpstreamHandler {
       this.#isOver = true
       this.#controller?.abort(new Error('the stream is not needed any more'))
     }
-    this.#resolve({ kind: 'open', stream: { endpoint, close } })
+    const flow = (paused: boolean) => {
+      if (paused) this.#controller?.pause()
+      else this.#controller?.resume()
+    }
+    this.#resolve({ kind: 'open', stream: { endpoint, flow, close } })
   }
 
   #break(error: Error): void {

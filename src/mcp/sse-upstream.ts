@@ -1,143 +1,139 @@
-import { codedError } from '../http/failure.js'
+import { randomUUID } from 'node:crypto'
+import { UpstreamError } from '../http/failure.js'
 import { headerPairs } from '../http/header-pairs.js'
 import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
-import { SseCall } from './sse-call.js'
-import { type Opening, openSseStream, type SseStream } from './sse-stream.js'
+import { PeerCall } from './peer-call.js'
+import {
+  isRequest,
+  type PeerRequest,
+  readPeerRequest,
+  refuseModern,
+  sessionLost,
+  sessionRequired,
+} from './peer-upstream.js'
+import { SseSession } from './sse-session.js'
+import { type Opening, openSseStream } from './sse-stream.js'
 
 export interface SseUpstreamOptions {
   clock: Pick<Clock, 'after'>
   url: URL
   /** Opens the connections to a URL of the server. */
   connect: (url: URL) => Promise<Upstream>
+  /** A stream that nobody uses is closed after that many milliseconds; without it, never. */
+  idleMs?: number
 }
 
 /** An old server that looks like a new one. */
 export interface SseUpstream extends Upstream {
-  /** Opens a stream with the credential of a request; the request is not sent. */
-  open(request: Pick<UpstreamRequest, 'headers'>): Promise<Opening>
+  /** Tells whether the server opens streams, by one that is closed again. */
+  probe(request: Pick<UpstreamRequest, 'headers'>): Promise<Opening>
 }
 
+/** Begins the id of each session that stands for a stream in this process. */
+export const SSE_SESSION = 'mcp-descope-proxy-sse-'
 /** Belongs to one request, and not to the stream. */
 const OF_REQUEST = /^(accept|content-type|content-length|mcp-.*|last-event-id)$/
-const MAX_WAITING = 100
-
-/** One open stream, which is what a session is here. */
-interface Session {
-  readonly id: string
-  readonly stream: SseStream
-  readonly posts: Upstream
-  readonly calls: Map<string | number, SseCall>
-  isUsed: boolean
-}
+const MAX_STREAMS = 10_000
 
 /**
- * Makes a server of the transport before Streamable HTTP look like one of today: each POST gets its
- * own answer, matched by id; what the server sends by itself comes on GET; a stream that broke is a
- * session that is not known any more (404).
+ * Makes a server of the transport before Streamable HTTP look like one of today: each `initialize`
+ * opens a stream, which is a session; each POST gets its own answer, matched by id; what the server
+ * sends by itself comes on GET. A session whose stream broke is lost.
  */
-export function createSseUpstream({ clock, url, connect }: SseUpstreamOptions): SseUpstream {
-  let session: Session | undefined
-  let opening: Promise<Opening> | undefined
-  let streams: Upstream | undefined
-  let count = 0
-  const waiting: string[] = []
-  const listeners = new Set<SseCall>()
+export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
+  const { clock, url, connect, idleMs = 0 } = options
+  const sessions = new Map<string, SseSession>()
+  let connecting: Promise<Upstream> | undefined
+  /** Streams that are being opened. */
+  let opening = 0
 
-  const open = async ({ headers }: Pick<UpstreamRequest, 'headers'>): Promise<Opening> => {
-    streams ??= await connect(url)
-    const calls = new Map<string | number, SseCall>()
-    let mine: Session | undefined
-    const opened = await openSseStream({
+  const open = async (
+    { headers }: Pick<UpstreamRequest, 'headers'>,
+    onMessage: (data: string) => void,
+    onEnd: () => void,
+  ): Promise<Opening> => {
+    connecting ??= connect(url)
+    const ofStream = headerPairs(headers).filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
+    const upstream = await connecting
+    return openSseStream({ clock, url, upstream, headers: ofStream.flat(), onMessage, onEnd })
+  }
+
+  async function start(asked: PeerRequest): Promise<void> {
+    const { request, call } = asked
+    if (sessions.size + opening >= MAX_STREAMS) {
+      const reason = `all ${MAX_STREAMS} streams that it may have are open`
+      return call.fail(new UpstreamError('http_status', reason, 429))
+    }
+    let session: SseSession | undefined
+    opening += 1
+    const opened = await open(
+      request,
+      (data) => session?.take(data),
+      () => session?.end(),
+    ).finally(() => {
+      opening -= 1
+    })
+    if (opened.kind === 'refused') return call.respond(opened.status, opened.headers)
+    if (opened.kind === 'failed') return call.fail(opened.error)
+    const { stream } = opened
+    if (call.isOver) return stream.close()
+    const id = `${SSE_SESSION}${randomUUID()}`
+    const posts = await connect(stream.endpoint)
+    session = new SseSession({
       clock,
-      url,
-      upstream: streams,
-      headers: headerPairs(headers)
-        .filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
-        .flat(),
-      onMessage: (data) => take(calls, data),
-      onEnd() {
-        for (const call of calls.values()) call.fail(codedError('ECONNRESET'))
-        if (session === mine) end()
-      },
+      stream,
+      posts,
+      asked,
+      idleMs,
+      onEnd: () => sessions.delete(id),
     })
-    if (opened.kind !== 'open') return opened
-    end()
-    count += 1
-    const posts = await connect(opened.stream.endpoint)
-    mine = { id: `sse-${count}`, stream: opened.stream, posts, calls, isUsed: false }
-    session = mine
-    return opened
+    sessions.set(id, session)
+    call.sessionId = id
+    session.post(asked)
   }
 
-  const openOnce = (request: UpstreamRequest) => {
-    opening ??= open(request).finally(() => {
-      opening = undefined
-    })
-    return opening
-  }
-
-  function end(): void {
-    session?.stream.close()
-    void session?.posts.close()
-    session = undefined
-    for (const listener of listeners) listener.end()
-    listeners.clear()
-  }
-
-  function take(calls: Map<string | number, SseCall>, data: string): void {
-    const message = tryParseJson(data)
-    if (!isObject(message)) return
-    const { id } = message
-    if (!('method' in message) && (typeof id === 'string' || typeof id === 'number')) {
-      return calls.get(id)?.answer(data, session?.id)
+  function post(asked: PeerRequest): void {
+    const { call, message, sessionId, modernVersion } = asked
+    if (message === undefined) return call.respond(400, {})
+    if (modernVersion !== undefined) return refuseModern(asked)
+    if (sessionId === undefined) {
+      if (message['method'] !== 'initialize') return call.fail(sessionRequired())
+      return void start(asked)
     }
-    const [listener] = listeners
-    if (listener !== undefined) listener.event(data)
-    else if (waiting.length < MAX_WAITING) waiting.push(data)
-  }
-
-  async function post(request: UpstreamRequest, call: SseCall): Promise<void> {
-    const message = tryParseJson(request.body?.toString() ?? '')
-    const isStart = isObject(message) && message['method'] === 'initialize'
-    if (session === undefined || (isStart && session.isUsed)) {
-      const opened = await openOnce(request)
-      if (opened.kind === 'refused') return call.respond(opened.status, opened.headers)
-      if (opened.kind === 'failed') return call.fail(opened.error)
-    }
-    const current = session
-    if (current === undefined || call.isOver) return call.fail(codedError('ECONNRESET'))
-    current.isUsed ||= isStart
-    call.post(request, current.posts, current.calls, requestId(message))
+    const session = sessions.get(sessionId)
+    if (session === undefined) return call.fail(sessionLost())
+    if (isRequest(message)) call.sessionId = sessionId
+    session.post(asked)
   }
 
   return {
-    open,
+    async probe(request) {
+      const opened = await open(
+        request,
+        () => {},
+        () => {},
+      )
+      if (opened.kind === 'open') opened.stream.close()
+      return opened
+    },
     send(request, handler: UpstreamHandler) {
-      const call = new SseCall(handler, clock, request.headersTimeout)
-      const given = headerPairs(request.headers).find(([name]) => name === 'mcp-session-id')?.[1]
-      if (given !== undefined && given !== session?.id) return call.respond(404, {})
-      if (request.method === 'POST') return void post(request, call)
-      if (request.method === 'DELETE') {
-        end()
-        return call.respond(200, {})
+      const call = new PeerCall(handler, clock, request)
+      const asked = readPeerRequest(request, call)
+      if (request.method === 'POST') return post(asked)
+      const session = asked.sessionId === undefined ? undefined : sessions.get(asked.sessionId)
+      if (session === undefined) {
+        return asked.sessionId === undefined ? call.respond(405, {}) : call.fail(sessionLost())
       }
-      if (session === undefined) return call.respond(405, {})
-      listeners.add(call)
-      call.listen(() => listeners.delete(call))
-      for (const data of waiting.splice(0)) call.event(data)
+      if (request.method === 'GET') return session.listen(call)
+      session.end()
+      call.respond(200, {})
     },
     async close() {
-      for (const call of session?.calls.values() ?? []) call.fail(codedError('ECONNRESET'))
-      end()
-      await streams?.close()
+      for (const session of sessions.values()) session.end()
+      await (await connecting)?.close()
+      connecting = undefined
     },
+    held: { kind: 'stream', count: () => sessions.size },
   }
-}
-
-function requestId(message: unknown): string | number | undefined {
-  if (!isObject(message) || !('method' in message)) return undefined
-  const id = (message as JsonObject)['id']
-  return typeof id === 'string' || typeof id === 'number' ? id : undefined
 }

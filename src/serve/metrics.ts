@@ -1,6 +1,7 @@
 import cluster from 'node:cluster'
 import { createServer, type Server } from 'node:http'
 import { LIST_KINDS } from '../gateway/lists.js'
+import type { Target } from '../gateway/target.js'
 import { type ListenAddress, listen } from './listen.js'
 
 export interface RequestMetric {
@@ -32,8 +33,12 @@ const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300]
  * their number grow.
  *
  * @param openStreams Tells how many event streams are open now.
+ * @param targets Those whose processes and streams are counted.
  */
-export async function createMetrics(openStreams: () => number): Promise<Metrics> {
+export async function createMetrics(
+  openStreams: () => number,
+  targets: readonly Pick<Target, 'name' | 'upstream'>[] = [],
+): Promise<Metrics> {
   const prometheus = await import('prom-client')
   const { AggregatorRegistry, Counter, Gauge, Histogram, collectDefaultMetrics } = prometheus
   const registry = new prometheus.Registry()
@@ -75,6 +80,19 @@ export async function createMetrics(openStreams: () => number): Promise<Metrics>
     registers,
     collect() {
       this.set(openStreams())
+    },
+  })
+  new Gauge({
+    name: 'mcp_proxy_target_held',
+    help: 'Processes (child) and HTTP+SSE streams (stream) held open for clients now',
+    labelNames: ['target', 'kind'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { name, upstream } of targets) {
+        if (upstream.held === undefined) continue
+        this.set({ target: name, kind: upstream.held.kind }, upstream.held.count())
+      }
     },
   })
   return {

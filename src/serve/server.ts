@@ -1,14 +1,10 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createCredential } from '../auth/credentials/create.js'
 import { createDescope } from '../auth/service.js'
 import { mcpUrlOf } from '../config/public-url.js'
 import type { ProxyConfig } from '../config/types.js'
 import { createGateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions.js'
-import { createTarget } from '../gateway/target.js'
-import { createUpstream } from '../http/pool.js'
-import { createTranslatingUpstream } from '../mcp/translating-upstream.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { type App, createApp } from './app.js'
@@ -17,6 +13,7 @@ import type { MakeOffers } from './landing.js'
 import { listen, listenUrl } from './listen.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { sessionSecrets } from './session-secrets.js'
+import { openTargets, type TargetsRuntime } from './targets.js'
 
 const MAX_HEADER_BYTES = 16 * 1024
 /** Above the idle time of common load balancers, so that they close connections and not we. */
@@ -35,7 +32,7 @@ export interface RunningServer {
 }
 
 /** What a server needs of the program around it. */
-interface ServerRuntime extends Pick<Runtime, 'fetch' | 'clock'> {
+interface ServerRuntime extends TargetsRuntime {
   /** Without them the landing page names the URL only. */
   offers?: MakeOffers
 }
@@ -120,17 +117,7 @@ export async function assemble(
     : createDescope({ runtime, config: config.descope, resource, logger })
   // loaded now, so that the first older client of a newer server does not wait for it
   await Promise.all([descope?.start(), import('../mcp/translate/translator.js')])
-  const targets = config.targets.map((target) =>
-    createTarget(
-      target,
-      createCredential(target.credential, { runtime, targetUrl: target.url, descope }),
-      createTranslatingUpstream(createUpstream(new URL(target.url)), {
-        ...{ clock, logger, target: target.name },
-        protocol: 'auto',
-        mirrorsParams: false,
-      }),
-    ),
-  )
+  const targets = openTargets(runtime, config, descope, logger)
   const secrets = sessionSecrets(config, logger)
   const gateway = createGateway({
     targets,
@@ -144,7 +131,9 @@ export async function assemble(
     timeouts: { list: config.timeouts.list * 1000, answer: config.timeouts.answer * 1000 },
   })
   const metrics =
-    config.server.metricsPort === undefined ? undefined : await createMetrics(() => streams.size)
+    config.server.metricsPort === undefined
+      ? undefined
+      : await createMetrics(() => streams.size, targets)
   const { vercel } = config.server
   const app = createApp({
     config,

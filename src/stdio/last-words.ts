@@ -1,9 +1,9 @@
 import { ERROR_CODES, errorResponse, type RequestId } from '../mcp/jsonrpc.js'
+import { LineSplitter } from '../mcp/lines.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { createHost } from './host.js'
-import { LineSplitter } from './lines.js'
 
 const PATIENCE_MS = 3_000
 

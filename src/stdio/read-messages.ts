@@ -1,9 +1,9 @@
 import type { Readable } from 'node:stream'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
+import { LineSplitter } from '../mcp/lines.js'
 import { InvalidMessageError, type Message, parseMessage } from '../mcp/message.js'
 import type { Backlog } from './backlog.js'
 import type { Host } from './host.js'
-import { LineSplitter } from './lines.js'
 
 /** So much is read but not looked at while nothing more may come: else its end would go unseen. */
 const AHEAD_BYTES = 1024 * 1024

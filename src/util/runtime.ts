@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import type { Readable, Writable } from 'node:stream'
 
 /** Time, so that tests can move it. */
 export interface Clock {
@@ -44,6 +44,34 @@ export interface RunningProgram {
   close(): Promise<void>
 }
 
+/** How a program that we talk with ended. */
+export interface ProgramEnd {
+  /** `undefined` when a signal ended it, or it never started. */
+  readonly status: number | undefined
+  readonly signal: string | undefined
+  /** Why it could not be started. */
+  readonly error: NodeJS.ErrnoException | undefined
+}
+
+/** A program that runs beside us, in a process group of its own. */
+export interface SpawnedProgram {
+  readonly pid: number | undefined
+  readonly stdin: Writable
+  readonly stdout: Readable
+  readonly stderr: Readable
+  /** Resolves when it is gone and its output is read, or when it could not be started. */
+  readonly ended: Promise<ProgramEnd>
+  /** Signals it and all that it started. */
+  kill(signal: 'SIGTERM' | 'SIGKILL'): void
+}
+
+export interface SpawnOptions {
+  /** All its variables. */
+  env: Runtime['env']
+  /** Without it, our own working directory. */
+  cwd: string | undefined
+}
+
 /** Other processes and programs of this machine. `createSystem` in `util/system.ts` makes it. */
 export interface System {
   readonly pid: number
@@ -63,6 +91,8 @@ export interface System {
   launch(command: string, args: readonly string[]): Promise<boolean>
   /** Starts a program and talks with it, without a shell. */
   start?(command: string, args: readonly string[], env: Runtime['env']): Promise<RunningProgram>
+  /** Starts a program without a shell. It never outlives us, unless we are killed and it ignores EOF. */
+  spawn?(command: string, args: readonly string[], options: SpawnOptions): Promise<SpawnedProgram>
 }
 
 /** `SIGBREAK` comes on Windows only: Ctrl+Break. */

@@ -1,12 +1,16 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Clock, ProgramResult, RunningProgram, Runtime, System } from './runtime.js'
+import { createSpawn } from './spawn.js'
 
 /** The part of the global `process` that is needed here. */
 export interface ProcessPart {
   readonly pid: number
   readonly ppid: number
   readonly stderr: { readonly isTTY?: boolean }
-  kill(pid: number, signal: 0): boolean
+  readonly platform?: NodeJS.Platform
+  kill(pid: number, signal: 0 | NodeJS.Signals): boolean
+  on?(event: 'exit', listener: () => void): unknown
+  off?(event: 'exit', listener: () => void): unknown
 }
 
 /** How long a launched program may take to fail before it counts as started. */
@@ -33,6 +37,7 @@ export function createSystem(process: ProcessPart, clock: Clock): System {
     },
     launch: (command, args) => launch(clock, process.stderr.isTTY === true, command, args),
     start: (command, args, env) => start(clock, command, args, env),
+    spawn: createSpawn(process, clock),
   }
 }
 

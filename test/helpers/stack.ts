@@ -6,6 +6,7 @@ import { createClock } from '../../src/util/clock.js'
 import { createLogger } from '../../src/util/logger.js'
 import { createRedactor } from '../../src/util/redact.js'
 import type { Clock } from '../../src/util/runtime.js'
+import { createSystem } from '../../src/util/system.js'
 
 export interface Stack {
   readonly identity: Identity
@@ -72,7 +73,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     ...config.log,
     redact: createRedactor(secrets),
   })
-  const runtime = { clock, fetch: globalThis.fetch }
+  const system = createSystem(process, clock)
+  const runtime = { clock, system, env: process.env, fetch: globalThis.fetch }
   const server = await startServer(runtime, config, logger)
   const { resource } = server
   const token = (claims: Record<string, unknown> = {}) =>

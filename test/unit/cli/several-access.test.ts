@@ -8,6 +8,8 @@ const target = (name: string, credential: 'none' | 'bearer' = 'none') => ({
   name,
   prefix: name,
   url: `https://${name}.example/mcp`,
+  transport: 'auto' as const,
+  program: undefined,
   tools: URL_DEFAULTS.tools,
   credential:
     credential === 'none' ? { type: 'none' as const } : { type: 'bearer' as const, token: 't' },

@@ -26,6 +26,8 @@ describe("the seed's variables", () => {
       {
         name: 'target',
         url: 'https://t.example/mcp',
+        transport: 'auto',
+        program: undefined,
         prefix: 'target',
         credential: { type: 'bearer', token: 't0ken' },
         tools: {

@@ -38,6 +38,10 @@ function problemsOf(given: Case): readonly string[] {
 const target = (more: object) => ({
   file: { targets: { a: { url: 'https://a.example', ...more } } },
 })
+const program = (more: object) => ({
+  file: { targets: { a: { command: 'server', ...more } } },
+  env: { TARGET_MCP_SERVER_URL: '', TOKEN: 't' },
+})
 const credential = (members: object) => target({ credential: members })
 
 describe('a problem', () => {
@@ -124,7 +128,43 @@ describe('a problem', () => {
     ],
     [
       { file: { targets: { a: { prefix: 'b' } } } },
-      `targets.a.url is missing (file ./${NAME}:4) — write the URL of the target's MCP endpoint`,
+      `targets.a.url is missing (file ./${NAME}:4) — write the URL of the target's MCP endpoint, or "command" for a program`,
+    ],
+    [
+      target({ command: 'server' }),
+      `targets.a.url and targets.a.command are both there (file ./${NAME}:4, file ./${NAME}:5) — write one of them`,
+    ],
+    [
+      target({ args: ['-v'] }),
+      `targets.a.args is for a program, and there is none (file ./${NAME}:5) — write "command" in place of "url", or leave it out`,
+    ],
+    [
+      target({ transport: 'ws' }),
+      `targets.a.transport is "ws" (file ./${NAME}:5) — write auto, http or sse`,
+    ],
+    [
+      program({ transport: 'sse' }),
+      `targets.a.transport is for a URL, and the target is a program (file ./${NAME}:5) — leave it out`,
+    ],
+    [
+      program({ credential: { type: 'bearer', token: '${TOKEN}' } }),
+      `targets.a.credential.type is "bearer", and a program takes no headers (file ./${NAME}:6) — leave "credential" out, and give the program its secrets in "env"`,
+    ],
+    [
+      program({ command: [] }),
+      `targets.a.command is [] (file ./${NAME}:4) — write a program, or a list of a program and its arguments; no shell reads it`,
+    ],
+    [
+      program({ env: { KEY: '${NOT_SET}' } }),
+      `targets.a.env: the variable NOT_SET is not set (file ./${NAME}:5) — write \${NOT_SET:-default}, or set NOT_SET in the environment`,
+    ],
+    [
+      program({ cwd: './here' }),
+      `targets.a.cwd is "./here" (file ./${NAME}:5) — write an absolute path`,
+    ],
+    [
+      program({ maxChildren: 0 }),
+      `targets.a.maxChildren is 0 (file ./${NAME}:5) — write a whole number, 1 or more`,
     ],
     [
       { file: { targets: { 'a b': { url: 'https://a.example' } } } },

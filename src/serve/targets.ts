@@ -1,0 +1,68 @@
+import { createCredential } from '../auth/credentials/create.js'
+import { ownerCredential } from '../auth/credentials/owner.js'
+import type { Descope } from '../auth/service.js'
+import type { ProxyConfig } from '../config/types.js'
+import { createProgramUpstream, type ProgramHost } from '../gateway/program-upstream.js'
+import { createTarget, type Target } from '../gateway/target.js'
+import { createUpstream, type Upstream } from '../http/pool.js'
+import { createAutoUpstream } from '../mcp/auto-upstream.js'
+import { createSseUpstream, type SseUpstream } from '../mcp/sse-upstream.js'
+import { createTranslatingUpstream } from '../mcp/translating-upstream.js'
+import type { Logger } from '../util/logger.js'
+import type { Runtime } from '../util/runtime.js'
+
+export type TargetsRuntime = Pick<Runtime, 'fetch'> & ProgramHost
+
+/** Opens all configured targets. Nothing is connected or started yet. */
+export function openTargets(
+  runtime: TargetsRuntime,
+  { targets, timeouts, limits }: Pick<ProxyConfig, 'targets' | 'timeouts' | 'limits'>,
+  descope: Descope | undefined,
+  logger: Logger,
+): Target[] {
+  const budget = { max: limits.children, used: 0 }
+  return targets.map((config) => {
+    const { name, program, url } = config
+    if (program !== undefined) {
+      const upstream = createProgramUpstream(runtime, name, program, { timeouts, budget, logger })
+      return createTarget(config, ownerCredential(), upstream)
+    }
+    const targetUrl = url ?? ''
+    const credential = createCredential(config.credential, { runtime, targetUrl, descope })
+    const place = new URL(targetUrl)
+    const connections = createUpstream(place)
+    const { clock } = runtime
+    const sse = () => openSse(connections, clock, place, timeouts.idle * 1_000)
+    if (config.transport === 'sse') return createTarget(config, credential, sse())
+    const http = createTranslatingUpstream(connections, {
+      ...{ clock, logger, target: name },
+      protocol: 'auto',
+      mirrorsParams: false,
+    })
+    const target = createTarget(config, credential, http)
+    if (config.transport === 'auto') findTransport(target, http, sse(), logger)
+    return target
+  })
+}
+
+/** What is known to speak Streamable HTTP goes straight to its connections from then on. */
+function findTransport(target: Target, http: Upstream, sse: SseUpstream, logger: Logger): void {
+  target.upstream = createAutoUpstream(http, sse, (chosen) => {
+    target.upstream = chosen
+    const spoken = chosen === sse ? 'the older HTTP+SSE' : 'Streamable HTTP'
+    logger.debug('transport', `Target "${target.name}" speaks ${spoken}`)
+  })
+}
+
+/** The streams of a target, and what is posted to their endpoints, share its connections. */
+function openSse(http: Upstream, clock: Runtime['clock'], url: URL, idleMs: number): SseUpstream {
+  const connect = async (to: URL): Promise<Upstream> => {
+    if (to === url) return http
+    const path = to.pathname + to.search
+    return {
+      send: (request, handler) => http.send({ ...request, path }, handler),
+      close: async () => {},
+    }
+  }
+  return createSseUpstream({ clock, url, connect, idleMs })
+}
