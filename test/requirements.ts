@@ -8,6 +8,7 @@ const SPEC = 'https://modelcontextprotocol.io/specification'
 const AUTHORIZATION = `${SPEC}/2026-07-28/basic/authorization`
 const LEGACY = `${SPEC}/2025-11-25/basic/transports#streamable-http`
 const MODERN = `${SPEC}/2026-07-28/basic/transports/streamable-http`
+const STDIO = `${SPEC}/2025-11-25/basic/transports#stdio`
 const SECURITY = `${SPEC}/2025-11-25/basic/security_best_practices`
 const RFC = 'https://www.rfc-editor.org/rfc'
 
@@ -256,6 +257,34 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   'rfc6750-2.1': {
     source: `${RFC}/rfc6750#section-2.1`,
     text: 'Take a bearer token from the Authorization header, whatever the case of the scheme.',
+  },
+  'mcp-stdio-process': {
+    source: STDIO,
+    text: 'Start the server as a process of its own and speak with it one message a line.',
+  },
+  'mcp-stdio-shutdown': {
+    source: `${SPEC}/2025-11-25/basic/lifecycle#shutdown`,
+    text: 'End a server by closing its stdin, then by SIGTERM, then by SIGKILL.',
+  },
+  'mcp-stdio-output': {
+    source: STDIO,
+    text: 'Let a server on stdio write anything to stderr, and only messages to stdout.',
+  },
+  'mcp-http-sse-fallback': {
+    source: `${SPEC}/2025-11-25/basic/transports#backwards-compatibility`,
+    text: 'Speak HTTP+SSE with a server that takes no POST of initialize.',
+  },
+  'mcp-http-sse-origin': {
+    source: `${SPEC}/2024-11-05/basic/transports#http-with-sse`,
+    text: 'Post only to an endpoint at the origin of its HTTP+SSE stream.',
+  },
+  'mcp-cancel': {
+    source: `${SPEC}/2025-11-25/basic/utilities/cancellation`,
+    text: 'Pass a cancellation on under the id that the server knows, and take no disconnect for one.',
+  },
+  'mcp-progress-token': {
+    source: `${SPEC}/2025-11-25/basic/utilities/progress`,
+    text: 'Give progress to the request whose token it carries, under that token.',
   },
   'rfc6750-3': {
     source: `${RFC}/rfc6750#section-3`,

@@ -131,8 +131,7 @@ export class UpstreamCall implements UpstreamHandler {
     const { id } = this.#send
     if (id === undefined) {
       this.#done = true
-      this.#listener.accepted(this.#status)
-      return
+      return this.#listener.accepted(this.#status)
     }
     if (this.#status === 200 && this.#listener.known?.(body)) {
       this.#done = true

@@ -1,4 +1,5 @@
 import { UpstreamError } from '../http/failure.js'
+import { headerOf } from '../http/header-pairs.js'
 import type {
   Upstream,
   UpstreamController,
@@ -6,7 +7,6 @@ import type {
   UpstreamRequest,
 } from '../http/pool.js'
 import { isObject, tryParseJson } from '../util/json.js'
-import { headerOf } from './peer-upstream.js'
 import { type Opening, reasonOf } from './sse-stream.js'
 import { SSE_SESSION, type SseUpstream } from './sse-upstream.js'
 
@@ -63,7 +63,7 @@ export function createAutoUpstream(
   return {
     send(request, handler) {
       if (chosen !== undefined) return chosen.send(request, handler)
-      const sessionId = headerOf(request, 'mcp-session-id')
+      const sessionId = headerOf(request.headers, 'mcp-session-id')
       // of another process, or of a stream before this one started
       if (sessionId?.startsWith(SSE_SESSION)) return sse.send(request, handler)
       if (request.method !== 'POST') return http.send(request, handler)

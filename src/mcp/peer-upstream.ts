@@ -1,5 +1,5 @@
 import { UpstreamError } from '../http/failure.js'
-import { headerPairs } from '../http/header-pairs.js'
+import { headerOf } from '../http/header-pairs.js'
 import type { UpstreamRequest } from '../http/pool.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { ERROR_CODES, errorResponse } from './jsonrpc.js'
@@ -18,22 +18,17 @@ export interface PeerRequest {
   readonly modernVersion: string | undefined
 }
 
-/** Returns the last value of a header. */
-export function headerOf({ headers }: UpstreamRequest, name: string): string | undefined {
-  return headerPairs(headers).findLast(([found]) => found === name)?.[1]
-}
-
 /** Reads what a request to a peer says. */
 export function readPeerRequest(request: UpstreamRequest, call: PeerCall): PeerRequest {
   const text = request.body?.toString() ?? ''
   const message = tryParseJson(text)
-  const version = headerOf(request, 'mcp-protocol-version')
+  const version = headerOf(request.headers, 'mcp-protocol-version')
   const isModern =
-    headerOf(request, 'mcp-method') !== undefined && (version ?? '') >= MODERN_VERSION
+    headerOf(request.headers, 'mcp-method') !== undefined && (version ?? '') >= MODERN_VERSION
   return {
     ...{ request, call, text },
     message: isObject(message) ? message : undefined,
-    sessionId: headerOf(request, 'mcp-session-id'),
+    sessionId: headerOf(request.headers, 'mcp-session-id'),
     modernVersion: isModern ? version : undefined,
   }
 }

@@ -1,8 +1,8 @@
+import { headerOf } from '../http/header-pairs.js'
 import { OWNER } from '../http/owner.js'
 import type { Upstream } from '../http/pool.js'
 import { PeerCall } from './peer-call.js'
 import {
-  headerOf,
   type PeerRequest,
   readPeerRequest,
   refuseModern,
@@ -49,7 +49,7 @@ export function createStdioUpstream(options: StdioOptions): Upstream {
     send(request, handler) {
       const call = new PeerCall(handler, clock, request)
       const asked = readPeerRequest(request, call)
-      const owner = headerOf(request, OWNER) ?? ''
+      const owner = headerOf(request.headers, OWNER) ?? ''
       if (request.method === 'POST') return post(owner, asked)
       const { sessionId } = asked
       if (sessionId === undefined) return call.respond(405, {})

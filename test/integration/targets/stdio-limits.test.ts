@@ -149,7 +149,7 @@ describe('a program that ends', () => {
     await eventually(() => expect([pid, grandchild].map(isAlive)).toEqual([false, false]))
   })
 
-  it('is ended by force when it does not want to', async () => {
+  it('[mcp-stdio-shutdown] is ended by force when it does not want to', async () => {
     const stack = await start({}, {}, 'stubborn')
     const { call } = await connect(stack)
     const pid = Number(await call('pid'))
@@ -189,7 +189,7 @@ describe('limits', () => {
     await client.ping()
   })
 
-  it('leave out lines that are no messages, with one warning', async () => {
+  it('[mcp-stdio-output] leave out lines that are no messages, with one warning', async () => {
     const stack = await start()
     const { call } = await connect(stack)
     for (const words of ['Server ready!', '{"jsonrpc":"1.0"}', '{}', 'again']) {

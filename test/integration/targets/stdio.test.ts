@@ -39,7 +39,7 @@ async function connect(...args: Parameters<typeof connectAs>): Promise<Connected
 }
 
 describe('a target on stdio', () => {
-  it('is served to a client that registered and signed in', async () => {
+  it('[mcp-stdio-process] is served to a client that registered and signed in', async () => {
     const stack = await start()
     const visitor = createVisitor(stack.server.resource, fetch)
     await visitor.knock()
@@ -120,7 +120,7 @@ describe('a target on stdio', () => {
     expect(await call('ask_model')).toMatch(/sampling|No client/)
   })
 
-  it('hears of a cancelled call, and of no call that its client only left', async () => {
+  it('[mcp-cancel] hears of a cancelled call, and of no call that its client only left', async () => {
     const stack = await start()
     const { client } = await connect(stack, 'alice')
     const logs: unknown[] = []
@@ -208,7 +208,7 @@ describe('a target on stdio', () => {
     )
   })
 
-  it('serves a client without a session, and ids and tokens as they were written', async () => {
+  it('[mcp-progress-token] serves a client without a session, and ids and tokens as they were written', async () => {
     const stack = await start()
     const body = (id: string, token: string) =>
       `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":{"name":"progress",\n"arguments":{"steps":1},"_meta":{"progressToken":${token}}}}`
