@@ -31,6 +31,7 @@ describe('how the bridge is started', () => {
     MCP_DESCOPE_SCOPE: 'a b',
     MCP_DESCOPE_STORE: 'file',
     MCP_DESCOPE_TRANSPORT: 'http',
+    MCP_DESCOPE_PROTOCOL: 'auto',
     MCP_DESCOPE_USE_SYSTEM_CA: '0',
     MCP_DESCOPE_WAIT_FOR_LOGIN: '0',
   }
@@ -59,7 +60,7 @@ describe('how the bridge is started', () => {
 
   it.each(
     Object.keys(VARIABLES).filter((name) =>
-      /NO_|IPV4|WAIT|HOST|PORT|LEVEL|STORE|SYSTEM/.test(name),
+      /NO_|IPV4|WAIT|HOST|PORT|LEVEL|PROTOCOL|STORE|SYSTEM/.test(name),
     ),
   )('AC9.5 a wrong %s is an error and no warning', async (name) => {
     const bridge = startBridge(target.url, { env: { ...env, [name]: 'nonsense' } })
