@@ -109,6 +109,11 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     text: 'Resume a stream behind Last-Event-ID.',
   },
 
+  'mcp-conformance-server': {
+    source: 'https://github.com/modelcontextprotocol/conformance#testing-servers',
+    text: 'Let the official suite find the same through the proxy as at the server itself.',
+  },
+
   // MCP, rules for an intermediary that reads and renames
   'mcp-era-by-body': {
     source: `${SPEC}/2026-07-28/basic/versioning`,

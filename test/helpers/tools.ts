@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -19,13 +20,18 @@ export async function installTool(name: string): Promise<string | undefined> {
   const folder = join(CACHE, tool)
   const modules = join(folder, 'node_modules')
   if (existsSync(join(modules, '.package-lock.json'))) return modules
-  const args = ['install', '--no-audit', '--no-fund', '--prefix', folder, tool]
+  // several test files may want it at once: each installs aside, and the first that is done wins
+  const aside = `${folder}-${process.pid}`
+  const args = ['install', '--no-audit', '--no-fund', '--prefix', aside, tool]
   try {
+    await mkdir(aside, { recursive: true })
     await promisify(execFile)('npm', args, {
       env: { ...process.env, npm_config_loglevel: 'error' },
     })
+    await rename(aside, folder).catch(() => rm(aside, { recursive: true, force: true }))
     return modules
   } catch {
+    await rm(aside, { recursive: true, force: true })
     console.warn(`skipped: what needs ${tool} (npm cannot give it)`)
     return undefined
   }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { completable } from '@modelcontextprotocol/sdk/server/completable.js'
+import type { Server } from '@modelcontextprotocol/sdk/server/index.js'
 import { McpServer, ResourceTemplate } from '@modelcontextprotocol/sdk/server/mcp.js'
 import {
   type EventStore,
@@ -16,6 +17,7 @@ import {
 import * as z from 'zod'
 import { tryParseJson } from '../../../src/util/json.js'
 import { type Listening, listen } from './listen.js'
+import { refuseForeign } from './local-only.js'
 import { createRecorder, type Recorder } from './record.js'
 import { refuse } from './recording.js'
 
@@ -26,12 +28,18 @@ export interface SdkV1Options {
   answerWith?: 'json' | 'sse'
   /** Keeps events, so that streams can be resumed. Needs sessions. */
   resumable?: boolean
+  /** When clients are to resume, told on each stream of a resumable server. */
+  retryMs?: number
+  /** Refuses what does not come for, or from, a local name. */
+  localOnly?: boolean
+  /** Creates the server of a session. Default: one with all that the older revisions have. */
+  server?: () => McpServer | Server
 }
 
 export interface SdkV1Target extends Recorder, Omit<Listening, 'close'> {
   readonly url: string
   /** Servers by session id. */
-  readonly sessions: ReadonlyMap<string, McpServer>
+  readonly sessions: ReadonlyMap<string, McpServer | Server>
   /** Forgets all sessions without telling anybody. */
   forget(): void
   close(): Promise<void>
@@ -41,15 +49,16 @@ export interface SdkV1Target extends Recorder, Omit<Listening, 'close'> {
 export async function startSdkV1Target(options: SdkV1Options = {}): Promise<SdkV1Target> {
   const { name = 'sdk-v1', sessions: mode = 'required', answerWith = 'sse' } = options
   const recorder = createRecorder()
-  const sessions = new Map<string, McpServer>()
+  const sessions = new Map<string, McpServer | Server>()
   const transports = new Map<string, StreamableHTTPServerTransport>()
 
   const open = async () => {
-    const server = createSdkV1Server(name)
+    const server = options.server?.() ?? createSdkV1Server(name)
     const transport: StreamableHTTPServerTransport = new StreamableHTTPServerTransport({
       ...(mode === 'required' ? { sessionIdGenerator: randomUUID } : {}),
       enableJsonResponse: answerWith === 'json',
       ...(options.resumable ? { eventStore: createEventStore() } : {}),
+      ...(options.retryMs !== undefined ? { retryInterval: options.retryMs } : {}),
       onsessioninitialized: (id) => {
         sessions.set(id, server)
         transports.set(id, transport)
@@ -64,6 +73,7 @@ export async function startSdkV1Target(options: SdkV1Options = {}): Promise<SdkV
   }
 
   const listening = await listen(async (incoming, response) => {
+    if (options.localOnly && refuseForeign(incoming, response)) return
     const request = await recorder.record(incoming, response)
     const id = request.sessionId
     const known = id === undefined ? undefined : transports.get(id)
@@ -228,7 +238,8 @@ function registerContents(server: McpServer): void {
   )
 }
 
-function createEventStore(): EventStore {
+/** Keeps events in memory, for one session. */
+export function createEventStore(): EventStore {
   const events: { streamId: string; eventId: string; message: unknown }[] = []
   return {
     async storeEvent(streamId, message) {

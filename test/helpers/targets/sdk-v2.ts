@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { ReadableStream } from 'node:stream/web'
 import {
@@ -6,13 +7,17 @@ import {
   createMcpHandler,
   inputRequired,
   inputResponse,
+  isLegacyRequest,
   type McpHttpHandler,
   McpServer,
   ResourceTemplate,
+  WebStandardStreamableHTTPServerTransport,
 } from '@modelcontextprotocol/server'
 import * as z from 'zod'
 import { type Listening, listen } from './listen.js'
+import { refuseForeign } from './local-only.js'
 import { createRecorder, type RecordedRequest, type Recorder } from './record.js'
+import { createEventStore } from './sdk-v1.js'
 
 export interface SdkOptions {
   name?: string
@@ -20,8 +25,14 @@ export interface SdkOptions {
 }
 
 export interface SdkV2Options extends SdkOptions {
-  /** What older revisions get. Default `stateless`, which serves them without sessions. */
-  legacy?: 'stateless' | 'reject'
+  /** What older revisions get. Default `stateless`; sessions can be resumed. */
+  legacy?: 'stateless' | 'sessions' | 'reject'
+  /** When clients are to resume, told on each stream of a session. */
+  retryMs?: number
+  /** Refuses what does not come for, or from, a local name. */
+  localOnly?: boolean
+  /** Creates the server of a request or session. Default: one with all that 2026-07-28 has. */
+  server?: (notify: McpHttpHandler['notify']) => McpServer
 }
 
 export interface SdkV2Target extends Recorder, Omit<Listening, 'close'> {
@@ -35,16 +46,21 @@ export interface SdkV2Target extends Recorder, Omit<Listening, 'close'> {
 export async function startSdkV2Target(options: SdkV2Options = {}): Promise<SdkV2Target> {
   const { name = 'sdk-v2', legacy = 'stateless', answerWith = 'auto' } = options
   const recorder = createRecorder()
-  const handler = createMcpHandler(() => createSdkV2Server(name), {
-    legacy,
+  const createServer = () => options.server?.(handler.notify) ?? createSdkV2Server(name)
+  const handler: McpHttpHandler = createMcpHandler(createServer, {
+    legacy: legacy === 'sessions' ? 'reject' : legacy,
     responseMode: answerWith,
   })
+  const sessions = createSessions(createServer, options)
 
   const listening = await listen(async (incoming, response) => {
+    if (options.localOnly && refuseForeign(incoming, response)) return
     const recorded = await recorder.record(incoming, response)
     const gone = new AbortController()
     response.once('close', () => gone.abort())
-    const answer = await handler.fetch(webRequest(recorded, incoming.headers.host, gone.signal))
+    const request = webRequest(recorded, incoming.headers.host, gone.signal)
+    const isOld = legacy === 'sessions' && (await isLegacyRequest(request, recorded.message))
+    const answer = isOld ? await sessions.fetch(request) : await handler.fetch(request)
     response.writeHead(answer.status, Object.fromEntries(answer.headers))
     response.flushHeaders()
     if (answer.body === null) response.end()
@@ -62,9 +78,34 @@ export async function startSdkV2Target(options: SdkV2Options = {}): Promise<SdkV
     notify: handler.notify,
     async close() {
       await handler.close()
+      await sessions.close()
       await closeListening()
     },
   })
+}
+
+/** The sessions of the older revisions. */
+function createSessions(createServer: () => McpServer, { retryMs }: SdkV2Options) {
+  const transports = new Map<string, WebStandardStreamableHTTPServerTransport>()
+  const open = async () => {
+    const transport = new WebStandardStreamableHTTPServerTransport({
+      sessionIdGenerator: randomUUID,
+      eventStore: createEventStore() as never,
+      ...(retryMs !== undefined ? { retryInterval: retryMs } : {}),
+      onsessioninitialized: (id) => void transports.set(id, transport),
+      onsessionclosed: (id) => void transports.delete(id),
+    })
+    await createServer().connect(transport)
+    return transport
+  }
+  return {
+    async fetch(request: Request): Promise<Response> {
+      const id = request.headers.get('mcp-session-id')
+      const known = id === null ? await open() : transports.get(id)
+      return known?.handleRequest(request) ?? new Response(null, { status: 404 })
+    },
+    close: () => Promise.all([...transports.values()].map((transport) => transport.close())),
+  }
 }
 
 function webRequest(recorded: RecordedRequest, host = 'localhost', signal: AbortSignal): Request {
