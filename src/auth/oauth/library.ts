@@ -46,7 +46,24 @@ function clientAuth(oauth: typeof OAuth, { authMethod, secret }: OAuthClient): O
   if (authMethod === 'none' || secret === undefined) return oauth.None()
   return authMethod === 'client_secret_post'
     ? oauth.ClientSecretPost(secret)
-    : oauth.ClientSecretBasic(secret)
+    : secretInHeader(secret)
+}
+
+/**
+ * The library's own writes `-`, `.` and `_` as `%2D`, `%2E` and `%5F`, which servers that do not
+ * decode at all take for another client. The form encoding leaves them as they are.
+ *
+ * @see [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
+ */
+function secretInHeader(secret: string): OAuth.ClientAuth {
+  return (_as, client, _body, headers) => {
+    const pair = `${formEncode(client.client_id)}:${formEncode(secret)}`
+    headers.set('authorization', `Basic ${btoa(pair)}`)
+  }
+}
+
+function formEncode(value: string): string {
+  return new URLSearchParams([['', value]]).toString().slice(1)
 }
 
 async function boundedFetch(

@@ -10,7 +10,8 @@ import { chooseAuthMethod } from '../../../../src/auth/oauth/client.js'
 import { readRefusal } from '../../../../src/auth/oauth/failure.js'
 import { configuredClient, readRegistration } from '../../../../src/auth/oauth/registration.js'
 import { chooseScope, missingScopes } from '../../../../src/auth/oauth/scopes.js'
-import { readGrant } from '../../../../src/auth/oauth/token-endpoint.js'
+import { clientCredentialsGrant, readGrant } from '../../../../src/auth/oauth/token-endpoint.js'
+import { createManualClock } from '../../../helpers/runtime.js'
 
 describe('chooseScope', () => {
   const none = { resource: [], server: [] }
@@ -185,6 +186,27 @@ describe('clients', () => {
     [['client_secret_basic', 'client_secret_post'], 's', 'client_secret_basic'],
   ])('with %j and secret %j authenticate by %s', (supported, secret, expected) => {
     expect(chooseAuthMethod(supported, secret)).toBe(expected)
+  })
+
+  it.each([
+    ['pre-registered_client.1', 's-e_c.r*t', 'pre-registered_client.1:s-e_c.r*t'],
+    ['https://a.example/x', 's+e c:r%t&é', 'https%3A%2F%2Fa.example%2Fx:s%2Be+c%3Ar%25t%26%C3%A9'],
+  ])('%s writes only what the form encoding says into the header', async (id, secret, pair) => {
+    let header: string | null = null
+    const fetch = async (_url: unknown, init?: RequestInit) => {
+      header = new Headers(init?.headers).get('authorization')
+      return Response.json({ access_token: 't', token_type: 'Bearer' })
+    }
+    const deps = { fetch: fetch as typeof globalThis.fetch, clock: createManualClock() }
+    const server = { issuer: 'https://as.example', tokenEndpoint: 'https://as.example/token' }
+    const client = { id, secret, authMethod: 'client_secret_basic', source: 'static' } as const
+    await clientCredentialsGrant(deps, {
+      server: server as never,
+      client: { ...client, redirectUris: [] },
+      resource: undefined,
+      scope: undefined,
+    })
+    expect(header).toBe(`Basic ${btoa(pair)}`)
   })
 
   it('C5 come from the user first, then from a document where the server takes one', () => {
