@@ -113,6 +113,10 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     source: 'https://github.com/modelcontextprotocol/conformance#testing-servers',
     text: 'Let the official suite find the same through the proxy as at the server itself.',
   },
+  'mcp-conformance-client': {
+    source: 'https://github.com/modelcontextprotocol/conformance#testing-clients',
+    text: 'Pass the scenarios of the official suite that a revision scores for clients.',
+  },
 
   // MCP, rules for an intermediary that reads and renames
   'mcp-era-by-body': {

@@ -28,11 +28,12 @@ export async function installTool(name: string): Promise<string | undefined> {
     await promisify(execFile)('npm', args, {
       env: { ...process.env, npm_config_loglevel: 'error' },
     })
-    await rename(aside, folder).catch(() => rm(aside, { recursive: true, force: true }))
+    await rename(aside, folder).catch(() => undefined)
     return modules
   } catch {
-    await rm(aside, { recursive: true, force: true })
     console.warn(`skipped: what needs ${tool} (npm cannot give it)`)
     return undefined
+  } finally {
+    await rm(aside, { recursive: true, force: true })
   }
 }

@@ -1,9 +1,9 @@
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { JsonObject } from '../../../src/util/json.js'
+import { installTool } from '../../helpers/tools.js'
 
 export type Revision = '2025-11-25' | '2026-07-28'
 
@@ -23,22 +23,18 @@ export interface Outcome {
   readonly messages: readonly string[]
 }
 
-const INSTALL = fileURLToPath(new URL('install.mjs', import.meta.url))
 const NODE_20 = new URL('node-20.mjs', import.meta.url).href
+const SUITE = '@modelcontextprotocol/conformance'
 const IN_CI = process.env['CI'] !== undefined && process.env['CI'] !== 'false'
 
 /**
- * Path of the suite's program, installed when it is missing; `undefined` when the registry does not
- * give it. In CI that is an error.
+ * Path of the suite's program; `undefined` when npm cannot give it. In CI that is an error: there the
+ * suite is never left out.
  */
-export function installSuite(): string | undefined {
-  try {
-    return execFileSync(process.execPath, [INSTALL], { encoding: 'utf8' }).trim()
-  } catch (error) {
-    if (IN_CI) throw error
-    console.warn('The conformance suite is left out: npm could not install it.')
-    return undefined
-  }
+export async function installSuite(): Promise<string | undefined> {
+  const modules = await installTool(SUITE)
+  if (modules === undefined && IN_CI) throw new Error('The conformance suite must run in CI')
+  return modules && join(modules, SUITE, 'dist', 'index.js')
 }
 
 /** Runs all scenarios of a revision, those that it does not score too. */
