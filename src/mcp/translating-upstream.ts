@@ -86,6 +86,8 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
       return translate((loaded) => {
         void loaded.discover(request).then((discovery) => {
           if (answer.isOver) return
+          // whoever signs in then begins anew
+          if (!discovery.ok && discovery.wantsCredential) return loaded.pass(discovery, handler)
           if (!discovery.ok) return answer.replay()
           foundModern()
           loaded.send(request, handler, discovery.result)

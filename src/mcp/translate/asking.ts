@@ -17,6 +17,8 @@ export type Discovery =
       readonly ok: false
       /** The target was asked and is of another era. */
       readonly isOtherEra: boolean
+      /** It wants another credential before it says anything. */
+      readonly wantsCredential: boolean
       /** Hands whatever came instead to a client. */
       pass(exchange: ClientExchange): void
     }
@@ -51,7 +53,10 @@ export function createAsking({ clock, inner }: { clock: Pick<Clock, 'after'>; in
       const read = again ? await ask(headers, 'server/discover', {}, session) : first
       if (read.kind === 'failed') {
         const error = new UpstreamError(read.failure.cause, read.failure.reason)
-        return { ok: false, isOtherEra: false, pass: (exchange) => exchange.fail(error) }
+        return {
+          ...{ ok: false, isOtherEra: false, wantsCredential: false },
+          pass: (exchange) => exchange.fail(error),
+        }
       }
       const { status, header, text, message } = read.answer
       const result = message?.['result']
@@ -60,6 +65,7 @@ export function createAsking({ clock, inner }: { clock: Pick<Clock, 'after'>; in
       return {
         ok: false,
         isOtherEra: status < 500 && !NO_VERDICT.has(status),
+        wantsCredential: status === 401 || status === 403,
         pass: (exchange) => exchange.pass(status, head, Buffer.from(text)),
       }
     },

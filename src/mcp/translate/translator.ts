@@ -68,6 +68,11 @@ export class Translator {
     return this.#asking.discover(headers, newSession(readClient(params)))
   }
 
+  /** Answers a request with what the target said when it was asked. */
+  pass(discovery: Discovery, handler: UpstreamHandler): void {
+    if (!discovery.ok) discovery.pass(new ClientExchange(handler))
+  }
+
   /**
    * Takes a request of an older client.
    *

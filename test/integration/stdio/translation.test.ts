@@ -125,6 +125,22 @@ describe('the bridge and targets of other eras', () => {
     await target.close()
   })
 
+  it('asks for a sign-in where only server/discover does, and initialize is refused to everybody', async () => {
+    const target = await startModernRecordingTarget()
+    target.intercept(({ rpc, headers }, response) => {
+      if (rpc === 'initialize' || headers.authorization !== undefined) return false
+      response.writeHead(401, { 'www-authenticate': 'Bearer' }).end()
+      return true
+    })
+    const bridge = startBridge(target.url, { env: CI })
+    expect(await bridge.request('initialize', START)).toMatchObject({
+      result: { protocolVersion: '2025-06-18' },
+    })
+    expect(textOf(await bridge.call('echo'))).toContain('Nobody is signed in')
+    await bridge.end()
+    await target.close()
+  })
+
   it('says so when --protocol asks for what the target does not speak', async () => {
     const target = await startRecordingTarget({ sessions: 'required' })
     const bridge = startBridge(target.url, { env: CI, args: ['--protocol', '2026-07-28'] })
