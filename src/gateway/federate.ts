@@ -133,6 +133,7 @@ export function routeAnswer(context: GatewayContext, request: Request, message: 
 
 /** Ends a client's sessions at all targets. */
 export async function closeAll(context: GatewayContext, request: Request): Promise<void> {
+  if (request.session !== undefined) context.sessions.end(request.session)
   await Promise.all(
     context.targets.map(async (target) => {
       const session = targetSession(context, request, target)

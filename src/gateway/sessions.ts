@@ -9,6 +9,7 @@ const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const LIFETIME_MS = 24 * 60 * 60 * 1000
 const MAX_OPENED = 1_000
+const MAX_ENDED = 10_000
 /** Longer ids are refused unread, and never issued. */
 export const MAX_SESSION_ID_LENGTH = 4096
 
@@ -50,11 +51,14 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
 
   /** Sessions in use, so that they need not be opened for every request. */
   const opened = new Map<string, Opened>()
+  /** Keys of sessions that ended here. Elsewhere their targets say that they do not know them. */
+  const ended = new Set<string>()
 
   function open(sealed: string, principal: Principal | undefined): Session | undefined {
     const known = opened.get(sealed) ?? openSealed(sealed)
     if (known === undefined || known.expiresAt <= clock.now()) return undefined
     if (known.owner !== ownerOf(principal)) return undefined
+    if (ended.size > 0 && ended.has(known.session.key)) return undefined
     if (opened.size > MAX_OPENED) opened.clear()
     opened.set(sealed, known)
     return known.session
@@ -91,7 +95,13 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     return sealed.length <= MAX_SESSION_ID_LENGTH ? sealed : undefined
   }
 
-  return { open, seal }
+  function end({ key }: Session): void {
+    const [oldest] = ended
+    if (ended.size >= MAX_ENDED && oldest !== undefined) ended.delete(oldest)
+    ended.add(key)
+  }
+
+  return { open, seal, end }
 }
 
 export type Sessions = ReturnType<typeof createSessions>

@@ -52,8 +52,6 @@ export const WITHOUT_TASKS: Checks = {
 
 /** Checks that pass at one server, but not through `serve` with three in 2025-11-25. */
 export const THREE_TARGETS: Checks = {
-  // a session that has ended is opened again where a target lost it
-  'server-session-lifecycle': ['server-session-terminated-returns-404'],
   // the merged list is JSON, so that there is no stream to look at
   'server-sse-multiple-streams': ['server-sse-streams-functional'],
 }

@@ -112,6 +112,21 @@ describe('a session id', () => {
     expect((await single.post(callOf('target_echo'), headers)).status).toBe(404)
   })
 
+  it('[mcp-session-delete] stays ended among several, where a lost one would be opened again', async () => {
+    const headers = await open(several)
+    const authorization = `Bearer ${await several.token()}`
+    const end = () =>
+      send(several.url, { method: 'DELETE', headers: { ...headers, authorization } })
+    expect((await end()).status).toBe(200)
+    stateful.clear()
+    for (const name of ['a_echo', 'b_echo']) {
+      expect((await several.post(callOf(name), headers)).status).toBe(404)
+    }
+    expect((await end()).status).toBe(404)
+    expect(stateful.requests).toHaveLength(0)
+    expect((await several.post(callOf('b_echo'), await open(several))).status).toBe(200)
+  })
+
   it.each([
     ['2025-06-18', 200],
     ['2025-11-25', 200],
