@@ -202,6 +202,17 @@ const ENTRIES: Entry[] = [
     },
   },
   {
+    section: 'Targets on stdio and HTTP+SSE',
+    language: 'jsonc',
+    async prove(text) {
+      const file = join(folder.path, 'program.config.json')
+      await writeFile(file, `{"descope":{"configUrl":"${identity.configUrl}"},"targets":{${text}}}`)
+      const env = { ...environment(), FILES_KEY: 'k'.repeat(20) }
+      const args = ['mcp-descope-proxy', 'config', 'validate', file]
+      await expect(run('npx', args, { cwd: folder.path, env })).resolves.toBeDefined()
+    },
+  },
+  {
     section: 'A token for scripts',
     language: 'sh',
     because: 'wants a person who signs in; `login` and `token` are run in integration/login',
