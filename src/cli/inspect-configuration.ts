@@ -38,6 +38,8 @@ export interface InspectedConfiguration {
   /** What Descope says; empty where it is not configured. */
   readonly descope: readonly CheckReport[]
   readonly targets: readonly Inspected[]
+  /** Names of the targets that are programs on stdio, which are not checked. */
+  readonly programs: readonly string[]
   readonly counts: Report['counts']
   readonly exitCode: number
 }
@@ -62,7 +64,12 @@ export async function inspectConfiguration(runtime: Runtime, flags: InspectFlags
   const descope = await inspectDescope(runtime, flags, signIn, configured)
   const targets: Inspected[] = []
   const failures = [...descope.failures]
-  for (const { name } of configured.targets) {
+  const programs: string[] = []
+  for (const { name, program } of configured.targets) {
+    if (program !== undefined) {
+      programs.push(name)
+      continue
+    }
     const inspection = { ...createInspection(runtime, flags), asServe: true }
     const result = await checkTarget(runtime, name, flags, inspection)
     if (result.worst !== undefined) failures.push(result.worst)
@@ -77,6 +84,7 @@ export async function inspectConfiguration(runtime: Runtime, flags: InspectFlags
     settings,
     descope: descope.reports,
     targets,
+    programs,
     counts: countOutcomes(all),
     exitCode,
   }
@@ -133,7 +141,7 @@ function checksOf({ network, authorization, protocol, contents }: Inspected): Ch
 }
 
 function render(
-  { settings, descope, targets }: InspectedConfiguration,
+  { settings, descope, targets, programs }: InspectedConfiguration,
   file: string | undefined,
   style: TextStyle,
 ): string {
@@ -148,5 +156,9 @@ function render(
     ...targets.map(({ target, url, ...found }) => {
       return `\n${bold(`target ${target}`)}   ${cyan(url)}\n\n${renderInspected({ target, url, ...found }, style)}`
     }),
+    ...programs.map(
+      (name) =>
+        `\n${bold(`target ${name}`)}   ${cyan('a program on stdio')}\n ${yellow('!')} not checked here: check the URL of a running \`serve\`\n`,
+    ),
   ].join('')
 }

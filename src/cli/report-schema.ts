@@ -69,6 +69,7 @@ const DOCUMENTS = {
     settings: SETTINGS,
     descope: CHECKS.describe('What Descope says; empty where it is not configured.'),
     targets: z.array(INSPECTED),
+    programs: z.array(z.string()).describe('Targets that are programs on stdio: not checked.'),
   }),
 }
 

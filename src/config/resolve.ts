@@ -112,6 +112,9 @@ export function targetNames(layers: readonly Layer[], findings: Findings): strin
 
 function strayTokens(layers: readonly Layer[], names: ReadonlyMap<string, Raw>): Raw[] {
   if (names.has('target')) return []
+  // whoever refers to the variable has found its use
+  const values = layers.flatMap((layer) => [...layer.values()].map(({ value }) => value))
+  if (/\$\{TARGET_TOKEN\b/.test(JSON.stringify(values))) return []
   return layers
     .map((layer) => layer.get('targets.target.credential.token'))
     .filter((raw) => raw !== undefined)

@@ -74,6 +74,7 @@ describe('inspect without an argument', () => {
     const targets = {
       open: { url: target.url },
       docs: { url: guarded.url, credential: { type: 'bearer', token } },
+      files: { command: ['node', 'files.mjs'] },
     }
     const run = await inspect(identity.configUrl, MACHINE, { targets })
     expect(run).toMatchObject({ status: 0, stderr: '' })
@@ -92,6 +93,7 @@ describe('inspect without an argument', () => {
       origin: 'env DESCOPE_CONFIG_URL',
     })
     expect(found.map((one) => `${one.target} ${one.exitCode}`)).toEqual(['open 0', 'docs 0'])
+    expect(run.document.programs).toEqual(['files'])
     expect(found[1]?.tools).toMatchObject([{ name: 'look', exposedAs: 'docs_look', length: 9 }])
     expect(found[1]?.settings['targets.docs.credential.token']?.value).toBe('[redacted]')
     for (const secret of [SECRET, 'static-token-55', ...identity.issuedSecrets()]) {
@@ -105,7 +107,9 @@ describe('inspect without an argument', () => {
     expect(text.status).toBe(0)
     expect(text.stdout.match(/^(settings|descope|target \w+)/gm)).toEqual([
       ...['settings', 'descope', 'target open', 'settings', 'target docs', 'settings'],
+      'target files',
     ])
+    expect(text.stdout).toContain('not checked here: check the URL of a running `serve`')
   })
 
   it('says that Descope is not configured', async () => {

@@ -335,4 +335,10 @@ describe('a warning', () => {
   ])('of %j is told as text', (given, warning) => {
     expect(load(given).warnings).toContain(warning)
   })
+
+  it('of TARGET_TOKEN is not told where the file refers to the variable', () => {
+    const given = credential({ type: 'bearer', token: '${TARGET_TOKEN}' })
+    const env = { TARGET_MCP_SERVER_URL: '', TARGET_TOKEN: 'x' }
+    expect(load({ ...given, env }).warnings).toEqual([])
+  })
 })
