@@ -71,6 +71,7 @@ class Branch implements AnswerListener {
   /** How long the target wants us to wait before we come back. */
   #retryMs: number | undefined
   #isPaused = false
+  #isClosed = false
 
   constructor(source: StreamSource, options: Required<Omit<MergeOptions, 'sources'>>) {
     this.#source = source
@@ -95,6 +96,7 @@ class Branch implements AnswerListener {
   }
 
   close(): void {
+    this.#isClosed = true
     this.#cancelPause?.()
     this.#call?.abort()
   }
@@ -134,6 +136,8 @@ class Branch implements AnswerListener {
 
   /** @param leastMs What the target asks for. */
   #pause(leastMs = 0): void {
+    // the source may have heard of a failure and closed all of them
+    if (this.#isClosed) return
     if (this.#clock.now() - this.#openedAt >= STEADY_MS) this.#backoff.reset()
     const ms = Math.max(leastMs, this.#backoff.next())
     this.#cancelPause = this.#clock.after(ms, () => this.open())
