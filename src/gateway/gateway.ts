@@ -23,7 +23,7 @@ import { createNotifications } from './notifications.js'
 import { openRequest } from './open-request.js'
 import { createRequestIds } from './request-ids.js'
 import { createRewriter } from './rewrite.js'
-import { createRouter, exposedName, NO_REPLACEMENTS, type Route } from './route.js'
+import { createRouter, exposedName, isAddressed, NO_REPLACEMENTS, type Route } from './route.js'
 import type { Target } from './target.js'
 
 export type GatewayOptions = Omit<
@@ -80,6 +80,12 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
 
   function handle(request: Request, message: Message): void {
     if (message.kind === 'request') return handleRequest(request, message)
+    if (isAddressed(message.method)) {
+      // a target that takes it all the same would do what nobody decided about
+      const text = `${message.method} needs an "id"`
+      const error = { code: ERROR_CODES.invalidRequest, message: text }
+      return request.exchange.reply.json(400, errorResponse(null, error))
+    }
     if (only !== undefined) {
       return forward({ context, rewriter, request, message, route: asItIs(only) })
     }

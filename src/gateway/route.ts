@@ -47,6 +47,11 @@ const ADDRESSED: Readonly<Record<string, Address>> = {
   'tasks/cancel': { span: 'taskId', kind: 'task' },
 }
 
+/** Tells whether a method asks one target for something, so that it must be a request. */
+export function isAddressed(method: string): boolean {
+  return Object.hasOwn(ADDRESSED, method)
+}
+
 /**
  * Creates the function that finds the target of a request.
  *
@@ -57,7 +62,7 @@ export function createRouter<T extends Named>(targets: readonly T[], names: Name
   const only = targets.length === 1 ? targets[0] : undefined
 
   return (message: Message): Route<T> | NoRoute | undefined => {
-    if (!Object.hasOwn(ADDRESSED, message.method)) return undefined
+    if (!isAddressed(message.method)) return undefined
     const address = ADDRESSED[message.method] as Address
     const key = address.span === 'ref' ? referenceKey(message) : address.span
     const span = message.spans.get(key)

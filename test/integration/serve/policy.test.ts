@@ -82,6 +82,28 @@ describe('a hidden tool', () => {
     })
   })
 
+  it.each([1, 2])('is not reached by a call without an id, of %i targets', async (count) => {
+    const tools = { deny: ['delete_*'] }
+    const targets = { t: { url: target.url, tools }, u: { url: target.url, tools } }
+    const stack = await startStack({
+      identity,
+      targets: count === 1 ? { t: targets.t } : targets,
+    })
+    for (const name of ['delete_all', 't_delete_all', 't_read']) {
+      const message = { jsonrpc: '2.0', method: 'tools/call', params: { name } }
+      const response = await stack.post(message, await headersOf(stack))
+      expect([name, response.status, await response.json()]).toMatchObject([
+        name,
+        400,
+        { id: null, error: { code: -32600, message: 'tools/call needs an "id"' } },
+      ])
+    }
+    // whatever had been sent on would be there before this one is answered
+    await stack.post({ jsonrpc: '2.0', id: 1, method: 'ping' }, await headersOf(stack))
+    expect(target.of('tools/call')).toEqual([])
+    await stack.close()
+  })
+
   it('stays hidden from a server that has not listed yet, and is callable where it is not', async () => {
     const alias = (await exposedNames()).at(-1) as string
     await withPolicy({ allow: ['read*'] }, async (stack) => {
