@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { UpstreamError } from '../../http/failure.js'
-import type { UpstreamRequest } from '../../http/pool.js'
+import type { UpstreamController, UpstreamRequest } from '../../http/pool.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
 import type { ClientExchange } from './exchange.js'
 import { ModernAnswer } from './modern-answer.js'
@@ -19,6 +19,14 @@ const LISTEN = 'subscriptions/listen'
 const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
 const ACK_MS = 10_000
 
+/** One subscription of the target for this stream. */
+interface Asked {
+  /** Counts up: a later one knows all that the client wants to hear. */
+  readonly number: number
+  /** Ends it at the target, and whoever waits for its acknowledgement waits no more. */
+  giveUp(reason: Error): void
+}
+
 /**
  * The stream that an older client opens with GET, filled by `subscriptions/listen`. When the client
  * wants to hear of another resource, a new subscription takes the place of the old one.
@@ -27,7 +35,11 @@ const ACK_MS = 10_000
  */
 export class ListenStream implements Listening {
   readonly #options: ListenStreamOptions
-  #current: ModernAnswer | undefined
+  /** All that the target has, or will have when it acknowledges. */
+  readonly #asked = new Set<Asked>()
+  /** The one that counts; the first one does before it is acknowledged. */
+  #current: Asked | undefined
+  #count = 0
 
   constructor(options: ListenStreamOptions) {
     this.#options = options
@@ -40,7 +52,7 @@ export class ListenStream implements Listening {
     void this.renew(request.headers)
   }
 
-  renew(headers: readonly string[]): Promise<readonly string[]> {
+  renew(headers: readonly string[]): Promise<readonly string[] | undefined> {
     const { parts, exchange, session } = this.#options
     const id = `mcp-descope-proxy/listen/${randomBytes(9).toString('base64url')}`
     const notifications: JsonObject = {
@@ -51,6 +63,7 @@ export class ListenStream implements Listening {
     }
     const body = ownRequest(id, LISTEN, { notifications }, session)
     return new Promise((resolve) => {
+      let controller: UpstreamController | undefined
       const cancelTimer = parts.clock.after(ACK_MS, () => {
         answer.abort(new Error('nothing was acknowledged'))
         over(() => exchange.fail(new UpstreamError('timeout', 'it did not acknowledge in time')))
@@ -59,21 +72,24 @@ export class ListenStream implements Listening {
       const over = (end: () => void) => {
         cancelTimer()
         resolve([])
-        if (answer !== this.#current) return
+        this.#asked.delete(asked)
+        if (asked !== this.#current) return
         this.#close()
         end()
       }
       const answer: ModernAnswer = new ModernAnswer(id, {
+        started: (started) => {
+          controller = started
+          if (asked === this.#current) exchange.follow(started)
+        },
         streaming: () => exchange.openStream(),
         kept: (bytes) => exchange.write(bytes),
         notified: (text) => {
           const accepted = acknowledged(text)
           if (accepted === undefined) return exchange.event(text)
           cancelTimer()
-          if (answer !== this.#current)
-            this.#current?.abort(new Error('another one took its place'))
-          this.#current = answer
           resolve(accepted)
+          if (this.#take(asked) && controller !== undefined) exchange.follow(controller)
         },
         // a graceful end, or an error
         responded: () => over(() => (exchange.isStreaming ? exchange.end() : exchange.empty(405))),
@@ -83,7 +99,16 @@ export class ListenStream implements Listening {
         },
         failed: (error) => over(() => exchange.fail(error)),
       })
-      this.#current ??= answer
+      const asked: Asked = {
+        number: ++this.#count,
+        giveUp(reason) {
+          cancelTimer()
+          resolve(undefined)
+          answer.abort(reason)
+        },
+      }
+      this.#asked.add(asked)
+      this.#current ??= asked
       parts.inner.send(
         {
           ...{ method: 'POST', isStream: true, body, headersTimeout: ACK_MS, bodyTimeout: 0 },
@@ -94,10 +119,24 @@ export class ListenStream implements Listening {
     })
   }
 
+  /** Lets an acknowledged subscription count; tells whether it does: not when a later one was first. */
+  #take(asked: Asked): boolean {
+    const current = this.#current
+    if (current === asked) return true
+    const isLater = current === undefined || asked.number > current.number
+    const other = isLater ? current : asked
+    if (isLater) this.#current = asked
+    if (other !== undefined && this.#asked.delete(other)) {
+      other.giveUp(new Error('another one took its place'))
+    }
+    return isLater
+  }
+
   #close(): void {
     this.#options.session.streams.delete(this)
-    this.#current?.abort(new Error('the client left'))
     this.#current = undefined
+    for (const asked of this.#asked) asked.giveUp(new Error('the client left'))
+    this.#asked.clear()
   }
 }
 

@@ -19,6 +19,9 @@ export interface Turn {
   readonly isKept: boolean
 }
 
+/** Of all resources together that one session wants to hear of, characters. */
+const MAX_URIS_LENGTH = 64 * 1024
+
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
 
 export function answer({ exchange, message }: Turn, result: object = {}): void {
@@ -53,9 +56,13 @@ export async function subscribe(turn: Turn): Promise<void> {
   const wants = message.method === 'resources/subscribe'
   if (wants) session.uris.add(uri)
   else session.uris.delete(uri)
-  const streams = [...session.streams]
-  const accepted = await Promise.all(streams.map((stream) => stream.renew(request.headers)))
-  if (wants && streams.length > 0 && !accepted.some((uris) => uris.includes(uri))) {
+  if ([...session.uris].join('').length > MAX_URIS_LENGTH) {
+    session.uris.delete(uri)
+    return refuse(turn, ERROR_CODES.invalidParams, 'This session has too many subscriptions')
+  }
+  const renewed = [...session.streams].map((stream) => stream.renew(request.headers))
+  const accepted = (await Promise.all(renewed)).filter((uris) => uris !== undefined)
+  if (wants && accepted.length > 0 && !accepted.some((uris) => uris.includes(uri))) {
     session.uris.delete(uri)
     return refuse(turn, ERROR_CODES.invalidParams, `The target tells no updates of ${uri}`)
   }

@@ -9,8 +9,11 @@ export interface Running {
 
 /** The stream on which a client hears what nobody asked for. */
 export interface Listening {
-  /** Asks for other notifications. Resolves with the URIs whose updates the target will tell. */
-  renew(headers: readonly string[]): Promise<readonly string[]>
+  /**
+   * Asks for other notifications. Resolves with the URIs whose updates the target will tell;
+   * `undefined` when the stream went meanwhile.
+   */
+  renew(headers: readonly string[]): Promise<readonly string[] | undefined>
 }
 
 /**
