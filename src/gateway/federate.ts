@@ -57,7 +57,8 @@ export async function federateList(
     const view = { target, names: context.names, method, principal, severalTargets: true }
     for (const page of 'failure' in part ? (last ?? []) : part.pages) {
       given.push(page)
-      entries.push(...exposeEntries(view, page))
+      // one by one: there may be more than a call takes arguments
+      for (const entry of exposeEntries(view, page)) entries.push(entry)
     }
   }
   const [failure] = failures

@@ -229,6 +229,27 @@ describe('a list that is too long for one answer', () => {
   })
 })
 
+it('a list of any length hides none of the other lists', async () => {
+  const COUNT = 200_000
+  const own = await startRecordingTarget()
+  const resources = Array.from({ length: COUNT }, (_, i) => `{"uri":"x:${i}"}`).join(',')
+  own.intercept(({ rpc, message }, response) => {
+    if (rpc !== 'resources/list') return false
+    const id = JSON.stringify(message?.['id'])
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(`{"jsonrpc":"2.0","id":${id},"result":{"resources":[${resources}]}}`)
+    return true
+  })
+  const stack = await startStack({ identity, targets: { docs: docs.url, own: own.url } })
+  try {
+    const { result } = await ask(stack, 'resources/list')
+    expect(result.resources).toHaveLength(4 + COUNT)
+  } finally {
+    await stack.close()
+    await own.close()
+  }
+})
+
 describe('the last list of a target', () => {
   it('stands in while the target is down, as the policy is for who asks, and for a while', async () => {
     const own = await startRecordingTarget({ tools: [tool('read'), tool('write')] })
