@@ -18,9 +18,10 @@ export function createRewriter({
   names,
   requestIds,
   eventIds,
-}: Pick<GatewayContext, 'targets' | 'names' | 'requestIds' | 'eventIds'>) {
+  reopenSessions,
+}: Pick<GatewayContext, 'targets' | 'names' | 'requestIds' | 'eventIds' | 'reopenSessions'>) {
   const cache = new ListCache()
-  /** Tools that say that a second call changes nothing more. */
+  /** Tools that say that a second call changes nothing more; only who repeats calls asks. */
   const idempotent = new Set<string>()
   const severalTargets = targets.length > 1
 
@@ -40,9 +41,12 @@ export function createRewriter({
       if (changesList({ method, severalTargets })) {
         const { principal } = request.exchange.caller
         const onEntry = (tool: JsonObject) => {
-          if (saysIdempotent(tool)) idempotent.add(toolKey(target, tool['name']))
+          const key = toolKey(target, tool['name'])
+          if (saysIdempotent(tool)) idempotent.add(key)
+          else idempotent.delete(key)
         }
-        return rewriteList({ target, names, method, principal, severalTargets, onEntry }, message)
+        const view = { target, names, method, principal, severalTargets }
+        return rewriteList(reopenSessions ? { ...view, onEntry } : view, message)
       }
       if (!severalTargets) return NONE
       const holder = holderOf(request)

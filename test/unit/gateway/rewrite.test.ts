@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest'
+import type { GatewayContext, Request } from '../../../src/gateway/context.js'
+import { createNames } from '../../../src/gateway/names.js'
+import { createRewriter } from '../../../src/gateway/rewrite.js'
+import { parseMessageText } from '../../../src/mcp/message.js'
+import { target } from './support.js'
+
+it.each([
+  [true, [true, false]],
+  [false, [false, false]],
+])('knows what may be repeated as the last list says, where calls are (%j)', (reopens, known) => {
+  const only = target('t')
+  const rewriter = createRewriter({
+    targets: [only],
+    names: createNames([only], 56),
+    reopenSessions: reopens,
+  } as Partial<GatewayContext> as GatewayContext)
+  const request = { exchange: { caller: { principal: undefined } } } as unknown as Request
+  const list = parseMessageText('{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+  const said = [true, false].map((idempotentHint) => {
+    const tools = [{ name: 'write', annotations: { idempotentHint } }]
+    const answer = JSON.stringify({ jsonrpc: '2.0', id: 1, result: { tools } })
+    rewriter.rewritesFor(request, list, only).response?.(Buffer.from(answer))
+    return rewriter.isIdempotent(only, 'write')
+  })
+  expect(said).toEqual(known)
+})
