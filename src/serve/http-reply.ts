@@ -78,6 +78,8 @@ export class HttpReply implements Reply {
   }
 
   openStream(): void {
+    // nobody would take it out of the open streams again
+    if (this.#left) return
     this.#response.writeHead(200, [...this.#owner.headers, ...EVENT_STREAM])
     this.#response.flushHeaders()
     this.#isStream = true
