@@ -8,6 +8,8 @@ import type { Target } from './target.js'
 const GRACE_MS = 600_000
 const MAX_LIST_CHARS = 2 * 1024 * 1024
 const MAX_CHARS = 16 * 1024 * 1024
+/** What a list counts at least: an empty one takes room too, and there is one for each caller. */
+const MIN_LIST_CHARS = 1024
 
 interface Kept {
   pages: readonly string[]
@@ -32,7 +34,8 @@ export function createLastLists(clock: Pick<Clock, 'now'>) {
     keep(request: Request, target: Target, method: string, pages: readonly string[]): void {
       const key = keyOf(request, target, method)
       forget(key)
-      const length = pages.reduce((sum, page) => sum + page.length, 0)
+      const chars = pages.reduce((sum, page) => sum + page.length, 0)
+      const length = Math.max(chars, MIN_LIST_CHARS)
       if (length > MAX_LIST_CHARS) return
       for (const oldest of lists.keys()) {
         if (total + length <= MAX_CHARS) break

@@ -6,6 +6,8 @@ import type { Target } from './target.js'
 
 /** So many calls are remembered; the oldest is forgotten first, ended or not. */
 const MAX_CALLS = 4_000
+/** Calls with longer ids, as JSON, are not. */
+const MAX_ID_LENGTH = 256
 
 /**
  * Creates the functions that take a client's notifications to those of several targets whom they
@@ -61,5 +63,7 @@ export function createNotifications(context: GatewayContext) {
 
 /** Ids are unique in a session only. */
 function callKey({ session }: Request, id: unknown): string | undefined {
-  return session === undefined ? undefined : `${session.key} ${JSON.stringify(id)}`
+  const text = session === undefined ? undefined : JSON.stringify(id)
+  if (session === undefined || text === undefined || text.length > MAX_ID_LENGTH) return undefined
+  return `${session.key} ${text}`
 }

@@ -441,6 +441,16 @@ describe('a cancellation', () => {
     end({ content: [] })
     expect((await readMessage(await call)).id).toBe(5)
   })
+
+  it('of a call whose id is too long to be remembered goes to whoever has the call', async () => {
+    const id = 'x'.repeat(1024)
+    await (await stack.post(callOf('b_echo', id), session)).text()
+    expect((await stack.post(cancel(id), session)).status).toBe(202)
+    for (const target of [a, b]) {
+      await target.until(({ rpc }) => rpc === 'notifications/cancelled')
+      expect(target.of('notifications/cancelled')[0]?.message).toEqual(cancel(id))
+    }
+  })
 })
 
 describe('a client that leaves', () => {

@@ -26,6 +26,15 @@ it('keeps so much at most, and forgets the oldest first', () => {
   expect(lists.find(alice, shared('t19'), 'tools/list', DOWN)).toBeUndefined()
 })
 
+it('keeps no more empty lists than others', () => {
+  const lists = createLastLists(createManualClock())
+  const personal = { ...target('t'), credential: { perCaller: true } as never }
+  const callers = Array.from({ length: 20_000 }, (_, i) => requestOf(`u${i}`))
+  for (const caller of callers) lists.keep(caller, personal, 'tools/list', [])
+  const kept = callers.filter((caller) => lists.find(caller, personal, 'tools/list', DOWN))
+  expect(kept).toHaveLength(16 * 1024)
+})
+
 it("keeps one caller's list from another where the target can tell them apart", () => {
   const lists = createLastLists(createManualClock())
   const personal = { ...target('t'), credential: { perCaller: true } as never }
