@@ -1,4 +1,5 @@
-import { encodeHeaderValue } from '../mcp/headers.js'
+import { headerPairs } from '../http/header-pairs.js'
+import { paramHeaders, scanParams } from '../mcp/translate/param-headers.js'
 import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { type Check, fail, pass, type Verdict } from './check.js'
@@ -42,7 +43,7 @@ async function checkCall(probe: Probe, lists: Lists, call: WantedCall): Promise<
     return fail('there is no such tool', hint, 'TOOL_FAILED')
   }
   const params = { name, arguments: call.arguments }
-  const headers = session.era === 'modern' ? paramHeaders(tool['inputSchema'], call.arguments) : {}
+  const headers = session.era === 'modern' ? mirrored(tool, call.arguments) : {}
   const exchange = await session.request('tools/call', params, headers)
   const result = resultOf(exchange)
   if (result === undefined) {
@@ -52,6 +53,11 @@ async function checkCall(probe: Probe, lists: Lists, call: WantedCall): Promise<
   }
   probe.seen.push({ method: 'tools/call', result })
   return judge(call, tool, result)
+}
+
+function mirrored({ inputSchema }: JsonObject, args: JsonObject): Record<string, string> {
+  const scan = scanParams(inputSchema)
+  return scan.valid ? Object.fromEntries(headerPairs(paramHeaders(scan.params, args))) : {}
 }
 
 async function judge(
@@ -111,25 +117,6 @@ async function judgeOutput(schema: JsonObject, content: unknown): Promise<Verdic
         'Return what the "outputSchema" of the tool says, or correct the schema: clients drop the result.',
         'PROTOCOL_INVALID',
       )
-}
-
-/**
- * Gives the headers that repeat arguments where the tool's schema asks for it.
- *
- * @see [MCP 2026-07-28, Streamable HTTP](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http)
- */
-function paramHeaders(schema: unknown, value: unknown): Record<string, string> {
-  if (!isObject(schema)) return {}
-  const name = schema['x-mcp-header']
-  const own: Record<string, string> = {}
-  if (typeof name === 'string' && value !== undefined && value !== null) {
-    own[`mcp-param-${name.toLowerCase()}`] = encodeHeaderValue(String(value))
-  }
-  const properties = isObject(schema['properties']) ? schema['properties'] : {}
-  for (const [key, inner] of Object.entries(properties)) {
-    Object.assign(own, paramHeaders(inner, isObject(value) ? value[key] : undefined))
-  }
-  return own
 }
 
 const SAMPLES = 20
