@@ -17,6 +17,8 @@ import { createPublicRoutes } from './public-routes.js'
 import { createRateLimit } from './rate-limit.js'
 import { createRequestLog } from './request-log.js'
 
+const END_AGAIN_MS = 500
+
 export interface AppOptions {
   config: ProxyConfig
   /** The public MCP URL. */
@@ -86,6 +88,12 @@ export function createApp(options: AppOptions): App {
   }
   clock.after(config.timeouts.heartbeat * 1000, beat)
 
+  /** Some open only now, for requests that came before. */
+  function endIdleStreams(): void {
+    for (const stream of streams) if (stream.isIdle) stream.finish()
+    if (!stopped) clock.after(END_AGAIN_MS, endIdleStreams)
+  }
+
   function handle(request: IncomingMessage, response: ServerResponse): void {
     if (draining) response.setHeader('connection', 'close')
     const url = request.url ?? ''
@@ -148,7 +156,7 @@ export function createApp(options: AppOptions): App {
     handle,
     drain() {
       draining = true
-      for (const stream of streams) if (stream.isIdle) stream.finish()
+      endIdleStreams()
     },
     stop() {
       stopped = true

@@ -79,7 +79,7 @@ export class HttpReply implements Reply {
 
   openStream(): void {
     // nobody would take it out of the open streams again
-    if (this.#left) return
+    if (this.#left || this.#response.headersSent) return
     this.#response.writeHead(200, [...this.#owner.headers, ...EVENT_STREAM])
     this.#response.flushHeaders()
     this.#isStream = true
@@ -87,7 +87,7 @@ export class HttpReply implements Reply {
   }
 
   write(events: string | Buffer): boolean {
-    if (this.#response.destroyed) return true
+    if (this.#response.destroyed || this.#response.writableEnded) return true
     const ready = this.#response.write(events)
     if (!ready && !this.#response.listenerCount('drain')) {
       this.#response.on('drain', () => this.#watcher?.onDrain())
@@ -124,6 +124,7 @@ export class HttpReply implements Reply {
 
   /** Ends the stream from our side, at shutdown. */
   finish(): void {
+    if (this.#response.writableEnded) return
     this.#watcher?.onShutdown?.()
     this.#watcher?.onClose()
     this.#response.end()

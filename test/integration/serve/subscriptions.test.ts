@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { JsonObject } from '../../../src/util/json.js'
 import {
   connectV2,
   modernRequest,
@@ -272,6 +273,29 @@ it.each([['one'], ['two']])(
     expect(stream.messages.at(-1)).toEqual(ended())
   },
 )
+
+it('a subscription that is acknowledged while the server stops ends in order, too', async () => {
+  let acknowledge: (() => unknown) | undefined
+  const slow = await startModernRecordingTarget({
+    handlers: {
+      [LISTEN]: ({ notifications }, { notify }) => {
+        acknowledge = () =>
+          notify('notifications/subscriptions/acknowledged', { notifications } as JsonObject)
+        return NO_ANSWER
+      },
+    },
+  })
+  const at = await startStack({ targets: { slow: slow.url } })
+  const opened = listen(ALL, 's-1', at)
+  await eventually(() => expect(acknowledge).toBeDefined())
+  const closed = at.close()
+  await acknowledge?.()
+  const stream = await opened
+  await eventually(() => expect(stream.end).toBe('finished'))
+  expect(stream.messages.at(-1)).toEqual(ended())
+  await closed
+  await slow.close()
+})
 
 it('a client that does not read stops the targets', async () => {
   const MANY = 4_000
