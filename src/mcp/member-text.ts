@@ -2,10 +2,12 @@ import { type Member, scanMembers, skipSpace } from './scan.js'
 
 /**
  * Reads and changes members of objects in JSON text, so that the rest stays as it was written:
- * numbers too large for us, order, spelling. Every text must have passed `JSON.parse`.
+ * numbers too large for us, order, spelling. Every text must have passed `JSON.parse`; one that is no
+ * object has no members.
  */
 function membersOf(text: string): Member[] {
   const start = skipSpace(text, 0)
+  if (text[start] !== '{') return []
   return scanMembers(text, start, { maxDepth: Number.POSITIVE_INFINITY }) ?? []
 }
 

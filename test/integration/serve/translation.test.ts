@@ -240,6 +240,19 @@ describe('a target that speaks only 2026-07-28', () => {
     expect(late.ok).toBe(false)
   })
 
+  it.each([[5], ['text'], [[{}]], [null]])(
+    'is not held up by a question that is none: %j',
+    async (question) => {
+      target.on('tools/call', () => ({
+        resultType: 'input_required',
+        inputRequests: { question },
+      }))
+      const { post } = await session(HOST_CAPABILITIES)
+      const { error } = await readMessage(await post(call('plain')))
+      expect(error.message).toContain('is no request for clients')
+    },
+  )
+
   it('[mcp-translate-disconnect] lets a tool finish when its client only loses the connection', async () => {
     let end = () => {}
     let wasAborted = false

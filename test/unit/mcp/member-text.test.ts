@@ -31,6 +31,12 @@ describe('putMembers', () => {
 })
 
 describe('reading members', () => {
+  it.each(['5', 'null', '"text"', '[{"a":1}]', ' true '])('finds none in %s', (text) => {
+    expect(memberTexts(text)).toEqual([])
+    expect(memberText(text, 'a')).toBeUndefined()
+    expect(objectText(text, 'a')).toBe('{}')
+  })
+
   it('gives the text as it was written', () => {
     const text = '{"a": 1.50 ,"b":{"c":[1, 2]}}'
     expect(memberTexts(text)).toEqual([
