@@ -1,4 +1,6 @@
+import { UpstreamError } from '../../http/failure.js'
 import type { UpstreamController, UpstreamHandler } from '../../http/pool.js'
+import { messageOf } from '../../util/errors.js'
 import { putMembers } from '../member-text.js'
 import type { Message } from '../message.js'
 import { writeEvent } from '../sse.js'
@@ -111,6 +113,11 @@ export class ClientExchange implements UpstreamController {
     if (this.isOver) return
     this.isOver = true
     this.#handler.onResponseError?.(this, error)
+  }
+
+  /** Answers for whatever a target can send that nobody thought of. */
+  failWith(error: unknown): void {
+    this.fail(new UpstreamError('invalid_answer', `its answer is of no use: ${messageOf(error)}`))
   }
 
   #end(): void {

@@ -28,6 +28,9 @@ const MAPS = new Set([
   'definitions',
 ])
 
+/** No schema of a tool goes so deep; following it could go beyond what this process bears. */
+const MAX_DEPTH = 128
+
 /**
  * Finds the arguments that a tool wants repeated in `Mcp-Param-*`.
  *
@@ -36,7 +39,7 @@ const MAPS = new Set([
 export function scanParams(inputSchema: unknown): ParamScan {
   const params: MirroredParam[] = []
   try {
-    collect(inputSchema, [], true, params)
+    collect(inputSchema, { path: [], reachable: true, depth: 0 }, params)
   } catch (error) {
     if (error instanceof InvalidAnnotation) return { valid: false, reason: error.message }
     throw error
@@ -46,26 +49,32 @@ export function scanParams(inputSchema: unknown): ParamScan {
 
 class InvalidAnnotation extends Error {}
 
-/** @param path Where the schema applies. @param reachable Whether only `properties` lead there. */
-function collect(
-  schema: unknown,
-  path: readonly string[],
-  reachable: boolean,
-  params: MirroredParam[],
-): void {
+interface Place {
+  /** Where the schema applies. */
+  readonly path: readonly string[]
+  /** Only `properties` lead there. */
+  readonly reachable: boolean
+  readonly depth: number
+}
+
+function collect(schema: unknown, place: Place, params: MirroredParam[]): void {
+  const { path, reachable } = place
+  const depth = place.depth + 1
+  if (depth > MAX_DEPTH) throw new InvalidAnnotation(`its schema is deeper than ${MAX_DEPTH}`)
   if (Array.isArray(schema)) {
-    for (const item of schema) collect(item, path, false, params)
+    for (const item of schema) collect(item, { path, reachable: false, depth }, params)
     return
   }
   if (!isObject(schema)) return
   if (ANNOTATION in schema) params.push(readAnnotation(schema, path, reachable, params))
   for (const [keyword, value] of Object.entries(schema)) {
     if (VALUES.has(keyword)) continue
-    if (!MAPS.has(keyword) || !isObject(value)) collect(value, path, false, params)
-    else {
+    if (!MAPS.has(keyword) || !isObject(value)) {
+      collect(value, { path, reachable: false, depth }, params)
+    } else {
       const goesOn = reachable && keyword === 'properties'
       for (const [name, inner] of Object.entries(value)) {
-        collect(inner, [...path, name], goesOn, params)
+        collect(inner, { path: [...path, name], reachable: goesOn, depth }, params)
       }
     }
   }

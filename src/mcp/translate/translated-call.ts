@@ -73,7 +73,7 @@ export class TranslatedCall implements ModernAnswerListener, Running {
       return this.#dispatch([])
     }
     const params = parts.schemas.paramsOf(request.headers, name)
-    if (params instanceof Promise) void params.then((read) => this.#dispatch(read))
+    if (params instanceof Promise) this.#when(params, (read) => this.#dispatch(read))
     else this.#dispatch(params)
   }
 
@@ -113,7 +113,12 @@ export class TranslatedCall implements ModernAnswerListener, Running {
     if (type === 'input_required') return this.#inputRequired(text)
     if (type === 'task') return this.#refuse(NO_TASKS)
     const learn = (result: JsonObject) => parts.schemas.learn(request.headers, result)
-    const answer = fitResult(text, message.method, isModern === true, learn)
+    let answer: string
+    try {
+      answer = fitResult(text, message.method, isModern === true, learn)
+    } catch (error) {
+      return this.#failWith(error)
+    }
     this.#finish(this.#retry === undefined ? answer : answerTo(message, answer))
   }
 
@@ -126,8 +131,7 @@ export class TranslatedCall implements ModernAnswerListener, Running {
     const isCall = message.method === 'tools/call'
     if (code === ERROR_CODES.headerMismatch && isCall && !this.#readTools) {
       this.#readTools = true
-      void parts.schemas.read(request.headers).then(() => this.#send())
-      return
+      return this.#when(parts.schemas.read(request.headers), () => this.#send())
     }
     const isOtherEra = !isModern && parts.isOtherEra(status, code)
     if (!isModern && isObject(error) && !isOtherEra) return this.#finish(answerTo(message, text))
@@ -138,6 +142,15 @@ export class TranslatedCall implements ModernAnswerListener, Running {
     // to a client in a session 404 says: initialize again
     if (isOtherEra) exchange.empty(404)
     else exchange.pass(status, head, body)
+  }
+
+  #when<T>(read: Promise<T>, goOn: (value: T) => void): void {
+    read.then(goOn).catch((error: unknown) => this.#failWith(error))
+  }
+
+  #failWith(error: unknown): void {
+    this.#end()
+    this.#options.exchange.failWith(error)
   }
 
   failed(error: Error): void {

@@ -95,8 +95,11 @@ export class Translator {
     const turn: Turn = { parts, exchange, request, message, session, isKept: id !== undefined }
     if (message.kind === 'response') return takeAnswer(turn)
     if (message.kind === 'notification') return takeNotification(turn)
-    if (message.method === 'initialize') return void this.#initialize(turn, handler, discovered)
-    this.#handle(turn)
+    const work =
+      message.method === 'initialize'
+        ? this.#initialize(turn, handler, discovered)
+        : this.#handle(turn)
+    work?.catch((error: unknown) => exchange.failWith(error))
   }
 
   /** Adds to a request of 2026-07-28 what its client cannot know of HTTP. */
@@ -109,17 +112,17 @@ export class Translator {
     new TranslatedCall({ parts, exchange, request, message, session, isModern: true }).start()
   }
 
-  #handle(turn: Turn): void {
+  #handle(turn: Turn): Promise<void> | undefined {
     const { method } = turn.message
-    if (method === 'ping') return void this.#ping(turn)
-    if (method === 'logging/setLevel') return setLevel(turn)
+    if (method === 'ping') return this.#ping(turn)
     if (method === 'resources/subscribe' || method === 'resources/unsubscribe') {
-      return void subscribe(turn)
+      return subscribe(turn)
     }
-    if (!method.startsWith('tasks/') && HEADER_VALUE.test(method)) {
-      return new TranslatedCall(turn).start()
-    }
-    refuse(turn, ERROR_CODES.methodNotFound, `Method not found: ${method}`)
+    if (method === 'logging/setLevel') setLevel(turn)
+    else if (!method.startsWith('tasks/') && HEADER_VALUE.test(method)) {
+      new TranslatedCall(turn).start()
+    } else refuse(turn, ERROR_CODES.methodNotFound, `Method not found: ${method}`)
+    return undefined
   }
 
   async #initialize(

@@ -1,5 +1,5 @@
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../../src/util/json.js'
 import { connectHost, HOST_CAPABILITIES, type LegacyHost } from '../../helpers/legacy-host.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
@@ -252,6 +252,44 @@ describe('a target that speaks only 2026-07-28', () => {
       expect(error.message).toContain('is no request for clients')
     },
   )
+
+  describe('that nests what it says as deep as it can', () => {
+    const DEPTH = 20_000
+    const deep = `${'{"properties":{"a":'.repeat(DEPTH)}1${'}}'.repeat(DEPTH)}`
+    /** Answers a method of the target with a result that no serializer could make. */
+    const answer = (method: string, result: string) =>
+      target.intercept(({ rpc, message }, response) => {
+        if (rpc !== method) return false
+        const id = JSON.stringify(message?.['id'])
+        response.writeHead(200, { 'content-type': 'application/json' })
+        response.end(`{"jsonrpc":"2.0","id":${id},"result":${result}}`)
+        return true
+      })
+    afterEach(() => target.intercept(undefined))
+
+    it('its tool is left out, and others can be called', async () => {
+      answer('tools/list', `{"resultType":"complete","tools":[{"name":"x","inputSchema":${deep}}]}`)
+      const { post } = await session()
+      const list = { jsonrpc: '2.0', id: 1, method: 'tools/list' }
+      expect((await readMessage(await post(list))).result.tools).toEqual([])
+      expect((await readMessage(await post(call('unheard_of', { a: 1 })))).id).toBe('c-1')
+    })
+
+    it('a request fails, and nothing else', async () => {
+      const { post } = await session()
+      answer(
+        'tools/call',
+        `{"resultType":"complete","content":[],"structuredContent":1,"x":${deep}}`,
+      )
+      const failed = { error: { data: { cause: 'invalid_answer' } } }
+      expect(await readMessage(await post(call('plain')))).toMatchObject(failed)
+      const supported = '"resultType":"complete","supportedVersions":["2026-07-28"]'
+      answer('server/discover', `{${supported},"capabilities":{"experimental":{"x":${deep}}}}`)
+      const params = { protocolVersion: '2025-06-18', capabilities: {}, clientInfo: {} }
+      const hello = { jsonrpc: '2.0', id: 0, method: 'initialize', params }
+      expect(await readMessage(await stack.post(hello))).toMatchObject(failed)
+    })
+  })
 
   it('[mcp-translate-disconnect] lets a tool finish when its client only loses the connection', async () => {
     let end = () => {}
