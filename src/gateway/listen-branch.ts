@@ -81,7 +81,7 @@ export class ListenBranch implements StreamSource {
 
   #acknowledged({ params }: JsonObject): void {
     const notifications = isObject(params) ? params['notifications'] : undefined
-    this.accepted = isObject(notifications) ? notifications : {}
+    this.accepted = isObject(notifications) ? plain(notifications, this.#filter) : {}
     this.state = 'open'
     if (!this.#owner.isAcknowledged) return this.#owner.settle()
     // no news of the target: one that breaks off each time is still asked less and less often
@@ -120,4 +120,14 @@ export class ListenBranch implements StreamSource {
     const { status = 200, body = Buffer.alloc(0) } = this.#refusal ?? {}
     exchange.reply.json(status, body)
   }
+}
+
+/** Takes what was asked for in place of what is neither simple nor a list of names. */
+function plain(accepted: JsonObject, asked: JsonObject): JsonObject {
+  const isName = (value: unknown) => typeof value === 'string'
+  const isPlain = (value: unknown) =>
+    Array.isArray(value) ? value.every(isName) : typeof value !== 'object'
+  return Object.fromEntries(
+    Object.entries(accepted).map(([name, value]) => [name, isPlain(value) ? value : asked[name]]),
+  )
 }

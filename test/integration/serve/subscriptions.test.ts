@@ -297,6 +297,35 @@ it('a subscription that is acknowledged while the server stops ends in order, to
   await slow.close()
 })
 
+it('what a target acknowledges of any depth does no harm', async () => {
+  const DEPTH = 20_000
+  const deep = `${'['.repeat(DEPTH)}${']'.repeat(DEPTH)}`
+  const silent = await startModernRecordingTarget({ handlers: { [LISTEN]: () => NO_ANSWER } })
+  const odd = await startModernRecordingTarget()
+  odd.intercept(({ rpc }, response) => {
+    if (rpc !== LISTEN) return false
+    const method = 'notifications/subscriptions/acknowledged'
+    const accepted = `{"toolsListChanged":true,"promptsListChanged":${deep},"x":{"y":${deep}}}`
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    const params = `{"notifications":${accepted}}`
+    response.write(`data: {"jsonrpc":"2.0","method":"${method}","params":${params}}\n\n`)
+    return true
+  })
+  const at = await startStack({
+    targets: { odd: odd.url, silent: silent.url },
+    config: { timeouts: { list: 0.5 } },
+  })
+  try {
+    await postModern(at, modernRequest('server/discover'))
+    const stream = await listen(ALL, 's-1', at)
+    await stream.until(1)
+    expect(stream.messages).toEqual([acknowledged(ALL)])
+    stream.close()
+  } finally {
+    for (const { close } of [at, odd, silent]) await close()
+  }
+})
+
 it('a client that does not read stops the targets', async () => {
   const MANY = 4_000
   let sent = 0
