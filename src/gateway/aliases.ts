@@ -1,20 +1,47 @@
+import { ownerOf } from '../auth/owner.js'
 import { learnNames } from './ask.js'
 import type { GatewayContext, Request } from './context.js'
 
+/** How long a caller's lists are not read again for one more name that nobody gave out. */
+const PAUSE_MS = 5_000
+const MAX_CALLERS = 10_000
+
+/** A reading of one caller's lists, under way or done. */
+interface Reading {
+  done: Promise<ReadonlySet<unknown>>
+  /** Milliseconds since the epoch. */
+  startedAt: number
+}
+
 /**
- * Creates the function that gets to know an alias which another process gave out.
+ * Creates the function that gets to know an alias which another process gave out. All names that a
+ * caller makes up lead to one reading of the lists in a while.
  *
- * @returns A promise that all requests with the same name share while the lists are read;
- *   `undefined` when there is nothing to learn.
+ * @returns A promise that resolves when the lists were read; `undefined` when there is nothing to
+ *   learn.
  */
 export function createAliasLearner(context: GatewayContext) {
-  const { names } = context
+  const { names, clock } = context
+  const readings = new Map<string, Reading>()
   const running = new Map<string, Promise<void>>()
 
+  function read(request: Request): Reading['done'] {
+    const owner = ownerOf(request.exchange.caller.principal)
+    const now = clock.now()
+    const known = readings.get(owner)
+    if (known !== undefined && now - known.startedAt < PAUSE_MS) return known.done
+    if (readings.size >= MAX_CALLERS) readings.clear()
+    const done = learnNames(context, request)
+    readings.set(owner, { done, startedAt: now })
+    return done
+  }
+
   async function learn(name: string, request: Request): Promise<void> {
-    const unread = await learnNames(context, request)
+    const unread = await read(request)
     const target = names.route(name)?.target
-    if (target !== undefined && unread.has(target)) names.lookAgain(name)
+    if (target === undefined || !unread.has(target)) return
+    readings.delete(ownerOf(request.exchange.caller.principal))
+    names.lookAgain(name)
   }
 
   return (name: string, request: Request): Promise<void> | undefined => {

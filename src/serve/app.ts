@@ -83,7 +83,7 @@ export function createApp(options: AppOptions): App {
   })
 
   function beat(): void {
-    for (const stream of streams) stream.heartbeat()
+    for (const stream of streams) stream.heartbeat(clock.now())
     if (!stopped) clock.after(config.timeouts.heartbeat * 1000, beat)
   }
   clock.after(config.timeouts.heartbeat * 1000, beat)

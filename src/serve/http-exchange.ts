@@ -64,6 +64,10 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     return this.request.method === 'GET' || this.record.method === 'subscriptions/listen'
   }
 
+  get expiresAt(): number {
+    return (this.caller.principal?.expiresAt ?? Number.POSITIVE_INFINITY) * 1000
+  }
+
   challenge(scopes: readonly string[]): string {
     return insufficientScope(scopes, this.#options.challenge().resourceMetadata)
   }

@@ -23,6 +23,8 @@ export interface HttpReplyOwner {
   readonly streams: Set<HttpReply>
   /** Nobody waits for the end of this stream (GET, `subscriptions/listen`). */
   readonly isIdle: boolean
+  /** When the caller's token expires, milliseconds since the epoch. */
+  readonly expiresAt: number
   /** Called once when the response is over, whoever ended it. */
   onEnd(): void
 }
@@ -105,8 +107,14 @@ export class HttpReply implements Reply {
     this.json(403, errorResponse(id, error), { 'www-authenticate': challenge })
   }
 
-  /** Tells intermediaries and the client that the stream is alive. */
-  heartbeat(): void {
+  /**
+   * Tells intermediaries and the client that the stream is alive. One that nobody waits for ends with
+   * the token that it was opened with, so that the client comes again with a new one.
+   *
+   * @param now Milliseconds since the epoch.
+   */
+  heartbeat(now: number): void {
+    if (this.isIdle && now >= this.#owner.expiresAt) return this.finish()
     if (!this.#response.writableNeedDrain) this.#response.write(HEARTBEAT)
   }
 
@@ -122,7 +130,7 @@ export class HttpReply implements Reply {
     this.#response.end(message && writeEvent(message))
   }
 
-  /** Ends the stream from our side, at shutdown. */
+  /** Ends the stream from our side, in order. */
   finish(): void {
     if (this.#response.writableEnded) return
     this.#watcher?.onShutdown?.()

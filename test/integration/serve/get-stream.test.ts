@@ -49,6 +49,15 @@ async function listen(headers: Record<string, string> = {}) {
 }
 
 describe('the GET stream', () => {
+  it('ends with the token that it was opened with', async () => {
+    const exp = Math.floor(Date.now() / 1000) + 2
+    const stream = await listen({ authorization: `Bearer ${await stack.token({ exp })}` })
+    await stream.until(/^: keep-alive\n\n/)
+    await expect(stream.until(/never/)).rejects.toThrow('The stream ended')
+    expect(Date.now()).toBeGreaterThanOrEqual(exp * 1000)
+    await eventually(() => expect(target.getStreams()).toHaveLength(0))
+  })
+
   it('opens before anything comes, and is kept alive', async () => {
     const stream = await listen()
     expect(stream.response.status).toBe(200)

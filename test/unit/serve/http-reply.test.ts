@@ -15,7 +15,14 @@ it('is not among the open streams when its client left before it became one', as
   sent.on('error', () => undefined)
   const [, response]: [unknown, ServerResponse] = (await once(server, 'request')) as never
   const streams = new Set<HttpReply>()
-  const owner = { headers: [], streams, isIdle: true, challenge: () => '', onEnd() {} }
+  const owner = {
+    headers: [],
+    streams,
+    expiresAt: Number.POSITIVE_INFINITY,
+    isIdle: true,
+    challenge: () => '',
+    onEnd() {},
+  }
   const reply = new HttpReply(response, owner)
   const closed = once(response, 'close')
   sent.destroy()
