@@ -36,7 +36,7 @@ export function renderTables({ machine, requests, streams, stdio }: Figures): st
         ...CONNECTIONS.map((n) => (n === 1 ? '1 connection' : `${n}`)),
       ],
       ['requests per second × relay that looks at nothing', ...rows(requests.raw)],
-      ['the same for a relay by hand that checks tokens and renames', ...rows(requests.full)],
+      ['the same × relay by hand that checks tokens and renames', ...rows(requests.full)],
       ['requests per second × relay on the SDK', ...rows(requests.sdk)],
     ]),
     `Of ${streams.count.toLocaleString('en')} idle event streams each takes ${streams.kb.serve} KB (relay that looks at nothing: ${streams.kb.raw} KB; on the SDK: ${streams.kb.sdk} KB); their heads come at\nonce, and no event of a burst of ${streams.burst.toLocaleString('en')} is lost.`,
