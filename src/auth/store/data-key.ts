@@ -41,7 +41,7 @@ const ACCOUNT = 'data-key'
  */
 export function createDataKeys(
   deps: StoreDeps,
-  keychain: Keychain | undefined = systemKeychain(deps.system, deps.platform),
+  keychain: Keychain | undefined = systemKeychain(deps.system, deps.platform, deps.folder),
 ): DataKeys {
   const path = join(deps.folder, 'store.json')
   let cached: Buffer | undefined

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, System } from '../../util/runtime.js'
+import { dpapiKeychain } from './dpapi.js'
 
 const SERVICE = 'mcp-descope-proxy'
 
@@ -15,13 +16,19 @@ export interface Keychain {
 /** All three steps of a probe together; the Secret Service may wait for a prompt nobody sees. */
 const PROBE_MS = 3_000
 
-/** Finds the keychain of this platform, which may still turn out not to work. */
+/**
+ * Finds the keychain of this platform, which may still turn out not to work.
+ *
+ * @param folder The user's data folder.
+ */
 export function systemKeychain(
   system: Pick<System, 'run'>,
   platform: NodeJS.Platform,
+  folder: string,
 ): Keychain | undefined {
   if (platform === 'darwin') return macKeychain(system)
   if (platform === 'linux') return secretService(system)
+  if (platform === 'win32') return dpapiKeychain(system, folder)
   return undefined
 }
 

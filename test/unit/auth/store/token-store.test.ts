@@ -235,7 +235,7 @@ describe('the keychain', () => {
         runs.push({ command, args, input })
         return { status: 0, stdout: `${value}\n` }
       }
-      const keychain = systemKeychain({ run }, platform)
+      const keychain = systemKeychain({ run }, platform, privateFolder())
       await keychain?.write('data-key', value)
       expect(await keychain?.read('data-key')).toBe(value)
       await keychain?.remove('data-key')
@@ -244,4 +244,41 @@ describe('the keychain', () => {
       for (const { args } of runs) expect(args.join(' ')).not.toContain(value)
     },
   )
+
+  it('AC11.2 on win32 encrypts for the user by PowerShell, and keeps what comes out in a file', async () => {
+    const runs: { command: string; args: readonly string[]; input: string }[] = []
+    const turned = (base64: string) => Buffer.from(base64, 'base64').reverse().toString('base64')
+    const run = async (
+      command: string,
+      args: readonly string[],
+      { input = '' }: { input?: string },
+    ) => {
+      runs.push({ command, args, input })
+      return { status: 0, stdout: `${turned(input)}\r\n` }
+    }
+    const folder = privateFolder()
+    const keychain = systemKeychain({ run }, 'win32', folder)
+    const value = 'ab'.repeat(32)
+    expect(await keychain?.read('data-key')).toBeUndefined()
+    await keychain?.write('data-key', value)
+    expect(await keychain?.read('data-key')).toBe(value)
+    expect(readFileSync(join(folder, 'data-key.dpapi'), 'utf8')).not.toContain(value)
+    await keychain?.remove('data-key')
+    expect(await keychain?.read('data-key')).toBeUndefined()
+    expect(runs.map(({ command }) => command)).toEqual(['powershell.exe', 'powershell.exe'])
+    const scripts = runs.map(({ args }) =>
+      Buffer.from(args.at(-1) ?? '', 'base64').toString('utf16le'),
+    )
+    expect(scripts[0]).toContain("::Protect($bytes, $null, 'CurrentUser')")
+    expect(scripts[1]).toContain("::Unprotect($bytes, $null, 'CurrentUser')")
+    for (const { args } of runs) expect(args.join(' ')).not.toContain(value)
+    expect(runs[0]?.input).toBe(Buffer.from(value).toString('base64'))
+  })
+
+  it('AC11.2 on win32 does not work where PowerShell gives nothing', async () => {
+    const run = async () => ({ status: undefined, stdout: '' })
+    const keychain = systemKeychain({ run }, 'win32', privateFolder())
+    await keychain?.write('data-key', 'ab'.repeat(32))
+    expect(await keychain?.read('data-key')).toBeUndefined()
+  })
 })
