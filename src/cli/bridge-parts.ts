@@ -19,7 +19,6 @@ import type { Runtime } from '../util/runtime.js'
 import type { BridgeFlags } from './bridge-options.js'
 import { speakProtocol } from './bridge-protocol.js'
 import { connectTarget, openProgram } from './bridge-targets.js'
-import { configuredAccess } from './configured-access.js'
 import { openNetwork } from './network-options.js'
 import type { SeveralSignIns } from './several-access.js'
 import { chooseTokenSource, openStores, type SignInStores, storedSource } from './sign-in-parts.js'
@@ -90,7 +89,7 @@ export async function bridgeParts(
       : undefined
   const access: Access =
     configured !== undefined && (configs.length > 1 || first?.credential.type !== 'none')
-      ? await configuredAccess({
+      ? await (await import('./configured-access.js')).configuredAccess({
           ...{ runtime, logger, source, stores, signIn, onNeed, several },
           ...configured,
         })

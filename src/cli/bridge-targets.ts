@@ -3,6 +3,7 @@ import type { ProgramOptions } from '../gateway/program-upstream.js'
 import { createTarget, type Target } from '../gateway/target.js'
 import type { Network } from '../http/network.js'
 import type { Upstream } from '../http/pool.js'
+import { createAutoUpstream } from '../mcp/auto-upstream.js'
 import type { Runtime } from '../util/runtime.js'
 import type { Transport } from './bridge-options.js'
 
@@ -28,10 +29,11 @@ export async function connectTarget(
   url: URL,
   transport: Transport,
 ): Promise<Upstream> {
-  if (transport === 'http') return connect(url)
-  const { createSseUpstream } = await import('../mcp/sse-upstream.js')
-  const sse = createSseUpstream({ clock, url, connect })
-  if (transport === 'sse') return sse
-  const { createAutoUpstream } = await import('../mcp/auto-upstream.js')
-  return createAutoUpstream(await connect(url), sse)
+  const openSse = async () => {
+    const { createSseUpstream } = await import('../mcp/sse-upstream.js')
+    return createSseUpstream({ clock, url, connect })
+  }
+  if (transport === 'sse') return openSse()
+  const http = await connect(url)
+  return transport === 'http' ? http : createAutoUpstream({ http, openSse })
 }

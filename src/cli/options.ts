@@ -1,5 +1,6 @@
 import { type Command, Option } from 'commander'
-import { type Flags, LOOKUPS, SETTINGS } from '../config/settings.js'
+import { LOOKUPS } from '../config/lookups.js'
+import { type Flags, SETTINGS } from '../config/settings.js'
 import type { Setting, SettingsCommand } from '../config/table.js'
 
 const keyOfOption = new WeakMap<Option, string>()

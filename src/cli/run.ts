@@ -3,7 +3,6 @@ import { messageOf, ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { EXIT, SilentExit, STATUS_OF } from './exit.js'
-import { printError } from './print-error.js'
 import { COMMANDS, type CommandEntry } from './registry.js'
 
 /**
@@ -34,13 +33,17 @@ export async function run(
       asked.join(' ').includes('--log-level debug') ||
       asked.includes('--log-level=debug') ||
       runtime.env['MCP_DESCOPE_LOG_LEVEL'] === 'debug'
+    const { printError } = await import('./print-error.js')
     printError(runtime, error, { json: asked.includes('--json'), debug })
     if (calledCommand(asked) === 'stdio') await sayToHost(runtime, error)
     return error instanceof ProxyError ? STATUS_OF[error.code] : EXIT.failed
   }
 }
 
-/** Loads only the command that is called; of the others, the name and the summary are enough. */
+/**
+ * Loads only the command that is called. Of the others the name and the summary are enough, and where
+ * it is called without more, nobody asks for them.
+ */
 async function buildProgram(
   runtime: Runtime,
   argv: readonly string[],
@@ -53,7 +56,8 @@ async function buildProgram(
     // Otherwise the options of a subcommand would be taken for those of its command.
     .enablePositionalOptions()
   const called = calledCommand(argv)
-  for (const entry of commands) {
+  const plain = commands.find(({ name }) => name === argv[0])
+  for (const entry of plain === undefined ? commands : [plain]) {
     const command = entry.name === called ? (await entry.load())(runtime) : new Command(entry.name)
     program.addCommand(command.summary(entry.summary))
   }

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { STORE_CHOICES, type StoreChoice } from '../auth/store/data-key.js'
-import { LOOKUPS } from '../config/settings.js'
+import { LOOKUPS } from '../config/lookups.js'
 import { CALLBACK_HOSTS, type CallbackHost } from '../login/ports.js'
 import { LOGIN_METHODS, type LoginMethod } from '../login/state.js'
 import type { TargetFlags } from './sign-in-target.js'

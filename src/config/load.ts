@@ -6,9 +6,10 @@ import { ConfigError } from './errors.js'
 import { type ConfigFile, findFile, readText } from './file.js'
 import { fileLayers } from './file-layers.js'
 import type { Sourced } from './layer.js'
+import type { LOOKUPS } from './lookups.js'
 import type { Findings } from './read-value.js'
 import { placePrefix, type Resolution, resolveLayers, targetNames } from './resolve.js'
-import type { Flags, LOOKUPS } from './settings.js'
+import type { Flags } from './settings.js'
 import {
   environmentLayer,
   flagLayer,

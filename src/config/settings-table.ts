@@ -1,4 +1,5 @@
-import { LOOKUPS, SETTINGS } from './settings.js'
+import { LOOKUPS } from './lookups.js'
+import { SETTINGS } from './settings.js'
 import type { Setting } from './table.js'
 
 /** Renders the table of all settings in Markdown, as the README shows it. */

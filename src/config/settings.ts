@@ -1,24 +1,9 @@
 import type { KindTypes } from './kinds.js'
+import { LOOKUPS } from './lookups.js'
 import { type Setting, setting } from './table.js'
 
 /** The target that the environment and a nameless `--target` configure. */
 export const ENVIRONMENT_TARGET = 'target'
-
-/** What says where to look, and so cannot stand in a configuration file itself. */
-export const LOOKUPS = [
-  {
-    key: 'config',
-    flag: '--config <file>',
-    env: 'MCP_DESCOPE_CONFIG',
-    help: 'Configuration file, JSON or YAML.',
-  },
-  {
-    key: 'profile',
-    flag: '--profile <name>',
-    env: 'MCP_DESCOPE_PROFILE',
-    help: 'Profile of the configuration file to lay over it.',
-  },
-] as const
 
 /** Variables that stand for flags of the bridge. */
 export const BRIDGE_VARIABLES = [

@@ -1,42 +1,55 @@
 import { BlockList, isIP } from 'node:net'
 
-const LOOPBACK = new BlockList()
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4')
-LOOPBACK.addAddress('::1', 'ipv6')
+type Network = readonly [address: string, prefix: number]
+
+/** Makes lists when they are first needed: Node takes long to fill them. */
+function createLists(v4: readonly Network[], v6: readonly Network[]) {
+  /** Two, as Node takes every IPv4 address for a mapped one and would find it in the other. */
+  let lists: { ipv4: BlockList; ipv6: BlockList } | undefined
+  const listOf = (networks: readonly Network[], family: 'ipv4' | 'ipv6') => {
+    const list = new BlockList()
+    for (const [address, prefix] of networks) list.addSubnet(address, prefix, family)
+    return list
+  }
+  return (hostname: string): boolean => {
+    const address = hostname.replace(/^\[(.*)\]$/, '$1')
+    const version = isIP(address)
+    if (version === 0) return false
+    lists ??= { ipv4: listOf(v4, 'ipv4'), ipv6: listOf(v6, 'ipv6') }
+    const family = version === 4 ? 'ipv4' : 'ipv6'
+    return lists[family].check(address, family)
+  }
+}
+
+const isLoopback = createLists([['127.0.0.0', 8]], [['::1', 128]])
 
 /** Everything that is not a public unicast address, and what can stand for one of those. */
-const PRIVATE_V4 = new BlockList()
-for (const [network, prefix] of [
-  ['0.0.0.0', 8],
-  ['10.0.0.0', 8],
-  ['100.64.0.0', 10],
-  ['127.0.0.0', 8],
-  ['169.254.0.0', 16],
-  ['172.16.0.0', 12],
-  ['192.0.0.0', 24],
-  ['192.168.0.0', 16],
-  ['198.18.0.0', 15],
-  ['224.0.0.0', 3],
-] as const) {
-  PRIVATE_V4.addSubnet(network, prefix, 'ipv4')
-}
-
-/** A list of its own: Node takes every IPv4 address for a mapped one and would find it here. */
-const PRIVATE_V6 = new BlockList()
-for (const [network, prefix] of [
-  ['::', 96], // unspecified, loopback, IPv4-compatible
-  ['::ffff:0:0', 96], // IPv4-mapped
-  ['64:ff9b::', 96], // NAT64
-  ['64:ff9b:1::', 48], // local-use NAT64
-  ['2001::', 32], // Teredo
-  ['2002::', 16], // 6to4
-  ['fc00::', 7], // unique local
-  ['fe80::', 10], // link-local
-  ['fec0::', 10], // site-local
-  ['ff00::', 8], // multicast
-] as const) {
-  PRIVATE_V6.addSubnet(network, prefix, 'ipv6')
-}
+const isPrivate = createLists(
+  [
+    ['0.0.0.0', 8],
+    ['10.0.0.0', 8],
+    ['100.64.0.0', 10],
+    ['127.0.0.0', 8],
+    ['169.254.0.0', 16],
+    ['172.16.0.0', 12],
+    ['192.0.0.0', 24],
+    ['192.168.0.0', 16],
+    ['198.18.0.0', 15],
+    ['224.0.0.0', 3],
+  ],
+  [
+    ['::', 96], // unspecified, loopback, IPv4-compatible
+    ['::ffff:0:0', 96], // IPv4-mapped
+    ['64:ff9b::', 96], // NAT64
+    ['64:ff9b:1::', 48], // local-use NAT64
+    ['2001::', 32], // Teredo
+    ['2002::', 16], // 6to4
+    ['fc00::', 7], // unique local
+    ['fe80::', 10], // link-local
+    ['fec0::', 10], // site-local
+    ['ff00::', 8], // multicast
+  ],
+)
 
 const LOCAL_NAME = /(^|\.)(localhost|local|internal|home\.arpa)\.?$/i
 
@@ -45,7 +58,7 @@ const LOCAL_NAME = /(^|\.)(localhost|local|internal|home\.arpa)\.?$/i
  * address.
  */
 export function isLoopbackHost(hostname: string): boolean {
-  return /^(.+\.)?localhost\.?$/i.test(hostname) || listed(hostname, LOOPBACK, LOOPBACK)
+  return /^(.+\.)?localhost\.?$/i.test(hostname) || isLoopback(hostname)
 }
 
 /**
@@ -55,9 +68,7 @@ export function isLoopbackHost(hostname: string): boolean {
  * Does not resolve names: a public name may still lead to a private address.
  */
 export function isPrivateHost(hostname: string): boolean {
-  return (
-    LOCAL_NAME.test(hostname) || !/[.:]/.test(hostname) || listed(hostname, PRIVATE_V4, PRIVATE_V6)
-  )
+  return LOCAL_NAME.test(hostname) || !/[.:]/.test(hostname) || isPrivate(hostname)
 }
 
 const HOSTNAME = /^([a-z0-9._-]+|\[[0-9a-f:]+\])$/
@@ -88,11 +99,4 @@ export function peerUrlProblem(text: string, near: URL): string | undefined {
     return 'is in a private network'
   }
   return loopback || url.protocol === 'https:' ? undefined : 'does not use https'
-}
-
-function listed(hostname: string, v4: BlockList, v6: BlockList): boolean {
-  const address = hostname.replace(/^\[(.*)\]$/, '$1')
-  const family = isIP(address)
-  if (family === 0) return false
-  return family === 4 ? v4.check(address, 'ipv4') : v6.check(address, 'ipv6')
 }

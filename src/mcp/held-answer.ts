@@ -72,6 +72,18 @@ export class HeldAnswer implements UpstreamHandler {
     this.#handler.onResponseEnd?.(controller, {})
   }
 
+  /** Answers with a head alone in place of the held answer. */
+  respond(status: number, headers: AnswerHead): void {
+    const controller = this.#controller as UpstreamController
+    this.#handler.onResponseStart?.(controller, status, headers)
+    this.#handler.onResponseEnd?.(controller, {})
+  }
+
+  /** Fails in place of the held answer. */
+  fail(error: Error): void {
+    this.#handler.onResponseError?.(this.#controller as UpstreamController, error)
+  }
+
   /** An answer that is too long to be a refusal is none. */
   #release(controller: UpstreamController): void {
     const held = this.#body ?? []

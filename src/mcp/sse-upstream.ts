@@ -12,6 +12,7 @@ import {
   sessionLost,
   sessionRequired,
 } from './peer-upstream.js'
+import { SSE_SESSION } from './session-marks.js'
 import { SseSession } from './sse-session.js'
 import { type Opening, openSseStream } from './sse-stream.js'
 
@@ -30,8 +31,6 @@ export interface SseUpstream extends Upstream {
   probe(request: Pick<UpstreamRequest, 'headers'>): Promise<Opening>
 }
 
-/** Begins the id of each session that stands for a stream in this process. */
-export const SSE_SESSION = 'mcp-descope-proxy-sse-'
 /** Belongs to one request, and not to the stream. */
 const OF_REQUEST = /^(accept|content-type|content-length|mcp-.*|last-event-id)$/
 const MAX_STREAMS = 10_000

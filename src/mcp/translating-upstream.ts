@@ -5,7 +5,7 @@ import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import { type AnswerHead, HeldAnswer } from './held-answer.js'
 import { ERROR_CODES } from './jsonrpc.js'
-import { SESSION_MARK } from './translate/session-mark.js'
+import { TRANSLATED_SESSION } from './session-marks.js'
 import type { Translator } from './translate/translator.js'
 import { MODERN_VERSION } from './versions.js'
 
@@ -131,7 +131,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
 
 /** The session is one that a translation gave out, be it in another process. */
 function isTranslated({ headers }: UpstreamRequest): boolean {
-  return headerOf(headers, 'mcp-session-id')?.startsWith(SESSION_MARK) === true
+  return headerOf(headers, 'mcp-session-id')?.startsWith(TRANSLATED_SESSION) === true
 }
 
 function startsSession({ body }: UpstreamRequest): boolean {

@@ -40,17 +40,26 @@ export function openTargets(
       mirrorsParams: false,
     })
     const target = createTarget(config, credential, http)
-    if (config.transport === 'auto') findTransport(target, http, sse(), logger)
+    if (config.transport === 'auto') findTransport(target, http, sse, logger)
     return target
   })
 }
 
 /** What is known to speak Streamable HTTP goes straight to its connections from then on. */
-function findTransport(target: Target, http: Upstream, sse: SseUpstream, logger: Logger): void {
-  target.upstream = createAutoUpstream(http, sse, (chosen) => {
-    target.upstream = chosen
-    const spoken = chosen === sse ? 'the older HTTP+SSE' : 'Streamable HTTP'
-    logger.debug('transport', `Target "${target.name}" speaks ${spoken}`)
+function findTransport(
+  target: Target,
+  http: Upstream,
+  openOlder: () => SseUpstream,
+  logger: Logger,
+): void {
+  target.upstream = createAutoUpstream({
+    http,
+    openSse: async () => openOlder(),
+    onChoice(chosen) {
+      target.upstream = chosen
+      const spoken = chosen === http ? 'Streamable HTTP' : 'the older HTTP+SSE'
+      logger.debug('transport', `Target "${target.name}" speaks ${spoken}`)
+    },
   })
 }
 

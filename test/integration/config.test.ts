@@ -125,7 +125,7 @@ describe('the program as a process', () => {
       )
       const { status, stderr } = await runCli(argv, { nodeArguments: ['--import', register] })
       expect(status).toBe(0)
-      expect(stderr).toMatch(/node_modules\/commander/)
+      expect(stderr).toMatch(/dist\/cli\.js/)
       expect(stderr).not.toMatch(
         /node_modules\/(zod|undici|jose|cosmiconfig|@modelcontextprotocol)/,
       )

@@ -1,5 +1,8 @@
 import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -65,7 +68,50 @@ for (const tool of NODES) {
       expect(stdout).toContain('Everything worked')
       expect(stderr).not.toMatch(/warn|deprecat/i)
     }, 60_000)
+
+    it('bridges without loading the HTTP client that takes long', async () => {
+      const loaded = await modulesOfBridge(node)
+      expect(loaded).toContain('NativeModule http')
+      expect(loaded).not.toContain('NativeModule internal/deps/undici/undici')
+    }, 60_000)
   })
+}
+
+/** Which modules of its own Node loads until the bridge has answered `initialize`. */
+async function modulesOfBridge(node: string): Promise<string[]> {
+  const result = { protocolVersion: '2025-11-25', capabilities: {}, serverInfo: {} }
+  const target = createServer((request, response) => {
+    if (request.method !== 'POST') {
+      response.writeHead(405).end()
+      return
+    }
+    response.setHeader('content-type', 'application/json')
+    response.end(JSON.stringify({ jsonrpc: '2.0', id: 0, result }))
+  }).listen(0, '127.0.0.1')
+  await once(target, 'listening')
+  const url = `http://127.0.0.1:${(target.address() as AddressInfo).port}/mcp`
+  const atExit = "process.on('exit', () => console.error(process.moduleLoadList.join('\\n')))"
+  const args = ['--import', `data:text/javascript,${encodeURIComponent(atExit)}`, bin()]
+  const env = { PATH: process.env['PATH'], HOME: folder, MCP_DESCOPE_HOME: join(folder, 'data') }
+  const bridge = spawn(node, [...args, 'stdio', url], { cwd: folder, env })
+  try {
+    let stderr = ''
+    bridge.stderr.on('data', (chunk) => {
+      stderr += chunk
+    })
+    const params = { ...result, clientInfo: { name: 'test', version: '1' } }
+    bridge.stdin.write(
+      `${JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params })}\n`,
+    )
+    const [answer] = await once(bridge.stdout, 'data')
+    expect(JSON.parse(String(answer))).toMatchObject({ id: 0, result })
+    bridge.stdin.end()
+    await once(bridge, 'close')
+    return stderr.split('\n')
+  } finally {
+    bridge.kill()
+    target.close()
+  }
 }
 
 it('refuses to serve without configuration, with exit status 2', async () => {

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { LOOKUPS } from '../../config/settings.js'
+import { LOOKUPS } from '../../config/lookups.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addJsonOption } from '../options.js'

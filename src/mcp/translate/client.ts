@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { isObject, type JsonObject, stringMember, tryParseJson } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
+import { TRANSLATED_SESSION } from '../session-marks.js'
 import { negotiateVersion } from '../versions.js'
-import { SESSION_MARK } from './session-mark.js'
 
 /** What a client said of itself at `initialize`, as far as later requests need it. */
 export interface LegacyClient {
@@ -59,8 +59,8 @@ export function writeSessionId(client: LegacyClient): string {
   const { experimental: _experimental, extensions: _extensions, ...plain } = client.capabilities
   const { name, version: release } = info
   const short = { version, info: { name, version: release }, capabilities: plain }
-  const ids = [client, short].map((it) => `${SESSION_MARK}${nonce}.${visible(it)}`)
-  return ids.find((id) => id.length <= MAX_ID_LENGTH) ?? `${SESSION_MARK}${nonce}.{}`
+  const ids = [client, short].map((it) => `${TRANSLATED_SESSION}${nonce}.${visible(it)}`)
+  return ids.find((id) => id.length <= MAX_ID_LENGTH) ?? `${TRANSLATED_SESSION}${nonce}.{}`
 }
 
 /** Writes JSON in the characters that a session id may have. */
@@ -73,8 +73,8 @@ function visible({ version, capabilities, info }: LegacyClient): string {
 
 /** Reads the client from a session id of ours; `undefined` when it is another id. */
 export function readSessionId(id: string): LegacyClient | undefined {
-  if (!id.startsWith(SESSION_MARK)) return undefined
-  const value = tryParseJson(id.slice(id.indexOf('.', SESSION_MARK.length) + 1))
+  if (!id.startsWith(TRANSLATED_SESSION)) return undefined
+  const value = tryParseJson(id.slice(id.indexOf('.', TRANSLATED_SESSION.length) + 1))
   if (!isObject(value)) return undefined
   const { c: capabilities, i: info } = value
   return {
