@@ -1,4 +1,7 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
@@ -68,6 +71,22 @@ describe.each(files)('the workflow $name', ({ text, workflow, jobs, steps }) => 
       if (/npm test/.test(run)) expect(scripts).toContain('test')
       expect(run).not.toContain('${{')
     }
+  })
+})
+
+describe('the release', () => {
+  const button = /\]\((https:\/\/vercel\.com\/new\/clone[^)]+)\)/
+
+  it.skipIf(process.platform !== 'linux')('leads the deploy button to its repository', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'release-'))
+    copyFileSync(new URL('../../README.md', import.meta.url), join(folder, 'README.md'))
+    const step = release?.jobs['package']?.steps.find(({ run }) => run?.includes('README.md'))
+    const env = { ...process.env, GITHUB_REPOSITORY: 'acme/the-proxy' }
+    execFileSync('bash', ['-e', '-c', step?.run ?? 'false'], { cwd: folder, env })
+    const [, link = ''] = button.exec(readFileSync(join(folder, 'README.md'), 'utf8')) ?? []
+    const template = new URL(link).searchParams.get('repository-url')
+    expect(template).toBe('https://github.com/acme/the-proxy/tree/main/deploy/vercel')
+    rmSync(folder, { recursive: true })
   })
 })
 
