@@ -8,6 +8,7 @@ import type { Cursors } from './cursors.js'
 import type { Eras } from './eras.js'
 import type { EventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
+import type { Handles } from './handles.js'
 import type { LastLists } from './last-lists.js'
 import type { Names } from './names.js'
 import type { RequestIds } from './request-ids.js'
@@ -22,6 +23,7 @@ export interface GatewayContext {
   readonly requestIds: RequestIds
   readonly eventIds: EventIds
   readonly cursors: Cursors
+  readonly handles: Handles<Target>
   readonly lastLists: LastLists
   readonly eras: Eras
   readonly clock: Clock

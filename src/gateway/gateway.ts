@@ -12,6 +12,8 @@ import type { Exchange } from './exchange.js'
 import { broadcastRequest, closeAll, federateList, routeAnswer } from './federate.js'
 import { forward } from './forward.js'
 import { createGetStream } from './get-stream.js'
+import { withOwnTasks } from './handle-texts.js'
+import { createHandles } from './handles.js'
 import { initialize } from './initialize.js'
 import { createLastLists } from './last-lists.js'
 import { listenToAll } from './listen.js'
@@ -32,6 +34,7 @@ export type GatewayOptions = Omit<
   | 'requestIds'
   | 'eventIds'
   | 'cursors'
+  | 'handles'
   | 'lastLists'
   | 'eras'
   | 'lateSessions'
@@ -65,20 +68,23 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     requestIds: createRequestIds(marks),
     eventIds: createEventIds(marks),
     cursors: createCursors(marks),
+    handles: createHandles({ targets, marks, marksLast: secrets.length > 0 }),
     lastLists: createLastLists(options.clock),
     eras: createEras(options),
     lateSessions: new Map(),
     opening: new Map(),
   }
   const only = targets.length === 1 ? targets[0] : undefined
-  const route = createRouter(targets, names)
+  const route = createRouter(context)
   const rewriter = createRewriter(context)
   const learnAlias = createAliasLearner(context)
   const listen = createGetStream(context, rewriter)
   const notifications = createNotifications(context)
   const enterModern = createModernEntrance({ context, handle, run })
 
-  function handle(request: Request, message: Message): void {
+  function handle(request: Request, asSent: Message): void {
+    const { principal } = request.exchange.caller
+    const message = withOwnTasks(context.handles, asSent, principal)
     if (message.kind === 'request') return handleRequest(request, message)
     if (isAddressed(message.method)) {
       // a target that takes it all the same would do what nobody decided about
@@ -107,7 +113,8 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
 
   function routeRequest(request: Request, message: Message): void {
     const { exchange } = request
-    const routed = route(message)
+    const { principal } = exchange.caller
+    const routed = route(message, principal)
     if (routed !== undefined) {
       if ('target' in routed) {
         if (only === undefined) notifications.remember(request, message, routed.target)
@@ -116,7 +123,8 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
       const error = { code: ERROR_CODES.invalidParams, message: routed.message }
       return exchange.reply.json(200, errorResponse(message.id ?? null, error))
     }
-    if (only !== undefined) {
+    const isHidden = message.method === 'tasks/list' && !context.handles.keepsAll(principal)
+    if (only !== undefined && !isHidden) {
       return forward({ context, rewriter, request, message, route: asItIs(only) })
     }
     if (listKind(message.method) !== undefined)

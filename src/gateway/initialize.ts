@@ -1,7 +1,7 @@
 import { errorResponse, resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { negotiateVersion, olderVersion } from '../mcp/versions.js'
-import type { JsonObject } from '../util/json.js'
+import { isObject, type JsonObject } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './capabilities.js'
 import type { GatewayContext, Request } from './context.js'
@@ -44,8 +44,15 @@ export async function initialize(
   if (opened.length === 0) return replyRefused(request, message, answers)
   const only = targets.length === 1 ? opened[0] : undefined
   const result = only?.result ?? mergeResults(context, message.params, opened)
+  if (!context.handles.keepsAll(request.exchange.caller.principal)) hideTaskList(result)
   const headers = issueSession(context, request, message.params, result, opened)
   request.exchange.reply.json(200, resultResponse(id, result), headers)
+}
+
+/** Who cannot be told from others, or has tasks elsewhere too, is not shown a list of them. */
+function hideTaskList({ capabilities }: JsonObject): void {
+  const tasks = isObject(capabilities) ? capabilities['tasks'] : undefined
+  if (isObject(tasks)) delete tasks['list']
 }
 
 function reportRefusal({ logger }: GatewayContext, target: Target, answer: Opened): void {

@@ -4,9 +4,10 @@ import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { isResponseTo } from './answer-check.js'
 import type { Exchange } from './exchange.js'
 import type { TargetFailure } from './failure.js'
+import type { Parties } from './handle-texts.js'
 import type { StreamSource } from './merged-stream.js'
 import { replyFailure } from './reply-failure.js'
-import { exposeLinks } from './rewrite.js'
+import { exposeAll } from './rewrite.js'
 import { ACKNOWLEDGED, isEmptyFilter, missedChanges, tagged } from './subscriptions.js'
 import type { Target } from './target.js'
 import type { UpstreamSend } from './upstream-send.js'
@@ -37,15 +38,17 @@ export class ListenBranch implements StreamSource {
   readonly #owner: ListenOwner
   readonly #filter: JsonObject
   readonly #send: UpstreamSend
+  readonly #parties: Parties
   #failure: TargetFailure | undefined
   #refusal: { status: number; body: Buffer } | undefined
 
-  constructor(owner: ListenOwner, filter: JsonObject, send: UpstreamSend) {
+  constructor(owner: ListenOwner, filter: JsonObject, send: UpstreamSend, parties: Parties) {
     this.target = send.target
     this.accepted = filter
     this.#owner = owner
     this.#filter = filter
     this.#send = send
+    this.#parties = parties
   }
 
   /** Nothing more is to come. */
@@ -76,7 +79,7 @@ export class ListenBranch implements StreamSource {
 
   #expose(message: JsonObject): string {
     const text = JSON.stringify(tagged(message, this.#owner.id))
-    return writeEvent(exposeLinks(this.target, text))
+    return writeEvent(exposeAll(this.#parties, text))
   }
 
   #acknowledged({ params }: JsonObject): void {

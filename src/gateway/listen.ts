@@ -49,9 +49,13 @@ class Subscription implements ListenOwner {
     this.#context = context
     this.#request = request
     this.#gate = { watcher: undefined, write: (events) => this.write(events) }
-    this.#branches = [...splitFilter(context.targets, wanted)].map(
-      ([target, filter]) => new ListenBranch(this, filter, this.#sendTo(target, message, filter)),
-    )
+    const { principal } = request.exchange.caller
+    const { targets, handles } = context
+    const routeTask = (id: string) => handles.routeTask(id, principal)
+    this.#branches = [...splitFilter(targets, wanted, routeTask)].map(([target, filter]) => {
+      const parties = { handles, target, principal }
+      return new ListenBranch(this, filter, this.#sendTo(target, message, filter), parties)
+    })
   }
 
   /** Each target knows the stream by the client's id, and so tags what it sends with that. */
@@ -119,7 +123,10 @@ class Subscription implements ListenOwner {
     this.isAcknowledged = true
     // what is not there yet is promised too: it is asked for until it is
     const accepted = branches.map(({ target, accepted }) => [target, accepted] as const)
-    const params = { notifications: mergeFilters(accepted) }
+    const { principal } = exchange.caller
+    const exposeTask = (target: Target, own: string) =>
+      this.#context.handles.exposeTask(target, own, principal)
+    const params = { notifications: mergeFilters(accepted, exposeTask) }
     const message = tagged({ jsonrpc: '2.0', method: ACKNOWLEDGED, params }, this.id)
     exchange.reply.openStream()
     exchange.reply.write(writeEvent(JSON.stringify(message)))

@@ -5,9 +5,9 @@ const MARK_BYTES = 12
 
 /**
  * What a mark is for: `p` an id of a target's request, `t` its progress token, `e` an event id, `c`
- * a cursor. A value that was made for one is nothing to another.
+ * a cursor, `k` a task, `s` the state of a request. A value that was made for one is nothing to another.
  */
-export type MarkKind = 'p' | 't' | 'e' | 'c'
+export type MarkKind = 'p' | 't' | 'e' | 'c' | 'k' | 's'
 
 /**
  * Values that clients hold for us and give back, on any replica with the same secrets: readable, but

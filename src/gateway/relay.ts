@@ -5,23 +5,10 @@ import { isResponseTo } from './answer-check.js'
 import type { Exchange, ReplyWatcher } from './exchange.js'
 import { failureError, type TargetFailure } from './failure.js'
 import { replyFailure } from './reply-failure.js'
+import type { Rewrites } from './rewrites.js'
 import { endOfSubscription } from './subscriptions.js'
 import { UpstreamCall } from './upstream-call.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
-
-/** What is changed in an answer on its way back. */
-export interface Rewrites {
-  /** Finds what an answer was rewritten to before, so that equal bytes need no second look. */
-  known?: (bytes: Buffer) => Buffer | undefined
-  /** Rewrites the response's bytes. */
-  response?: (bytes: Buffer) => Buffer
-  /** Rewrites a message that precedes the response: a notification or a request to the client. */
-  message?: (text: string) => string
-  /** Rewrites what a stream without a request brings again (GET). */
-  replayed?: (text: string) => string | undefined
-  /** Exposes an event's id; `undefined` takes it away. */
-  eventId?: (id: string) => string | undefined
-}
 
 export interface RelayOptions {
   exchange: Exchange
@@ -34,6 +21,8 @@ export interface RelayOptions {
   /** Called once when the target's part is over. */
   onEnd?(): void
 }
+
+const RESPONSE_MARKS = ['"result"']
 
 /** Sends a request to a target and its answer back to the client, as it comes. */
 export function relay(options: RelayOptions): void {
@@ -123,9 +112,11 @@ class Relay implements AnswerListener, ReplyWatcher {
   }
 
   #passesAsItIs(run: Buffer): boolean {
-    if (this.#options.rewrites.eventId !== undefined) return false
+    const { eventId, replayedMarks = RESPONSE_MARKS } = this.#options.rewrites
+    if (eventId !== undefined) return false
     // a stream without a request of its own (GET) passes as it is, but for answers of before
-    return this.#id === undefined ? !run.includes('"result"') : this.#answered
+    if (this.#id !== undefined) return this.#answered
+    return !replayedMarks.some((mark) => run.includes(mark))
   }
 
   /** Looks at one event; returns what stands in its place when it must change. */
@@ -152,7 +143,7 @@ class Relay implements AnswerListener, ReplyWatcher {
       return this.#invalid('an event of its answer belongs to another request')
     }
     this.#answered = true
-    return rewrites.response?.(Buffer.from(data)).toString('utf8')
+    return rewrites.response?.(Buffer.from(data))?.toString('utf8')
   }
 
   #stop(): boolean {

@@ -2,15 +2,16 @@ import type { Principal } from '../auth/principal.js'
 import type { Message } from '../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { type GatewayContext, holderOf, type Request } from './context.js'
+import { exposeHandles, HANDLE_MARKS, type Parties } from './handle-texts.js'
 import { ListCache } from './list-cache.js'
 import { changesList, exposeListMessage, type ListView } from './lists.js'
-import type { Rewrites } from './relay.js'
 import { exposeResourceLinks } from './resource-links.js'
+import type { Rewrites } from './rewrites.js'
 import { exposeServerMessage } from './server-messages.js'
 import type { Target } from './target.js'
-import { exposeTask } from './task-ids.js'
 
 const NONE: Rewrites = {}
+const REPLAYED_MARKS = ['"result"', ...HANDLE_MARKS]
 
 /** Creates what changes targets' answers on their way to clients: lists, resource URIs, ids. */
 export function createRewriter({
@@ -18,8 +19,12 @@ export function createRewriter({
   names,
   requestIds,
   eventIds,
+  handles,
   reopenSessions,
-}: Pick<GatewayContext, 'targets' | 'names' | 'requestIds' | 'eventIds' | 'reopenSessions'>) {
+}: Pick<
+  GatewayContext,
+  'targets' | 'names' | 'requestIds' | 'eventIds' | 'handles' | 'reopenSessions'
+>) {
   const cache = new ListCache()
   /** Tools that say that a second call changes nothing more; only who repeats calls asks. */
   const idempotent = new Set<string>()
@@ -48,12 +53,17 @@ export function createRewriter({
         const view = { target, names, method, principal, severalTargets }
         return rewriteList(reopenSessions ? { ...view, onEntry } : view, message)
       }
-      if (!severalTargets) return NONE
+      const { principal } = request.exchange.caller
+      const parties = { handles, target, principal }
+      if (!severalTargets) {
+        const isBound = mayGiveHandles(request, message) && handles.isBound(target, principal)
+        return isBound ? rewriteHandles(parties) : NONE
+      }
       const holder = holderOf(request)
       return {
-        response: (bytes) => Buffer.from(exposeLinks(target, bytes.toString('utf8'))),
+        response: (bytes) => changed(bytes, (text) => exposeAll(parties, text)),
         message: (text) =>
-          exposeTask(target, exposeServerMessage(requestIds, target, text, holder)),
+          exposeHandles(parties, exposeServerMessage(requestIds, target, text, holder)),
         eventId: (id) => eventIds.exposeOne(target.name, id, holder),
       }
     },
@@ -66,12 +76,19 @@ export function createRewriter({
         if (method === undefined) return undefined
         return exposeListMessage({ target, names, method, principal, severalTargets }, text)
       }
-      if (!severalTargets) return { replayed }
+      const parties = { handles, target, principal }
+      if (!severalTargets) {
+        if (!handles.isBound(target, principal)) return { replayed }
+        return {
+          replayed: (text) => replayed(text) ?? exposeHandles(parties, text),
+          replayedMarks: REPLAYED_MARKS,
+        }
+      }
       const holder = holderOf(request)
       return {
         replayed: (text) =>
           replayed(text) ??
-          exposeTask(target, exposeServerMessage(requestIds, target, text, holder)),
+          exposeHandles(parties, exposeServerMessage(requestIds, target, text, holder)),
         eventId: (id) => eventIds.exposeOne(target.name, id, holder),
       }
     },
@@ -80,9 +97,31 @@ export function createRewriter({
   }
 }
 
-/** Exposes the resource URIs and the task in a message of one of several targets. */
-export function exposeLinks(target: Target, text: string): string {
-  return exposeTask(target, exposeResourceLinks(target, text))
+/** Exposes the resource URIs and the handles in a message of one of several targets. */
+export function exposeAll(parties: Parties, text: string): string {
+  return exposeHandles(parties, exposeResourceLinks(parties.target, text))
+}
+
+function rewriteHandles(parties: Parties): Rewrites {
+  return {
+    response: (bytes) =>
+      HANDLE_MARKS.some((mark) => bytes.includes(mark))
+        ? changed(bytes, (text) => exposeHandles(parties, text))
+        : undefined,
+    message: (text) => exposeHandles(parties, text),
+  }
+}
+
+/** Of the older era, only what makes or asks for a task. */
+function mayGiveHandles({ meta }: Request, { method, spans }: Message): boolean {
+  return meta !== undefined || spans.has('task') || method.startsWith('tasks/')
+}
+
+/** What is not changed stays the bytes that it is. */
+function changed(bytes: Buffer, rewrite: (text: string) => string): Buffer | undefined {
+  const text = bytes.toString('utf8')
+  const rewritten = rewrite(text)
+  return rewritten === text ? undefined : Buffer.from(rewritten)
 }
 
 /** Finds out whose answer this is: of the two methods whose lists change with one target, too. */

@@ -1,8 +1,9 @@
+import type { Principal } from '../auth/principal.js'
 import type { RequestId } from '../mcp/jsonrpc.js'
 import type { Message, Span } from '../mcp/message.js'
 import { isObject, type JsonObject, stringMember } from '../util/json.js'
-import type { Named, Names } from './names.js'
-import { routeTaskId } from './task-ids.js'
+import type { Handles, HandleTarget } from './handles.js'
+import type { Names } from './names.js'
 import { routeUri } from './uris.js'
 
 /** Where a request goes, and what its text must say there. */
@@ -52,16 +53,25 @@ export function isAddressed(method: string): boolean {
   return Object.hasOwn(ADDRESSED, method)
 }
 
+export interface RouterDeps<T extends HandleTarget> {
+  targets: readonly T[]
+  names: Names<T>
+  handles: Handles<T>
+}
+
 /**
- * Creates the function that finds the target of a request.
+ * Creates the function that finds the target of a caller's request.
  *
  * @returns `undefined` when the method names no target, so that one target gets it as it is and
  *   several do not.
  */
-export function createRouter<T extends Named>(targets: readonly T[], names: Names<T>) {
+export function createRouter<T extends HandleTarget>({ targets, names, handles }: RouterDeps<T>) {
   const only = targets.length === 1 ? targets[0] : undefined
 
-  return (message: Message): Route<T> | NoRoute | undefined => {
+  function find(
+    message: Message,
+    principal: Principal | undefined,
+  ): Route<T> | NoRoute | undefined {
     if (!isAddressed(message.method)) return undefined
     const address = ADDRESSED[message.method] as Address
     const key = address.span === 'ref' ? referenceKey(message) : address.span
@@ -70,7 +80,8 @@ export function createRouter<T extends Named>(targets: readonly T[], names: Name
     if (span === undefined || value === undefined) {
       return { message: `${message.method} needs the string "${key}"` }
     }
-    if (key.endsWith('uri') || key === 'taskId') return byValue(span, value, address.kind)
+    if (key === 'taskId') return byValue(span, value, handles.routeTask(value, principal), 'task')
+    if (key.endsWith('uri')) return byValue(span, value, routeByUri(value), address.kind)
     const found = names.route(value)
     if (found === undefined) return { message: `Unknown ${address.kind}: ${value}` }
     const tool = message.method === 'tools/call' ? found.name : undefined
@@ -82,23 +93,48 @@ export function createRouter<T extends Named>(targets: readonly T[], names: Name
     }
   }
 
-  function byValue(span: Span, value: string, kind: string): Route<T> | NoRoute {
-    if (only !== undefined)
-      return { target: only, replacements: NO_REPLACEMENTS, tool: undefined, name: value }
-    const found = routeValue(targets, value, kind)
-    if (found === undefined) return { message: `Unknown ${kind}: ${value}` }
-    const { target, own } = found
-    return { target, replacements: change(span, value, own), tool: undefined, name: own }
+  function routeByUri(uri: string): Found<T> | undefined {
+    if (only !== undefined) return { target: only, own: uri }
+    const found = routeUri(targets, uri)
+    return found && { target: found.target, own: found.uri }
+  }
+
+  function withState(
+    route: Route<T>,
+    span: Span,
+    { params }: Message,
+    principal: Principal | undefined,
+  ): Route<T> | NoRoute {
+    if (!handles.isBound(route.target, principal)) return route
+    const exposed = stringMember(params, 'requestState') ?? ''
+    const value = handles.readState(route.target, exposed, principal)
+    if (value === undefined) return { message: 'Unknown requestState: ask again without it' }
+    return { ...route, replacements: [...route.replacements, { span, value }] }
+  }
+
+  return (message: Message, principal: Principal | undefined) => {
+    const route = find(message, principal)
+    const state = message.spans.get('requestState')
+    if (state === undefined || route === undefined || !('target' in route)) return route
+    return withState(route, state, message, principal)
   }
 }
 
-function routeValue<T extends Named>(targets: readonly T[], value: string, kind: string) {
-  if (kind !== 'task') {
-    const found = routeUri(targets, value)
-    return found && { target: found.target, own: found.uri }
-  }
-  const found = routeTaskId(targets, value)
-  return found && { target: found.target, own: found.id }
+interface Found<T> {
+  target: T
+  /** The target's own URI or task id. */
+  own: string
+}
+
+function byValue<T>(
+  span: Span,
+  value: string,
+  found: Found<T> | undefined,
+  kind: string,
+): Route<T> | NoRoute {
+  if (found === undefined) return { message: `Unknown ${kind}: ${value}` }
+  const { target, own } = found
+  return { target, replacements: change(span, value, own), tool: undefined, name: own }
 }
 
 function change(span: Span, from: string, to: string) {

@@ -3,7 +3,6 @@ import { META } from '../mcp/meta.js'
 import { writeEvent } from '../mcp/sse.js'
 import { isObject, type JsonObject, stringsMember } from '../util/json.js'
 import type { Named } from './names.js'
-import { exposeTaskId, routeTaskId } from './task-ids.js'
 import { exposeUri, routeUri } from './uris.js'
 
 /** Tells a client, before anything else, what it gets. */
@@ -24,11 +23,13 @@ const CHANGES: Readonly<Record<string, string>> = {
  * Splits what a client wants to hear into what each target is asked for, in the target's own terms.
  * Targets that are not concerned are left out, and so is what no target has.
  *
+ * @param routeTask Finds a task of the client.
  * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions#notification-filter)
  */
 export function splitFilter<T extends Named>(
   targets: readonly T[],
   wanted: JsonObject,
+  routeTask: (id: string) => { target: T; own: string } | undefined,
 ): Map<T, JsonObject> {
   const { [URIS]: _uris, [TASKS]: _tasks, ...shared } = wanted
   const asked = new Map(targets.map((target) => [target, { ...shared } as JsonObject]))
@@ -41,8 +42,8 @@ export function splitFilter<T extends Named>(
     if (found !== undefined) add(found.target, URIS, found.uri)
   }
   for (const id of stringsMember(wanted, TASKS)) {
-    const found = routeTaskId(targets, id)
-    if (found !== undefined) add(found.target, TASKS, found.id)
+    const found = routeTask(id)
+    if (found !== undefined) add(found.target, TASKS, found.own)
   }
   return new Map([...asked].filter(([, filter]) => !isEmptyFilter(filter)))
 }
@@ -55,12 +56,15 @@ export function isEmptyFilter(filter: JsonObject): boolean {
 }
 
 /** Joins what targets accepted, in the client's terms. */
-export function mergeFilters(accepted: readonly (readonly [Named, JsonObject])[]): JsonObject {
+export function mergeFilters<T extends Named>(
+  accepted: readonly (readonly [T, JsonObject])[],
+  exposeTask: (target: T, own: string) => string,
+): JsonObject {
   const merged: JsonObject = {}
   for (const [target, filter] of accepted) {
     for (const [member, value] of Object.entries(filter)) {
       if (member === URIS || member === TASKS) {
-        const expose = member === URIS ? exposeUri : exposeTaskId
+        const expose = member === URIS ? exposeUri : exposeTask
         const exposed = stringsMember(filter, member).map((own) => expose(target, own))
         merged[member] = [...stringsMember(merged, member), ...exposed]
       } else if (value !== false) merged[member] = value

@@ -21,7 +21,13 @@ function createLists(v4: readonly Network[], v6: readonly Network[]) {
   }
 }
 
-const isLoopback = createLists([['127.0.0.0', 8]], [['::1', 128]])
+const isLoopback = createLists(
+  [['127.0.0.0', 8]],
+  [
+    ['::1', 128],
+    ['::ffff:127.0.0.0', 104],
+  ],
+)
 
 /** Everything that is not a public unicast address, and what can stand for one of those. */
 const isPrivate = createLists(

@@ -56,6 +56,9 @@ async function signIn(url: string): Promise<string> {
   return (await runCli(['token', url], { env })).stdout.trim()
 }
 
+/** The target has no tasks and fails here; `serve` refuses a task by itself that it gave to nobody. */
+const UNKNOWN_TASK = 'sep-2663-tasks-get-invalid-task-id-32602'
+
 const done = new Map<string, Promise<Outcome>>()
 /** Runs the suite, once for each server and revision. */
 function run(url: string, revision: Revision): Promise<Outcome> {
@@ -89,7 +92,16 @@ describe.skipIf(PROGRAM === undefined)('the conformance suite', { timeout: 60_00
       const url = await startServe({ only: { url: servers.get(row.server), prefix: '' } })
       for (const revision of row.revisions) {
         const outcome = await run(url, revision)
-        expect(outcome.scenarios).toEqual((await direct(row.server, revision)).scenarios)
+        const { scenarios } = await direct(row.server, revision)
+        const expected = [...scenarios].map(([name, checks]) => {
+          return [
+            name,
+            checks.map((check) =>
+              check.startsWith(UNKNOWN_TASK) ? `${UNKNOWN_TASK} SUCCESS` : check,
+            ),
+          ]
+        })
+        expect([...outcome.scenarios]).toEqual(expected)
         expect(outcome.status).toBe(0)
       }
     },

@@ -315,10 +315,17 @@ describe('what a request carries', () => {
     expect(call?.headers.authorization).toBeUndefined()
   })
 
-  it('[mcp-input-required] requestState and inputResponses reach the target byte for byte', async () => {
-    b.clear()
-    const odd = String.raw`"inputResponses": {"k":{ "x":1.0}}, "requestState":"é\u00e9\/"`
+  it('[mcp-input-required] inputResponses reach the target byte for byte, and its state as it was', async () => {
+    const state = 'é"\\\u0001/'
+    b.on('tools/call', ({ requestState }) =>
+      requestState === undefined
+        ? { resultType: 'input_required', inputRequests: {}, requestState: state }
+        : { content: [] },
+    )
     const call = modernRequest('tools/call', { name: 'b_echo', arguments: {} })
+    const { requestState } = (await postModern(bare, call)).message.result
+    b.clear()
+    const odd = `"inputResponses": {"k":{ "x":1.0}}, "requestState" :${JSON.stringify(requestState)}`
     const raw = JSON.stringify(call).replace('"arguments":{}', odd)
     const response = await bare.post(raw, {
       'mcp-protocol-version': VERSION,
@@ -326,7 +333,10 @@ describe('what a request carries', () => {
       'mcp-name': 'b_echo',
     })
     expect(response.status).toBe(200)
-    expect(b.of('tools/call')[0]?.body).toBe(raw.replace('b_echo', 'echo'))
+    const own = raw
+      .replace('b_echo', 'echo')
+      .replace(requestState, () => JSON.stringify(state).slice(1, -1))
+    expect(b.of('tools/call')[0]?.body).toBe(own)
   })
 
   it('[mcp-header-equals-body] is refused when header and body differ', async () => {
@@ -422,7 +432,7 @@ describe('what an answer names', () => {
       { type: 'text', text: uri },
     ])
     const asked = await postModern(bare, modernRequest('tools/call', { name: 'b_echo' }))
-    expect(asked.message.result).toMatchObject({ inputRequests, requestState: uri })
+    expect(asked.message.result).toMatchObject({ inputRequests })
     const read = await postModern(bare, modernRequest('resources/read', { uri: 'test://b/readme' }))
     expect(read.message.result).toMatchObject({
       contents: [{ uri: 'test://b/readme', text: 'contents of test://readme' }],
@@ -444,11 +454,11 @@ describe('what an answer names', () => {
     b.on('tasks/cancel', () => ({}))
     a.clear()
     const created = await postModern(bare, modernRequest('tools/call', { name: 'b_echo' }, TASKS))
-    expect(created.message.result).toMatchObject({ resultType: 'task', taskId: 'b.t.1' })
+    expect(created.message.result).toMatchObject({ resultType: 'task', taskId: expect.any(String) })
     const { taskId } = created.message.result
     const got = await postModern(bare, modernRequest('tasks/get', { taskId }, TASKS))
     expect(got.message.result).toMatchObject({
-      taskId: 'b.t.1',
+      taskId,
       result: { content: [{ uri: 'test://b/readme' }] },
     })
     const inputResponses = { k: { action: 'accept' } }
@@ -467,15 +477,16 @@ describe('what an answer names', () => {
     expect(unknown.message.error).toEqual({ code: -32602, message: 'Unknown task: t.1' })
   })
 
-  it('[mcp-task-ids] a task of a single target keeps its id, and its header', async () => {
+  it('[mcp-task-ids] a task of a single target is asked for by its id in body and header', async () => {
     b.clear()
+    b.on('tools/call', () => ({ resultType: 'task', taskId: 'ö.1' }))
     const front = await startStack({ targets: { b: b.url } })
     try {
-      const taskId = 'ö.1'
-      const answer = await postModern(front, modernRequest('tasks/get', { taskId }, TASKS), {
-        'mcp-name': `=?base64?${Buffer.from(taskId).toString('base64')}?=`,
-      })
+      const call = modernRequest('tools/call', { name: 'b_echo' }, TASKS)
+      const { taskId } = (await postModern(front, call)).message.result
+      const answer = await postModern(front, modernRequest('tasks/get', { taskId }, TASKS))
       expect(answer.message.result).toMatchObject({ taskId })
+      expect(b.of('tasks/get')[0]?.message).toMatchObject({ params: { taskId: 'ö.1' } })
       expect(b.violations).toEqual([])
     } finally {
       await front.close()

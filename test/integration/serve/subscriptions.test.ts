@@ -97,13 +97,16 @@ describe('[mcp-merge-subscriptions] a subscription to several targets', () => {
   )
 
   it('names resources and tasks as each side knows them', async () => {
+    b.on('tools/call', () => ({ resultType: 'task', taskId: 't-1' }))
+    const call = modernRequest('tools/call', { name: 'b_x' })
+    const { taskId } = (await postModern(stack, call)).message.result
     const resourceSubscriptions = ['test://b/one', 'test://a/two', 'test://nobody/x']
-    const stream = await listen({ resourceSubscriptions, taskIds: ['b.t-1'] })
+    const stream = await listen({ resourceSubscriptions, taskIds: [taskId, 'b.t-1'] })
     await stream.until(1)
     expect(stream.messages[0]).toEqual(
       acknowledged({
         resourceSubscriptions: ['test://a/two', 'test://b/one'],
-        taskIds: ['b.t-1'],
+        taskIds: [taskId],
       }),
     )
     expect(a.of(LISTEN)[0]?.message).toMatchObject({

@@ -2,8 +2,6 @@ import { describe, expect, it } from 'vitest'
 import { createCursors } from '../../../src/gateway/cursors.js'
 import { createEventIds } from '../../../src/gateway/event-ids.js'
 import { createMarks } from '../../../src/gateway/marks.js'
-import { exposeTask } from '../../../src/gateway/task-ids.js'
-import { target } from './support.js'
 
 const OLD = 'the secret of yesterday, 32 characters or more'
 const NEW = 'the secret of today, which has 32 characters or more'
@@ -64,19 +62,5 @@ describe('a cursor', () => {
     expect(cursors.read('prompts/list', cursor, 'k')).toBeUndefined()
     expect(cursors.read('tools/list', cursor, 'other')).toBeUndefined()
     expect(cursors.read('tools/list', { cursor }, 'k')).toBeUndefined()
-  })
-})
-
-describe('a task', () => {
-  it('gets the name of its target, and every other byte stays', () => {
-    const text =
-      '{"result": {"ttl":12345678901234567890,"result":{"content":[{"type":"resource_link", "uri":"a://b"}]}, "taskId":"7"},"id":1}'
-    expect(exposeTask(target('docs'), text)).toBe(
-      text.replace('"7"', '"docs.7"').replace('a://b', 'a://docs/b'),
-    )
-    const created = '{"id":1,"result":{"task":{"taskId":"7","n":1.0}}}'
-    expect(exposeTask(target('docs'), created)).toBe(created.replace('"7"', '"docs.7"'))
-    const other = '{"id":1,"result":{"content":[],"x":{"taskId":"7"}}}'
-    expect(exposeTask(target('docs'), other)).toBe(other)
   })
 })

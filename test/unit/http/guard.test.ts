@@ -17,6 +17,7 @@ describe('isLoopbackHost', () => {
     '127.0.0.1',
     '127.9.9.9',
     '[::1]',
+    '[::ffff:127.0.0.1]',
     '0x7f.1',
   ])('is true for %s', (host) => expect(isLoopbackHost(hostOf(host))).toBe(true))
   it.each([
@@ -25,6 +26,7 @@ describe('isLoopbackHost', () => {
     '127.0.0.1.example',
     '0.0.0.0',
     '[::2]',
+    '[::ffff:10.0.0.1]',
     '10.0.0.1',
   ])('is false for %s', (host) => expect(isLoopbackHost(hostOf(host))).toBe(false))
 })
