@@ -90,6 +90,11 @@ export function holderOf({ session, exchange }: Request): string {
   return session?.key ?? ownerOf(exchange.caller.principal)
 }
 
+/** Names a target and, where it can tell callers apart, the caller. */
+export function accessKey({ exchange }: Request, { name, credential }: Target): string {
+  return credential.perCaller ? `${name} ${ownerOf(exchange.caller.principal)}` : name
+}
+
 const MAX_LATE_SESSIONS = 2_000
 
 /** Remembers a session that a target gave us after the client's `initialize`. */

@@ -1,4 +1,3 @@
-import { ownerOf } from '../auth/owner.js'
 import { mirrorHeaders } from '../mcp/headers.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
 import { offersModern, withEnvelope } from '../mcp/meta.js'
@@ -6,7 +5,7 @@ import { MODERN_VERSION } from '../mcp/versions.js'
 import { isObject, stringsMember, tryParseJson } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { type Collected, collect } from './collect.js'
-import { type GatewayContext, type Request, upstreamHeaders } from './context.js'
+import { accessKey, type GatewayContext, type Request, upstreamHeaders } from './context.js'
 import type { Target } from './target.js'
 
 /** What a target speaks: 2026-07-28, with older versions or without, or only older ones. */
@@ -59,9 +58,8 @@ export function createEras({ targets, clock, timeouts }: EraDeps) {
     const verdict = verdicts.get(target)
     const now = clock.now()
     if (verdict !== undefined && now < verdict.checkAt) return verdict.era
-    const { principal } = request.exchange.caller
     // who may not ask a target keeps nobody else from asking it
-    const key = target.credential.perCaller ? `${target.name} ${ownerOf(principal)}` : target.name
+    const key = accessKey(request, target)
     const probe = probes.get(key) ?? addProbe(key)
     if (probe.running === undefined && now >= probe.retryAt) {
       probe.running = ask(target, request, probe)

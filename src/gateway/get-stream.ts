@@ -1,5 +1,6 @@
 import { type EventFields, writeEvent } from '../mcp/sse.js'
 import {
+  accessKey,
   type GatewayContext,
   holderOf,
   type Request,
@@ -18,6 +19,7 @@ import type { UpstreamSend } from './upstream-send.js'
 
 /** How long a target that answered 405 is not asked for a stream again, milliseconds. */
 const STREAMLESS_MS = 600_000
+const MAX_STREAMLESS = 1_000
 
 /** Creates the function that opens the stream for what targets send by themselves (GET). */
 export function createGetStream(
@@ -26,8 +28,8 @@ export function createGetStream(
 ) {
   const { targets, clock, eventIds, logger } = context
   const [only, ...others] = targets
-  /** Targets that have no such stream, and until when we believe it. */
-  const streamless = new Map<Target, number>()
+  /** Who gets no such stream from which target, and until when we believe it. */
+  const streamless = new Map<string, number>()
 
   return (request: Request): void => {
     const { exchange } = request
@@ -39,7 +41,10 @@ export function createGetStream(
       const target = targets.find(({ name }) => name === position.target)
       if (target !== undefined) return relayOne(request, target, position.id)
     }
-    const asked = targets.filter((target) => (streamless.get(target) ?? 0) <= clock.now())
+    const now = clock.now()
+    const asked = targets.filter(
+      (target) => (streamless.get(accessKey(request, target)) ?? 0) <= now,
+    )
     if (asked.length === 0) return exchange.reply.empty(405)
     // an id that is not ours says nothing of what was missed: the stream begins anew
     const last = position !== undefined && 'last' in position ? position.last : new Map()
@@ -102,7 +107,7 @@ export function createGetStream(
       },
       failed({ cause, httpStatus, reason }, again) {
         if (cause === 'session_lost') lost = used
-        if (httpStatus === 405) streamless.set(target, clock.now() + STREAMLESS_MS)
+        if (httpStatus === 405) rememberStreamless(accessKey(request, target))
         else if (!again) {
           const { name } = target
           logger.warn('stream_refused', `Target "${name}" gives no stream`, {
@@ -112,6 +117,12 @@ export function createGetStream(
         }
       },
     }
+  }
+
+  function rememberStreamless(key: string): void {
+    const [oldest] = streamless.keys()
+    if (streamless.size >= MAX_STREAMLESS && oldest !== undefined) streamless.delete(oldest)
+    streamless.set(key, clock.now() + STREAMLESS_MS)
   }
 
   function exposeId(request: Request, target: Target, id: string, last: Map<string, string>) {

@@ -1,6 +1,5 @@
-import { ownerOf } from '../auth/owner.js'
 import type { Clock } from '../util/runtime.js'
-import type { Request } from './context.js'
+import { accessKey, type Request } from './context.js'
 import type { TargetFailure } from './failure.js'
 import type { Target } from './target.js'
 
@@ -62,9 +61,7 @@ export type LastLists = ReturnType<typeof createLastLists>
 
 /** Callers that a target can tell apart may get different lists. */
 function keyOf(request: Request, target: Target, method: string): string {
-  const { principal } = request.exchange.caller
-  const caller = target.credential.perCaller ? ownerOf(principal) : ''
-  return JSON.stringify([target.name, method, caller])
+  return `${method} ${accessKey(request, target)}`
 }
 
 function isDown({ cause, httpStatus }: TargetFailure): boolean {

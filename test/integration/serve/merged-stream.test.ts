@@ -257,6 +257,40 @@ describe('a target', () => {
     }
   })
 
+  it('that gives no stream to one caller is still asked for another', async () => {
+    const appId = 'calendar'
+    const front = await startStack({
+      targets: { a: a.url, b: { url: b.url, credential: { type: 'connection', app: appId } } },
+      identity: {
+        scopes: ['outbound.token.fetch'],
+        connections: ['alice', 'bob'].map((userId) => ({ appId, userId, accessToken: userId })),
+      },
+    })
+    const bearer = async (sub: string) => ({
+      authorization: `Bearer ${await front.token({ sub, scope: 'outbound.token.fetch' })}`,
+    })
+    b.intercept(({ method, headers }, response) => {
+      const isRefused = method === 'GET' && headers.authorization === 'Bearer alice'
+      if (isRefused) response.writeHead(405).end()
+      return isRefused
+    })
+    const asked = () => b.requests.filter(({ method }) => method === 'GET').length
+    try {
+      for (const [sub, times] of [
+        ['alice', 1],
+        ['alice', 1],
+        ['bob', 2],
+      ] as const) {
+        const headers = await initialize(await bearer(sub), front)
+        const stream = await listen(front, headers, sub === 'bob' ? [a, b] : [a])
+        await stream.ready()
+        await eventually(() => expect(asked()).toBe(times))
+      }
+    } finally {
+      await front.close()
+    }
+  })
+
   it('makes the answer 405 once it is known that no target has a stream', async () => {
     const bare = await startRecordingTarget({ getStream: false })
     const front = await startStack({
