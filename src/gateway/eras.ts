@@ -133,7 +133,6 @@ export type Eras = ReturnType<typeof createEras>
 
 /** Statuses by which a server says that it does not work now, whatever it was asked. */
 const PASSING_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
-const MODERN_ERROR = -32021
 
 /**
  * Judges a target's answer to `server/discover`: anything but what the stateless era answers is a
@@ -155,7 +154,7 @@ export function readEra(answer: Collected): Era | undefined {
   const { code, data } = isObject(error) ? error : {}
   // a server that fails, or a proxy that does not reach its own
   if (code === ERROR_CODES.internalError) return undefined
-  if (code === MODERN_ERROR) return 'modern'
+  if (code === ERROR_CODES.missingClientCapability) return 'modern'
   const versions = isObject(data) ? stringsMember(data, 'supported') : []
   const isModern =
     code === ERROR_CODES.unsupportedProtocolVersion && versions.includes(MODERN_VERSION)

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { UpstreamError } from '../../http/failure.js'
 import type { UpstreamController, UpstreamRequest } from '../../http/pool.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
+import { ERROR_CODES } from '../jsonrpc.js'
 import type { ClientExchange } from './exchange.js'
 import { ModernAnswer } from './modern-answer.js'
 import { modernHeaders, ownRequest } from './modern-request.js'
@@ -92,10 +93,13 @@ export class ListenStream implements Listening {
           if (this.#take(asked) && controller !== undefined) exchange.follow(controller)
         },
         // a graceful end, or an error
-        responded: () => over(() => (exchange.isStreaming ? exchange.end() : exchange.empty(405))),
+        responded: (text) =>
+          over(() => (exchange.isStreaming ? exchange.end() : refuse(exchange, errorCode(text)))),
         refused: (status, head, content) => {
-          const isMcp = isObject(tryParseJson(content.toString('utf8')))
-          over(() => (isMcp ? exchange.empty(405) : exchange.pass(status, head, content)))
+          const code = errorCode(content.toString('utf8'))
+          // an error says more than a status of 200
+          const says = code !== undefined && (status === 200 || hasNoStream(code))
+          over(() => (says ? refuse(exchange, code) : exchange.pass(status, head, content)))
         },
         failed: (error) => over(() => exchange.fail(error)),
       })
@@ -138,6 +142,24 @@ export class ListenStream implements Listening {
     for (const asked of this.#asked) asked.giveUp(new Error('the client left'))
     this.#asked.clear()
   }
+}
+
+/** Says that there is no stream, or, for an error that may pass, that there is none for now. */
+function refuse(exchange: ClientExchange, code: number | undefined): void {
+  if (code === undefined || hasNoStream(code)) return exchange.empty(405)
+  exchange.fail(new UpstreamError('http_status', `it refused ${LISTEN} with error ${code}`, 503))
+}
+
+function errorCode(response: string): number | undefined {
+  const message = tryParseJson(response)
+  const error = isObject(message) ? message['error'] : undefined
+  const code = isObject(error) ? error['code'] : undefined
+  return typeof code === 'number' ? code : undefined
+}
+
+/** The server does not know the method, or serves only clients that can do more. */
+function hasNoStream(code: number): boolean {
+  return code === ERROR_CODES.methodNotFound || code === ERROR_CODES.missingClientCapability
 }
 
 /** Returns the URIs that an acknowledgement accepts; `undefined` when the message is none. */

@@ -3,6 +3,7 @@ import { request } from 'node:http'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { JsonObject } from '../../../src/util/json.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
+import { RpcFailure } from '../../helpers/targets/contents.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 import {
   type ModernExchange,
@@ -134,6 +135,55 @@ describe('[mcp-translate-listen] the stream of an older client', () => {
     })
     expect(sent).toBeLessThan(MANY / 2)
     stream.close()
+  })
+
+  const refused = async () => {
+    const response = await fetch(stack.url, {
+      headers: { ...headers, accept: 'text/event-stream' },
+    })
+    const text = await response.text()
+    return { status: response.status, data: text && JSON.parse(text).error.data }
+  }
+
+  it.each([
+    { code: -32601, status: 404 },
+    { code: -32601, status: 200 },
+    { code: -32021, status: 400 },
+  ])(
+    '[mcp-get-405] is 405 where the target has none: $code, HTTP $status',
+    async ({ code, status }) => {
+      target.on(LISTEN, () => {
+        throw new RpcFailure(code, 'No', { status })
+      })
+      expect((await refused()).status).toBe(405)
+    },
+  )
+
+  it.each([
+    { code: -32603, status: 200, httpStatus: 503 },
+    { code: -32603, status: 500, httpStatus: 500 },
+    { code: -32000, status: 429, httpStatus: 429 },
+    { code: -32602, status: 400, httpStatus: 400 },
+  ])('is an error where it only cannot be had now: $code, HTTP $status', async (refusal) => {
+    const { code, status, httpStatus } = refusal
+    target.on(LISTEN, (_params, { response }) => {
+      response.setHeader('retry-after', '7')
+      throw new RpcFailure(code, 'Subscription limit reached', { status })
+    })
+    const { status: told, data } = await refused()
+    expect(told).toBe(502)
+    expect(data).toMatchObject({ target: 'target', cause: 'http_status', httpStatus })
+    if (status === 429) expect(data.retryAfter).toBe('7')
+  })
+
+  it('is an error where that is told without the id of the request', async () => {
+    target.on(LISTEN, (_params, { response }) => {
+      const error = { code: -32603, message: 'Busy' }
+      response.setHeader('content-type', 'application/json')
+      response.end(JSON.stringify({ jsonrpc: '2.0', id: null, error }))
+      return NO_ANSWER
+    })
+    expect(await refused()).toMatchObject({ status: 502, data: { httpStatus: 503 } })
   })
 
   it('is not wanted for more than a session may hold', async () => {
