@@ -30,7 +30,9 @@ export function createAliasLearner(context: GatewayContext) {
     const now = clock.now()
     const known = readings.get(owner)
     if (known !== undefined && now - known.startedAt < PAUSE_MS) return known.done
-    if (readings.size >= MAX_CALLERS) readings.clear()
+    readings.delete(owner)
+    const [oldest] = readings.keys()
+    if (readings.size >= MAX_CALLERS && oldest !== undefined) readings.delete(oldest)
     const done = learnNames(context, request)
     readings.set(owner, { done, startedAt: now })
     return done

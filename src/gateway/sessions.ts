@@ -55,13 +55,19 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
   const ended = new Set<string>()
 
   function open(sealed: string, principal: Principal | undefined): Session | undefined {
-    const known = opened.get(sealed) ?? openSealed(sealed)
+    const kept = opened.get(sealed)
+    const known = kept ?? openSealed(sealed)
     if (known === undefined || known.expiresAt <= clock.now()) return undefined
     if (known.owner !== ownerOf(principal)) return undefined
     if (ended.size > 0 && ended.has(known.session.key)) return undefined
-    if (opened.size > MAX_OPENED) opened.clear()
-    opened.set(sealed, known)
+    if (kept === undefined) keep(sealed, known)
     return known.session
+  }
+
+  function keep(sealed: string, known: Opened): void {
+    const [oldest] = opened.keys()
+    if (opened.size >= MAX_OPENED && oldest !== undefined) opened.delete(oldest)
+    opened.set(sealed, known)
   }
 
   function openSealed(sealed: string): Opened | undefined {

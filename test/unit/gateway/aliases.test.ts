@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest'
+import { createAliasLearner } from '../../../src/gateway/aliases.js'
+import type { GatewayContext, Request } from '../../../src/gateway/context.js'
+import { createNames } from '../../../src/gateway/names.js'
+import { createManualClock } from '../../helpers/runtime.js'
+import { principal } from './support.js'
+
+it('one more than ten thousand callers does not have the lists of all the others read again', async () => {
+  let readings = 0
+  const context = {
+    names: createNames([], 56),
+    clock: createManualClock(),
+    get targets() {
+      readings += 1
+      return []
+    },
+  } as unknown as GatewayContext
+  const learn = createAliasLearner(context)
+  let made = 0
+  const makeUp = (request: Request) => {
+    made += 1
+    return learn(`made_up_${made.toString(16).padStart(6, '0')}`, request)
+  }
+  const callers = Array.from({ length: 10_001 }, (_, i) => {
+    const caller = { principal: principal({ subject: `u${i}` }) }
+    return { exchange: { caller } } as unknown as Request
+  })
+  for (const caller of callers) await makeUp(caller)
+  expect(readings).toBe(10_001)
+  for (const caller of callers.slice(1)) await makeUp(caller)
+  expect(readings).toBe(10_001)
+  await makeUp(callers[0] as Request)
+  expect(readings).toBe(10_002)
+})
