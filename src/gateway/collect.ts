@@ -9,14 +9,22 @@ import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.j
 /** A target's response as a whole, or why there is none. */
 export type Collected =
   | { ok: true; status: number; text: string; head: AnswerHead }
-  | { ok: false; failure: TargetFailure }
+  | { ok: false; failure: TargetFailure; head: AnswerHead }
+
+/** What is under way for one request alone. */
+export interface Pending {
+  /** Each is called when the client leaves. */
+  readonly leaves: Set<() => void>
+  /** Nothing can be answered any more. */
+  hasLeft: boolean
+}
 
 export interface CollectOptions extends UpstreamSend {
   clock: Pick<Clock, 'after'>
   /** Milliseconds for the whole exchange. */
   deadlineMs: number
-  /** Holds what is to be called when the client leaves; absent where that changes nothing. */
-  pending?: Set<() => void> | undefined
+  /** Absent where it changes nothing that the client leaves. */
+  pending?: Pending | undefined
 }
 
 /**
@@ -29,11 +37,11 @@ export function collect(options: CollectOptions): Promise<Collected> {
     let head: AnswerHead = { sessionId: undefined }
     const finish = (collected: Collected) => {
       cancel()
-      pending?.delete(leave)
+      pending?.leaves.delete(leave)
       resolve(collected)
     }
     const fail = (cause: TargetFailure['cause'], reason: string) =>
-      finish({ ok: false, failure: { cause, target: target.name, reason } })
+      finish({ ok: false, failure: { cause, target: target.name, reason }, head })
     const listener: AnswerListener = {
       answer: (status, body, answerHead) =>
         finish({ ok: true, status, text: body.toString('utf8'), head: answerHead }),
@@ -55,14 +63,14 @@ export function collect(options: CollectOptions): Promise<Collected> {
         return true
       },
       streamEnded: () => fail('cut_off', 'its event stream ended before the answer'),
-      failed: (failure) => finish({ ok: false, failure }),
+      failed: (failure) => finish({ ok: false, failure, head }),
     }
     const call = new UpstreamCall(options, listener)
     const leave = () => {
       call.abort()
       fail('cut_off', 'the client left')
     }
-    pending?.add(leave)
+    pending?.leaves.add(leave)
     const cancel = clock.after(deadlineMs, () => {
       call.abort()
       fail('timeout', `it did not answer within ${deadlineMs} ms`)

@@ -4,6 +4,7 @@ import type { JsonObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
+import type { Pending } from './collect.js'
 import type { Cursors } from './cursors.js'
 import type { Eras } from './eras.js'
 import type { EventIds } from './event-ids.js'
@@ -51,17 +52,18 @@ export interface Request {
   readonly session: Session | undefined
   /** Its `_meta` when it belongs to the stateless era. */
   readonly meta?: JsonObject
-  /** What is under way for this request alone, to be given up when its client leaves. */
-  readonly pending?: Set<() => void>
+  /** To be given up when its client leaves. */
+  readonly pending?: Pending
 }
 
 /** Lets what is asked of targets for this request alone be given up when its client leaves. */
 export function pendingOf(request: Request): Request {
-  const pending = new Set<() => void>()
+  const pending: Pending = { leaves: new Set(), hasLeft: false }
   request.exchange.reply.watcher = {
     onDrain() {},
     onClose() {
-      for (const leave of pending) leave()
+      pending.hasLeft = true
+      for (const leave of pending.leaves) leave()
     },
   }
   return { ...request, pending }
@@ -121,7 +123,7 @@ export function lateKey({ key }: Session, target: Target): string {
  */
 export function upstreamHeaders(
   exchange: Exchange,
-  session: TargetSession | undefined,
+  session: Partial<TargetSession> | undefined,
   method: 'POST' | 'GET' | 'DELETE' = 'POST',
 ): string[] {
   const headers = ['user-agent', USER_AGENT]

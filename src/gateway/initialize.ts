@@ -36,11 +36,13 @@ export async function initialize(
     ),
   )
   const opened: Success[] = []
+  const hasLeft = request.pending?.hasLeft
   answers.forEach((answer, index) => {
     const target = targets[index] as Target
     if (answer.ok) opened.push({ target, session: answer.session, result: answer.result })
-    else reportRefusal(context, target, answer)
+    else if (!hasLeft) reportRefusal(context, target, answer)
   })
+  if (hasLeft) return endUnused(context, request, opened)
   if (opened.length === 0) return replyRefused(request, message, answers)
   const only = targets.length === 1 ? opened[0] : undefined
   const result = only?.result ?? mergeResults(context, message.params, opened)
@@ -115,10 +117,12 @@ function issueSession(
     context.sessions.seal(session, principal) ??
     context.sessions.seal({ ...session, initialize: withoutExtras(params) }, principal)
   if (sealed !== undefined) return { 'mcp-session-id': sealed }
-  for (const { target, session: unused } of opened) {
-    void closeSession(context, request, target, unused)
-  }
+  endUnused(context, request, opened)
   return {}
+}
+
+function endUnused(context: GatewayContext, request: Request, opened: readonly Success[]): void {
+  for (const { target, session } of opened) void closeSession(context, request, target, session)
 }
 
 /** What opening a session later needs at least, when the whole would not fit into a header. */

@@ -49,6 +49,8 @@ export async function initializeTarget(
     clock: context.clock,
     pending,
   })
+  // it opened what nobody will use
+  if (!collected.ok) void closeSession(context, request, target, { id: collected.head.sessionId })
   return readOpened(collected, target)
 }
 
@@ -157,7 +159,7 @@ export async function closeSession(
   context: GatewayContext,
   request: Request,
   target: Target,
-  session: TargetSession,
+  session: Partial<TargetSession>,
 ): Promise<void> {
   if (session.id === undefined) return
   await collect({

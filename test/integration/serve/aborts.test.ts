@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Stack, startStack } from '../../helpers/stack.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 import {
@@ -98,6 +98,52 @@ it('initialize given up is given up at the target', async () => {
   await target.until(({ rpc }) => rpc === 'initialize')
   leave()
   expect(await timeToClose('initialize')).toBeLessThan(1_000)
+})
+
+describe('initialize given up ends the session of a target', () => {
+  let quick: RecordingTarget
+  beforeAll(async () => {
+    quick = await startRecordingTarget({ sessions: 'required' })
+  })
+  afterAll(() => quick.close())
+
+  /** Gives `initialize` up once the target's answer, or its beginning, arrived. */
+  async function giveUp(targets: Record<string, string>, answered: Promise<unknown>) {
+    const front = await startStack({
+      identity: stack.identity,
+      targets,
+      config: { timeouts: { list: 30 } },
+    })
+    const { leave } = start(INITIALIZE, front, `Bearer ${await front.token()}`)
+    await answered
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    leave()
+    await quick.until(({ method }) => method === 'DELETE')
+    expect(front.logText()).not.toMatch(/target_unavailable|target_failed/)
+    await front.close()
+  }
+
+  it('that answered before another one did', async () => {
+    target.intercept(({ rpc }) => rpc === 'initialize')
+    const answered = quick.until(({ rpc }) => rpc === 'initialize').then(({ closed }) => closed)
+    await giveUp({ quick: quick.url, slow: target.url }, answered)
+    await eventually(() => expect(quick.sessions.size).toBe(0))
+  })
+
+  it('that named it ahead of its answer', async () => {
+    quick.clear()
+    const answered = new Promise<void>((resolve) => {
+      quick.intercept(({ rpc }, response) => {
+        if (rpc !== 'initialize') return false
+        const headers = { 'content-type': 'text/event-stream', 'mcp-session-id': 'the-session' }
+        response.writeHead(200, headers).write(': soon\n\n')
+        resolve()
+        return true
+      })
+    })
+    await giveUp({ quick: quick.url }, answered)
+    expect(quick.requests.at(-1)?.sessionId).toBe('the-session')
+  })
 })
 
 it('a list of several targets given up is given up at each', async () => {
