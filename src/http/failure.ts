@@ -1,3 +1,5 @@
+import { messageOf } from '../util/errors.js'
+
 /** How far a request came before the network failed. */
 export type NetworkCause = 'unreachable' | 'timeout' | 'cut_off' | 'invalid_answer' | UpstreamCause
 
@@ -60,6 +62,7 @@ const BY_CODE: Readonly<Record<string, NetworkFailure>> = {
 
 const TRUST = 'Give the certificate of the authority that signed it: `--ca <file.pem>`.'
 const LOOK_UP = 'Check the name and the network: `nslookup <host>`.'
+const UNSENDABLE_HINT = 'Look for line breaks and letters beyond ASCII in tokens and headers.'
 const ROUTE = 'Check the network and VPN: `curl -v <url>`.'
 
 /** What somebody can do about an error, with one command. */
@@ -78,9 +81,18 @@ const HINTS: Readonly<Record<string, string>> = {
   SELF_SIGNED_CERT_IN_CHAIN: TRUST,
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: TRUST,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: TRUST,
+  ERR_INVALID_CHAR: UNSENDABLE_HINT,
+  UND_ERR_INVALID_ARG: UNSENDABLE_HINT,
   EPROTO: 'Check whether the server takes http or https: `curl -v <url>`.',
   [PROXY_REFUSED]: 'Set both: `HTTPS_PROXY=http://user:password@proxy:8080`.',
 }
+
+/** What a header holds that HTTP does not allow: the message names the header, never its value. */
+const UNSENDABLE: ReadonlySet<string> = new Set([
+  'ERR_INVALID_CHAR',
+  'ERR_INVALID_HTTP_TOKEN',
+  'UND_ERR_INVALID_ARG',
+])
 
 /** Gives the hint for a reason that {@link describeNetworkError} made, if there is one. */
 export function networkHint(reason: string): string | undefined {
@@ -110,6 +122,10 @@ export function describeNetworkError(error: unknown): NetworkFailure {
   if (code === undefined) return { cause: 'cut_off', reason: 'the connection was lost' }
   const known = BY_CODE[code]
   if (known !== undefined) return { cause: known.cause, reason: `${known.reason} (${code})` }
+  if (UNSENDABLE.has(code)) {
+    const reason = `the request to it cannot be sent: ${messageOf(error)} (${code})`
+    return { cause: 'http_status', reason }
+  }
   if (code.startsWith('HPE_')) {
     return { cause: 'invalid_answer', reason: `its answer is not HTTP (${code})` }
   }

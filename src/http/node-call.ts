@@ -72,14 +72,19 @@ export class NodeCall implements UpstreamController {
   #open(): void {
     const { url, request, agent, ca, family } = this.#connections
     const { method, headers, body } = this.#request
-    const sent = request(url, {
-      method,
-      headers: toFields(headers, body),
-      // a second try must not get a connection that is just as dead
-      agent: this.#repeated ? false : agent,
-      ...(ca !== undefined && { ca: [...ca] }),
-      ...(family !== undefined && { family }),
-    })
+    let sent: ClientRequest
+    try {
+      sent = request(url, {
+        method,
+        headers: toFields(headers, body),
+        // a second try must not get a connection that is just as dead
+        agent: this.#repeated ? false : agent,
+        ...(ca !== undefined && { ca: [...ca] }),
+        ...(family !== undefined && { family }),
+      })
+    } catch (error) {
+      return this.#fail(error as Error)
+    }
     this.#sent = sent
     this.#connected = false
     sent.on('socket', (socket) => this.#watchConnecting(sent, socket))

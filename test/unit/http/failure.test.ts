@@ -45,6 +45,19 @@ describe('describeNetworkError', () => {
     expect(describeNetworkError(new Error('x', { cause: inner })).reason).toContain('ECONNREFUSED')
   })
 
+  it.each(['ERR_INVALID_CHAR', 'UND_ERR_INVALID_ARG'])(
+    'says of %s that nothing was sent, and which header was at fault',
+    (code) => {
+      const error = Object.assign(new TypeError('invalid x-a header'), { code })
+      const failure = describeNetworkError(error)
+      expect(failure).toEqual({
+        cause: 'http_status',
+        reason: `the request to it cannot be sent: invalid x-a header (${code})`,
+      })
+      expect(networkHint(failure.reason)).toContain('line breaks')
+    },
+  )
+
   it('takes an error at its word that says itself what it is', () => {
     const error = new UpstreamError('timeout', 'it is late')
     expect(describeNetworkError(error)).toEqual({ cause: 'timeout', reason: 'it is late' })

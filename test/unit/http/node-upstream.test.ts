@@ -149,6 +149,17 @@ describe('createNodeUpstream', () => {
     expect(await send(upstream).done).toBe('end')
   })
 
+  it.each([
+    ['a line break', ['x-a', 'secret\nb'], 'ERR_INVALID_CHAR'],
+    ['a letter beyond Latin-1', ['x-a', 'secret €'], 'ERR_INVALID_CHAR'],
+    ['a name that is none', ['x a', 'secret'], 'ERR_INVALID_HTTP_TOKEN'],
+  ])('fails the one request whose header holds %s', async (_what, headers, code) => {
+    const { port } = await serve((_request, response) => response.end('ok'))
+    const upstream = await upstreamTo(port)
+    expect(await send(upstream, { headers }).done).toBe(code)
+    expect(await send(upstream).done).toBe('end')
+  })
+
   it('tells what is no HTTP', async () => {
     const server = createTcpServer((socket) => socket.end('SSH-2.0-nothing\r\n'))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
