@@ -8,6 +8,7 @@ import { describeOAuthError } from '../oauth-error.js'
 import type { Descope } from '../service.js'
 import { bearerHeaders, createCredentialCache, type Issued, renewalTime } from './cache.js'
 import { noCaller } from './refused.js'
+import { invalid } from './static.js'
 
 const MAX_CALLERS = 1_000
 /** Kept no longer than this, so that a disconnected user is noticed; seconds. */
@@ -30,18 +31,23 @@ export interface ConnectionDeps {
  * Creates a credential that is the third-party token of the caller, or of the caller's tenant, as
  * kept by Descope's Connections.
  *
+ * @throws {ProxyError} `CONFIG_INVALID` when the management key cannot stand in a header.
  * @see [Descope: fetching connection tokens](https://docs.descope.com/identity-federation/outbound-apps)
  */
 export function connection(
   settings: ConnectionSettings,
   { runtime, descope }: ConnectionDeps,
 ): TargetCredential {
+  const { managementKey } = settings
+  if (managementKey !== undefined && !/^[!-~]+$/.test(managementKey)) {
+    throw invalid('The management key is empty or not ASCII without spaces')
+  }
   const cache = createCredentialCache(runtime.clock, MAX_CALLERS)
   const { base, projectId } = descope.project
   const url = `${base}/v1/mgmt/outbound/app/${settings.by}/token/latest`
 
   const issue = async (caller: Caller, renewal: boolean): Promise<Issued> => {
-    const key = settings.managementKey ?? caller.accessToken
+    const key = managementKey ?? caller.accessToken
     if (key === undefined) throw noCaller('A Descope connection')
     const reply = await requestReply(runtime, url, {
       method: 'POST',

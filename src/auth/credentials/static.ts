@@ -43,7 +43,8 @@ function constant(headers: CredentialHeaders): TargetCredential {
   return { headers: () => frozen, refused: () => false }
 }
 
-function invalid(what: string): ProxyError {
+/** Says of a configured value, without repeating it, that no header can hold it. */
+export function invalid(what: string): ProxyError {
   return new ProxyError('CONFIG_INVALID', what, {
     hint: 'Check for line breaks, spaces and quotes around the value.',
   })

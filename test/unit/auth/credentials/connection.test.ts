@@ -174,6 +174,13 @@ describe('a connection', () => {
     expect(String(error)).not.toMatch(/K2mgmt|token-of/)
   })
 
+  it.each(['', 'K2\nmgmt', 'K2mgmt€'])('refuses the management key %j', async (managementKey) => {
+    await expect(setUp({ managementKey })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+      message: expect.not.stringMatching(/K2/),
+    })
+  })
+
   it.each([{ body: {} }, { body: { token: { accessToken: '' } } }, { body: [] }])(
     'refuses $body for a token',
     async ({ body }) => {
