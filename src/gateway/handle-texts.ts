@@ -81,7 +81,7 @@ export function withOwnTasks(
   principal: Principal | undefined,
 ): Message {
   const { text } = message
-  if (!text.includes('"taskId') || handles.keepsAll(principal)) return message
+  if (!mayNameTasks(message) || handles.keepsAll(principal)) return message
   const start = skipSpace(text, 0)
   const parts: Part[] = []
   for (const name of ['params', 'result']) {
@@ -100,6 +100,13 @@ export function withOwnTasks(
     parts.push({ ...ids, text: JSON.stringify(own) })
   }
   return parts.length === 0 ? message : parseMessageText(replaceParts(text, inOrder(parts)))
+}
+
+/** Every message is asked this, so that it looks at no more of one than it must. */
+function mayNameTasks({ kind, method, params, text }: Message): boolean {
+  if (kind === 'response') return text.includes(RELATED)
+  const meta = params['_meta']
+  return method === 'subscriptions/listen' || (isObject(meta) && RELATED in meta)
 }
 
 function relatedTask(text: string, { start }: Place): Place | undefined {
