@@ -70,11 +70,12 @@ export class NodeCall implements UpstreamController {
   }
 
   #open(): void {
-    const { url, request, agent, ca, family } = this.#connections
+    const { place, request, agent, ca, family } = this.#connections
     const { method, headers, body } = this.#request
     let sent: ClientRequest
     try {
-      sent = request(url, {
+      sent = request({
+        ...place,
         method,
         headers: toFields(headers, body),
         // a second try must not get a connection that is just as dead
@@ -147,7 +148,9 @@ export class NodeCall implements UpstreamController {
       this.#handler.onResponseEnd?.(this, {})
     })
     response.on('error', (error) => this.#fail(error))
-    response.on('close', () => this.#fail(codedError('ECONNRESET')))
+    response.on('close', () => {
+      if (!this.#over) this.#fail(codedError('ECONNRESET'))
+    })
     this.#watchBody()
     const { statusCode = 0, headers, statusMessage } = response
     this.#handler.onResponseStart?.(this, statusCode, headers, statusMessage)

@@ -1,5 +1,6 @@
-import type { Agent, request as httpRequest } from 'node:http'
+import type { Agent, request as httpRequest, RequestOptions } from 'node:http'
 import { createRequire } from 'node:module'
+import { urlToHttpOptions } from 'node:url'
 import type { Clock } from '../util/runtime.js'
 import { NodeCall } from './node-call.js'
 import type { Upstream, UpstreamRequest } from './pool.js'
@@ -20,6 +21,8 @@ export interface NodeUpstreamOptions {
 /** What the calls to one target share. */
 export interface NodeConnections extends NodeUpstreamOptions {
   readonly url: URL
+  /** The URL as Node's client wants it, so that it need not be taken apart for each request. */
+  readonly place: Pick<RequestOptions, 'protocol' | 'hostname' | 'port' | 'path' | 'auth'>
   readonly request: typeof httpRequest
   agent: Agent
   /** 4 once IPv6 led nowhere. */
@@ -50,9 +53,11 @@ export function createNodeUpstream(url: URL, options: NodeUpstreamOptions): Upst
       autoSelectFamily: true,
       autoSelectFamilyAttemptTimeout: ATTEMPT_MS,
     })
+  const { protocol, hostname, port, path, auth } = urlToHttpOptions(url)
   const connections: NodeConnections = {
     ...options,
     url,
+    place: { protocol, hostname, port, path, auth },
     request: node.request,
     agent: newAgent(),
     family: options.family,

@@ -38,10 +38,10 @@ export interface Plan {
 const FULL = {
   candidates: CANDIDATES,
   rounds: {
-    ...{ calls: 7, payloads: 5, lists: 5, streams: 3, sdkStreams: 1 },
-    ...{ stdio: 7, stdioStarts: 15, stdioMemory: 3, checks: 11 },
+    ...{ calls: 15, payloads: 5, lists: 5, streams: 3, sdkStreams: 1 },
+    ...{ stdio: 13, stdioStarts: 15, stdioMemory: 3, checks: 11 },
   },
-  turnMs: { calls: 500, payloads: 400, lists: 400, stdio: 400 },
+  turnMs: { calls: 300, payloads: 400, lists: 400, stdio: 300 },
   warmUpMs: 8000,
   bridgeWarmUpMs: 4000,
 }
