@@ -38,10 +38,10 @@ export interface Plan {
 const FULL = {
   candidates: CANDIDATES,
   rounds: {
-    ...{ calls: 15, payloads: 5, lists: 5, streams: 3, sdkStreams: 1 },
+    ...{ calls: 11, payloads: 5, lists: 5, streams: 3, sdkStreams: 1 },
     ...{ stdio: 13, stdioStarts: 15, stdioMemory: 3, checks: 11 },
   },
-  turnMs: { calls: 300, payloads: 400, lists: 400, stdio: 300 },
+  turnMs: { calls: 600, payloads: 400, lists: 400, stdio: 300 },
   warmUpMs: 8000,
   bridgeWarmUpMs: 4000,
 }
@@ -52,7 +52,7 @@ const QUICK = {
     ...{ calls: 5, payloads: 3, lists: 3, streams: 1, sdkStreams: 0 },
     ...{ stdio: 5, stdioStarts: 9, stdioMemory: 2, checks: 7 },
   },
-  turnMs: { calls: 300, payloads: 250, lists: 250, stdio: 200 },
+  turnMs: { calls: 600, payloads: 250, lists: 250, stdio: 200 },
   warmUpMs: 4000,
   bridgeWarmUpMs: 2000,
 }
