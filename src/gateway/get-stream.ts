@@ -1,4 +1,4 @@
-import { type EventFields, writeEvent } from '../mcp/sse.js'
+import { type EventFields, lastEventIdHeader, writeEvent } from '../mcp/sse.js'
 import {
   accessKey,
   type GatewayContext,
@@ -39,7 +39,7 @@ export function createGetStream(
       lastEventId === undefined ? undefined : eventIds.read(lastEventId, holderOf(request))
     if (position !== undefined && 'target' in position) {
       const target = targets.find(({ name }) => name === position.target)
-      if (target !== undefined) return relayOne(request, target, position.id)
+      if (target !== undefined) return relayOne(request, target, lastEventIdHeader(position.id))
     }
     const now = clock.now()
     const asked = targets.filter(
@@ -89,7 +89,8 @@ export function createGetStream(
         used = targetSession(context, request, target)
         // the next call opens the session again; until then there is nothing to listen to
         if (used !== undefined && used === lost) return undefined
-        return streamRequest(request, target, used, last.get(target.name))
+        const id = last.get(target.name)
+        return streamRequest(request, target, used, id && lastEventIdHeader(id))
       },
       expose({ data = '', id, event }: EventFields) {
         const fields = {

@@ -1,6 +1,16 @@
 const LF = 0x0a
 const CR = 0x0d
 
+/**
+ * Writes an event's id as `Last-Event-ID` has it: Node sends a character of a header as one byte, and
+ * the bytes of an id are UTF-8.
+ *
+ * @see [HTML §9.2.1](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)
+ */
+export function lastEventIdHeader(id: string): string {
+  return Buffer.from(id, 'utf8').toString('latin1')
+}
+
 /** The most bytes of one event that has not ended yet. */
 const MAX_PENDING_BYTES = 64 * 1024 * 1024
 

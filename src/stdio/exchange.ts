@@ -3,6 +3,7 @@ import type { Exchange, ExchangeRecord } from '../gateway/exchange.js'
 import type { TargetFailure } from '../gateway/failure.js'
 import { encodeHeaderValue, envelopeVersion, isModern, namedBy } from '../mcp/headers.js'
 import type { Message } from '../mcp/message.js'
+import { lastEventIdHeader } from '../mcp/sse.js'
 import type { MessageReply } from './message-reply.js'
 import type { BridgeSession } from './session.js'
 
@@ -35,7 +36,7 @@ export class BridgeExchange implements Exchange {
 
   header(name: string): string | undefined {
     const { message, session, lastEventId } = this.#options
-    if (name === 'last-event-id') return lastEventId
+    if (name === 'last-event-id') return lastEventId && lastEventIdHeader(lastEventId)
     if (message !== undefined && this.#modern) return modernHeader(message, name)
     if (message?.method === 'initialize') return undefined
     if (name === 'mcp-session-id') return session.sealed

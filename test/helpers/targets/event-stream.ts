@@ -51,7 +51,7 @@ export function createStreams(style: SseStyle = {}): Streams {
   return {
     open(response, headers = {}) {
       count += 1
-      const state = createStream(`s${count}`, style)
+      const state = createStream(`${style.idPrefix ?? 's'}${count}`, style)
       all.set(state.stream.id, state)
       if (!style.eventIds) response.once('close', () => all.delete(state.stream.id))
       const writer = state.attach(response, headers)

@@ -193,7 +193,8 @@ export async function startRecordingTarget(
   }
 
   const get = (request: RecordedRequest, response: ServerResponse): void => {
-    const last = request.headers['last-event-id']?.toString()
+    const sent = request.headers['last-event-id']?.toString()
+    const last = sent && Buffer.from(sent, 'latin1').toString('utf8')
     if (!getStream) refuse(response, 405, -32000, 'Method not allowed', { allow: 'POST' })
     else if (!hasSession(request, response)) return
     else if (last === undefined || !streams.resume(last, response, headers)) {

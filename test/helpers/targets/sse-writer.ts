@@ -4,6 +4,8 @@ import type { ServerResponse } from 'node:http'
 export interface SseStyle {
   /** Each event carries an `id:`. */
   eventIds?: boolean
+  /** How the ids begin. Default `s`. */
+  idPrefix?: string
   /** The stream begins with an event that has an id and empty data. Needs `eventIds`. */
   priming?: boolean
   /** Sent as `retry:` with the first event, milliseconds. */

@@ -23,7 +23,7 @@ let replica: Stack
 beforeAll(async () => {
   const options = { sessions: 'required', sse: { eventIds: true } } as const
   a = await startRecordingTarget({ ...options, listChanged: true })
-  b = await startRecordingTarget(options)
+  b = await startRecordingTarget({ ...options, sse: { ...options.sse, idPrefix: 'ü中' } })
   const targets = { a: a.url, b: b.url }
   stack = await startStack({ targets, config })
   replica = await startStack({ targets, config, identity: stack.identity })
@@ -322,7 +322,8 @@ describe('a target', () => {
     expect((await stream.next()).message.params).toEqual({ data: 2 })
     const gets = b.requests.filter(({ method }) => method === 'GET')
     expect(gets).toHaveLength(2)
-    expect(gets[1]?.headers['last-event-id']).toBe(`${get?.id}-1`)
+    const sent = Buffer.from(`${gets[1]?.headers['last-event-id']}`, 'latin1').toString('utf8')
+    expect(sent).toBe(`${get?.id}-1`)
     expect(a.requests.filter(({ method }) => method === 'GET')).toHaveLength(1)
   })
 

@@ -117,22 +117,29 @@ describe('a target that forgets the session', () => {
 })
 
 describe('the stream of what the target sends by itself', () => {
-  it('AC4.2 is opened again after a pause, from where it ended', async () => {
-    const target = await recording({ sse: { eventIds: true } })
-    const bridge = bridgeTo(target.url)
-    await bridge.handshake()
-    await eventually(() => expect(target.getStreams()).toHaveLength(1))
-    await target.notify('notifications/message', { level: 'info', data: 'one' })
-    await bridge.until(({ method }) => method === 'notifications/message')
-    const ended = Date.now()
-    for (const stream of target.getStreams()) await stream.disconnect()
-    const again = await target.until(
-      ({ method, headers }) => method === 'GET' && headers['last-event-id'] !== undefined,
-    )
-    expect(Date.now() - ended).toBeGreaterThan(900)
-    expect(again.headers['last-event-id']).toMatch(/./)
-    await bridge.end()
-  })
+  it.each(['s', 'größer-中'])(
+    'AC4.2 is opened again after a pause, from where it ended (%s)',
+    async (idPrefix) => {
+      const target = await recording({ sse: { eventIds: true, idPrefix } })
+      const bridge = bridgeTo(target.url)
+      await bridge.handshake()
+      await eventually(() => expect(target.getStreams()).toHaveLength(1))
+      await target.notify('notifications/message', { level: 'info', data: 'one' })
+      await bridge.until(({ method }) => method === 'notifications/message')
+      const ended = Date.now()
+      const [open] = target.getStreams()
+      await open?.disconnect()
+      await open?.send({ jsonrpc: '2.0', method: 'notifications/message', params: { data: 'two' } })
+      const again = await target.until(
+        ({ method, headers }) => method === 'GET' && headers['last-event-id'] !== undefined,
+      )
+      expect(Date.now() - ended).toBeGreaterThan(900)
+      const sent = Buffer.from(`${again.headers['last-event-id']}`, 'latin1').toString('utf8')
+      expect(sent).toBe(`${open?.id}-1`)
+      await bridge.until(({ params }) => (params as { data?: string } | undefined)?.data === 'two')
+      await bridge.end()
+    },
+  )
 
   it('AC4.2 is asked for once where there is none', async () => {
     const target = await recording({ getStream: false })
