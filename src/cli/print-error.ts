@@ -1,4 +1,4 @@
-import { messageOf, ProxyError } from '../util/errors.js'
+import { isMissingPart, messageOf, ProxyError } from '../util/errors.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { createColors } from './colors.js'
@@ -27,7 +27,7 @@ export function printError(
   const known = error instanceof ProxyError
   const code = known ? error.code : 'INTERNAL'
   const message = printable(redact(messageOf(error)))
-  const hint = known ? error.hint : BUG_HINT
+  const hint = known ? error.hint : isMissingPart(error) ? undefined : BUG_HINT
   if (json) {
     const problems = known && 'problems' in error ? { problems: error.problems } : {}
     const body = { error: { code, message, ...(hint === undefined ? {} : { hint }), ...problems } }

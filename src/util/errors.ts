@@ -44,7 +44,19 @@ export class ProxyError extends Error {
   }
 }
 
-/** Returns the message of anything that was thrown. */
+const MISSING =
+  'A part of this program is missing. It was updated or removed while it ran, or is not installed whole: start it again, or install it anew'
+
+/**
+ * Returns the message of anything that was thrown. What is loaded only when it is needed may be gone by
+ * then: Node names the file, but not why.
+ */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  if (!(error instanceof Error)) return String(error)
+  return isMissingPart(error) ? `${MISSING} (${error.message})` : error.message
+}
+
+/** Tells whether a file of the program or a package could not be loaded. */
+export function isMissingPart(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
 }
