@@ -3,6 +3,7 @@ import { headerOf } from '../http/header-pairs.js'
 import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { HeldAnswer } from './held-answer.js'
+import { lateFailure, withLatePart } from './late-part.js'
 import { SSE_SESSION } from './session-marks.js'
 import type { Opening } from './sse-stream.js'
 import type { SseUpstream } from './sse-upstream.js'
@@ -37,7 +38,7 @@ export function createAutoUpstream({ http, openSse, onChoice }: AutoOptions): Up
   }
 
   const sendOlder = (request: UpstreamRequest, handler: UpstreamHandler) => {
-    void older().then((transport) => transport.send(request, handler))
+    withLatePart(older(), handler, (transport) => transport.send(request, handler))
   }
 
   const openOnce = (request: UpstreamRequest) => {
@@ -89,13 +90,14 @@ export function createAutoUpstream({ http, openSse, onChoice }: AutoOptions): Up
       }
       const decide = (answer: HeldAnswer) => {
         const isOlder = sessionId === undefined && mayBeOlder(request, answer)
-        if (isOlder) void fallBack(request, handler, answer)
-        else answer.replay()
+        if (!isOlder) return answer.replay()
+        fallBack(request, handler, answer).catch((error) => answer.fail(lateFailure(error)))
       }
       http.send(request, new HeldAnswer(handler, { holds, decide }))
     },
     async close() {
-      await Promise.all([http.close(), sse?.then((transport) => transport.close())])
+      const closeOlder = sse?.then((transport) => transport.close()).catch(() => undefined)
+      await Promise.all([http.close(), closeOlder])
     },
   }
 }

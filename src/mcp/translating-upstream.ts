@@ -5,6 +5,7 @@ import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import { type AnswerHead, HeldAnswer } from './held-answer.js'
 import { ERROR_CODES } from './jsonrpc.js'
+import { withLatePart } from './late-part.js'
 import { TRANSLATED_SESSION } from './session-marks.js'
 import type { Translator } from './translate/translator.js'
 import { MODERN_VERSION } from './versions.js'
@@ -54,10 +55,10 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     return translator
   }
 
-  function translate(work: (loaded: Translator) => void): void {
+  function translate(handler: UpstreamHandler, work: (loaded: Translator) => void): void {
     if (translator !== undefined) return work(translator)
     loading ??= load()
-    void loading.then(work)
+    withLatePart(loading, handler, work)
   }
 
   function foundLegacy(): void {
@@ -83,7 +84,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     const isStart = startsSession(request)
     if (isStart && answer.status < 300 && code === undefined) foundLegacy()
     else if (isStart || SAYS_MODERN.has(code)) {
-      return translate((loaded) => {
+      return translate(handler, (loaded) => {
         void loaded.discover(request).then((discovery) => {
           if (answer.isOver) return
           // whoever signs in then begins anew
@@ -117,10 +118,10 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
       if (isLegacy) return inner.send(request, handler)
       if (headerOf(request.headers, 'mcp-method') !== undefined) {
         if (!options.mirrorsParams || !isOfTools(request)) return inner.send(request, handler)
-        return translate((loaded) => loaded.mirror(request, handler))
+        return translate(handler, (loaded) => loaded.mirror(request, handler))
       }
       if (isModern || isTranslated(request)) {
-        return translate((loaded) => loaded.send(request, handler))
+        return translate(handler, (loaded) => loaded.send(request, handler))
       }
       if (request.method === 'POST') return probe(request, handler)
       inner.send(request, handler)

@@ -53,7 +53,8 @@ const MISSING =
  */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  return isMissingPart(error) ? `${MISSING} (${error.message})` : error.message
+  if (!isMissingPart(error)) return error.message
+  return `${MISSING} (${error.message.replace(/ imported from .*$/s, '')})`
 }
 
 /** Tells whether a file of the program or a package could not be loaded. */
