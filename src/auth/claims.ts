@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, stringMember, stringsMember } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, stringMember, stringsMember } from '../util/json.js'
 import type { Principal } from './principal.js'
 import { quoteForLog, TokenError } from './token-error.js'
 
@@ -50,10 +50,7 @@ export function checkClaims(claims: JsonObject, now: number, rules: ClaimRules):
 export function toPrincipal(claims: JsonObject): Principal {
   const tenant = stringMember(claims, 'dct')
   const tenants = claims['tenants']
-  const member =
-    tenant !== undefined && isObject(tenants) && Object.hasOwn(tenants, tenant)
-      ? tenants[tenant]
-      : undefined
+  const member = tenant !== undefined && isObject(tenants) ? ownMember(tenants, tenant) : undefined
   const inTenant = isObject(member) ? member : {}
   const both = (name: string) => [
     ...new Set([...stringsMember(claims, name), ...stringsMember(inTenant, name)]),
@@ -72,7 +69,9 @@ export function toPrincipal(claims: JsonObject): Principal {
 
 /** The first of `scope`, `scp` and `scopes` that is there: a string with spaces, or an array. */
 function readScopes(claims: JsonObject): ReadonlySet<string> {
-  const name = ['scope', 'scp', 'scopes'].find((candidate) => claims[candidate] !== undefined)
+  const name = ['scope', 'scp', 'scopes'].find(
+    (candidate) => ownMember(claims, candidate) !== undefined,
+  )
   if (name === undefined) return new Set()
   const text = stringMember(claims, name)
   return new Set(text === undefined ? stringsMember(claims, name) : text.split(' ').filter(Boolean))
@@ -99,7 +98,7 @@ function checkTimes(claims: JsonObject, now: number): void {
 function checkUse(claims: JsonObject): void {
   const { drn, token_use: use } = claims
   const idToken =
-    ['at_hash', 'c_hash', 's_hash'].some((name) => claims[name] !== undefined) ||
+    ['at_hash', 'c_hash', 's_hash'].some((name) => ownMember(claims, name) !== undefined) ||
     (claims['nonce'] !== undefined && readScopes(claims).size === 0)
   if (drn === 'DSR' || idToken || (use !== undefined && use !== 'access')) {
     throw new TokenError('not_an_access_token', 'The token is not an access token')
@@ -112,7 +111,7 @@ function audiences(claims: JsonObject): string[] {
 }
 
 function numberClaim(claims: JsonObject, name: string): number | undefined {
-  const value = claims[name]
+  const value = ownMember(claims, name)
   if (value === undefined) return undefined
   if (typeof value === 'number' && Number.isFinite(value)) return value
   throw new TokenError('malformed', `The access token has a malformed "${name}"`)

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, stringMember, tryParseJson } from '../util/json.js'
+import { bareObject, isObject, type JsonObject, stringMember, tryParseJson } from '../util/json.js'
 
 /**
  * Reads the claims of a token for display. Does not verify anything: nothing may be decided by
@@ -7,7 +7,7 @@ import { isObject, type JsonObject, stringMember, tryParseJson } from '../util/j
 export function peekClaims(token: string): JsonObject {
   const payload = token.split('.')[1]
   const json = payload && tryParseJson(Buffer.from(payload, 'base64url').toString('utf8'))
-  return isObject(json) ? json : {}
+  return isObject(json) ? bareObject(json) : {}
 }
 
 /** Names the account of a token for people: its e-mail address, its name, else its subject. */

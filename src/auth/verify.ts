@@ -1,5 +1,5 @@
 import { compactVerify, errors } from 'jose'
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { bareObject, isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { isResource } from './audience.js'
 import { checkClaims, toPrincipal } from './claims.js'
@@ -76,7 +76,8 @@ function parseToken(token: string): { kid: string; claims: JsonObject } {
   if (!isObject(header) || !isObject(claims)) {
     throw new TokenError('malformed', 'The access token is not a JWT')
   }
-  return { kid: checkHeader(header), claims }
+  // bare, so that a claim is what the token says and nothing else
+  return { kid: checkHeader(bareObject(header)), claims: bareObject(claims) }
 }
 
 function checkHeader({ alg, typ, crit, kid }: JsonObject): string {

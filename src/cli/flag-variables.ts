@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, type Option } from 'commander'
 import { ProxyError } from '../util/errors.js'
+import { ownMember, setMember } from '../util/json.js'
 import type { Runtime } from '../util/runtime.js'
 
 /** By name of the flag: hosts pass arguments badly, and variables well. */
@@ -33,11 +34,11 @@ const VARIABLES: Readonly<Record<string, string>> = {
 export function readFlags<Flags extends object>(command: Command, env: Runtime['env']): Flags {
   const flags: Record<string, unknown> = { ...command.opts() }
   for (const option of command.options) {
-    const variable = VARIABLES[option.long ?? '']
+    const variable = ownMember(VARIABLES, option.long ?? '')
     const text = variable && env[variable]
     const name = option.attributeName()
     if (!text || command.getOptionValueSource(name) === 'cli') continue
-    flags[name] = readVariable(option, text, variable)
+    setMember(flags, name, readVariable(option, text, variable))
   }
   return flags as Flags
 }

@@ -2,6 +2,7 @@ import { type Command, Option } from 'commander'
 import { LOOKUPS } from '../config/lookups.js'
 import { type Flags, SETTINGS } from '../config/settings.js'
 import type { Setting, SettingsCommand } from '../config/table.js'
+import { setMember } from '../util/json.js'
 
 const keyOfOption = new WeakMap<Option, string>()
 
@@ -49,7 +50,7 @@ export function collectFlags(command: Command): Flags {
     const key = keyOfOption.get(option)
     const name = option.attributeName()
     if (key === undefined || command.getOptionValueSource(name) !== 'cli') continue
-    flags[key] = command.getOptionValue(name)
+    setMember(flags, key, command.getOptionValue(name))
   }
   return flags
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { isObject, type JsonObject } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, setMember } from '../util/json.js'
 import { KINDS } from './kinds.js'
 import { PARSERS } from './parsers.js'
 import { SETTINGS } from './settings.js'
@@ -65,10 +65,10 @@ function child(parent: JsonObject, member: string, make: () => JsonObject): Json
     delete parent['properties']
     parent['propertyNames'] = { pattern: '^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$' }
   }
-  const known = place[name]
+  const known = ownMember(place, name)
   if (isObject(known)) return known
   const made = make()
-  place[name] = made
+  setMember(place, name, made)
   return made
 }
 

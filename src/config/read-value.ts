@@ -1,5 +1,5 @@
 import { isInherited } from '../util/child-environment.js'
-import { isObject } from '../util/json.js'
+import { isObject, ownMember } from '../util/json.js'
 import { createRedactor, isSecretName } from '../util/redact.js'
 import { KINDS } from './kinds.js'
 import { type Raw, readValueFromText } from './layer.js'
@@ -125,7 +125,7 @@ function keepNamedSecrets(env: object, key: string, raw: Raw, findings: Findings
   for (const [name, value] of Object.entries(env)) {
     if (!isSecretName(name)) continue
     keepSecret(value, findings)
-    const written = isObject(raw.value) ? raw.value[name] : undefined
+    const written = isObject(raw.value) ? ownMember(raw.value, name) : undefined
     if (typeof written !== 'string' || hasReference(written) || !raw.from.startsWith('file '))
       continue
     findings.warnings.push(

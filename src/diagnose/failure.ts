@@ -1,6 +1,7 @@
 import { OAuthRefusedError } from '../auth/oauth/failure.js'
 import { type NetworkFailure, networkHint } from '../http/failure.js'
 import { type ErrorCode, messageOf, ProxyError } from '../util/errors.js'
+import { ownMember } from '../util/json.js'
 import { type FailureCode, fail, type Verdict } from './check.js'
 
 const BY_CAUSE = {
@@ -50,7 +51,7 @@ export function toVerdict(error: unknown): Verdict {
   if (error instanceof OAuthRefusedError) {
     const { code, description, kind } = error.refusal
     // Descope gives some of its codes in the text of an OAuth error only
-    const known = REFUSAL_HINTS[/\bE\d{6}\b/.exec(description ?? '')?.[0] ?? code]
+    const known = ownMember(REFUSAL_HINTS, /\bE\d{6}\b/.exec(description ?? '')?.[0] ?? code)
     const said = description ?? ''
     const byText = /not associated with this mcp server/i.test(said)
       ? REFUSAL_HINTS['E063316']

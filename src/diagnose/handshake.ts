@@ -1,6 +1,6 @@
 import { META, metaOf, offersModern } from '../mcp/meta.js'
 import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
-import { isObject, type JsonObject, stringMember } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, stringMember } from '../util/json.js'
 import {
   answerOf,
   type Call,
@@ -146,7 +146,7 @@ function mayBeOlder(exchange: Exchange): boolean {
 }
 
 function objectMember(object: JsonObject, member: string): JsonObject {
-  const value = object[member]
+  const value = ownMember(object, member)
   return isObject(value) ? value : {}
 }
 

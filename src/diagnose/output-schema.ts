@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { messageOf } from '../util/errors.js'
-import { type JsonObject, stringMember } from '../util/json.js'
+import { type JsonObject, ownMember, stringMember } from '../util/json.js'
 import { jsonPath } from './json-path.js'
 
 /** What is wrong with a tool's result, or with the schema that it has to fit. */
@@ -42,7 +42,7 @@ function describe({ instancePath, params, message = 'is wrong' }: ErrorObject, c
   for (const part of instancePath.split('/').slice(1)) {
     const key = part.replaceAll('~1', '/').replaceAll('~0', '~')
     path.push(Array.isArray(place) ? Number(key) : key)
-    place = (place as Record<string, unknown>)[key]
+    place = ownMember(place as JsonObject, key)
   }
   const extra: unknown = params['additionalProperty'] ?? params['unevaluatedProperty']
   const named = typeof extra === 'string' ? ` (${JSON.stringify(extra)})` : ''

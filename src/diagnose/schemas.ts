@@ -6,6 +6,7 @@ import {
   ListToolsResultSchema,
 } from '@modelcontextprotocol/sdk/types.js'
 import { z } from 'zod'
+import { ownMember } from '../util/json.js'
 import { jsonPath } from './json-path.js'
 import type { SeenResult } from './probe.js'
 
@@ -36,7 +37,7 @@ interface Parsed {
 
 /** Says what is wrong with a result, each as `method: result.path: what`. */
 export function schemaProblems({ method, result }: SeenResult): string[] {
-  const found = SCHEMAS[method]?.safeParse(result)
+  const found = ownMember(SCHEMAS, method)?.safeParse(result)
   return (found?.error?.issues ?? []).map((issue) => `${method}: ${describe(issue, ['result'])}`)
 }
 

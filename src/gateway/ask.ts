@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, stringMember, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, stringMember, tryParseJson } from '../util/json.js'
 import { type Collected, collect } from './collect.js'
 import {
   type GatewayContext,
@@ -113,7 +113,7 @@ async function readPage(
   const { text } = collected
   const message = tryParseJson(text)
   const result = isObject(message) ? message['result'] : undefined
-  const list = isObject(result) ? result[listKind(sent.method)?.member as string] : undefined
+  const list = isObject(result) ? ownMember(result, listKind(sent.method)?.member ?? '') : undefined
   if (isObject(result) && Array.isArray(list)) {
     return { text, entries: list.length, next: stringMember(result, 'nextCursor') }
   }

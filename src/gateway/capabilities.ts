@@ -1,25 +1,48 @@
-import { isObject, type JsonObject, stringMember } from '../util/json.js'
+import {
+  bareObject,
+  copyForeign,
+  isObject,
+  type JsonObject,
+  ownMember,
+  setMember,
+  stringMember,
+} from '../util/json.js'
 import type { Named } from './names.js'
 
 /** They promise notifications on a stream, which not every front door offers. */
 export const NEEDS_STREAM: ReadonlySet<string> = new Set(['listChanged', 'subscribe'])
 const NOTHING: ReadonlySet<string> = new Set()
+/** Capabilities are objects of objects; deeper ones are not merged member by member. */
+const MAX_DEPTH = 8
+/** Longer ones would crowd out those of all other targets, in clients and in models. */
+const MAX_INSTRUCTIONS = 100_000
 
 /**
- * Adds capabilities member by member: what one target can do, the whole can do.
+ * Merges capabilities member by member: what one target can do, the whole can do.
  *
  * @param without Members that are left out.
  */
-export function mergeCapabilities(into: JsonObject, from: unknown, without = NOTHING): void {
-  if (!isObject(from)) return
+export function mergeCapabilities(parts: readonly unknown[], without = NOTHING): JsonObject {
+  const merged: JsonObject = bareObject()
+  for (const part of parts) mergeInto(merged, part, without, MAX_DEPTH)
+  return merged
+}
+
+function mergeInto(
+  into: JsonObject,
+  from: unknown,
+  without: ReadonlySet<string>,
+  depth: number,
+): void {
+  if (!isObject(from) || depth <= 0) return
   for (const [name, value] of Object.entries(from)) {
     if (without.has(name)) continue
-    if (!isObject(value)) into[name] ||= value
+    const known = ownMember(into, name)
+    if (!isObject(value)) setMember(into, name, known || copyForeign(value))
     else {
-      const known = into[name]
-      const merged = isObject(known) ? known : {}
-      mergeCapabilities(merged, value, without)
-      into[name] = merged
+      const merged = isObject(known) ? known : bareObject()
+      mergeInto(merged, value, without, depth - 1)
+      setMember(into, name, merged)
     }
   }
 }
@@ -29,7 +52,7 @@ export function joinInstructions(
   parts: readonly { target: Named; result: JsonObject }[],
 ): string | undefined {
   const texts = parts.flatMap(({ target, result }) => {
-    const text = stringMember(result, 'instructions')
+    const text = stringMember(result, 'instructions')?.slice(0, MAX_INSTRUCTIONS)
     return text ? [`## ${target.name}\n${text}`] : []
   })
   return texts.length > 0 ? texts.join('\n\n') : undefined

@@ -1,4 +1,4 @@
-import { isObject } from '../util/json.js'
+import { isObject, ownMember } from '../util/json.js'
 import type { Marks } from './marks.js'
 
 /**
@@ -12,7 +12,7 @@ export function createCursors(marks: Marks) {
     /** Returns `undefined` for a cursor that we did not give to this holder for this method. */
     read(method: string, exposed: unknown, holder: string): Map<string, string> | undefined {
       const value = typeof exposed === 'string' ? marks.read('c', exposed, holder) : undefined
-      const next = isObject(value) ? value[method] : undefined
+      const next = isObject(value) ? ownMember(value, method) : undefined
       return isObject(next) ? new Map(Object.entries(next as Record<string, string>)) : undefined
     },
   }

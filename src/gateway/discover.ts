@@ -1,7 +1,7 @@
 import { ERROR_CODES, errorResponse, resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
-import { isObject, type JsonObject, stringsMember, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, stringsMember, tryParseJson } from '../util/json.js'
 import { ask } from './ask.js'
 import { mergedMembers, missingMeta } from './caching.js'
 import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './capabilities.js'
@@ -96,7 +96,7 @@ function replyRefused(exchange: Exchange, { id }: Message, answers: readonly Col
 
 function memberOf({ text }: Collected & { ok: true }, member: string): JsonObject | undefined {
   const message = tryParseJson(text)
-  const value = isObject(message) ? message[member] : undefined
+  const value = isObject(message) ? ownMember(message, member) : undefined
   return isObject(value) ? value : undefined
 }
 
@@ -106,11 +106,9 @@ function asItIs({ target, result }: Found): JsonObject {
 
 function merge({ targets, offersStreams }: GatewayContext, found: readonly Found[]): JsonObject {
   const results = found.map(({ result }) => result)
-  const capabilities: JsonObject = {}
   const unavailable = offersStreams ? undefined : NEEDS_STREAM
-  for (const result of results) {
-    mergeCapabilities(capabilities, result['capabilities'], unavailable)
-  }
+  const sent = results.map((result) => ownMember(result, 'capabilities'))
+  const capabilities = mergeCapabilities(sent, unavailable)
   const instructions = joinInstructions(found)
   const present = new Set(found.map(({ target }) => target))
   const missing = targets.filter((target) => !present.has(target)).map(({ name }) => name)

@@ -65,14 +65,14 @@ export async function federateList(
   if (failure !== undefined && failures.length === parts.length) {
     return replyFailure(exchange, id, failure)
   }
-  const rest: JsonObject = {}
+  let rest: JsonObject = {}
   if (next.size > 0) rest['nextCursor'] = context.cursors.expose(method, next, holder)
   const missing = failures.map(({ target }) => target)
   const meta = missingMeta(missing, stale)
   if (request.meta !== undefined) {
     // a cursor is for one caller, and so is each part of what it leads through
     const isOwn = !isFirst || next.size > 0 || listDependsOnCaller(context.targets, method)
-    Object.assign(rest, mergedMembers(given.map(readCaching), meta, isOwn))
+    rest = { ...rest, ...mergedMembers(given.map(readCaching), meta, isOwn) }
   } else if (Object.keys(meta).length > 0) rest['_meta'] = meta
   exchange.reply.json(200, listResponse(message, entries, rest))
 }

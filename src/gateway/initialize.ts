@@ -1,7 +1,7 @@
 import { errorResponse, resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { negotiateVersion, olderVersion } from '../mcp/versions.js'
-import { isObject, type JsonObject } from '../util/json.js'
+import { isObject, type JsonObject, ownMember } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './capabilities.js'
 import type { GatewayContext, Request } from './context.js'
@@ -82,12 +82,10 @@ function mergeResults(
   opened: readonly Success[],
 ): JsonObject {
   let version = negotiateVersion(params['protocolVersion'])
-  const capabilities: JsonObject = {}
   const unavailable = offersStreams ? undefined : NEEDS_STREAM
-  for (const { session, result } of opened) {
-    version = olderVersion(version, session.version)
-    mergeCapabilities(capabilities, result['capabilities'], unavailable)
-  }
+  for (const { session } of opened) version = olderVersion(version, session.version)
+  const sent = opened.map(({ result }) => ownMember(result, 'capabilities'))
+  const capabilities = mergeCapabilities(sent, unavailable)
   const merged: JsonObject = {
     protocolVersion: version,
     capabilities,

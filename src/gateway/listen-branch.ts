@@ -1,6 +1,6 @@
 import type { RequestId } from '../mcp/jsonrpc.js'
 import { type EventFields, writeEvent } from '../mcp/sse.js'
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
 import { isResponseTo } from './answer-check.js'
 import type { Exchange } from './exchange.js'
 import type { TargetFailure } from './failure.js'
@@ -131,6 +131,9 @@ function plain(accepted: JsonObject, asked: JsonObject): JsonObject {
   const isPlain = (value: unknown) =>
     Array.isArray(value) ? value.every(isName) : typeof value !== 'object'
   return Object.fromEntries(
-    Object.entries(accepted).map(([name, value]) => [name, isPlain(value) ? value : asked[name]]),
+    Object.entries(accepted).map(([name, value]) => [
+      name,
+      isPlain(value) ? value : ownMember(asked, name),
+    ]),
   )
 }

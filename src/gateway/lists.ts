@@ -1,7 +1,7 @@
 import type { Principal } from '../auth/principal.js'
 import type { Span } from '../mcp/message.js'
 import { findMember, replaceParts, scanElements, skipSpace } from '../mcp/scan.js'
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
 import type { Names } from './names.js'
 import type { Target } from './target.js'
 import { exposeUri } from './uris.js'
@@ -21,7 +21,7 @@ export const LIST_KINDS: Readonly<Record<string, ListKind>> = {
 
 /** Looks a method up by its own name: `constructor` and the like are no lists. */
 export function listKind(method: string): ListKind | undefined {
-  return Object.hasOwn(LIST_KINDS, method) ? LIST_KINDS[method] : undefined
+  return ownMember(LIST_KINDS, method)
 }
 
 export interface ListView {
@@ -56,7 +56,7 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
   const kind = listKind(method)
   const message = tryParseJson(text)
   if (kind === undefined || !isObject(message) || !isObject(message['result'])) return undefined
-  const entries = message['result'][kind.member]
+  const entries = ownMember(message['result'], kind.member)
   const result = findMember(text, skipSpace(text, 0), 'result')
   const list = result && findMember(text, result.start, kind.member)
   if (!Array.isArray(entries) || result === undefined || list === undefined) return undefined

@@ -1,7 +1,7 @@
 import type { Principal } from '../auth/principal.js'
 import type { RequestId } from '../mcp/jsonrpc.js'
 import type { Message, Span } from '../mcp/message.js'
-import { isObject, type JsonObject, stringMember } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, stringMember } from '../util/json.js'
 import type { Handles, HandleTarget } from './handles.js'
 import type { Names } from './names.js'
 import { routeUri } from './uris.js'
@@ -72,8 +72,8 @@ export function createRouter<T extends HandleTarget>({ targets, names, handles }
     message: Message,
     principal: Principal | undefined,
   ): Route<T> | NoRoute | undefined {
-    if (!isAddressed(message.method)) return undefined
-    const address = ADDRESSED[message.method] as Address
+    const address = ownMember(ADDRESSED, message.method)
+    if (address === undefined) return undefined
     const key = address.span === 'ref' ? referenceKey(message) : address.span
     const span = message.spans.get(key)
     const value = stringOf(message.params, key)

@@ -1,7 +1,14 @@
 import { type RequestId, resultResponse } from '../mcp/jsonrpc.js'
 import { META } from '../mcp/meta.js'
 import { writeEvent } from '../mcp/sse.js'
-import { isObject, type JsonObject, stringsMember } from '../util/json.js'
+import {
+  bareObject,
+  isObject,
+  type JsonObject,
+  ownMember,
+  setMember,
+  stringsMember,
+} from '../util/json.js'
 import type { Named } from './names.js'
 import { exposeUri, routeUri } from './uris.js'
 
@@ -33,7 +40,7 @@ export function splitFilter<T extends Named>(
 ): Map<T, JsonObject> {
   const { [URIS]: _uris, [TASKS]: _tasks, ...shared } = wanted
   const asked = new Map(targets.map((target) => [target, { ...shared } as JsonObject]))
-  const add = (target: T, member: string, value: string) => {
+  const add = (target: T, member: typeof URIS | typeof TASKS, value: string) => {
     const filter = asked.get(target) as JsonObject
     filter[member] = [...stringsMember(filter, member), value]
   }
@@ -60,14 +67,14 @@ export function mergeFilters<T extends Named>(
   accepted: readonly (readonly [T, JsonObject])[],
   exposeTask: (target: T, own: string) => string,
 ): JsonObject {
-  const merged: JsonObject = {}
+  const merged: JsonObject = bareObject()
   for (const [target, filter] of accepted) {
     for (const [member, value] of Object.entries(filter)) {
       if (member === URIS || member === TASKS) {
         const expose = member === URIS ? exposeUri : exposeTask
         const exposed = stringsMember(filter, member).map((own) => expose(target, own))
-        merged[member] = [...stringsMember(merged, member), ...exposed]
-      } else if (value !== false) merged[member] = value
+        setMember(merged, member, [...stringsMember(merged, member), ...exposed])
+      } else if (value !== false) setMember(merged, member, value)
     }
   }
   return merged
@@ -75,9 +82,9 @@ export function mergeFilters<T extends Named>(
 
 /** Makes the notifications of all that may have changed unnoticed, as the target would. */
 export function missedChanges(filter: JsonObject): JsonObject[] {
-  const lists = Object.keys(CHANGES).filter((member) => filter[member] === true)
+  const lists = Object.entries(CHANGES).filter(([member]) => ownMember(filter, member) === true)
   return [
-    ...lists.map((member) => ({ jsonrpc: '2.0', method: CHANGES[member], params: {} })),
+    ...lists.map(([, method]) => ({ jsonrpc: '2.0', method, params: {} })),
     ...stringsMember(filter, URIS).map((uri) => {
       return { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri } }
     }),

@@ -57,7 +57,7 @@ export class UpstreamCall implements UpstreamHandler {
     if (this.#done) return
     const { target, method, headers, body, isStream, timeoutMs } = this.#send
     const all = headers.slice()
-    for (const name in credential) all.push(name, credential[name] as string)
+    for (const [name, value] of Object.entries(credential)) all.push(name, value)
     const times = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs }
     target.upstream.send({ method, headers: all, body, isStream, ...times }, this)
   }

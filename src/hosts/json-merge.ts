@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { getNodeValue, type Node } from 'jsonc-parser'
-import { isObject, type JsonObject } from '../util/json.js'
+import { isObject, type JsonObject, ownMember } from '../util/json.js'
 import { BrokenText } from './broken.js'
 import { memberOf, parseRoot, typedMemberOf } from './json-document.js'
 import { insertChild, replaceValue } from './json-insert.js'
@@ -33,7 +33,7 @@ export function mergeJson(text: string, request: MergeRequest): Merged {
 /** The content that a document must have once the server is in it. */
 function expected(text: string, { host, name, entry }: MergeRequest): JsonObject {
   const before = objectIn(text)
-  const servers = before[host.container]
+  const servers = ownMember(before, host.container)
   const inputs = Array.isArray(before['inputs']) ? before['inputs'] : []
   const ids = new Set(inputs.map((input) => isObject(input) && input['id']))
   const added = entry.inputs.filter(({ id }) => !ids.has(id))

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parse, TomlError } from 'smol-toml'
-import { isObject, type JsonObject } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, setMember } from '../util/json.js'
 import { BrokenText } from './broken.js'
 import type { Merged, MergeRequest } from './merge.js'
 import { lineBreakOf } from './text.js'
@@ -17,16 +17,16 @@ import { tomlTable } from './toml-text.js'
  */
 export function mergeToml(text: string, { host, name, entry, force }: MergeRequest): Merged {
   const expected = parseToml(text)
-  const servers = expected[host.container] ?? {}
+  const servers = ownMember(expected, host.container) ?? {}
   if (!isObject(servers)) throw cannotEdit(`"${host.container}" is not a table`)
-  const present = Object.hasOwn(servers, name) ? servers[name] : undefined
+  const present = ownMember(servers, name)
   if (isDeepStrictEqual(plain(present), entry.value)) return { text, outcome: 'same' }
   if (present !== undefined && !force) return { text, outcome: 'taken' }
 
   const path = [host.container, name]
   const written = tomlTable(path, entry.value, lineBreakOf(text))
   const merged = present === undefined ? append(text, written) : replace(text, path, written)
-  expected[host.container] = { ...servers, [name]: entry.value }
+  setMember(expected, host.container, { ...servers, [name]: entry.value })
   if (merged === undefined || !isDeepStrictEqual(plain(tryParse(merged)), plain(expected))) {
     throw cannotEdit(`"${host.container}" is written in a way that this program does not edit`)
   }

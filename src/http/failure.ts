@@ -1,4 +1,5 @@
 import { messageOf } from '../util/errors.js'
+import { ownMember } from '../util/json.js'
 
 /** How far a request came before the network failed. */
 export type NetworkCause = 'unreachable' | 'timeout' | 'cut_off' | 'invalid_answer' | UpstreamCause
@@ -97,7 +98,7 @@ const UNSENDABLE: ReadonlySet<string> = new Set([
 /** Gives the hint for a reason that {@link describeNetworkError} made, if there is one. */
 export function networkHint(reason: string): string | undefined {
   const code = /\(([A-Z][A-Z0-9_]+)\)$/.exec(reason)?.[1]
-  return code === undefined ? undefined : HINTS[code]
+  return code === undefined ? undefined : ownMember(HINTS, code)
 }
 
 /** A failure below HTTP that says itself what it is. */
@@ -120,7 +121,7 @@ export function describeNetworkError(error: unknown): NetworkFailure {
   if (error instanceof UpstreamError) return error.failure
   const code = networkCode(error)
   if (code === undefined) return { cause: 'cut_off', reason: 'the connection was lost' }
-  const known = BY_CODE[code]
+  const known = ownMember(BY_CODE, code)
   if (known !== undefined) return { cause: known.cause, reason: `${known.reason} (${code})` }
   if (UNSENDABLE.has(code)) {
     const reason = `the request to it cannot be sent: ${messageOf(error)} (${code})`

@@ -1,5 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { isIP, type Socket } from 'node:net'
+import { setMember } from '../util/json.js'
 import { codedError, networkCode } from './failure.js'
 import type { NodeConnections } from './node-upstream.js'
 import type { UpstreamController, UpstreamHandler, UpstreamRequest } from './pool.js'
@@ -186,8 +187,9 @@ export class NodeCall implements UpstreamController {
 
 function toFields(headers: readonly string[], body: string | Buffer | undefined) {
   const fields: Record<string, string | number> = {}
-  for (let i = 0; i < headers.length; i += 2)
-    fields[headers[i] as string] = headers[i + 1] as string
+  for (let i = 0; i < headers.length; i += 2) {
+    setMember(fields, headers[i] as string, headers[i + 1] as string)
+  }
   if (body !== undefined) fields['content-length'] = Buffer.byteLength(body)
   return fields
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { isObject, tryParseJson } from '../util/json.js'
+import { isObject, ownMember, tryParseJson } from '../util/json.js'
 import { readPrivateFile, writePrivateFile } from '../util/private-files.js'
 
 const TAB_PAUSE_MS = 10 * 60_000
@@ -46,7 +46,7 @@ export function createBudget(folder: string, key: string, now: () => number): Bu
     async takeStepUp(scopes) {
       const spent = await load()
       const name = [...scopes].sort().join(' ')
-      if (now() - (spent.stepUps[name] ?? 0) < STEP_UP_PAUSE_MS) return false
+      if (now() - (ownMember(spent.stepUps, name) ?? 0) < STEP_UP_PAUSE_MS) return false
       await save({ ...spent, stepUps: { ...spent.stepUps, [name]: now() } })
       return true
     },

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { ownMember } from '../util/json.js'
 
 /** What the browser shows after a sign-in. All text is escaped here. */
 export interface CallbackPage {
@@ -75,5 +76,5 @@ function escapeHtml(text: string): string {
     '"': '&quot;',
     "'": '&#39;',
   }
-  return text.replace(/[&<>"']/g, (character) => entities[character] as string)
+  return text.replace(/[&<>"']/g, (character) => ownMember(entities, character) as string)
 }

@@ -1,4 +1,4 @@
-import { isObject } from '../util/json.js'
+import { isObject, ownMember } from '../util/json.js'
 import type { Message } from './message.js'
 import { META, metaOf } from './meta.js'
 import { MODERN_VERSION } from './versions.js'
@@ -64,8 +64,8 @@ export function namedBy({
   method,
   params,
 }: Pick<Message, 'method' | 'params'>): string | undefined {
-  const member = NAME_MEMBER[method]
-  const value = member === undefined ? undefined : params[member]
+  const member = ownMember(NAME_MEMBER, method)
+  const value = member === undefined ? undefined : ownMember(params, member)
   return typeof value === 'string' ? value : undefined
 }
 

@@ -1,3 +1,4 @@
+import { ownMember } from '../util/json.js'
 import { type Member, scanMembers, skipSpace } from './scan.js'
 
 /**
@@ -31,11 +32,11 @@ export function objectText(object: string, key: string): string {
 /** Puts members, given as JSON texts, into an object; each replaces the one that has its name. */
 export function putMembers(object: string, members: Readonly<Record<string, string>>): string {
   const present = membersOf(object)
-  const missing = new Set(Object.keys(members))
+  const missing = new Map(Object.entries(members))
   let result = ''
   let from = 0
   for (const { key, start, end } of present) {
-    const value = Object.hasOwn(members, key) ? members[key] : undefined
+    const value = ownMember(members, key)
     if (value === undefined) continue
     missing.delete(key)
     result += object.slice(from, start) + value
@@ -44,6 +45,6 @@ export function putMembers(object: string, members: Readonly<Record<string, stri
   result += object.slice(from)
   if (missing.size === 0) return result
   const open = skipSpace(result, 0) + 1
-  const added = [...missing].map((key) => `${JSON.stringify(key)}:${members[key]}`).join(',')
+  const added = [...missing].map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',')
   return result.slice(0, open) + added + (present.length > 0 ? ',' : '') + result.slice(open)
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { JsonObject } from '../util/json.js'
+import { type JsonObject, ownMember } from '../util/json.js'
 import { ERROR_CODES } from './jsonrpc.js'
 import { PLACES, replaceAt, writtenAt } from './message-parts.js'
 import type { PeerSession } from './peer-session.js'
@@ -32,7 +32,7 @@ export class PeerRequests {
     const id = writtenAt(text, PLACES.id)
     if (id === undefined) return
     if (method === 'ping') return this.#reply(id, { result: {} })
-    const session = this.#whoCan(CAPABILITY[method])
+    const session = this.#whoCan(ownMember(CAPABILITY, method))
     if (session === undefined || this.#asked.size >= MAX_ASKED) {
       const message = `No client here takes ${method}`
       return this.#reply(id, { error: { code: ERROR_CODES.methodNotFound, message } })

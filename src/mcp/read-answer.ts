@@ -1,6 +1,6 @@
 import { codedError, describeNetworkError, type NetworkFailure } from '../http/failure.js'
 import type { Upstream, UpstreamController, UpstreamRequest } from '../http/pool.js'
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import type { RequestId } from './jsonrpc.js'
 import { EventSplitter, readEvent } from './sse.js'
@@ -51,7 +51,7 @@ export function readAnswer(
     }
     const fail = (failure: NetworkFailure) => finish({ kind: 'failed', failure })
     const header = (name: string) => {
-      const value = headers[name]
+      const value = ownMember(headers, name)
       return Array.isArray(value) ? value.join(', ') : value
     }
     const answer = (message: JsonObject | undefined) => {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { UpstreamError } from '../http/failure.js'
 import { messageOf } from '../util/errors.js'
+import { ownMember } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock, ProgramEnd, SpawnedProgram, System } from '../util/runtime.js'
 import { LineSplitter } from './lines.js'
@@ -145,6 +146,6 @@ function unstartable(command: string, { error }: ProgramEnd): UpstreamError {
     EACCES: `the program ${name} may not be run`,
   }
   const code = error?.code ?? 'unknown reason'
-  const reason = reasons[code] ?? `the program ${name} cannot be started`
+  const reason = ownMember(reasons, code) ?? `the program ${name} cannot be started`
   return new UpstreamError('unreachable', `${reason} (${code})`)
 }

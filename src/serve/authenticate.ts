@@ -35,7 +35,7 @@ export function createAuthenticate(
     if (descope === undefined) return NOBODY
     try {
       const last = lastCallers.get(request.socket)
-      const { authorization } = request.headers
+      const authorization = authorizationOf(request)
       if (last?.authorization === authorization && last !== undefined && isSingle(request)) {
         if (clock.now() < last.until) return last.caller
       }
@@ -59,8 +59,13 @@ export function createAuthenticate(
   }
 }
 
+/** Only what was sent counts, and nothing that a prototype may hold. */
+function authorizationOf({ headers }: IncomingMessage): string | undefined {
+  return Object.hasOwn(headers, 'authorization') ? headers.authorization : undefined
+}
+
 function bearerToken(request: IncomingMessage): string {
-  const { authorization } = request.headers
+  const authorization = authorizationOf(request)
   if (authorization === undefined) throw new TokenError('missing', 'An access token is needed')
   if (!isSingle(request)) {
     throw new TokenError('malformed', 'The request has more than one Authorization header')

@@ -4,6 +4,7 @@ import type { Caller } from '../auth/credential.js'
 import type { Exchange } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/failure.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
+import { ownMember } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { corsHeaders, type HeaderList } from './cors.js'
 import { HttpReply, type HttpReplyOwner } from './http-reply.js'
@@ -97,7 +98,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   }
 
   header(name: string): string | undefined {
-    const value = this.request.headers[name]
+    const value = ownMember(this.request.headers, name)
     return Array.isArray(value) ? value[0] : value
   }
 

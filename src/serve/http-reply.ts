@@ -63,7 +63,7 @@ export class HttpReply implements Reply {
     const all = ['content-type', 'application/json', 'cache-control', 'no-store']
     all.push('content-length', String(Buffer.byteLength(body)))
     for (const header of this.#owner.headers) all.push(header)
-    for (const name in headers) all.push(name, headers[name] as string)
+    for (const [name, value] of Object.entries(headers)) all.push(name, value)
     this.#response.writeHead(status, all)
     this.#response.end(body)
   }

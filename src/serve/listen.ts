@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import { ProxyError } from '../util/errors.js'
+import { ownMember } from '../util/json.js'
 
 /** Where a server listens. */
 export interface ListenAddress {
@@ -35,6 +36,9 @@ function listenError({ code }: NodeJS.ErrnoException, host: string, port: number
     EADDRNOTAVAIL: ['this machine has no such address', 'Set `--host` to 127.0.0.1 or 0.0.0.0.'],
     ENOTFOUND: ['the host name does not exist', 'Set `--host` to 127.0.0.1 or 0.0.0.0.'],
   }
-  const [reason, hint] = reasons[code ?? ''] ?? [code ?? 'unknown', 'Check `--host` and `--port`.']
+  const [reason, hint] = ownMember(reasons, code ?? '') ?? [
+    code ?? 'unknown',
+    'Check `--host` and `--port`.',
+  ]
   return new ProxyError('LISTEN_FAILED', `Cannot listen on ${host}:${port}: ${reason}`, { hint })
 }

@@ -1,6 +1,6 @@
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import { LEGACY_VERSIONS, negotiateVersion } from '../mcp/versions.js'
-import { isObject, type JsonObject } from '../util/json.js'
+import { isObject, type JsonObject, ownMember } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import type { Remembered } from './memory.js'
 import type { OpenRequest } from './requests.js'
@@ -47,7 +47,7 @@ export function offlineDiscover({ message, id }: OpenRequest, known: Remembered)
 
 /** Answers what has an honest empty answer while nobody is signed in; else `undefined`. */
 export function emptyAnswer({ message, id }: OpenRequest): string | undefined {
-  const result = EMPTY[message.method]
+  const result = ownMember(EMPTY, message.method)
   return result === undefined ? undefined : respond(message, id, result)
 }
 
@@ -59,8 +59,12 @@ const CAPABILITY_OF: Readonly<Record<string, string>> = {
 
 /** Tells whether a target that is known by now lacks what the host was promised in its place. */
 export function lacksMethod(capabilities: JsonObject | undefined, method: string): boolean {
-  const capability = CAPABILITY_OF[method.split('/', 1)[0] as string]
-  return capabilities !== undefined && capability !== undefined && !(capability in capabilities)
+  const capability = ownMember(CAPABILITY_OF, method.split('/', 1)[0] ?? '')
+  return (
+    capabilities !== undefined &&
+    capability !== undefined &&
+    !Object.hasOwn(capabilities, capability)
+  )
 }
 
 /** Tells whether the target's own list of tools has this name. */

@@ -1,5 +1,10 @@
 export type JsonObject = { [member: string]: unknown }
 
+/** Names by which an assignment reaches an object's prototype instead of a member. */
+const PROTOTYPE_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
+/** What is nested deeper is not copied. */
+const MAX_COPY_DEPTH = 32
+
 /** Tells whether a parsed JSON value is an object (not null, not an array). */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -14,14 +19,46 @@ export function tryParseJson(text: string): unknown {
   }
 }
 
+/** Returns an object's own member: nothing is read from its prototype. */
+export function ownMember<T>(object: Readonly<Record<string, T>>, member: string): T | undefined {
+  return Object.hasOwn(object, member) ? object[member] : undefined
+}
+
+/** Makes an object that has no prototype, so that all it has are its own members. */
+export function bareObject<T = unknown>(from: Readonly<Record<string, T>> = {}): Record<string, T> {
+  return Object.assign(Object.create(null), from)
+}
+
+/** Sets a member, whatever its name is; those that lead to a prototype are left out. */
+export function setMember<T>(object: Record<string, T>, member: string, value: T): void {
+  if (!PROTOTYPE_NAMES.has(member)) object[member] = value
+}
+
+/**
+ * Copies a parsed JSON value that somebody else wrote: objects without a prototype, without the
+ * members that lead to one, and without what is nested too deep.
+ */
+export function copyForeign(value: unknown, depth = MAX_COPY_DEPTH): unknown {
+  if (Array.isArray(value)) {
+    return depth > 0 ? value.map((item) => copyForeign(item, depth - 1)) : []
+  }
+  if (!isObject(value)) return value
+  const copy: JsonObject = bareObject()
+  if (depth <= 0) return copy
+  for (const [member, own] of Object.entries(value)) {
+    setMember(copy, member, copyForeign(own, depth - 1))
+  }
+  return copy
+}
+
 /** Returns the member when it is a string, else `undefined`. */
 export function stringMember(object: JsonObject, member: string): string | undefined {
-  const value = object[member]
+  const value = ownMember(object, member)
   return typeof value === 'string' ? value : undefined
 }
 
 /** Returns the strings of an array member; anything else counts as none. */
 export function stringsMember(object: JsonObject, member: string): string[] {
-  const value = object[member]
+  const value = ownMember(object, member)
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
 }

@@ -88,8 +88,7 @@ const renderJson: Render = (now, level, event, message, fields) =>
 
 const renderText: Render = (now, level, _event, message, fields) => {
   let line = `${isoTime(now)} ${level.padEnd(5)} ${oneLine(message)}`
-  for (const name in fields) {
-    const value = fields[name]
+  for (const [name, value] of Object.entries(fields)) {
     if (typeof value === 'string') line += ` ${name}=${oneLine(value)}`
     else if (typeof value === 'object') line += ` ${name}=${oneLine(value.join(','))}`
     else if (value !== undefined) line += ` ${name}=${value}`

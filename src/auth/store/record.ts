@@ -1,4 +1,10 @@
-import { isObject, type JsonObject, stringMember, stringsMember } from '../../util/json.js'
+import {
+  isObject,
+  type JsonObject,
+  ownMember,
+  stringMember,
+  stringsMember,
+} from '../../util/json.js'
 import type { OAuthClient } from '../oauth/client.js'
 import type { AuthorizationServer } from '../oauth/server-metadata.js'
 import type { TokenRecord } from '../token-store.js'
@@ -82,6 +88,6 @@ export function parseServer(value: unknown): AuthorizationServer | undefined {
 
 /** Returns the member when it is a number, else `undefined`. */
 export function numberMember(object: JsonObject, member: string): number | undefined {
-  const value = object[member]
+  const value = ownMember(object, member)
   return typeof value === 'number' ? value : undefined
 }

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { bindingOf, type SignInTarget } from '../../auth/sign-in-target.js'
 import type { TokenSource } from '../../auth/token-source.js'
 import { ProxyError } from '../../util/errors.js'
+import { ownMember } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
 import { readFlags } from '../flag-variables.js'
 import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
@@ -61,5 +62,5 @@ const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, '': 1 }
 function parseDuration(text: string): number {
   const [, number, unit = ''] = /^(\d{1,6})([smh]?)$/.exec(text) ?? []
   if (number === undefined) throw new InvalidArgumentError('Expected a time such as 90s, 5m or 1h.')
-  return Number(number) * (UNITS[unit] ?? 1)
+  return Number(number) * (ownMember(UNITS, unit) ?? 1)
 }

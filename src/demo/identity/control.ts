@@ -1,5 +1,11 @@
 import { messageOf } from '../../util/errors.js'
-import { isObject, type JsonObject, stringMember, stringsMember } from '../../util/json.js'
+import {
+  isObject,
+  type JsonObject,
+  ownMember,
+  stringMember,
+  stringsMember,
+} from '../../util/json.js'
 import { revokeConsents } from './account.js'
 import { decideDevice } from './device.js'
 import { issuerUrl } from './documents.js'
@@ -90,6 +96,6 @@ function decide(state: State, call: Call, outcome: 'approved' | 'denied'): Reply
 }
 
 function objectMember(body: JsonObject, member: string): JsonObject {
-  const value = body[member]
+  const value = ownMember(body, member)
   return isObject(value) ? value : {}
 }

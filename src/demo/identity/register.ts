@@ -98,5 +98,5 @@ function redirectUriProblem(uri: string, applicationType?: string): string | und
 }
 
 function listOr(body: JsonObject, member: string, fallback: string[]): string[] {
-  return member in body ? stringsMember(body, member) : fallback
+  return Object.hasOwn(body, member) ? stringsMember(body, member) : fallback
 }

@@ -1,3 +1,4 @@
+import { ownMember } from '../../util/json.js'
 import { accessKeyToken } from './access-keys.js'
 import { authenticateClient } from './clients.js'
 import { pollDevice } from './device.js'
@@ -30,7 +31,7 @@ const GRANTS: Readonly<Record<string, GrantHandler>> = {
 export async function token(state: State, call: Call): Promise<Reply> {
   const params = bodyParams(call)
   const type = params.get('grant_type') ?? ''
-  const grant = Object.hasOwn(GRANTS, type) ? GRANTS[type] : undefined
+  const grant = ownMember(GRANTS, type)
   if (grant === undefined) throw refusal('unsupported_grant')
   const machine = type === 'client_credentials' ? await accessKeyToken(state, call) : undefined
   if (machine !== undefined) return machine

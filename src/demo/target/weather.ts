@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { ownMember } from '../../util/json.js'
 
 export interface Weather {
   city: string
@@ -34,7 +35,8 @@ export function weatherIn(city: string): Weather {
   const wanted = city.trim()
   const known = CITIES.find((name) => fold(name) === fold(wanted))
   const dice = createHash('sha256').update(fold(wanted)).digest()
-  const temperatureC = (known === undefined ? 14 : (MEAN_C[known] ?? 14)) + (roll(dice, 0) % 9) - 4
+  const temperatureC =
+    (known === undefined ? 14 : (ownMember(MEAN_C, known) ?? 14)) + (roll(dice, 0) % 9) - 4
   const mild = CONDITIONS.filter((word) => word !== 'snow')
   const possible = temperatureC <= 3 ? CONDITIONS : mild
   return {

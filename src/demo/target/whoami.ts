@@ -1,3 +1,4 @@
+import { ownMember } from '../../util/json.js'
 import { isSecretName } from '../../util/redact.js'
 
 /** What the target can tell about a credential without telling the credential. */
@@ -17,7 +18,7 @@ export function seenCredentials(headers: SeenHeaders): SeenCredential[] {
   return headerNames(headers)
     .filter(isSecretName)
     .map((header) => {
-      const value = [headers[header]].flat().join(', ')
+      const value = [ownMember(headers, header)].flat().join(', ')
       const [, scheme, rest] = /^([A-Za-z-]+) +(.*)$/.exec(value) ?? []
       const format = JWT.test(rest ?? value) ? 'jwt' : 'opaque'
       if (header !== 'authorization' || scheme === undefined) return { header, format }
@@ -28,7 +29,7 @@ export function seenCredentials(headers: SeenHeaders): SeenCredential[] {
 /** Returns the names of the headers that were sent, sorted. */
 export function headerNames(headers: SeenHeaders): string[] {
   return Object.keys(headers)
-    .filter((name) => headers[name] !== undefined)
+    .filter((name) => ownMember(headers, name) !== undefined)
     .map((name) => name.toLowerCase())
     .sort()
 }

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, stringMember } from '../../util/json.js'
+import { isObject, type JsonObject, ownMember, stringMember } from '../../util/json.js'
 import { encodeHeaderValue } from '../headers.js'
 
 /** An argument that a tool wants repeated in a header. */
@@ -111,8 +111,8 @@ export function paramHeaders(params: readonly MirroredParam[], args: unknown): s
 function valueAt(from: unknown, path: readonly string[]): unknown {
   let value = from
   for (const key of path) {
-    if (!isObject(value) || !Object.hasOwn(value, key)) return undefined
-    value = value[key]
+    if (!isObject(value)) return undefined
+    value = ownMember(value, key)
   }
   return value
 }

@@ -1,5 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { isObject, type JsonObject, stringMember, tryParseJson } from '../../util/json.js'
+import {
+  isObject,
+  type JsonObject,
+  ownMember,
+  setMember,
+  stringMember,
+  tryParseJson,
+} from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { memberText, memberTexts, objectText, putMembers } from '../member-text.js'
 import type { Message } from '../message.js'
@@ -48,7 +55,7 @@ export function whyNotAsk(request: InputRequest, known: JsonObject): string | un
   const { method } = request
   const capability = CAPABILITY_OF.get(method)
   if (capability === undefined) return `${JSON.stringify(method)} is no request for clients`
-  const declared = known[capability]
+  const declared = ownMember(known, capability)
   if (!isObject(declared)) return `this client has no ${capability}`
   const isLacking = opensUrl(request) && !isObject(declared['url'])
   return isLacking ? 'this client opens no URLs' : undefined
@@ -118,7 +125,7 @@ export class Questions {
       const error = tryParseJson(objectText(answer.text, 'error')) as JsonObject
       return this.#fail(`The client refused ${method}: ${stringMember(error, 'message') ?? ''}`)
     }
-    this.#results[key] = result
+    setMember(this.#results, key, result)
     if (this.#open.size > 0) return
     this.#cancelTimer()
     onAnswered(this.#results)

@@ -3,6 +3,7 @@ import type { LoadedConfig } from '../../../config/load.js'
 import { findSetting } from '../../../config/settings.js'
 import { secretParameter } from '../../../hosts/secret-url.js'
 import { ProxyError } from '../../../util/errors.js'
+import { setMember } from '../../../util/json.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { referencedVariables } from '../../configured-variables.js'
 import { findBridgeTarget, type TargetFlags } from '../../sign-in-target.js'
@@ -37,7 +38,7 @@ export async function findAddTarget(
   const { env, cwd } = runtime
   const { signIn, configured } = await findBridgeTarget(runtime, argument, flags)
   const values: Record<string, string> = {}
-  for (const name of OPEN) if (env[name]) values[name] = env[name]
+  for (const name of OPEN) if (env[name]) setMember(values, name, env[name])
   const profile = flags.profile ?? env['MCP_DESCOPE_PROFILE']
   if (profile) values['MCP_DESCOPE_PROFILE'] = profile
   const secrets = SECRET.filter((name) => env[name])
@@ -51,7 +52,7 @@ export async function findAddTarget(
   const file = flags.config ?? env['MCP_DESCOPE_CONFIG']
   if (file) values['MCP_DESCOPE_CONFIG'] = resolve(cwd, file)
   const used = configured === undefined ? [] : [...variablesOf(configured.loaded, env)]
-  for (const { name, value, isSecret } of used) if (!isSecret) values[name] = value
+  for (const { name, value, isSecret } of used) if (!isSecret) setMember(values, name, value)
   const references = used.filter(({ isSecret }) => isSecret).map(({ name }) => name)
   const { name } = signIn
   return {
