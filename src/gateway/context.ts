@@ -15,6 +15,7 @@ import type { Names } from './names.js'
 import type { RequestIds } from './request-ids.js'
 import type { Session, Sessions, TargetSession } from './sessions.js'
 import type { Target } from './target.js'
+import type { Withhold } from './withheld.js'
 
 /** What every part of the gateway shares. */
 export interface GatewayContext {
@@ -27,6 +28,8 @@ export interface GatewayContext {
   readonly handles: Handles<Target>
   readonly lastLists: LastLists
   readonly eras: Eras
+  /** Tells of what targets may not say. */
+  readonly withhold: Withhold
   readonly clock: Clock
   readonly logger: Logger
   /** Milliseconds. */
@@ -37,6 +40,8 @@ export interface GatewayContext {
   readonly opening: Map<string, Promise<TargetSession | undefined>>
   /** Clients can open a stream for what targets send by themselves. */
   readonly offersStreams: boolean
+  /** Ids of a single target that tells no callers apart are bound to their callers. */
+  readonly bindsAlone: boolean
   /**
    * Opens a lost session again even for a single target, and sends only what is safe to repeat a
    * second time. Without it a single target's client is told to start anew (404).
@@ -85,6 +90,18 @@ export function targetSession(
   const late =
     context.lateSessions.size > 0 ? context.lateSessions.get(lateKey(session, target)) : undefined
   return late ?? session.targets.get(target.name)
+}
+
+/**
+ * Tells whether ids that a target hands out are bound to who gets them: with several targets, since
+ * they lead back to one of them, and where a single target gave no session that tells callers apart.
+ */
+export function bindsIds(
+  { targets, bindsAlone }: Pick<GatewayContext, 'targets' | 'bindsAlone'>,
+  { session, exchange }: Request,
+): boolean {
+  if (targets.length > 1) return true
+  return bindsAlone && session === undefined && exchange.caller.principal !== undefined
 }
 
 /** Names who may give back what we hand out: the session, or the subject where there is none. */

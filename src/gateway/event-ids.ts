@@ -1,3 +1,4 @@
+import type { RequestId } from '../mcp/jsonrpc.js'
 import { isObject } from '../util/json.js'
 import type { Marks } from './marks.js'
 
@@ -6,8 +7,8 @@ const MAX_LENGTH = 4096
 
 /** Where a client stopped reading. */
 export type Position =
-  /** The answer to one call, which comes on a stream of one target. */
-  | { target: string; id: string }
+  /** The stream of one target; with a request, that of its answer. */
+  | { target: string; id: string; request: RequestId | undefined }
   /** The merged stream: the last event id of each target that gave one. */
   | { last: Map<string, string> }
 
@@ -17,15 +18,27 @@ export type Position =
  */
 export function createEventIds(marks: Marks) {
   return {
-    /** @returns `undefined` when the id would be too long to be sent back. */
-    exposeOne: (target: string, id: string, holder: string) =>
-      fitting(marks.mark('e', [target, id], holder)),
-    exposeAll: (last: ReadonlyMap<string, string>, holder: string) =>
-      fitting(marks.mark('e', Object.fromEntries(last), holder)),
+    /**
+     * @param request Whose answer comes on the stream: no other's comes when it is resumed.
+     * @returns `undefined` when the id would be too long to be sent back.
+     */
+    exposeOne: (target: string, id: string, holder: string, request?: RequestId) =>
+      fitting(marks.mark('e', [target, id, request], holder)),
+    /** Leaves out the longest ones where all together are too long: others can be resumed then. */
+    exposeAll(last: ReadonlyMap<string, string>, holder: string): string | undefined {
+      const kept = [...last].sort(([, a], [, b]) => a.length - b.length)
+      for (; kept.length > 0; kept.pop()) {
+        const id = fitting(marks.mark('e', Object.fromEntries(kept), holder))
+        if (id !== undefined) return id
+      }
+      return undefined
+    },
     /** Returns `undefined` for an id that we did not give to this holder. */
     read(exposed: string, holder: string): Position | undefined {
       const value = exposed.length > MAX_LENGTH ? undefined : marks.read('e', exposed, holder)
-      if (Array.isArray(value)) return { target: value[0], id: value[1] }
+      if (Array.isArray(value)) {
+        return { target: value[0], id: value[1], request: value[2] ?? undefined }
+      }
       if (!isObject(value)) return undefined
       return { last: new Map(Object.entries(value as Record<string, string>)) }
     },

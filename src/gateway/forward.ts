@@ -1,8 +1,11 @@
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../mcp/message.js'
+import { findMember } from '../mcp/scan.js'
+import { isObject } from '../util/json.js'
 import { needsSession } from './ask.js'
 import {
   type GatewayContext,
+  holderOf,
   modernHeaders,
   type Request,
   targetSession,
@@ -52,6 +55,20 @@ function isAllowed(exchange: Exchange, message: Message, target: Target, tool: s
   return false
 }
 
+/** Writes what the target gets: its own names, and at several targets a progress token of its own. */
+function withReplacements({ context, request, message, route }: Forwarding): string {
+  const { text, spans, params } = message
+  const meta = context.targets.length > 1 ? spans.get('_meta') : undefined
+  const isMeta = meta !== undefined && isObject(params['_meta'])
+  const token = isMeta ? findMember(text, meta.start, 'progressToken') : undefined
+  if (token === undefined) return replaceValues(text, route.replacements)
+  const written = text.slice(token.start, token.end)
+  const { target } = route
+  const bound = context.requestIds.bindToken(target.name, written, holderOf(request))
+  const values = [...route.replacements, { span: token, value: bound }]
+  return replaceValues(text, values)
+}
+
 /** A class, so that a call on the hot path makes one object and no functions. */
 class Forward implements RelayOptions {
   readonly exchange: Exchange
@@ -78,7 +95,7 @@ class Forward implements RelayOptions {
       caller: this.exchange.caller,
       method: 'POST',
       headers,
-      body: replaceValues(message.text, route.replacements),
+      body: withReplacements(forwarding),
       id: message.kind === 'request' ? message.id : undefined,
       inSession: this.#session?.id !== undefined,
       timeoutMs: isStream ? 0 : context.timeouts.answer,

@@ -3,8 +3,7 @@ import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { messageOf } from '../util/errors.js'
 import { createAliasLearner } from './aliases.js'
-import type { GatewayContext, Request } from './context.js'
-import { pendingOf } from './context.js'
+import { bindsIds, type GatewayContext, pendingOf, type Request } from './context.js'
 import { createCursors } from './cursors.js'
 import { createEras } from './eras.js'
 import { createEventIds } from './event-ids.js'
@@ -20,13 +19,15 @@ import { listenToAll } from './listen.js'
 import { listKind } from './lists.js'
 import { createMarks } from './marks.js'
 import { createModernEntrance } from './modern.js'
-import { createNames, type NamesListener } from './names.js'
+import { createNames } from './names.js'
 import { createNotifications } from './notifications.js'
 import { openRequest } from './open-request.js'
 import { createRequestIds } from './request-ids.js'
 import { createRewriter } from './rewrite.js'
 import { createRouter, exposedName, isAddressed, NO_REPLACEMENTS, type Route } from './route.js'
 import type { Target } from './target.js'
+import { tellNames } from './tell-names.js'
+import { createWithhold } from './withheld.js'
 
 export type GatewayOptions = Omit<
   GatewayContext,
@@ -39,6 +40,7 @@ export type GatewayOptions = Omit<
   | 'eras'
   | 'lateSessions'
   | 'opening'
+  | 'withhold'
 > & {
   /** Longest name that clients see. */
   maxNameLength: number
@@ -71,6 +73,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     handles: createHandles({ targets, marks, marksLast: secrets.length > 0 }),
     lastLists: createLastLists(options.clock),
     eras: createEras(options),
+    withhold: createWithhold(options.logger, options.clock),
     lateSessions: new Map(),
     opening: new Map(),
   }
@@ -92,7 +95,8 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
       const error = { code: ERROR_CODES.invalidRequest, message: text }
       return request.exchange.reply.json(400, errorResponse(null, error))
     }
-    if (only !== undefined) {
+    const isBound = bindsIds(context, request)
+    if (only !== undefined && !(isBound && isAboutIds(message))) {
       return forward({ context, rewriter, request, message, route: asItIs(only) })
     }
     if (message.kind === 'response') routeAnswer(context, request, message)
@@ -180,18 +184,9 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
   }
 }
 
-/** Says which names lead elsewhere than somebody may expect. */
-function tellNames(logger: GatewayContext['logger']): NamesListener<Target> {
-  return {
-    onMeeting({ target, name, full, other, alias }) {
-      const text = `"${name}" of target "${target.name}" would be ${full}, which leads to target "${other.name}"; it is called ${alias}`
-      logger.warn('names_meet', text, { target: target.name, other: other.name })
-    },
-    onClash({ alias, both: [one, two] }) {
-      const text = `"${one.name}" of target "${one.target.name}" and "${two.name}" of target "${two.target.name}" would both be ${alias}; neither can be called: rename one, or change a prefix`
-      logger.error('names_clash', text, { target: one.target.name, other: two.target.name })
-    },
-  }
+/** Tells whether a message gives back an id of a request of a target. */
+function isAboutIds({ kind, method }: Message): boolean {
+  return kind === 'response' || method === 'notifications/progress'
 }
 
 /** Where a message goes whose method names no target when there is only one. */

@@ -1,6 +1,8 @@
+import type { RequestId } from '../mcp/jsonrpc.js'
 import { type EventFields, lastEventIdHeader, writeEvent } from '../mcp/sse.js'
 import {
   accessKey,
+  bindsIds,
   type GatewayContext,
   holderOf,
   type Request,
@@ -12,7 +14,8 @@ import { mayPass, mergeStreams, type StreamSource } from './merged-stream.js'
 import { openSession } from './open-session.js'
 import { relay } from './relay.js'
 import { replyFailure } from './reply-failure.js'
-import type { createRewriter } from './rewrite.js'
+import type { createRewriter, Resumed } from './rewrite.js'
+import { LEFT_OUT } from './rewrites.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 import type { UpstreamSend } from './upstream-send.js'
@@ -34,13 +37,18 @@ export function createGetStream(
   return (request: Request): void => {
     const { exchange } = request
     const lastEventId = exchange.header('last-event-id')
-    if (only !== undefined && others.length === 0) return relayOne(request, only, lastEventId)
+    const isOnly = only !== undefined && others.length === 0
+    if (isOnly && !bindsIds(context, request)) {
+      const resumed = lastEventId === undefined ? undefined : { request: undefined }
+      return relayOne(request, only, { lastEventId, resumed })
+    }
     const position =
       lastEventId === undefined ? undefined : eventIds.read(lastEventId, holderOf(request))
     if (position !== undefined && 'target' in position) {
       const target = targets.find(({ name }) => name === position.target)
-      if (target !== undefined) return relayOne(request, target, lastEventIdHeader(position.id))
+      if (target !== undefined) return relayOne(request, target, readPosition(position))
     }
+    if (isOnly) return relayOne(request, only, START)
     const now = clock.now()
     const asked = targets.filter(
       (target) => (streamless.get(accessKey(request, target)) ?? 0) <= now,
@@ -56,23 +64,23 @@ export function createGetStream(
   function relayOne(
     request: Request,
     target: Target,
-    lastEventId: string | undefined,
+    from: Beginning,
     opened?: TargetSession,
   ): void {
     const { exchange } = request
     const session = opened ?? targetSession(context, request, target)
-    const send = streamRequest(request, target, session, lastEventId)
+    const send = streamRequest(request, target, session, from.lastEventId)
     relay({
       exchange,
       send,
-      rewrites: rewriter.rewritesForStream(request, target),
+      rewrites: rewriter.rewritesForStream(request, target, from.resumed),
       // a session that another replica keeps is opened here first
       recover(failure) {
         const mayReopen = opened === undefined && !context.reopenSessions
         if (failure.cause !== 'session_lost' || isForgotten(failure) || !mayReopen) return false
         void openSession(context, request, target, session).then((found) => {
           if (found?.id === undefined) replyFailure(exchange, undefined, failure)
-          else relayOne(request, target, lastEventId, found)
+          else relayOne(request, target, from, found)
         })
         return true
       },
@@ -81,7 +89,7 @@ export function createGetStream(
 
   /** @param last The last event id of each target, shared by all sources of one stream. */
   function createSource(request: Request, target: Target, last: Map<string, string>): StreamSource {
-    const { replayed } = rewriter.rewritesForStream(request, target)
+    const { replayed } = rewriter.rewritesForStream(request, target, undefined)
     let used: TargetSession | undefined
     let lost: TargetSession | undefined
     return {
@@ -93,11 +101,14 @@ export function createGetStream(
         return streamRequest(request, target, used, id && lastEventIdHeader(id))
       },
       expose({ data = '', id, event }: EventFields) {
+        if (event !== undefined && event !== 'message') return undefined
         const fields = {
           event,
           id: id === undefined ? undefined : exposeId(request, target, id, last),
         }
-        return writeEvent(data === '' ? '' : (replayed?.(data) ?? data), fields)
+        if (data === '') return writeEvent('', fields)
+        const exposed = replayed?.(data) ?? data
+        return exposed === LEFT_OUT ? undefined : writeEvent(exposed, fields)
       },
       again(failure) {
         // what was down at the client's initialize may get its session later
@@ -129,6 +140,23 @@ export function createGetStream(
   function exposeId(request: Request, target: Target, id: string, last: Map<string, string>) {
     last.set(target.name, id)
     return eventIds.exposeAll(last, holderOf(request))
+  }
+}
+
+/** Where a stream begins. */
+interface Beginning {
+  /** As it is sent to the target. */
+  lastEventId: string | undefined
+  resumed: Resumed | undefined
+}
+
+const START: Beginning = { lastEventId: undefined, resumed: undefined }
+
+/** Only the stream of an answer brings one. */
+function readPosition({ id, request }: { id: string; request: RequestId | undefined }): Beginning {
+  return {
+    lastEventId: lastEventIdHeader(id),
+    resumed: request === undefined ? undefined : { request },
   }
 }
 

@@ -5,8 +5,8 @@ import { isObject, tryParseJson } from '../util/json.js'
 import type { Handles, HandleTarget } from './handles.js'
 import { exposeResourceLinks } from './resource-links.js'
 
-/** Without one of these in its text, a message holds no handle. */
-export const HANDLE_MARKS = ['"taskId', '"requestState"']
+/** Without one of these in its text, a message holds no handle: a name may be written in escapes. */
+export const HANDLE_MARKS = ['"taskId', '"requestState"', '\\u00']
 /** Of 2026-07-28 and of 2025-11-25. */
 const STATUS: ReadonlySet<unknown> = new Set(['notifications/tasks', 'notifications/tasks/status'])
 /** @see [MCP 2025-11-25, tasks](https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/tasks#related-task-metadata) */

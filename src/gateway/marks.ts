@@ -4,10 +4,10 @@ import { tryParseJson } from '../util/json.js'
 const MARK_BYTES = 12
 
 /**
- * What a mark is for: `p` an id of a target's request, `t` its progress token, `e` an event id, `c`
- * a cursor, `k` a task, `s` the state of a request. A value that was made for one is nothing to another.
+ * What a mark is for: `p` an id of a target's request, `t` its progress token, `n` that of a client's
+ * request, `e` an event id, `c` a cursor, `k` a task, `s` the state of a request. A value that was made for one is nothing to another.
  */
-export type MarkKind = 'p' | 't' | 'e' | 'c' | 'k' | 's'
+export type MarkKind = 'p' | 't' | 'n' | 'e' | 'c' | 'k' | 's'
 
 /**
  * Values that clients hold for us and give back, on any replica with the same secrets: readable, but

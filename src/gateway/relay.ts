@@ -1,11 +1,11 @@
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
-import { readEvent, writeEvent } from '../mcp/sse.js'
+import { readEvent, replaceEventId, writeEvent } from '../mcp/sse.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { isResponseTo } from './answer-check.js'
 import type { Exchange, ReplyWatcher } from './exchange.js'
 import { failureError, type TargetFailure } from './failure.js'
 import { replyFailure } from './reply-failure.js'
-import type { Rewrites } from './rewrites.js'
+import { LEFT_OUT, type Rewrites } from './rewrites.js'
 import { endOfSubscription } from './subscriptions.js'
 import { UpstreamCall } from './upstream-call.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
@@ -21,8 +21,6 @@ export interface RelayOptions {
   /** Called once when the target's part is over. */
   onEnd?(): void
 }
-
-const RESPONSE_MARKS = ['"result"']
 
 /** Sends a request to a target and its answer back to the client, as it comes. */
 export function relay(options: RelayOptions): void {
@@ -102,7 +100,7 @@ class Relay implements AnswerListener, ReplyWatcher {
       const replacement = this.#inspect(run.subarray(start, end))
       if (replacement !== undefined) {
         if (start > from) writable = reply.write(run.subarray(from, start))
-        writable = reply.write(replacement)
+        if (replacement !== LEFT_OUT) writable = reply.write(replacement)
         from = end
         if (this.#broken) return this.#stop()
       }
@@ -112,10 +110,8 @@ class Relay implements AnswerListener, ReplyWatcher {
   }
 
   #passesAsItIs(run: Buffer): boolean {
-    const { eventId, replayedMarks = RESPONSE_MARKS } = this.#options.rewrites
-    if (eventId !== undefined) return false
-    // a stream without a request of its own (GET) passes as it is, but for answers of before
-    if (this.#id !== undefined) return this.#answered
+    const { replayedMarks } = this.#options.rewrites
+    if (this.#id !== undefined || replayedMarks === undefined) return false
     return !replayedMarks.some((mark) => run.includes(mark))
   }
 
@@ -123,19 +119,28 @@ class Relay implements AnswerListener, ReplyWatcher {
   #inspect(event: Buffer): string | undefined {
     const fields = readEvent(event.toString('utf8'))
     if (fields.id !== undefined) this.#resumable = true
-    const data = fields.data && !this.#answered ? this.#rewrite(fields.data) : undefined
+    const data = fields.data ? this.#rewrite(fields.data) : undefined
+    if (data === LEFT_OUT) return LEFT_OUT
     if (this.#broken) return data
     const { eventId } = this.#options.rewrites
     if (eventId === undefined || fields.id === undefined) {
       return data === undefined ? undefined : writeEvent(data, fields)
     }
-    return writeEvent(data ?? fields.data ?? '', { ...fields, id: eventId(fields.id) })
+    const id = eventId(fields.id)
+    if (data === undefined && id !== undefined) return replaceEventId(event.toString('utf8'), id)
+    return writeEvent(data ?? fields.data ?? '', { ...fields, id })
   }
 
   /** Returns the message that stands in place of one when it must change. */
   #rewrite(data: string): string | undefined {
+    const rewritten = this.#rewritten(data)
+    return rewritten === data ? undefined : rewritten
+  }
+
+  #rewritten(data: string): string | undefined {
     const { rewrites } = this.#options
     if (this.#id === undefined) return rewrites.replayed?.(data)
+    if (this.#answered) return this.#leaveOut('something behind the answer')
     const message = tryParseJson(data)
     if (!isObject(message)) return this.#invalid('an event of its answer is not valid JSON')
     if ('method' in message) return rewrites.message?.(data)
@@ -144,6 +149,12 @@ class Relay implements AnswerListener, ReplyWatcher {
     }
     this.#answered = true
     return rewrites.response?.(Buffer.from(data))?.toString('utf8')
+  }
+
+  #leaveOut(what: string): string {
+    const { rewrites, send } = this.#options
+    rewrites.withhold?.(send.target, what)
+    return LEFT_OUT
   }
 
   #stop(): boolean {

@@ -22,6 +22,19 @@ export function createRequestIds(marks: Marks) {
     expose: (target: string, id: RequestId, holder = '') => marks.mark('p', [target, id], holder),
     exposeToken: (target: string, token: RequestId, holder = '') =>
       marks.mark('t', [target, token], holder),
+    /**
+     * Makes the progress token that a target gets with a client's request, so that it can tell of no
+     * other's progress. Clients count their tokens, and use the same ones at all targets.
+     *
+     * @param written The client's own, as it wrote it.
+     */
+    bindToken: (target: string, written: string, holder: string) =>
+      marks.mark('n', [target, written], holder),
+    /** Returns the client's own token as it was written; `undefined` for one that is not bound so. */
+    readToken(target: string, bound: RequestId, holder: string): string | undefined {
+      const pair = marks.read('n', String(bound), holder)
+      return Array.isArray(pair) && pair[0] === target ? String(pair[1]) : undefined
+    },
     /** Returns `undefined` for an id that we did not give out. */
     route: (exposed: RequestId, holder = '') => read('p', exposed, holder),
     routeToken: (exposed: RequestId, holder = '') => read('t', exposed, holder),

@@ -1,100 +1,144 @@
 import type { Principal } from '../auth/principal.js'
+import type { RequestId } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { type GatewayContext, holderOf, type Request } from './context.js'
+import { isResponseTo } from './answer-check.js'
+import { bindsIds, type GatewayContext, holderOf, type Request } from './context.js'
 import { exposeHandles, HANDLE_MARKS, type Parties } from './handle-texts.js'
 import { ListCache } from './list-cache.js'
 import { changesList, exposeListMessage, type ListView } from './lists.js'
 import { exposeResourceLinks } from './resource-links.js'
-import type { Rewrites } from './rewrites.js'
-import { exposeServerMessage } from './server-messages.js'
+import { LEFT_OUT, type Rewrites } from './rewrites.js'
+import { exposeServerMessage, whyNoServerMessage } from './server-messages.js'
 import type { Target } from './target.js'
 
-const NONE: Rewrites = {}
-const REPLAYED_MARKS = ['"result"', ...HANDLE_MARKS]
+/** A stream that goes on with one that broke off. */
+export interface Resumed {
+  /** Whose answer is to come; absent where the target's session says that. */
+  request: RequestId | undefined
+}
+
+/** What tells that one thing of a stream is not a request or a notification, or concerns handles. */
+const WATCHED = ['"result"', '"error"', ...HANDLE_MARKS]
 
 /** Creates what changes targets' answers on their way to clients: lists, resource URIs, ids. */
-export function createRewriter({
-  targets,
-  names,
-  requestIds,
-  eventIds,
-  handles,
-  reopenSessions,
-}: Pick<
-  GatewayContext,
-  'targets' | 'names' | 'requestIds' | 'eventIds' | 'handles' | 'reopenSessions'
->) {
+export function createRewriter(
+  context: Pick<
+    GatewayContext,
+    | 'targets'
+    | 'names'
+    | 'requestIds'
+    | 'eventIds'
+    | 'handles'
+    | 'reopenSessions'
+    | 'withhold'
+    | 'bindsAlone'
+  >,
+) {
+  const { targets, names, requestIds, eventIds, handles, reopenSessions, withhold } = context
   const cache = new ListCache()
   /** Tools that say that a second call changes nothing more; only who repeats calls asks. */
   const idempotent = new Set<string>()
   const severalTargets = targets.length > 1
+  const none: Rewrites = { withhold }
 
   function rewriteList(view: ListView, message: Message): Rewrites {
     const span = message.spans.get('id')
     const id = span === undefined ? '' : message.text.slice(span.start, span.end)
     const key = cacheKey(view)
     return {
+      withhold,
       known: (bytes) => cache.find(key, id, bytes),
       response: (bytes) => cache.rewrite(key, id, bytes, (text) => exposeListMessage(view, text)),
+    }
+  }
+
+  /** Exposes a request or a notification; {@link LEFT_OUT} when the target may not say that. */
+  function exposeSpoken(parties: Parties, target: Target, text: string, holder: string): string {
+    const exposed = exposeServerMessage(requestIds, target, text, holder, severalTargets)
+    if ('text' in exposed) return exposeHandles(parties, exposed.text)
+    withhold(target, exposed.withheld)
+    return LEFT_OUT
+  }
+
+  function rewriteBound(request: Request, target: Target, asked?: RequestId): Rewrites {
+    const { principal } = request.exchange.caller
+    const parties = { handles, target, principal }
+    const holder = holderOf(request)
+    return {
+      withhold,
+      message: (text) => exposeSpoken(parties, target, text, holder),
+      eventId: (id) => eventIds.exposeOne(target.name, id, holder, asked),
     }
   }
 
   return {
     rewritesFor(request: Request, message: Message, target: Target): Rewrites {
       const { method } = message
+      const { principal } = request.exchange.caller
+      const isBound = bindsIds(context, request)
+      const bound = isBound ? rewriteBound(request, target, message.id) : none
       if (changesList({ method, severalTargets })) {
-        const { principal } = request.exchange.caller
         const onEntry = (tool: JsonObject) => {
           const key = toolKey(target, tool['name'])
           if (saysIdempotent(tool)) idempotent.add(key)
           else idempotent.delete(key)
         }
         const view = { target, names, method, principal, severalTargets }
-        return rewriteList(reopenSessions ? { ...view, onEntry } : view, message)
-      }
-      const { principal } = request.exchange.caller
-      const parties = { handles, target, principal }
-      if (!severalTargets) {
-        const isBound = mayGiveHandles(request, message) && handles.isBound(target, principal)
-        return isBound ? rewriteHandles(parties) : NONE
-      }
-      const holder = holderOf(request)
-      return {
-        response: (bytes) => changed(bytes, (text) => exposeAll(parties, text)),
-        message: (text) =>
-          exposeHandles(parties, exposeServerMessage(requestIds, target, text, holder)),
-        eventId: (id) => eventIds.exposeOne(target.name, id, holder),
-      }
-    },
-
-    /** A resumed stream may bring a list again, whose request came before it. */
-    rewritesForStream(request: Request, target: Target): Rewrites {
-      const { principal } = request.exchange.caller
-      const replayed = (text: string) => {
-        const method = listMethodOf(text)
-        if (method === undefined) return undefined
-        return exposeListMessage({ target, names, method, principal, severalTargets }, text)
+        return { ...bound, ...rewriteList(reopenSessions ? { ...view, onEntry } : view, message) }
       }
       const parties = { handles, target, principal }
-      if (!severalTargets) {
-        if (!handles.isBound(target, principal)) return { replayed }
+      if (severalTargets) {
         return {
-          replayed: (text) => replayed(text) ?? exposeHandles(parties, text),
-          replayedMarks: REPLAYED_MARKS,
+          ...bound,
+          response: (bytes) => changed(bytes, (text) => exposeAll(parties, text)),
         }
       }
+      const givesHandles = mayGiveHandles(request, message) && handles.isBound(target, principal)
+      return givesHandles ? { ...rewriteHandles(parties), ...bound } : bound
+    },
+
+    /**
+     * Rewrites what comes on a stream without a request of its own: requests and notifications, and
+     * where it goes on with the stream of an answer, that answer. It may be a list, whose request came
+     * before it.
+     */
+    rewritesForStream(request: Request, target: Target, resumed: Resumed | undefined): Rewrites {
+      const { principal } = request.exchange.caller
+      const parties = { handles, target, principal }
+      const isBound = bindsIds(context, request)
       const holder = holderOf(request)
-      return {
-        replayed: (text) =>
-          replayed(text) ??
-          exposeHandles(parties, exposeServerMessage(requestIds, target, text, holder)),
-        eventId: (id) => eventIds.exposeOne(target.name, id, holder),
+      const exposeAnswer = (text: string) => {
+        const method = listMethodOf(text)
+        const view = { target, names, method: method ?? '', principal, severalTargets }
+        const list = method === undefined ? undefined : exposeListMessage(view, text)
+        if (list !== undefined) return list
+        return severalTargets ? exposeAll(parties, text) : exposeHandles(parties, text)
       }
+      const exposeUnbound = (text: string, message: unknown) => {
+        const problem = whyNoServerMessage(text, message)
+        if (problem === undefined) return exposeHandles(parties, text)
+        withhold(target, problem)
+        return LEFT_OUT
+      }
+      const replayed = (text: string) => {
+        const message = tryParseJson(text)
+        if (resumed !== undefined && isAnswerTo(message, resumed)) return exposeAnswer(text)
+        return isBound ? exposeSpoken(parties, target, text, holder) : exposeUnbound(text, message)
+      }
+      if (!isBound) return { withhold, replayed, replayedMarks: WATCHED }
+      const asked = resumed?.request
+      return { ...rewriteBound(request, target, asked), replayed }
     },
 
     isIdempotent: (target: Target, tool: string) => idempotent.has(toolKey(target, tool)),
   }
+}
+
+function isAnswerTo(message: unknown, { request }: Resumed): boolean {
+  if (!isObject(message) || 'method' in message) return false
+  if (request !== undefined) return isResponseTo(message, request)
+  return 'result' in message || isObject(message['error'])
 }
 
 /** Exposes the resource URIs and the handles in a message of one of several targets. */
@@ -123,7 +167,6 @@ function changed(bytes: Buffer, rewrite: (text: string) => string): Buffer | und
   const rewritten = rewrite(text)
   return rewritten === text ? undefined : Buffer.from(rewritten)
 }
-
 /** Finds out whose answer this is: of the two methods whose lists change with one target, too. */
 function listMethodOf(text: string): string | undefined {
   const message = tryParseJson(text)

@@ -1,43 +1,142 @@
 import type { RequestId } from '../mcp/jsonrpc.js'
-import { replaceValues, type Span } from '../mcp/message.js'
-import { findMember, skipSpace } from '../mcp/scan.js'
-import { isObject, tryParseJson } from '../util/json.js'
+import { findMember, replaceParts, scanMembers, skipSpace } from '../mcp/scan.js'
+import { foldName } from '../util/fold.js'
+import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
 import type { RequestIds } from './request-ids.js'
 import { exposeResourceLinks } from './resource-links.js'
 import type { Target } from './target.js'
+import { exposeUri } from './uris.js'
+
+const TOP_MEMBERS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params'])
+const ANSWERS: ReadonlySet<string> = new Set(['result', 'error'])
+const LIMITS = { maxDepth: Number.POSITIVE_INFINITY }
+
+/** What becomes of a message: its text for the client, or why the client does not get it. */
+export type Exposed = { text: string } | { withheld: string }
 
 /**
- * Exposes what one of several targets sends to a client besides its answers: the ids of its
- * requests, where it calls one off too, and their progress tokens lead back to it; resource URIs
- * name it. Everything else stays as the target wrote it.
+ * Says why a message cannot be passed on as a request or a notification of a target; `undefined` when
+ * it can. What a client might take for the answer to a request of its own is none: members that only
+ * answers have, in whatever case, and members that stand twice.
+ */
+export function whyNoServerMessage(text: string, message: unknown): string | undefined {
+  if (!isObject(message)) return 'what is no message of JSON-RPC'
+  const keys = scanMembers(text, skipSpace(text, 0), LIMITS)?.map(({ key }) => key) ?? []
+  const method = ownMember(message, 'method')
+  if (keys.some((key) => ANSWERS.has(foldName(key)))) {
+    const isAnswer = method === undefined
+    return isAnswer ? 'an answer where none is due' : 'a request that is an answer, too'
+  }
+  if (typeof method !== 'string') return 'what is no message of JSON-RPC'
+  const known = keys.filter((key) => TOP_MEMBERS.has(foldName(key)))
+  if (new Set(known.map(foldName)).size < known.length) return 'a message with a member twice'
+  const id = ownMember(message, 'id')
+  const isId = id === undefined || id === null || typeof id === 'string' || typeof id === 'number'
+  return isId ? undefined : 'a request whose id is none'
+}
+
+/**
+ * Exposes what a target sends to a client besides its answers, where the ids in it are bound: those
+ * of its requests, where it calls one off too, and their progress tokens lead back to it; the progress
+ * that it tells of is that of the client's own request there; resource URIs name it. Everything else
+ * stays as the target wrote it.
  *
  * @param holder Who may answer.
+ * @param severalTargets Resource URIs name their targets.
  */
 export function exposeServerMessage(
   requestIds: RequestIds,
   target: Target,
   text: string,
   holder: string,
-): string {
+  severalTargets = true,
+): Exposed {
   const message = tryParseJson(text)
-  if (!isObject(message) || typeof message['method'] !== 'string') {
-    return exposeResourceLinks(target, text)
+  const problem = whyNoServerMessage(text, message)
+  if (problem !== undefined) return { withheld: problem }
+  return new Exposure(text, message as JsonObject).expose(
+    requestIds,
+    target,
+    holder,
+    severalTargets,
+  )
+}
+
+class Exposure {
+  readonly #text: string
+  readonly #message: JsonObject
+  readonly #parts: { start: number; end: number; text: string }[] = []
+
+  constructor(text: string, message: JsonObject) {
+    this.#text = text
+    this.#message = message
   }
-  const start = skipSpace(text, 0)
-  const replacements: { span: Span; value: RequestId }[] = []
-  const replace = (path: string[], value: unknown, expose: RequestIds['expose']) => {
-    const span = findMember(text, start, ...path)
-    if (span === undefined || (typeof value !== 'string' && typeof value !== 'number')) return
-    replacements.push({ span, value: expose(target.name, value, holder) })
+
+  expose(requestIds: RequestIds, target: Target, holder: string, severalTargets: boolean): Exposed {
+    const method = this.#message['method']
+    const exposeId = (id: RequestId) => requestIds.expose(target.name, id, holder)
+    if (method === 'notifications/cancelled') {
+      if (!this.#replace('requestId', exposeId)) return { withheld: 'a cancellation of nothing' }
+    } else if (method === 'notifications/progress' && severalTargets) {
+      const readToken = (token: RequestId) => requestIds.readToken(target.name, token, holder)
+      if (!this.#replaceText('progressToken', readToken)) {
+        return { withheld: 'progress of a request that is not under way there' }
+      }
+    } else if (method === 'notifications/resources/updated' && severalTargets) {
+      const exposed = this.#replace('uri', (uri) => exposeUri(target, String(uri)))
+      return exposed ? { text: this.#result() } : { withheld: 'an update of no resource' }
+    } else if (ownMember(this.#message, 'id') != null) {
+      if (method === 'tasks/list' && severalTargets) {
+        return { withheld: 'a request for the tasks that the client has for all targets' }
+      }
+      this.#exposeRequest(exposeId, (token) => requestIds.exposeToken(target.name, token, holder))
+    }
+    const text = this.#result()
+    return { text: severalTargets ? exposeResourceLinks(target, text) : text }
   }
-  const params = isObject(message['params']) ? message['params'] : {}
-  if (message['method'] === 'notifications/cancelled') {
-    replace(['params', 'requestId'], params['requestId'], requestIds.expose)
-  } else if ('id' in message) {
-    replace(['id'], message['id'], requestIds.expose)
-    const meta = isObject(params['_meta']) ? params['_meta'] : {}
-    const path = ['params', '_meta', 'progressToken']
-    replace(path, meta['progressToken'], requestIds.exposeToken)
+
+  #exposeRequest(exposeId: Expose, exposeToken: Expose): void {
+    const start = skipSpace(this.#text, 0)
+    const places = [
+      [findMember(this.#text, start, 'id'), exposeId],
+      [findMember(this.#text, start, 'params', '_meta', 'progressToken'), exposeToken],
+    ] as const
+    for (const [place, expose] of places) {
+      const value = place && tryParseJson(this.#text.slice(place.start, place.end))
+      if (place === undefined || !isRequestId(value)) continue
+      this.#parts.push({ ...place, text: JSON.stringify(expose(value)) })
+    }
   }
-  return exposeResourceLinks(target, replaceValues(text, replacements))
+
+  #replace(name: string, expose: Expose): boolean {
+    return this.#replaceText(name, (value) => JSON.stringify(expose(value)))
+  }
+
+  /** Replaces a member of `params` that stands there once, in whatever case. */
+  #replaceText(name: string, expose: (value: RequestId) => string | undefined): boolean {
+    const params = findMember(this.#text, skipSpace(this.#text, 0), 'params')
+    if (params === undefined || this.#text[params.start] !== '{') return false
+    const folded = foldName(name)
+    const found = scanMembers(this.#text, params.start, LIMITS) ?? []
+    const [member, ...others] = found.filter(({ key }) => foldName(key) === folded)
+    if (member === undefined || member.key !== name || others.length > 0) return false
+    const value = tryParseJson(this.#text.slice(member.start, member.end))
+    const text = isRequestId(value) ? expose(value) : undefined
+    if (text === undefined) return false
+    this.#parts.push({ start: member.start, end: member.end, text })
+    return true
+  }
+
+  #result(): string {
+    return replaceParts(
+      this.#text,
+      this.#parts.sort((a, b) => a.start - b.start),
+    )
+  }
+}
+
+type Expose = (id: RequestId) => RequestId
+
+function isRequestId(value: unknown): value is RequestId {
+  return typeof value === 'string' || typeof value === 'number'
 }

@@ -141,5 +141,13 @@ export function writeEvent(data: string, fields?: Partial<EventFields>): string 
   return `${text}data: ${data.replaceAll('\n', '\ndata: ')}\n\n`
 }
 
+/** Gives an event another id and leaves everything else as it was written. */
+export function replaceEventId(text: string, id: string): string {
+  return text.replace(
+    /(^|\ufeff|[\r\n])id:[^\r\n]*/g,
+    (_line, before: string) => `${before}id: ${id}`,
+  )
+}
+
 /** A comment that keeps idle connections open and means nothing to the client. */
 export const HEARTBEAT = Buffer.from(': keep-alive\n\n')

@@ -125,6 +125,7 @@ export async function assemble(
     secrets,
     maxNameLength: config.names.maxLength,
     reopenSessions: false,
+    bindsAlone: true,
     offersStreams: config.server.vercel === undefined,
     clock,
     logger,

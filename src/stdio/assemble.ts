@@ -108,6 +108,8 @@ function openGateway(clock: Runtime['clock'], options: StdioOptions): Gateway {
     timeouts,
     maxNameLength,
     reopenSessions: true,
+    // there is one caller
+    bindsAlone: false,
     offersStreams: true,
   })
 }

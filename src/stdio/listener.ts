@@ -1,6 +1,7 @@
 import type { TargetFailure } from '../gateway/failure.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
 import { type Backoff, createBackoff, parseRetryAfter } from '../util/backoff.js'
+import { isObject, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { Host } from './host.js'
@@ -106,7 +107,14 @@ export class StreamListener {
     this.#retryMs = retryOf(fields) ?? this.#retryMs
     if (!data) return
     this.#backoff.reset()
-    this.#options.host.send(data)
+    const message = tryParseJson(data)
+    // no request waits for an answer here
+    if (isObject(message) && Object.hasOwn(message, 'method')) this.#options.host.send(data)
+    else
+      this.#options.logger.debug(
+        'withheld',
+        'The stream brought what is no request or notification',
+      )
   }
 
   #failed(failure: TargetFailure): boolean {

@@ -76,12 +76,12 @@ describe('StreamListener', () => {
     await clock.advance(1_000)
     last().listener.ended()
     await clock.advance(2_000)
-    last().listener.event({ ...EVENT, data: '{"a":1}', id: '7' })
+    last().listener.event({ ...EVENT, data: '{"method":"a"}', id: '7' })
     last().listener.ended()
     const at = clock.now()
     await clock.advance(1_000)
     expect(last()).toMatchObject({ at: at + 1_000, lastEventId: '7' })
-    expect(sent).toEqual(['{"a":1}'])
+    expect(sent).toEqual(['{"method":"a"}'])
   })
 
   it('AC4.2 waits as long as the target asks, by retry and by Retry-After', async () => {
