@@ -75,6 +75,7 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
       tenants: get('targets.*.tools.tenants'),
       whenScopeMissing: get('targets.*.tools.whenScopeMissing'),
     },
+    methods: get('targets.*.methods'),
   }
 }
 

@@ -124,6 +124,12 @@ export const SETTINGS = [
   setting('targets.*.tools.roles', 'globMap', {}, 'Roles of which a caller needs one.'),
   setting('targets.*.tools.tenants', 'globMap', {}, 'Tenants of which a caller needs one.'),
   setting('targets.*.tools.whenScopeMissing', 'whenScopeMissing', 'list', 'Or hide such a tool.'),
+  setting(
+    'targets.*.methods',
+    'texts',
+    [],
+    "Methods besides MCP's own that it gets; * is a wildcard.",
+  ),
 
   setting('limits.bodyBytes', 'positive', 4_194_304, 'Largest request body.', { unit: 'bytes' }),
   setting('limits.children', 'positive', 100, 'Most processes of all targets at once.'),

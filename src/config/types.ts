@@ -86,6 +86,8 @@ export interface TargetConfig {
   prefix: string
   credential: CredentialConfig
   tools: ToolPolicyConfig
+  /** Methods besides those of MCP that the target gets, with * for any characters. */
+  methods: readonly string[]
 }
 
 export interface ProgramConfig {
@@ -172,6 +174,7 @@ export interface TargetInput {
   /** Optional members may be left out. */
   credential?: Readonly<{ type: CredentialConfig['type'] } & Record<string, string | undefined>>
   tools?: Given<ToolPolicyConfig>
+  methods?: readonly string[] | undefined
 }
 
 type Given<T> = { readonly [K in keyof T]?: T[K] | undefined }

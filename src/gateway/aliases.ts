@@ -5,6 +5,9 @@ import type { GatewayContext, Request } from './context.js'
 /** How long a caller's lists are not read again for one more name that nobody gave out. */
 const PAUSE_MS = 5_000
 const MAX_CALLERS = 10_000
+/** How long a name that is in none of a caller's lists is not looked for again. */
+const UNKNOWN_MS = 60_000
+const MAX_UNKNOWN = 20_000
 
 /** A reading of one caller's lists, under way or done. */
 interface Reading {
@@ -15,7 +18,8 @@ interface Reading {
 
 /**
  * Creates the function that gets to know an alias which another process gave out. All names that a
- * caller makes up lead to one reading of the lists in a while.
+ * caller makes up lead to one reading of the lists in a while. What one caller cannot see keeps it
+ * from nobody else: lists are read for each.
  *
  * @returns A promise that resolves when the lists were read; `undefined` when there is nothing to
  *   learn.
@@ -24,6 +28,8 @@ export function createAliasLearner(context: GatewayContext) {
   const { names, clock } = context
   const readings = new Map<string, Reading>()
   const running = new Map<string, Promise<void>>()
+  /** Names that a caller's lists did not have, and until when that is believed. */
+  const unknown = new Map<string, number>()
 
   function read(request: Request): Reading['done'] {
     const owner = ownerOf(request.exchange.caller.principal)
@@ -38,19 +44,28 @@ export function createAliasLearner(context: GatewayContext) {
     return done
   }
 
-  async function learn(name: string, request: Request): Promise<void> {
+  async function learn(name: string, key: string, request: Request): Promise<void> {
     const unread = await read(request)
+    if (!names.isUnknownAlias(name)) return
     const target = names.route(name)?.target
-    if (target === undefined || !unread.has(target)) return
-    readings.delete(ownerOf(request.exchange.caller.principal))
-    names.lookAgain(name)
+    if (target !== undefined && unread.has(target)) {
+      readings.delete(ownerOf(request.exchange.caller.principal))
+      return
+    }
+    const [oldest] = unknown.keys()
+    if (unknown.size >= MAX_UNKNOWN && oldest !== undefined) unknown.delete(oldest)
+    unknown.delete(key)
+    unknown.set(key, clock.now() + UNKNOWN_MS)
   }
 
   return (name: string, request: Request): Promise<void> | undefined => {
-    const known = running.get(name)
-    if (known !== undefined || !names.isUnknownAlias(name)) return known
-    const learning = learn(name, request).finally(() => running.delete(name))
-    running.set(name, learning)
+    if (!names.isUnknownAlias(name)) return undefined
+    const key = `${ownerOf(request.exchange.caller.principal)} ${name}`
+    const known = running.get(key)
+    if (known !== undefined) return known
+    if ((unknown.get(key) ?? 0) > clock.now()) return undefined
+    const learning = learn(name, key, request).finally(() => running.delete(key))
+    running.set(key, learning)
     return learning
   }
 }

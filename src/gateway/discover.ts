@@ -11,6 +11,7 @@ import { readEra } from './eras.js'
 import type { Exchange } from './exchange.js'
 import { replyFailure } from './reply-failure.js'
 import type { Target } from './target.js'
+import { withoutTasks } from './withheld-handles.js'
 
 type Found = { target: Target; result: JsonObject }
 
@@ -43,7 +44,10 @@ export async function discover(
   const found: Found[] = []
   answers.forEach((answer, index) => {
     const result = answer.ok ? memberOf(answer, 'result') : undefined
-    if (result !== undefined) found.push({ target: targets[index] as Target, result })
+    const target = targets[index] as Target
+    if (result === undefined) return
+    const isWithheld = context.handles.withholds(target, exchange.caller.principal)
+    found.push({ target, result: isWithheld ? withoutTasks(result) : result })
   })
   if (found.length === 0) return replyRefused(exchange, message, answers)
   const result = targets.length === 1 ? asItIs(found[0] as Found) : merge(context, found)

@@ -24,7 +24,7 @@ import { createNotifications } from './notifications.js'
 import { openRequest } from './open-request.js'
 import { createRequestIds } from './request-ids.js'
 import { createRewriter } from './rewrite.js'
-import { createRouter, exposedName, isAddressed, NO_REPLACEMENTS, type Route } from './route.js'
+import { asItIs, createRouter, exposedName, isAboutIds, isAddressed } from './route.js'
 import type { Target } from './target.js'
 import { tellNames } from './tell-names.js'
 import { createWithhold } from './withheld.js'
@@ -62,8 +62,8 @@ export interface Gateway {
 /** Creates the gateway. Nothing is connected before the first message. */
 export function createGateway({ secrets, maxNameLength, ...options }: GatewayOptions): Gateway {
   const marks = createMarks(secrets)
-  const { targets } = options
-  const names = createNames(targets, maxNameLength, tellNames(options.logger))
+  const { targets, logger } = options
+  const names = createNames(targets, maxNameLength, tellNames(logger))
   const context: GatewayContext = {
     ...options,
     names,
@@ -73,7 +73,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     handles: createHandles({ targets, marks, marksLast: secrets.length > 0 }),
     lastLists: createLastLists(options.clock),
     eras: createEras(options),
-    withhold: createWithhold(options.logger, options.clock),
+    withhold: createWithhold(logger, options.clock),
     lateSessions: new Map(),
     opening: new Map(),
   }
@@ -89,6 +89,10 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     const { principal } = request.exchange.caller
     const message = withOwnTasks(context.handles, asSent, principal)
     if (message.kind === 'request') return handleRequest(request, message)
+    if (message.kind === 'notification' && !takers(message.method)) {
+      logger.debug('unknown_method', `${JSON.stringify(message.method.slice(0, 100))} was left out`)
+      return request.exchange.reply.empty(202)
+    }
     if (isAddressed(message.method)) {
       // a target that takes it all the same would do what nobody decided about
       const text = `${message.method} needs an "id"`
@@ -103,7 +107,13 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     else notifications.send(request, message)
   }
 
+  /** Tells whether any target gets messages with this method. */
+  function takers(method: string): boolean {
+    return targets.some((target) => target.takesMethod(method))
+  }
+
   function handleRequest(request: Request, message: Message): void {
+    if (!takers(message.method)) return refuseUnknown(request, message)
     if (message.method === 'initialize') {
       const pending = pendingOf(request)
       return run(request.exchange, message, initialize(context, pending, message))
@@ -140,8 +150,12 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     if (!modern && (message.method === 'ping' || message.method === 'logging/setLevel')) {
       return run(exchange, message, broadcastRequest(context, pendingOf(request), message))
     }
-    const error = { code: ERROR_CODES.methodNotFound, message: `Unknown method: ${message.method}` }
-    exchange.reply.json(modern ? 404 : 200, errorResponse(message.id ?? null, error))
+    refuseUnknown(request, message)
+  }
+
+  function refuseUnknown({ exchange, meta }: Request, { id, method }: Message): void {
+    const error = { code: ERROR_CODES.methodNotFound, message: `Unknown method: ${method}` }
+    exchange.reply.json(meta === undefined ? 200 : 404, errorResponse(id ?? null, error))
   }
 
   /** Answers for whatever goes wrong on our side, so that no request is left waiting. */
@@ -182,14 +196,4 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
       await Promise.all(targets.map(({ upstream }) => upstream.close()))
     },
   }
-}
-
-/** Tells whether a message gives back an id of a request of a target. */
-function isAboutIds({ kind, method }: Message): boolean {
-  return kind === 'response' || method === 'notifications/progress'
-}
-
-/** Where a message goes whose method names no target when there is only one. */
-function asItIs(target: Target): Route<Target> {
-  return { target, replacements: NO_REPLACEMENTS, tool: undefined, name: undefined }
 }

@@ -5,12 +5,11 @@ import { isObject, type JsonObject, ownMember } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './capabilities.js'
 import type { GatewayContext, Request } from './context.js'
-import { closeSession, initializeTarget, type Opened } from './open-session.js'
+import { closeAllOf, issueSession, leaveUnusable, type Opening } from './issue-session.js'
+import { initializeTarget, type Opened } from './open-session.js'
 import { replyFailure } from './reply-failure.js'
-import { newSessionKey, type Session, type TargetSession } from './sessions.js'
 import type { Target } from './target.js'
-
-type Success = { target: Target; session: TargetSession; result: JsonObject }
+import { withoutTasks } from './withheld-handles.js'
 
 /**
  * Answers `initialize` from all targets. One target's answer stays as it is; several are merged,
@@ -35,19 +34,29 @@ export async function initialize(
       }),
     ),
   )
-  const opened: Success[] = []
+  const opened: Opening[] = []
   const hasLeft = request.pending?.hasLeft
   answers.forEach((answer, index) => {
     const target = targets[index] as Target
     if (answer.ok) opened.push({ target, session: answer.session, result: answer.result })
     else if (!hasLeft) reportRefusal(context, target, answer)
   })
-  if (hasLeft) return endUnused(context, request, opened)
-  if (opened.length === 0) return replyRefused(request, message, answers)
-  const only = targets.length === 1 ? opened[0] : undefined
-  const result = only?.result ?? mergeResults(context, message.params, opened)
-  if (!context.handles.keepsAll(request.exchange.caller.principal)) hideTaskList(result)
-  const headers = issueSession(context, request, message.params, result, opened)
+  if (hasLeft) return void closeAllOf(context, request, opened)
+  const usable = leaveUnusable(context, request, opened)
+  if (usable.length === 0) return replyRefused(request, message, answers)
+  const { principal } = request.exchange.caller
+  const merge = (opening: readonly Opening[]) => {
+    const from = opening.map((it) =>
+      context.handles.withholds(it.target, principal)
+        ? { ...it, result: withoutTasks(it.result) }
+        : it,
+    )
+    const only = targets.length === 1 ? from[0] : undefined
+    const result = only?.result ?? mergeResults(context, message.params, from)
+    if (!context.handles.keepsAll(principal)) hideTaskList(result)
+    return result
+  }
+  const { result, headers } = issueSession(context, request, message.params, usable, merge)
   request.exchange.reply.json(200, resultResponse(id, result), headers)
 }
 
@@ -79,7 +88,7 @@ function replyRefused({ exchange }: Request, { id }: Message, answers: readonly 
 function mergeResults(
   { offersStreams }: GatewayContext,
   params: JsonObject,
-  opened: readonly Success[],
+  opened: readonly Opening[],
 ): JsonObject {
   let version = negotiateVersion(params['protocolVersion'])
   const unavailable = offersStreams ? undefined : NEEDS_STREAM
@@ -94,36 +103,4 @@ function mergeResults(
   const instructions = joinInstructions(opened)
   if (instructions !== undefined) merged['instructions'] = instructions
   return merged
-}
-
-function issueSession(
-  context: GatewayContext,
-  request: Request,
-  params: JsonObject,
-  result: JsonObject,
-  opened: readonly Success[],
-): Record<string, string> {
-  if (opened.every(({ session }) => session.id === undefined)) return {}
-  const session: Session = {
-    key: newSessionKey(),
-    version: String(result['protocolVersion']),
-    initialize: params,
-    targets: new Map(opened.map((success) => [success.target.name, success.session])),
-  }
-  const { principal } = request.exchange.caller
-  const sealed =
-    context.sessions.seal(session, principal) ??
-    context.sessions.seal({ ...session, initialize: withoutExtras(params) }, principal)
-  if (sealed !== undefined) return { 'mcp-session-id': sealed }
-  endUnused(context, request, opened)
-  return {}
-}
-
-function endUnused(context: GatewayContext, request: Request, opened: readonly Success[]): void {
-  for (const { target, session } of opened) void closeSession(context, request, target, session)
-}
-
-/** What opening a session later needs at least, when the whole would not fit into a header. */
-function withoutExtras({ protocolVersion }: JsonObject): JsonObject {
-  return { protocolVersion, capabilities: {}, clientInfo: { name: PRODUCT, version: VERSION } }
 }

@@ -4,6 +4,7 @@ const SEPARATOR = '_'
 const HASH_LENGTH = 6
 const PLAIN = /^[A-Za-z0-9_-]+$/
 const ALIAS = /_[0-9a-f]{6}$/
+/** Of one target. */
 const MAX_ALIASES = 20_000
 
 /** A place that names lead to. */
@@ -24,10 +25,12 @@ export interface Meeting<T> {
   alias: string
 }
 
-/** Two tools or prompts that would be called the same, so that neither can be called. */
+/** Two tools or prompts that would be called the same. */
 export interface Clash<T> {
   alias: string
   both: readonly [Owned<T>, Owned<T>]
+  /** The target whose prefix the name has keeps it; without one, neither can be called. */
+  winner: T | undefined
 }
 
 /** A target's own name. */
@@ -52,11 +55,9 @@ export interface Names<T extends Named> {
   route(exposed: string): Owned<T> | undefined
   /**
    * Tells whether a name looks like an alias that was given out by another process, so that the
-   * targets' lists must be read before it can be routed. True once for each name.
+   * targets' lists must be read before it can be routed.
    */
   isUnknownAlias(exposed: string): boolean
-  /** Makes `isUnknownAlias` true for a name once more, when the list to read was not to be had. */
-  lookAgain(exposed: string): void
 }
 
 /**
@@ -64,8 +65,9 @@ export interface Names<T extends Named> {
  * longest prefix wins, so that with the prefixes `a` and `a_b` the name `a_b_c` is `c` of the
  * second. A name that is longer than `maxLength`, has characters that clients refuse, or would lead
  * to another target gets an alias instead: shortened, other characters as `_`, then `_` and six hex
- * digits of its SHA-256. Aliases are the same in every process. Where two of them meet, or one meets
- * a plain name, neither leads anywhere: a call is refused rather than sent to the wrong tool.
+ * digits of its SHA-256. Aliases are the same in every process. Where two of one target meet, or
+ * one meets a plain name, neither leads anywhere: a call is refused rather than sent to the wrong
+ * tool. No target takes a name from another one: it is the target's whose prefix it has.
  */
 export function createNames<T extends Named>(
   targets: readonly T[],
@@ -74,9 +76,13 @@ export function createNames<T extends Named>(
 ): Names<T> {
   const byLength = [...targets].sort((a, b) => b.prefix.length - a.prefix.length)
   const heads = byLength.map((target) => ({ target, head: join(target.prefix, '') }))
-  /** Aliases, and plain names that look like one. */
-  const aliases = new Map<string, Owned<T> | typeof AMBIGUOUS>()
-  const lookedUp = new Set<string>()
+  /**
+   * Aliases of each target, and its plain names that look like one. Apart, so that one with many
+   * names makes nobody else's be forgotten.
+   */
+  const aliases = new Map<T, Map<string, Owned<T> | typeof AMBIGUOUS>>(
+    targets.map((target) => [target, new Map()]),
+  )
 
   function byPrefix(exposed: string): Owned<T> | undefined {
     for (const { target, head } of heads) {
@@ -89,18 +95,39 @@ export function createNames<T extends Named>(
 
   /** @returns Whether the name was not known before. */
   function claim(alias: string, owned: Owned<T>): boolean {
-    const known = aliases.get(alias)
+    const own = aliases.get(owned.target) ?? new Map<string, Owned<T> | typeof AMBIGUOUS>()
+    const known = own.get(alias)
     if (known === AMBIGUOUS) return false
     if (known !== undefined) {
-      if (known.target === owned.target && known.name === owned.name) return false
-      aliases.set(alias, AMBIGUOUS)
-      onClash?.({ alias, both: [known, owned] })
+      if (known.name === owned.name) return false
+      own.set(alias, AMBIGUOUS)
+      onClash?.({ alias, both: [known, owned], winner: undefined })
       return false
     }
-    aliases.set(alias, owned)
-    const [oldest] = aliases.keys()
-    if (aliases.size > MAX_ALIASES && oldest !== undefined) aliases.delete(oldest)
+    const [other] = claimants(alias)
+    own.set(alias, owned)
+    const [oldest] = own.keys()
+    if (own.size > MAX_ALIASES && oldest !== undefined) own.delete(oldest)
+    if (other !== undefined && other !== AMBIGUOUS) {
+      onClash?.({ alias, both: [other, owned], winner: byPrefix(alias)?.target })
+    }
     return true
+  }
+
+  function claimants(alias: string): (Owned<T> | typeof AMBIGUOUS)[] {
+    const found = []
+    for (const own of aliases.values()) {
+      const owned = own.get(alias)
+      if (owned !== undefined) found.push(owned)
+    }
+    return found
+  }
+
+  function routeAlias(exposed: string): Owned<T> | typeof AMBIGUOUS | undefined {
+    const [first, ...others] = claimants(exposed)
+    if (others.length === 0) return first
+    const winner = byPrefix(exposed)?.target
+    return (winner && aliases.get(winner)?.get(exposed)) ?? AMBIGUOUS
   }
 
   return {
@@ -120,18 +147,12 @@ export function createNames<T extends Named>(
       return alias
     },
     route(exposed) {
-      const known = aliases.get(exposed)
+      const known = ALIAS.test(exposed) ? routeAlias(exposed) : undefined
       return known === AMBIGUOUS ? undefined : (known ?? byPrefix(exposed))
     },
     isUnknownAlias(exposed) {
       if (!ALIAS.test(exposed) || exposed.length > maxLength) return false
-      if (aliases.has(exposed) || lookedUp.has(exposed)) return false
-      if (lookedUp.size > MAX_ALIASES) lookedUp.clear()
-      lookedUp.add(exposed)
-      return true
-    },
-    lookAgain(exposed) {
-      lookedUp.delete(exposed)
+      return claimants(exposed).length === 0
     },
   }
 }

@@ -35,7 +35,8 @@ export function createNotifications(context: GatewayContext) {
       const target = calls.get(callKey(request, params['requestId']) ?? '')
       sendTo(request, target === undefined ? targets : [target], text)
     } else {
-      sendTo(request, targets, text)
+      const takers = targets.filter((target) => target.takesMethod(message.method))
+      sendTo(request, takers, text)
     }
     reply.empty(202)
   }

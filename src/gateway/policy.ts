@@ -1,5 +1,6 @@
 import type { Principal } from '../auth/principal.js'
 import type { ToolPolicyConfig } from '../config/types.js'
+import { foldName } from '../util/fold.js'
 import { createGlobMatcher } from '../util/glob.js'
 
 /**
@@ -26,11 +27,12 @@ const HIDDEN: Decision = { allowed: false, hidden: true }
 /**
  * Creates a target's tool policy. Without authentication no caller has scopes, roles or a tenant.
  *
- * What restricts a tool holds for every case of its name, since the target may not tell them apart.
+ * What restricts a tool holds for every name that folds to the same, since the target may not tell
+ * them apart; what allows one holds for the name as it is written.
  */
 export function createToolPolicy(config: ToolPolicyConfig): ToolPolicy {
   const allow = createGlobMatcher(config.allow)
-  const deny = inAnyCase(config.deny)
+  const deny = matchFolded(config.deny)
   const scopes = compile(config.scopes)
   const roles = compile(config.roles)
   const tenants = compile(config.tenants)
@@ -42,26 +44,29 @@ export function createToolPolicy(config: ToolPolicyConfig): ToolPolicy {
     isOpen,
     decide(name, principal) {
       if (isOpen) return ALLOWED
-      if (!allow(name) || deny(name)) return HIDDEN
+      if (!allow(name)) return HIDDEN
+      const folded = foldName(name)
+      if (deny(folded)) return HIDDEN
       for (const rule of roles) {
-        if (rule.matches(name) && !rule.values.some((role) => principal?.roles.includes(role))) {
+        if (rule.matches(folded) && !rule.values.some((role) => principal?.roles.includes(role))) {
           return HIDDEN
         }
       }
       for (const rule of tenants) {
-        if (rule.matches(name) && !rule.values.some((id) => principal?.tenant === id)) return HIDDEN
+        if (rule.matches(folded) && !rule.values.some((id) => principal?.tenant === id))
+          return HIDDEN
       }
-      const missingScopes = missing(name, principal)
+      const missingScopes = missing(folded, principal)
       if (missingScopes.length === 0) return ALLOWED
       return { allowed: false, hidden: false, missingScopes, unlisted }
     },
   }
 
   /** Names all scopes of the call when one is missing, as one challenge must (RFC 6750 §3.1). */
-  function missing(name: string, principal: Principal | undefined): string[] {
+  function missing(folded: string, principal: Principal | undefined): string[] {
     const needed = new Set<string>()
     for (const rule of scopes) {
-      if (rule.matches(name)) for (const scope of rule.values) needed.add(scope)
+      if (rule.matches(folded)) for (const scope of rule.values) needed.add(scope)
     }
     const all = [...needed]
     return all.every((scope) => principal?.scopes.has(scope)) ? [] : all
@@ -70,13 +75,12 @@ export function createToolPolicy(config: ToolPolicyConfig): ToolPolicy {
 
 function compile(rules: Readonly<Record<string, readonly string[]>>) {
   return Object.entries(rules).map(([pattern, values]) => ({
-    matches: inAnyCase([pattern]),
+    matches: matchFolded([pattern]),
     values,
   }))
 }
 
-function inAnyCase(patterns: readonly string[]): (name: string) => boolean {
-  if (patterns.length === 0) return () => false
-  const matches = createGlobMatcher(patterns.map((pattern) => pattern.toLowerCase()))
-  return (name) => matches(name.toLowerCase())
+/** @returns A function that takes names folded. */
+function matchFolded(patterns: readonly string[]): (folded: string) => boolean {
+  return patterns.length === 0 ? () => false : createGlobMatcher(patterns.map(foldName))
 }

@@ -2,21 +2,16 @@ import type { Principal } from '../auth/principal.js'
 import type { RequestId } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { isResponseTo } from './answer-check.js'
 import { bindsIds, type GatewayContext, holderOf, type Request } from './context.js'
 import { exposeHandles, HANDLE_MARKS, type Parties } from './handle-texts.js'
 import { ListCache } from './list-cache.js'
 import { changesList, exposeListMessage, type ListView } from './lists.js'
 import { exposeResourceLinks } from './resource-links.js'
+import { isAnswerTo, type Resumed } from './resumed.js'
 import { LEFT_OUT, type Rewrites } from './rewrites.js'
 import { exposeServerMessage, whyNoServerMessage } from './server-messages.js'
 import type { Target } from './target.js'
-
-/** A stream that goes on with one that broke off. */
-export interface Resumed {
-  /** Whose answer is to come; absent where the target's session says that. */
-  request: RequestId | undefined
-}
+import { withoutHandles } from './withheld-handles.js'
 
 /** What tells that one thing of a stream is not a request or a notification, or concerns handles. */
 const WATCHED = ['"result"', '"error"', ...HANDLE_MARKS]
@@ -55,7 +50,8 @@ export function createRewriter(
 
   /** Exposes a request or a notification; {@link LEFT_OUT} when the target may not say that. */
   function exposeSpoken(parties: Parties, target: Target, text: string, holder: string): string {
-    const exposed = exposeServerMessage(requestIds, target, text, holder, severalTargets)
+    const options = { target, holder, severalTargets, takesAnswers: handles.canBind }
+    const exposed = exposeServerMessage(requestIds, text, options)
     if ('text' in exposed) return exposeHandles(parties, exposed.text)
     withhold(target, exposed.withheld)
     return LEFT_OUT
@@ -68,7 +64,8 @@ export function createRewriter(
     return {
       withhold,
       message: (text) => exposeSpoken(parties, target, text, holder),
-      eventId: (id) => eventIds.exposeOne(target.name, id, holder, asked),
+      eventId: (id) =>
+        handles.canBind ? eventIds.exposeOne(target.name, id, holder, asked) : undefined,
     }
   }
 
@@ -88,6 +85,11 @@ export function createRewriter(
         return { ...bound, ...rewriteList(reopenSessions ? { ...view, onEntry } : view, message) }
       }
       const parties = { handles, target, principal }
+      if (handles.withholds(target, principal) && mayGiveHandles(request, message)) {
+        const expose = (bytes: Buffer) =>
+          severalTargets ? changed(bytes, (text) => exposeAll(parties, text)) : undefined
+        return { ...bound, response: (bytes) => withoutHandles(bytes) ?? expose(bytes) }
+      }
       if (severalTargets) {
         return {
           ...bound,
@@ -133,12 +135,6 @@ export function createRewriter(
 
     isIdempotent: (target: Target, tool: string) => idempotent.has(toolKey(target, tool)),
   }
-}
-
-function isAnswerTo(message: unknown, { request }: Resumed): boolean {
-  if (!isObject(message) || 'method' in message) return false
-  if (request !== undefined) return isResponseTo(message, request)
-  return 'result' in message || isObject(message['error'])
 }
 
 /** Exposes the resource URIs and the handles in a message of one of several targets. */

@@ -2,7 +2,7 @@ import type { Principal } from '../auth/principal.js'
 import type { RequestId } from '../mcp/jsonrpc.js'
 import type { Message, Span } from '../mcp/message.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../util/json.js'
-import type { Handles, HandleTarget } from './handles.js'
+import { type Handles, type HandleTarget, WHY_WITHHELD } from './handles.js'
 import type { Names } from './names.js'
 import { routeUri } from './uris.js'
 
@@ -16,7 +16,7 @@ export interface Route<T> {
   name: string | undefined
 }
 
-export const NO_REPLACEMENTS: Route<unknown>['replacements'] = []
+const NO_REPLACEMENTS: Route<unknown>['replacements'] = []
 
 /** Why a request leads nowhere; `message` is for the client. */
 export interface NoRoute {
@@ -105,7 +105,8 @@ export function createRouter<T extends HandleTarget>({ targets, names, handles }
     { params }: Message,
     principal: Principal | undefined,
   ): Route<T> | NoRoute {
-    if (!handles.isBound(route.target, principal)) return route
+    const { target } = route
+    if (!handles.isBound(target, principal) && !handles.withholds(target, principal)) return route
     const exposed = stringMember(params, 'requestState') ?? ''
     const value = handles.readState(route.target, exposed, principal)
     if (value === undefined) return { message: 'Unknown requestState: ask again without it' }
@@ -114,6 +115,10 @@ export function createRouter<T extends HandleTarget>({ targets, names, handles }
 
   return (message: Message, principal: Principal | undefined) => {
     const route = find(message, principal)
+    if (message.spans.has('task') && route !== undefined && 'target' in route) {
+      const isWithheld = handles.withholds(route.target, principal)
+      if (isWithheld) return { message: `Tasks are not given out here: ${WHY_WITHHELD}` }
+    }
     const state = message.spans.get('requestState')
     if (state === undefined || route === undefined || !('target' in route)) return route
     return withState(route, state, message, principal)
@@ -150,4 +155,14 @@ function stringOf(params: JsonObject, key: string): string | undefined {
   if (!key.startsWith('ref.')) return stringMember(params, key)
   const { ref } = params
   return isObject(ref) ? stringMember(ref, key.slice('ref.'.length)) : undefined
+}
+
+/** Tells whether a message gives back an id of a request of a target. */
+export function isAboutIds({ kind, method }: Message): boolean {
+  return kind === 'response' || method === 'notifications/progress'
+}
+
+/** Where a message goes whose method names no target when there is only one. */
+export function asItIs<T>(target: T): Route<T> {
+  return { target, replacements: NO_REPLACEMENTS, tool: undefined, name: undefined }
 }

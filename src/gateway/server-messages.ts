@@ -11,6 +11,17 @@ const TOP_MEMBERS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'pa
 const ANSWERS: ReadonlySet<string> = new Set(['result', 'error'])
 const LIMITS = { maxDepth: Number.POSITIVE_INFINITY }
 
+/** Whose message it is, and who gets it. */
+export interface SpokenOptions {
+  target: Target
+  /** Who may answer. */
+  holder: string
+  /** Resource URIs name their targets. */
+  severalTargets: boolean
+  /** Answers of clients find their way back. */
+  takesAnswers: boolean
+}
+
 /** What becomes of a message: its text for the client, or why the client does not get it. */
 export type Exposed = { text: string } | { withheld: string }
 
@@ -40,26 +51,16 @@ export function whyNoServerMessage(text: string, message: unknown): string | und
  * of its requests, where it calls one off too, and their progress tokens lead back to it; the progress
  * that it tells of is that of the client's own request there; resource URIs name it. Everything else
  * stays as the target wrote it.
- *
- * @param holder Who may answer.
- * @param severalTargets Resource URIs name their targets.
  */
 export function exposeServerMessage(
   requestIds: RequestIds,
-  target: Target,
   text: string,
-  holder: string,
-  severalTargets = true,
+  options: SpokenOptions,
 ): Exposed {
   const message = tryParseJson(text)
   const problem = whyNoServerMessage(text, message)
   if (problem !== undefined) return { withheld: problem }
-  return new Exposure(text, message as JsonObject).expose(
-    requestIds,
-    target,
-    holder,
-    severalTargets,
-  )
+  return new Exposure(text, message as JsonObject).expose(requestIds, options)
 }
 
 class Exposure {
@@ -72,7 +73,8 @@ class Exposure {
     this.#message = message
   }
 
-  expose(requestIds: RequestIds, target: Target, holder: string, severalTargets: boolean): Exposed {
+  expose(requestIds: RequestIds, options: SpokenOptions): Exposed {
+    const { target, holder, severalTargets, takesAnswers } = options
     const method = this.#message['method']
     const exposeId = (id: RequestId) => requestIds.expose(target.name, id, holder)
     if (method === 'notifications/cancelled') {
@@ -86,6 +88,7 @@ class Exposure {
       const exposed = this.#replace('uri', (uri) => exposeUri(target, String(uri)))
       return exposed ? { text: this.#result() } : { withheld: 'an update of no resource' }
     } else if (ownMember(this.#message, 'id') != null) {
+      if (!takesAnswers) return { withheld: 'a request whose answer might not reach it' }
       if (method === 'tasks/list' && severalTargets) {
         return { withheld: 'a request for the tasks that the client has for all targets' }
       }

@@ -107,7 +107,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     ended.add(key)
   }
 
-  return { open, seal, end }
+  return { open, seal, end, canSeal: keys.length > 0 }
 }
 
 export type Sessions = ReturnType<typeof createSessions>

@@ -1,6 +1,8 @@
 import type { TargetCredential } from '../auth/credential.js'
 import type { TargetConfig } from '../config/types.js'
 import type { Upstream } from '../http/pool.js'
+import { isKnownMethod, looksKnown } from '../mcp/methods.js'
+import { createGlobMatcher } from '../util/glob.js'
 import { createToolPolicy, type ToolPolicy } from './policy.js'
 
 /** One MCP server behind us. */
@@ -9,6 +11,8 @@ export interface Target {
   readonly prefix: string
   readonly policy: ToolPolicy
   readonly credential: TargetCredential
+  /** Tells whether the target gets messages with a method that is none of MCP's. */
+  takesMethod(method: string): boolean
   /** Replaced once it is known how the target is spoken with. */
   upstream: Upstream
   /** How its last request went; `unknown` before the first. */
@@ -17,7 +21,7 @@ export interface Target {
 
 /** Makes a target from its configuration. Nothing is connected yet. */
 export function createTarget(
-  config: Pick<TargetConfig, 'name' | 'prefix' | 'tools'>,
+  config: Pick<TargetConfig, 'name' | 'prefix' | 'tools'> & Partial<Pick<TargetConfig, 'methods'>>,
   credential: TargetCredential,
   upstream: Upstream,
 ): Target {
@@ -26,7 +30,14 @@ export function createTarget(
     prefix: config.prefix,
     policy: createToolPolicy(config.tools),
     credential,
+    takesMethod: methodTaker(config.methods ?? []),
     upstream,
     state: 'unknown',
   }
+}
+
+/** A method that reads like one of MCP's is nobody's own. */
+function methodTaker(further: readonly string[]): (method: string) => boolean {
+  const isFurther = createGlobMatcher(further)
+  return (method) => isKnownMethod(method) || (isFurther(method) && !looksKnown(method))
 }

@@ -15,13 +15,13 @@ export function sessionSecrets(
   if (server.vercel !== undefined) {
     logger.warn(
       'no_session_secret',
-      'SESSION_SECRET is not set: targets with sessions get a new one for each request',
+      'SESSION_SECRET is not set: targets with sessions get a new one for each request; tasks, states of calls that wait for input and requests of targets are not handed out, since they cannot be kept from other users',
     )
     return []
   }
   logger.warn(
     'no_session_secret',
-    'SESSION_SECRET is not set: sessions end when this process does, and no other can serve them',
+    'SESSION_SECRET is not set: sessions and tasks end when this process does, and no other can serve them',
   )
   return [randomBytes(32).toString('hex')]
 }

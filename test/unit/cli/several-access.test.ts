@@ -11,6 +11,7 @@ const target = (name: string, credential: 'none' | 'bearer' = 'none') => ({
   transport: 'auto' as const,
   program: undefined,
   tools: URL_DEFAULTS.tools,
+  methods: [],
   credential:
     credential === 'none' ? { type: 'none' as const } : { type: 'bearer' as const, token: 't' },
 })

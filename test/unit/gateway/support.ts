@@ -39,6 +39,7 @@ export function target(
     name,
     prefix,
     policy: createToolPolicy({ ...OPEN_TOOLS, ...tools }),
+    takesMethod: () => true,
     credential: unusable as Target['credential'],
     upstream: unusable as Target['upstream'],
     state: 'unknown',
