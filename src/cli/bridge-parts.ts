@@ -160,8 +160,7 @@ function unconfigured({ name, grant }: BridgeTarget['signIn']): TargetConfig {
   const url = 'url' in grant ? grant.url.href : ''
   const { tools } = URL_DEFAULTS
   const plain = { transport: 'auto', program: undefined, credential: { type: 'none' } } as const
-  // who names a URL trusts it with all that the host says
-  return { name, prefix: '', url, tools, methods: ['*'], ...plain }
+  return { name, prefix: '', url, tools, methods: [], ...plain }
 }
 
 /** The target says itself who issues its tokens, or wants none. */

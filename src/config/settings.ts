@@ -128,7 +128,7 @@ export const SETTINGS = [
     'targets.*.methods',
     'texts',
     [],
-    "Methods besides MCP's own that it gets; * is a wildcard.",
+    'Further methods that pass; any where its tools are open.',
   ),
 
   setting('limits.bodyBytes', 'positive', 4_194_304, 'Largest request body.', { unit: 'bytes' }),

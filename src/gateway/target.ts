@@ -25,19 +25,26 @@ export function createTarget(
   credential: TargetCredential,
   upstream: Upstream,
 ): Target {
+  const policy = createToolPolicy(config.tools)
   return {
     name: config.name,
     prefix: config.prefix,
-    policy: createToolPolicy(config.tools),
+    policy,
     credential,
-    takesMethod: methodTaker(config.methods ?? []),
+    takesMethod: methodTaker(config.methods ?? [], policy),
     upstream,
     state: 'unknown',
   }
 }
 
-/** A method that reads like one of MCP's is nobody's own. */
-function methodTaker(further: readonly string[]): (method: string) => boolean {
-  const isFurther = createGlobMatcher(further)
+/**
+ * Methods that are none of MCP's pass where they are listed, and by default to a target that restricts
+ * nothing: what they do there no policy could decide. One that reads like one of MCP's never does.
+ */
+function methodTaker(
+  listed: readonly string[],
+  { isOpen }: ToolPolicy,
+): (method: string) => boolean {
+  const isFurther = createGlobMatcher(listed.length === 0 && isOpen ? ['*'] : listed)
   return (method) => isKnownMethod(method) || (isFurther(method) && !looksKnown(method))
 }

@@ -16,7 +16,7 @@ const CLIENT_METHODS: ReadonlySet<string> = new Set([
   ...['notifications/roots/list_changed', 'notifications/message'],
   ...['notifications/tasks', 'notifications/tasks/status', 'notifications/elicitation/complete'],
 ])
-const FOLDED: ReadonlySet<string> = new Set([...CLIENT_METHODS].map(foldName))
+const FOLDED: ReadonlySet<string> = new Set([...CLIENT_METHODS].map(lettersOf))
 
 /** Tells whether a method is one of MCP, exactly as it is written. */
 export function isKnownMethod(method: string): boolean {
@@ -25,5 +25,10 @@ export function isKnownMethod(method: string): boolean {
 
 /** Tells whether a lenient server may take a method for one of MCP that it is not. */
 export function looksKnown(method: string): boolean {
-  return !CLIENT_METHODS.has(method) && FOLDED.has(foldName(method))
+  return !CLIENT_METHODS.has(method) && FOLDED.has(lettersOf(method))
+}
+
+/** Separators are nothing to a reader that takes paths apart its own way. */
+function lettersOf(method: string): string {
+  return foldName(method).replace(/[^a-z]/g, '')
 }

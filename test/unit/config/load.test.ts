@@ -38,6 +38,7 @@ describe("the seed's variables", () => {
           tenants: {},
           whenScopeMissing: 'list',
         },
+        methods: [],
       },
     ])
   })

@@ -32,3 +32,26 @@ it('one more than ten thousand callers does not have the lists of all the others
   await makeUp(callers[0] as Request)
   expect(readings).toBe(10_002)
 })
+
+it('an alias that one caller cannot see is looked for again for another', async () => {
+  const readings: string[] = []
+  const context = {
+    names: createNames([], 56),
+    clock: createManualClock(),
+    get targets() {
+      readings.push('read')
+      return []
+    },
+  } as unknown as GatewayContext
+  const learn = createAliasLearner(context)
+  const requestOf = (subject: string) =>
+    ({ exchange: { caller: { principal: principal({ subject }) } } }) as unknown as Request
+  const name = 'long_name_123abc'
+  const [mallory, alice] = [requestOf('mallory'), requestOf('alice')]
+  const both = [learn(name, mallory), learn(name, alice)]
+  expect(both[0]).not.toBe(both[1])
+  await Promise.all(both)
+  expect(readings).toHaveLength(2)
+  expect(learn(name, mallory)).toBeUndefined()
+  expect(learn(name, alice)).toBeUndefined()
+})

@@ -43,7 +43,6 @@ describe('a task of a target that cannot tell callers apart', () => {
 describe.each([
   ['a target that knows its callers', own, alice, [SECRET]],
   ['a proxy without sign-in', shared, undefined, [SECRET]],
-  ['processes that share no secret', shared, alice, []],
 ])('what %s hands out', (_what, target, caller, secrets) => {
   it('stays as it is, and among several targets a task is led to its own', () => {
     const single = handlesOf([target], secrets)
@@ -57,6 +56,25 @@ describe.each([
       expect(handles.exposeState(target, 's', caller)).toBe('s')
       expect(handles.readState(target, 's', caller)).toBe('s')
     }
+  })
+})
+
+describe('what processes that share no secret would hand out', () => {
+  it('is not handed out to anybody', () => {
+    for (const others of [[], [{ ...shared, name: 'z' }]]) {
+      const handles = handlesOf([shared, ...others], [])
+      expect(handles.withholds(shared, alice)).toBe(true)
+      expect(handles.keepsAll(alice)).toBe(false)
+      for (const id of ['7.1', `${shared.name}.7.1`]) {
+        expect(handles.routeTask(id, alice)).toBeUndefined()
+      }
+      expect(handles.readState(shared, 's', alice)).toBeUndefined()
+    }
+  })
+
+  it('is left to a target that knows its callers, and to a proxy without sign-in', () => {
+    expect(handlesOf([own], []).withholds(own, alice)).toBe(false)
+    expect(handlesOf([shared], []).withholds(shared, undefined)).toBe(false)
   })
 })
 
