@@ -10,8 +10,10 @@ import { exposeUri } from './uris.js'
  * `notifications/resources/updated`. Everything else stays as the target wrote it.
  */
 export function exposeResourceLinks(target: Named, text: string): string {
+  // a name may be written in escapes
+  if (!text.includes('"uri"') && !text.includes('\\u00')) return text
   // the scan needs valid JSON
-  if (!text.includes('"uri"') || !isObject(tryParseJson(text))) return text
+  if (!isObject(tryParseJson(text))) return text
   const start = skipSpace(text, 0)
   const uris = [...findUris(text, start)]
   if (uris.length === 0) return text
