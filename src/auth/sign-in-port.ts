@@ -13,7 +13,12 @@ export interface SignInNeed {
 
 /** A sign-in as whoever waits for it sees it. Times are milliseconds since the epoch. */
 export type SignInView =
-  | { readonly phase: 'idle' | 'preparing' | 'done' }
+  | { readonly phase: 'idle' | 'preparing' }
+  | {
+      readonly phase: 'done'
+      /** The tokens before were another client's: a session of theirs may be refused now. */
+      readonly isOtherClient: boolean
+    }
   | {
       readonly phase: 'waiting'
       readonly method: 'browser' | 'device' | 'paste'

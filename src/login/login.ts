@@ -70,7 +70,8 @@ export function createSignIn(deps: SignInDeps): SignIn {
       const record = await signInTogether(flow, request, stored, (found) => isGood(found, request))
       const missing = neededScopes(request, record)
       if (missing.length > 0) throw scopesNotGranted(target.name, missing)
-      holder.set({ phase: 'done', at: clock.now() })
+      const isOtherClient = stored !== undefined && stored.client.id !== record.client.id
+      holder.set({ phase: 'done', at: clock.now(), isOtherClient })
       return record
     } catch (thrown) {
       const error = asProxyError(thrown)

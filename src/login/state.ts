@@ -31,7 +31,12 @@ export type SignInState =
   | { readonly phase: 'idle' }
   | { readonly phase: 'preparing'; readonly since: number }
   | WaitingState
-  | { readonly phase: 'done'; readonly at: number }
+  | {
+      readonly phase: 'done'
+      readonly at: number
+      /** The tokens before were another client's. */
+      readonly isOtherClient: boolean
+    }
   | { readonly phase: 'failed'; readonly at: number; readonly error: ProxyError }
 
 /** Holds the state of a sign-in and tells who wants to know. */

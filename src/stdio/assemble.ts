@@ -80,7 +80,7 @@ export function assemble(
     ...{ clock, logger, target, signal },
     open: options.openSignIn,
     hasToken: options.hasToken,
-    onDone: () => bridge.signedIn(),
+    onDone: (isOtherClient) => bridge.signedIn(isOtherClient),
     onFailed: () => bridge.signInFailed(),
   })
   const bridge: Bridge = new Bridge({

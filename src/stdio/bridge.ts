@@ -76,8 +76,8 @@ export class Bridge {
   }
 
   /** Goes on after somebody signed in. */
-  signedIn(): void {
-    this.#signedOut.onDone()
+  signedIn(isOtherClient: boolean): void {
+    this.#signedOut.onDone(isOtherClient)
   }
 
   /** Answers what waited for a sign-in that came to nothing. */

@@ -22,6 +22,8 @@ export class Connection {
   #stoodIn = false
   #hostIsReady = false
   #owesChanges = false
+  /** The host knows the target already, so that it will not say that it is ready once more. */
+  #opensAnew = false
   #cancelRetry = () => {}
 
   constructor(options: ConnectionOptions) {
@@ -82,9 +84,19 @@ export class Connection {
     return this.#hostIsReady
   }
 
-  /** Goes on after somebody signed in. */
-  resume(): void {
+  /**
+   * Goes on after somebody signed in.
+   *
+   * @param isOtherClient Servers bind sessions to clients, and forget the call of another one, so
+   *   the session is opened anew.
+   */
+  resume(isOtherClient: boolean): void {
     const { session, onReady } = this.#options
+    if (isOtherClient && session.sealed !== undefined) {
+      session.sealed = undefined
+      session.version = undefined
+      this.#opensAnew = true
+    }
     if (session.hostParams !== undefined && session.version === undefined) return this.connect()
     this.phase = 'ready'
     this.tellChanges()
@@ -134,6 +146,8 @@ export class Connection {
     this.#backoff.reset()
     this.phase = 'ready'
     logger.info('connected', `Connected to ${target}`)
+    if (this.#opensAnew && !this.#stoodIn) link.notify('notifications/initialized')
+    this.#opensAnew = false
     if (this.#stoodIn) {
       link.notify('notifications/initialized')
       if (this.level !== undefined) void link.ask('logging/setLevel', this.level)

@@ -16,8 +16,12 @@ export interface SignInDeskOptions {
   hasToken: (refused: string | undefined) => Promise<boolean>
   /** Ends whatever waits here. */
   signal: AbortSignal
-  /** Called whenever somebody signed in. */
-  onDone(): void
+  /**
+   * Called whenever somebody signed in.
+   *
+   * @param isOtherClient The tokens before were another client's.
+   */
+  onDone(isOtherClient: boolean): void
   onFailed(): void
 }
 
@@ -70,7 +74,8 @@ export class SignInDesk {
         if (this.#options.signal.aborted) return
         this.#unproven = true
         this.#tell()
-        this.#options.onDone()
+        const { view } = this
+        this.#options.onDone(view.phase === 'done' && view.isOtherClient)
       },
       (thrown: unknown) => this.#fail(asError(thrown), need),
     )
@@ -137,7 +142,7 @@ export class SignInDesk {
       }
       this.#failure = undefined
       this.#tell()
-      onDone()
+      onDone(false)
       break
     }
     this.#looking = false

@@ -139,7 +139,7 @@ export class SignedOut {
   }
 
   /** Somebody signed in: goes on with the host's `initialize` where it waited for that. */
-  onDone(): void {
+  onDone(isOtherClient: boolean): void {
     const { held, connection, requests } = this.#options
     this.prompt.complete()
     const waiting = held.take('sign-in')
@@ -148,7 +148,7 @@ export class SignedOut {
     for (const request of others) held.add(request, 'connection', 0, () => {})
     if (initialize !== undefined && requests.isOpen(initialize) && !connection.stoodIn) {
       connection.initialize(initialize)
-    } else connection.resume()
+    } else connection.resume(isOtherClient)
   }
 
   /** Nobody signed in: whoever waits for it learns why. */
