@@ -9,7 +9,7 @@ export type HeadVerdict =
   /** Pass its events on. */
   | { next: 'stream' }
   /** The target refused our credential. */
-  | { next: 'credential' }
+  | { next: 'credential'; challenge: string | undefined }
   | { next: 'fail'; cause: FailureCause; reason: string }
 
 /** What a request waits for: one response, a stream without one (GET), or only a status. */
@@ -18,7 +18,6 @@ export type Expectation = 'response' | 'stream' | 'status'
 const JSON_TYPE = 'application/json'
 const READ: HeadVerdict = { next: 'read' }
 const STREAM: HeadVerdict = { next: 'stream' }
-const CREDENTIAL: HeadVerdict = { next: 'credential' }
 
 /** Judges the head of a target's response. A redirect is never followed. */
 export function judgeHead(
@@ -27,7 +26,9 @@ export function judgeHead(
   expected: Expectation,
 ): HeadVerdict {
   if (status >= 300 && status < 400) return fail('http_status', 'it redirects elsewhere')
-  if (status === 401 || status === 403 || status === 407) return CREDENTIAL
+  if (status === 401 || status === 403 || status === 407) {
+    return { next: 'credential', challenge: allValues(headers['www-authenticate']) }
+  }
   if (status === 429 || status >= 500) return fail('http_status', `it answered HTTP ${status}`)
   const encoding = oneValue(headers['content-encoding'])
   if (encoding !== undefined && encoding !== 'identity') {
@@ -52,6 +53,11 @@ function mediaType(value: string | undefined): string | undefined {
 /** Returns the value of a header, the first one when it was sent more than once. */
 export function oneValue(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value
+}
+
+/** Returns the value of a list header, which may be sent in several lines (RFC 9110 §5.3). */
+function allValues(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(', ') : value
 }
 
 function describeType(type: string | undefined, status: number): string {

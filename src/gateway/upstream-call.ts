@@ -81,9 +81,7 @@ export class UpstreamCall implements UpstreamHandler {
     this.#send.target.state = status < 500 ? 'ok' : 'down'
     const verdict = judgeHead(status, headers, this.#expected)
     if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason)
-    if (verdict.next === 'credential') {
-      return this.#credentialRefused(oneValue(headers['www-authenticate']))
-    }
+    if (verdict.next === 'credential') return this.#credentialRefused(verdict.challenge)
     if (verdict.next === 'stream') {
       this.#splitter = new EventSplitter()
       this.#listener.streaming(this.#head)

@@ -4,6 +4,7 @@ import { isObject, stringMember, tryParseJson } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { Caller, TargetCredential } from '../credential.js'
 import { type HttpReply, isTransient, requestReply } from '../http-reply.js'
+import { saysTokenInvalid } from '../oauth/challenge.js'
 import { describeOAuthError } from '../oauth-error.js'
 import type { Descope } from '../service.js'
 import { bearerHeaders, createCredentialCache, type Issued, renewalTime } from './cache.js'
@@ -68,8 +69,10 @@ export function connection(
   return {
     perCaller: true,
     headers: (caller) => cache.get(keyOf(settings, caller), (renewal) => issue(caller, renewal)),
-    refused: (caller, { status }) =>
-      status === 401 && caller.principal !== undefined && cache.refused(keyOf(settings, caller)),
+    refused: (caller, { status, challenge }) =>
+      saysTokenInvalid(status, challenge) &&
+      caller.principal !== undefined &&
+      cache.refused(keyOf(settings, caller)),
   }
 }
 

@@ -1,6 +1,6 @@
 import { ProxyError } from '../../util/errors.js'
 import type { Caller, TargetCredential } from '../credential.js'
-import { readBearerChallenge } from '../oauth/challenge.js'
+import { readBearerChallenge, saysTokenInvalid } from '../oauth/challenge.js'
 import type { SignInNeed } from '../sign-in-port.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from '../token-source.js'
 
@@ -39,7 +39,8 @@ export function loginCredential({
     async refused(caller, refusal) {
       const challenge = readBearerChallenge(refusal.challenge)
       const token = sent.get(caller)
-      if (refusal.status === 403 && challenge?.error !== INSUFFICIENT_SCOPE) return false
+      const isStepUp = challenge?.error === INSUFFICIENT_SCOPE
+      if (!isStepUp && !saysTokenInvalid(refusal.status, refusal.challenge)) return false
       if (token === undefined) {
         if ((await source.get(challenge ?? {})) !== undefined) return true
         return require({ challenge })
