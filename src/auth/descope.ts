@@ -1,5 +1,6 @@
-import { isLoopbackHost, parseHttpUrl } from '../http/guard.js'
+import { parseHttpUrl } from '../http/guard.js'
 import { ProxyError } from '../util/errors.js'
+import { isLoopback } from '../util/loopback.js'
 
 /** What a `DESCOPE_CONFIG_URL` stands for. */
 export interface DescopeProject {
@@ -86,7 +87,7 @@ function checkedUrl(text: string): URL {
   const url = parseHttpUrl(text)
   if (!url) throw invalid('is not an https URL without credentials and fragment')
   if (url.search !== '' || text.includes('?')) throw invalid('has a query')
-  if (url.protocol === 'http:' && !isLoopbackHost(url.hostname)) {
+  if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     throw invalid(`does not use https (${url.host})`, 'Write https:// instead of http://.')
   }
   return url

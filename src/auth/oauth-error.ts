@@ -1,4 +1,4 @@
-import { isObject, stringMember } from '../util/json.js'
+import { isObject, textMember } from '../util/json.js'
 
 /** What an authorization server said when it refused; both members are its free text. */
 export interface OAuthError {
@@ -15,17 +15,17 @@ export interface OAuthError {
  */
 export function readOAuthError(body: unknown): OAuthError | undefined {
   if (!isObject(body)) return undefined
-  const error = stringMember(body, 'error')
-  if (error) {
-    const description = stringMember(body, 'error_description') ?? stringMember(body, 'description')
+  const error = textMember(body, 'error')
+  if (error !== undefined) {
+    const description = textMember(body, 'error_description') ?? textMember(body, 'description')
     return { code: error, description }
   }
-  const code = stringMember(body, 'errorCode')
-  if (!code) return undefined
+  const code = textMember(body, 'errorCode')
+  if (code === undefined) return undefined
   const description =
-    stringMember(body, 'errorMessage') ??
-    stringMember(body, 'message') ??
-    stringMember(body, 'errorDescription')
+    textMember(body, 'errorMessage') ??
+    textMember(body, 'message') ??
+    textMember(body, 'errorDescription')
   return { code, description }
 }
 

@@ -1,5 +1,5 @@
+import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/loopback.js'
 import { checkCredential } from './credential-members.js'
-import { isLoopbackHost, isLoopbackUrl } from './loopback.js'
 import { nearest } from './nearest.js'
 import { checkProgram } from './program-checks.js'
 import type { Resolution } from './resolve.js'
@@ -63,6 +63,16 @@ function checkTarget(name: string, { values, raws, problems, warnings }: Resolut
     const any = [...raws].find(([key, raw]) => key.startsWith(`targets.${name}.`) && raw[0])
     problems.push(
       `targets.${name}.url is missing (${any?.[1][0]?.from}) — write the URL of the target's MCP endpoint, or "command" for a program`,
+    )
+  }
+  const type = values.get(`targets.${name}.credential.type`)?.value
+  if (
+    type !== 'none' &&
+    URL.canParse(String(url?.value)) &&
+    isReadableOnTheWay(String(url?.value))
+  ) {
+    warnings.push(
+      `The credential of target "${name}" goes over plain http (${url?.from}) — write its https URL, because everybody on the way can read it`,
     )
   }
   const credential = [...values].find(
@@ -134,7 +144,7 @@ function checkSignIn(resolution: Resolution, env: Variables): void {
   if (open?.value !== true) return
   const host = settingOf(resolution, 'server.host')
   const publicUrl = settingOf(resolution, 'server.publicUrl')
-  if (host !== undefined && !isLoopbackHost(host)) {
+  if (host !== undefined && !isLoopback(host)) {
     problems.push(
       `server.insecureNoAuth is on, and server.host is ${host} (${open.from}) — write a loopback host such as 127.0.0.1, or leave sign-in on`,
     )

@@ -18,6 +18,8 @@ export interface ProbeOptions {
   network: Network
   /** Makes another one that shares nothing with it, no cookies either. */
   newNetwork: () => Network
+  /** The user trusts the network: plain http is good enough. */
+  allowHttp?: boolean
   /** The HTTP proxy on the way. */
   proxy: URL | undefined
   /** Certificates of further authorities, PEM. */
@@ -113,7 +115,7 @@ export async function createProbe(options: ProbeOptions): Promise<Probe> {
   const seen: SeenResult[] = []
   return {
     ...options,
-    deps: { fetch: network.fetch, clock },
+    deps: { fetch: network.fetch, clock, allowHttp: options.allowHttp },
     client,
     anonymous,
     challenge,

@@ -1,4 +1,4 @@
-import { isLoopbackUrl } from '../config/loopback.js'
+import { isLoopbackUrl } from '../util/loopback.js'
 import { HOST_IDS, type Host, type HostId, type Where } from './host.js'
 import { findHost } from './hosts.js'
 import { launchOf, pinnedProduct } from './launch.js'

@@ -1,4 +1,5 @@
 import { BlockList, isIP } from 'node:net'
+import { isLoopback } from '../util/loopback.js'
 
 type Network = readonly [address: string, prefix: number]
 
@@ -20,14 +21,6 @@ function createLists(v4: readonly Network[], v6: readonly Network[]) {
     return lists[family].check(address, family)
   }
 }
-
-const isLoopback = createLists(
-  [['127.0.0.0', 8]],
-  [
-    ['::1', 128],
-    ['::ffff:127.0.0.0', 104],
-  ],
-)
 
 /** Everything that is not a public unicast address, and what can stand for one of those. */
 const isPrivate = createLists(
@@ -60,14 +53,6 @@ const isPrivate = createLists(
 const LOCAL_NAME = /(^|\.)(localhost|local|internal|home\.arpa)\.?$/i
 
 /**
- * Tells whether a URL's `hostname` is this machine: `localhost`, a name below it, or a loopback
- * address.
- */
-export function isLoopbackHost(hostname: string): boolean {
-  return /^(.+\.)?localhost\.?$/i.test(hostname) || isLoopback(hostname)
-}
-
-/**
  * Tells whether a URL's `hostname` is an address or a name of an inner network: private, link-local,
  * loopback, unique local, or an IPv6 form that carries an IPv4 address (mapped, NAT64, 6to4, Teredo).
  *
@@ -95,14 +80,16 @@ export function parseHttpUrl(text: string): URL | undefined {
  *
  * Only https is asked, except on loopback. Inner networks are asked only when `near`, a URL that
  * the operator configured, lies in one itself.
+ *
+ * @param allowHttp The user trusts the network.
  */
-export function peerUrlProblem(text: string, near: URL): string | undefined {
+export function peerUrlProblem(text: string, near: URL, allowHttp = false): string | undefined {
   const url = parseHttpUrl(text)
   if (!url) return 'is not an http(s) URL without credentials and fragment'
-  const loopback = isLoopbackHost(url.hostname)
-  if (loopback && !isLoopbackHost(near.hostname)) return 'is on loopback'
+  const loopback = isLoopback(url.hostname)
+  if (loopback && !isLoopback(near.hostname)) return 'is on loopback'
   if (!loopback && isPrivateHost(url.hostname) && !isPrivateHost(near.hostname)) {
     return 'is in a private network'
   }
-  return loopback || url.protocol === 'https:' ? undefined : 'does not use https'
+  return loopback || allowHttp || url.protocol === 'https:' ? undefined : 'does not use https'
 }

@@ -1,4 +1,4 @@
-import { isLoopbackHost } from './guard.js'
+import { isLoopback } from '../util/loopback.js'
 
 type Variables = Readonly<Record<string, string | undefined>>
 
@@ -10,7 +10,7 @@ type Variables = Readonly<Record<string, string | undefined>>
  *   left out.
  */
 export function proxyFor(url: URL, env: Variables): URL | undefined {
-  if (isLoopbackHost(url.hostname)) return undefined
+  if (isLoopback(url.hostname)) return undefined
   const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY'
   const value = variable(env, name) ?? variable(env, 'ALL_PROXY')
   if (value === undefined || isExcepted(url, variable(env, 'NO_PROXY') ?? '')) return undefined

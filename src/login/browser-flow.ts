@@ -4,7 +4,7 @@ import {
   createAuthorizationSecrets,
   readResponseError,
 } from '../auth/oauth/authorization.js'
-import { withConfiguredSecret } from '../auth/oauth/refresh.js'
+import { storable, withConfiguredSecret } from '../auth/oauth/refresh.js'
 import { chooseClient, configuredClient } from '../auth/oauth/registration.js'
 import { exchangeCode } from '../auth/oauth/token-endpoint.js'
 import { accountOf } from '../auth/peek.js'
@@ -13,14 +13,7 @@ import { ProxyError } from '../util/errors.js'
 import { openBrowser } from './browser.js'
 import { type CallbackPage, failurePage, successPage } from './callback-page.js'
 import { type CallbackListener, listenForCallback } from './callback-server.js'
-import {
-  exchangeWithRetries,
-  type Flow,
-  type FlowPlan,
-  keepGrant,
-  showWaiting,
-  storable,
-} from './flow.js'
+import { exchangeWithRetries, type Flow, type FlowPlan, keepGrant, showWaiting } from './flow.js'
 import { parsePasted } from './paste.js'
 import type { PendingBrowser } from './pending.js'
 import { portHolder } from './port-holder.js'
@@ -42,7 +35,7 @@ export interface BrowserSignIn {
  */
 export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<BrowserSignIn> {
   const { runtime, target, clients, options } = flow
-  const { server, resource, scope, note } = plan
+  const { server, resource } = plan
   const candidateUris = redirectUrisOf(options)
   const ports = candidateUris.map((uri) => addressOf(uri).port)
   // Only a client that is registered now can have any port; others have theirs from before.
@@ -58,12 +51,13 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
   )
   try {
     const now = runtime.clock.now()
-    const client = await chooseClient(runtime, {
+    const { client, scope, note } = await chooseClient(runtime, {
       server,
       configured: target.client,
       clients,
       redirectUri: listener.redirectUri,
       candidateUris,
+      scope: plan.scope,
       now: now / 1_000,
     })
     const secrets = createAuthorizationSecrets()
@@ -77,7 +71,7 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
       client: storable(client),
       resource,
       scope,
-      note,
+      note: note ?? plan.note,
       since: now,
       expiresAt: now + options.timeoutMs,
       url: authorizationUrl(request),

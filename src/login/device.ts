@@ -1,19 +1,12 @@
 import { requestDeviceCodes } from '../auth/oauth/device.js'
 import { OAuthRefusedError, RetryableError } from '../auth/oauth/failure.js'
-import { withConfiguredSecret } from '../auth/oauth/refresh.js'
+import { storable, withConfiguredSecret } from '../auth/oauth/refresh.js'
 import { chooseClient } from '../auth/oauth/registration.js'
 import { deviceGrant, type Grant } from '../auth/oauth/token-endpoint.js'
 import type { TokenRecord } from '../auth/token-store.js'
 import { sleep } from '../util/async.js'
 import { ProxyError } from '../util/errors.js'
-import {
-  type Flow,
-  type FlowPlan,
-  keepGrant,
-  showWaiting,
-  storable,
-  wasInterrupted,
-} from './flow.js'
+import { type Flow, type FlowPlan, keepGrant, showWaiting, wasInterrupted } from './flow.js'
 import type { PendingDevice } from './pending.js'
 import { redirectUrisOf } from './ports.js'
 
@@ -25,14 +18,15 @@ const LONGEST_INTERVAL = 60
 /** Gets a code for the user to enter elsewhere. */
 export async function prepareDevice(flow: Flow, plan: FlowPlan): Promise<PendingDevice> {
   const { runtime, target, clients, key, options } = flow
-  const { server, resource, scope, note } = plan
+  const { server, resource, note } = plan
   const candidateUris = redirectUrisOf(options)
-  const client = await chooseClient(runtime, {
+  const { client, scope } = await chooseClient(runtime, {
     server,
     configured: target.client,
     clients,
     redirectUri: candidateUris[0] ?? '',
     candidateUris,
+    scope: plan.scope,
     now: runtime.clock.now() / 1_000,
   })
   const codes = await requestDeviceCodes(runtime, { server, client, resource, scope })

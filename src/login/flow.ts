@@ -1,7 +1,6 @@
-import type { OAuthClient } from '../auth/oauth/client.js'
 import type { GrantPlan } from '../auth/oauth/discover.js'
 import { OAuthRefusedError } from '../auth/oauth/failure.js'
-import { grantTimes } from '../auth/oauth/refresh.js'
+import { grantTimes, storable } from '../auth/oauth/refresh.js'
 import type { ClientStore } from '../auth/oauth/registration.js'
 import { withRetries } from '../auth/oauth/retry.js'
 import type { Grant } from '../auth/oauth/token-endpoint.js'
@@ -29,7 +28,10 @@ export interface SignInOptions extends CallbackChoice {
   onPaste?: (listener: (text: string) => void) => () => void
 }
 
-export type SignInRuntime = Pick<Runtime, 'clock' | 'fetch' | 'env' | 'platform' | 'system'>
+export type SignInRuntime = Pick<
+  Runtime,
+  'allowHttp' | 'clock' | 'fetch' | 'env' | 'platform' | 'system'
+>
 
 /** What the ways of signing in share. */
 export interface Flow {
@@ -82,7 +84,7 @@ export async function keepGrant(flow: Flow, pending: Pending, grant: Grant): Pro
     issuer: server.issuer,
     metadataUrl: server.metadataUrl,
     resource,
-    client: storable(client),
+    client: storable(client, grant),
     accessToken: grant.accessToken,
     refreshToken: grant.refreshToken,
     requestedScope: scope,
@@ -93,11 +95,6 @@ export async function keepGrant(flow: Flow, pending: Pending, grant: Grant): Pro
   await flow.pending.remove(flow.key)
   await flow.budget.reset()
   return record
-}
-
-/** A configured secret stays where it is configured. */
-export function storable(client: OAuthClient): OAuthClient {
-  return client.source === 'static' ? { ...client, secret: undefined } : client
 }
 
 /** An exchange is tried again only where the server said that it did nothing. */

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { isUnknownClient } from '../auth/oauth/refresh.js'
+import { isUnknownClient } from '../auth/oauth/failure.js'
 import { splitScopes } from '../auth/oauth/scopes.js'
 import { bindingOf } from '../auth/sign-in-target.js'
 import type { TokenRecord } from '../auth/token-store.js'

@@ -1,4 +1,5 @@
 import type { ServerConfig } from '../config/types.js'
+import { isLoopback } from '../util/loopback.js'
 
 /** Which Host and Origin headers are let in. */
 export interface Access {
@@ -7,8 +8,6 @@ export interface Access {
   /** `undefined` means that the request names no origin, which is allowed. */
   allowsOrigin(origin: string | undefined): boolean
 }
-
-const LOOPBACK_NAMES = new Set(['localhost', '127.0.0.1', '[::1]'])
 
 /**
  * Creates the check against DNS rebinding: Host must be the public one, a configured one, or a
@@ -31,12 +30,12 @@ export function createAccess(
     [publicHost, ...allowedHosts, ...extraHosts].map((name) => name.toLowerCase()),
   )
   const origins = new Set([publicOrigin, ...allowedOrigins])
-  const onLoopback = isLoopbackAddress(host)
+  const onLoopback = isLoopback(host)
   const isAllowed = (value: string) => {
     const name = value.toLowerCase()
     if (hosts.has(name)) return true
     const withoutPort = name.replace(/:\d+$/, '')
-    return hosts.has(withoutPort) || (onLoopback && LOOPBACK_NAMES.has(withoutPort))
+    return hosts.has(withoutPort) || (onLoopback && isLoopback(withoutPort))
   }
   /** Nearly all requests name the same one. */
   let lastAllowed: string | undefined
@@ -58,9 +57,5 @@ export function createAccess(
 function isLoopbackOrigin(origin: string): boolean {
   if (!URL.canParse(origin)) return false
   const { hostname, protocol } = new URL(origin)
-  return protocol.startsWith('http') && LOOPBACK_NAMES.has(hostname)
-}
-
-function isLoopbackAddress(host: string): boolean {
-  return LOOPBACK_NAMES.has(host) || host === '::1' || host.startsWith('127.')
+  return protocol.startsWith('http') && isLoopback(hostname)
 }

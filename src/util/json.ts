@@ -57,8 +57,28 @@ export function stringMember(object: JsonObject, member: string): string | undef
   return typeof value === 'string' ? value : undefined
 }
 
+/** Returns the member when it is a string that is not empty: `""` counts as absent, as `null` does. */
+export function textMember(object: JsonObject, member: string): string | undefined {
+  return stringMember(object, member) || undefined
+}
+
 /** Returns the strings of an array member; anything else counts as none. */
 export function stringsMember(object: JsonObject, member: string): string[] {
   const value = ownMember(object, member)
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+}
+
+/** As `stringsMember`, without empty strings. */
+export function textsMember(object: JsonObject, member: string): string[] {
+  return stringsMember(object, member).filter((item) => item !== '')
+}
+
+/**
+ * Returns the member when it is a number above zero, or a text that begins with one; anything else,
+ * which says nothing of a time or an interval, is `undefined`.
+ */
+export function positiveMember(object: JsonObject, member: string): number | undefined {
+  const value = object[member]
+  const number = typeof value === 'string' ? Number.parseFloat(value) : value
+  return typeof number === 'number' && Number.isFinite(number) && number > 0 ? number : undefined
 }

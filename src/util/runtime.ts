@@ -104,6 +104,8 @@ export interface Runtime {
   readonly clock: Clock
   readonly system: System
   readonly fetch: typeof globalThis.fetch
+  /** The user trusts the network with credentials: plain http is good enough. */
+  readonly allowHttp?: boolean | undefined
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
   readonly homeDir: string

@@ -1,7 +1,7 @@
 import type { Runtime } from '../../util/runtime.js'
 import type { TargetCredential } from '../credential.js'
 import { requestReply } from '../http-reply.js'
-import { type BearerChallenge, readBearerChallenge } from '../oauth/challenge.js'
+import { type BearerChallenge, readBearerChallenge, saysTokenInvalid } from '../oauth/challenge.js'
 import { type ClientAuthMethod, chooseAuthMethod } from '../oauth/client.js'
 import { discoverGrantPlan, type GrantPlan } from '../oauth/discover.js'
 import { OAuthRefusedError } from '../oauth/failure.js'
@@ -53,8 +53,9 @@ export function clientCredentials(
 
   return {
     headers: () => cache.get('', issue),
-    // A 403 is about what the token may do, and the next one may do the same.
-    refused: (_caller, { status }) => status === 401 && cache.refused(''),
+    // Any other 403 is about what the token may do, and the next one may do the same.
+    refused: (_caller, { status, challenge }) =>
+      saysTokenInvalid(status, challenge) && cache.refused(''),
   }
 }
 
@@ -102,23 +103,22 @@ function configuredPlan(tokenUrl: string, target: URL): Plan {
 }
 
 /**
- * Asks for a token. A server that did not say how clients authenticate may want the secret in the
- * body; one that was configured by its token URL may know no `resource`.
+ * Asks for a token. A server that was configured by its token URL may know no `resource`.
  */
 async function requestGrant(
   runtime: Pick<Runtime, 'fetch' | 'clock'>,
   plan: Plan,
   settings: ClientCredentialsSettings,
 ): Promise<Grant> {
-  let { authMethod, resource } = plan
+  let { resource } = plan
+  const client = {
+    id: settings.clientId,
+    secret: settings.clientSecret,
+    authMethod: plan.authMethod,
+    source: 'static' as const,
+    redirectUris: [],
+  }
   for (;;) {
-    const client = {
-      id: settings.clientId,
-      secret: settings.clientSecret,
-      authMethod,
-      source: 'static' as const,
-      redirectUris: [],
-    }
     const scope = chooseScope({
       configured: settings.scope,
       challenged: plan.challengedScope,
@@ -130,10 +130,7 @@ async function requestGrant(
     } catch (error) {
       if (!(error instanceof OAuthRefusedError)) throw error
       const { kind, code } = error.refusal
-      const mute = plan.server.tokenAuthMethods.length === 0
-      if (kind === 'client' && mute && authMethod === 'client_secret_basic') {
-        authMethod = 'client_secret_post'
-      } else if (
+      if (
         settings.tokenUrl !== undefined &&
         resource !== undefined &&
         (code === 'invalid_target' || code === 'invalid_request')

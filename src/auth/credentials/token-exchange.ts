@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Runtime } from '../../util/runtime.js'
 import type { Caller, TargetCredential } from '../credential.js'
+import { saysTokenInvalid } from '../oauth/challenge.js'
 import { OAuthRefusedError } from '../oauth/failure.js'
 import { libraryCall } from '../oauth/library.js'
 import { canonicalResource } from '../oauth/protected-resource.js'
@@ -58,8 +59,8 @@ export function tokenExchange(
       if (accessToken === undefined) throw noCaller('Token exchange')
       return cache.get(hash('sha256', accessToken, 'base64'), () => issue(caller, accessToken))
     },
-    refused: ({ accessToken }, { status }) =>
-      status === 401 &&
+    refused: ({ accessToken }, { status, challenge }) =>
+      saysTokenInvalid(status, challenge) &&
       accessToken !== undefined &&
       cache.refused(hash('sha256', accessToken, 'base64')),
   }
@@ -106,7 +107,7 @@ async function requestExchange(
       parameters,
       options,
     )
-    return await readGrant(call, 'Exchanging the token', response)
+    return await readGrant('Exchanging the token', response)
   } catch (error) {
     if (!(error instanceof OAuthRefusedError)) throw error
     throw refusedCredential(

@@ -1,4 +1,5 @@
 import { ProxyError } from '../../util/errors.js'
+import { isObject, positiveMember, textMember, tryParseJson } from '../../util/json.js'
 import { OAuthRefusedError, readRefusal } from './failure.js'
 import { type HttpDeps, requireSafeUrl } from './http.js'
 import { libraryCall } from './library.js'
@@ -30,10 +31,15 @@ export async function requestDeviceCodes(
 ): Promise<DeviceCodes> {
   if (server.deviceAuthorizationEndpoint === undefined) throw deviceNotOffered(server.issuer)
   const { oauth, as, client: who, auth, options } = await libraryCall(deps, server, client)
+  const isInHeader = client.authMethod === 'client_secret_basic' && client.secret !== undefined
   const response = await oauth.deviceAuthorizationRequest(
     as,
     who,
-    auth,
+    (...call) => {
+      // The library always names the client in the body; beside the header, servers refuse that.
+      if (isInHeader) call[2].delete('client_id')
+      return auth(...call)
+    },
     { ...(scope !== undefined && { scope }), ...(resource !== undefined && { resource }) },
     options,
   )
@@ -42,28 +48,40 @@ export async function requestDeviceCodes(
   if (refusal !== undefined) {
     throw new OAuthRefusedError('Getting a sign-in code', refusal, { hint: HOW_TO_ENABLE })
   }
-  const clean = new Response(body, { headers: { 'content-type': 'application/json' } })
-  const codes = await oauth.processDeviceAuthorizationResponse(as, who, clean).catch((cause) => {
-    throw new ProxyError('SIGN_IN_FAILED', 'The answer to the code request is no device response', {
-      cause,
-    })
-  })
-  const complete = codes.verification_uri_complete
+  return readCodes(deps, body, new URL(server.issuer))
+}
+
+/** Optional members that are `null` or empty are absent. */
+function readCodes(deps: HttpDeps, body: string, issuer: URL): DeviceCodes {
+  const json = tryParseJson(body)
+  const codes = isObject(json) ? json : {}
+  const deviceCode = textMember(codes, 'device_code')
+  const userCode = textMember(codes, 'user_code')
+  const uri = textMember(codes, 'verification_uri')
+  const complete = textMember(codes, 'verification_uri_complete')
+  const expiresIn = positiveMember(codes, 'expires_in')
+  if (
+    deviceCode === undefined ||
+    userCode === undefined ||
+    uri === undefined ||
+    expiresIn === undefined
+  ) {
+    throw new ProxyError('SIGN_IN_FAILED', 'The answer to the code request is no device response')
+  }
+  const safe = (text: string, member: string) =>
+    requireSafeUrl(deps, text, JSON.stringify(member), issuer).href
   return {
-    deviceCode: codes.device_code,
-    userCode: codes.user_code,
-    verificationUri: requireSafeUrl(
-      codes.verification_uri,
-      '"verification_uri"',
-      new URL(server.issuer),
-    ).href,
-    verificationUriComplete:
-      complete &&
-      requireSafeUrl(complete, '"verification_uri_complete"', new URL(server.issuer)).href,
-    expiresIn: codes.expires_in,
-    interval: codes.interval ?? 5,
+    deviceCode,
+    userCode,
+    verificationUri: safe(uri, 'verification_uri'),
+    verificationUriComplete: complete && safe(complete, 'verification_uri_complete'),
+    expiresIn,
+    interval: positiveMember(codes, 'interval') ?? DEFAULT_INTERVAL,
   }
 }
+
+/** RFC 8628 §3.2 */
+const DEFAULT_INTERVAL = 5
 
 const HOW_TO_ENABLE =
   'In the Descope console, switch on Settings > Authentication Methods > Device Authentication.'

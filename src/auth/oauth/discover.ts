@@ -5,6 +5,7 @@ import {
   canonicalResource,
   discoverProtectedResource,
   type ProtectedResource,
+  WrongResourceError,
 } from './protected-resource.js'
 import {
   type AuthorizationServer,
@@ -39,7 +40,8 @@ export interface GrantPlan {
  * authorization server that it names.
  *
  * A server that publishes no metadata at all is taken for one of MCP 2025-03-26, whose authorization
- * server is its own origin; nothing but that origin is asked then.
+ * server is its own origin; nothing but that origin is asked then. One whose metadata cannot be had,
+ * or names no authorization server, may be its own as well, if it publishes that.
  *
  * @throws {RetryableError} when somebody cannot be asked now.
  * @throws {ProxyError} `DISCOVERY_INVALID` when there is no usable authorization server.
@@ -55,41 +57,86 @@ export async function discoverGrantPlan(
     return { server, resource: target.resource, resourceScopes: [] }
   }
   const { url, omitResource = false } = target
-  const described = await discoverProtectedResource(deps, url, challenge?.resourceMetadata)
-  if (described === undefined) {
-    const server =
-      (await discoverAuthorizationServer(deps, url.origin)) ??
-      assumedAuthorizationServer(url.origin)
-    return {
-      server,
-      resource: omitResource ? undefined : canonicalResource(url),
-      resourceScopes: [],
-    }
-  }
+  const { described, failure } = await describe(deps, url, challenge)
   return {
-    server: await firstServer(deps, described, url),
-    resource: omitResource ? undefined : described.resource,
-    resourceScopes: described.scopesSupported,
+    server:
+      described === undefined || described.authorizationServers.length === 0
+        ? await ownServer(deps, url, described, failure)
+        : await firstServer(deps, described.authorizationServers, url),
+    resource: omitResource ? undefined : (described?.resource ?? canonicalResource(url)),
+    resourceScopes: described?.scopesSupported ?? [],
   }
 }
 
+interface Described {
+  readonly described?: ProtectedResource | undefined
+  /** Why there is no description, although there may be one. */
+  readonly failure?: ProxyError
+}
+
+async function describe(
+  deps: HttpDeps,
+  url: URL,
+  challenge: BearerChallenge | undefined,
+): Promise<Described> {
+  const { resourceMetadata, furtherMetadata = [] } = challenge ?? {}
+  const named = resourceMetadata === undefined ? [] : [resourceMetadata, ...furtherMetadata]
+  try {
+    return { described: await discoverProtectedResource(deps, url, named) }
+  } catch (error) {
+    if (!(error instanceof ProxyError) || error instanceof WrongResourceError) throw error
+    return { failure: error }
+  }
+}
+
+/**
+ * Gets the authorization server of a resource that names none: its own origin, where that is one.
+ *
+ * @throws What kept us from the resource's metadata, when its origin is none.
+ */
+async function ownServer(
+  deps: HttpDeps,
+  { origin }: URL,
+  described: ProtectedResource | undefined,
+  failure: ProxyError | undefined,
+): Promise<AuthorizationServer> {
+  const server = await discoverAuthorizationServer(deps, origin).catch((error: unknown) => {
+    throw failure ?? error
+  })
+  if (server !== undefined) return server
+  if (failure !== undefined) throw failure
+  if (described === undefined) return assumedAuthorizationServer(origin)
+  throw new ProxyError(
+    'DISCOVERY_INVALID',
+    `${described.resource} names no "authorization_servers"`,
+    { hint: 'Name the issuer of its tokens in the metadata of this server.' },
+  )
+}
+
+/** A resource that names more authorization servers than this is not asked for the rest. */
+const MAX_SERVERS = 8
+
+/** Takes the first server that answers; why one does not is told only when none does. */
 async function firstServer(
   deps: HttpDeps,
-  { authorizationServers, resource }: ProtectedResource,
+  issuers: readonly string[],
   near: URL,
 ): Promise<AuthorizationServer> {
-  if (authorizationServers.length === 0) {
-    throw new ProxyError('DISCOVERY_INVALID', `${resource} names no "authorization_servers"`)
+  let failure: unknown
+  for (const issuer of issuers.slice(0, MAX_SERVERS)) {
+    try {
+      const server = await discoverAuthorizationServer(deps, issuer, { near })
+      if (server !== undefined) return server
+    } catch (error) {
+      failure ??= error
+    }
   }
-  for (const issuer of authorizationServers) {
-    const server = await discoverAuthorizationServer(deps, issuer, { near })
-    if (server !== undefined) return server
-  }
-  throw noMetadata(authorizationServers)
+  throw failure ?? noMetadata(issuers)
 }
 
 function noMetadata(issuers: readonly string[]): ProxyError {
-  const names = issuers.map((issuer) => JSON.stringify(issuer)).join(', ')
+  const shown = issuers.slice(0, MAX_SERVERS).map((issuer) => issuer.slice(0, 300))
+  const names = shown.map((issuer) => JSON.stringify(issuer)).join(', ')
   return new ProxyError('DISCOVERY_INVALID', `No authorization server metadata found at ${names}`, {
     hint: 'Check the address of the authorization server.',
   })

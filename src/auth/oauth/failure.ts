@@ -59,6 +59,11 @@ export function isRetryable(error: unknown): boolean {
   return error instanceof RetryableError
 }
 
+/** Tells whether the server does not know our client (any more). */
+export function isUnknownClient(error: unknown): boolean {
+  return error instanceof OAuthRefusedError && error.refusal.kind === 'client'
+}
+
 /** A polling answer where nothing is polled (`slow_down` to a refresh) means to come back later. */
 const mayPass = ({ kind }: Refusal) => kind === 'transient' || kind === 'poll'
 

@@ -1,32 +1,33 @@
-import { isLoopbackHost, peerUrlProblem } from '../../http/guard.js'
+import { peerUrlProblem } from '../../http/guard.js'
 import { ProxyError } from '../../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
 import { isTransient, placeOf, requestReply } from '../http-reply.js'
 import { RetryableError, retryAfterMs } from './failure.js'
 
-export type HttpDeps = Pick<Runtime, 'fetch' | 'clock'>
+export type HttpDeps = Pick<Runtime, 'fetch' | 'clock' | 'allowHttp'>
 
 /** Somebody waits for these answers, and an authorization server may be waking up. */
 const LIMITS = { timeoutMs: 10_000, maxBytes: 1_048_576 }
 const MAX_REDIRECTS = 3
 
-/** Tells whether a URL leads to this machine; only there plain `http:` is accepted. */
-export function isLoopback(url: URL): boolean {
-  return isLoopbackHost(url.hostname)
-}
-
 /**
  * Checks a URL that a peer sent before it is fetched, printed or opened: `https:`, or `http:` on
- * loopback; no credentials; not in an inner network unless we talk to one already.
+ * loopback or where the user allowed it; no credentials; not in an inner network unless we talk to
+ * one already.
  *
  * @param what Names the URL in the message, such as `"token_endpoint"`.
  * @param near The URL that led here; without it, the URL was configured and may be anywhere.
  * @throws {ProxyError} `DISCOVERY_INVALID`
  */
-export function requireSafeUrl(text: string, what: string, near?: URL): URL {
+export function requireSafeUrl(
+  { allowHttp }: Pick<HttpDeps, 'allowHttp'>,
+  text: string,
+  what: string,
+  near?: URL,
+): URL {
   const from = near ?? (URL.canParse(text) ? new URL(text) : new URL('https://invalid.example'))
-  const problem = peerUrlProblem(text, from)
+  const problem = peerUrlProblem(text, from, allowHttp)
   if (problem === undefined) return new URL(text)
   throw new ProxyError('DISCOVERY_INVALID', `${what} ${problem}: ${JSON.stringify(text)}`)
 }
@@ -79,7 +80,7 @@ export async function fetchMetadata(deps: HttpDeps, start: URL): Promise<JsonObj
     const location = headers.get('location')
     if (status >= 300 && status < 400 && location !== null) {
       if (hops === MAX_REDIRECTS || !URL.canParse(location, url.href)) return undefined
-      url = requireSafeUrl(new URL(location, url).href, 'A redirect of the metadata', start)
+      url = requireSafeUrl(deps, new URL(location, url).href, 'A redirect of the metadata', start)
       continue
     }
     if (isTransient(status)) {
@@ -90,4 +91,36 @@ export async function fetchMetadata(deps: HttpDeps, start: URL): Promise<JsonObj
     const json = status === 200 ? tryParseJson(body) : undefined
     return isObject(json) ? json : undefined
   }
+}
+
+/**
+ * Looks in several places, in order, until one has what is looked for. A failure is thrown only when
+ * no place has it; a server that kept silent until the deadline is not asked in its other places.
+ *
+ * @throws The first failure.
+ */
+export async function firstFound<T>(
+  places: readonly URL[],
+  look: (place: URL) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  const failures: ProxyError[] = []
+  const silent = new Set<string>()
+  for (const place of places) {
+    if (silent.has(place.origin)) continue
+    try {
+      const found = await look(place)
+      if (found !== undefined) return found
+    } catch (error) {
+      if (!(error instanceof ProxyError)) throw error
+      failures.push(error)
+      if (isTimeout(error)) silent.add(place.origin)
+    }
+  }
+  if (failures[0] !== undefined) throw failures[0]
+  return undefined
+}
+
+/** A request that was given up at its deadline was aborted. */
+function isTimeout({ cause }: ProxyError): boolean {
+  return cause instanceof Error && cause.name === 'AbortError'
 }

@@ -1,6 +1,6 @@
 import type * as OAuth from 'oauth4webapi'
 import type { OAuthClient } from './client.js'
-import { fetchText, type HttpDeps, isLoopback, requireSafeUrl } from './http.js'
+import { fetchText, type HttpDeps, requireSafeUrl } from './http.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
 /** The arguments that every function of oauth4webapi starts with, and its options. */
@@ -19,7 +19,6 @@ export async function libraryCall(
   client: OAuthClient,
 ): Promise<LibraryCall> {
   const oauth = await import('oauth4webapi')
-  const local = isLoopback(new URL(server.tokenEndpoint))
   return {
     oauth,
     as: {
@@ -35,8 +34,8 @@ export async function libraryCall(
     client: { client_id: client.id },
     auth: clientAuth(oauth, client),
     options: {
-      // Endpoints were checked already: https, or http on loopback.
-      [oauth.allowInsecureRequests]: local,
+      // `boundedFetch` decides where plain http is good enough.
+      [oauth.allowInsecureRequests]: true,
       [oauth.customFetch]: (url, init) => boundedFetch(deps, url, init),
     },
   }
@@ -71,7 +70,7 @@ async function boundedFetch(
   url: string,
   { body, headers, method }: OAuth.CustomFetchOptions<'POST', URLSearchParams>,
 ): Promise<Response> {
-  const answer = await fetchText(deps, requireSafeUrl(url, 'The endpoint'), {
+  const answer = await fetchText(deps, requireSafeUrl(deps, url, 'The endpoint'), {
     method,
     headers,
     body,

@@ -1,60 +1,109 @@
 import { ProxyError } from '../../util/errors.js'
-import { stringMember, stringsMember } from '../../util/json.js'
-import { fetchMetadata, type HttpDeps, requireSafeUrl } from './http.js'
+import { textMember, textsMember } from '../../util/json.js'
+import { RESOURCE_METADATA_PATH } from '../resource-metadata.js'
+import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 
 /** What a protected resource says about itself (RFC 9728), checked. */
 export interface ProtectedResource {
+  /** Where it says so. */
+  readonly metadataUrl: string
   /** The identifier to send as `resource` (RFC 8707). */
   readonly resource: string
+  /** Empty when it names none. */
   readonly authorizationServers: readonly string[]
   readonly scopesSupported: readonly string[]
 }
 
+/** The metadata is for another resource than the one that it was looked for. */
+export class WrongResourceError extends ProxyError {
+  constructor(place: URL, resource: string | undefined, server: URL) {
+    super(
+      'DISCOVERY_INVALID',
+      `${place.href} is the metadata of ${JSON.stringify(resource?.slice(0, 300))}, not of ${server.href}`,
+      { hint: 'Use the URL in "resource" for this server, or have its "resource" corrected.' },
+    )
+  }
+}
+
+/** Of a challenge that names more places than this, the rest is not looked at. */
+const MAX_NAMED = 4
+
 /**
  * Finds the metadata of a protected resource: where its 401 points to, else the well-known path
- * with the resource's path inserted, else the well-known path of its origin.
+ * with the resource's path inserted, else the well-known path of its origin. A place that fails, or
+ * has a document that cannot be used, does not keep us from the next.
  *
- * @param metadataUrl `resource_metadata` of the challenge.
+ * @param named `resource_metadata` of the challenge, all of them where it names several.
  * @returns `undefined` when the server publishes none.
  * @throws {RetryableError} when the server cannot be asked now.
- * @throws {ProxyError} `DISCOVERY_INVALID` when the document is for another resource, or is not
- *   where the challenge says.
+ * @throws {ProxyError} `DISCOVERY_INVALID` when there is only a document for another resource, or
+ *   none although the challenge names one.
  * @see [RFC 9728 §3, §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-3)
  */
 export async function discoverProtectedResource(
   deps: HttpDeps,
   server: URL,
-  metadataUrl?: string,
+  named: string | readonly string[] = [],
 ): Promise<ProtectedResource | undefined> {
-  for (const url of candidates(server, metadataUrl)) {
-    const document = await fetchMetadata(deps, url)
-    if (document === undefined) continue
-    const resource = stringMember(document, 'resource')
-    if (resource === undefined || !covers(resource, server)) {
-      throw new ProxyError(
-        'DISCOVERY_INVALID',
-        `${url.href} is the metadata of ${JSON.stringify(resource)}, not of ${server.href}`,
-        { hint: 'Use the URL in "resource" for this server, or have its "resource" corrected.' },
-      )
-    }
-    return {
-      resource,
-      authorizationServers: stringsMember(document, 'authorization_servers'),
-      scopesSupported: stringsMember(document, 'scopes_supported'),
-    }
+  const texts = [named].flat()
+  const told = new Set(namedPlaces(texts, server))
+  /** A document that names no authorization server counts only when no other place has one. */
+  let poor: ProtectedResource | undefined
+  const look = async (place: URL): Promise<ProtectedResource | undefined> => {
+    if (told.has(place)) requireSafeUrl(deps, place.href, '"resource_metadata"', server)
+    const described = await readResource(deps, place, server)
+    if (described === undefined || described.authorizationServers.length > 0) return described
+    poor ??= described
+    return undefined
   }
-  if (metadataUrl === undefined) return undefined
-  throw new ProxyError('DISCOVERY_INVALID', `There is no metadata at ${metadataUrl}`, {
+  try {
+    const found = await firstFound(distinct([...told, ...guessedPlaces(server)]), look)
+    if (found !== undefined) return found
+  } catch (error) {
+    if (poor === undefined) throw error
+  }
+  if (poor !== undefined || texts[0] === undefined) return poor
+  throw new ProxyError('DISCOVERY_INVALID', `There is no metadata at ${texts[0].slice(0, 300)}`, {
     hint: 'The server names this address itself; have its "resource_metadata" corrected.',
   })
 }
 
-function candidates(server: URL, metadataUrl: string | undefined): URL[] {
-  if (metadataUrl !== undefined) return [requireSafeUrl(metadataUrl, '"resource_metadata"', server)]
+async function readResource(
+  deps: HttpDeps,
+  place: URL,
+  server: URL,
+): Promise<ProtectedResource | undefined> {
+  const document = await fetchMetadata(deps, place)
+  if (document === undefined) return undefined
+  const resource = textMember(document, 'resource')
+  if (resource === undefined || !covers(resource, server)) {
+    throw new WrongResourceError(place, resource, server)
+  }
+  return {
+    metadataUrl: place.href,
+    resource,
+    authorizationServers: textsMember(document, 'authorization_servers'),
+    scopesSupported: textsMember(document, 'scopes_supported'),
+  }
+}
+
+/** A relative address is an error of the server, but there is only one thing that it can mean. */
+function namedPlaces(named: readonly string[], server: URL): URL[] {
+  const readable = named.filter((text) => text !== '' && URL.canParse(text, server.href))
+  return readable.slice(0, MAX_NAMED).map((text) => new URL(text, server))
+}
+
+function guessedPlaces(server: URL): URL[] {
   const path = server.pathname.replace(/\/+$/, '')
-  const inserted = new URL(`/.well-known/oauth-protected-resource${path}${server.search}`, server)
-  const root = new URL('/.well-known/oauth-protected-resource', server)
-  return inserted.href === root.href ? [root] : [inserted, root]
+  return [
+    new URL(`${RESOURCE_METADATA_PATH}${path}${server.search}`, server),
+    new URL(RESOURCE_METADATA_PATH, server),
+  ]
+}
+
+function distinct(places: readonly URL[]): URL[] {
+  const seen = new Set<string>()
+  return places.filter(({ href }) => !seen.has(href) && seen.add(href))
 }
 
 /**

@@ -1,7 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import type { TokenRecord } from '../token-store.js'
 import type { ConfiguredClient, OAuthClient } from './client.js'
-import { OAuthRefusedError, RetryableError } from './failure.js'
+import { isUnknownClient, RetryableError } from './failure.js'
 import type { HttpDeps } from './http.js'
 import { type ClientStore, chooseClient } from './registration.js'
 import { withRetries } from './retry.js'
@@ -50,10 +50,15 @@ export async function refreshRecord(deps: RefreshDeps, record: TokenRecord): Pro
 export async function serverOf(deps: HttpDeps, record: TokenRecord): Promise<AuthorizationServer> {
   const { issuer, metadataUrl } = record
   if (metadataUrl === undefined) return assumedAuthorizationServer(issuer)
-  const found = await discoverAuthorizationServer(deps, issuer, { known: metadataUrl })
-  // It was there once; that it is gone now says nothing about the tokens.
-  if (found === undefined) throw new RetryableError(`${metadataUrl} does not answer as it did`)
-  return found
+  // It was good once; that it is gone or unusable now says nothing about the tokens.
+  try {
+    const found = await discoverAuthorizationServer(deps, issuer, { known: metadataUrl })
+    if (found !== undefined) return found
+  } catch (error) {
+    if (!(error instanceof ProxyError) || error instanceof RetryableError) throw error
+    throw new RetryableError(error.message, { cause: error })
+  }
+  throw new RetryableError(`${metadataUrl} does not answer as it did`)
 }
 
 /** Secrets from the configuration are not stored; they are put back here. */
@@ -67,17 +72,19 @@ export function withConfiguredSecret(
 async function registerAgain(
   deps: RefreshDeps,
   server: AuthorizationServer,
-  { client }: TokenRecord,
+  { client, requestedScope }: TokenRecord,
 ): Promise<OAuthClient> {
   await deps.clients.forget(server.issuer, client.id)
-  return chooseClient(deps, {
+  const chosen = await chooseClient(deps, {
     server,
     configured: deps.configured,
     clients: deps.clients,
     redirectUri: client.redirectUris[0] ?? '',
     candidateUris: client.redirectUris,
+    scope: requestedScope,
     now: deps.clock.now() / 1_000,
   })
+  return chosen.client
 }
 
 function renewed(
@@ -88,12 +95,18 @@ function renewed(
 ): TokenRecord {
   return {
     ...record,
-    client: client.source === 'static' ? { ...client, secret: undefined } : client,
+    client: storable(client, grant),
     ...grantTimes(clock.now(), grant),
     accessToken: grant.accessToken,
     refreshToken: grant.refreshToken ?? record.refreshToken,
     scope: grant.scope ?? record.scope,
   }
+}
+
+/** A configured secret stays where it is configured; how the client authenticates is kept. */
+export function storable(client: OAuthClient, { authMethod }: Pick<Grant, 'authMethod'> = {}) {
+  const known = authMethod === undefined ? client : { ...client, authMethod }
+  return known.source === 'static' ? { ...known, secret: undefined } : known
 }
 
 /** Turns a lifetime into times of our own clock, which is never compared with the server's. */
@@ -106,9 +119,4 @@ export function grantTimes(
     receivedAt,
     expiresAt: expiresIn === undefined ? undefined : receivedAt + Math.floor(expiresIn),
   }
-}
-
-/** Tells whether the server does not know our client (any more). */
-export function isUnknownClient(error: unknown): boolean {
-  return error instanceof OAuthRefusedError && error.refusal.kind === 'client'
 }

@@ -1,21 +1,10 @@
 import { ProxyError } from '../../util/errors.js'
-import { isObject, stringMember, stringsMember, tryParseJson } from '../../util/json.js'
-import {
-  type ClientAuthMethod,
-  type ConfiguredClient,
-  chooseAuthMethod,
-  type OAuthClient,
-} from './client.js'
-import { OAuthRefusedError, readRefusal } from './failure.js'
-import { fetchText, type HttpDeps } from './http.js'
+import { type ConfiguredClient, chooseAuthMethod, type OAuthClient } from './client.js'
+import type { HttpDeps } from './http.js'
+import { coversRedirect, otherCallbackHost } from './redirect-uris.js'
+import { type Registration, register } from './register.js'
+import { missingScopes, splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
-
-/** A registration that can be kept, with what decides whether it is still good. */
-export interface Registration {
-  readonly client: OAuthClient
-  /** When the secret ends, seconds since the epoch; `undefined` when it does not. */
-  readonly secretExpiresAt: number | undefined
-}
 
 /** Where dynamic registrations are kept, by issuer. */
 export interface ClientStore {
@@ -34,25 +23,38 @@ export interface ChooseClientOptions {
   redirectUri: string
   /** All that may ever be used, so that a busy port needs no new registration. */
   candidateUris: readonly string[]
+  /** What is about to be asked for. */
+  scope: string | undefined
   /** Seconds since the epoch. */
   now: number
 }
 
+/** A client, with what it may be used for. */
+export interface ChosenClient {
+  readonly client: OAuthClient
+  /** What to ask for: `scope`, without what the server did not grant to the client. */
+  readonly scope: string | undefined
+  /** What may go wrong with this client, for people. */
+  readonly note: string | undefined
+}
+
+/** A registration that collects more scopes than this starts anew with those that are needed. */
+const MAX_SCOPES = 100
+
 /**
  * Gets a client for an authorization server, in MCP's order: given by the user, by a client id
  * metadata document, by dynamic registration. A registration is kept under the issuer and made
- * anew only when its redirect URIs do not cover ours or its secret ended.
+ * anew only when its redirect URIs or its scopes do not cover ours, or its secret ended.
  *
  * @throws {ProxyError} `SIGN_IN_FAILED` when there is no way to get one.
- * @see [RFC 7591 §3](https://www.rfc-editor.org/rfc/rfc7591#section-3) Client Registration Endpoint
  */
 export async function chooseClient(
   deps: HttpDeps,
   options: ChooseClientOptions,
-): Promise<OAuthClient> {
-  const { server, configured, clients, redirectUri, now } = options
+): Promise<ChosenClient> {
+  const { server, configured, clients, redirectUri, candidateUris, scope, now } = options
   const given = configuredClient(server, configured)
-  if (given !== undefined) return given
+  if (given !== undefined) return { client: given, scope, note: undefined }
   if (server.registrationEndpoint === undefined) {
     throw new ProxyError('SIGN_IN_FAILED', `${server.issuer} does not register clients by itself`, {
       hint: 'Register a client there and pass its id with `--client-id`.',
@@ -60,11 +62,16 @@ export async function chooseClient(
   }
   return clients.exclusively(server.issuer, async () => {
     const known = await clients.load(server.issuer)
-    const alive = (known?.secretExpiresAt ?? Number.POSITIVE_INFINITY) > now
-    if (known?.client.redirectUris.includes(redirectUri) && alive) return known.client
-    const made = await register(deps, options)
+    if (known !== undefined && isStillGood(known, redirectUri, scope, now)) {
+      return chosen(known, redirectUri, scope)
+    }
+    const made = await register(deps, {
+      server,
+      redirectUris: [...new Set([redirectUri, ...candidateUris])],
+      scopes: scopesToRegister(known, scope),
+    })
     await clients.save(server.issuer, made)
-    return made.client
+    return chosen(made, redirectUri, scope)
   })
 }
 
@@ -87,77 +94,47 @@ export function configuredClient(
   }
 }
 
-async function register(
-  deps: HttpDeps,
-  { server, redirectUri, candidateUris }: ChooseClientOptions,
-): Promise<Registration> {
-  const redirectUris = [...new Set([...candidateUris, redirectUri])]
-  const device = server.deviceAuthorizationEndpoint !== undefined
-  const request = {
-    client_name: 'mcp-descope-proxy',
-    application_type: 'native',
-    redirect_uris: redirectUris,
-    grant_types: [
-      'authorization_code',
-      'refresh_token',
-      ...(device ? ['urn:ietf:params:oauth:grant-type:device_code'] : []),
-    ],
-    response_types: ['code'],
-    token_endpoint_auth_method: registeredAuthMethod(server.tokenAuthMethods),
-    // No `scope`: it would bind the client to what is asked for today, and a step-up would fail.
-  }
-  const answer = await fetchText(deps, new URL(server.registrationEndpoint as string), {
-    method: 'POST',
-    headers: { accept: 'application/json', 'content-type': 'application/json' },
-    body: JSON.stringify(request),
-  })
-  return readRegistration(answer, redirectUris, server)
+/** What was asked for counts as registered: a server that did not take it would not do so now. */
+function isStillGood(
+  { client, secretExpiresAt, requestedScope, grantedScope }: Registration,
+  redirectUri: string,
+  scope: string | undefined,
+  now: number,
+): boolean {
+  const isAlive = (secretExpiresAt ?? Number.POSITIVE_INFINITY) > now
+  const registered = `${requestedScope ?? ''} ${grantedScope ?? ''}`
+  const coversScopes = missingScopes(scope, registered).length === 0
+  return isAlive && coversScopes && client.redirectUris.includes(redirectUri)
 }
 
 /**
- * Narrows the answer of a registration endpoint. Descope may answer 200 where RFC 7591 says 201.
- *
- * @throws {OAuthRefusedError} when the server refused.
- * @throws {ProxyError} `SIGN_IN_FAILED` when the answer holds no client id.
+ * Chooses what to register: all scopes that were needed at this server so far, so that several
+ * targets can share a client; else those that are needed now; else none.
  */
-export function readRegistration(
-  { status, headers, body }: { status: number; headers: Headers; body: string },
-  redirectUris: readonly string[],
-  server: Pick<AuthorizationServer, 'issuer' | 'tokenAuthMethods'>,
-): Registration {
-  const refusal = readRefusal(status, headers, body)
-  if (refusal !== undefined) {
-    throw new OAuthRefusedError('Registering a client', refusal, {
-      hint: 'Register a client at the authorization server and pass its id with `--client-id`.',
-    })
-  }
-  const json = tryParseJson(body)
-  const id = isObject(json) ? stringMember(json, 'client_id') : undefined
-  if (!isObject(json) || id === undefined || id === '') {
-    throw new ProxyError('SIGN_IN_FAILED', `${server.issuer} registered no "client_id"`)
-  }
-  const secret = stringMember(json, 'client_secret') || undefined
-  const stated = stringMember(json, 'token_endpoint_auth_method')
-  const expiry = json['client_secret_expires_at']
-  const registered = stringsMember(json, 'redirect_uris')
+function scopesToRegister(
+  known: Registration | undefined,
+  scope: string | undefined,
+): (string | undefined)[] {
+  const all = splitScopes(`${known?.requestedScope ?? ''} ${scope ?? ''}`)
+  const together = all.length === 0 || all.length > MAX_SCOPES ? scope : all.join(' ')
+  return [...new Set([together, scope, undefined])]
+}
+
+/** A client that got fewer scopes than it asked for would be refused if it used the others. */
+function chosen(
+  { client, grantedScope, answeredUris }: Registration,
+  redirectUri: string,
+  scope: string | undefined,
+): ChosenClient {
+  const granted = new Set(splitScopes(grantedScope))
+  const usable = splitScopes(scope).filter((name) => granted.has(name))
+  const isCovered =
+    answeredUris.length === 0 || answeredUris.some((uri) => coversRedirect(uri, redirectUri))
   return {
-    client: {
-      id,
-      secret,
-      authMethod: isAuthMethod(stated) ? stated : chooseAuthMethod(server.tokenAuthMethods, secret),
-      source: 'dynamic',
-      redirectUris: registered.length > 0 ? registered : redirectUris,
-    },
-    secretExpiresAt: typeof expiry === 'number' && expiry > 0 ? expiry : undefined,
+    client,
+    scope: usable.length > 0 ? usable.join(' ') : scope,
+    note: isCovered
+      ? undefined
+      : `The server registered ${JSON.stringify(answeredUris[0]?.slice(0, 200))} in place of ${redirectUri}: if it refuses to sign you in, use ${otherCallbackHost(redirectUri)}.`,
   }
-}
-
-/** A native application keeps no secret, so `none` is asked for wherever that is allowed. */
-function registeredAuthMethod(supported: readonly string[]): ClientAuthMethod {
-  if (supported.length === 0 || supported.includes('none')) return 'none'
-  return supported.includes('client_secret_basic') ? 'client_secret_basic' : 'client_secret_post'
-}
-
-function isAuthMethod(text: string | undefined): text is ClientAuthMethod {
-  return text === 'none' || text === 'client_secret_basic' || text === 'client_secret_post'
 }

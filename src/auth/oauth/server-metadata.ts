@@ -1,6 +1,6 @@
 import { ProxyError } from '../../util/errors.js'
-import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
-import { fetchMetadata, type HttpDeps, requireSafeUrl } from './http.js'
+import { type JsonObject, stringMember, textMember, textsMember } from '../../util/json.js'
+import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 
 /** An authorization server's metadata (RFC 8414, OpenID Connect Discovery), checked. */
 export interface AuthorizationServer {
@@ -24,13 +24,14 @@ export interface AuthorizationServer {
 /**
  * Finds the metadata of an authorization server: RFC 8414 with the path inserted, OpenID Connect
  * with the path inserted, OpenID Connect with the path first. A document whose `issuer` is not
- * exactly the identifier is never used.
+ * exactly the identifier is never used. A place that fails or has another document does not keep us
+ * from the next: all of them are guessed.
  *
  * @param near The server that named the issuer; without it, the user did.
  * @param known Where the document was last time; looked at first.
  * @returns `undefined` when the server publishes none.
  * @throws {RetryableError} when the server cannot be asked now.
- * @throws {ProxyError} `DISCOVERY_INVALID` when there is a document that must not be used.
+ * @throws {ProxyError} `DISCOVERY_INVALID` when there is only a document that must not be used.
  * @see [RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3)
  */
 export async function discoverAuthorizationServer(
@@ -38,18 +39,30 @@ export async function discoverAuthorizationServer(
   issuer: string,
   { near, known }: { near?: URL; known?: string | undefined } = {},
 ): Promise<AuthorizationServer | undefined> {
-  let other: string | undefined
-  const urls = candidates(requireSafeUrl(issuer, 'The issuer', near))
+  const urls = candidates(requireSafeUrl(deps, issuer, 'The issuer', near))
   urls.sort((a, b) => Number(b.href === known) - Number(a.href === known))
-  for (const url of urls) {
+  return await firstFound(urls, async (url) => {
     const document = await fetchMetadata(deps, url)
-    if (document === undefined) continue
+    if (document === undefined) return undefined
     const stated = stringMember(document, 'issuer')
-    if (stated === issuer) return readAuthorizationServer(document, issuer, url.href)
-    other ??= `${url.href} has "issuer" ${JSON.stringify(stated)} instead of ${JSON.stringify(issuer)}`
-  }
-  if (other !== undefined) throw new ProxyError('DISCOVERY_INVALID', other)
-  return undefined
+    if (stated !== undefined && isSameIssuer(stated, issuer)) {
+      return readAuthorizationServer(deps, document, stated, url.href)
+    }
+    throw new ProxyError(
+      'DISCOVERY_INVALID',
+      `${url.href} has "issuer" ${JSON.stringify(stated?.slice(0, 300))} instead of ${JSON.stringify(issuer)}`,
+    )
+  })
+}
+
+/**
+ * Compares issuers to the letter, with one tolerance: an empty path and `/` are the same.
+ *
+ * @see [RFC 3986 §6.2.3](https://www.rfc-editor.org/rfc/rfc3986#section-6.2.3) Scheme-Based Normalization
+ */
+export function isSameIssuer(one: string, other: string): boolean {
+  const [shorter, longer] = one.length < other.length ? [one, other] : [other, one]
+  return one === other || (longer === `${shorter}/` && /^https?:\/\/[^/?#]+$/i.test(shorter))
 }
 
 /** Lists where the metadata of an issuer may be, in the order in which to look. */
@@ -68,15 +81,16 @@ function candidates(issuer: URL): URL[] {
  *   server does not announce PKCE with S256 (without it, stolen codes could be used).
  */
 function readAuthorizationServer(
+  deps: HttpDeps,
   document: JsonObject,
   issuer: string,
   metadataUrl: string,
 ): AuthorizationServer {
   const endpoint = (member: string): string | undefined => {
-    const value = stringMember(document, member)
+    const value = textMember(document, member)
     return value === undefined
       ? undefined
-      : requireSafeUrl(value, JSON.stringify(member), new URL(issuer)).href
+      : requireSafeUrl(deps, value, JSON.stringify(member), new URL(issuer)).href
   }
   const authorizationEndpoint = endpoint('authorization_endpoint')
   const tokenEndpoint = endpoint('token_endpoint')
@@ -84,7 +98,7 @@ function readAuthorizationServer(
     const missing = tokenEndpoint === undefined ? 'token_endpoint' : 'authorization_endpoint'
     throw new ProxyError('DISCOVERY_INVALID', `The metadata of ${issuer} has no "${missing}"`)
   }
-  if (!stringsMember(document, 'code_challenge_methods_supported').includes('S256')) {
+  if (!textsMember(document, 'code_challenge_methods_supported').includes('S256')) {
     throw new ProxyError(
       'DISCOVERY_INVALID',
       `${issuer} does not announce PKCE with S256 ("code_challenge_methods_supported")`,
@@ -99,9 +113,9 @@ function readAuthorizationServer(
     registrationEndpoint: endpoint('registration_endpoint'),
     revocationEndpoint: endpoint('revocation_endpoint'),
     deviceAuthorizationEndpoint: endpoint('device_authorization_endpoint'),
-    scopesSupported: stringsMember(document, 'scopes_supported'),
-    grantTypes: stringsMember(document, 'grant_types_supported'),
-    tokenAuthMethods: stringsMember(document, 'token_endpoint_auth_methods_supported'),
+    scopesSupported: textsMember(document, 'scopes_supported'),
+    grantTypes: textsMember(document, 'grant_types_supported'),
+    tokenAuthMethods: textsMember(document, 'token_endpoint_auth_methods_supported'),
     clientIdMetadataDocuments: document['client_id_metadata_document_supported'] === true,
     issInResponses: document['authorization_response_iss_parameter_supported'] === true,
   }

@@ -1,10 +1,11 @@
 import type { TokenEndpointRequestOptions } from 'oauth4webapi'
 import { ProxyError } from '../../util/errors.js'
-import { isObject, tryParseJson } from '../../util/json.js'
-import type { OAuthClient } from './client.js'
-import { OAuthRefusedError, RetryableError, readRefusal } from './failure.js'
+import { isObject, positiveMember, textMember, tryParseJson } from '../../util/json.js'
+import { type ClientAuthMethod, type OAuthClient, otherSecretMethod } from './client.js'
+import { isUnknownClient, OAuthRefusedError, RetryableError, readRefusal } from './failure.js'
 import type { HttpDeps } from './http.js'
 import { type LibraryCall, libraryCall } from './library.js'
+import { splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
 /** What a token endpoint granted. */
@@ -15,6 +16,8 @@ export interface Grant {
   readonly scope: string | undefined
   /** Seconds from now; absent when the server did not say. */
   readonly expiresIn: number | undefined
+  /** How the client had to authenticate, where it was not in the way that was tried first. */
+  readonly authMethod?: ClientAuthMethod
 }
 
 /** Who asks whom, for which resource. */
@@ -32,7 +35,7 @@ export interface GrantRequest {
  * @throws {RetryableError} when there was no answer.
  * @see [RFC 6749 §4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)
  */
-export async function exchangeCode(
+export function exchangeCode(
   deps: HttpDeps,
   request: GrantRequest & {
     response: URLSearchParams
@@ -41,37 +44,46 @@ export async function exchangeCode(
     verifier: string
   },
 ): Promise<Grant> {
-  const call = await prepare(deps, request)
-  const { oauth, as, client } = call
-  const checked = oauth.validateAuthResponse(as, client, request.response, request.state)
-  return send(call, 'Exchanging the code', (options) =>
-    oauth.authorizationCodeGrantRequest(
+  const { response, state, redirectUri, verifier } = request
+  return send(deps, request, 'Exchanging the code', ({ oauth, as, client, auth }, options) => {
+    const checked = oauth.validateAuthResponse(as, client, response, state)
+    return oauth.authorizationCodeGrantRequest(
       as,
       client,
-      call.auth,
+      auth,
       checked,
-      request.redirectUri,
-      request.verifier,
+      redirectUri,
+      verifier,
       options,
-    ),
-  )
+    )
+  })
 }
 
 /**
  * Gets new tokens for a refresh token. The answer may hold no new refresh token; then the old one
  * stays good.
  *
+ * @throws {RetryableError} when there was no answer, or one that cannot be read: it says nothing
+ *   about the refresh token.
  * @see [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)
  */
 export async function refreshGrant(
   deps: HttpDeps,
   request: GrantRequest & { refreshToken: string },
 ): Promise<Grant> {
-  const call = await prepare(deps, request)
-  const { oauth, as, client, auth } = call
-  return send(call, 'Refreshing the token', (options) =>
-    oauth.refreshTokenGrantRequest(as, client, auth, request.refreshToken, options),
-  )
+  try {
+    return await send(
+      deps,
+      request,
+      'Refreshing the token',
+      ({ oauth, as, client, auth }, options) =>
+        oauth.refreshTokenGrantRequest(as, client, auth, request.refreshToken, options),
+    )
+  } catch (error) {
+    if (!(error instanceof ProxyError) || error instanceof OAuthRefusedError) throw error
+    if (error instanceof RetryableError) throw error
+    throw new RetryableError(error.message, { cause: error })
+  }
 }
 
 /**
@@ -79,17 +91,16 @@ export async function refreshGrant(
  *
  * @see [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)
  */
-export async function clientCredentialsGrant(
+export function clientCredentialsGrant(
   deps: HttpDeps,
   request: GrantRequest & { scope: string | undefined },
 ): Promise<Grant> {
-  const call = await prepare(deps, request)
-  const { oauth, as, client, auth } = call
   const parameters = request.scope === undefined ? {} : { scope: request.scope }
   return send(
-    call,
+    deps,
+    request,
     'Getting a token with client credentials',
-    ({ additionalParameters, ...rest }) =>
+    ({ oauth, as, client, auth }, { additionalParameters, ...rest }) =>
       oauth.clientCredentialsGrantRequest(
         as,
         client,
@@ -106,67 +117,79 @@ export async function clientCredentialsGrant(
  * @throws {OAuthRefusedError} with kind `poll` while it was not.
  * @see [RFC 8628 §3.4](https://www.rfc-editor.org/rfc/rfc8628#section-3.4)
  */
-export async function deviceGrant(
+export function deviceGrant(
   deps: HttpDeps,
   request: GrantRequest & { deviceCode: string },
 ): Promise<Grant> {
-  const call = await prepare(deps, request)
-  const { oauth, as, client, auth } = call
-  return send(call, 'Signing in with a code', (options) =>
+  return send(deps, request, 'Signing in with a code', ({ oauth, as, client, auth }, options) =>
     oauth.deviceCodeGrantRequest(as, client, auth, request.deviceCode, options),
   )
 }
 
-type Prepared = LibraryCall & { resource: string | undefined }
-
-async function prepare(deps: HttpDeps, request: GrantRequest): Promise<Prepared> {
-  const { server, client, resource } = request
-  return { ...(await libraryCall(deps, server, client)), resource }
-}
-
+/**
+ * Sends a request to the token endpoint. Of a client that the user configured only the server knows
+ * where its secret belongs, so the other place is tried where the first one is refused.
+ */
 async function send(
-  call: Prepared,
+  deps: HttpDeps,
+  { server, client, resource }: GrantRequest,
   doing: string,
-  request: (options: TokenEndpointRequestOptions) => Promise<Response>,
+  request: (call: LibraryCall, options: TokenEndpointRequestOptions) => Promise<Response>,
 ): Promise<Grant> {
-  const { resource, options } = call
-  const response = await request({
-    ...options,
-    additionalParameters: resource === undefined ? {} : { resource },
-  })
-  return readGrant(call, doing, response)
+  const additionalParameters: Record<string, string> = resource === undefined ? {} : { resource }
+  const ask = async (who: OAuthClient) => {
+    const call = await libraryCall(deps, server, who)
+    return readGrant(doing, await request(call, { ...call.options, additionalParameters }))
+  }
+  try {
+    return await ask(client)
+  } catch (error) {
+    const authMethod = otherSecretMethod(server.tokenAuthMethods, client)
+    if (authMethod === undefined || !isUnknownClient(error)) throw error
+    return { ...(await ask({ ...client, authMethod })), authMethod }
+  }
 }
 
 /**
  * Narrows a token endpoint's answer. The body is read before the status, in OAuth's error shape and
- * in Descope's. An id token is dropped unread: its issuer may differ, and nothing here uses it.
+ * in Descope's. Optional members that are `null` or empty are absent. An id token is left unread: its
+ * issuer may differ, and nothing here uses it.
+ *
+ * @throws {OAuthRefusedError} when the server refused.
+ * @throws {RetryableError} when the answer is not JSON.
+ * @throws {ProxyError} `SIGN_IN_FAILED` when it holds no bearer token.
+ * @see [RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1) Successful Response
  */
-export async function readGrant(
-  { oauth, as, client }: Pick<LibraryCall, 'oauth' | 'as' | 'client'>,
-  doing: string,
-  response: Response,
-): Promise<Grant> {
+export async function readGrant(doing: string, response: Response): Promise<Grant> {
   const body = await response.text()
   const refusal = readRefusal(response.status, response.headers, body)
   if (refusal !== undefined) throw new OAuthRefusedError(doing, refusal)
   const json = tryParseJson(body)
   if (!isObject(json)) throw new RetryableError(`${doing} failed: the answer is not JSON`)
-  const { id_token: _dropped, ...members } = json
-  const clean = new Response(JSON.stringify({ token_type: 'bearer', ...members }), {
-    headers: { 'content-type': 'application/json' },
-  })
-  try {
-    const granted = await oauth.processGenericTokenEndpointResponse(as, client, clean)
-    if (granted.token_type !== 'bearer') throw new Error('"token_type" is not "Bearer"')
-    return {
-      accessToken: granted.access_token,
-      refreshToken: granted.refresh_token,
-      scope: granted.scope,
-      expiresIn: granted.expires_in,
-    }
-  } catch (error) {
-    throw new ProxyError('SIGN_IN_FAILED', `${doing} failed: the answer is no token response`, {
-      cause: error,
-    })
+  const accessToken = textMember(json, 'access_token')
+  const type = textMember(json, 'token_type') ?? 'bearer'
+  const problem =
+    accessToken === undefined
+      ? 'it has no "access_token"'
+      : type.toLowerCase() === 'bearer'
+        ? undefined
+        : `its "token_type" is ${JSON.stringify(type.slice(0, 60))}, not "Bearer"`
+  if (accessToken === undefined || problem !== undefined) {
+    throw new ProxyError(
+      'SIGN_IN_FAILED',
+      `${doing} failed: the answer is no token response, ${problem}`,
+    )
   }
+  return {
+    accessToken,
+    refreshToken: textMember(json, 'refresh_token'),
+    scope: scopeOf(json['scope']),
+    expiresIn: positiveMember(json, 'expires_in'),
+  }
+}
+
+/** Some servers send a list where RFC 6749 §3.3 has a text. */
+function scopeOf(value: unknown): string | undefined {
+  const words = [value].flat().filter((word) => typeof word === 'string')
+  return splitScopes(words.join(' ')).join(' ') || undefined
 }

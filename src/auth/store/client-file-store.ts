@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { isObject, tryParseJson } from '../../util/json.js'
+import { isObject, stringMember, stringsMember, tryParseJson } from '../../util/json.js'
 import { readPrivateFile, removeFile, writePrivateFile } from '../../util/private-files.js'
 import type { ClientStore } from '../oauth/registration.js'
 import type { StoreDeps } from './data-key.js'
@@ -17,7 +17,15 @@ export function createClientStore(deps: StoreDeps): ClientStore {
     const file = text === undefined ? undefined : tryParseJson(text)
     if (!isObject(file) || file['schema'] !== 1 || file['issuer'] !== issuer) return undefined
     const client = parseClient(file['client'])
-    return client && { client, secretExpiresAt: numberMember(file, 'secretExpiresAt') }
+    return (
+      client && {
+        client,
+        secretExpiresAt: numberMember(file, 'secretExpiresAt'),
+        requestedScope: stringMember(file, 'requestedScope'),
+        grantedScope: stringMember(file, 'grantedScope'),
+        answeredUris: stringsMember(file, 'answeredUris'),
+      }
+    )
   }
 
   return {

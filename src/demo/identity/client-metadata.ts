@@ -1,5 +1,6 @@
 import { request } from 'undici'
 import { isObject, stringMember, stringsMember, tryParseJson } from '../../util/json.js'
+import { isLoopback } from '../../util/loopback.js'
 import type { Client } from './records.js'
 import { Refusal, refusal } from './refusals.js'
 
@@ -65,11 +66,6 @@ export function parseClientMetadata(clientId: string, text: string): Client {
     policy: true,
     machine: false,
   }
-}
-
-/** Tells whether a URL's host name is this machine. */
-export function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
 }
 
 async function download(url: string): Promise<string> {

@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { isLoopback } from '../../util/loopback.js'
 
 /** Why a request is not let in. */
 export interface Refusal {
@@ -34,17 +35,12 @@ export function refusalOf(
   return { status: 401, message: 'This server needs its API token', headers }
 }
 
-/** Tells whether a host name or address means this machine only. */
-export function isLoopbackName(name: string): boolean {
-  return /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i.test(name)
-}
-
 function isLoopbackHost(host: string): boolean {
-  return isLoopbackName(host.replace(/:\d+$/, ''))
+  return isLoopback(host.replace(/:\d+$/, ''))
 }
 
 function isLoopbackOrigin(origin: string): boolean {
-  return URL.canParse(origin) && isLoopbackName(new URL(origin).hostname)
+  return URL.canParse(origin) && isLoopback(new URL(origin).hostname)
 }
 
 function sentTokens({ headers }: Pick<IncomingMessage, 'headers'>): string[] {

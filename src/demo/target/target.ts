@@ -5,8 +5,9 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { ProxyError } from '../../util/errors.js'
+import { isLoopback } from '../../util/loopback.js'
 import type { Clock } from '../../util/runtime.js'
-import { isLoopbackName, refusalOf } from './gate.js'
+import { refusalOf } from './gate.js'
 import { registerLiveTools } from './live-tools.js'
 import { registerResources } from './resources.js'
 import { createSessions, type Sessions } from './sessions.js'
@@ -57,7 +58,7 @@ export async function startTarget(options: TargetOptions): Promise<ExampleTarget
   const { maxSessions = 100, sessionIdleMs = 30 * 60_000 } = options
   const requests: SeenRequest[] = []
   const sessions = createSessions({ clock, max: maxSessions, idleMs: sessionIdleMs })
-  const onLoopback = isLoopbackName(host)
+  const onLoopback = isLoopback(host)
 
   const server = createServer((request, response) => {
     const path = (request.url ?? '/').replace(/\?.*$/, '')

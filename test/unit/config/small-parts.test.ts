@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readValueFromText } from '../../../src/config/layer.js'
-import { isLoopbackHost } from '../../../src/config/loopback.js'
 import { editDistance, nearest } from '../../../src/config/nearest.js'
 import { PARSERS } from '../../../src/config/parsers.js'
 import { mcpUrlOf } from '../../../src/config/public-url.js'
@@ -42,17 +41,6 @@ describe('nearest', () => {
       }),
     )
   })
-})
-
-describe('isLoopbackHost', () => {
-  it.each(['localhost', 'LOCALHOST', 'a.localhost', '127.0.0.1', '127.9.9.9', '::1', '[::1]'])(
-    'accepts %s',
-    (host) => expect(isLoopbackHost(host)).toBe(true),
-  )
-  it.each(['0.0.0.0', '::', '10.0.0.1', 'localhost.evil.example', '127.0.0.1.evil.example', ''])(
-    'refuses %s',
-    (host) => expect(isLoopbackHost(host)).toBe(false),
-  )
 })
 
 describe('text from flags and variables', () => {

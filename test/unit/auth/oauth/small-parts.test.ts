@@ -1,4 +1,3 @@
-import * as oauth from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
 import {
   authorizationUrl,
@@ -8,7 +7,8 @@ import {
 } from '../../../../src/auth/oauth/authorization.js'
 import { chooseAuthMethod } from '../../../../src/auth/oauth/client.js'
 import { readRefusal } from '../../../../src/auth/oauth/failure.js'
-import { configuredClient, readRegistration } from '../../../../src/auth/oauth/registration.js'
+import { readRegistration } from '../../../../src/auth/oauth/register.js'
+import { configuredClient } from '../../../../src/auth/oauth/registration.js'
 import { chooseScope, missingScopes } from '../../../../src/auth/oauth/scopes.js'
 import { clientCredentialsGrant, readGrant } from '../../../../src/auth/oauth/token-endpoint.js'
 import { createManualClock } from '../../../helpers/runtime.js'
@@ -143,10 +143,8 @@ describe('readRefusal', () => {
 })
 
 describe('readGrant', () => {
-  const call = { oauth, as: { issuer: 'https://as' }, client: { client_id: 'c' } }
   const read = (body: unknown, status = 200) =>
     readGrant(
-      call,
       'Testing',
       new Response(typeof body === 'string' ? body : JSON.stringify(body), { status }),
     )
@@ -183,7 +181,10 @@ describe('clients', () => {
     [[], undefined, 'none'],
     [[], 's', 'client_secret_basic'],
     [['client_secret_post'], 's', 'client_secret_post'],
-    [['client_secret_basic', 'client_secret_post'], 's', 'client_secret_basic'],
+    [['client_secret_basic', 'client_secret_post'], 's', 'client_secret_post'],
+    [['client_secret_basic', 'none'], 's', 'client_secret_basic'],
+    [['none'], 's', 'none'],
+    [['client_secret_basic', 'private_key_jwt'], undefined, 'none'],
   ])('with %j and secret %j authenticate by %s', (supported, secret, expected) => {
     expect(chooseAuthMethod(supported, secret)).toBe(expected)
   })
