@@ -1,5 +1,8 @@
 import { discoverProtectedResource } from '../auth/oauth/protected-resource.js'
-import { discoverAuthorizationServer } from '../auth/oauth/server-metadata.js'
+import {
+  type AuthorizationServer,
+  discoverAuthorizationServer,
+} from '../auth/oauth/server-metadata.js'
 import { RESOURCE_METADATA_PATH } from '../auth/resource-metadata.js'
 import { ProxyError } from '../util/errors.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from './check.js'
@@ -90,7 +93,8 @@ async function checkResource(probe: Probe): Promise<Verdict> {
   if (access.kind === 'static' && challenge?.resourceMetadata === undefined) {
     return skip(`${access.label} needs none`)
   }
-  const found = await discoverProtectedResource(deps, url, challenge?.resourceMetadata)
+  const named = challenge?.resourceMetadata
+  const found = await discoverProtectedResource(deps, url, named)
   probe.resource = found
   if (found === undefined) {
     if (access.kind === 'token') return warn('none is published', NO_METADATA)
@@ -100,6 +104,14 @@ async function checkResource(probe: Probe): Promise<Verdict> {
     return fail(
       'names no "authorization_servers"',
       'Name the issuer there; with Descope, the one of the MCP server (…/v1/apps/agentic/P…/MS…).',
+    )
+  }
+  const meant =
+    named !== undefined && URL.canParse(named, url.href) ? new URL(named, url).href : named
+  if (named !== undefined && found.metadataUrl !== meant) {
+    return warn(
+      `nothing usable at ${named.slice(0, 200)}; found at ${found.metadataUrl}`,
+      'The server names this address itself; have its "resource_metadata" corrected.',
     )
   }
   if (found.resource === url.href || `${found.resource}/` === url.href) {
@@ -118,8 +130,14 @@ async function checkServer(probe: Probe): Promise<Verdict> {
   const { resource, deps, url, access } = probe
   if (resource === undefined) return skip('no authorization server is named')
   const missing: string[] = []
+  let failure: unknown
   for (const issuer of resource.authorizationServers) {
-    const server = await discoverAuthorizationServer(deps, issuer, { near: url }).catch(addHint)
+    let server: AuthorizationServer | undefined
+    try {
+      server = await discoverAuthorizationServer(deps, issuer, { near: url })
+    } catch (error) {
+      failure ??= error
+    }
     if (server === undefined) {
       missing.push(issuer)
       continue
@@ -139,6 +157,7 @@ async function checkServer(probe: Probe): Promise<Verdict> {
       'Assistants need it: with Descope, name the issuer of the MCP server (…/v1/apps/agentic/P…/MS…), not of the project.',
     )
   }
+  if (failure !== undefined) addHint(failure)
   return fail(
     `no metadata at ${missing.join(', ')}`,
     'Correct "authorization_servers": it is the issuer, from which clients make the address of its metadata.',
