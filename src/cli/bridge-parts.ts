@@ -57,7 +57,7 @@ export async function bridgeParts(
   logger: Logger,
 ): Promise<StdioOptions> {
   const network = openNetwork(given, flags, mayRepeat)
-  const runtime: Runtime = { ...given, fetch: network.fetch }
+  const runtime: Runtime = { ...given, fetch: network.fetch, allowHttp: flags.allowHttp }
   const stores = openStores(runtime, flags.store)
   const { isCi } = await import('../login/surroundings.js')
   const { source, kind } = await chooseTokenSource(

@@ -1,8 +1,10 @@
 import type { CredentialHeaders } from '../auth/credential.js'
 import type { Access, Proof } from '../diagnose/access.js'
 import { ProxyError } from '../util/errors.js'
+import { isReadableOnTheWay } from '../util/loopback.js'
 import { isSecretName } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
+import { sentInTheClear } from './plain-http.js'
 import type { StoreFlags } from './sign-in-options.js'
 import { chooseTokenSource, openStores } from './sign-in-parts.js'
 import type { BridgeTarget } from './sign-in-target.js'
@@ -27,6 +29,25 @@ export async function openAccess(
   checked: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
   asServe = false,
+): Promise<Access> {
+  const access = await chooseAccess(runtime, checked, flags, asServe)
+  // `serve` warns of it when it starts
+  if (asServe || runtime.allowHttp || !isReadableOnTheWay(checked.url)) return access
+  if (access.kind !== 'stored') throw sentInTheClear(checked.url)
+  return {
+    ...access,
+    async authenticate(challenge) {
+      if ((await access.authenticate(challenge)) !== undefined) throw sentInTheClear(checked.url)
+      return undefined
+    },
+  }
+}
+
+async function chooseAccess(
+  runtime: Runtime,
+  checked: CheckedTarget,
+  flags: Pick<StoreFlags, 'store'>,
+  asServe: boolean,
 ): Promise<Access> {
   const { target, url, headers } = checked
   const secret = headers.filter(([name]) => isSecretName(name))

@@ -37,6 +37,7 @@ export function bridgeCommand(
       ...named,
       ...(flags.proxyEnv ? [] : ['--no-proxy-env']),
       ...(flags.ipv4 ? ['--ipv4'] : []),
+      ...(flags.allowHttp ? ['--allow-http'] : []),
       ...(flags.useSystemCa ? ['--use-system-ca'] : []),
       '--no-browser',
     ],

@@ -76,7 +76,7 @@ export async function checkTarget(
       clean,
     )
   const network = newNetwork()
-  const runtime: Runtime = { ...given, fetch: network.fetch }
+  const runtime: Runtime = { ...given, fetch: network.fetch, allowHttp: flags.allowHttp }
   const access = remembering(await openAccess(runtime, checked, flags, asServe), known)
   const { clock, env } = runtime
   const timeoutMs = flags.timeout * 1_000
@@ -86,6 +86,7 @@ export async function checkTarget(
   const proxy = proxyFor(url, flags.proxyEnv ? env : {})
   const probe = await createProbe({
     ...{ clock, network, newNetwork, ca, url, access, timeoutMs, openBridge },
+    allowHttp: flags.allowHttp,
     proxy,
   })
   const name = target.signIn.name

@@ -5,6 +5,7 @@ import type { Runtime } from '../util/runtime.js'
 
 /** By name of the flag: hosts pass arguments badly, and variables well. */
 const VARIABLES: Readonly<Record<string, string>> = {
+  '--allow-http': 'MCP_DESCOPE_ALLOW_HTTP',
   '--callback-host': 'MCP_DESCOPE_CALLBACK_HOST',
   '--callback-port': 'MCP_DESCOPE_CALLBACK_PORT',
   '--ca': 'MCP_DESCOPE_CA',

@@ -13,6 +13,7 @@ export interface NetworkFlags {
   useSystemCa: boolean
   proxyEnv: boolean
   ipv4: boolean
+  allowHttp: boolean
 }
 
 /** Collects the values of a flag that is repeatable. */
@@ -31,6 +32,7 @@ export function addNetworkOptions(command: Command): Command {
     .option('--use-system-ca', "Trust this machine's certificate authorities too.", false)
     .option('--no-proxy-env', 'Connect directly, whatever HTTPS_PROXY and the others say.')
     .option('--ipv4', 'Connect by IPv4 only.', false)
+    .option('--allow-http', 'Send tokens over plain http to other machines too.', false)
 }
 
 /**
@@ -49,7 +51,8 @@ export function openNetwork(
 
 /** Gives a runtime whose `fetch` goes the way that the flags say. */
 export function withNetwork(runtime: Runtime, flags: NetworkFlags): Runtime {
-  return { ...runtime, fetch: openNetwork(runtime, flags).fetch }
+  const { allowHttp } = flags
+  return { ...runtime, fetch: openNetwork(runtime, flags).fetch, allowHttp }
 }
 
 /**

@@ -13,7 +13,7 @@ import type { Runtime } from '../util/runtime.js'
 
 export type PartsRuntime = Pick<
   Runtime,
-  'clock' | 'env' | 'fetch' | 'homeDir' | 'platform' | 'system'
+  'allowHttp' | 'clock' | 'env' | 'fetch' | 'homeDir' | 'platform' | 'system'
 >
 
 /** Where this user's tokens and registrations are. */
@@ -38,14 +38,14 @@ export function storedSource(
   binding: TokenBinding,
   configured: SignInTarget['client'],
 ): TokenSource {
-  const { clock, fetch } = runtime
+  const { clock, fetch, allowHttp } = runtime
   return createStoredTokenSource({
     clock,
     store,
     binding,
     async refresh(record) {
       const { refreshRecord } = await import('../auth/oauth/refresh.js')
-      return refreshRecord({ clock, fetch, configured, clients }, record)
+      return refreshRecord({ clock, fetch, allowHttp, configured, clients }, record)
     },
   })
 }

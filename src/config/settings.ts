@@ -7,6 +7,7 @@ export const ENVIRONMENT_TARGET = 'target'
 
 /** Variables that stand for flags of the bridge. */
 export const BRIDGE_VARIABLES = [
+  'MCP_DESCOPE_ALLOW_HTTP',
   'MCP_DESCOPE_CA',
   'MCP_DESCOPE_CALLBACK_PORT',
   'MCP_DESCOPE_HEADER',

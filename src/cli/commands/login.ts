@@ -9,6 +9,7 @@ import { readFlags } from '../flag-variables.js'
 import { renderIdentity, reportIdentity } from '../identity-report.js'
 import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addJsonOption } from '../options.js'
+import { placesOfSignIn, requirePrivacy } from '../plain-http.js'
 import { pastedLines, readToken } from '../sign-in-input.js'
 import { addSignInOptions, type SignInFlags } from '../sign-in-options.js'
 import { openStores } from '../sign-in-parts.js'
@@ -64,6 +65,7 @@ async function runLogin(
   flags: Flags,
 ): Promise<void> {
   const target = await findSignInTarget(runtime, argument, flags)
+  requirePrivacy(placesOfSignIn(target), flags.allowHttp)
   const stores = openStores(runtime, flags.store)
   const { io, clock } = runtime
   const stop = new AbortController()

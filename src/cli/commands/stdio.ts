@@ -31,12 +31,15 @@ async function runBridge(
   argument: string | undefined,
   flags: BridgeFlags,
 ): Promise<void> {
-  const [{ findBridgeTarget }, { bridgeParts }, { runStdio }] = await Promise.all([
-    import('../sign-in-target.js'),
-    import('../bridge-parts.js'),
-    import('../../stdio/run.js'),
-  ])
+  const [{ findBridgeTarget }, { bridgeParts }, { runStdio }, { placesOf, requirePrivacy }] =
+    await Promise.all([
+      import('../sign-in-target.js'),
+      import('../bridge-parts.js'),
+      import('../../stdio/run.js'),
+      import('../plain-http.js'),
+    ])
   const target = await findBridgeTarget(runtime, argument, flags)
+  requirePrivacy(placesOf(target), flags.allowHttp)
   const headers = parseHeaders(flags.header, runtime.env)
   const logger = await createBridgeLogger(runtime, target, flags, headers)
   for (const warning of target.configured?.loaded.warnings ?? []) {
