@@ -16,6 +16,7 @@ describe('how the bridge is started', () => {
   afterEach(() => target.close())
 
   const VARIABLES = {
+    MCP_DESCOPE_ALLOW_HTTP: '0',
     MCP_DESCOPE_CA: '',
     MCP_DESCOPE_CALLBACK_HOST: 'localhost',
     MCP_DESCOPE_CALLBACK_PORT: '28682',
@@ -60,7 +61,7 @@ describe('how the bridge is started', () => {
 
   it.each(
     Object.keys(VARIABLES).filter((name) =>
-      /NO_|IPV4|WAIT|HOST|PORT|LEVEL|PROTOCOL|STORE|SYSTEM/.test(name),
+      /ALLOW|NO_|IPV4|WAIT|HOST|PORT|LEVEL|PROTOCOL|STORE|SYSTEM/.test(name),
     ),
   )('AC9.5 a wrong %s is an error and no warning', async (name) => {
     const bridge = startBridge(target.url, { env: { ...env, [name]: 'nonsense' } })

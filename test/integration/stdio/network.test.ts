@@ -138,7 +138,9 @@ describe('the HTTP proxy of the environment', () => {
   it('AC8.1 is used for http and https, with its password', async () => {
     const through = await proxy('user:pass word')
     const url = `http://user:pass%20word@${through.url.slice(7)}`
-    const plain = bridgeTo(`http://target.test:${target.port}/mcp`, { HTTP_PROXY: url })
+    const plain = bridgeTo(`http://target.test:${target.port}/mcp`, { HTTP_PROXY: url }, [
+      '--allow-http',
+    ])
     await plain.handshake()
     expect(textOf(await plain.call('echo', { n: 1 }))).toContain('"n":1')
     expect(through.seen[0]).toBe(`POST http://target.test:${target.port}/mcp`)
@@ -166,9 +168,8 @@ describe('the HTTP proxy of the environment', () => {
 
   it.each(['http', 'https'])('AC8.3 is named when it refuses us, for %s', async (scheme) => {
     const through = await proxy('user:password')
-    const bridge = bridgeTo(`${scheme}://target.test:${target.port}/mcp`, {
-      ALL_PROXY: through.url,
-    })
+    const env = { ALL_PROXY: through.url, MCP_DESCOPE_ALLOW_HTTP: 'true' }
+    const bridge = bridgeTo(`${scheme}://target.test:${target.port}/mcp`, env)
     await bridge.handshake()
     const call = await bridge.call('echo')
     expect(call['error']).toMatchObject({

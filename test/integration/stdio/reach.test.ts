@@ -89,7 +89,7 @@ describe('a target with two addresses, of which the first one is a black hole', 
   ] as const)('AC8.4 is reached with %j within %d ms', async (args, ms) => {
     await startBlackHole(target.port)
     const url = `http://both.test:${target.port}/mcp`
-    const bridge = bridgeTo(url, [...args], {}, resolving('both.test'))
+    const bridge = bridgeTo(url, [...args, '--allow-http'], {}, resolving('both.test'))
     await bridge.request('ping')
     const began = Date.now()
     const answer = await bridge.handshake()
@@ -109,7 +109,7 @@ describe('the proxies of the environment', () => {
     closing.push(proxy.close)
     const bridge = bridgeTo(
       `http://both.test:${target.port}/mcp`,
-      args,
+      [...args, '--allow-http'],
       { HTTP_PROXY: proxy.url, ...env },
       resolving('both.test'),
     )
