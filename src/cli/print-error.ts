@@ -1,4 +1,5 @@
 import { isMissingPart, messageOf, ProxyError } from '../util/errors.js'
+import { escapeUnsafe, printableLines } from '../util/printable.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { createColors } from './colors.js'
@@ -26,25 +27,20 @@ export function printError(
   const redact = createRedactor()
   const known = error instanceof ProxyError
   const code = known ? error.code : 'INTERNAL'
-  const message = printable(redact(messageOf(error)))
+  const message = printableLines(redact(messageOf(error)))
   const hint = known ? error.hint : isMissingPart(error) ? undefined : BUG_HINT
   if (json) {
     const problems = known && 'problems' in error ? { problems: error.problems } : {}
     const body = { error: { code, message, ...(hint === undefined ? {} : { hint }), ...problems } }
-    runtime.io.err(`${redact(JSON.stringify(body))}\n`)
+    runtime.io.err(`${redact(escapeUnsafe(JSON.stringify(body)))}\n`)
     return
   }
   const colors = createColors(runtime, 'err')
   let text = `${colors.red('error:')} ${message}\n`
-  if (hint !== undefined) text += `${colors.cyan('hint: ')} ${printable(redact(hint))}\n`
-  if (debug) for (const line of causesOf(error)) text += `${colors.dim(printable(redact(line)))}\n`
+  if (hint !== undefined) text += `${colors.cyan('hint: ')} ${printableLines(redact(hint))}\n`
+  if (debug)
+    for (const line of causesOf(error)) text += `${colors.dim(printableLines(redact(line)))}\n`
   runtime.io.err(text)
-}
-
-/** Keeps text from outside from moving the cursor or changing colours. */
-function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-  return text.replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]+/g, ' ')
 }
 
 function causesOf(error: unknown): string[] {

@@ -1,3 +1,4 @@
+import { escapeUnsafe, printable } from './printable.js'
 import type { Clock, Io } from './runtime.js'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
@@ -16,16 +17,24 @@ export interface Logger {
   warn(event: string, message: string, fields?: LogFields): void
   error(event: string, message: string, fields?: LogFields): void
   /**
-   * Prepares records that are written often and differ in time, `id` and `ms` only, so that most of
-   * a line is made and freed of secrets once.
+   * Prepares records that are written often and differ in time and the arguments of
+   * {@link PreparedRecord} only, so that most of a line is made and freed of secrets once.
    */
   prepare(level: LogLevel, event: string, message: string, fields: LogFields): PreparedRecord
   /** Tells whether records of this level are written, so that costly fields need not be made. */
   enabled(level: LogLevel): boolean
 }
 
-/** Writes one record. `id` must be free of secrets and of characters that JSON escapes. */
-export type PreparedRecord = (id: string, ms: number) => void
+/**
+ * Writes one record. All text must be free of secrets and of characters that JSON escapes; `remote`
+ * and `traceparent` follow `id`, and are left out where there are none.
+ */
+export type PreparedRecord = (
+  id: string,
+  ms: number,
+  remote?: string | undefined,
+  traceparent?: string | undefined,
+) => void
 
 export interface LoggerOptions {
   io: Pick<Io, 'err'>
@@ -52,8 +61,15 @@ export function createLogger({ io, clock, level, format, redact }: LoggerOptions
     const [beforeId, afterId] = cut(rest, MARK_ID)
     const [beforeMs, end] = cut(afterId, String(MARK_MS))
     const tail = `${end}\n`
-    return (id, ms) => {
-      if (enabled(at)) io.err(head + isoTime(clock.now()) + beforeId + id + beforeMs + ms + tail)
+    const [beforeRemote, beforeTrace] = ['remote', 'traceparent'].map(
+      format === 'json' ? (name) => `","${name}":"` : (name) => ` ${name}=`,
+    ) as [string, string]
+    return (id, ms, remote, traceparent) => {
+      if (!enabled(at)) return
+      let named = id
+      if (remote !== undefined) named += beforeRemote + remote
+      if (traceparent !== undefined) named += beforeTrace + traceparent
+      io.err(head + isoTime(clock.now()) + beforeId + named + beforeMs + ms + tail)
     }
   }
   return {
@@ -84,7 +100,7 @@ type Render = (
 ) => string
 
 const renderJson: Render = (now, level, event, message, fields) =>
-  JSON.stringify({ time: isoTime(now), level, event, message, ...fields })
+  escapeUnsafe(JSON.stringify({ time: isoTime(now), level, event, message, ...fields }))
 
 const renderText: Render = (now, level, _event, message, fields) => {
   let line = `${isoTime(now)} ${level.padEnd(5)} ${oneLine(message)}`
@@ -109,14 +125,11 @@ function isoTime(now: number): string {
   return `${secondText}${String(Math.floor(now) - wholeSecond * 1000).padStart(3, '0')}Z`
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]+/g
-
-/** Keeps text from outside from forging further lines or moving the cursor. */
+/** Keeps text from outside from forging further lines, moving the cursor or turning text around. */
 function oneLine(text: string): string {
   for (let i = 0; i < text.length; i++) {
     const c = text.charCodeAt(i)
-    if (c < 0x20 || (c > 0x7e && c < 0xa0)) return text.replace(CONTROL, ' ')
+    if (c < 0x20 || c > 0x7e) return printable(text)
   }
   return text
 }

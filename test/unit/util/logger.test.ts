@@ -65,6 +65,36 @@ describe('the log as JSON', () => {
   })
 })
 
+/** What a terminal obeys, what breaks lines, and what turns text around. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: none of them may be written
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/
+
+describe.each(['text', 'json'] as const)('text from outside in the log as %s', (format) => {
+  it.each([
+    ['ESC', '\u001b]0;x\u0007'],
+    ['a C1 control', '\u009b2J'],
+    ['DEL', '\u007f'],
+    ['NEL', '\u0085'],
+    ['a line separator', '\u2028'],
+    ['a paragraph separator', '\u2029'],
+    ['a bidi override', '\u202egnp.exe'],
+    ['a bidi isolate', '\u2066'],
+    ['a mark from right to left', '\u200f'],
+  ])('moves no cursor and turns no line by %s', (_title, unsafe) => {
+    const { logger, written } = setUp(format)
+    const value = `a${unsafe}b`
+    logger.error('word', value, { value, list: [value] })
+    logger.prepare('info', 'word', value, { value })('a-1', 1, '192.0.2.1')
+    const lines = written().slice(0, -1).split('\n')
+    expect(lines).toHaveLength(2)
+    for (const line of lines) {
+      expect(line).not.toMatch(UNSAFE)
+      // in JSON nothing is lost
+      if (format === 'json') expect(JSON.parse(line)).toMatchObject({ message: value, value })
+    }
+  })
+})
+
 describe('the log', () => {
   it.each(LOG_LEVELS)('writes what is at least as grave as %s', (level) => {
     const { logger, written } = setUp('json', level)
@@ -137,6 +167,19 @@ describe('a prepared record', () => {
           expect(first).not.toContain('secret')
         }),
       )
+    },
+  )
+
+  it.each(['text', 'json'] as const)(
+    'names the remote address and the trace in %s where they are given',
+    (format) => {
+      const { logger, written } = setUp(format, 'info')
+      const fields = { method: 'ping' }
+      logger.prepare('info', 'word', 'A sentence', fields)('a-1', 7, '::1', '00-a-b-01')
+      const given = { id: 'a-1', remote: '::1', traceparent: '00-a-b-01', ...fields, ms: 7 }
+      logger.info('word', 'A sentence', given)
+      const [first, second] = written().split('\n')
+      expect(first).toBe(second)
     },
   )
 
