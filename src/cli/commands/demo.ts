@@ -3,7 +3,7 @@ import { LOG_FORMATS, LOG_LEVELS } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import { exitWith } from '../exit.js'
 import { addJsonOption } from '../options.js'
-import type { DemoFlags } from './demo/flags.js'
+import type { DemoFlags, IdentityFlags } from './demo/flags.js'
 
 /** Declares `demo`: the whole chain on embedded parts, and each part alone. */
 export function demoCommand(runtime: Runtime): Command {
@@ -28,10 +28,18 @@ function identityCommand(runtime: Runtime): Command {
   const command = new Command('identity')
     .summary('run the Descope emulator alone')
     .description('Run the Descope emulator alone and print the DESCOPE_CONFIG_URL to use.')
-  return addDemoOptions(command, 'Port to listen on').action(async (flags: DemoFlags) => {
-    const { runIdentity } = await import('./demo/parts.js')
-    exitWith(await runIdentity(runtime, flags))
-  })
+  return addDemoOptions(command, 'Port to listen on')
+    .addOption(
+      new Option('--issuer <form>', 'Form of "iss" in access tokens')
+        .choices(['project', 'agentic', 'tenant', 'bare'])
+        .default('project'),
+    )
+    .option('--scopes <scopes>', 'Scopes of the MCP server, with spaces between', parseScopes)
+    .option('--ttl <seconds>', 'Life of an access token', parseSeconds)
+    .action(async (flags: IdentityFlags) => {
+      const { runIdentity } = await import('./demo/parts.js')
+      exitWith(await runIdentity(runtime, flags))
+    })
 }
 
 function targetCommand(runtime: Runtime): Command {
@@ -60,6 +68,22 @@ function addDemoOptions(command: Command, port: string): Command {
 function parsePort(text: string): number {
   if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) {
     throw new InvalidArgumentError('Expected a whole number from 0 to 65535.')
+  }
+  return Number(text)
+}
+
+function parseScopes(text: string): string[] {
+  const scopes = text.split(' ').filter((scope) => scope !== '')
+  // RFC 6749 §3.3
+  if (scopes.length === 0 || scopes.some((scope) => !/^[!#-[\]-~]+$/.test(scope))) {
+    throw new InvalidArgumentError('Expected scopes such as "mcp:use tools:read".')
+  }
+  return scopes
+}
+
+function parseSeconds(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) {
+    throw new InvalidArgumentError('Expected a whole number of seconds, 1 or more.')
   }
   return Number(text)
 }

@@ -3,6 +3,9 @@ import type { Grant, Surface } from './records.js'
 import { refusal } from './refusals.js'
 import type { State } from './state.js'
 
+/** Clients ask for these whatever a server announces, and are not refused for it. */
+const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access']
+
 /**
  * Returns the scopes asked for, or all of the server's when none are.
  *
@@ -12,8 +15,8 @@ import type { State } from './state.js'
 export function requestedScopes(state: State, surface: Surface, scope: string | null): string[] {
   const names = splitScope(scope)
   if (names.length === 0) return [...state.options.scopes]
-  const known = [...state.options.scopes, ...(surface === 'project' ? PROJECT_SCOPES : [])]
-  return within(names, known)
+  const known = [...state.options.scopes, ...OIDC_SCOPES]
+  return within(names, surface === 'project' ? [...known, ...PROJECT_SCOPES] : known)
 }
 
 /**

@@ -128,6 +128,14 @@ describe('authorization code flow', () => {
     expect((await visit(url)).port).toBe('28683')
   })
 
+  it.each(['openid', 'profile', 'email', 'offline_access'])(
+    'grants %s at the MCP server, which does not announce it',
+    async (scope) => {
+      const { tokens } = await signedIn(await start(), { scope: `mcp:use ${scope}` })
+      expect(tokens.scope).toBe(`mcp:use ${scope}`)
+    },
+  )
+
   it('gives an ID token of the asked issuer when `openid` is granted', async () => {
     const identity = await start({ scopes: ['mcp:use', 'openid'], issuer: 'project' })
     const { tokens } = await signedIn(identity, { scope: 'mcp:use openid' })

@@ -71,7 +71,7 @@ describe('authorization', () => {
     ['no method, which means plain', { code_challenge_method: undefined }, 'invalid_request'],
     ['a short challenge', { code_challenge: 'short' }, 'invalid_request'],
     ['an unknown scope', { scope: 'mcp:use descope.claims' }, 'invalid_scope'],
-    ['a scope of the project only', { scope: 'openid' }, 'invalid_scope'],
+    ['a scope of the project only', { scope: 'phone' }, 'invalid_scope'],
     ['a relative resource', { resource: '/mcp' }, 'invalid_target'],
     ['a client without a policy', { client_id: 'no-policy' }, 'unauthorized_client'],
   ])('redirects with an error for %s', async (_name, changes, error) => {

@@ -11,6 +11,15 @@ export interface DemoFlags {
   logFormat: LogFormat
 }
 
+/** What `demo identity` takes besides. */
+export interface IdentityFlags extends DemoFlags {
+  /** Form of `iss` in access tokens. */
+  issuer?: 'project' | 'agentic' | 'tenant' | 'bare'
+  scopes?: string[]
+  /** Life of an access token, seconds. */
+  ttl?: number
+}
+
 /** Creates the logger of a part; `level` counts unless a flag says otherwise. */
 export function createDemoLogger(
   { io, clock }: Pick<Runtime, 'io' | 'clock'>,

@@ -1,6 +1,6 @@
 import type { Runtime } from '../../../util/runtime.js'
 import { EXIT } from '../../exit.js'
-import { createDemoLogger, type DemoFlags, listenForStop } from './flags.js'
+import { createDemoLogger, type DemoFlags, type IdentityFlags, listenForStop } from './flags.js'
 
 interface Running {
   readonly url: string
@@ -21,10 +21,16 @@ interface Introduction {
  * @returns The exit status.
  * @throws {ProxyError} `LISTEN_FAILED`
  */
-export async function runIdentity(runtime: Runtime, flags: DemoFlags): Promise<number> {
+export async function runIdentity(runtime: Runtime, flags: IdentityFlags): Promise<number> {
   const { startIdentity } = await import('../../../demo/identity/index.js')
   const { clock } = runtime
-  const start = () => startIdentity({ clock, port: flags.port, device: true })
+  const { port, issuer = 'project', scopes, ttl } = flags
+  const start = () =>
+    startIdentity({
+      ...{ clock, port, issuer, device: true },
+      ...(scopes !== undefined && { scopes }),
+      ...(ttl !== undefined && { ttl }),
+    })
   return runUntilStopped(runtime, flags, start, ({ url, configUrl }) => ({
     message: `The Descope emulator listens on ${url}`,
     variables: { DESCOPE_CONFIG_URL: configUrl },
