@@ -1,9 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import process from 'node:process'
+import process, { versions } from 'node:process'
 import { resolveConfig } from './config/load.js'
 import { mcpUrlOf } from './config/public-url.js'
 import type { ConfigInput } from './config/types.js'
 import { connectOffers } from './hosts/connect.js'
+import { announceStart } from './serve/announce.js'
+import { createBindingCheck } from './serve/binding.js'
 import { assemble } from './serve/server.js'
 import { createClock } from './util/clock.js'
 import { createLogger } from './util/logger.js'
@@ -41,7 +43,7 @@ export interface Proxy {
  */
 export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}): Proxy {
   const { env = {}, log = () => undefined } = options
-  const { config, secrets, warnings } = resolveConfig(input, { env })
+  const { config, secrets, warnings, file } = resolveConfig(input, { env })
   const clock = createClock()
   const logger = createLogger({
     io: { err: log },
@@ -49,18 +51,25 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
     ...config.log,
     redact: createRedactor(secrets),
   })
+  const { node: nodeVersion } = versions
+  announceStart({ nodeVersion }, { config, file }, logger)
   for (const warning of warnings) logger.warn('config', warning)
+  const isOnLoopback = createBindingCheck()
   const runtime = {
     clock,
     env,
     system: createSystem(process, clock),
     fetch: options.fetch ?? globalThis.fetch,
     offers: connectOffers,
+    nodeVersion,
+    isOnLoopback,
   }
   const resource = mcpUrlOf(config.server, config.server.port)
   const parts = assemble(runtime, config, logger, resource, new Set())
   const ready = parts.then(() => undefined)
+  const isOpen = config.server.insecureNoAuth
   const handler = (request: IncomingMessage, response: ServerResponse): void => {
+    if (isOpen && !isOnLoopback(request)) return refuseOutside(response)
     parts.then(
       ({ app }) => app.handle(request, response),
       () => response.writeHead(503, { 'retry-after': '5' }).end(),
@@ -74,4 +83,10 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
   }
   ready.catch((error: unknown) => logger.error('not_ready', String(error)))
   return Object.assign(handler, { ready, close })
+}
+
+/** Without authentication only this machine is served, wherever the server around us listens. */
+function refuseOutside(response: ServerResponse): void {
+  const error = 'Authentication is off (insecureNoAuth), and this server is not bound to loopback'
+  response.writeHead(403, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
 }

@@ -63,6 +63,7 @@ export function toPrincipal(claims: JsonObject): Principal {
     tenant,
     roles: both('roles'),
     permissions: both('permissions'),
+    name: stringMember(claims, 'name') ?? stringMember(claims, 'email'),
     expiresAt: numberClaim(claims, 'exp') ?? 0,
   })
 }

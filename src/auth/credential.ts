@@ -14,6 +14,8 @@ export type CredentialHeaders = Readonly<Record<string, string>>
 export interface TargetCredential {
   /** Callers may get different headers, and some none at all. */
   readonly perCaller?: boolean
+  /** Nothing is sent, so that a target that wants something refuses that there is nothing. */
+  readonly isNone?: boolean
   /**
    * Gives the headers that authenticate a request; at once where nothing has to be fetched.
    *

@@ -10,6 +10,8 @@ export interface Principal {
   readonly tenant: string | undefined
   readonly roles: readonly string[]
   readonly permissions: readonly string[]
+  /** `name` or `email`, where the token has one; for logs only. */
+  readonly name?: string | undefined
   /** `exp`, seconds since the epoch. */
   readonly expiresAt: number
 }

@@ -25,6 +25,7 @@ export function buildConfig(resolution: Resolution, env: Variables): ProxyConfig
       allowedHosts: get('server.allowedHosts'),
       workers: get('server.workers'),
       metricsPort: optional('server.metricsPort'),
+      metricsHost: get('server.metricsHost'),
       insecureNoAuth: get('server.insecureNoAuth'),
       vercel: isVercel(env) ? { hosts: vercelHosts(env) } : undefined,
     },
@@ -36,6 +37,10 @@ export function buildConfig(resolution: Resolution, env: Variables): ProxyConfig
     limits: {
       bodyBytes: get('limits.bodyBytes'),
       children: get('limits.children'),
+      calls: get('limits.calls'),
+      callsPerCaller: get('limits.callsPerCaller'),
+      streams: get('limits.streams'),
+      streamsPerCaller: get('limits.streamsPerCaller'),
       requestsPerMinute: get('limits.requestsPerMinute'),
     },
     timeouts: {

@@ -2,6 +2,7 @@ import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/loopback.
 import { checkCredential } from './credential-members.js'
 import { nearest } from './nearest.js'
 import { checkProgram } from './program-checks.js'
+import { mcpUrlOf } from './public-url.js'
 import type { Resolution } from './resolve.js'
 import type { SettingKey, SettingValues } from './settings.js'
 import type { Variables } from './sources.js'
@@ -125,6 +126,16 @@ function checkServer(resolution: Resolution): void {
     )
   }
   const publicUrl = settingOf(resolution, 'server.publicUrl')
+  const host = settingOf(resolution, 'server.host')
+  const isNamed = publicUrl !== undefined || resolution.invalid.has('server.publicUrl')
+  if (host !== undefined && !isLoopback(host) && !isNamed) {
+    const port = settingOf(resolution, 'server.port') ?? 0
+    const path = settingOf(resolution, 'server.path') ?? ''
+    const url = mcpUrlOf({ publicUrl, path, host }, port)
+    warnings.push(
+      `server.host is ${host}, and no public URL is set, so that this server is ${url}, and whoever calls it by another name gets 421 (${from('server.host')}) — set SERVER_URL to the URL that clients use`,
+    )
+  }
   if (publicUrl?.startsWith('http:') && !isLoopbackUrl(publicUrl)) {
     warnings.push(
       `server.publicUrl is not https (${from('server.publicUrl')}) — write the https URL, because tokens travel over it`,

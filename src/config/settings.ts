@@ -75,6 +75,7 @@ export const SETTINGS = [
   setting('server.metricsPort', 'port', undefined, 'Port of /metrics, on its own listener.', {
     flag: '--metrics-port <port>',
   }),
+  setting('server.metricsHost', 'host', '127.0.0.1', 'Address that /metrics listens on.'),
   setting('server.insecureNoAuth', 'boolean', false, 'Serve without sign-in, on loopback only.', {
     flag: '--insecure-no-auth',
   }),
@@ -134,6 +135,10 @@ export const SETTINGS = [
 
   setting('limits.bodyBytes', 'positive', 4_194_304, 'Largest request body.', { unit: 'bytes' }),
   setting('limits.children', 'positive', 100, 'Most processes of all targets at once.'),
+  setting('limits.calls', 'whole', 1_000, 'Requests under way at once in a process; 0: no limit.'),
+  setting('limits.callsPerCaller', 'whole', 100, 'The same of one subject.'),
+  setting('limits.streams', 'whole', 5_000, 'Streams open at once in a process; 0: no limit.'),
+  setting('limits.streamsPerCaller', 'whole', 50, 'The same of one subject.'),
   setting('limits.requestsPerMinute', 'whole', 0, 'Per subject and client id; 0 means no limit.'),
 
   setting('timeouts.headers', 'seconds', 15, "A client's request headers."),

@@ -12,6 +12,12 @@ export interface ProxyConfig {
     bodyBytes: number
     /** Processes of all targets that are programs, at once. */
     children: number
+    /** Requests under way at once in a process, of all and of one subject; 0: no limit. */
+    calls: number
+    callsPerCaller: number
+    /** Event streams that nobody waits for the end of, likewise. */
+    streams: number
+    streamsPerCaller: number
     /** Per subject and client id; 0 means no limit. */
     requestsPerMinute: number
   }
@@ -66,6 +72,7 @@ export interface ServerConfig {
   workers: number
   /** Port of the `/metrics` listener; `undefined` switches it off. */
   metricsPort: number | undefined
+  metricsHost: string
   /** Serve without authentication, on loopback only. */
   insecureNoAuth: boolean
   /** Present when the process runs on Vercel: the host names that the platform made for it. */

@@ -153,6 +153,7 @@ export function upstreamHeaders(
   const version = session?.version ?? exchange.header('mcp-protocol-version')
   if (version !== undefined) headers.push('mcp-protocol-version', version)
   if (session?.id !== undefined) headers.push('mcp-session-id', session.id)
+  if (exchange.requestId !== undefined) headers.push('x-request-id', exchange.requestId)
   for (const name of TRACE_HEADERS) {
     const value = exchange.header(name)
     if (value !== undefined) headers.push(name, value)

@@ -1,6 +1,7 @@
 import type { Caller } from '../auth/credential.js'
 import type { RequestId } from '../mcp/jsonrpc.js'
 import type { TargetFailure } from './failure.js'
+import type { AnswerOutcome } from './outcome.js'
 
 /** The way back to the client. A front door turns it into HTTP or into lines on stdout. */
 export interface Reply {
@@ -35,6 +36,10 @@ export interface ExchangeRecord {
   target: string | undefined
   /** The failure that was answered, if any. */
   failure: TargetFailure | undefined
+  /** Why we refused it ourselves, if we did: a stable word, of which there are few. */
+  refusal?: string | undefined
+  /** How the target's own answer ended; absent where the answer is ours. */
+  outcome?: AnswerOutcome | undefined
 }
 
 /** One request of a client on its way through the gateway. */
@@ -46,6 +51,8 @@ export interface Exchange {
   extraHeaders(): string[]
   readonly reply: Reply
   readonly record: ExchangeRecord
+  /** Names the request in logs, to the client and to the target; absent in the bridge. */
+  readonly requestId?: string
   /**
    * Learns of a failure before it is answered.
    *

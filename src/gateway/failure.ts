@@ -53,19 +53,21 @@ export function isForgotten({ cause, httpStatus }: TargetFailure): boolean {
   return cause === 'session_lost' && httpStatus !== undefined
 }
 
-/** Makes the JSON-RPC error that a client gets for a target's failure. */
-export function failureError({
-  cause,
-  target,
-  reason,
-  httpStatus,
-  retryAfter,
-}: TargetFailure): WireError {
+/**
+ * Makes the JSON-RPC error that a client gets for a target's failure.
+ *
+ * @param requestId What our log calls the request.
+ */
+export function failureError(
+  { cause, target, reason, httpStatus, retryAfter }: TargetFailure,
+  requestId?: string,
+): WireError {
   const retryable =
     MAY_PASS.has(cause) || (httpStatus !== undefined && MAY_PASS_STATUS.has(httpStatus))
   const data: Record<string, unknown> = { target, cause: CLIENT_CAUSE[cause] ?? cause }
   if (httpStatus !== undefined) data['httpStatus'] = httpStatus
   if (retryAfter !== undefined) data['retryAfter'] = retryAfter
   if (retryable) data['retryable'] = true
+  if (requestId !== undefined) data['requestId'] = requestId
   return { code: ERROR_CODES.internalError, message: `Target "${target}": ${reason}`, data }
 }

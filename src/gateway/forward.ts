@@ -47,6 +47,7 @@ function isAllowed(exchange: Exchange, message: Message, target: Target, tool: s
   const decision = target.policy.decide(tool, exchange.caller.principal)
   if (decision.allowed) return true
   const id = message.id as RequestId
+  exchange.record.refusal = decision.hidden ? 'policy' : 'scope'
   if (!decision.hidden) exchange.reply.insufficientScope(id, decision.missingScopes)
   else {
     const error = { code: -32602, message: `Unknown tool: ${message.params['name']}` }

@@ -80,6 +80,7 @@ function replyRefused({ exchange }: Request, { id }: Message, answers: readonly 
     if ('failure' in answer) {
       return replyFailure(exchange, id, answer.failure)
     }
+    exchange.record.outcome = 'rpc_error'
     return exchange.reply.json(answer.refusal.status, answer.refusal.text)
   }
   exchange.reply.json(200, errorResponse(id ?? null, { code: -32603, message: 'No target' }))

@@ -18,6 +18,7 @@ export function openRequest(
   if (sealed === undefined) return { exchange, sealed, session: undefined }
   const session = sessions.open(sealed, exchange.caller.principal)
   const refuse = (status: number, code: number, message: string) => {
+    exchange.record.refusal = status === 404 ? 'session' : 'protocol'
     exchange.reply.json(status, errorResponse(null, { code, message }))
     return undefined
   }

@@ -4,6 +4,7 @@ import { isObject, tryParseJson } from '../util/json.js'
 import { isResponseTo } from './answer-check.js'
 import type { Exchange, ReplyWatcher } from './exchange.js'
 import { failureError, type TargetFailure } from './failure.js'
+import { outcomeOfAnswer, outcomeOfMessage } from './outcome.js'
 import { replyFailure } from './reply-failure.js'
 import { LEFT_OUT, type Rewrites } from './rewrites.js'
 import { endOfSubscription } from './subscriptions.js'
@@ -67,6 +68,7 @@ class Relay implements AnswerListener, ReplyWatcher {
   known(body: Buffer): boolean {
     const known = this.#options.rewrites.known?.(body)
     if (known === undefined) return false
+    this.#options.exchange.record.outcome = 'ok'
     this.#options.exchange.reply.json(200, known)
     this.#options.onEnd?.()
     return true
@@ -76,6 +78,7 @@ class Relay implements AnswerListener, ReplyWatcher {
     const { exchange, rewrites, hasSession, onEnd } = this.#options
     const rewritten = status === 200 ? rewrites.response?.(body) : undefined
     const sent = rewritten ?? text ?? body
+    exchange.record.outcome = status === 200 ? outcomeOfAnswer(text ?? body) : 'rpc_error'
     exchange.reply.json(status === 404 && hasSession ? 200 : status, sent)
     onEnd?.()
   }
@@ -148,6 +151,7 @@ class Relay implements AnswerListener, ReplyWatcher {
       return this.#invalid('an event of its answer belongs to another request')
     }
     this.#answered = true
+    this.#options.exchange.record.outcome = outcomeOfMessage(message)
     return rewrites.response?.(Buffer.from(data))?.toString('utf8')
   }
 
@@ -166,10 +170,11 @@ class Relay implements AnswerListener, ReplyWatcher {
 
   #invalid(reason: string): string {
     this.#broken = true
-    const target = this.#options.send.target.name
-    const failure = { cause: 'invalid_answer', target, reason } as const
-    this.#options.exchange.record.failure = failure
-    return writeEvent(errorResponse(this.#id as RequestId, failureError(failure)))
+    const { exchange, send } = this.#options
+    const failure = { cause: 'invalid_answer', target: send.target.name, reason } as const
+    exchange.record.failure = failure
+    const error = failureError(failure, exchange.requestId)
+    return writeEvent(errorResponse(this.#id as RequestId, error))
   }
 
   streamEnded(): void {
@@ -191,7 +196,8 @@ class Relay implements AnswerListener, ReplyWatcher {
     const isCut = failure.cause === 'cut_off'
     if (this.#id !== undefined && !this.#answered && !(isCut && this.#resumable)) {
       exchange.record.failure = failure
-      exchange.reply.write(writeEvent(errorResponse(this.#id, failureError(failure))))
+      const error = failureError(failure, exchange.requestId)
+      exchange.reply.write(writeEvent(errorResponse(this.#id, error)))
     }
     exchange.reply.endStream()
     onEnd?.()

@@ -14,7 +14,7 @@ export function replyFailure(
   exchange.record.failure = failure
   if (exchange.intercept?.(failure)) return
   const { reply } = exchange
-  const body = errorResponse(id ?? null, failureError(failure))
+  const body = errorResponse(id ?? null, failureError(failure, exchange.requestId))
   if (failure.cause === 'session_lost') return reply.json(404, body)
   if (failure.answer !== undefined) return reply.json(failure.answer.status, failure.answer.body)
   if (id !== undefined) return reply.json(200, body)

@@ -16,16 +16,25 @@ export interface Target {
   /** Replaced once it is known how the target is spoken with. */
   upstream: Upstream
   /** How its last request went; `unknown` before the first. */
-  state: 'unknown' | 'ok' | 'down'
+  state: TargetState
 }
 
-/** Makes a target from its configuration. Nothing is connected yet. */
+/** `refused_credential`: it is there, and does not take the credential that we have for everybody. */
+export type TargetState = 'unknown' | 'ok' | 'down' | 'refused_credential'
+
+/**
+ * Makes a target from its configuration. Nothing is connected yet.
+ *
+ * @param onChange Learns of each state that follows another one.
+ */
 export function createTarget(
   config: Pick<TargetConfig, 'name' | 'prefix' | 'tools'> & Partial<Pick<TargetConfig, 'methods'>>,
   credential: TargetCredential,
   upstream: Upstream,
+  onChange?: (target: Target, before: TargetState) => void,
 ): Target {
   const policy = createToolPolicy(config.tools)
+  let state: TargetState = 'unknown'
   return {
     name: config.name,
     prefix: config.prefix,
@@ -33,7 +42,15 @@ export function createTarget(
     credential,
     takesMethod: methodTaker(config.methods ?? [], policy),
     upstream,
-    state: 'unknown',
+    get state() {
+      return state
+    },
+    set state(next) {
+      if (next === state) return
+      const before = state
+      state = next
+      onChange?.(this, before)
+    },
   }
 }
 
@@ -47,4 +64,16 @@ function methodTaker(
 ): (method: string) => boolean {
   const isFurther = createGlobMatcher(listed.length === 0 && isOpen ? ['*'] : listed)
   return (method) => isKnownMethod(method) || (isFurther(method) && !looksKnown(method))
+}
+
+/** Learns that a target took no credential. One that only this caller has says nothing of others'. */
+export function noteRefusal(target: Target): void {
+  if (target.credential.perCaller !== true) target.state = 'refused_credential'
+}
+
+/** Says that a target refused what we sent it, as the end of a sentence that begins with its name. */
+export function refusalOf({ credential }: Target, status: number): string {
+  return credential.isNone
+    ? `it wants a credential, and none is configured (HTTP ${status})`
+    : `it refused its credential (HTTP ${status})`
 }

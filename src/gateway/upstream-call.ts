@@ -6,6 +6,7 @@ import { messageOf, ProxyError } from '../util/errors.js'
 import { checkAnswer, judgeRefusal } from './answer-check.js'
 import { type Expectation, type HeaderFields, judgeHead, oneValue } from './answer-head.js'
 import { CREDENTIAL_CAUSES, type FailureCause, type TargetFailure } from './failure.js'
+import { noteRefusal, refusalOf } from './target.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
 const MAX_JSON_BYTES = 64 * 1024 * 1024
@@ -78,10 +79,10 @@ export class UpstreamCall implements UpstreamHandler {
     this.#status = status
     this.#head = { sessionId: oneValue(headers['mcp-session-id']) }
     this.#retryAfter = oneValue(headers['retry-after'])
-    this.#send.target.state = status < 500 ? 'ok' : 'down'
     const verdict = judgeHead(status, headers, this.#expected)
-    if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason)
     if (verdict.next === 'credential') return this.#credentialRefused(verdict.challenge)
+    this.#send.target.state = status < 500 ? 'ok' : 'down'
+    if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason)
     if (verdict.next === 'stream') {
       this.#splitter = new EventSplitter()
       this.#listener.streaming(this.#head)
@@ -154,8 +155,7 @@ export class UpstreamCall implements UpstreamHandler {
   #credentialRefused(challenge: string | undefined): void {
     const { target, caller } = this.#send
     const status = this.#status
-    const giveUp = () =>
-      this.#fail('refused_credential', `it refused its credential (HTTP ${status})`)
+    const giveUp = () => this.#fail('refused_credential', refusalOf(target, status))
     if (this.#triedAgain || status === 407) return giveUp()
     this.#triedAgain = true
     const refused = this.#controller
@@ -188,6 +188,7 @@ export class UpstreamCall implements UpstreamHandler {
   #fail(cause: FailureCause, reason: string, answer?: Buffer): void {
     if (this.#done) return
     this.#done = true
+    if (cause === 'refused_credential') noteRefusal(this.#send.target)
     const failure: TargetFailure = { cause, target: this.#send.target.name, reason }
     if (this.#status >= 300) failure.httpStatus = this.#status
     if (this.#retryAfter !== undefined) failure.retryAfter = this.#retryAfter

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { ServerConfig } from '../config/types.js'
 import { isLoopback } from '../util/loopback.js'
 
@@ -52,6 +53,28 @@ export function createAccess(
       return onLoopback && isLoopbackOrigin(value)
     },
   }
+}
+
+/**
+ * Creates the choice of the check for a request: loopback names are let in only where nobody else can
+ * reach the server that it came to, and never on a platform.
+ *
+ * @param options.isOnLoopback Tells that of a server that is not ours; else the configured host does.
+ */
+export function createAccessOf(
+  server: ServerConfig,
+  options: {
+    resource: string
+    extraHosts?: readonly string[] | undefined
+    isOnLoopback?: ((request: IncomingMessage) => boolean) | undefined
+  },
+): (request: IncomingMessage) => Access {
+  const { resource, extraHosts, isOnLoopback } = options
+  const inside = createAccess(server, resource, extraHosts)
+  const outside = createAccess({ ...server, host: '' }, resource, extraHosts)
+  if (server.vercel !== undefined) return () => outside
+  if (isOnLoopback === undefined) return () => inside
+  return (request) => (isOnLoopback(request) ? inside : outside)
 }
 
 function isLoopbackOrigin(origin: string): boolean {

@@ -6,15 +6,19 @@ import type { ProxyConfig } from '../config/types.js'
 import type { Gateway } from '../gateway/gateway.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
-import { createAccess } from './access.js'
+import { createAccessOf } from './access.js'
 import { createAuthenticate } from './authenticate.js'
-import { corsHeaders, type HeaderList, OPEN_TO_ALL, preflightHeaders } from './cors.js'
+import { type Caps, createCaps } from './caps.js'
+import { corsHeaders, OPEN_TO_ALL, preflightHeaders } from './cors.js'
 import { createEndpoint } from './endpoint.js'
 import type { HttpReply } from './http-reply.js'
+import type { BrokenRequest } from './http-server.js'
 import type { MakeOffers } from './landing.js'
 import type { Metrics } from './metrics.js'
 import { createPublicRoutes } from './public-routes.js'
 import { createRateLimit } from './rate-limit.js'
+import { shown } from './refusal.js'
+import { brokenSummary, createRefuse } from './refuse.js'
 import { createRequestLog } from './request-log.js'
 
 const END_AGAIN_MS = 500
@@ -36,10 +40,20 @@ export interface AppOptions {
   offers?: MakeOffers | undefined
   /** Filled with the event streams that are open. */
   streams?: Set<HttpReply>
+  caps?: Caps
+  /**
+   * Tells whether the server that a request came to can be reached from this machine only; by default
+   * the configured host decides.
+   */
+  isOnLoopback?: ((request: IncomingMessage) => boolean) | undefined
 }
 
 export interface App {
   handle(request: IncomingMessage, response: ServerResponse): void
+  /** Counts and logs what Node refused by itself. */
+  broken(request: BrokenRequest): void
+  /** How many requests came to the endpoint so far, refused ones too. */
+  requests(): number
   /** Refuses new MCP requests from now on and ends the streams that nobody waits for. */
   drain(): void
   /** Stops the heartbeat. */
@@ -53,7 +67,10 @@ export function createApp(options: AppOptions): App {
   const streams = options.streams ?? new Set<HttpReply>()
   let draining = false
   let stopped = false
-  const access = createAccess(config.server, resource, options.extraHosts)
+  let requests = 0
+  const access = createAccessOf(config.server, options)
+  const log = createRequestLog(logger, clock, options.metrics)
+  const refuse = createRefuse(log, clock)
   const routes = createPublicRoutes({
     descope,
     targets: gateway.targets,
@@ -72,14 +89,15 @@ export function createApp(options: AppOptions): App {
       scopes: descope?.scopesSupported() ?? [],
     }),
     rateLimit: createRateLimit(config.limits.requestsPerMinute, clock),
-    bodyBytes: config.limits.bodyBytes,
+    caps: options.caps ?? createCaps(config.limits),
+    body: { bytes: config.limits.bodyBytes, seconds: config.timeouts.body },
     requestSeconds: config.timeouts.request,
     allowStreams: options.allowStreams ?? true,
     isDraining: () => draining,
     streams,
     clock,
     logger,
-    log: createRequestLog(logger, clock, options.metrics),
+    log,
   })
 
   function beat(): void {
@@ -101,14 +119,22 @@ export function createApp(options: AppOptions): App {
     const pathname = query < 0 ? url : url.slice(0, query)
     const isEndpoint = pathname === path || pathname === `${path}/`
     const route = isEndpoint ? undefined : routes.get(pathname)
-    if (route?.anyHost !== true && !access.allowsHost(request.headers.host)) {
-      return refuse(response, 421, 'This server does not answer under this Host')
+    const { host, origin } = request.headers
+    const { allowsHost, allowsOrigin } = access(request)
+    if (route?.anyHost !== true && !allowsHost(host)) {
+      const message = `The Host ${shown(host)} is not one of this server's; its operator can allow it with SERVER_URL or --allowed-host`
+      return refuse(request, response, { status: 421, refusal: 'host', message })
     }
     if (route !== undefined) return handlePublic(request, response, route.handle)
-    const { origin } = request.headers
-    if (!access.allowsOrigin(origin)) return refuse(response, 403, 'This Origin is not allowed')
+    if (!allowsOrigin(origin)) {
+      const message = `The Origin ${shown(origin)} is not allowed; this server's operator can allow it with --allowed-origin`
+      return refuse(request, response, { status: 403, refusal: 'origin', message })
+    }
     if (request.method === 'OPTIONS') return preflight(request, response)
-    if (isEndpoint) return endpoint(request, response)
+    if (isEndpoint) {
+      requests++
+      return endpoint(request, response)
+    }
     refuseUnknown(request, response)
   }
 
@@ -124,7 +150,8 @@ export function createApp(options: AppOptions): App {
       return
     }
     const headers = [...OPEN_TO_ALL, 'allow', 'GET, HEAD, OPTIONS']
-    refuse(response, 405, 'Only GET is allowed here', headers)
+    const message = 'Only GET is allowed here'
+    refuse(request, response, { status: 405, refusal: 'method', message, headers })
   }
 
   function preflight({ headers }: IncomingMessage, response: ServerResponse): void {
@@ -135,17 +162,20 @@ export function createApp(options: AppOptions): App {
   /** A path that is nowhere is no secret, but tells nothing without a token either. */
   function refuseUnknown(request: IncomingMessage, response: ServerResponse): void {
     const cors = corsHeaders(request.headers.origin)
-    const notFound = () => refuse(response, 404, `Not found; the MCP endpoint is ${path}`, cors)
+    const notFound = () => {
+      const message = `Not found; the MCP endpoint is ${path}`
+      refuse(request, response, { status: 404, refusal: 'path', message, headers: cors })
+    }
     const refused = (error: unknown) => {
-      if (toTokenError(error).status === 503) {
-        return refuse(response, 503, 'Access tokens cannot be checked', [
-          ...cors,
-          'retry-after',
-          '5',
-        ])
+      const { status, reason } = toTokenError(error)
+      if (status === 503) {
+        const headers = [...cors, 'retry-after', '5']
+        const message = 'Access tokens cannot be checked'
+        return refuse(request, response, { status, refusal: reason, message, headers })
       }
-      const challenge = ['www-authenticate', `Bearer resource_metadata="${challengeUrl}"`]
-      refuse(response, 401, 'An access token is needed', [...cors, ...challenge])
+      const headers = [...cors, 'www-authenticate', `Bearer resource_metadata="${challengeUrl}"`]
+      const message = 'An access token is needed'
+      refuse(request, response, { status: 401, refusal: reason, message, headers })
     }
     const caller = authenticate(request)
     if (caller instanceof Promise) caller.then(notFound, refused)
@@ -154,6 +184,8 @@ export function createApp(options: AppOptions): App {
 
   return {
     handle,
+    broken: (request) => log(brokenSummary(request, clock)),
+    requests: () => requests,
     drain() {
       draining = true
       endIdleStreams()
@@ -162,20 +194,4 @@ export function createApp(options: AppOptions): App {
       stopped = true
     },
   }
-}
-
-function refuse(
-  response: ServerResponse,
-  status: number,
-  message: string,
-  headers: HeaderList = [],
-): void {
-  const body = JSON.stringify({ error: message })
-  const length = ['content-length', String(Buffer.byteLength(body))]
-  response.writeHead(status, [
-    ...headers,
-    ...['content-type', 'application/json', 'cache-control', 'no-store'],
-    ...length,
-  ])
-  response.end(body)
 }

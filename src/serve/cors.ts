@@ -2,7 +2,8 @@ const ALLOW_HEADERS = [
   'authorization, content-type, accept, last-event-id, mcp-protocol-version, mcp-session-id',
   'mcp-method, mcp-name, traceparent, tracestate, baggage',
 ].join(', ')
-const EXPOSE_HEADERS = 'WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After'
+const EXPOSE_HEADERS =
+  'WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id'
 const MAX_AGE_SECONDS = '86400'
 
 export type HeaderList = readonly string[]

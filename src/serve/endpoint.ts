@@ -8,9 +8,11 @@ import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import { InvalidMessageError, parseMessage } from '../mcp/message.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
+import type { Caps, Occupancy } from './caps.js'
 import { HttpExchange } from './http-exchange.js'
 import type { HttpReply } from './http-reply.js'
-import { readBody } from './read-body.js'
+import { type BodyLimits, createBodyReader } from './read-body.js'
+import { seenOf, shown } from './refusal.js'
 import type { createRequestLog } from './request-log.js'
 
 export interface EndpointOptions {
@@ -19,7 +21,8 @@ export interface EndpointOptions {
   /** Where clients find our metadata, and the scopes to ask for. */
   challenge: () => { resourceMetadata: string; scopes: readonly string[] }
   rateLimit: (principal: Principal | undefined) => number
-  bodyBytes: number
+  caps: Caps
+  body: BodyLimits
   /** After so many seconds we end a request ourselves. */
   requestSeconds: number | undefined
   /** GET opens no stream where a platform would cut it (405). */
@@ -32,12 +35,14 @@ export interface EndpointOptions {
 }
 
 const RETRY_SECONDS = '5'
+
 /**
  * Creates the handler of the MCP endpoint: authentication first, then the method, then the body.
  * Host and Origin were checked before.
  */
 export function createEndpoint(options: EndpointOptions) {
   const { gateway } = options
+  const readBody = createBodyReader(options.body, options.clock)
 
   return (request: IncomingMessage, response: ServerResponse): void => {
     const exchange = new HttpExchange(request, response, options)
@@ -68,12 +73,14 @@ export function createEndpoint(options: EndpointOptions) {
     exchange.caller = caller
     const wait = options.rateLimit(caller.principal)
     if (wait > 0) {
-      return refuse(exchange, 429, 'rate_limit', 'Too many requests', {
-        'retry-after': String(wait),
-      })
+      const headers = { 'retry-after': String(wait) }
+      return refuse(exchange, 429, 'rate_limit', 'Too many requests', headers)
     }
     const { request } = exchange
-    if (request.method === 'POST') return post(exchange)
+    if (request.method === 'POST') {
+      if (takes(exchange, 'post')) post(exchange)
+      return
+    }
     if (request.method !== 'GET' && request.method !== 'DELETE') {
       const allow = { allow: 'GET, POST, DELETE, OPTIONS' }
       return refuse(exchange, 405, 'method', `${request.method} is not allowed here`, allow)
@@ -83,39 +90,66 @@ export function createEndpoint(options: EndpointOptions) {
     if (!options.allowStreams) {
       return refuse(exchange, 405, 'method', 'No streams here', { allow: 'POST, DELETE, OPTIONS' })
     }
-    gateway.listen(exchange)
+    if (takes(exchange, 'stream')) gateway.listen(exchange)
+  }
+
+  /** Finds a place for what the request takes, or refuses it. */
+  function takes(exchange: HttpExchange, kind: Occupancy): boolean {
+    const { place } = exchange
+    const taken =
+      place === undefined ? options.caps.take(exchange.caller.principal, kind) : undefined
+    if (taken !== undefined && 'release' in taken) {
+      exchange.place = taken
+      return true
+    }
+    const excess = taken ?? place?.become(kind)
+    if (excess === undefined) return true
+    const { status, refusal, message, retryAfter } = excess
+    refuse(exchange, status, refusal, message, { 'retry-after': String(retryAfter) })
+    return false
   }
 
   function post(exchange: HttpExchange): void {
     const { request } = exchange
     if (!isJson(request.headers['content-type'])) {
-      return refuse(exchange, 415, 'content_type', 'The content type must be application/json')
+      const type = shown(request.headers['content-type'])
+      const message = `The content type is ${type}; it must be application/json`
+      return refuse(exchange, 415, 'content_type', message)
     }
-    const tooLarge = () =>
-      refuse(exchange, 413, 'body_size', `The body is larger than ${options.bodyBytes} bytes`, {
-        connection: 'close',
-      })
-    if (Number(request.headers['content-length'] ?? 0) > options.bodyBytes) return tooLarge()
-    readBody(request, options.bodyBytes, (body) => {
-      if (body === undefined) return tooLarge()
+    readBody(request, (body) => {
+      if (typeof body === 'string') return refuseBody(exchange, body)
       try {
         const message = parseMessage(body)
         exchange.id = message.id
-        gateway.post(exchange, message)
+        if (message.kind !== 'request' || takes(exchange, occupancyOf(message.method))) {
+          gateway.post(exchange, message)
+        }
       } catch (error) {
         refuseMessage(exchange, error)
       }
     })
   }
 
+  function refuseBody(exchange: HttpExchange, problem: 'too_large' | 'too_slow'): void {
+    const { bytes, seconds } = options.body
+    const headers = { connection: 'close' }
+    if (problem === 'too_slow') {
+      return refuse(exchange, 408, 'timeout', `The body did not come within ${seconds} s`, headers)
+    }
+    refuse(exchange, 413, 'body_size', `The body is larger than ${bytes} bytes`, headers)
+  }
+
   function refuseMessage(exchange: HttpExchange, error: unknown): void {
     if (error instanceof InvalidMessageError) {
       exchange.refusal = 'message'
+      exchange.why = error.wire.message
+      exchange.seen = seenOf('message', exchange.request)
       return exchange.reply.json(400, errorResponse(error.id, error.wire))
     }
     options.logger.error(
       'internal',
       `A request failed: ${error instanceof Error ? error.stack : error}`,
+      { id: exchange.requestId },
     )
     const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
     exchange.refusal = 'internal'
@@ -123,16 +157,13 @@ export function createEndpoint(options: EndpointOptions) {
   }
 
   function refuseToken(exchange: HttpExchange, error: TokenError): void {
-    if (error.reason !== 'missing') {
-      options.logger.warn('token_refused', error.message, {
-        reason: error.reason,
-        ...error.details,
-      })
-    }
+    if (error.reason !== 'missing') exchange.event = 'token_refused'
+    exchange.seen = { reason: error.reason, ...error.details }
     const header = challengeFor(error, options.challenge())
     const extra: Record<string, string> =
       header === undefined ? { 'retry-after': RETRY_SECONDS } : { 'www-authenticate': header }
-    refuse(exchange, error.status, error.reason, error.message, extra)
+    const refusal = error.reason === 'insufficient_scope' ? 'scope' : error.reason
+    refuse(exchange, error.status, refusal, error.message, extra)
   }
 
   function refuse(
@@ -143,12 +174,18 @@ export function createEndpoint(options: EndpointOptions) {
     headers: Record<string, string> = {},
   ): void {
     exchange.refusal = refusal
+    exchange.why = message
+    exchange.seen = { ...seenOf(refusal, exchange.request), ...exchange.seen }
     // what is left of the body is not read: the connection cannot be used again
     if (!exchange.request.complete && exchange.request.method === 'POST') exchange.request.resume()
     const wire = { code: ERROR_CODES.internalError, message }
-    if (status === 503) headers['retry-after'] = RETRY_SECONDS
-    exchange.reply.json(status, errorResponse(null, wire), headers)
+    if (status === 503) headers['retry-after'] ??= RETRY_SECONDS
+    exchange.reply.json(status, errorResponse(exchange.id ?? null, wire), headers)
   }
+}
+
+function occupancyOf(method: string): Occupancy {
+  return method === 'subscriptions/listen' ? 'stream' : 'call'
 }
 
 function isJson(type: string | undefined): boolean {

@@ -5,9 +5,13 @@ import type { Exchange } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/failure.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { ownMember } from '../util/json.js'
+import type { LogFields } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
+import type { Place } from './caps.js'
 import { corsHeaders, type HeaderList } from './cors.js'
 import { HttpReply, type HttpReplyOwner } from './http-reply.js'
+import { isOwnError, withRequestId } from './own-answer.js'
+import { nameRequest } from './request-id.js'
 import type { RequestSummary } from './request-log.js'
 
 /** For the log only: nobody was there to get a status. */
@@ -33,6 +37,9 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   readonly reply: HttpReply
   readonly record: Exchange['record']
   readonly headers: HeaderList
+  readonly requestId: string
+  readonly #traceparent: string | undefined
+  readonly #remote: string | undefined
   readonly #response: ServerResponse
   readonly #options: HttpExchangeOptions
   readonly #startedAt: number
@@ -41,18 +48,31 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   id: RequestId | undefined
   /** Why the request was refused before it reached the gateway. */
   refusal: string | undefined
+  /** What the log says of the refusal: a sentence, what was seen, and another event's name. */
+  why: string | undefined
+  seen: LogFields | undefined
+  event: string | undefined
+  #place: Place | undefined
+  #hasEnded = false
 
   constructor(request: IncomingMessage, response: ServerResponse, options: HttpExchangeOptions) {
     this.request = request
     this.#response = response
     this.#options = options
     this.#startedAt = options.clock.now()
-    this.headers = corsHeaders(request.headers.origin)
+    const { id, traceparent } = nameRequest(request)
+    this.requestId = id
+    this.#traceparent = traceparent
+    // a connection that is closed has none any more
+    this.#remote = request.socket.remoteAddress
+    this.headers = ['x-request-id', id, ...corsHeaders(request.headers.origin)]
     this.record = {
       method: request.method ?? '',
       tool: undefined,
       target: undefined,
       failure: undefined,
+      refusal: undefined,
+      outcome: undefined,
     }
     this.reply = new HttpReply(response, this)
   }
@@ -73,8 +93,32 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     return insufficientScope(scopes, this.#options.challenge().resourceMetadata)
   }
 
-  onEnd(): void {
-    const { record, refusal } = this
+  /** Takes what may run at once; given back however the request ends. */
+  set place(place: Place) {
+    this.#place = place
+    if (this.#hasEnded) place.release()
+  }
+
+  get place(): Place | undefined {
+    return this.#place
+  }
+
+  /** Names the request in an error of ours; what a target answered stays as it is. */
+  own(body: string): string {
+    const { record } = this
+    if (record.outcome !== undefined) return body
+    if (!isOwnError(body)) {
+      record.outcome = 'ok'
+      return body
+    }
+    record.outcome = 'rpc_error'
+    return withRequestId(body, this.requestId)
+  }
+
+  onEnd(hasLeft: boolean): void {
+    this.#hasEnded = true
+    this.#place?.release()
+    const { record, refusal, why, seen, event } = this
     const { headersSent, statusCode } = this.#response
     this.#options.log({
       record,
@@ -82,6 +126,13 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
       startedAt: this.#startedAt,
       principal: this.caller.principal,
       refusal,
+      id: this.requestId,
+      remote: this.#remote,
+      traceparent: this.#traceparent,
+      hasLeft,
+      why,
+      seen,
+      event,
     })
   }
 
@@ -94,7 +145,9 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     }
     this.record.failure ??= failure
     const { id } = this
-    this.reply.expire(id === undefined ? undefined : errorResponse(id, failureError(failure)))
+    this.reply.expire(
+      id === undefined ? undefined : errorResponse(id, failureError(failure, this.requestId)),
+    )
   }
 
   header(name: string): string | undefined {

@@ -25,8 +25,10 @@ export interface HttpReplyOwner {
   readonly isIdle: boolean
   /** When the caller's token expires, milliseconds since the epoch. */
   readonly expiresAt: number
+  /** Looks at a message before it leaves that may be ours, and returns what leaves. */
+  own(message: string): string
   /** Called once when the response is over, whoever ended it. */
-  onEnd(): void
+  onEnd(hasLeft: boolean): void
 }
 
 /** Writes a gateway's reply as an HTTP response. */
@@ -44,7 +46,7 @@ export class HttpReply implements Reply {
       owner.streams.delete(this)
       this.#left = !response.writableFinished
       if (this.#left) this.#watcher?.onClose()
-      owner.onEnd()
+      owner.onEnd(this.#left)
     })
   }
 
@@ -61,11 +63,12 @@ export class HttpReply implements Reply {
   ): void {
     if (this.#response.headersSent) return
     const all = ['content-type', 'application/json', 'cache-control', 'no-store']
-    all.push('content-length', String(Buffer.byteLength(body)))
+    const sent = typeof body === 'string' ? this.#owner.own(body) : body
+    all.push('content-length', String(Buffer.byteLength(sent)))
     for (const header of this.#owner.headers) all.push(header)
     for (const [name, value] of Object.entries(headers)) all.push(name, value)
     this.#response.writeHead(status, all)
-    this.#response.end(body)
+    this.#response.end(sent)
   }
 
   empty(status: number): void {
@@ -127,7 +130,7 @@ export class HttpReply implements Reply {
     if (this.#response.writableEnded) return
     this.#watcher?.onClose()
     if (!this.#isStream) return message === undefined ? this.empty(504) : this.json(200, message)
-    this.#response.end(message && writeEvent(message))
+    this.#response.end(message && writeEvent(this.#owner.own(message)))
   }
 
   /** Ends the stream from our side, in order. */

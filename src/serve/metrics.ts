@@ -1,14 +1,17 @@
 import cluster from 'node:cluster'
-import { createServer, type Server } from 'node:http'
+import type { KeysState } from '../auth/keys.js'
 import { LIST_KINDS } from '../gateway/lists.js'
 import type { Target } from '../gateway/target.js'
-import { type ListenAddress, listen } from './listen.js'
+import type { Caps } from './caps.js'
+import { addGauges } from './gauges.js'
+import type { Outcome } from './request-log.js'
 
 export interface RequestMetric {
   method: string
   target: string | undefined
   status: number
   ms: number
+  outcome: Outcome
   refusal: string | undefined
   cause: string | undefined
 }
@@ -28,19 +31,25 @@ const KNOWN_METHODS = new Set([
 
 const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300]
 
+/** What the metrics say of the server as it is now. */
+export interface Watched {
+  /** How many event streams are open. */
+  openStreams: () => number
+  targets: readonly Pick<Target, 'name' | 'upstream' | 'state'>[]
+  /** Absent without authentication. */
+  keysState: (() => KeysState) | undefined
+  caps: Pick<Caps, 'calls' | 'callers'>
+  /** Labels of `mcp_proxy_build_info`. */
+  build: Readonly<Record<'version' | 'node' | 'config' | 'url', string>>
+}
+
 /**
  * Creates the Prometheus metrics. Labels come from closed lists only, so that no client can make
  * their number grow.
- *
- * @param openStreams Tells how many event streams are open now.
- * @param targets Those whose processes and streams are counted.
  */
-export async function createMetrics(
-  openStreams: () => number,
-  targets: readonly Pick<Target, 'name' | 'upstream'>[] = [],
-): Promise<Metrics> {
+export async function createMetrics(watched: Watched): Promise<Metrics> {
   const prometheus = await import('prom-client')
-  const { AggregatorRegistry, Counter, Gauge, Histogram, collectDefaultMetrics } = prometheus
+  const { AggregatorRegistry, Counter, Histogram, collectDefaultMetrics } = prometheus
   const registry = new prometheus.Registry()
   if (cluster.isWorker) {
     // lets the first process ask this one for its numbers
@@ -62,9 +71,15 @@ export async function createMetrics(
     buckets: SECONDS_BUCKETS,
     registers,
   })
+  const outcomes = new Counter({
+    name: 'mcp_proxy_outcomes_total',
+    help: 'Requests on the MCP endpoint, by how they ended',
+    labelNames: ['method', 'target', 'outcome'],
+    registers,
+  })
   const refusals = new Counter({
     name: 'mcp_proxy_refusals_total',
-    help: 'Requests refused before they reached a target, by reason',
+    help: 'Requests that were refused here, by reason',
     labelNames: ['reason'],
     registers,
   })
@@ -74,59 +89,17 @@ export async function createMetrics(
     labelNames: ['target', 'cause'],
     registers,
   })
-  new Gauge({
-    name: 'mcp_proxy_open_streams',
-    help: 'Event streams open now',
-    registers,
-    collect() {
-      this.set(openStreams())
-    },
-  })
-  new Gauge({
-    name: 'mcp_proxy_target_held',
-    help: 'Processes (child) and HTTP+SSE streams (stream) held open for clients now',
-    labelNames: ['target', 'kind'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { name, upstream } of targets) {
-        if (upstream.held === undefined) continue
-        this.set({ target: name, kind: upstream.held.kind }, upstream.held.count())
-      }
-    },
-  })
+  addGauges(prometheus, registers, watched)
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
-    request({ method: sent, target = 'none', status, ms, refusal, cause }) {
+    request({ method: sent, target = 'none', status, ms, outcome, refusal, cause }) {
       const method = KNOWN_METHODS.has(sent) ? sent : 'other'
       requests.inc({ method, target, status })
+      outcomes.inc({ method, target, outcome })
       if (method !== 'GET') duration.observe({ method, target }, ms / 1000)
       if (refusal !== undefined) refusals.inc({ reason: refusal })
       if (cause !== undefined) failures.inc({ target, cause })
     },
   }
-}
-
-/**
- * Serves metrics on a listener of their own, so that they never share the public port.
- *
- * @throws {ProxyError} `LISTEN_FAILED`
- */
-export async function startMetricsServer(
-  { text, contentType }: Pick<Metrics, 'text' | 'contentType'>,
-  address: ListenAddress,
-): Promise<Server> {
-  const server = createServer((request, response) => {
-    if (request.url !== '/metrics' || request.method !== 'GET') {
-      response.writeHead(404).end()
-      return
-    }
-    text().then(
-      (body) => response.writeHead(200, { 'content-type': contentType }).end(body),
-      () => response.writeHead(500).end(),
-    )
-  })
-  await listen(server, address)
-  return server
 }

@@ -1,12 +1,24 @@
 import { createHash } from 'node:crypto'
 import type { Principal } from '../auth/principal.js'
 import type { ExchangeRecord } from '../gateway/exchange.js'
-import type { Logger, PreparedRecord } from '../util/logger.js'
+import type { LogFields, Logger, LogLevel, PreparedRecord } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { Metrics } from './metrics.js'
+import { createRefusalLimit, type LeftOut } from './refusal-limit.js'
 
 /** Longest name of a method or a tool in a record, characters. */
 const MAX_TEXT = 128
+
+/** How a request ended. */
+export type Outcome =
+  | 'ok'
+  /** A tool's result says `isError`. */
+  | 'tool_error'
+  | 'rpc_error'
+  /** We refused it ourselves: the refusal says why. */
+  | 'refused'
+  | 'target_failure'
+  | 'client_left'
 
 export interface RequestSummary {
   record: ExchangeRecord
@@ -16,6 +28,19 @@ export interface RequestSummary {
   principal: Principal | undefined
   /** Why the request was refused before it reached the gateway. */
   refusal: string | undefined
+  /** The request's name, as the client and the target have it. */
+  id: string
+  /** Where the connection comes from. */
+  remote: string | undefined
+  traceparent?: string | undefined
+  /** The client did not wait for the end. */
+  hasLeft?: boolean
+  /** Says the refusal in a sentence. */
+  why?: string | undefined
+  /** What was seen that led to the refusal, bounded and without secrets. */
+  seen?: LogFields | undefined
+  /** Other than `request`. */
+  event?: string | undefined
 }
 
 /** A record that is ready but for its number and its milliseconds, and what it is for. */
@@ -23,76 +48,134 @@ interface Prepared {
   method: string
   target: string | undefined
   status: number
+  outcome: Outcome
   write: PreparedRecord
 }
 
 /** Kept for each caller. */
 const MAX_PREPARED = 100
 
-/**
- * Creates the function that writes one record for each request on the MCP endpoint: who, which
- * tool, which target, how it ended. Never arguments, never a token.
- */
-export function createRequestLog(
-  logger: Logger,
-  clock: Pick<Clock, 'now'>,
-  metrics: Metrics | undefined,
-) {
-  const boot = createHash('sha256').update(String(clock.now())).digest('hex').slice(0, 6)
-  let count = 0
-  const byCaller = new WeakMap<Principal, Map<string, Prepared>>()
+/** Refusals that clients meet on their usual way, or cause themselves; others may need somebody. */
+const USUAL: ReadonlySet<string> = new Set([
+  ...['missing', 'expired', 'scope', 'draining', 'method', 'path', 'http'],
+  ...['message', 'content_type', 'body', 'body_size', 'timeout'],
+])
 
-  function prepare({ record, status, principal, refusal }: RequestSummary): PreparedRecord {
+/**
+ * Creates the function that writes one record for each request on the MCP endpoint, and for what is
+ * refused elsewhere: who, which tool, which target, how it ended. Never arguments, never a token.
+ */
+export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics | undefined) {
+  const byCaller = new WeakMap<Principal, Map<string, Prepared>>()
+  const isLogged = createRefusalLimit(clock, (leftOut) => tellLeftOut(logger, leftOut))
+
+  function prepare(summary: RequestSummary, outcome: Outcome, level: LogLevel): PreparedRecord {
+    const { record, status, principal, refusal, why, seen, event = 'request' } = summary
     const method = shorten(record.method)
-    return logger.prepare('info', 'request', `${method} ${status}`, {
+    const text = why === undefined ? `${method} ${status}` : `${method} ${status}: ${why}`
+    return logger.prepare(level, event, text, {
       method,
       tool: record.tool === undefined ? undefined : shorten(record.tool),
       target: record.target,
       status,
+      outcome,
       client: principal?.clientId,
       subject: principal === undefined ? undefined : subjectHash(principal),
-      refusal,
+      refusal: refusal ?? record.refusal,
       failure: record.failure?.cause,
+      ...seen,
     })
   }
 
   /** What one caller does with one tool is logged alike, again and again. */
-  function prepared(summary: RequestSummary): PreparedRecord {
+  function prepared(summary: RequestSummary, outcome: Outcome): PreparedRecord {
     const { record, status, principal, refusal } = summary
     if (principal === undefined || refusal !== undefined || record.failure !== undefined) {
-      return prepare(summary)
+      return prepare(summary, outcome, 'info')
     }
     let own = byCaller.get(principal)
     if (own === undefined) {
       own = new Map()
       byCaller.set(principal, own)
+      tellCaller(logger, principal)
     }
     const method = shorten(record.method)
     const key = record.tool === undefined ? '' : shorten(record.tool)
     const known = own.get(key)
-    if (known?.method === method && known.target === record.target && known.status === status) {
+    if (
+      known?.method === method &&
+      known.target === record.target &&
+      known.status === status &&
+      known.outcome === outcome
+    ) {
       return known.write
     }
     if (own.size >= MAX_PREPARED) own.clear()
-    const write = prepare(summary)
-    own.set(key, { method, target: record.target, status, write })
+    const write = prepare(summary, outcome, 'info')
+    if (record.refusal === undefined) {
+      own.set(key, { method, target: record.target, status, outcome, write })
+    }
     return write
   }
 
   return (summary: RequestSummary): void => {
-    const { record, status, startedAt, refusal } = summary
+    const { record, status, startedAt, id, remote, traceparent } = summary
     const ms = clock.now() - startedAt
     const { failure, target } = record
+    const refusal = summary.refusal ?? record.refusal
+    const outcome = outcomeOf(summary)
     const cause = failure?.cause
-    metrics?.request({ method: shorten(record.method), target, status, ms, refusal, cause })
+    metrics?.request({
+      method: shorten(record.method),
+      target,
+      status,
+      ms,
+      outcome,
+      refusal,
+      cause,
+    })
     if (failure !== undefined) {
       logger.warn('target_failed', `Target "${failure.target}": ${failure.reason}`, {
+        id,
         target: failure.target,
         cause: failure.cause,
       })
     }
-    if (logger.enabled('info')) prepared(summary)(`${boot}-${(++count).toString(36)}`, ms)
+    if (summary.refusal !== undefined) {
+      const level = USUAL.has(summary.refusal) ? 'info' : 'warn'
+      if (!logger.enabled(level) || !isLogged(summary.refusal, remote)) return
+      prepare(summary, outcome, level)(id, ms, remote, traceparent)
+    } else if (logger.enabled('info')) prepared(summary, outcome)(id, ms, remote, traceparent)
   }
+}
+
+function outcomeOf({ record, refusal, hasLeft }: RequestSummary): Outcome {
+  if (record.failure !== undefined) return 'target_failure'
+  if (refusal !== undefined || record.refusal !== undefined) return 'refused'
+  return hasLeft === true ? 'client_left' : (record.outcome ?? 'ok')
+}
+
+function tellLeftOut(logger: Logger, leftOut: LeftOut): void {
+  let count = 0
+  for (const refused of leftOut.values()) count += refused
+  const reasons = [...leftOut].map(([reason, refused]) => `${reason} ${refused}`)
+  logger.warn('refusals_left_out', `${count} more refusals were counted, not logged`, {
+    count,
+    reasons,
+  })
+}
+
+/** Once for each access token, so that somebody who looks for a person finds the hash. */
+function tellCaller(logger: Logger, principal: Principal): void {
+  if (!logger.enabled('debug')) return
+  const { subject, clientId, tenant, name } = principal
+  logger.debug('caller', `A caller is signed in: ${name ?? subject}`, {
+    subject: subjectHash(principal),
+    sub: subject,
+    name,
+    client: clientId,
+    tenant,
+  })
 }
 
 /** Keeps what a client wrote from filling the log. */
@@ -102,7 +185,7 @@ function shorten(text: string): string {
 
 const hashes = new WeakMap<Principal, string>()
 
-/** Lets records of one person be found without naming the person. */
+/** Lets records of one person be found without naming the person. The README says how it is made. */
 function subjectHash(principal: Principal): string {
   let hash = hashes.get(principal)
   if (hash === undefined) {

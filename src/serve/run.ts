@@ -1,83 +1,85 @@
 import type { LoadedConfig } from '../config/load.js'
-import { mcpUrlOf } from '../config/public-url.js'
 import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime, StopSignal } from '../util/runtime.js'
+import { announceEnd, announceListening, announceStart } from './announce.js'
 import type { MakeOffers } from './landing.js'
-import { listenUrl } from './listen.js'
-import { startMetricsServer } from './metrics.js'
+import { startMetricsServer } from './metrics-server.js'
 import { type RunningServer, startServer } from './server.js'
-import { isWorker, runWorkers, tellReady } from './workers.js'
+import { isWorker, runWorkers, tellEnd, tellReady } from './workers.js'
 
 /** Node versions that get no security fixes any more. */
 const ENDED_NODE = /^20\./
 
+export interface ServeParts {
+  /** What the landing page says about assistants. */
+  offers: MakeOffers
+  /** Says what is odd about the configuration. */
+  warn: () => void
+}
+
 /**
  * Runs `serve` until SIGINT, SIGTERM or SIGHUP.
  *
- * @param offers What the landing page says about assistants.
  * @returns The exit status.
  * @throws {ProxyError} When it cannot start.
  */
 export async function runServe(
   runtime: Runtime,
   loaded: LoadedConfig,
-  offers: MakeOffers,
+  { offers, warn }: ServeParts,
 ): Promise<number> {
   const { config } = loaded
+  const { clock } = runtime
   const logger = createLogger({
     io: runtime.io,
-    clock: runtime.clock,
+    clock,
     ...config.log,
     redact: createRedactor(loaded.secrets),
   })
-  if (!isWorker()) warnAtStart(runtime, config.server.insecureNoAuth, logger)
-  if (config.server.workers > 1 && !isWorker()) {
-    return runWorkers(runtime, config, logger, (port) =>
-      announce(
-        logger,
-        mcpUrlOf(config.server, port),
-        listenUrl({ host: config.server.host, port }, config.server.path),
-        loaded,
-      ),
-    )
+  const startedAt = clock.now()
+  const end = (why: string, requests: number) => {
+    const seconds = Math.round((clock.now() - startedAt) / 1000)
+    announceEnd({ why, requests, seconds }, logger)
+  }
+  if (!isWorker()) {
+    announceStart(runtime, loaded, logger)
+    warn()
+    warnAtStart(runtime, config.server.insecureNoAuth, logger)
+    if (config.server.workers > 1) {
+      return runWorkers(runtime, config, logger, {
+        onListening: (port) => announceListening(runtime, loaded, port, logger),
+        onEnd: end,
+      })
+    }
   }
   const stopped = new Promise<StopSignal>((resolve) => {
     runtime.onSignal(resolve)
   })
-  const server = await startServer({ ...runtime, offers }, config, logger)
+  const server = await startServer({ ...runtime, offers, configFile: loaded.file }, config, logger)
   const metrics = isWorker() ? undefined : await startMetrics(server, config.server)
   if (isWorker()) tellReady(server.port)
-  else announce(logger, server.resource, server.url, loaded)
+  else announceListening(runtime, loaded, server.port, logger)
   const signal = await stopped
   logger.info('stopping', `${signal}: finishing running requests`)
   await server.close()
   metrics?.close()
   metrics?.closeAllConnections()
+  if (isWorker()) await tellEnd(server.requests())
+  else end(signal, server.requests())
   return 0
 }
 
 /** Without its metrics the server does not run: whoever asked for them watches it by them. */
-async function startMetrics(
-  running: RunningServer,
-  { host, metricsPort: port }: LoadedConfig['config']['server'],
-) {
-  if (running.metrics === undefined || port === undefined) return undefined
+async function startMetrics(running: RunningServer, server: LoadedConfig['config']['server']) {
+  const { metricsPort } = server
+  if (running.metrics === undefined || metricsPort === undefined) return undefined
   try {
-    return await startMetricsServer(running.metrics, { host, port })
+    return await startMetricsServer(running.metrics, { ...server, metricsPort })
   } catch (error) {
     await running.close()
     throw error
   }
-}
-
-function announce(logger: Logger, resource: string, url: string, { config }: LoadedConfig): void {
-  const targets = config.targets.map(({ name }) => name)
-  logger.info('listening', `Listening on ${url} for ${resource}, targets: ${targets.join(', ')}`, {
-    url,
-    resource,
-    targets,
-  })
 }
 
 function warnAtStart(

@@ -1,4 +1,3 @@
-import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createDescope } from '../auth/service.js'
 import { mcpUrlOf } from '../config/public-url.js'
@@ -7,17 +6,17 @@ import { createGateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
-import { type App, createApp } from './app.js'
+import { VERSION } from '../util/version.js'
+import { type App, type AppOptions, createApp } from './app.js'
+import { createCaps } from './caps.js'
 import type { HttpReply } from './http-reply.js'
+import { createHttpServer } from './http-server.js'
 import type { MakeOffers } from './landing.js'
 import { listen, listenUrl } from './listen.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { sessionSecrets } from './session-secrets.js'
 import { openTargets, type TargetsRuntime } from './targets.js'
 
-const MAX_HEADER_BYTES = 16 * 1024
-/** Above the idle time of common load balancers, so that they close connections and not we. */
-const KEEP_ALIVE_MS = 75_000
 const DRAIN_POLL_MS = 50
 
 export interface RunningServer {
@@ -27,6 +26,8 @@ export interface RunningServer {
   readonly url: string
   readonly port: number
   readonly metrics: Metrics | undefined
+  /** How many requests came to the endpoint so far, refused ones too. */
+  requests(): number
   /** Finishes running requests, at most `timeouts.drain` seconds, and closes everything. */
   close(): Promise<void>
 }
@@ -35,6 +36,11 @@ export interface RunningServer {
 interface ServerRuntime extends TargetsRuntime {
   /** Without them the landing page names the URL only. */
   offers?: MakeOffers
+  /** For `mcp_proxy_build_info`. */
+  nodeVersion?: string
+  configFile?: string | undefined
+  /** See {@link createApp}. */
+  isOnLoopback?: AppOptions['isOnLoopback']
 }
 
 /**
@@ -49,13 +55,7 @@ export async function startServer(
   logger: Logger,
 ): Promise<RunningServer> {
   const { clock } = runtime
-  const server = createServer({
-    maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: config.timeouts.headers * 1000,
-    requestTimeout: config.timeouts.body * 1000,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    noDelay: true,
-  })
+  const server = createHttpServer(config, (broken) => app?.broken(broken))
   /** Requests whose answers have not ended yet. */
   let running = 0
   const ended = () => {
@@ -93,6 +93,7 @@ export async function startServer(
     url: listenUrl({ host, port }, path),
     port,
     metrics: parts.metrics,
+    requests: parts.app.requests,
     async close() {
       parts.app.drain()
       await drained(() => running, clock, config.timeouts.drain * 1000)
@@ -131,10 +132,22 @@ export async function assemble(
     logger,
     timeouts: { list: config.timeouts.list * 1000, answer: config.timeouts.answer * 1000 },
   })
+  const caps = createCaps(config.limits)
   const metrics =
     config.server.metricsPort === undefined
       ? undefined
-      : await createMetrics(() => streams.size, targets)
+      : await createMetrics({
+          openStreams: () => streams.size,
+          targets,
+          keysState: descope?.keysState,
+          caps,
+          build: {
+            version: VERSION,
+            node: runtime.nodeVersion ?? '',
+            config: runtime.configFile ?? '',
+            url: resource,
+          },
+        })
   const { vercel } = config.server
   const app = createApp({
     config,
@@ -145,6 +158,8 @@ export async function assemble(
     logger,
     metrics,
     streams,
+    caps,
+    isOnLoopback: runtime.isOnLoopback,
     offers: runtime.offers,
     allowStreams: vercel === undefined,
     extraHosts: vercel?.hosts ?? [],

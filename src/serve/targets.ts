@@ -3,7 +3,7 @@ import { ownerCredential } from '../auth/credentials/owner.js'
 import type { Descope } from '../auth/service.js'
 import type { ProxyConfig } from '../config/types.js'
 import { createProgramUpstream, type ProgramHost } from '../gateway/program-upstream.js'
-import { createTarget, type Target } from '../gateway/target.js'
+import { createTarget, type Target, type TargetState } from '../gateway/target.js'
 import { createUpstream, type Upstream } from '../http/pool.js'
 import { createAutoUpstream } from '../mcp/auto-upstream.js'
 import { createSseUpstream, type SseUpstream } from '../mcp/sse-upstream.js'
@@ -21,11 +21,12 @@ export function openTargets(
   logger: Logger,
 ): Target[] {
   const budget = { max: limits.children, used: 0 }
+  const tell = (target: Target, before: TargetState) => tellRecovery(logger, target, before)
   return targets.map((config) => {
     const { name, program, url } = config
     if (program !== undefined) {
       const upstream = createProgramUpstream(runtime, name, program, { timeouts, budget, logger })
-      return createTarget(config, ownerCredential(), upstream)
+      return createTarget(config, ownerCredential(), upstream, tell)
     }
     const targetUrl = url ?? ''
     const credential = createCredential(config.credential, { runtime, targetUrl, descope })
@@ -33,16 +34,24 @@ export function openTargets(
     const connections = createUpstream(place)
     const { clock } = runtime
     const sse = () => openSse(connections, clock, place, timeouts.idle * 1_000)
-    if (config.transport === 'sse') return createTarget(config, credential, sse())
+    if (config.transport === 'sse') return createTarget(config, credential, sse(), tell)
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
       protocol: 'auto',
       mirrorsParams: false,
     })
-    const target = createTarget(config, credential, http)
+    const target = createTarget(config, credential, http, tell)
     if (config.transport === 'auto') findTransport(target, http, sse, logger)
     return target
   })
+}
+
+/** Its failures are told one by one; that they are over, once. */
+function tellRecovery(logger: Logger, { name, state }: Target, before: TargetState): void {
+  if (state !== 'ok' || before === 'unknown') return
+  const text =
+    before === 'down' ? `Target "${name}" is back` : `Target "${name}" takes its credential again`
+  logger.info('target_back', text, { target: name })
 }
 
 /** What is known to speak Streamable HTTP goes straight to its connections from then on. */

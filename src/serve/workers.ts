@@ -3,9 +3,14 @@ import type { ProxyConfig } from '../config/types.js'
 import { isObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
-import { startMetricsServer } from './metrics.js'
+import { startMetricsServer } from './metrics-server.js'
 
-const RESTART_MS = 1_000
+const FIRST_RESTART_MS = 1_000
+const LAST_RESTART_MS = 30_000
+/** A worker that lived this long ended for a new reason. */
+const STEADY_MS = 10_000
+/** So many times in a row a worker and those that took its place may end at once. */
+const MAX_FAILURES = 5
 
 /** Tells whether this process is one of several workers. */
 export function isWorker(): boolean {
@@ -17,11 +22,33 @@ export function tellReady(port: number): void {
   cluster.worker?.send({ readyOn: port })
 }
 
+/** Tells the first process how many requests this worker had; resolves when it was told. */
+export function tellEnd(requests: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (cluster.worker === undefined || !cluster.worker.isConnected()) resolve()
+    else cluster.worker.send({ requests }, undefined, () => resolve())
+  })
+}
+
+export interface WorkersListener {
+  /** Called once, with the port, when all accept connections. */
+  onListening(port: number): void
+  /** Called last, with the reason and how many requests came to all workers that said so. */
+  onEnd(why: string, requests: number): void
+}
+
+/** One of the workers, with those that took its place. */
+interface Slot {
+  /** How many in a row ended at once. */
+  failures: number
+}
+
 /**
  * Runs the server in several processes that share the port, until a signal ends them. The first
- * worker shows whether they can start at all; one that dies later is replaced.
+ * worker shows whether they can start at all; one that dies later is replaced, after growing pauses.
+ * One whose successors all end at once ends everything.
  *
- * @param onListening Called once, with the port, when all accept connections.
+ * @param fork Starts a worker.
  * @returns The exit status.
  * @throws {ProxyError} `LISTEN_FAILED` when the port of the metrics cannot be had.
  */
@@ -29,32 +56,35 @@ export async function runWorkers(
   runtime: Pick<Runtime, 'clock' | 'onSignal'>,
   { server }: ProxyConfig,
   logger: Logger,
-  onListening: (port: number) => void,
+  { onListening, onEnd }: WorkersListener,
+  fork: () => Pick<Worker, 'on' | 'once' | 'process'> = () => cluster.fork(),
 ): Promise<number> {
-  const metrics =
-    server.metricsPort === undefined
-      ? undefined
-      : await listenMetrics(server.metricsPort, server.host)
+  const { clock } = runtime
+  const metrics = await listenMetrics(server)
   return new Promise((resolve) => {
     let ready = 0
-    let stopping = false
+    let requests = 0
+    /** Why it ends, once it does. */
+    let why: string | undefined
     let status = 0
-    const running = new Set<Worker>()
+    const running = new Set<ReturnType<typeof fork>>()
 
-    const start = () => {
-      const worker = cluster.fork()
+    const start = (slot: Slot) => {
+      const worker = fork()
+      const startedAt = clock.now()
       running.add(worker)
       worker.on('message', (message: unknown) => {
-        if (isObject(message) && typeof message['readyOn'] === 'number') {
-          onReady(message['readyOn'])
-        }
+        if (!isObject(message)) return
+        if (typeof message['readyOn'] === 'number') onReady(message['readyOn'])
+        if (typeof message['requests'] === 'number') requests += message['requests']
       })
-      worker.once('exit', (code: number | null) => {
+      worker.once('exit', (code: number | null, signal: string | null) => {
         running.delete(worker)
-        if (!stopping) onDeath(code)
-        if (stopping && running.size === 0) {
+        if (why === undefined) onDeath(slot, code, signal, clock.now() - startedAt)
+        if (why !== undefined && running.size === 0) {
           metrics?.close()
           metrics?.closeAllConnections()
+          if (ready > 0) onEnd(why, requests)
           resolve(status)
         }
       })
@@ -62,35 +92,55 @@ export async function runWorkers(
 
     const onReady = (port: number) => {
       ready++
-      if (ready === 1) for (let i = 1; i < server.workers; i++) start()
+      if (ready === 1) for (let i = 1; i < server.workers; i++) start({ failures: 0 })
       if (ready === server.workers) onListening(port)
     }
 
-    const onDeath = (code: number | null) => {
+    const onDeath = (slot: Slot, code: number | null, signal: string | null, livedMs: number) => {
+      const how = signal === null ? `ended with status ${code}` : `was ended by ${signal}`
       if (ready === 0) {
         // it said why; another would fail just so
         status = code ?? 1
-        stopping = true
+        why = 'the first worker did not start'
+        if (signal !== null) logger.error('worker_died', `The first worker ${how}`, { signal })
         return
       }
-      logger.error('worker_died', `A worker ended with status ${code}; another takes its place`)
-      runtime.clock.after(RESTART_MS, () => {
-        if (!stopping) start()
+      slot.failures = livedMs >= STEADY_MS ? 1 : slot.failures + 1
+      if (slot.failures >= MAX_FAILURES) return giveUp(how, code)
+      const pauseMs = Math.min(FIRST_RESTART_MS * 2 ** (slot.failures - 1), LAST_RESTART_MS)
+      const text = `A worker ${how}; another takes its place in ${pauseMs / 1000} s`
+      logger.error('worker_died', text, { ...exitOf(code, signal), failures: slot.failures })
+      clock.after(pauseMs, () => {
+        if (why === undefined) start(slot)
       })
     }
 
-    runtime.onSignal(() => {
-      stopping = true
+    const giveUp = (how: string, code: number | null) => {
+      const text = `A worker ${how}, as did ${MAX_FAILURES - 1} before it, each within ${STEADY_MS / 1000} s: giving up`
+      logger.error('workers_failed', text)
+      status = code || 1
+      stop('workers end at once, again and again')
+    }
+
+    const stop = (reason: string) => {
+      why ??= reason
       for (const worker of running) worker.process.kill('SIGTERM')
-    })
-    start()
+    }
+
+    runtime.onSignal(stop)
+    start({ failures: 0 })
   })
 }
 
+function exitOf(code: number | null, signal: string | null) {
+  return { status: code ?? undefined, signal: signal ?? undefined }
+}
+
 /** Serves the sum of all workers' metrics from the first process. */
-async function listenMetrics(port: number, host: string) {
+async function listenMetrics({ metricsPort, ...server }: ProxyConfig['server']) {
+  if (metricsPort === undefined) return undefined
   const { AggregatorRegistry } = await import('prom-client')
   const registry = new AggregatorRegistry()
   const source = { text: () => registry.clusterMetrics(), contentType: registry.contentType }
-  return startMetricsServer(source, { host, port })
+  return startMetricsServer(source, { ...server, metricsPort })
 }

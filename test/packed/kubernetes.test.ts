@@ -111,6 +111,31 @@ describe('the manifests for Kubernetes', () => {
     expect(find('Ingress').spec.tls[0].hosts).toEqual([host])
   })
 
+  it('open the metrics to the pods of Prometheus alone, and the endpoint to all', () => {
+    interface Rule {
+      from?: { namespaceSelector?: object; podSelector?: object }[]
+      ports: { port: string }[]
+    }
+    const rules: Rule[] = find('NetworkPolicy').spec.ingress
+    const rulesOf = (port: string) =>
+      rules.filter(({ ports }) => ports.some((p) => p.port === port))
+    expect(rulesOf('http')).toEqual([{ ports: [{ port: 'http', protocol: 'TCP' }] }])
+    expect(rulesOf('metrics')).toEqual([
+      {
+        // one item: both must hold
+        from: [
+          {
+            namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } },
+            podSelector: { matchLabels: { 'app.kubernetes.io/name': 'prometheus' } },
+          },
+        ],
+        ports: [{ port: 'metrics', protocol: 'TCP' }],
+      },
+    ])
+    const { server } = JSON.parse(Object.values(find('ConfigMap').data)[0] ?? '')
+    expect(server.metricsHost).toBe('0.0.0.0')
+  })
+
   it('ask the program for its health where it tells it', () => {
     const { startupProbe, livenessProbe, readinessProbe } = container()
     expect([startupProbe, livenessProbe].map(({ httpGet }) => httpGet.path)).toEqual([

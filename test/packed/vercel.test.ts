@@ -174,6 +174,29 @@ describe.skipIf(modules === undefined)('the Vercel project that ships', () => {
     expect(body).toContain('Add to Cursor')
   })
 
+  it('needs the two variables that the button asks for, and no more', async () => {
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+    const button = /https:\/\/vercel\.com\/new\/clone\?[^)\s]+/.exec(readme)?.[0] ?? ''
+    const asked = new URL(button).searchParams.get('env')?.split(',') ?? []
+    expect(asked).toEqual(['DESCOPE_CONFIG_URL', 'TARGET_MCP_SERVER_URL'])
+    const values = [identity.configUrl, target.url]
+    const env = Object.fromEntries(asked.map((name, i) => [name, values[i] ?? '']))
+    const [child, at] = await launch(env)
+    let said = ''
+    child.stderr?.on('data', (chunk) => {
+      said += chunk
+    })
+    const options = { port: at, headers: { host: PUBLIC } }
+    const status = await new Promise((resolve, reject) => {
+      request({ ...options, path: '/mcp', method: 'POST' }, (answer) => resolve(answer.statusCode))
+        .on('error', reject)
+        .end()
+    })
+    child.kill()
+    expect(status).toBe(401)
+    expect(said).not.toContain('not_ready')
+  })
+
   it('says at once which variable is missing', async () => {
     const failed = await launch({ TARGET_MCP_SERVER_URL: target.url }).catch((error) => error)
     expect(failed.message).toContain('set DESCOPE_CONFIG_URL')

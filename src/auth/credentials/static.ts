@@ -7,7 +7,7 @@ const RESERVED =
 
 /** Creates the credential of a target that asks for none. */
 export function noCredential(): TargetCredential {
-  return constant({})
+  return { ...constant({}), isNone: true }
 }
 
 /**

@@ -14,10 +14,9 @@ export function serveCommand(runtime: Runtime): Command {
     .action(async () => {
       const { loadConfig } = await import('../../config/load.js')
       const loaded = loadConfig(runtime, { flags: collectFlags(command), for: 'serve' })
-      const { isWorker } = await import('../../serve/workers.js')
-      if (!isWorker()) printWarnings(runtime, loaded)
       const { runServe } = await import('../../serve/run.js')
       const { connectOffers } = await import('../../hosts/connect.js')
-      exitWith(await runServe(runtime, loaded, connectOffers))
+      const warn = () => printWarnings(runtime, loaded)
+      exitWith(await runServe(runtime, loaded, { offers: connectOffers, warn }))
     })
 }

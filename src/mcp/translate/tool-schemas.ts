@@ -23,7 +23,8 @@ interface View {
 }
 
 /** Headers that say nothing of who asks. */
-const OF_REQUEST = /^(accept|content-type|user-agent|mcp-.*|traceparent|tracestate|baggage)$/
+const OF_REQUEST =
+  /^(accept|content-type|user-agent|mcp-.*|traceparent|tracestate|baggage|x-request-id)$/
 const MAX_VIEWS = 100
 const MAX_TOOLS = 10_000
 const MAX_PAGES = 100

@@ -191,7 +191,7 @@ describe('a list that is too long for one answer', () => {
     ] as const) {
       const message = { jsonrpc: '2.0', id: 1, method, params: { cursor } }
       const { error } = await readMessage(await front.post(message, headers))
-      expect(error).toEqual({ code: -32602, message: 'Invalid cursor' })
+      expect(error).toMatchObject({ code: -32602, message: 'Invalid cursor' })
     }
   })
 
@@ -440,7 +440,7 @@ describe('a prompt of one of two targets', () => {
 
   it('is unknown under its own name, and policies for tools do not concern it', async () => {
     const { error } = await ask(both, 'prompts/get', { name: 'paint' })
-    expect(error).toEqual({ code: -32602, message: 'Unknown prompt: paint' })
+    expect(error).toMatchObject({ code: -32602, message: 'Unknown prompt: paint' })
     const tools = { allow: [] }
     const stack = await startStack({ identity, targets: { docs: { url: docs.url, tools } } })
     try {

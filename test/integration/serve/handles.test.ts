@@ -70,7 +70,7 @@ it.each([
     ['alice', 't.7'],
   ]) {
     const other = await postModern(stack, get(id), await as(stack, who))
-    expect(other.message.error).toEqual({ code: -32602, message: `Unknown task: ${id}` })
+    expect(other.message.error).toMatchObject({ code: -32602, message: `Unknown task: ${id}` })
   }
   expect(modern.of('tasks/get')).toHaveLength(1)
 })
@@ -100,7 +100,7 @@ it.each([
       ['alice', 2],
     ] as const) {
       const other = await postModern(stack, call({ requestState: state }), await as(stack, who))
-      expect(other.message.error).toEqual(refusal)
+      expect(other.message.error).toMatchObject(refusal)
     }
     expect(modern.of('tools/call')).toHaveLength(2)
   },
@@ -149,7 +149,7 @@ it('an older server lists no tasks of others, and tells of a task by the id that
   const { capabilities } = (await readMessage(opened)).result
   expect(capabilities.tasks).toEqual({ cancel: {}, requests: {} })
   const list = await readMessage(await older.post(request('tasks/list'), session))
-  expect(list.error).toEqual({ code: -32601, message: 'Unknown method: tasks/list' })
+  expect(list.error).toMatchObject({ code: -32601, message: 'Unknown method: tasks/list' })
   expect(legacy.of('tasks/list')).toHaveLength(0)
 
   const call = request('tools/call', { name: 't_echo', task: {} })

@@ -42,6 +42,8 @@ const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'tar
 const ALLOWED = new Set([
   ...['host', 'connection', 'user-agent', 'content-type', 'content-length', 'accept'],
   ...['authorization', 'mcp-protocol-version', 'traceparent', 'tracestate', 'baggage'],
+  // ours, whatever the client calls its request
+  'x-request-id',
 ])
 
 const seen = () => target.requests[0]?.headers ?? {}
@@ -164,5 +166,6 @@ it("passes none of a target's headers to the client but what an answer needs", a
     'content-length',
     'content-type',
     'date',
+    'x-request-id',
   ])
 })

@@ -474,7 +474,7 @@ describe('what an answer names', () => {
     expect(b.violations).toEqual([])
     expect(a.requests).toHaveLength(0)
     const unknown = await postModern(bare, modernRequest('tasks/get', { taskId: 't.1' }, TASKS))
-    expect(unknown.message.error).toEqual({ code: -32602, message: 'Unknown task: t.1' })
+    expect(unknown.message.error).toMatchObject({ code: -32602, message: 'Unknown task: t.1' })
   })
 
   it('[mcp-task-ids] a task of a single target is asked for by its id in body and header', async () => {

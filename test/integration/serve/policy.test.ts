@@ -71,7 +71,7 @@ describe('a hidden tool', () => {
         alias.toUpperCase(),
       ]) {
         const { response, error } = await call(stack, name)
-        expect([name, response.status, error]).toEqual([
+        expect([name, response.status, error]).toMatchObject([
           name,
           200,
           { code: -32602, message: `Unknown tool: ${name}` },
@@ -220,7 +220,7 @@ it('hides from the list exactly what it refuses to call, whatever the names and 
               expect(result).toBeDefined()
               expect(calls).toEqual([{ name: all[index] }])
             } else {
-              expect(error).toEqual({ code: -32602, message: `Unknown tool: ${name}` })
+              expect(error).toMatchObject({ code: -32602, message: `Unknown tool: ${name}` })
               expect(calls).toEqual([])
             }
           }

@@ -158,7 +158,7 @@ describe('several targets', () => {
     'refuse the call of %s as an unknown tool',
     async (name) => {
       const { error } = await readMessage(await stack.post(callOf(name), await session(stack)))
-      expect(error).toEqual({ code: -32602, message: `Unknown tool: ${name}` })
+      expect(error).toMatchObject({ code: -32602, message: `Unknown tool: ${name}` })
       expect(plain.of('tools/call')).toHaveLength(0)
     },
   )

@@ -175,7 +175,10 @@ describe('a failure of the target', () => {
     })
     try {
       const { error } = await readMessage(await stack.post(call))
-      expect(error.data).toEqual({ target: 'target', cause: 'http_status', httpStatus: 400 })
+      expect(error.data).toEqual({
+        ...{ target: 'target', cause: 'http_status', httpStatus: 400 },
+        requestId: expect.any(String),
+      })
     } finally {
       await stack.close()
       await target.close()
@@ -282,7 +285,10 @@ it('a target that is not there is told as unreachable, and readiness names it do
   const stack = await startStack({ identity: base.identity, targets })
   try {
     const { error } = await readMessage(await stack.post(call))
-    expect(error.data).toEqual({ target: 'target', cause: 'unreachable', retryable: true })
+    expect(error.data).toEqual({
+      ...{ target: 'target', cause: 'unreachable', retryable: true },
+      requestId: expect.any(String),
+    })
     const ready = await (await fetch(`${stack.origin}/readyz`)).json()
     expect(ready).toMatchObject({ ready: true, targets: { target: 'down' } })
   } finally {

@@ -51,6 +51,16 @@ describe('the Host header', () => {
   )
 })
 
+describe('loopback names', () => {
+  it.each(['127.example.com', '127.0.0.1.example', 'localhost.example', '0.0.0.0', ''])(
+    'are not let in while we listen on %j',
+    (host) => {
+      expect(access({ host }).allowsHost('localhost:3000')).toBe(false)
+      expect(access({ host }).allowsOrigin('http://localhost:3000')).toBe(false)
+    },
+  )
+})
+
 describe('the Origin header', () => {
   it.each([
     [undefined, true],

@@ -21,6 +21,7 @@ it('is not among the open streams when its client left before it became one', as
     expiresAt: Number.POSITIVE_INFINITY,
     isIdle: true,
     challenge: () => '',
+    own: (message: string) => message,
     onEnd() {},
   }
   const reply = new HttpReply(response, owner)

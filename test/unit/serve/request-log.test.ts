@@ -7,6 +7,9 @@ import { createTestRuntime } from '../../helpers/runtime.js'
 const principal = (subject: string) => ({ subject, clientId: 'app' }) as Principal
 const ANN = principal('ann')
 
+const NOT_REFUSED = { principal: ANN, refusal: undefined }
+let calls = 0
+
 function setUp() {
   const { io, clock, stderr } = createTestRuntime()
   const redact = (line: string) => line.replaceAll('hush', '[redacted]')
@@ -22,7 +25,9 @@ function setUp() {
 
 function call(tool: string, change: Partial<RequestSummary> = {}): RequestSummary {
   const record = { method: 'tools/call', tool, target: 'docs', failure: undefined }
-  return { record, status: 200, startedAt: 0, principal: ANN, refusal: undefined, ...change }
+  const id = `id-${++calls}`
+  const remote = '192.0.2.1'
+  return { id, remote, record, status: 200, startedAt: 0, ...NOT_REFUSED, ...change }
 }
 
 describe('createRequestLog', () => {

@@ -1,0 +1,148 @@
+import type { Principal } from '../auth/principal.js'
+
+export interface CapsConfig {
+  /** Requests under way and open streams, of one caller and of all; 0 means no limit. */
+  callsPerCaller: number
+  calls: number
+  streamsPerCaller: number
+  streams: number
+}
+
+/** `post` is a message whose body is still to come, or that waits for no answer. */
+export type Occupancy = 'post' | 'call' | 'stream'
+
+/** Why one more is too much. */
+export interface Excess {
+  refusal: 'caller_calls' | 'calls' | 'caller_streams' | 'streams'
+  message: string
+  status: 429 | 503
+  /** Seconds. */
+  retryAfter: number
+}
+
+/** What one caller has under way. */
+interface Held {
+  key: string
+  post: number
+  call: number
+  stream: number
+}
+
+/** One request's part of what its caller may have under way. */
+export interface Place {
+  /** Turns it into another kind; it stays what it was where that is too much. */
+  become(kind: Occupancy): Excess | undefined
+  /** Calling it more than once does nothing. */
+  release(): void
+}
+
+export interface Caps {
+  take(principal: Principal | undefined, kind: Occupancy): Place | Excess
+  /** Callers who have something under way now. */
+  callers(): number
+  /** Requests that are under way now, of everybody. */
+  calls(): number
+}
+
+interface Counter {
+  excess(held: Held, kind: Occupancy): Excess | undefined
+  add(held: Held, kind: Occupancy, by: 1 | -1): void
+}
+
+/** A class, so that a request makes one object and no functions. */
+class Occupied implements Place {
+  readonly #counter: Counter
+  readonly #held: Held
+  #kind: Occupancy | undefined
+
+  constructor(counter: Counter, held: Held, kind: Occupancy) {
+    this.#counter = counter
+    this.#held = held
+    this.#kind = kind
+  }
+
+  become(kind: Occupancy): Excess | undefined {
+    const before = this.#kind
+    if (before === undefined || before === kind) return undefined
+    const excess = this.#counter.excess(this.#held, kind)
+    if (excess !== undefined) return excess
+    // first the new one, so that the caller is not forgotten in between
+    this.#counter.add(this.#held, kind, 1)
+    this.#counter.add(this.#held, before, -1)
+    this.#kind = kind
+    return undefined
+  }
+
+  release(): void {
+    if (this.#kind === undefined) return
+    this.#counter.add(this.#held, this.#kind, -1)
+    this.#kind = undefined
+  }
+}
+
+/** A call ends soon, a stream does not. */
+const RETRY_SECONDS = { post: 1, call: 1, stream: 30 } as const
+
+/**
+ * Creates the limits of what runs at once in this process, per subject and of all. The client id does
+ * not count: everybody can register as many clients as they like.
+ *
+ * Messages that wait for no answer are counted apart from requests, so that whoever has as many
+ * requests as may be can still cancel one, or answer what a tool asks.
+ */
+export function createCaps(config: CapsConfig): Caps {
+  const byCaller = new Map<string, Held>()
+  const keys = new WeakMap<Principal, string>()
+  const all: Held = { key: '', post: 0, call: 0, stream: 0 }
+
+  function keyOf(principal: Principal | undefined): string {
+    if (principal === undefined) return ''
+    let key = keys.get(principal)
+    if (key === undefined) {
+      key = JSON.stringify([principal.issuer, principal.subject])
+      keys.set(principal, key)
+    }
+    return key
+  }
+
+  function excess(held: Held, kind: Occupancy): Excess | undefined {
+    const isStream = kind === 'stream'
+    const ofOne = isStream ? config.streamsPerCaller : config.callsPerCaller
+    const ofAll = isStream ? config.streams : config.calls
+    const what = isStream ? 'Too many open streams' : 'Too many requests at once'
+    const retryAfter = RETRY_SECONDS[kind]
+    if (isFull(held[kind], ofOne)) {
+      const message = `${what}: ${ofOne} of one caller are the most here`
+      const refusal = isStream ? 'caller_streams' : 'caller_calls'
+      return { refusal, message, status: 429, retryAfter }
+    }
+    if (!isFull(all[kind], ofAll)) return undefined
+    const refusal = isStream ? 'streams' : 'calls'
+    return { refusal, message: `${what} on this server`, status: 503, retryAfter }
+  }
+
+  function add(held: Held, kind: Occupancy, by: 1 | -1): void {
+    held[kind] += by
+    all[kind] += by
+    if (held.post + held.call + held.stream === 0) byCaller.delete(held.key)
+  }
+
+  const counter: Counter = { excess, add }
+  return {
+    take(principal, kind) {
+      const key = keyOf(principal)
+      const held = byCaller.get(key) ?? { key, post: 0, call: 0, stream: 0 }
+      const tooMuch = excess(held, kind)
+      if (tooMuch !== undefined) return tooMuch
+      byCaller.set(key, held)
+      add(held, kind, 1)
+      return new Occupied(counter, held, kind)
+    },
+    callers: () => byCaller.size,
+    calls: () => all.call,
+  }
+}
+
+function isFull(count: number, limit: number): boolean {
+  return limit > 0 && count >= limit
+}

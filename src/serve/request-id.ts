@@ -1,0 +1,29 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+
+/** How a request is named in our log, to the client (`X-Request-Id`) and to the target. */
+export interface RequestName {
+  id: string
+  /** The client's trace context, as far as W3C defines it; absent where it is missing or not valid. */
+  traceparent: string | undefined
+}
+
+const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}/
+const TRACEPARENT_LENGTH = 55
+
+/**
+ * Names a request: by the trace id of its `traceparent`, else by a new UUID. A client's own
+ * `X-Request-Id` is not looked at: it could be anything, and it could be somebody else's.
+ *
+ * @see [W3C Trace Context §3.2](https://www.w3.org/TR/trace-context/#traceparent-header) traceparent
+ */
+export function nameRequest({ headers }: Pick<IncomingMessage, 'headers'>): RequestName {
+  const { traceparent: sent } = headers
+  if (typeof sent !== 'string') return { id: randomUUID(), traceparent: undefined }
+  const [traceparent, version, traceId] = TRACEPARENT.exec(sent) ?? []
+  // only later versions may say more
+  const rest = sent.slice(TRACEPARENT_LENGTH)
+  const isWhole = rest === '' || (version !== '00' && rest.startsWith('-'))
+  if (traceId === undefined || !isWhole) return { id: randomUUID(), traceparent: undefined }
+  return { id: traceId, traceparent }
+}
