@@ -113,6 +113,8 @@ export function createApp(options: AppOptions): App {
   }
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
+    // whoever left while the parts were being joined: nothing of it would ever be given back
+    if (response.destroyed) return
     if (draining) response.setHeader('connection', 'close')
     const url = request.url ?? ''
     const query = url.indexOf('?')
