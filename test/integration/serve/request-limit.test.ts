@@ -46,7 +46,10 @@ describe('a request that takes longer than any may', () => {
           code: -32603,
           message:
             'Target "target": no whole answer within 0.3 s, the longest that a request may take here',
-          data: { target: 'target', cause: 'timeout', retryable: true },
+          data: {
+            ...{ target: 'target', cause: 'timeout', retryable: true },
+            requestId: response.headers.get('x-request-id'),
+          },
         },
       })
       await left
