@@ -49,6 +49,9 @@ const runtime: Runtime = {
     },
     outIsTty: process.stdout.isTTY === true,
     errIsTty: process.stderr.isTTY === true,
+    get inIsTty() {
+      return process.stdin.isTTY === true
+    },
     get columns() {
       return process.stdout.columns ?? 80
     },

@@ -47,7 +47,8 @@ export function bridgeCommand(
       // it is not asked to sign in, whoever sits here
       CI: 'true',
       MCP_DESCOPE_LOG_LEVEL: 'warn',
-      ...(lines.length > 0 && { MCP_DESCOPE_HEADER: lines.join('\n') }),
+      // empty where there are none: ours would go to a target that nobody named for them
+      MCP_DESCOPE_HEADER: lines.join('\n'),
     },
   }
 }

@@ -15,6 +15,8 @@ export interface WantedReporter {
 /** Flags of `test-target`. */
 export interface CheckFlags extends StoreFlags, NetworkFlags {
   header: readonly string[]
+  /** Send secrets also where only a file of the working directory says so. */
+  trust: boolean
   reporter: readonly WantedReporter[]
   json?: boolean
   call: readonly WantedCall[]
@@ -41,6 +43,7 @@ export function addCheckedOptions(command: Command): Command {
         .default([], 'none'),
     )
     .option('--timeout <seconds>', 'For each request.', parseTimeout, 10)
+    .option('--trust', 'Send secrets to the URLs that files of this folder name.', false)
     .option('--json', 'Print one JSON document on stdout.')
 }
 

@@ -8,6 +8,7 @@ import type { Runtime } from '../util/runtime.js'
 import { parseHeaders } from './bridge-options.js'
 import type { CheckedTarget } from './check-access.js'
 import type { CheckFlags } from './check-options.js'
+import { requireTrust } from './check-trust.js'
 import { findBridgeTarget } from './sign-in-target.js'
 
 /**
@@ -19,6 +20,7 @@ export async function findTarget(
   runtime: Runtime,
   argument: string | undefined,
   flags: CheckFlags,
+  asServe: boolean,
 ): Promise<CheckedTarget> {
   const target = await findBridgeTarget(runtime, argument, flags, 'report')
   const { targets = [] } = target.configured ?? {}
@@ -27,6 +29,7 @@ export async function findTarget(
       hint: `Name one of ${targets.map(({ name }) => name).join(', ')}.`,
     })
   }
+  await requireTrust(runtime, target, flags, { asServe, asksDescope: false })
   const { grant } = target.signIn
   const [configured] = targets
   if (configured?.program !== undefined) {

@@ -63,8 +63,14 @@ export async function checkTarget(
   flags: CheckFlags,
   events: CheckEvents,
 ): Promise<CheckResult> {
-  const { onStart, onReport, watch = (network) => network, forPeople = false, asServe } = events
-  const checked = await findTarget(given, argument, flags)
+  const {
+    onStart,
+    onReport,
+    watch = (network) => network,
+    forPeople = false,
+    asServe = false,
+  } = events
+  const checked = await findTarget(given, argument, flags, asServe)
   const { target, url } = checked
   const baseline = readBaseline(given, flags.baseline)
   const ca = readAuthorities(flags, given)

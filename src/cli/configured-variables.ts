@@ -3,6 +3,7 @@ import { parseDocument } from '../config/document.js'
 import { readText } from '../config/file.js'
 import type { LoadedConfig } from '../config/load.js'
 import { variablesIn } from '../config/references.js'
+import { OTHER_VARIABLES } from '../config/settings.js'
 import { parseDotEnv } from '../config/sources.js'
 import type { Runtime } from '../util/runtime.js'
 
@@ -16,6 +17,9 @@ export function* referencedVariables({ file }: LoadedConfig): Generator<string> 
 
 /** Variables by which a process could be made to run somebody's code, or to trust somebody. */
 const NOT_FROM_A_FILE = /^(NODE|LD|DYLD|OPENSSL|SSL|GCONV)_|^(PATH|HOME|BROWSER)$|_PROXY$/i
+const PROFILE = 'MCP_DESCOPE_PROFILE'
+/** Those that stand for flags: where the bridge keeps tokens, what it trusts, where it writes. */
+const OF_FLAGS: readonly string[] = OTHER_VARIABLES.filter((name) => name !== PROFILE)
 
 /**
  * Gives what `.env` adds to the settings, for a bridge, which does not read that file: only what the
@@ -27,11 +31,14 @@ export function dotEnvFor(
 ): Record<string, string> {
   const values = parseDotEnv(readText(join(cwd, '.env')) ?? '')
   const used = [...loaded.origins.values()].map(({ from }) => /^\.env (\w+)$/.exec(from)?.[1])
-  const names = new Set([...used, ...referencedVariables(loaded), 'MCP_DESCOPE_PROFILE'])
+  const names = new Set([...used, ...referencedVariables(loaded), PROFILE])
   return Object.fromEntries(
     Object.entries(values).filter(
       (entry): entry is [string, string] =>
-        entry[1] !== undefined && names.has(entry[0]) && !NOT_FROM_A_FILE.test(entry[0]),
+        entry[1] !== undefined &&
+        names.has(entry[0]) &&
+        !OF_FLAGS.includes(entry[0]) &&
+        !NOT_FROM_A_FILE.test(entry[0]),
     ),
   )
 }

@@ -13,6 +13,7 @@ import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { failureOf, worstOf } from './check-failure.js'
 import { checkTarget, countOutcomes } from './check-target.js'
+import { requireTrust } from './check-trust.js'
 import type { InspectFlags } from './commands/inspect.js'
 import { EXIT, STATUS_OF } from './exit.js'
 import {
@@ -58,8 +59,10 @@ export async function inspectConfiguration(runtime: Runtime, flags: InspectFlags
   }
   const { io, clock } = runtime
   const began = clock.now()
-  const { signIn, configured } = await findBridgeTarget(runtime, undefined, flags, 'report')
+  const found = await findBridgeTarget(runtime, undefined, flags, 'report')
+  const { signIn, configured } = found
   if (configured === undefined) throw new Error('Without an argument there is a configuration')
+  await requireTrust(runtime, found, flags, { asServe: true, asksDescope: true })
   const settings = configuredSettings(configured.loaded, (key) => !key.startsWith('targets.'))
   const descope = await inspectDescope(runtime, flags, signIn, configured)
   const targets: Inspected[] = []
@@ -71,10 +74,10 @@ export async function inspectConfiguration(runtime: Runtime, flags: InspectFlags
       continue
     }
     const inspection = { ...createInspection(runtime, flags), asServe: true }
-    const result = await checkTarget(runtime, name, flags, inspection)
+    const result = await checkTarget(runtime, name, { ...flags, trust: true }, inspection)
     if (result.worst !== undefined) failures.push(result.worst)
-    const found = inspection.gather(result)
-    targets.push({ ...found, settings: withoutDescope(found.settings) })
+    const inspected = inspection.gather(result)
+    targets.push({ ...inspected, settings: withoutDescope(inspected.settings) })
   }
   const all = [descope.reports, ...targets.map(checksOf)].flat()
   const worst = worstOf(failures)

@@ -26,6 +26,8 @@ export interface ConfigFile extends Document {
   shown: string
   /** Members that lead to the configuration: the property of a `package.json`. */
   root: readonly string[]
+  /** It was found because the working directory, or the `.env` there, names it. */
+  isProjectFile: boolean
 }
 
 export interface FoundFile {
@@ -52,7 +54,7 @@ export function findFile(
     const path = resolve(where.cwd, named.path)
     const script = /\.[cm]?[jt]s$/.test(path)
     const text = script ? undefined : readText(path)
-    if (text !== undefined) take(found, where, path, text)
+    if (text !== undefined) take(found, where, path, text, named.from.startsWith('.env '))
     else {
       const wrong = script ? 'is a script, and configuration never runs code' : 'cannot be read'
       found.problems.push(
@@ -63,17 +65,17 @@ export function findFile(
   }
   const own = ENDINGS.map((ending) => join(configFolder(where), `config${ending}`))
   const project = inProject ? PROJECT_PLACES.map((place) => join(where.cwd, place)) : []
-  for (const path of project) tryPlace(found, where, path)
+  for (const path of project) tryPlace(found, where, path, true)
   if (inProject) warnOfScripts(found, where)
-  for (const path of own) if (!found.file) tryPlace(found, where, path)
+  for (const path of own) if (!found.file) tryPlace(found, where, path, false)
   return found
 }
 
-function tryPlace(found: FoundFile, where: Where, path: string): void {
+function tryPlace(found: FoundFile, where: Where, path: string, isProjectFile: boolean): void {
   const text = readText(path)
   if (text === undefined) return
   if (found.file === undefined && found.problems.length === 0) {
-    take(found, where, path, text)
+    take(found, where, path, text, isProjectFile)
   } else if (basename(path) !== 'package.json') {
     const reason = found.file ? `${found.file.shown} comes first` : 'an earlier file is broken'
     found.warnings.push(
@@ -82,7 +84,13 @@ function tryPlace(found: FoundFile, where: Where, path: string): void {
   }
 }
 
-function take(found: FoundFile, where: Where, path: string, text: string): void {
+function take(
+  found: FoundFile,
+  where: Where,
+  path: string,
+  text: string,
+  isProjectFile: boolean,
+): void {
   const isPackage = basename(path) === 'package.json'
   if (isPackage && !text.includes(`"${NAME}"`)) return
   const shown = shorten(where, path)
@@ -97,7 +105,7 @@ function take(found: FoundFile, where: Where, path: string, text: string): void 
   if (isPackage && content === undefined) return
   if (isObject(content)) {
     const root = isPackage ? [NAME] : []
-    found.file = { path, shown, content, root, lines: document.lines }
+    found.file = { path, shown, content, root, isProjectFile, lines: document.lines }
   } else {
     found.problems.push(`"${NAME}" is no object (file ${shown}) — write an object`)
   }

@@ -5,6 +5,20 @@ import type { Setting } from './table.js'
 export interface Sourced<T = unknown> {
   readonly value: T
   readonly from: string
+  /** What was filled in for references; none where nothing was. */
+  readonly parts?: readonly Part[]
+}
+
+/** What a reference in a value was replaced by. */
+export interface Part {
+  /** As people know it: `AWS_SECRET_ACCESS_KEY`, `@/path/to/file`. */
+  readonly name: string
+  /** `env NAME`, `.env NAME`, or the file itself: `@/path/to/file`. */
+  readonly from: string
+  /** The value is this part and nothing else. */
+  readonly isWhole: boolean
+  /** The text that the reference stands in. */
+  readonly written: string
 }
 
 /** A value as it was written, before references are replaced and before it is checked. */

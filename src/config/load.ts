@@ -31,6 +31,8 @@ export interface LoadedConfig {
   secrets: readonly string[]
   /** Path of the configuration file, if one was read. */
   file: string | undefined
+  /** The file is the working directory's: nobody but that folder named it. */
+  isProjectFile: boolean
 }
 
 export interface LoadOptions {
@@ -83,7 +85,11 @@ export function resolveConfig(
   )
   const layers = [given, environmentLayer(env, 'env', cwd), platformLayer(env, cwd)]
   const targets = targetNames(layers, findings)
-  const context = { lookUp: (name: string) => env[name], homeDir: cwd }
+  const lookUp = (name: string) => {
+    const value = env[name]
+    return value === undefined ? undefined : { value, from: `env ${name}` }
+  }
+  const context = { lookUp, homeDir: cwd }
   const resolution = resolveLayers(layers, targets, use, context, findings)
   checkTogether(resolution, env)
   const missing = missingForServe(resolution, env)
@@ -99,6 +105,7 @@ function finish(settings: Settings, env: Variables, use: ConfigUse): LoadedConfi
     warnings: settings.warnings,
     secrets: [...settings.secrets],
     file: settings.file?.path,
+    isProjectFile: settings.file?.isProjectFile === true,
   }
 }
 
@@ -116,7 +123,11 @@ export function readSettings(
     ...warnOfUnknownVariables(dotEnv, '.env'),
   )
 
-  const lookUp = (name: string) => env[name] || dotEnv[name] || env[name]
+  const lookUp = (name: string) => {
+    const value = env[name] || dotEnv[name] || env[name]
+    if (value === undefined) return undefined
+    return { value, from: `${env[name] || value !== dotEnv[name] ? 'env' : '.env'} ${name}` }
+  }
   const named = lookupOf('config', flags, env, dotEnv)
   const found = findFile(runtime, named && { ...named, path: named.value }, inProject)
   findings.problems.push(...found.problems)

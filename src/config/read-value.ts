@@ -2,7 +2,7 @@ import { isInherited } from '../util/child-environment.js'
 import { isObject, ownMember } from '../util/json.js'
 import { createRedactor, isSecretName } from '../util/redact.js'
 import { KINDS } from './kinds.js'
-import { type Raw, readValueFromText } from './layer.js'
+import { type Part, type Raw, readValueFromText, type Sourced } from './layer.js'
 import { PARSERS } from './parsers.js'
 import {
   type Expanded,
@@ -21,14 +21,15 @@ export interface Findings {
 }
 
 export interface ReadContext {
-  lookUp: (variable: string) => string | undefined
+  /** Finds a variable, and says whether it is one of the environment or of `.env`. */
+  lookUp: (variable: string) => Sourced<string> | undefined
   homeDir: string
 }
 
 /**
  * Replaces references in a raw value, reads it as the setting's kind and checks it.
  *
- * @returns The value, or `undefined` after adding a problem.
+ * @returns The value, or `undefined` after adding a problem; and what was filled in.
  */
 export function readValue(
   row: Setting,
@@ -36,10 +37,11 @@ export function readValue(
   raw: Raw,
   context: ReadContext,
   findings: Findings,
-): unknown {
+): Read {
+  const parts: Part[] = []
   const wrong = (what: string, write: string) => {
     findings.problems.push(`${what} (${raw.from}) — write ${write}`)
-    return undefined
+    return { value: undefined, parts }
   }
   const unset = raw.isText && /^\$\{[^}]*\}$/.exec(String(raw.value))
   if (unset) {
@@ -48,7 +50,7 @@ export function readValue(
       'the value, or set that variable there',
     )
   }
-  const expanded = expandDeep(row, key, raw, raw.value, context, findings)
+  const expanded = expandDeep(row, key, raw, raw.value, context, { ...findings, parts })
   if (expanded.problem) return wrong(`${key}: ${expanded.problem[0]}`, expanded.problem[1])
   const isText = raw.isText || (typeof raw.value === 'string' && expanded.value !== raw.value)
   const value =
@@ -62,7 +64,12 @@ export function readValue(
   if (row.secret) for (const secret of texts(parsed.data)) keepSecret(secret, findings)
   else if (row.kind === 'url') keepQuerySecrets(String(parsed.data), findings)
   else if (row.kind === 'environment') keepNamedSecrets(parsed.data as object, key, raw, findings)
-  return parsed.data
+  return { value: parsed.data, parts }
+}
+
+interface Read {
+  readonly value: unknown
+  readonly parts: readonly Part[]
 }
 
 type Deep = { value: unknown; problem?: Expanded['problem'] }
@@ -73,7 +80,7 @@ function expandDeep(
   raw: Raw,
   value: unknown,
   context: ReadContext,
-  findings: Findings,
+  findings: Findings & { parts: Part[] },
 ): Deep {
   if (typeof value === 'string') {
     const isFile = row.secret && isFileReference(value)
@@ -86,10 +93,16 @@ function expandDeep(
     const { text, parts, names, problem } = isFile
       ? readSecretFile(value, raw.folder, context.homeDir)
       : expandVariables(value, (name) => {
-          const found = context.lookUp(name)
+          const found = context.lookUp(name)?.value
           if (found && isSecretName(name)) keepSecret(found, findings)
           return found
         })
+    const isWhole = parts.length === 1 && text === parts[0]
+    const named = isFile ? [value] : names
+    for (const name of named) {
+      const from = isFile ? value : (context.lookUp(name)?.from ?? '')
+      findings.parts.push({ name, from, isWhole, written: value })
+    }
     // what every program gets anyway is no secret when it is given to one
     const isSecret = row.secret || (row.kind === 'environment' && !names.every(isInherited))
     if (isSecret) for (const part of parts) keepSecret(part, findings)

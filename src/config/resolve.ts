@@ -69,9 +69,9 @@ function resolveKey(
     resolution.values.set(key, { value: defaultOf(row, target, use, resolution), from: 'default' })
     return
   }
-  const value = readValue(row, key, first, context, resolution)
+  const { value, parts } = readValue(row, key, first, context, resolution)
   if (value === undefined) resolution.invalid.add(key)
-  resolution.values.set(key, { value, from: first.from })
+  resolution.values.set(key, { value, from: first.from, ...(parts.length > 0 && { parts }) })
 }
 
 function defaultOf(row: Setting, target: string, use: ConfigUse, { targets }: Resolution): unknown {

@@ -23,6 +23,8 @@ export interface Io {
   readonly stdin: Readable
   readonly outIsTty: boolean
   readonly errIsTty: boolean
+  /** Somebody can be asked. */
+  readonly inIsTty?: boolean
   /** Columns of the terminal; 80 when there is none. */
   readonly columns: number
 }

@@ -79,6 +79,7 @@ export function createTestRuntime(options: TestRuntimeOptions = {}): TestRuntime
       stdin,
       outIsTty: isTty,
       errIsTty: isTty,
+      inIsTty: isTty,
       columns,
     },
     clock,

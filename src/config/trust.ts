@@ -1,0 +1,94 @@
+import type { Sourced } from './layer.js'
+import type { LoadedConfig } from './load.js'
+import { findSetting } from './settings.js'
+
+/** Something of the user's that would go to a place that only the working directory names. */
+export interface Flow {
+  /** As people know it: `AWS_SECRET_ACCESS_KEY`, `@~/.token`, `the kept sign-in`. */
+  readonly what: string
+  /** The URL, without its query; as it is written where it holds something of the user's. */
+  readonly to: string
+  /** The URL itself, which may hold secrets. */
+  readonly url: string
+  /** Where the URL is named: `file ./x.json:4`. */
+  readonly from: string
+}
+
+export interface Sent {
+  /** Names of the targets that requests go to. */
+  readonly targets: readonly string[]
+  /** What goes to each of them, whatever is configured. */
+  readonly headers: readonly string[]
+  /** What the sign-in of the user sends to targets without a credential of their own. */
+  readonly signIn: readonly string[]
+  /** What the sign-in of the user sends where a credential acts for the user. */
+  readonly onBehalf: readonly string[]
+  /** What goes to Descope; `undefined` when it is not asked. */
+  readonly toDescope: readonly string[] | undefined
+}
+
+type Settings = Pick<LoadedConfig, 'origins' | 'isProjectFile'>
+
+const CONFIG_URL = 'descope.configUrl'
+
+/**
+ * Finds what would leave the user's hands only because a file of the working directory says so: a
+ * configuration file that was found there, or its `.env`. The project's own secrets may go where the
+ * project says, and anything may go where a flag, the environment or the user's own file says.
+ */
+export function untrustedFlows(loaded: Settings, sent: Sent): Flow[] {
+  const flows: Flow[] = []
+  const send = (what: readonly string[], key: string) => {
+    const place = loaded.origins.get(key)
+    if (place?.value === undefined || !isNamedByProject(place, loaded)) return
+    const own = usersPartsOf(place)
+    const filled = place.parts?.find((part) => part.from.startsWith('.env '))
+    const from = isOfProject(place.from, loaded) ? place.from : (filled?.from ?? place.from)
+    const url = String(place.value)
+    const to = withoutQuery(own.length > 0 ? (place.parts?.[0]?.written ?? url) : url)
+    for (const name of [...what, ...own]) flows.push({ what: name, to, url, from })
+  }
+  if (sent.toDescope !== undefined) send(sent.toDescope, CONFIG_URL)
+  for (const name of sent.targets) {
+    const start = `targets.${name}.credential.`
+    const type = loaded.origins.get(`${start}type`)?.value
+    const atDescope = type === 'token-exchange' || type === 'connection'
+    const credential = [...loaded.origins]
+      .filter(([key]) => key.startsWith(start))
+      .flatMap(([key, given]) => usersSecretsOf(key, given, loaded))
+    const signIn = type === 'none' ? sent.signIn : atDescope ? sent.onBehalf : []
+    const given = [...credential, ...signIn]
+    send([...sent.headers, ...given], `targets.${name}.url`)
+    send(credential, `${start}tokenUrl`)
+    if (atDescope) send(given, CONFIG_URL)
+  }
+  return unique(flows)
+}
+
+const isOfProject = (from: string, { isProjectFile }: Settings) =>
+  from.startsWith('.env ') || (isProjectFile && from.startsWith('file '))
+
+/** A URL that is a variable of the environment and nothing else is named by the environment. */
+function isNamedByProject({ from, parts = [] }: Sourced, loaded: Settings): boolean {
+  if (!isOfProject(from, loaded)) return parts.some((part) => part.from.startsWith('.env '))
+  return !parts.some((part) => part.isWhole && part.from.startsWith('env '))
+}
+
+/** Variables of the environment and files: whatever they hold, it is not the project's. */
+function usersPartsOf({ parts = [] }: Sourced): string[] {
+  return parts.filter(({ from }) => !from.startsWith('.env ')).map(({ name }) => name)
+}
+
+function usersSecretsOf(key: string, given: Sourced, loaded: Settings): string[] {
+  const parts = usersPartsOf(given)
+  const isUsers = !isOfProject(given.from, loaded) && given.from !== 'default'
+  if (parts.length > 0 || !isUsers || !findSetting(key)?.secret || given.parts) return parts
+  return [/^env (\w+)$/.exec(given.from)?.[1] ?? `${key} (${given.from})`]
+}
+
+const withoutQuery = (url: string) => url.split(/[?#]/, 1)[0] ?? ''
+
+function unique(flows: readonly Flow[]): Flow[] {
+  const known = new Map(flows.map((flow) => [`${flow.what} ${flow.url} ${flow.from}`, flow]))
+  return [...known.values()]
+}
