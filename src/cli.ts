@@ -53,7 +53,7 @@ const runtime: Runtime = {
       return process.stdin.isTTY === true
     },
     get columns() {
-      return process.stdout.columns ?? 80
+      return process.stdout.columns || 80
     },
   },
   clock,

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseBaseline } from '../diagnose/baseline.js'
+import { readText } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
 import { isSecretName } from '../util/redact.js'
@@ -52,7 +52,7 @@ export async function findTarget(
 export function readBaseline({ cwd }: Pick<Runtime, 'cwd'>, file: string | undefined) {
   if (file === undefined) return undefined
   try {
-    return { ids: parseBaseline(readFileSync(resolve(cwd, file), 'utf8'), file), file }
+    return { ids: parseBaseline(readText(resolve(cwd, file)), file), file }
   } catch (cause) {
     if (cause instanceof ProxyError) throw cause
     const why = fileErrorCode(cause) ?? 'unknown reason'

@@ -1,15 +1,14 @@
-import { join } from 'node:path'
 import { parseDocument } from '../config/document.js'
-import { readText } from '../config/file.js'
+import { readDotEnv } from '../config/dot-env.js'
+import { readOptional } from '../config/file.js'
 import type { LoadedConfig } from '../config/load.js'
 import { variablesIn } from '../config/references.js'
 import { OTHER_VARIABLES } from '../config/settings.js'
-import { parseDotEnv } from '../config/sources.js'
 import type { Runtime } from '../util/runtime.js'
 
 /** The variables that the configuration file refers to; a name may come twice. */
 export function* referencedVariables({ file }: LoadedConfig): Generator<string> {
-  const text = file === undefined ? undefined : readText(file)
+  const text = file === undefined ? undefined : readOptional(file).text
   const document = file === undefined || text === undefined ? '' : parseDocument(file, text)
   if (typeof document === 'string') return
   for (const found of textsIn(document.content)) yield* variablesIn(found)
@@ -29,7 +28,7 @@ export function dotEnvFor(
   { cwd }: Pick<Runtime, 'cwd'>,
   loaded: LoadedConfig,
 ): Record<string, string> {
-  const values = parseDotEnv(readText(join(cwd, '.env')) ?? '')
+  const values = readDotEnv(cwd)
   const used = [...loaded.origins.values()].map(({ from }) => /^\.env (\w+)$/.exec(from)?.[1])
   const names = new Set([...used, ...referencedVariables(loaded), PROFILE])
   return Object.fromEntries(

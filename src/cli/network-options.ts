@@ -1,11 +1,14 @@
-import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { createNetwork, type Network, type NetworkOptions } from '../http/network.js'
+import { MIB, readText } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
+
+/** All authorities of a system fit into a tenth of it. */
+const MAX_PEM_BYTES = 8 * MIB
 
 /** Flags of every command that speaks to an authorization server. */
 export interface NetworkFlags {
@@ -100,7 +103,7 @@ function loadSystemAuthorities(): string[] | undefined {
 
 function readPem(path: string): string {
   try {
-    return readFileSync(path, 'utf8')
+    return readText(path, MAX_PEM_BYTES)
   } catch (cause) {
     const why = fileErrorCode(cause) ?? 'unknown reason'
     throw new ProxyError('CONFIG_INVALID', `Cannot read the certificates in ${path} (${why})`, {

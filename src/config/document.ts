@@ -1,7 +1,7 @@
-import { defaultLoaders } from 'cosmiconfig'
-import { messageOf } from '../util/errors.js'
 import { isObject, type JsonObject } from '../util/json.js'
-import { type Lines, locateJson, locateYaml } from './locate.js'
+import type { Lines } from './locate.js'
+import { readJson } from './read-json.js'
+import { readYaml } from './read-yaml.js'
 
 export interface Document {
   content: JsonObject
@@ -10,40 +10,18 @@ export interface Document {
 
 /**
  * Reads the text of a configuration file: YAML, or JSON, in which comments and trailing commas are
- * allowed. Never runs code and never reads another file.
+ * allowed. Never runs code and never reads another file. What programs take differently is refused:
+ * of a member that stands twice, some take the first and some the last.
  *
  * @param name Path of the file, to tell its format by its ending.
- * @returns The document, or one sentence that says why the text is none.
+ * @param member The one member of the file that is ours; what else stands there may stand twice.
+ * @returns The document, or why the text is none, and where.
  */
-export function parseDocument(name: string, text: string): Document | string {
-  const isJson = name.endsWith('.json') || (!/\.ya?ml$/.test(name) && /^\s*(\{|\/[/*])/.test(text))
-  const plain = isJson ? toPlainJson(text) : text
-  try {
-    // Only these two loaders: cosmiconfig's explorer would run scripts of the working directory.
-    const content = defaultLoaders[isJson ? '.json' : '.yaml'](name, plain) ?? {}
-    if (!isObject(content)) return 'it holds no object'
-    return { content, lines: isJson ? locateJson(plain) : locateYaml(plain) }
-  } catch (error) {
-    return reasonOf(error)
-  }
-}
-
-/** Blanks out comments and trailing commas, so that every line and column stays what it was. */
-export function toPlainJson(text: string): string {
-  const blank = (part: string) => part.replace(/[^\n]/g, ' ')
-  const noComments = text
-    .replace(/^\uFEFF/, ' ')
-    .replace(/"(?:[^"\\\n]|\\.)*"|\/\/[^\n]*|\/\*[\s\S]*?\*\//g, (part) =>
-      part.startsWith('"') ? part : blank(part),
-    )
-  return noComments.replace(/"(?:[^"\\\n]|\\.)*"|,(?=\s*[}\]])/g, (part) =>
-    part.startsWith('"') ? part : ' ',
-  )
-}
-
-/** Takes the first line that says something; the loaders put the file's name before it. */
-function reasonOf(error: unknown): string {
-  const lines = messageOf(error).split('\n')
-  const first = lines[0]?.includes(' Error in ') ? lines[1] : lines[0]
-  return (first ?? '').trim() || 'it cannot be read'
+export function parseDocument(name: string, text: string, member?: string): Document | string {
+  const plain = text.startsWith('\uFEFF') ? ` ${text.slice(1)}` : text
+  const isJson = name.endsWith('.json') || (!/\.ya?ml$/.test(name) && /^\s*(\{|\/[/*])/.test(plain))
+  const found = isJson ? readJson(plain, member) : readYaml(plain)
+  if (typeof found === 'string') return found
+  const { content = {}, lines } = found
+  return isObject(content) ? { content, lines } : 'it holds no object'
 }

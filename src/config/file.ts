@@ -1,19 +1,25 @@
-import { readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { basename, join, relative, resolve, sep } from 'node:path'
+import { getDefaultSearchPlacesSync } from 'cosmiconfig'
+import { readText } from '../util/bounded-file.js'
 import { isObject } from '../util/json.js'
+import { fileErrorCode } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
 import { type Document, parseDocument } from './document.js'
 import { configFolder } from './folders.js'
 
 const NAME = 'mcp-descope-proxy'
-const RC_ENDINGS = ['', '.json', '.yaml', '.yml']
 const ENDINGS = ['.json', '.yaml', '.yml']
+/** Beyond it nobody wrote it by hand, and parsing would take long. */
+const MAX_BYTES = 262_144
+const IS_SCRIPT = /\.[cm]?[jt]s$/
 
-/** Where a project's configuration may stand, in the order in which it is looked for. */
+/**
+ * Where a project's configuration may stand, in the order in which it is looked for: where
+ * cosmiconfig looks. It is not asked to look itself, because it runs scripts of the folder.
+ */
 export const PROJECT_PLACES: readonly string[] = [
-  'package.json',
-  ...RC_ENDINGS.map((ending) => `.${NAME}rc${ending}`),
-  ...RC_ENDINGS.map((ending) => join('.config', `${NAME}rc${ending}`)),
+  ...getDefaultSearchPlacesSync(NAME).filter((place) => !IS_SCRIPT.test(place)),
   ...ENDINGS.map((ending) => `${NAME}.config${ending}`),
 ]
 
@@ -52,15 +58,14 @@ export function findFile(
   const found: FoundFile = { file: undefined, problems: [], warnings: [] }
   if (named) {
     const path = resolve(where.cwd, named.path)
-    const script = /\.[cm]?[jt]s$/.test(path)
-    const text = script ? undefined : readText(path)
-    if (text !== undefined) take(found, where, path, text, named.from.startsWith('.env '))
-    else {
-      const wrong = script ? 'is a script, and configuration never runs code' : 'cannot be read'
+    const wrong = (what: string) =>
       found.problems.push(
-        `The configuration file ${named.path} ${wrong} (${named.from}) — name a JSON or YAML file that exists`,
+        `The configuration file ${named.path} ${what} (${named.from}) — name a JSON or YAML file that exists`,
       )
-    }
+    const read = IS_SCRIPT.test(path) ? undefined : readOptional(path, MAX_BYTES)
+    if (read === undefined) wrong('is a script, and configuration never runs code')
+    else if (read.text === undefined) wrong(`cannot be read${unlessMissing(read.why)}`)
+    else take(found, where, path, read.text, named.from.startsWith('.env '))
     return found
   }
   const own = ENDINGS.map((ending) => join(configFolder(where), `config${ending}`))
@@ -72,8 +77,16 @@ export function findFile(
 }
 
 function tryPlace(found: FoundFile, where: Where, path: string, isProjectFile: boolean): void {
-  const text = readText(path)
-  if (text === undefined) return
+  const { text, why } = readOptional(path, MAX_BYTES)
+  if (text === undefined) {
+    const isPackage = basename(path) === 'package.json'
+    if (isPackage || isNoFile(why)) return
+    const shown = shorten(where, path)
+    found.problems.push(
+      `${shown} cannot be read (${why}) (file ${shown}) — let us read it, or delete it`,
+    )
+    return
+  }
   if (found.file === undefined && found.problems.length === 0) {
     take(found, where, path, text, isProjectFile)
   } else if (basename(path) !== 'package.json') {
@@ -94,7 +107,7 @@ function take(
   const isPackage = basename(path) === 'package.json'
   if (isPackage && !text.includes(`"${NAME}"`)) return
   const shown = shorten(where, path)
-  const document = parseDocument(path, text)
+  const document = parseDocument(path, text, isPackage ? NAME : undefined)
   if (typeof document === 'string') {
     found.problems.push(
       `${shown} is broken: ${document} (file ${shown}) — write valid JSON or YAML`,
@@ -113,19 +126,28 @@ function take(
 
 function warnOfScripts(found: FoundFile, where: Where): void {
   for (const name of SCRIPTS) {
-    if (readText(join(where.cwd, name)) === undefined) continue
+    if (!existsSync(join(where.cwd, name))) continue
     found.warnings.push(`./${name} is not read — write ${NAME}.config.json or .yaml instead`)
   }
 }
 
-/** Reads a text file, or returns `undefined` when there is none to read. */
-export function readText(path: string): string | undefined {
+/** Reads a text file, or says why it cannot be read: a code of the system, or a reason in words. */
+export function readOptional(
+  path: string,
+  maxBytes?: number,
+): { text: string; why?: undefined } | { text?: undefined; why: string } {
   try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return undefined
+    return { text: readText(path, maxBytes) }
+  } catch (error) {
+    return { why: fileErrorCode(error) ?? 'unknown reason' }
   }
 }
+
+/** A file that is not there needs no code of the system to say so. */
+export const unlessMissing = (why: string): string => (why === 'ENOENT' ? '' : ` (${why})`)
+
+/** Tells from the reason whether nothing is there that could be read. */
+export const isNoFile = (why: string): boolean => /^(ENOENT|ENOTDIR|EISDIR)$/.test(why)
 
 /** Writes a path the way people know it. */
 export function shorten({ cwd, homeDir }: Pick<Where, 'cwd' | 'homeDir'>, path: string): string {

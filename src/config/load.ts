@@ -1,9 +1,9 @@
-import { join } from 'node:path'
 import type { Runtime } from '../util/runtime.js'
 import { buildConfig } from './build.js'
 import { type ConfigUse, checkTogether, missingForServe } from './checks.js'
+import { readDotEnv } from './dot-env.js'
 import { ConfigError } from './errors.js'
-import { type ConfigFile, findFile, readText } from './file.js'
+import { type ConfigFile, findFile } from './file.js'
 import { fileLayers } from './file-layers.js'
 import type { Sourced } from './layer.js'
 import type { LOOKUPS } from './lookups.js'
@@ -13,7 +13,6 @@ import type { Flags } from './settings.js'
 import {
   environmentLayer,
   flagLayer,
-  parseDotEnv,
   platformLayer,
   type Variables,
   warnOfUnknownVariables,
@@ -117,7 +116,7 @@ export function readSettings(
   const { cwd, env } = runtime
   const findings: Findings = { problems: [], warnings: [], secrets: new Set() }
   const inProject = use !== 'stdio'
-  const dotEnv = inProject ? parseDotEnv(readText(join(cwd, '.env')) ?? '') : {}
+  const dotEnv = inProject ? readDotEnv(cwd, findings) : {}
   findings.warnings.push(
     ...warnOfUnknownVariables(env, 'env'),
     ...warnOfUnknownVariables(dotEnv, '.env'),

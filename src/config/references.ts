@@ -1,5 +1,5 @@
 import { isAbsolute, resolve } from 'node:path'
-import { readText } from './file.js'
+import { readOptional, unlessMissing } from './file.js'
 
 /** What a text became once its references were replaced. */
 export interface Expanded {
@@ -68,10 +68,10 @@ export function isFileReference(text: string): boolean {
 export function readSecretFile(text: string, folder: string, homeDir: string): Expanded {
   const named = text.slice(1)
   const path = named.startsWith('~/') ? resolve(homeDir, named.slice(2)) : named
-  const content = readText(isAbsolute(path) ? path : resolve(folder, path))
+  const { text: content, why } = readOptional(isAbsolute(path) ? path : resolve(folder, path))
   const secret = content?.replace(/\r?\n$/, '')
   if (secret) return { text: secret, parts: [secret], names: [] }
-  const wrong = `the file ${named} ${content === undefined ? 'cannot be read' : 'is empty'}`
+  const wrong = `the file ${named} ${content === undefined ? `cannot be read${unlessMissing(why)}` : 'is empty'}`
   return {
     text: '',
     parts: [],

@@ -1,4 +1,3 @@
-import { parseEnv } from 'node:util'
 import type { Layer, Raw } from './layer.js'
 import { nearest } from './nearest.js'
 import {
@@ -88,11 +87,6 @@ export function vercelHosts(env: Variables): string[] {
   return [...new Set(names.map((name) => env[name]).filter((host) => host !== undefined))].filter(
     (host) => host !== '',
   )
-}
-
-/** Reads the text of a `.env` file. */
-export function parseDotEnv(text: string): Variables {
-  return parseEnv(text)
 }
 
 /** Warns of variables that look like ours and are none. */

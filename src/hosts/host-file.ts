@@ -1,16 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import {
-  type FileHandle,
-  lstat,
-  mkdir,
-  open,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  stat,
-} from 'node:fs/promises'
+import { type FileHandle, lstat, mkdir, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { MIB, readBytes } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
 import { brokenFile } from './broken.js'
@@ -26,6 +17,9 @@ export interface HostFile {
   readonly mode: number
 }
 
+/** Some assistants keep more than settings in it. */
+const MAX_BYTES = 16 * MIB
+
 const HINT = 'Run the command without `--write`, and put in by hand what it prints.'
 
 /**
@@ -37,7 +31,8 @@ const HINT = 'Run the command without `--write`, and put in by hand what it prin
 export async function readHostFile(path: string, newMode: number): Promise<HostFile> {
   try {
     const realPath = await realpath(path)
-    const [bytes, { mode }] = await Promise.all([readFile(realPath), stat(realPath)])
+    const { mode } = await stat(realPath)
+    const bytes = readBytes(realPath, MAX_BYTES)
     const text = bytes.toString('utf8')
     if (!Buffer.from(text).equals(bytes)) {
       throw brokenFile(path, { what: 'it is not UTF-8', at: undefined })

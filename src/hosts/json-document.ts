@@ -1,29 +1,7 @@
-import {
-  createScanner,
-  type Node,
-  type ParseError,
-  parseTree,
-  printParseErrorCode,
-} from 'jsonc-parser'
+import { createScanner } from 'jsonc-parser'
+import { isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
+import { createPositions } from '../util/text-position.js'
 import { BrokenText } from './broken.js'
-import { positionOf } from './text.js'
-
-const MEANINGS: Readonly<Record<string, string>> = {
-  InvalidSymbol: 'something that is no JSON',
-  InvalidNumberFormat: 'a number that is none',
-  PropertyNameExpected: 'the name of a member is missing',
-  ValueExpected: 'a value is missing',
-  ColonExpected: 'a colon is missing',
-  CommaExpected: 'a comma is missing',
-  CloseBraceExpected: 'a "}" is missing',
-  CloseBracketExpected: 'a "]" is missing',
-  EndOfFileExpected: 'something stands after the end',
-  UnexpectedEndOfComment: 'a comment has no end',
-  UnexpectedEndOfString: 'a string has no end',
-  InvalidUnicode: 'a character is written wrongly',
-  InvalidEscapeCharacter: 'a character after "\\" is wrong',
-  InvalidCharacter: 'a string holds a control character',
-}
 
 /**
  * Parses JSON in which comments and trailing commas are allowed.
@@ -32,12 +10,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
  * @throws {BrokenText} when it is not JSON, or no object.
  */
 export function parseRoot(text: string): Node | undefined {
-  const errors: ParseError[] = []
-  const root = parseTree(text, errors, { allowTrailingComma: true, allowEmptyContent: true })
-  const [first] = errors
-  if (first !== undefined) {
-    throw broken(text, first.offset, MEANINGS[printParseErrorCode(first.error)] ?? 'it is no JSON')
-  }
+  const root = parseJsonc(text)
+  if (isFlaw(root)) throw broken(text, root.offset, root.what)
   if (root !== undefined && root.type !== 'object') {
     throw broken(text, root.offset, 'an object is expected')
   }
@@ -100,4 +74,4 @@ export function tailFrom(text: string, from: number, parent: Node): Tail {
 }
 
 const broken = (text: string, offset: number, what: string) =>
-  new BrokenText({ what, at: positionOf(text, offset) })
+  new BrokenText({ what, at: createPositions(text)(offset) })

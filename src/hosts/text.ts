@@ -14,12 +14,3 @@ export function startsLine(text: string, offset: number): boolean {
   const start = text.lastIndexOf('\n', offset - 1) + 1
   return start > 0 && /^[ \t]*$/.test(text.slice(start, offset))
 }
-
-/** Line and column of an offset, both from 1. */
-export function positionOf(text: string, offset: number): { line: number; column: number } {
-  const before = text.slice(0, offset)
-  return {
-    line: before.split('\n').length,
-    column: offset - (before.lastIndexOf('\n') + 1) + 1,
-  }
-}

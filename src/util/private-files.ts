@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
+import { MIB, readText } from './bounded-file.js'
 import { ProxyError } from './errors.js'
 
 /** Returns the error code of a failed file system call. */
@@ -42,7 +43,7 @@ export async function readPrivateFile(path: string): Promise<string | undefined>
   try {
     await refuseIfOpen(dirname(path), '700')
     await refuseIfOpen(path, '600')
-    return await readFile(path, 'utf8')
+    return readText(path, MIB)
   } catch (error) {
     if (fileErrorCode(error) === 'ENOENT') return undefined
     throw error

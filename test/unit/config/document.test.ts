@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseDocument, toPlainJson } from '../../../src/config/document.js'
-import { lineOf, locateJson, locateYaml } from '../../../src/config/locate.js'
+import { parseDocument } from '../../../src/config/document.js'
+import { type Lines, lineOf } from '../../../src/config/locate.js'
 
 describe('parseDocument', () => {
   it('reads JSON with comments and trailing commas', () => {
@@ -35,16 +35,12 @@ describe('parseDocument', () => {
   })
 })
 
-describe('toPlainJson', () => {
-  it('changes no JSON that is plain already', () => {
-    fc.assert(
-      fc.property(fc.json(), fc.constantFrom(0, 2), (text, indent) => {
-        const plain = JSON.stringify(JSON.parse(text), undefined, indent)
-        expect(toPlainJson(plain)).toBe(plain)
-      }),
-    )
-  })
-})
+/** The lines of a text that is a document. */
+function linesOf(name: string, text: string): Lines {
+  const document = parseDocument(name, text)
+  if (typeof document === 'string') throw new Error(document)
+  return document.lines
+}
 
 describe('lineOf', () => {
   const json =
@@ -58,7 +54,7 @@ describe('lineOf', () => {
     [['a', 'x'], 2],
     [['x'], undefined],
   ])('finds %j in JSON on line %s', (path, line) => {
-    expect(lineOf(locateJson(json), path)).toBe(line)
+    expect(lineOf(linesOf('x.json', json), path)).toBe(line)
   })
 
   it.each([
@@ -68,7 +64,7 @@ describe('lineOf', () => {
     [['e', 'f'], 6],
     [['x'], undefined],
   ])('finds %j in YAML on line %s', (path, line) => {
-    expect(lineOf(locateYaml(yaml), path)).toBe(line)
+    expect(lineOf(linesOf('x.yaml', yaml), path)).toBe(line)
   })
 
   it('finds every member of any JSON', () => {
@@ -76,7 +72,7 @@ describe('lineOf', () => {
     fc.assert(
       fc.property(tree, (content) => {
         const text = JSON.stringify(content, undefined, 2)
-        const lines = locateJson(text)
+        const lines = linesOf('x.json', text)
         for (const [name, inner] of Object.entries(content)) {
           for (const member of Object.keys(inner)) {
             const line = text.split('\n')[(lineOf(lines, [name, member]) ?? 0) - 1]

@@ -1,0 +1,114 @@
+import { CST, isAlias, isMap, isScalar, isSeq, Lexer, parseDocument } from 'yaml'
+import { messageOf } from '../util/errors.js'
+import { createPositions, type Position } from '../util/text-position.js'
+import { flawAt, ITEM, type Lines, pathId, twice } from './locate.js'
+import type { Read } from './read-json.js'
+
+/** Levels of brackets; columns and marks before a block, of which each level takes one at least. */
+const MAX_DEPTH = 200
+/** What the lexer puts between tokens stands for no text. */
+const MARKS: readonly string[] = [CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]
+const MAX_TOKENS = 100_000
+/** How often aliases may repeat what an anchor holds; a bomb of aliases needs many more. */
+const MAX_ALIASES = 100
+
+/**
+ * Reads one document of YAML 1.2, with merge keys. Tags of other programs are refused.
+ *
+ * @returns Or a sentence that says what is wrong, and where.
+ */
+export function readYaml(text: string): Read | string {
+  const positionOf = createPositions(text)
+  const tooMuch = findTooMuch(text)
+  if (tooMuch !== undefined) return flawAt(positionOf(tooMuch.offset), tooMuch.what)
+  const document = parseDocument(text, {
+    ...{ schema: 'core', merge: true, resolveKnownTags: false },
+    // looked for by ourselves, to name both lines
+    uniqueKeys: false,
+    ...{ prettyErrors: false, logLevel: 'silent' },
+  })
+  // a warning is about a tag or directive that nobody here knows
+  const [flaw] = [...document.errors, ...document.warnings]
+  if (flaw !== undefined) {
+    const [first = ''] = flaw.message.split('\n')
+    return flawAt(positionOf(flaw.pos[0]), first.replace(/^Unresolved tag:/, 'unknown tag'))
+  }
+  const found = readMembers(document.contents, positionOf)
+  if (typeof found === 'string') return found
+  try {
+    const content: unknown = document.toJS({ maxAliasCount: MAX_ALIASES })
+    // throws where an alias stands in what it repeats
+    JSON.stringify(content)
+    return { content: content ?? undefined, lines: found }
+  } catch (error) {
+    return /alias/i.test(messageOf(error))
+      ? `its aliases repeat more than ${MAX_ALIASES} parts`
+      : 'an alias stands in what it repeats'
+  }
+}
+
+/** Looks before the parser does, which calls itself for each level and takes long over mistakes. */
+function findTooMuch(text: string): { what: string; offset: number } | undefined {
+  let tokens = 0
+  // open brackets; blocks that begin on this line; where we are, and where the line began
+  let [brackets, blocks, offset, lineStart] = [0, 0, 0, 0]
+  for (const token of new Lexer().lex(text)) {
+    if (token === '[' || token === '{') brackets++
+    else if ((token === ']' || token === '}') && brackets > 0) brackets--
+    else if (token === CST.FLOW_END) brackets = 0
+    else if (brackets > 0) blocks = 0
+    else if (token === '-' || token === '?' || token === ':') blocks++
+    else if (offset === lineStart && token.trim() === '') blocks = token.length
+    if (brackets > MAX_DEPTH || blocks > MAX_DEPTH) {
+      return { what: `more than ${MAX_DEPTH} levels`, offset }
+    }
+    if (++tokens > MAX_TOKENS) return { what: 'more than this program reads', offset }
+    if (MARKS.includes(token)) continue
+    offset += token.length
+    const lineBreak = token.lastIndexOf('\n')
+    if (lineBreak < 0) continue
+    blocks = 0
+    lineStart = offset - (token.length - 1 - lineBreak)
+  }
+  return undefined
+}
+
+interface Pair {
+  readonly key: unknown
+  readonly value: unknown
+}
+
+/** Finds the lines of all members, and members that stand twice or have no name. */
+function readMembers(root: unknown, positionOf: (offset: number) => Position): Lines | string {
+  const lines = new Map<string, number>()
+  const duplicates: { name: string; first: number; second: number }[] = []
+  let nameless: number | undefined
+  const visit = (node: unknown, path: readonly string[]): void => {
+    if (isSeq(node)) for (const item of node.items) visit(item, [...path, ITEM])
+    if (!isMap(node)) return
+    const known = new Map<string, number>()
+    for (const { key, value } of node.items as readonly Pair[]) {
+      const offset = rangeOf(key) ?? node.range?.[0] ?? 0
+      if (!isScalar(key)) nameless ??= offset
+      const name = isScalar(key) ? nameOf(key.value) : ''
+      const first = known.get(name)
+      if (first === undefined) known.set(name, offset)
+      else duplicates.push({ name, first, second: offset })
+      const here = [...path, name]
+      lines.set(pathId(here), positionOf(offset).line)
+      visit(value, here)
+    }
+  }
+  visit(root, [])
+  if (nameless !== undefined) {
+    return flawAt(positionOf(nameless), 'the name of a member is no text')
+  }
+  return twice(duplicates, positionOf) ?? lines
+}
+
+/** Merge keys are a symbol of the parser's own. */
+const nameOf = (key: unknown) =>
+  typeof key === 'symbol' ? (key.description ?? '') : key === null ? '' : String(key)
+
+const rangeOf = (node: unknown) =>
+  isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range?.[0] : undefined
