@@ -67,16 +67,16 @@ function compare(old: readonly string[], young: readonly string[]): DiffLine[] {
 /**
  * Renders a diff the way `diff -u` does, with two lines around each change.
  *
- * @param show Turns all lines of both texts into what may be shown of them.
+ * @param show Gives the lines of a text that may be shown; as many as it has.
  */
 export function renderDiff(
   path: string,
   before: string | undefined,
   after: string,
-  show: (lines: readonly string[]) => readonly string[],
+  show: { readonly before: (text: string) => string; readonly after: (text: string) => string },
 ): string {
   const lines = diffLines(before ?? '', after)
-  const shown = show(lines.map(({ text }) => text))
+  const [shownOld, shownNew] = [linesOf(show.before(before ?? '')), linesOf(show.after(after))]
   const isShown = lines.map((_line, at) =>
     lines.slice(Math.max(0, at - CONTEXT), at + CONTEXT + 1).some(({ sign }) => sign !== ' '),
   )
@@ -89,7 +89,8 @@ export function renderDiff(
       const [removed, added] = [countOf(hunk, '+'), countOf(hunk, '-')]
       text += `@@ -${span(oldLine, removed)} +${span(newLine, added)} @@\n`
     }
-    if (isShown[at]) text += `${sign}${shown[at]}\n`
+    const shown = sign === '-' ? shownOld[oldLine - 1] : shownNew[newLine - 1]
+    if (isShown[at]) text += `${sign}${shown}\n`
     if (sign !== '+') oldLine++
     if (sign !== '-') newLine++
   }

@@ -1,5 +1,6 @@
 import { parse } from 'smol-toml'
 import { isObject } from '../util/json.js'
+import { tomlTokens } from './toml-scan.js'
 
 /** One table of a TOML document: its header and what stands below it. */
 export interface Section {
@@ -9,16 +10,14 @@ export interface Section {
   readonly end: number
 }
 
-/**
- * Finds where the tables of a valid TOML document stand.
- *
- * A line that starts with `[` is a header unless it stands inside a string or an array, and then
- * what is before it is no TOML by itself.
- */
+/** Finds where the tables of a valid TOML document stand. */
 export function sectionsOf(text: string): Section[] {
-  const headers = [...text.matchAll(/^[ \t]*\[.*$/gm)]
-    .map((match) => ({ start: match.index, key: keyOf(match[0]) }))
-    .filter(({ start, key }) => key !== undefined && isToml(text.slice(0, start)))
+  const headers = [...tomlTokens(text)]
+    .filter(({ kind }) => kind === 'header')
+    .map(({ start, end }) => ({
+      start: text.lastIndexOf('\n', start - 1) + 1,
+      key: keyOf(text.slice(start, end)),
+    }))
   return headers.map(({ start, key = [] }, at) => {
     const next = headers[at + 1]?.start ?? text.length
     return { key, start, end: start + lengthOfContent(text.slice(start, next)) }
@@ -40,15 +39,6 @@ function keyOf(header: string): string[] | undefined {
     if (entry === undefined) return key
     key.push(entry[0])
     table = entry[1]
-  }
-}
-
-function isToml(text: string): boolean {
-  try {
-    parse(text, { integersAsBigInt: true })
-    return true
-  } catch {
-    return false
   }
 }
 

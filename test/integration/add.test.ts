@@ -24,8 +24,9 @@ describe('add', () => {
   it('prints and changes nothing', async () => {
     const home = createFolder()
     const { status, stdout, stderr } = await add(home, 'cursor', URL)
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    expect(stdout).toContain(`For Cursor, put this into ${home}/.cursor/mcp.json\n`)
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ mcpServers: {} })
+    expect(stderr).toContain(`This belongs into ${home}/.cursor/mcp.json, for Cursor.\n`)
     expect(readdirSync(home)).toEqual([])
   })
 

@@ -93,21 +93,20 @@ describe('the flags of add', () => {
 })
 
 describe('add', () => {
-  it('prints the file, the snippet, the command and the link', async () => {
+  it('prints the snippet alone on stdout, and what else there is to say on stderr', async () => {
     const { status, stdout, stderr } = await add(['vscode', URL])
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
-    expect(stdout).toMatch(
-      /^For VS Code, put this into \/nowhere\/home\/\.config\/Code\/User\/mcp\.json\n\n\{\n {2}"servers"/,
-    )
-    expect(stdout).toMatch(/\n\}\n\nOr run\n\ncode --add-mcp '/)
-    expect(stdout).toMatch(/\n\nOr open\n\nvscode:mcp\/install\?\S+\n$/)
+    expect(status).toBe(0)
+    expect(Object.keys(JSON.parse(stdout))).toEqual(['servers'])
+    expect(stderr).toMatch(/^\nThis belongs into \/nowhere\/home\/\.config\/Code\/User\/mcp\.json, /)
+    expect(stderr).toMatch(/\n\nOr run\n\ncode --add-mcp '/)
+    expect(stderr).toMatch(/\n\nOr open\n\nvscode:mcp\/install\?\S+\n\nNothing was written: `--write`/)
   })
 
   it('names the shell on Windows', async () => {
     const where = { platform: 'win32', homeDir: 'C:\\Users\\Zoë' } as const
-    const { stdout } = await add(['claude-code', URL], where)
-    expect(stdout).toContain('put this into C:\\Users\\Zoë\\.claude.json\n')
-    expect(stdout).toContain(
+    const { stderr } = await add(['claude-code', URL], where)
+    expect(stderr).toContain('belongs into C:\\Users\\Zoë\\.claude.json, for Claude Code.\n')
+    expect(stderr).toContain(
       'Or run in cmd.exe\n\nclaude mcp add-json --scope user mcp-acme-com "{',
     )
   })

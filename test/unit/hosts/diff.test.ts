@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { diffLines, renderDiff } from '../../../src/hosts/diff.js'
 
 const render = (before: string | undefined, after: string) =>
-  renderDiff('/a', before, after, (lines) => lines)
+  renderDiff('/a', before, after, { before: (text) => text, after: (text) => text })
 
 describe('renderDiff', () => {
   it('shows a new file', () => {
@@ -30,8 +30,11 @@ describe('renderDiff', () => {
   })
 
   it('shows only what it may', () => {
-    const shown = renderDiff('/a', 'a\n', 'a\nb\n', (lines) => lines.map(() => '*'))
-    expect(shown).toContain('\n *\n+*\n')
+    const shown = renderDiff('/a', 'a\nc\n', 'a\nb\n', {
+      before: (text) => text.replace(/\w/g, '?'),
+      after: (text) => text.replace(/\w/g, '*'),
+    })
+    expect(shown).toContain('\n *\n-?\n+*\n')
   })
 })
 

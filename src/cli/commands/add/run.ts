@@ -3,13 +3,13 @@ import { renderDiff } from '../../../hosts/diff.js'
 import { type HostFile, readHostFile, writeHostFile } from '../../../hosts/host-file.js'
 import { type Merged, merge } from '../../../hosts/merge.js'
 import { offerOf } from '../../../hosts/offer.js'
-import { veilLines } from '../../../hosts/veil.js'
+import { veilText } from '../../../hosts/veil.js'
 import { ProxyError } from '../../../util/errors.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { createColors } from '../../colors.js'
 import type { AddFlags } from '../add.js'
 import { type AddPlan, planAdd } from './plan.js'
-import { renderOffer, reportOf } from './show.js'
+import { reportOf, sayOffer } from './show.js'
 
 /** A user's own file may hold secrets of other servers; a project's file is for everybody. */
 const MODES = { user: 0o600, project: 0o644 }
@@ -30,14 +30,20 @@ export async function addToHost(
   const { host, name, entry, notes } = plan
   const offer = offerOf(runtime, host, name, entry, { project: flags.project ?? false })
   if (!flags.write && !flags.dryRun) {
-    io.out(flags.json ? reportOf(plan, offer) : renderOffer(runtime, plan, offer))
+    if (flags.json) io.out(reportOf(plan, offer))
+    else sayOffer(runtime, plan, offer)
     sayNotes(runtime, notes)
     return
   }
   const file = await readHostFile(plan.path, MODES[flags.project ? 'project' : 'user'])
   const { text, outcome } = await mergeInto(file, plan, flags)
   const changed = outcome !== 'same'
-  const diff = changed ? renderDiff(file.path, file.text, text, veilLines) : ''
+  const diff = changed
+    ? renderDiff(file.path, file.text, text, {
+        before: (old) => veilText(old, host.format),
+        after: (merged) => veilText(merged, host.format, { host, name, entry }),
+      })
+    : ''
   sayDiff(runtime, diff)
   const write = changed && !flags.dryRun
   const backup = write ? await writeHostFile(file, text) : undefined

@@ -11,19 +11,23 @@ interface Change {
   readonly diff: string
 }
 
-/** Renders for a person what belongs where, and what else does the same. */
-export function renderOffer(
+/**
+ * Says for a person what belongs where, and what else does the same. stdout gets what belongs into
+ * the file and nothing else, so that it can be piped.
+ */
+export function sayOffer(
   runtime: Pick<Runtime, 'io' | 'env' | 'platform'>,
   { host, path }: AddPlan,
   { snippet, command, link }: Offer,
-): string {
-  const colors = createColors(runtime, 'out')
-  const heading = (text: string) => `${colors.bold(text)}\n\n`
-  const shell = runtime.platform === 'win32' ? ' in cmd.exe' : ''
-  let text = `${heading(`For ${host.title}, put this into ${path}`)}${snippet}`
-  if (command !== undefined) text += `\n${heading(`Or run${shell}`)}${command}\n`
-  if (link !== undefined) text += `\n${heading('Or open')}${link}\n`
-  return text
+): void {
+  const { io, platform } = runtime
+  const { bold } = createColors(runtime, 'err')
+  const shell = platform === 'win32' ? ' in cmd.exe' : ''
+  io.out(snippet)
+  io.err(`\n${bold(`This belongs into ${path}, for ${host.title}.`)}\n`)
+  if (command !== undefined) io.err(`\n${bold(`Or run${shell}`)}\n\n${command}\n`)
+  if (link !== undefined) io.err(`\n${bold('Or open')}\n\n${link}\n`)
+  io.err('\nNothing was written: `--write` puts it there, `--dry-run` shows what would change.\n')
 }
 
 /** Writes for a script what belongs where, and what became of it. */
