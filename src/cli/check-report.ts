@@ -1,5 +1,5 @@
-import { appendFileSync, writeFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { accessSync, appendFileSync, constants, mkdirSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import type { CheckReport, Report } from '../diagnose/check.js'
 import { renderAnnotations, renderMarkdown } from '../diagnose/reporters/github.js'
 import { renderJunit } from '../diagnose/reporters/junit.js'
@@ -24,6 +24,8 @@ export interface Reporter extends CheckEvents {
 /**
  * Creates what tells of the checks. A document on stdout has it for itself: text and annotations
  * then go to stderr.
+ *
+ * @throws {ProxyError} `USAGE` before anything is checked, when a report cannot be written.
  */
 export function createReporter(
   runtime: Runtime,
@@ -32,6 +34,7 @@ export function createReporter(
   const { io, clock } = runtime
   const began = clock.now()
   const wanted: readonly WantedReporter[] = json ? withJson(reporter) : reporter
+  prepareFiles(runtime, wanted)
   const ownsStdout = wanted.some(({ kind, file }) => isDocument(kind) && file === undefined)
   const to = ownsStdout ? 'err' : 'out'
   const isTty = ownsStdout ? io.errIsTty : io.outIsTty
@@ -87,13 +90,33 @@ function reportToGithub({ env }: Runtime, report: Report, say: (text: string) =>
   if (file) writeReport(() => appendFileSync(file, renderMarkdown(report)), file)
 }
 
+/** Makes the folders of reports, and sees whether they can be written, while nothing has run yet. */
+function prepareFiles({ cwd, env }: Runtime, wanted: readonly WantedReporter[]): void {
+  const summary = wanted.some(({ kind }) => kind === 'github') ? env['GITHUB_STEP_SUMMARY'] : ''
+  for (const file of [...wanted.map(({ file }) => file), summary]) {
+    if (!file) continue
+    const path = resolve(cwd, file)
+    writeReport(() => {
+      mkdirSync(dirname(path), { recursive: true })
+      const isThere = statSync(path, { throwIfNoEntry: false })
+      if (isThere?.isDirectory() || file.endsWith('/')) throw new IsFolder(path)
+      accessSync(isThere === undefined ? dirname(path) : path, constants.W_OK)
+    }, file)
+  }
+}
+
+/** As the system would say it when the report is written. */
+class IsFolder extends Error {
+  readonly code = 'EISDIR'
+}
+
 function writeReport(write: () => void, file: string): void {
   try {
     write()
   } catch (cause) {
     const why = fileErrorCode(cause) ?? 'unknown reason'
     throw new ProxyError('USAGE', `Cannot write the report to ${file} (${why})`, {
-      hint: 'Name a file in a folder that exists.',
+      hint: 'Name a file in a folder that you may write to.',
       cause,
     })
   }

@@ -8,6 +8,10 @@ import { type Inspected, type InspectedTool, SECTIONS, type ShownSettings } from
 
 const NAME_WIDTH = 14
 const MAX_TOOLS = 20
+const POLICIES = {
+  refused: 'refused by policy: nobody sees it',
+  restricted: 'not for every caller: roles, tenants or scopes',
+} as const
 const TIMES = new Set(['exp', 'iat', 'nbf', 'auth_time', 'rexp'])
 
 /** How an inspection is written on stdout. */
@@ -76,9 +80,10 @@ function row(name: string, text: string, { columns }: TextStyle): string {
 /** The name that clients see and its length, then what the tool takes. */
 function renderTools(tools: readonly InspectedTool[], style: TextStyle): string {
   const lines = tools.slice(0, MAX_TOOLS).map((tool, index) => {
-    const { name, exposedAs, length, signature, readOnly } = tool
+    const { name, exposedAs, length, signature, readOnly, policy } = tool
     const renamed = exposedAs === name ? '' : `${exposedAs} = `
-    const notes = [`${length} characters`, ...(readOnly ? ['read-only'] : [])].join(', ')
+    const judged = policy === 'allowed' ? [] : [POLICIES[policy]]
+    const notes = [...judged, `${length} characters`, ...(readOnly ? ['read-only'] : [])].join(', ')
     return row(index === 0 ? 'tools' : '', `${renamed}${signature}   ${notes}`, style)
   })
   const left = tools.length - MAX_TOOLS

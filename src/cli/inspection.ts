@@ -1,6 +1,8 @@
+import type { ToolPolicyConfig } from '../config/types.js'
 import type { CheckReport } from '../diagnose/check.js'
 import type { ToolFinding } from '../diagnose/signature.js'
 import { createNames } from '../gateway/names.js'
+import { createToolPolicy } from '../gateway/policy.js'
 import type { Runtime } from '../util/runtime.js'
 import type { CheckEvents, CheckResult, CheckStart } from './check-target.js'
 import { createPublicValue } from './commands/config/display.js'
@@ -17,6 +19,8 @@ export type ShownSettings = Readonly<Record<string, { value: unknown; origin: st
 export interface InspectedTool extends ToolFinding {
   readonly exposedAs: string
   readonly length: number
+  /** What `serve` does with it: `restricted` depends on the caller's roles, tenant or scopes. */
+  readonly policy: 'allowed' | 'restricted' | 'refused'
 }
 
 /** What `inspect --json` prints of one target. */
@@ -76,10 +80,22 @@ function exposedTools({ target: { configured }, findings }: CheckResult): Inspec
   const target = config?.targets.find((known) => known.name === name)
   const names =
     config === undefined ? undefined : createNames(config.targets, config.names.maxLength)
+  const judge = target === undefined ? () => 'allowed' as const : createJudge(target.tools)
   return findings.tools.map((tool) => {
     const exposedAs = target === undefined ? tool.name : names?.expose(target, tool.name)
-    return { ...tool, exposedAs: exposedAs ?? tool.name, length: (exposedAs ?? tool.name).length }
+    const name = exposedAs ?? tool.name
+    return { ...tool, exposedAs: name, length: name.length, policy: judge(tool.name) }
   })
+}
+
+/** Says what policy does with a tool, for a caller of whom nothing is known. */
+function createJudge(config: ToolPolicyConfig): (name: string) => InspectedTool['policy'] {
+  const whole = createToolPolicy(config)
+  const ofAnyCaller = createToolPolicy({ ...config, roles: {}, tenants: {}, scopes: {} })
+  return (name) => {
+    if (whole.decide(name, undefined).allowed) return 'allowed'
+    return ofAnyCaller.decide(name, undefined).allowed ? 'restricted' : 'refused'
+  }
 }
 
 function profileOrigin({ env }: Pick<Runtime, 'env'>, { profile }: InspectFlags): string {

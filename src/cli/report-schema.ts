@@ -42,6 +42,9 @@ const TOOL = z.object({
   readOnly: z.boolean().describe('The tool says so itself.'),
   exposedAs: z.string().describe('The name that `serve` gives it.'),
   length: z.int().describe('Of that name.'),
+  policy: z
+    .enum(['allowed', 'restricted', 'refused'])
+    .describe('restricted: it depends on the roles, tenant or scopes of the caller.'),
 })
 
 const INSPECTED = z

@@ -17,7 +17,8 @@ export interface KindTypes {
   texts: readonly string[]
   origins: readonly string[]
   hosts: readonly string[]
-  urls: readonly string[]
+  configUrl: string
+  issuers: readonly string[]
   globs: readonly string[]
   globMap: Readonly<Record<string, readonly string[]>>
   secret: string
@@ -63,7 +64,14 @@ export const KINDS: Readonly<Record<Kind, KindFacts>> = {
   texts: { expects: 'a list of texts', from: 'list' },
   origins: { expects: 'a list of origins, such as https://app.example.com', from: 'list' },
   hosts: { expects: 'a list of host names, each with or without a port', from: 'list' },
-  urls: { expects: 'a list of http(s) URLs', from: 'list' },
+  configUrl: {
+    expects:
+      'the Discovery URL of the MCP server from the Descope console, such as https://api.descope.com/v1/apps/agentic/<project id>/<MCP server id>/.well-known/openid-configuration',
+  },
+  issuers: {
+    expects: "a list of http(s) URLs, or of ids of projects as Descope's tokens name them (P…)",
+    from: 'list',
+  },
   globs: { expects: 'a list of tool names, with * for any characters', from: 'list' },
   globMap: { expects: 'an object such as {"create_*": ["one", "two"]}' },
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference

@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
+import { configUrlProblem, PROJECT_ID } from '../util/descope-url.js'
 import type { Kind, KindTypes } from './kinds.js'
 
 const text = z.string().min(1)
@@ -29,6 +30,11 @@ const url = z
     const parsed = URL.canParse(value) ? new URL(value) : undefined
     return parsed !== undefined && parsed.username === '' && parsed.password === ''
   })
+/** Says itself what is wrong: it has more parts to go wrong than other URLs. */
+const configUrl = z.string().superRefine((value, context) => {
+  const message = configUrlProblem(value)
+  if (message !== undefined) context.addIssue({ code: 'custom', message })
+})
 const publicUrl = url
   .refine((value) => !value.includes('?'))
   .overwrite((value) => (URL.canParse(value) ? new URL(value).href.replace(/\/+$/, '') : value))
@@ -49,7 +55,8 @@ export const PARSERS: { readonly [K in Kind]: z.ZodType<KindTypes[K]> } = {
   texts: z.array(text),
   origins: z.array(origin),
   hosts: z.array(hostAndPort.overwrite((value) => value.toLowerCase())),
-  urls: z.array(url),
+  configUrl,
+  issuers: z.array(z.union([url, z.string().regex(PROJECT_ID)])),
   globs: z.array(text),
   globMap: z.record(z.string(), z.array(text)),
   secret: text,

@@ -59,7 +59,10 @@ export function readValue(
       : expanded.value
   const parsed = PARSERS[row.kind].safeParse(value)
   if (!parsed.success) {
-    return wrong(`${key} ${describe(row, expanded.value, findings)}`, KINDS[row.kind].expects)
+    // a reason of our own says more than the value
+    const own = parsed.error.issues.find(({ code }) => code === 'custom')?.message
+    const what = row.kind === 'configUrl' && own ? own : describe(row, expanded.value, findings)
+    return wrong(`${key} ${what}`, KINDS[row.kind].expects)
   }
   if (row.secret) for (const secret of texts(parsed.data)) keepSecret(secret, findings)
   else if (row.kind === 'url') keepQuerySecrets(String(parsed.data), findings)

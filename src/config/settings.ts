@@ -40,14 +40,14 @@ export const OTHER_VARIABLES: readonly string[] = [
 export const SETTINGS = [
   setting(
     'descope.configUrl',
-    'url',
+    'configUrl',
     undefined,
     'Discovery URL of the MCP server in Descope: https://…/.well-known/openid-configuration.',
     { flag: '--descope-config-url <url>', env: ['DESCOPE_CONFIG_URL'] },
   ),
   setting('descope.audience', 'texts', [], 'Audiences accepted besides the public MCP URL.'),
   setting('descope.requiredScopes', 'texts', [], 'Scopes that every token must carry.'),
-  setting('descope.issuers', 'urls', [], 'Issuers accepted besides those of the discovery URL.'),
+  setting('descope.issuers', 'issuers', [], 'Issuers accepted besides those of the discovery URL.'),
 
   setting('server.host', 'host', '127.0.0.1', 'Address to listen on.', {
     flag: '--host <host>',

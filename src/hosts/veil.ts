@@ -17,8 +17,8 @@ interface Range {
   readonly name?: string
 }
 
-/** Says which program a server is, and how it is spoken with. */
-const PLAIN_NAMES = ['command', 'type']
+/** Say which program a server is and how it is spoken with, or stand for no server. */
+const PLAIN_NAMES = ['command', 'type', 'model']
 const PLAIN_VALUE = /^["'][\w./\\@-]{1,40}["']$/
 /** Words of a remark, and no part of a configuration that was commented out. */
 const PROSE = /^[\p{L}\s,.!?()'/#*-]{0,120}$/u

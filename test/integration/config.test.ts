@@ -5,7 +5,8 @@ import { runCli, startCli } from '../helpers/cli.js'
 import { createFolder } from '../helpers/folder.js'
 
 const SEED = {
-  DESCOPE_CONFIG_URL: 'https://api.descope.com/v1/apps/P1/.well-known/openid-configuration',
+  DESCOPE_CONFIG_URL:
+    'https://api.descope.com/v1/apps/P2abcdefghijklmnopqrstuvwxyz0/.well-known/openid-configuration',
   TARGET_MCP_SERVER_URL: 'https://t.example/mcp',
 }
 

@@ -93,7 +93,8 @@ function colorOf(outcome: Outcome, colors: TextStyle['colors']): Paint {
 }
 
 /** Breaks a text at spaces; a longer word is cut. */
-export function wrap(text: string, width: number): string[] {
+export function wrap(text: string, most: number): string[] {
+  const width = Math.max(8, most)
   const lines: string[] = []
   let line = ''
   for (const word of text.split(' ')) {

@@ -97,9 +97,13 @@ describe('add', () => {
     const { status, stdout, stderr } = await add(['vscode', URL])
     expect(status).toBe(0)
     expect(Object.keys(JSON.parse(stdout))).toEqual(['servers'])
-    expect(stderr).toMatch(/^\nThis belongs into \/nowhere\/home\/\.config\/Code\/User\/mcp\.json, /)
+    expect(stderr).toMatch(
+      /^\nThis belongs into \/nowhere\/home\/\.config\/Code\/User\/mcp\.json, /,
+    )
     expect(stderr).toMatch(/\n\nOr run\n\ncode --add-mcp '/)
-    expect(stderr).toMatch(/\n\nOr open\n\nvscode:mcp\/install\?\S+\n\nNothing was written: `--write`/)
+    expect(stderr).toMatch(
+      /\n\nOr open\n\nvscode:mcp\/install\?\S+\n\nNothing was written: `--write`/,
+    )
   })
 
   it('names the shell on Windows', async () => {

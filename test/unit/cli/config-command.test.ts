@@ -10,7 +10,8 @@ import { createTestRuntime, type TestRuntimeOptions } from '../../helpers/runtim
 
 const SECRET = 'a secret that is at least 32 bytes long'
 const SEED = {
-  DESCOPE_CONFIG_URL: 'https://api.descope.com/v1/apps/P1/.well-known/openid-configuration',
+  DESCOPE_CONFIG_URL:
+    'https://api.descope.com/v1/apps/P2abcdefghijklmnopqrstuvwxyz0/.well-known/openid-configuration',
   TARGET_MCP_SERVER_URL: 'https://t.example/mcp?api_key=in-the-query',
   TARGET_TOKEN: 'target-token-value',
 }

@@ -6,7 +6,8 @@ import type { Flags } from '../../../src/config/settings.js'
 import { createFolder } from '../../helpers/folder.js'
 import { createTestRuntime, type TestRuntimeOptions } from '../../helpers/runtime.js'
 
-const CONFIG_URL = 'https://api.descope.com/v1/apps/P1/.well-known/openid-configuration'
+const CONFIG_URL =
+  'https://api.descope.com/v1/apps/P2abcdefghijklmnopqrstuvwxyz0/.well-known/openid-configuration'
 const SEED = { DESCOPE_CONFIG_URL: CONFIG_URL, TARGET_MCP_SERVER_URL: 'https://t.example/mcp' }
 const SECRET = 'a secret that is at least 32 bytes long'
 

@@ -7,7 +7,8 @@ import { createFolder } from '../../helpers/folder.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 
 const SEED = {
-  DESCOPE_CONFIG_URL: 'https://api.descope.com/v1/apps/P1/.well-known/openid-configuration',
+  DESCOPE_CONFIG_URL:
+    'https://api.descope.com/v1/apps/P2abcdefghijklmnopqrstuvwxyz0/.well-known/openid-configuration',
   TARGET_MCP_SERVER_URL: 'https://t.example/mcp',
 }
 const NAME = '.mcp-descope-proxyrc.json'

@@ -5,7 +5,8 @@ import { loadConfig } from '../../../src/config/load.js'
 import { createFolder } from '../../helpers/folder.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 
-const DESCOPE_CONFIG_URL = 'https://api.descope.com/v1/apps/P1/.well-known/openid-configuration'
+const DESCOPE_CONFIG_URL =
+  'https://api.descope.com/v1/apps/P2abcdefghijklmnopqrstuvwxyz0/.well-known/openid-configuration'
 
 function load(target: object, env: Record<string, string> = {}, more: object = {}) {
   const cwd = createFolder({ '.mcp-descope-proxyrc.json': { targets: { a: target }, ...more } })

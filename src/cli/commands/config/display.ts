@@ -40,13 +40,6 @@ export function displayValue(value: unknown): string {
   return Object.keys(value).length === 0 ? '-' : JSON.stringify(value)
 }
 
-/** Shortens an origin in its middle: the kind of source and the end of the name matter. */
-export function cutMiddle(text: string, width: number): string {
-  if (text.length <= width) return text
-  const start = text.indexOf(' ') + 1
-  return `${text.slice(0, start)}…${text.slice(text.length - (width - start - 1))}`
-}
-
 /**
  * Says on stderr what is odd or still missing.
  *

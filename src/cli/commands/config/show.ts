@@ -1,10 +1,12 @@
 import { readSettings } from '../../../config/load.js'
 import type { Flags } from '../../../config/settings.js'
+import { wrap } from '../../../diagnose/reporters/text.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { createColors } from '../../colors.js'
-import { createPublicValue, cutMiddle, displayValue, reportFindings } from './display.js'
+import { createPublicValue, displayValue, reportFindings } from './display.js'
 
 const GAP = '  '
+/** Most origins are shorter; one that is longer moves nothing. */
 const ORIGIN_WIDTH = 26
 const MIN_VALUE_WIDTH = 12
 
@@ -36,6 +38,7 @@ export function showConfig(runtime: Runtime, flags: Flags, { json }: { json: boo
         from,
       ]),
       runtime.io.columns,
+      runtime.io.outIsTty,
     )
     const lines = table.map((line, index) => {
       if (shown[index]?.isInvalid) return red(line)
@@ -54,26 +57,24 @@ const isIdle = ({ key, value, from }: { key: string; value: unknown; from: strin
 
 type Cells = readonly [key: string, value: string, origin: string]
 
-/** Aligns the columns so that they fit the terminal; a longer value gets a line of its own. */
-function layOut(rows: readonly Cells[], columns: number): string[] {
-  const widest = (of: (row: Cells) => string) => Math.max(...rows.map((row) => of(row).length))
-  const keyWidth = widest(([key]) => key)
-  const originWidth = Math.min(
-    widest(([, , origin]) => origin),
-    ORIGIN_WIDTH,
-  )
-  const left = columns - keyWidth - originWidth - 2 * GAP.length
-  const valueWidth = Math.max(
-    MIN_VALUE_WIDTH,
-    Math.min(
-      left,
-      widest(([, value]) => value),
-    ),
-  )
+/**
+ * Aligns the columns; a longer value gets a line of its own. Nothing is ever cut: at a terminal, what
+ * does not fit beside its key goes below it.
+ */
+function layOut(rows: readonly Cells[], columns: number, isTty: boolean): string[] {
+  const keyWidth = Math.max(...rows.map(([key]) => key.length))
+  const left = columns - keyWidth - ORIGIN_WIDTH - 2 * GAP.length
+  const widest = Math.max(...rows.map(([, value]) => value.length))
+  const valueWidth = Math.max(MIN_VALUE_WIDTH, Math.min(left, widest))
+  const below = (text: string) =>
+    isTty ? wrap(text, columns - GAP.length).map((line) => `${GAP}${line}`) : [`${GAP}${text}`]
   return rows.map(([key, value, origin]) => {
     const fits = value.length <= valueWidth
-    const cells = [key.padEnd(keyWidth), (fits ? value : '').padEnd(valueWidth)]
-    const line = [...cells, cutMiddle(origin, originWidth)].join(GAP)
-    return fits ? line : `${line}\n${GAP}${value}`
+    const cells = [key.padEnd(keyWidth), (fits ? value : '').padEnd(valueWidth), origin]
+    const line = cells.join(GAP)
+    if (isTty && line.length > columns) {
+      return [key, ...below(value), ...below(origin)].join('\n')
+    }
+    return fits ? line : [line, ...below(value)].join('\n')
   })
 }
