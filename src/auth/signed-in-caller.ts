@@ -81,7 +81,9 @@ export function createSignedInCaller(options: SignedInCallerOptions): () => Prom
     const token = await source.get()
     if (token === undefined) return require({})
     try {
-      return { principal: await authenticate(token), accessToken: token }
+      const principal = await authenticate(token)
+      source.accepted?.(token)
+      return { principal, accessToken: token }
     } catch (error) {
       const { reason, message, status, scopes, cause } = toTokenError(error)
       if (status === 503) {

@@ -1,7 +1,8 @@
 import type { Clock } from '../util/runtime.js'
 import type { BearerChallenge } from './oauth/challenge.js'
-import { isRetryable } from './oauth/failure.js'
+import { isRetryable, OAuthRefusedError } from './oauth/failure.js'
 import { missingScopes } from './oauth/scopes.js'
+import { createRenewals } from './renewals.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
 import {
   isExpired,
@@ -17,22 +18,27 @@ export interface StoredTokenSourceDeps {
   binding: TokenBinding
   /** Gets new tokens; loaded and called only when they are needed. */
   refresh: (record: TokenRecord) => Promise<TokenRecord>
+  /**
+   * Tells, when the target refused a token, whether it still names the issuer and the resource of
+   * the record. Where it names others, no refresh helps. Without it, a refresh is always tried.
+   */
+  isStillNamed?: (record: TokenRecord, challenge: BearerChallenge | undefined) => Promise<boolean>
+  /** Learns once of each token that the target took it. */
+  onAccepted?: (token: string) => void
 }
 
-/** What happened so long ago says nothing about the token of today. */
-const PROOF_SECONDS = 60
-/** So often tokens are renewed that the target takes at first and refuses soon after. */
-const MAX_RENEWALS = 2
+/** Other processes may sign out, or in as somebody else; this one notices within this time. */
+const LOOK_MS = 2_000
 const FIRST_BACKOFF_MS = 1_000
 const LONGEST_BACKOFF_MS = 30_000
 
-/** How a token came to be that was got because the one before was refused. */
-interface Renewal {
-  /** Seconds since the epoch. */
-  readonly at: number
-  /** Renewals in a row, this one among them. */
-  readonly count: number
-  accepted: boolean
+/**
+ * Only an authorization server that refuses costs somebody the refresh token, and no answer that
+ * cannot be read. `refresh` tried a few times already where it is unclear what the answer means.
+ */
+function isRefusedForGood(error: unknown): boolean {
+  if (!(error instanceof OAuthRefusedError)) return false
+  return !isRetryable(error) || error.refusal.isUnclear === true
 }
 
 /**
@@ -43,8 +49,10 @@ interface Renewal {
 export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSource {
   const { clock, store, binding } = deps
   const running = new Map<string, Promise<TokenRecord | undefined>>()
-  const renewals = new Map<string, Renewal>()
+  const renewals = createRenewals(() => clock.now() / 1_000)
   let current: TokenRecord | undefined
+  let lastLook = Number.NEGATIVE_INFINITY
+  let lastAccepted: string | undefined
   let backoff: { until: number; ms: number; error: unknown } | undefined
   const now = () => clock.now() / 1_000
 
@@ -52,11 +60,24 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
   const usable = (record: TokenRecord, refused: string) =>
     refused === '' ? isFresh(record, now()) : record.accessToken !== refused
 
-  const renew = (refused: string): Promise<TokenRecord | undefined> =>
+  const look = async () => {
+    current = await store.load(binding)
+    lastLook = clock.now()
+    return current
+  }
+
+  const renew = (
+    refused: string,
+    challenge: BearerChallenge | undefined,
+  ): Promise<TokenRecord | undefined> =>
     store.exclusively(binding, async () => {
-      current = await store.load(binding)
+      await look()
       if (current === undefined || usable(current, refused)) return current
       if (current.refreshToken === undefined) return undefined
+      const { isStillNamed } = deps
+      if (refused !== '' && isStillNamed && !(await isStillNamed(current, challenge))) {
+        return undefined
+      }
       if (backoff !== undefined && clock.now() < backoff.until) throw backoff.error
       return await refreshNow(current, refused)
     })
@@ -68,15 +89,12 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     try {
       const renewed = await deps.refresh(record)
       await store.save(renewed)
-      if (refused !== '') {
-        const count = (renewals.get(refused)?.count ?? 0) + 1
-        renewals.set(renewed.accessToken, { at: now(), count, accepted: false })
-      }
+      if (refused !== '') renewals.add(renewed.accessToken, refused)
       backoff = undefined
       current = renewed
       return renewed
     } catch (error) {
-      if (isRetryable(error)) {
+      if (!isRefusedForGood(error)) {
         const ms = Math.min((backoff?.ms ?? FIRST_BACKOFF_MS / 2) * 2, LONGEST_BACKOFF_MS)
         backoff = { until: clock.now() + ms, ms, error }
         throw error
@@ -97,16 +115,30 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     return undefined
   }
 
-  const renewOnce = (refused: string): Promise<TokenRecord | undefined> => {
+  /** Keeps for other processes that the target refused this token, and that no better one came. */
+  const mark = async (token: string, refused: NonNullable<TokenRecord['refused']>) => {
+    await store.exclusively(binding, async () => {
+      const stored = await look()
+      if (stored?.accessToken !== token || stored.refused === refused) return
+      current = { ...stored, refused }
+      await store.save(current)
+    })
+  }
+
+  const renewOnce = (
+    refused: string,
+    challenge?: BearerChallenge,
+  ): Promise<TokenRecord | undefined> => {
     const already = running.get(refused)
     if (already !== undefined) return already
-    const run = renew(refused).finally(() => running.delete(refused))
+    const run = renew(refused, challenge).finally(() => running.delete(refused))
     running.set(refused, run)
     return run
   }
 
   const get = async (): Promise<string | undefined> => {
-    if (current === undefined || !isFresh(current, now())) current = await store.load(binding)
+    const isOld = Math.abs(clock.now() - lastLook) >= LOOK_MS
+    if (isOld || current === undefined || !isFresh(current, now())) await look()
     if (current === undefined) return undefined
     if (isFresh(current, now())) return current.accessToken
     const held = current
@@ -123,32 +155,44 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
   }
 
   const refused = async (token: string, challenge?: BearerChallenge) => {
-    const stored = await store.load(binding)
-    const other = stored !== undefined && stored.accessToken !== token
+    const stored = await look()
+    if (stored === undefined) return { next: 'sign-in' } as const
+    const other = stored.accessToken !== token
     if (challenge?.error === INSUFFICIENT_SCOPE) {
-      const enough = missingScopes(challenge.scope, stored?.scope).length === 0
-      if (other) current = stored
+      const enough = missingScopes(challenge.scope, stored.scope).length === 0
       if (other && challenge.scope !== undefined && enough) return { next: 'retry' } as const
       return { next: 'step-up', scope: challenge.scope } as const
     }
-    if (other) {
-      current = stored
-      return { next: 'retry' } as const
+    if (other) return { next: 'retry' } as const
+    try {
+      const renewed = renewals.isInVain(token) ? undefined : await renewOnce(token, challenge)
+      if (renewed !== undefined) return { next: 'retry' } as const
+      await mark(token, 'sign-in')
+      return { next: 'sign-in' } as const
+    } catch (error) {
+      await mark(token, 'token').catch(() => undefined)
+      throw error
     }
-    for (const [renewed, { at }] of renewals) {
-      if (now() - at > PROOF_SECONDS) renewals.delete(renewed)
-    }
-    const renewal = renewals.get(token)
-    const isNoGood = renewal !== undefined && (!renewal.accepted || renewal.count >= MAX_RENEWALS)
-    if (isNoGood) return { next: 'sign-in' } as const
-    const renewed = await renewOnce(token)
-    return renewed === undefined ? ({ next: 'sign-in' } as const) : ({ next: 'retry' } as const)
   }
 
   const accepted = (token: string) => {
-    const renewal = renewals.get(token)
-    if (renewal !== undefined) renewal.accepted = true
+    renewals.accept(token)
+    if (token === lastAccepted) return
+    lastAccepted = token
+    deps.onAccepted?.(token)
+    if (current?.accessToken === token && current.refused !== undefined) void unmark(token)
   }
+
+  /** The target changed its mind, or its clock. */
+  const unmark = (token: string) =>
+    store
+      .exclusively(binding, async () => {
+        const stored = await look()
+        if (stored?.accessToken !== token || stored.refused === undefined) return
+        current = { ...stored, refused: undefined }
+        await store.save(current)
+      })
+      .catch(() => undefined)
 
   return { get, refused, accepted }
 }

@@ -7,7 +7,7 @@ import type { StoreChoice, StoreDeps } from '../auth/store/data-key.js'
 import { createTokenStore } from '../auth/store/file-store.js'
 import { createStoredTokenSource } from '../auth/stored-token-source.js'
 import type { TokenSource } from '../auth/token-source.js'
-import type { TokenBinding, TokenStore } from '../auth/token-store.js'
+import { bindingKey, type TokenBinding, type TokenStore } from '../auth/token-store.js'
 import { dataFolder } from '../config/folders.js'
 import type { Runtime } from '../util/runtime.js'
 
@@ -34,7 +34,7 @@ export function openStores(runtime: PartsRuntime, choice: StoreChoice = 'auto'):
 /** Gives the tokens of a sign-in. What refreshing needs is loaded when it is needed. */
 export function storedSource(
   runtime: PartsRuntime,
-  { store, clients }: SignInStores,
+  { folder, store, clients }: SignInStores,
   binding: TokenBinding,
   configured: SignInTarget['client'],
 ): TokenSource {
@@ -46,6 +46,17 @@ export function storedSource(
     async refresh(record) {
       const { refreshRecord } = await import('../auth/oauth/refresh.js')
       return refreshRecord({ clock, fetch, allowHttp, configured, clients }, record)
+    },
+    async isStillNamed(record, challenge) {
+      if (binding.issuer !== undefined) return true // it is configured, and no target names it
+      const { isStillNamed } = await import('../auth/still-named.js')
+      return isStillNamed({ clock, fetch }, new URL(binding.url), record, challenge)
+    },
+    onAccepted() {
+      const key = bindingKey(binding)
+      void import('../login/budget.js')
+        .then(({ createBudget }) => createBudget(folder, key, clock.now).prove())
+        .catch(() => undefined)
     },
   })
 }

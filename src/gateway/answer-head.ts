@@ -1,4 +1,5 @@
 import type { FailureCause } from './failure.js'
+import type { UpstreamSend } from './upstream-send.js'
 
 export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>
 
@@ -14,6 +15,12 @@ export type HeadVerdict =
 
 /** What a request waits for: one response, a stream without one (GET), or only a status. */
 export type Expectation = 'response' | 'stream' | 'status'
+
+/** Tells what a request waits for. */
+export function expectationOf({ id, method }: Pick<UpstreamSend, 'id' | 'method'>): Expectation {
+  if (id !== undefined) return 'response'
+  return method === 'GET' ? 'stream' : 'status'
+}
 
 const JSON_TYPE = 'application/json'
 const READ: HeadVerdict = { next: 'read' }

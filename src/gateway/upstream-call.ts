@@ -4,13 +4,15 @@ import type { UpstreamController, UpstreamHandler } from '../http/pool.js'
 import { EventSplitter } from '../mcp/sse.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { checkAnswer, judgeRefusal } from './answer-check.js'
-import { type Expectation, type HeaderFields, judgeHead, oneValue } from './answer-head.js'
+import { expectationOf, type HeaderFields, judgeHead, oneValue } from './answer-head.js'
 import { CREDENTIAL_CAUSES, type FailureCause, type TargetFailure } from './failure.js'
 import { noteRefusal, refusalOf } from './target.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 const MAX_ERROR_BYTES = 64 * 1024
+/** So often a credential may be replaced within one exchange, each time by one that was refused too. */
+const MAX_REPLACED = 2
 /** Node sends a short string together with the head, which is quicker than a buffer behind it. */
 const MAX_TEXT_BYTES = 4096
 
@@ -20,10 +22,12 @@ export class UpstreamCall implements UpstreamHandler {
   readonly #listener: AnswerListener
   #controller: UpstreamController | undefined
   #done = false
-  #triedAgain = false
+  #refusals = 0
+  #refused: CredentialHeaders | undefined
+  #sent: CredentialHeaders | undefined
   #status = 0
-  #head: AnswerHead = { sessionId: undefined }
   #retryAfter: string | undefined
+  #head: AnswerHead = { sessionId: undefined }
   #body: Buffer[] = []
   #bodyBytes = 0
   #splitter: EventSplitter | undefined
@@ -56,6 +60,10 @@ export class UpstreamCall implements UpstreamHandler {
 
   #dispatch(credential: CredentialHeaders): void {
     if (this.#done) return
+    if (credential === this.#refused) return this.#giveUp()
+    this.#sent = credential
+    this.#status = 0
+    this.#retryAfter = undefined
     const { target, method, headers, body, isStream, timeoutMs } = this.#send
     const all = headers.slice()
     for (const [name, value] of Object.entries(credential)) all.push(name, value)
@@ -79,8 +87,8 @@ export class UpstreamCall implements UpstreamHandler {
     this.#status = status
     this.#head = { sessionId: oneValue(headers['mcp-session-id']) }
     this.#retryAfter = oneValue(headers['retry-after'])
-    const verdict = judgeHead(status, headers, this.#expected)
-    if (verdict.next === 'credential') return this.#credentialRefused(verdict.challenge)
+    const verdict = judgeHead(status, headers, expectationOf(this.#send))
+    if (verdict.next === 'credential') return void this.#credentialRefused(verdict.challenge)
     this.#send.target.state = status < 500 ? 'ok' : 'down'
     if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason)
     if (verdict.next === 'stream') {
@@ -92,11 +100,6 @@ export class UpstreamCall implements UpstreamHandler {
   /** A first try whose credential was refused may still report its end. */
   #isOver(controller: UpstreamController | undefined): boolean {
     return this.#done || controller !== this.#controller
-  }
-
-  get #expected(): Expectation {
-    if (this.#send.id !== undefined) return 'response'
-    return this.#send.method === 'GET' ? 'stream' : 'status'
   }
 
   onResponseData(controller: UpstreamController, chunk: Buffer): void {
@@ -132,10 +135,8 @@ export class UpstreamCall implements UpstreamHandler {
       this.#done = true
       return this.#listener.accepted(this.#status)
     }
-    if (this.#status === 200 && this.#listener.known?.(body)) {
-      this.#done = true
-      return
-    }
+    this.#done = this.#status === 200 && this.#listener.known?.(body) === true
+    if (this.#done) return
     const text = body.length <= MAX_TEXT_BYTES ? body.toString('utf8') : undefined
     const problem = checkAnswer(body, id, text)
     if (problem !== undefined) return this.#fail('invalid_answer', problem)
@@ -151,30 +152,31 @@ export class UpstreamCall implements UpstreamHandler {
     this.#listener.answer(this.#status, verdict.answer, this.#head)
   }
 
-  /** Tries once more where the credential says that it has a better one now. */
-  #credentialRefused(challenge: string | undefined): void {
+  /**
+   * Tries again where the credential says that it has a better one now. It is told of each refusal,
+   * for the last one may mean that somebody has to sign in.
+   */
+  async #credentialRefused(challenge: string | undefined): Promise<void> {
     const { target, caller } = this.#send
     const status = this.#status
-    const giveUp = () => this.#fail('refused_credential', refusalOf(target, status))
-    if (this.#triedAgain || status === 407) return giveUp()
-    this.#triedAgain = true
     const refused = this.#controller
+    this.#refusals += 1
+    this.#refused = this.#sent
     this.#controller = undefined
     refused?.abort(new Error('the credential was refused'))
-    const again = (better: boolean) => {
-      if (this.#done) return
-      if (!better) return giveUp()
-      this.#status = 0
-      this.#retryAfter = undefined
-      this.start()
-    }
     try {
-      const better = target.credential.refused(caller, { status: status as 401 | 403, challenge })
-      if (!(better instanceof Promise)) again(better)
-      else better.then(again).catch((error: unknown) => this.#refuse(error))
+      const refusal = { status: status as 401 | 403, challenge }
+      const better = status !== 407 && (await target.credential.refused(caller, refusal))
+      if (this.#done) return
+      if (!better || this.#refusals > MAX_REPLACED) return this.#giveUp()
+      this.start()
     } catch (error) {
       this.#refuse(error)
     }
+  }
+
+  #giveUp(): void {
+    this.#fail('refused_credential', refusalOf(this.#send.target, this.#status))
   }
 
   onResponseError(controller: UpstreamController | undefined, error: Error): void {

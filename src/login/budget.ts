@@ -5,6 +5,8 @@ import { readPrivateFile, writePrivateFile } from '../util/private-files.js'
 const TAB_PAUSE_MS = 10 * 60_000
 const DAY_MS = 24 * 60 * 60_000
 const TABS_A_DAY = 3
+/** So many tabs in as many minutes, even when each of them led to a token that the target took. */
+const USED_TABS = 3
 const STEP_UP_PAUSE_MS = 10 * 60_000
 
 /**
@@ -12,9 +14,14 @@ const STEP_UP_PAUSE_MS = 10 * 60_000
  * for all processes, by what is signed in to; whoever asks holds the sign-in lock.
  */
 export interface Budget {
-  /** Takes one tab, if there is one left: one in 10 minutes and three a day that nobody used. */
+  /**
+   * Takes one tab, if there is one left: one in 10 minutes and three a day that led to no token that
+   * the target took, and three in 10 minutes that did.
+   */
   takeTab(): Promise<boolean>
-  /** Somebody signed in: all tabs are there again. */
+  /** The target took a token: the tab that led to it was used. */
+  prove(): Promise<void>
+  /** Somebody signed in by hand: all tabs are there again. */
   reset(): Promise<void>
   /** Takes the one step-up in 10 minutes to a set of scopes. */
   takeStepUp(scopes: readonly string[]): Promise<boolean>
@@ -23,6 +30,8 @@ export interface Budget {
 interface Spent {
   /** When tabs were opened, milliseconds since the epoch. */
   tabs: number[]
+  /** When tabs were opened that led to a token that the target took. */
+  used: number[]
   /** When a step-up to these scopes was started. */
   stepUps: Record<string, number>
 }
@@ -37,11 +46,18 @@ export function createBudget(folder: string, key: string, now: () => number): Bu
       const spent = await load()
       const newest = Math.max(0, ...spent.tabs)
       if (spent.tabs.length >= TABS_A_DAY || now() - newest < TAB_PAUSE_MS) return false
+      if (spent.used.length >= USED_TABS) return false
       await save({ ...spent, tabs: [...spent.tabs, now()] })
       return true
     },
+    async prove() {
+      const spent = await load()
+      if (spent.tabs.length > 0) {
+        await save({ ...spent, tabs: [], used: [...spent.used, ...spent.tabs] })
+      }
+    },
     async reset() {
-      await save({ ...(await load()), tabs: [] })
+      await save({ ...(await load()), tabs: [], used: [] })
     },
     async takeStepUp(scopes) {
       const spent = await load()
@@ -56,14 +72,17 @@ export function createBudget(folder: string, key: string, now: () => number): Bu
 /** Forgets what is too old to count, or lies in the future because the clock was set back. */
 function parseSpent(text: string | undefined, now: number): Spent {
   const file = text === undefined ? undefined : tryParseJson(text)
-  const { tabs, stepUps } = isObject(file) ? file : {}
+  const { tabs, used, stepUps } = isObject(file) ? file : {}
   const counts = (at: unknown, for_: number): at is number =>
     typeof at === 'number' && at <= now && now - at < for_
   const kept = Object.entries(isObject(stepUps) ? stepUps : {}).filter(
     (entry): entry is [string, number] => counts(entry[1], STEP_UP_PAUSE_MS),
   )
+  const times = (list: unknown, for_: number) =>
+    Array.isArray(list) ? list.filter((at) => counts(at, for_)) : []
   return {
-    tabs: Array.isArray(tabs) ? tabs.filter((at) => counts(at, DAY_MS)) : [],
+    tabs: times(tabs, DAY_MS),
+    used: times(used, TAB_PAUSE_MS),
     stepUps: Object.fromEntries(kept),
   }
 }

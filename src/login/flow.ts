@@ -93,7 +93,7 @@ export async function keepGrant(flow: Flow, pending: Pending, grant: Grant): Pro
   }
   await store.exclusively(binding, () => store.save(record))
   await flow.pending.remove(flow.key)
-  await flow.budget.reset()
+  if (flow.asked) await flow.budget.reset()
   return record
 }
 

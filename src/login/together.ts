@@ -8,7 +8,7 @@ import { acquireLock } from '../util/lock.js'
 import { openBrowser } from './browser.js'
 import { prepareBrowser, resumeBrowser, runBrowser } from './browser-flow.js'
 import { prepareDevice, runDevice } from './device.js'
-import { type Flow, showWaiting, tookTooLong, wasInterrupted } from './flow.js'
+import { type Flow, type FlowPlan, showWaiting, tookTooLong, wasInterrupted } from './flow.js'
 import type { Pending } from './pending.js'
 import { planSignIn } from './plan.js'
 import { addressOf } from './ports.js'
@@ -72,7 +72,7 @@ async function signIn(
   const { challenge } = request
   const plan = () => planSignIn(flow, challenge, stored?.requestedScope)
   const left = await flow.pending.load(flow.key)
-  if (left !== undefined && canResume(flow, request, left)) {
+  if (left !== undefined && canResume(flow, request, left) && (await isStillThere(left, plan))) {
     if (left.kind === 'device') return await endOrForget(flow, () => runDevice(flow, left, plan))
     const resumed = await resumeBrowser(left)
     if (resumed !== undefined) return await endOrForget(flow, () => runBrowser(flow, resumed, true))
@@ -124,6 +124,16 @@ function canResume({ options, target }: Flow, request: EnsureRequest, left: Pend
   const asked = new Set(splitScopes(left.scope))
   const needed = isStepUp(request) ? splitScopes(request.challenge?.scope) : []
   return [...needed, ...splitScopes(target.scope)].every((scope) => asked.has(scope))
+}
+
+/** The target may name another authorization server by now, or be another resource. */
+async function isStillThere(
+  { server, resource }: Pending,
+  plan: () => Promise<Pick<FlowPlan, 'server' | 'resource'>>,
+): Promise<boolean> {
+  const now = await plan().catch(() => undefined)
+  if (now === undefined) return true // it cannot be asked: what is on disk is all there is
+  return now.server.issuer === server.issuer && now.resource === resource
 }
 
 async function takeStepUp({ budget, target, asked }: Flow, request: EnsureRequest) {

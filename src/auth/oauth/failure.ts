@@ -21,6 +21,11 @@ export interface Refusal {
   readonly description: string | undefined
   readonly status: number
   readonly retryAfterMs: number | undefined
+  /**
+   * A 4xx that gives no reason in any form that we know: a few tries are worth it, and no more, for
+   * it may be the server's way to say that the grant is gone.
+   */
+  readonly isUnclear?: boolean
 }
 
 /** An authorization server refused, or could not answer. */
@@ -91,6 +96,8 @@ export function readRefusal(status: number, headers: Headers, body: string): Ref
     description,
     status,
     retryAfterMs: retryAfterMs(headers),
+    // 407 comes from a proxy on the way
+    isUnclear: said === undefined && status >= 400 && !isTransient(status) && status !== 407,
   }
 }
 

@@ -97,6 +97,7 @@ function renewed(
     ...record,
     client: storable(client, grant),
     ...grantTimes(clock.now(), grant),
+    refused: undefined,
     accessToken: grant.accessToken,
     refreshToken: grant.refreshToken ?? record.refreshToken,
     scope: grant.scope ?? record.scope,
@@ -109,7 +110,13 @@ export function storable(client: OAuthClient, { authMethod }: Pick<Grant, 'authM
   return known.source === 'static' ? { ...known, secret: undefined } : known
 }
 
-/** Turns a lifetime into times of our own clock, which is never compared with the server's. */
+/** A hundred years, in seconds: beyond that, dates end. */
+const LONGEST_LIFE = 3_153_600_000
+
+/**
+ * Turns a lifetime into times of our own clock, which is never compared with the server's. A token
+ * that would be over when it comes is one whose server does not know better.
+ */
 export function grantTimes(
   nowMs: number,
   { expiresIn }: Pick<Grant, 'expiresIn'>,
@@ -117,6 +124,9 @@ export function grantTimes(
   const receivedAt = Math.floor(nowMs / 1_000)
   return {
     receivedAt,
-    expiresAt: expiresIn === undefined ? undefined : receivedAt + Math.floor(expiresIn),
+    expiresAt:
+      expiresIn !== undefined && expiresIn > 0
+        ? receivedAt + Math.ceil(Math.min(expiresIn, LONGEST_LIFE))
+        : undefined,
   }
 }

@@ -9,6 +9,8 @@ import type { OAuthClient } from '../oauth/client.js'
 import type { AuthorizationServer } from '../oauth/server-metadata.js'
 import type { TokenRecord } from '../token-store.js'
 
+const REFUSALS = ['token', 'sign-in'] as const
+
 /** Narrows a parsed record; `undefined` when something that is needed is missing. */
 export function parseRecord(value: unknown): TokenRecord | undefined {
   if (!isObject(value)) return undefined
@@ -39,6 +41,7 @@ export function parseRecord(value: unknown): TokenRecord | undefined {
     scope: stringMember(value, 'scope'),
     receivedAt,
     expiresAt: numberMember(value, 'expiresAt'),
+    refused: REFUSALS.find((known) => known === value['refused']),
   }
 }
 
