@@ -66,16 +66,17 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     return current
   }
 
+  /** @param challenge With which the target refused it; `due` when nobody did. */
   const renew = (
     refused: string,
-    challenge: BearerChallenge | undefined,
+    challenge: BearerChallenge | 'due' | undefined,
   ): Promise<TokenRecord | undefined> =>
     store.exclusively(binding, async () => {
       await look()
       if (current === undefined || usable(current, refused)) return current
       if (current.refreshToken === undefined) return undefined
       const { isStillNamed } = deps
-      if (refused !== '' && isStillNamed && !(await isStillNamed(current, challenge))) {
+      if (challenge !== 'due' && isStillNamed && !(await isStillNamed(current, challenge))) {
         return undefined
       }
       if (backoff !== undefined && clock.now() < backoff.until) throw backoff.error
@@ -115,19 +116,18 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     return undefined
   }
 
-  /** Keeps for other processes that the target refused this token, and that no better one came. */
-  const mark = async (token: string, refused: NonNullable<TokenRecord['refused']>) => {
-    await store.exclusively(binding, async () => {
+  /** Keeps for other processes whether the target refuses this token, and no better one came. */
+  const mark = (token: string, refused: true | undefined) =>
+    store.exclusively(binding, async () => {
       const stored = await look()
       if (stored?.accessToken !== token || stored.refused === refused) return
       current = { ...stored, refused }
       await store.save(current)
     })
-  }
 
   const renewOnce = (
     refused: string,
-    challenge?: BearerChallenge,
+    challenge: BearerChallenge | 'due' | undefined,
   ): Promise<TokenRecord | undefined> => {
     const already = running.get(refused)
     if (already !== undefined) return already
@@ -145,7 +145,7 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     const lastResort = () => (isExpired(held, now()) ? undefined : held.accessToken)
     if (held.refreshToken === undefined) return lastResort()
     try {
-      const renewed = await renewOnce('')
+      const renewed = await renewOnce('', 'due')
       return renewed?.accessToken ?? lastResort()
     } catch (error) {
       const stillGood = lastResort()
@@ -164,15 +164,10 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
       return { next: 'step-up', scope: challenge.scope } as const
     }
     if (other) return { next: 'retry' } as const
-    try {
-      const renewed = renewals.isInVain(token) ? undefined : await renewOnce(token, challenge)
-      if (renewed !== undefined) return { next: 'retry' } as const
-      await mark(token, 'sign-in')
-      return { next: 'sign-in' } as const
-    } catch (error) {
-      await mark(token, 'token').catch(() => undefined)
-      throw error
-    }
+    const renewed = renewals.isInVain(token) ? undefined : await renewOnce(token, challenge)
+    if (renewed !== undefined) return { next: 'retry' } as const
+    await mark(token, true)
+    return { next: 'sign-in' } as const
   }
 
   const accepted = (token: string) => {
@@ -180,19 +175,11 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     if (token === lastAccepted) return
     lastAccepted = token
     deps.onAccepted?.(token)
-    if (current?.accessToken === token && current.refused !== undefined) void unmark(token)
+    const isWrong = current?.accessToken === token && current.refused === true
+    if (isWrong) void mark(token, undefined).catch(() => undefined)
   }
 
-  /** The target changed its mind, or its clock. */
-  const unmark = (token: string) =>
-    store
-      .exclusively(binding, async () => {
-        const stored = await look()
-        if (stored?.accessToken !== token || stored.refused === undefined) return
-        current = { ...stored, refused: undefined }
-        await store.save(current)
-      })
-      .catch(() => undefined)
+  const renewAhead = async (token: string) => void (await renewOnce(token, 'due'))
 
-  return { get, refused, accepted }
+  return { get, refused, accepted, renew: renewAhead }
 }

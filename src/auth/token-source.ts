@@ -34,6 +34,8 @@ export interface TokenSource {
   refused(token: string, challenge?: BearerChallenge): Promise<TokenVerdict>
   /** Learns that the target took a token: when it refuses that one later, there was a reason. */
   accepted?(token: string): void
+  /** Gets a token that lives longer than this one, if there is a way; `get` then gives it. */
+  renew?(token: string): Promise<void>
 }
 
 /** The error code of a 403 that asks for more scopes (RFC 6750 §3.1). */

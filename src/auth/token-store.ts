@@ -34,11 +34,8 @@ export interface TokenRecord {
   readonly receivedAt: number
   /** By our own clock, seconds since the epoch; `undefined` when the server did not say. */
   readonly expiresAt: number | undefined
-  /**
-   * The target refused the access token, and so far no better one could be had: `token` where a
-   * refresh may still help, `sign-in` where only that does.
-   */
-  readonly refused?: 'token' | 'sign-in' | undefined
+  /** The target refused the access token, and no better one could be had: somebody has to sign in. */
+  readonly refused?: true | undefined
 }
 
 /** Where tokens are kept, and why there. */

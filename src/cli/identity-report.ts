@@ -18,6 +18,8 @@ export interface IdentityReport {
   readonly expiresAt: string | null
   readonly expired: boolean
   readonly refreshable: boolean
+  /** The target refused the token, and so far no better one could be had. */
+  readonly refused?: true
   readonly store: Pick<StorePlace, 'kind' | 'path'> & { readonly reason: string }
 }
 
@@ -37,9 +39,10 @@ export function reportIdentity(
     account: accountOf(accessToken),
     clientId: record.client.id,
     scopes: splitScopes(record.scope),
-    expiresAt: expiresAt === undefined ? null : new Date(expiresAt * 1_000).toISOString(),
+    expiresAt: isoTime(expiresAt),
     expired: expiresAt !== undefined && expiresAt * 1_000 <= now,
     refreshable: record.refreshToken !== undefined,
+    ...(record.refused && { refused: true }),
     store: { kind: place.kind, path: place.path, reason: place.reason },
   }
 }
@@ -59,7 +62,15 @@ export function renderIdentity(report: IdentityReport, now: number): string {
   return `${title}\n${lines.join('\n')}\n`
 }
 
-function tokenLine({ expiresAt, expired, refreshable }: IdentityReport, now: number): string {
+/** A token may say anything, and dates end somewhere. */
+function isoTime(seconds: number | undefined): string | null {
+  const date = new Date((seconds ?? Number.NaN) * 1_000)
+  return Number.isNaN(date.getTime()) ? null : date.toISOString()
+}
+
+function tokenLine(report: IdentityReport, now: number): string {
+  const { expiresAt, expired, refreshable } = report
+  if (report.refused) return 'refused by the target: sign in again, `mcp-descope-proxy login <url>`'
   const left = expiresAt === null ? undefined : Date.parse(expiresAt) - now
   const when =
     left === undefined

@@ -2,6 +2,7 @@ import type { SignInTarget } from '../auth/sign-in-target.js'
 import type { LoadedConfig } from '../config/load.js'
 import { nearest } from '../config/nearest.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
+import { likelyUrl } from '../util/endpoint.js'
 import { ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
 
@@ -74,6 +75,7 @@ export async function findBridgeTarget(
     const grant = serverGrant(url, flags)
     return { signIn: { ...common, name, grant }, configured: undefined }
   }
+  refuseOtherScheme(argument)
   const { loadConfig } = await import('../config/load.js')
   const { config: file, profile } = flags
   const loaded = loadConfig(runtime, {
@@ -144,19 +146,30 @@ function chooseTargets(
     const isDefault = origins.get(`targets.${name}.prefix`)?.from === 'default'
     return [isDefault ? { ...found, prefix: '' } : found]
   }
-  const meant = nearest(
-    name,
-    targets.map((target) => target.name),
-  )
+  const names = targets.map((target) => target.name)
+  const meant = likelyUrl(name) ?? nearest(name, names)
   throw new ProxyError('USAGE', `There is no target ${JSON.stringify(name)}`, {
     hint: meant === undefined ? 'Name a configured target, or a URL.' : `Did you mean ${meant}?`,
+  })
+}
+
+/** What has a scheme is no name of a target, whatever is configured. */
+function refuseOtherScheme(argument: string | undefined): void {
+  if (argument === undefined || !/^[a-z][a-z0-9+.-]*:\//i.test(argument)) return
+  const meant = likelyUrl(argument)
+  throw new ProxyError('USAGE', `${JSON.stringify(argument.slice(0, 200))} is no http(s) URL`, {
+    hint: meant === undefined ? 'Name a URL: https://…/mcp.' : `Did you mean ${meant}?`,
   })
 }
 
 function parseTargetUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || url.username !== '' || url.password !== '') {
-    throw new ProxyError('USAGE', 'The URL of the target is not an http(s) URL without credentials')
+    throw new ProxyError(
+      'USAGE',
+      'The URL of the target is not an http(s) URL without credentials',
+      { hint: 'Name a URL such as https://mcp.example.com/mcp.' },
+    )
   }
   return url
 }

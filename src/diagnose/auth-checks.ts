@@ -1,9 +1,11 @@
+import { readBearerChallenge } from '../auth/oauth/challenge.js'
 import { discoverProtectedResource } from '../auth/oauth/protected-resource.js'
 import {
   type AuthorizationServer,
   discoverAuthorizationServer,
 } from '../auth/oauth/server-metadata.js'
 import { RESOURCE_METADATA_PATH } from '../auth/resource-metadata.js'
+import type { HttpAnswer } from '../mcp/read-answer.js'
 import { ProxyError } from '../util/errors.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from './check.js'
 import { answerOf, isRefusal } from './client.js'
@@ -31,11 +33,20 @@ async function checkChallenge(probe: Probe): Promise<Verdict> {
   }
   const gate = gateOf(answer)
   if (gate !== undefined) return probe.access.kind === 'static' ? skip(GATE) : gate
-  const header = answer.header('www-authenticate')
   const challenge = await probe.challenge()
   if (probe.access.kind === 'static' && challenge?.resourceMetadata === undefined) {
     return pass(`${answer.status} without metadata, which ${probe.access.label} needs none of`)
   }
+  return judgeRefusal(answer, probe.publishesMetadata)
+}
+
+/** Judges how a target tells somebody without a credential where to get one. */
+export async function judgeRefusal(
+  answer: HttpAnswer,
+  publishesMetadata: () => Promise<boolean>,
+): Promise<Verdict> {
+  const header = answer.header('www-authenticate')
+  const challenge = readBearerChallenge(header)
   if (answer.status === 403) {
     return fail(
       '403 to a request without a token',
@@ -43,7 +54,7 @@ async function checkChallenge(probe: Probe): Promise<Verdict> {
     )
   }
   if (header === undefined) {
-    if (await probe.publishesMetadata()) {
+    if (await publishesMetadata()) {
       return warn(
         '401 without WWW-Authenticate; the metadata has to be guessed',
         'Add the header `WWW-Authenticate: Bearer` with `resource_metadata="<absolute URL>"` to the 401.',

@@ -1,4 +1,5 @@
 import type { HttpAnswer } from '../mcp/read-answer.js'
+import { didYouMeanEndpoint } from '../util/endpoint.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { fail, type Verdict } from './check.js'
 import { answerOf, type Exchange, rpcErrorOf } from './client.js'
@@ -21,12 +22,25 @@ const BY_STATUS: Readonly<Record<number, readonly [detail: string, hint: string]
   429: ['wants fewer requests', 'Wait, or raise its rate limit for this client.'],
 }
 
+/** With these, a server may say that it knows no MCP at this path. */
+const ELSEWHERE: ReadonlySet<number> = new Set([400, 404, 405, 410, 501])
+
 /**
  * Says why an exchange is not what MCP asks for.
  *
  * @param method What was asked, for the text.
+ * @param url Where it was asked, to guess the endpoint that was meant.
  */
-export function explain(exchange: Exchange, method: string): Verdict {
+export function explain(exchange: Exchange, method: string, url?: URL): Verdict {
+  const { isElsewhere, ...verdict } = explainExchange(exchange, method)
+  const meant = url && isElsewhere ? didYouMeanEndpoint(url) : undefined
+  return meant === undefined ? verdict : { ...verdict, hint: `${meant} ${verdict.hint ?? ''}` }
+}
+
+/** Where it may be no MCP endpoint at all, `isElsewhere`. */
+type Explanation = Verdict & { readonly isElsewhere?: true }
+
+function explainExchange(exchange: Exchange, method: string): Explanation {
   if (exchange.kind === 'failed') return explainFailure(exchange.failure, method)
   const { answer } = exchange
   const { status, message, text } = answer
@@ -45,12 +59,14 @@ export function explain(exchange: Exchange, method: string): Verdict {
   }
   if (isHtml(answer)) {
     const hint = 'Correct the URL, or let requests of programs past the page before the server.'
-    return fail(`${page(text)} comes instead of MCP`, hint, 'PROTOCOL_INVALID')
+    return elsewhere(fail(`${page(text)} comes instead of MCP`, hint, 'PROTOCOL_INVALID'))
   }
   return explainBody(answer, method)
 }
 
-function explainBody(answer: HttpAnswer, method: string): Verdict {
+const elsewhere = (verdict: Verdict): Explanation => ({ ...verdict, isElsewhere: true })
+
+function explainBody(answer: HttpAnswer, method: string): Explanation {
   const type = answer.header('content-type') ?? 'no content type'
   const invalid = (detail: string, hint: string) => fail(detail, hint, 'PROTOCOL_INVALID')
   if (/^text\/event-stream\b/i.test(type)) {
@@ -67,7 +83,7 @@ function explainBody(answer: HttpAnswer, method: string): Verdict {
   }
   const body = tryParseJson(answer.text.replace(/^\ufeff/, ''))
   if (body === undefined) {
-    return invalid(`${method} is answered with ${type} that is no JSON`, LOG)
+    return elsewhere(invalid(`${method} is answered with ${type} that is no JSON`, LOG))
   }
   if (isObject(body) && body['jsonrpc'] === '2.0' && 'id' in body) {
     return invalid(
@@ -75,18 +91,20 @@ function explainBody(answer: HttpAnswer, method: string): Verdict {
       'Answer with the id of the request, of the same type.',
     )
   }
-  return invalid(
-    `${method} is answered with JSON that is no JSON-RPC response`,
-    'Check that the URL is the MCP endpoint; most servers use /mcp.',
+  return elsewhere(
+    invalid(
+      `${method} is answered with JSON that is no JSON-RPC response`,
+      'Check that the URL is the MCP endpoint; most servers use /mcp.',
+    ),
   )
 }
 
-function explainStatus({ status, header, text }: HttpAnswer, method: string): Verdict {
+function explainStatus({ status, header, text }: HttpAnswer, method: string): Explanation {
   const location = header('location')
   if (status < 400) {
     const place = location === undefined ? 'nowhere' : placeOf(location)
     const hint = 'Use the URL that it leads to, or let requests past the sign-in page before it.'
-    return fail(`redirects (HTTP ${status}) to ${place}`, hint, 'PROTOCOL_INVALID')
+    return elsewhere(fail(`redirects (HTTP ${status}) to ${place}`, hint, 'PROTOCOL_INVALID'))
   }
   if (status === 502 || status === 503 || status === 504) {
     const hint = 'Start the server behind the gateway, or wait for it with `--wait <seconds>`.'
@@ -99,7 +117,8 @@ function explainStatus({ status, header, text }: HttpAnswer, method: string): Ve
   }
   const [detail, hint] = BY_STATUS[status] ?? ['fails', LOG]
   const body = /<html/i.test(text) ? ` with ${page(text)}` : ''
-  return fail(`${detail} (HTTP ${status}${body})`, hint, 'PROTOCOL_INVALID')
+  const verdict = fail(`${detail} (HTTP ${status}${body})`, hint, 'PROTOCOL_INVALID')
+  return ELSEWHERE.has(status) ? elsewhere(verdict) : verdict
 }
 
 /** Finds out whether something before the server answered in its place. */

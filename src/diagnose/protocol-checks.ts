@@ -38,11 +38,9 @@ async function checkModern(probe: Probe): Promise<Verdict> {
 
 async function checkLegacy(probe: Probe): Promise<Verdict> {
   const hands = await probe.talk()
-  const { discover, session, older } = hands
+  const { session, older } = hands
   if (session?.era === 'modern') return checkBesides(probe, hands)
-  if (discover?.kind === 'failed') return explain(discover, 'the first request')
-  if (hands.initialize === undefined) return explain(discover as never, 'server/discover')
-  if (session === undefined) return explainInitialize(hands)
+  if (session === undefined) return explainHandshake(hands, probe.url)
   if (older) {
     return warn(
       `only the HTTP+SSE transport of ${session.version}${named(hands)}`,
@@ -70,10 +68,19 @@ async function checkBesides(probe: Probe, { session }: Handshake): Promise<Verdi
   )
 }
 
-function explainInitialize({ initialize: exchange }: Handshake): Verdict {
+/** Says why it came to no conversation. @param url For a guess at the endpoint that was meant. */
+export function explainHandshake(
+  { discover, initialize: exchange }: Handshake,
+  url?: URL,
+): Verdict {
+  if (discover?.kind === 'failed') return explain(discover, 'the first request')
+  if (exchange === undefined) {
+    return discover === undefined
+      ? skip('there is no answer to judge')
+      : explain(discover, 'server/discover', url)
+  }
   const result = resultOf(exchange)
-  if (exchange === undefined) return skip('there is no answer to judge')
-  if (result === undefined) return explain(exchange, 'initialize')
+  if (result === undefined) return explain(exchange, 'initialize', url)
   const version = stringMember(result, 'protocolVersion')
   if (version !== undefined) {
     return fail(

@@ -4,16 +4,25 @@ import {
   createAuthorizationSecrets,
   readResponseError,
 } from '../auth/oauth/authorization.js'
+import type { ConfiguredClient } from '../auth/oauth/client.js'
 import { storable, withConfiguredSecret } from '../auth/oauth/refresh.js'
 import { chooseClient, configuredClient } from '../auth/oauth/registration.js'
 import { exchangeCode } from '../auth/oauth/token-endpoint.js'
 import { accountOf } from '../auth/peek.js'
+import { bindingOf } from '../auth/sign-in-target.js'
 import type { TokenRecord } from '../auth/token-store.js'
 import { ProxyError } from '../util/errors.js'
 import { openBrowser } from './browser.js'
 import { type CallbackPage, failurePage, successPage } from './callback-page.js'
 import { type CallbackListener, listenForCallback } from './callback-server.js'
-import { exchangeWithRetries, type Flow, type FlowPlan, keepGrant, showWaiting } from './flow.js'
+import {
+  exchangeWithRetries,
+  type FinishingFlow,
+  type Flow,
+  type FlowPlan,
+  keepGrant,
+  showWaiting,
+} from './flow.js'
 import { parsePasted } from './paste.js'
 import type { PendingBrowser } from './pending.js'
 import { portHolder } from './port-holder.js'
@@ -67,6 +76,8 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
       kind: 'browser',
       method: plan.method === 'paste' ? 'paste' : 'browser',
       key: flow.key,
+      binding: bindingOf(target),
+      target: target.name,
       server,
       client: storable(client),
       resource,
@@ -110,7 +121,8 @@ export async function runBrowser(
   resumed: boolean,
 ): Promise<TokenRecord> {
   const end = waitForEnd(flow, pending)
-  const answer = (response: URLSearchParams) => end.settle(complete(flow, pending, response))
+  const answer = (response: URLSearchParams) =>
+    end.settle(complete(flow, pending, response, flow.target.client))
   listener.expect(pending.state, async (response) => pageFor(flow, await answer(response)))
   const stopPastes = flow.options.onPaste?.((text) => {
     try {
@@ -132,14 +144,14 @@ export async function runBrowser(
 
 /** What became of the tab is kept, so that a process that goes on with this does not point to none. */
 async function openTab(flow: Flow, pending: PendingBrowser): Promise<void> {
-  const { holder, options, runtime, surroundings, asked, budget } = flow
+  const { holder, options, runtime, surroundings, asked, isStepUp, budget } = flow
   const keep = async (tab: PendingBrowser['tab']) => {
     if (tab !== pending.tab) await flow.pending.save({ ...pending, tab })
   }
   if (pending.method === 'paste' || !options.openBrowser || !surroundings.hasBrowser) {
     return await keep('off')
   }
-  if (!asked && !(await budget.takeTab())) {
+  if (!asked && !isStepUp && !(await budget.takeTab())) {
     holder.update({ tab: 'withheld' })
     return await keep('withheld')
   }
@@ -156,9 +168,10 @@ async function openTab(flow: Flow, pending: PendingBrowser): Promise<void> {
  * @throws {ProxyError} `SIGN_IN_FAILED`, `ISSUER_UNREACHABLE`
  */
 export async function complete(
-  flow: Flow,
+  flow: FinishingFlow,
   pending: PendingBrowser,
   response: URLSearchParams,
+  configured: ConfiguredClient,
 ): Promise<TokenRecord> {
   const { server, resource, redirectUri, state, verifier } = pending
   checkResponseIssuer(server, response)
@@ -170,7 +183,7 @@ export async function complete(
       `The sign-in ended with ${JSON.stringify(error.code)}${said}`,
     )
   }
-  const client = withConfiguredSecret(pending.client, flow.target.client)
+  const client = withConfiguredSecret(pending.client, configured)
   const request = { server, client, resource, response, state, redirectUri, verifier }
   const grant = await exchangeWithRetries(flow, () => exchangeCode(flow.runtime, request))
   return await keepGrant(flow, pending, grant)

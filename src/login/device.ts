@@ -3,6 +3,7 @@ import { OAuthRefusedError, RetryableError } from '../auth/oauth/failure.js'
 import { storable, withConfiguredSecret } from '../auth/oauth/refresh.js'
 import { chooseClient } from '../auth/oauth/registration.js'
 import { deviceGrant, type Grant } from '../auth/oauth/token-endpoint.js'
+import { bindingOf } from '../auth/sign-in-target.js'
 import type { TokenRecord } from '../auth/token-store.js'
 import { sleep } from '../util/async.js'
 import { ProxyError } from '../util/errors.js'
@@ -34,6 +35,8 @@ export async function prepareDevice(flow: Flow, plan: FlowPlan): Promise<Pending
   const pending: PendingDevice = {
     kind: 'device',
     key,
+    binding: bindingOf(target),
+    target: target.name,
     server,
     client: storable(client),
     resource,

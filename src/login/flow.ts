@@ -49,6 +49,8 @@ export interface Flow {
   readonly options: SignInOptions
   /** Somebody sits there and asked for it: the budget of tabs does not count. */
   readonly asked: boolean
+  /** It asks for more scopes, which has a budget of its own. */
+  readonly isStepUp: boolean
   readonly signal: AbortSignal
 }
 
@@ -73,14 +75,29 @@ export function showWaiting({ holder }: Flow, pending: Pending, resumed: boolean
   })
 }
 
+/** What the end of a sign-in needs, in whichever process that is. */
+export type FinishingFlow = Pick<Flow, 'store' | 'pending' | 'budget' | 'asked'> & {
+  readonly runtime: Pick<SignInRuntime, 'clock' | 'fetch'>
+  readonly target?: SignInTarget | undefined
+}
+
 /** Puts the tokens of a finished sign-in where everybody finds them. */
-export async function keepGrant(flow: Flow, pending: Pending, grant: Grant): Promise<TokenRecord> {
-  const { store, target, runtime } = flow
-  const binding = bindingOf(target)
+export async function keepGrant(
+  flow: FinishingFlow,
+  pending: Pending,
+  grant: Grant,
+): Promise<TokenRecord> {
+  const { store, runtime } = flow
   const { server, client, resource, scope } = pending
+  const binding = pending.binding ?? (flow.target && bindingOf(flow.target))
+  if (binding === undefined) {
+    throw new ProxyError('USAGE', 'This sign-in does not say what it is for', {
+      hint: 'Name the target: `mcp-descope-proxy login <target-or-url> --paste "<url>"`.',
+    })
+  }
   const record: TokenRecord = {
     binding,
-    target: target.name,
+    target: pending.target ?? flow.target?.name ?? binding.url,
     issuer: server.issuer,
     metadataUrl: server.metadataUrl,
     resource,
@@ -92,13 +109,16 @@ export async function keepGrant(flow: Flow, pending: Pending, grant: Grant): Pro
     ...grantTimes(runtime.clock.now(), grant),
   }
   await store.exclusively(binding, () => store.save(record))
-  await flow.pending.remove(flow.key)
+  await flow.pending.remove(pending.key)
   if (flow.asked) await flow.budget.reset()
   return record
 }
 
 /** An exchange is tried again only where the server said that it did nothing. */
-export function exchangeWithRetries<T>(flow: Flow, task: () => Promise<T>): Promise<T> {
+export function exchangeWithRetries<T>(
+  flow: Pick<FinishingFlow, 'runtime'>,
+  task: () => Promise<T>,
+): Promise<T> {
   return withRetries(
     flow.runtime,
     task,

@@ -6,7 +6,7 @@ import { messageOf, ProxyError } from '../util/errors.js'
 import { createBudget } from './budget.js'
 import type { Flow, SignInOptions, SignInRuntime } from './flow.js'
 import { createPendingStore } from './pending.js'
-import { type EnsureRequest, neededScopes, scopesNotGranted } from './request.js'
+import { type EnsureRequest, isStepUp, neededScopes, scopesNotGranted } from './request.js'
 import { createStateHolder, type SignInState } from './state.js'
 import { detectSurroundings, isCi } from './surroundings.js'
 
@@ -65,6 +65,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
         pending: createPendingStore(deps.folder, clock.now),
         surroundings: detectSurroundings(runtime),
         asked: request.interactive === 'asked',
+        isStepUp: isStepUp(request),
         signal: request.signal ?? new AbortController().signal,
       }
       const record = await signInTogether(flow, request, stored, (found) => isGood(found, request))

@@ -14,9 +14,9 @@ export function parsePasted(
   text: string,
   { state, server }: { state: string; server: Pick<AuthorizationServer, 'issInResponses'> },
 ): URLSearchParams {
-  const trimmed = text.trim().replace(/^["'<]+|[>"']+$/g, '')
-  if (URL.canParse(trimmed) && /^https?:/i.test(trimmed)) {
-    const { searchParams } = new URL(trimmed)
+  const trimmed = unquoted(text)
+  const searchParams = queryOf(trimmed)
+  if (searchParams !== undefined) {
     if (stateMatches(state, searchParams.get('state'))) return searchParams
     throw new ProxyError('USAGE', 'This URL does not belong to the sign-in that is waiting', {
       hint: 'Sign in at the URL that was shown last, then paste the whole URL that the browser ends at.',
@@ -28,4 +28,22 @@ export function parsePasted(
   throw new ProxyError('USAGE', 'This is not the URL that the browser ended at', {
     hint: 'Paste the whole URL from the address bar; it ends in `/callback?code=…`.',
   })
+}
+
+/** The `state` of a pasted URL; `undefined` when it is none, or has none. */
+export function pastedState(text: string): string | undefined {
+  return queryOf(unquoted(text))?.get('state') ?? undefined
+}
+
+/** Some people paste the quotes, too. */
+function unquoted(text: string): string {
+  let [start, end] = [0, text.length]
+  while (start < end && /[\s"'<]/.test(text.charAt(start))) start++
+  while (end > start && /[\s"'>]/.test(text.charAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+function queryOf(text: string): URLSearchParams | undefined {
+  if (!/^https?:/i.test(text) || !URL.canParse(text)) return undefined
+  return new URL(text).searchParams
 }

@@ -2,7 +2,8 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { OAuthClient } from '../auth/oauth/client.js'
 import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
-import { numberMember, parseClient, parseServer } from '../auth/store/record.js'
+import { numberMember, parseBinding, parseClient, parseServer } from '../auth/store/record.js'
+import { bindingKey, type TokenBinding } from '../auth/token-store.js'
 import { isObject, stringMember, tryParseJson } from '../util/json.js'
 import { readPrivateFile, removeFile, writePrivateFile } from '../util/private-files.js'
 import { addressOf } from './ports.js'
@@ -10,6 +11,10 @@ import { addressOf } from './ports.js'
 interface PendingBase {
   /** Key of the token binding that it will end in. */
   readonly key: string
+  /** With these, whoever finishes it need not name the target; versions before did not keep them. */
+  readonly binding?: TokenBinding | undefined
+  /** Name of the target, for people. */
+  readonly target?: string | undefined
   readonly server: AuthorizationServer
   /** Without the secret when that comes from the configuration. */
   readonly client: OAuthClient
@@ -51,6 +56,8 @@ export interface PendingStore {
   load(key: string): Promise<Pending | undefined>
   save(pending: Pending): Promise<void>
   remove(key: string): Promise<void>
+  /** All that could still succeed. */
+  list(): Promise<Pending[]>
   /**
    * Ports that the sign-ins of other targets come back to, whether a process waits there or not,
    * with the keys of those sign-ins.
@@ -71,13 +78,18 @@ export function createPendingStore(folder: string, now: () => number): PendingSt
     const pending = parsePending(file['pending'])
     return pending?.key === key && pending.expiresAt > now() ? pending : undefined
   }
+  const list = async () => {
+    const names = await readdir(join(folder, 'sign-in')).catch(() => [])
+    const keys = names.flatMap((name) => /^([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? [])
+    const found = await Promise.all(keys.map(load))
+    return found.filter((pending) => pending !== undefined)
+  }
   return {
     load,
+    list,
     async portsOfOthers(key) {
-      const names = await readdir(join(folder, 'sign-in')).catch(() => [])
-      const keys = names.flatMap((name) => /^([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? [])
-      const others = await Promise.all(keys.filter((other) => other !== key).map(load))
-      const waiting = others.filter((other) => other?.kind === 'browser')
+      const others = (await list()).filter((other) => other.key !== key)
+      const waiting = others.filter((other) => other.kind === 'browser')
       return new Map(waiting.map((other) => [addressOf(other.redirectUri).port, other.key]))
     },
     save: (pending) =>
@@ -94,9 +106,24 @@ function parsePending(value: unknown): Pending | undefined {
   const [key, url] = [text('key'), text('url')]
   const [since, expiresAt] = [numberMember(value, 'since'), numberMember(value, 'expiresAt')]
   if (server === undefined || client === undefined || key === undefined) return undefined
+  const binding = parseBinding(value['binding'])
+  if (binding !== undefined && bindingKey(binding) !== key) return undefined
   if (url === undefined || since === undefined || expiresAt === undefined) return undefined
   const [resource, scope, note] = [text('resource'), text('scope'), text('note')]
-  const base = { key, server, client, resource, scope, note, url, since, expiresAt }
+  const target = text('target')
+  const base = {
+    key,
+    binding,
+    target,
+    server,
+    client,
+    resource,
+    scope,
+    note,
+    url,
+    since,
+    expiresAt,
+  }
   const [userCode, deviceCode] = [text('userCode'), text('deviceCode')]
   if (value['kind'] === 'device' && userCode !== undefined && deviceCode !== undefined) {
     const interval = numberMember(value, 'interval') ?? 5

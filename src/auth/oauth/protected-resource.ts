@@ -20,7 +20,7 @@ export class WrongResourceError extends ProxyError {
     super(
       'DISCOVERY_INVALID',
       `${place.href} is the metadata of ${JSON.stringify(resource?.slice(0, 300))}, not of ${server.href}`,
-      { hint: 'Use the URL in "resource" for this server, or have its "resource" corrected.' },
+      { hint: hintFor(resource, server) },
     )
   }
 }
@@ -91,6 +91,15 @@ async function readResource(
 function namedPlaces(named: readonly string[], server: URL): URL[] {
   const readable = named.filter((text) => text !== '' && URL.canParse(text, server.href))
   return readable.slice(0, MAX_NAMED).map((text) => new URL(text, server))
+}
+
+/** Somebody may have named a server's front page, which knows only about its endpoint. */
+function hintFor(resource: string | undefined, server: URL): string {
+  const meant = resource !== undefined && URL.canParse(resource) ? new URL(resource) : undefined
+  if (meant?.origin !== server.origin || meant.pathname === server.pathname) {
+    return 'Use the URL in "resource" for this server, or have its "resource" corrected.'
+  }
+  return `Did you mean ${meant.origin}${meant.pathname}? Else have the "resource" of the metadata corrected.`
 }
 
 function guessedPlaces(server: URL): URL[] {

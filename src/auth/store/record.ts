@@ -7,30 +7,21 @@ import {
 } from '../../util/json.js'
 import type { OAuthClient } from '../oauth/client.js'
 import type { AuthorizationServer } from '../oauth/server-metadata.js'
-import type { TokenRecord } from '../token-store.js'
-
-const REFUSALS = ['token', 'sign-in'] as const
+import type { TokenBinding, TokenRecord } from '../token-store.js'
 
 /** Narrows a parsed record; `undefined` when something that is needed is missing. */
 export function parseRecord(value: unknown): TokenRecord | undefined {
   if (!isObject(value)) return undefined
-  const binding = isObject(value['binding']) ? value['binding'] : {}
+  const binding = parseBinding(value['binding'])
   const client = parseClient(value['client'])
   const issuer = stringMember(value, 'issuer')
   const accessToken = stringMember(value, 'accessToken')
-  const profile = stringMember(binding, 'profile')
-  const url = stringMember(binding, 'url')
   const receivedAt = numberMember(value, 'receivedAt')
   if (client === undefined || issuer === undefined || accessToken === undefined) return undefined
-  if (profile === undefined || url === undefined || receivedAt === undefined) return undefined
+  if (binding === undefined || receivedAt === undefined) return undefined
   return {
-    binding: {
-      profile,
-      url,
-      issuer: stringMember(binding, 'issuer'),
-      clientId: stringMember(binding, 'clientId'),
-    },
-    target: stringMember(value, 'target') ?? url,
+    binding,
+    target: stringMember(value, 'target') ?? binding.url,
     issuer,
     metadataUrl: stringMember(value, 'metadataUrl'),
     resource: stringMember(value, 'resource'),
@@ -41,8 +32,18 @@ export function parseRecord(value: unknown): TokenRecord | undefined {
     scope: stringMember(value, 'scope'),
     receivedAt,
     expiresAt: numberMember(value, 'expiresAt'),
-    refused: REFUSALS.find((known) => known === value['refused']),
+    refused: value['refused'] === true ? true : undefined,
   }
+}
+
+/** Narrows a parsed binding; `undefined` when it is none. */
+export function parseBinding(value: unknown): TokenBinding | undefined {
+  if (!isObject(value)) return undefined
+  const profile = stringMember(value, 'profile')
+  const url = stringMember(value, 'url')
+  if (profile === undefined || url === undefined) return undefined
+  const [issuer, clientId] = [stringMember(value, 'issuer'), stringMember(value, 'clientId')]
+  return { profile, url, issuer, clientId }
 }
 
 /** Narrows a parsed client; `undefined` when it is none. */

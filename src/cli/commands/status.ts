@@ -26,7 +26,9 @@ export function statusCommand(runtime: Runtime): Command {
       const reports = records.map((record) => reportIdentity(record, place, clock.now()))
       if (flags.json) io.out(`${JSON.stringify({ identities: reports })}\n`)
       else io.out(render(reports, clock.now()))
-      const isUsable = reports.some(({ expired, refreshable }) => !expired || refreshable)
+      const isUsable = reports.some(
+        ({ expired, refreshable, refused }) => !refused && (!expired || refreshable),
+      )
       exitWith(argument === undefined || isUsable ? EXIT.ok : EXIT.signInNeeded)
     })
 }

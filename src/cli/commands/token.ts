@@ -32,7 +32,11 @@ export function tokenCommand(given: Runtime): Command {
       const wanted = kind === 'stored' ? (flags.minTtl ?? 0) : 0
       const token = await freshToken(runtime, stores, target, source, wanted)
       if (token === undefined) {
-        throw new ProxyError('SIGN_IN_REQUIRED', `Nobody is signed in to ${target.name}`, {
+        const kept = kind === 'stored' && (await stores.store.load(bindingOf(target)))
+        const what = kept
+          ? `The sign-in to ${target.name} is no longer good`
+          : `Nobody is signed in to ${target.name}`
+        throw new ProxyError('SIGN_IN_REQUIRED', what, {
           hint: `Run \`mcp-descope-proxy login${argument === undefined ? '' : ` ${argument}`}\`.`,
         })
       }
@@ -40,7 +44,6 @@ export function tokenCommand(given: Runtime): Command {
     })
 }
 
-/** A refusal by hand is how a token that is still good gets refreshed. */
 async function freshToken(
   { clock }: Pick<Runtime, 'clock'>,
   { store }: SignInStores,
@@ -49,11 +52,13 @@ async function freshToken(
   minTtl: number,
 ): Promise<string | undefined> {
   const token = await source.get()
-  if (token === undefined || minTtl === 0) return token
+  if (token === undefined) return undefined
   const record = await store.load(bindingOf(target))
+  if (record?.accessToken === token && record.refused) return undefined
+  if (minTtl === 0) return token
   const left = (record?.expiresAt ?? Number.POSITIVE_INFINITY) - clock.now() / 1_000
   if (left >= minTtl || record?.refreshToken === undefined) return token
-  await source.refused(token)
+  await source.renew?.(token)
   return await source.get()
 }
 

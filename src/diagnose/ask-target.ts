@@ -1,0 +1,65 @@
+import { type BearerChallenge, readBearerChallenge } from '../auth/oauth/challenge.js'
+import type { Network } from '../http/network.js'
+import type { HttpAnswer } from '../mcp/read-answer.js'
+import type { Clock } from '../util/runtime.js'
+import type { Verdict } from './check.js'
+import { answerOf, createHttpClient, type Exchange, isRefusal } from './client.js'
+import { gateOf } from './explain.js'
+import { type Handshake, shakeHands } from './handshake.js'
+import { explainHandshake } from './protocol-checks.js'
+
+/** How a target takes somebody, with a token or without one. */
+export type Reception =
+  | { readonly kind: 'welcome' }
+  | { readonly kind: 'refused'; readonly challenge: BearerChallenge; readonly answer: HttpAnswer }
+  /** Something before the target answers in its place, or what answers is no MCP. */
+  | { readonly kind: 'blocked' | 'broken'; readonly verdict: Verdict }
+  | { readonly kind: 'unreachable'; readonly verdict: Verdict }
+
+export interface AskOptions {
+  clock: Pick<Clock, 'after'>
+  network: Network
+  url: URL
+  token: string | undefined
+  timeoutMs: number
+}
+
+/**
+ * Asks a target how it takes somebody. Some let everybody say hello and want a token for anything
+ * else, so that it is asked for its tools, too.
+ */
+export async function askTarget(options: AskOptions): Promise<Reception> {
+  const { clock, network, url, token, timeoutMs } = options
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const client = createHttpClient(clock, await network.connect(url), timeoutMs)
+  const openOlder = async () => {
+    const { createSseUpstream } = await import('../mcp/sse-upstream.js')
+    const connect = (to: URL) => network.connect(to)
+    return createHttpClient(clock, createSseUpstream({ clock, url, connect }), timeoutMs)
+  }
+  const hands = await shakeHands({ client, headers, openOlder })
+  try {
+    const tools = await hands.session?.request('tools/list')
+    return judge(hands, tools, url)
+  } finally {
+    await hands.session?.close().catch(() => undefined)
+    await hands.session?.client.close().catch(() => undefined)
+    await client.close().catch(() => undefined)
+  }
+}
+
+function judge(hands: Handshake, tools: Exchange | undefined, url: URL): Reception {
+  const { discover, initialize, session } = hands
+  const refusal = [discover, initialize, tools].find((exchange) => exchange && isRefusal(exchange))
+  const answer = refusal && answerOf(refusal)
+  if (answer !== undefined) {
+    const gate = gateOf(answer)
+    if (gate !== undefined) return { kind: 'blocked', verdict: gate }
+    const challenge = readBearerChallenge(answer.header('www-authenticate')) ?? {}
+    return { kind: 'refused', challenge, answer }
+  }
+  if (session !== undefined) return { kind: 'welcome' }
+  const verdict = explainHandshake(hands, url)
+  const isAway = verdict.code === 'TARGET_UNREACHABLE'
+  return { kind: isAway ? 'unreachable' : 'broken', verdict }
+}
