@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { stateMatches } from '../auth/oauth/authorization.js'
 import { ProxyError } from '../util/errors.js'
+import { parseRequestTarget } from '../util/request-target.js'
 import { type CallbackPage, failurePage, PAGE_HEADERS, renderPage } from './callback-page.js'
 import { type CallbackHost, redirectUriOf } from './ports.js'
 
@@ -95,8 +96,9 @@ function createListener(servers: readonly Server[], host: CallbackHost): Callbac
   let answered = false
   let delivery = Promise.resolve()
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
-    const problem = problemOf(request, port)
-    const query = new URL(request.url ?? '/', `http://127.0.0.1:${port}`).searchParams
+    const target = parseRequestTarget(request.url)
+    const problem = problemOf(request, target?.path, port)
+    const { query } = target ?? { query: new URLSearchParams() }
     const states = query.getAll('state')
     if (problem !== undefined) {
       send(response, { ...failurePage(problem.text, undefined), status: problem.status })
@@ -147,13 +149,15 @@ function createListener(servers: readonly Server[], host: CallbackHost): Callbac
 }
 
 function problemOf(
-  { method, url = '', headers }: IncomingMessage,
+  { method, headers }: IncomingMessage,
+  path: string | undefined,
   port: number,
 ): { status: number; text: string } | undefined {
   // A page elsewhere may let its host name point here (DNS rebinding).
   const hosts = [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`]
   if (!hosts.includes(headers.host ?? '')) return { status: 421, text: 'This host is not served.' }
-  if (!/^\/callback(\?|$)/.test(url)) return { status: 404, text: 'There is nothing here.' }
+  if (path === undefined) return { status: 400, text: 'This is no request for a page.' }
+  if (path !== '/callback') return { status: 404, text: 'There is nothing here.' }
   if (method !== 'GET') return { status: 405, text: 'Only GET is answered.' }
   return undefined
 }

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { sleep } from '../../util/async.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
 import { isObject, tryParseJson } from '../../util/json.js'
+import { parseRequestTarget, type RequestTarget } from '../../util/request-target.js'
 import { authorization, type Call, json, mediaType, type Reply, readBody } from './http.js'
 import type { Failure, IdentityOptions } from './options.js'
 import type { RecordedRequest } from './records.js'
@@ -41,19 +42,19 @@ async function handle(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const url = parseTarget(request.url)
+  const { path, query } = parseRequestTarget(request.url) ?? NOWHERE
   const method = request.method ?? 'GET'
-  const record = recordRequest(state, method, url, request)
+  const record = recordRequest(state, method, { path, query }, request)
   let call: Call | undefined
   let reply: Reply | undefined
   try {
     const body = await readBody(request)
-    call = { method, path: url.pathname, query: url.searchParams, headers: request.headers, body }
+    call = { method, path, query, headers: request.headers, body }
     record.body = parseBody(call)
-    const isControl = url.pathname.startsWith('/__test/')
+    const isControl = path.startsWith('/__test/')
     const { delayMs } = state.options
     if (delayMs > 0 && !isControl) await sleep(state.clock, delayMs)
-    const failure = isControl ? undefined : takeFailure(state, url.pathname)
+    const failure = isControl ? undefined : takeFailure(state, path)
     if (failure === undefined || failure.afterHandling) {
       reply = await answerCall(routes, state, call).catch((error) => errorReply(state, call, error))
     }
@@ -69,23 +70,20 @@ async function handle(
   send(response, reply)
 }
 
-/** Reads a request target in either form; what is not one becomes a path that nobody serves. */
-function parseTarget(target = '/'): URL {
-  const base = 'http://emulator'
-  return URL.canParse(target, base) ? new URL(target, base) : new URL(base)
-}
+/** What is no request target becomes a path that nobody serves. */
+const NOWHERE: RequestTarget = { path: '*', query: new URLSearchParams() }
 
 function recordRequest(
   { requests, clock }: State,
   method: string,
-  { pathname: path, searchParams }: URL,
+  { path, query }: RequestTarget,
   { headers }: IncomingMessage,
 ): RecordedRequest {
   const record: RecordedRequest = {
     at: clock.now(),
     method,
     path,
-    query: Object.fromEntries(searchParams),
+    query: Object.fromEntries(query),
     headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, `${value}`])),
     body: undefined,
     status: 0,

@@ -6,6 +6,7 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { ProxyError } from '../../util/errors.js'
 import { isLoopback } from '../../util/loopback.js'
+import { parseRequestTarget } from '../../util/request-target.js'
 import type { Clock } from '../../util/runtime.js'
 import { refusalOf } from './gate.js'
 import { registerLiveTools } from './live-tools.js'
@@ -61,7 +62,7 @@ export async function startTarget(options: TargetOptions): Promise<ExampleTarget
   const onLoopback = isLoopback(host)
 
   const server = createServer((request, response) => {
-    const path = (request.url ?? '/').replace(/\?.*$/, '')
+    const path = parseRequestTarget(request.url)?.path ?? '*'
     requests.push(describeRequest(request, path))
     if (requests.length > KEPT_REQUESTS) requests.shift()
     const refusal = refusalOf(request, { token, onLoopback })
