@@ -10,10 +10,12 @@ export function peekClaims(token: string): JsonObject {
   return isObject(json) ? bareObject(json) : {}
 }
 
-/** Names the account of a token for people: its e-mail address, its name, else its subject. */
+/**
+ * Names the account of a token for people: its e-mail address, its name, else its subject,
+ * an id that says nothing to anybody but the server.
+ */
 export function accountOf(token: string): string | undefined {
   const claims = peekClaims(token)
-  return (
-    stringMember(claims, 'email') ?? stringMember(claims, 'name') ?? stringMember(claims, 'sub')
-  )
+  const names = ['email', 'name', 'preferred_username', 'sub'] as const
+  return names.map((name) => stringMember(claims, name)).find((found) => found)
 }

@@ -13,6 +13,7 @@ import type { Upstream } from '../http/pool.js'
 import type { StdioOptions } from '../stdio/assemble.js'
 import { createMemory } from '../stdio/memory.js'
 import { mayRepeat } from '../stdio/repeat.js'
+import { didYouMeanEndpoint } from '../util/endpoint.js'
 import { ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
@@ -21,7 +22,13 @@ import { speakProtocol } from './bridge-protocol.js'
 import { connectTarget, openProgram } from './bridge-targets.js'
 import { openNetwork } from './network-options.js'
 import type { SeveralSignIns } from './several-access.js'
-import { chooseTokenSource, openStores, type SignInStores, storedSource } from './sign-in-parts.js'
+import {
+  chooseTokenSource,
+  identityOf,
+  openStores,
+  type SignInStores,
+  storedSource,
+} from './sign-in-parts.js'
 import type { BridgeTarget } from './sign-in-target.js'
 
 /** What a target that is only a URL has: the settings' defaults, without loading the settings. */
@@ -121,6 +128,12 @@ export async function bridgeParts(
       if (several !== undefined) return several.isMet()
       const token = await source.get()
       return token !== undefined && token !== refused
+    },
+    ...(kind === 'stored' &&
+      several === undefined && { identity: () => identityOf(stores, binding) }),
+    guess(name) {
+      const url = configs.find((config) => config.name === name)?.url
+      return url === undefined ? undefined : didYouMeanEndpoint(new URL(url))
     },
     need: () => several?.need() ?? need,
     ...(several !== undefined && { isNeeded: () => several.need() !== undefined }),

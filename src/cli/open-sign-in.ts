@@ -27,6 +27,6 @@ export function openSignIn(
       deviceRenewals: DEVICE_RENEWALS,
     },
   })
-  signIn.onChange(createSignInTalk(runtime, target.name))
+  signIn.onChange(createSignInTalk(runtime, target.name, false))
   return signIn
 }

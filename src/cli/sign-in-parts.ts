@@ -1,5 +1,6 @@
 import type { BearerChallenge } from '../auth/oauth/challenge.js'
 import type { ClientStore } from '../auth/oauth/registration.js'
+import { peekClaims } from '../auth/peek.js'
 import type { SignInTarget } from '../auth/sign-in-target.js'
 import { bindingOf } from '../auth/sign-in-target.js'
 import { createClientStore } from '../auth/store/client-file-store.js'
@@ -9,6 +10,7 @@ import { createStoredTokenSource } from '../auth/stored-token-source.js'
 import type { TokenSource } from '../auth/token-source.js'
 import { bindingKey, type TokenBinding, type TokenStore } from '../auth/token-store.js'
 import { dataFolder } from '../config/folders.js'
+import { requireFolder } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
 
 export type PartsRuntime = Pick<
@@ -23,10 +25,15 @@ export interface SignInStores {
   readonly clients: ClientStore
 }
 
-/** Opens the stores. Nothing is read, and nothing is created before something is kept. */
+/**
+ * Opens the stores. Nothing is read, and nothing is created before something is kept.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID` when the folder cannot be one.
+ */
 export function openStores(runtime: PartsRuntime, choice: StoreChoice = 'auto'): SignInStores {
   const { clock, system, platform } = runtime
   const folder = dataFolder(runtime)
+  requireFolder(folder)
   const deps: StoreDeps = { clock, system, platform, folder, choice }
   return { folder, store: createTokenStore(deps), clients: createClientStore(deps) }
 }
@@ -59,6 +66,15 @@ export function storedSource(
         .catch(() => undefined)
     },
   })
+}
+
+/** Names whose sign-in is kept, as far as its token says. */
+export async function identityOf(
+  { store }: Pick<SignInStores, 'store'>,
+  binding: TokenBinding,
+): Promise<string | undefined> {
+  const record = await store.load(binding)
+  return record && JSON.stringify([record.issuer, peekClaims(record.accessToken)['sub']])
 }
 
 /**

@@ -6,6 +6,8 @@ import { createColors } from './colors.js'
 export function createSignInTalk(
   runtime: Pick<Runtime, 'io' | 'env'>,
   targetName: string,
+  /** Whether what is typed here is read; the stdin of a bridge belongs to its host. */
+  readsInput = true,
 ): (state: SignInState) => void {
   const { io } = runtime
   const colors = createColors(runtime, 'err')
@@ -32,8 +34,13 @@ export function createSignInTalk(
 
   function sayUrl({ url, tab, method }: WaitingState): void {
     say(`  Open this page if your browser does not:\n  ${colors.cyan(url)}`)
-    if (method === 'paste')
-      say('  Then paste here the URL that the browser ends at, and press Enter.')
+    if (method === 'paste') {
+      say(
+        readsInput
+          ? '  Then paste here the URL that the browser ends at, and press Enter.'
+          : '  Then run in a terminal, with the URL that the browser ends at between the quotes:\n  mcp-descope-proxy login --paste "<url>"',
+      )
+    }
     if (tab === 'opened') say('  Waiting for you in the browser. Ctrl+C cancels.')
     if (tab === 'failed') say('  No browser could be started from here.')
     if (tab === 'withheld') {

@@ -149,6 +149,7 @@ async function openTab(flow: Flow, pending: PendingBrowser): Promise<void> {
     if (tab !== pending.tab) await flow.pending.save({ ...pending, tab })
   }
   if (pending.method === 'paste' || !options.openBrowser || !surroundings.hasBrowser) {
+    holder.update({ tab: 'off' })
     return await keep('off')
   }
   if (!asked && !isStepUp && !(await budget.takeTab())) {
@@ -189,8 +190,8 @@ export async function complete(
   return await keepGrant(flow, pending, grant)
 }
 
-function pageFor({ options }: Flow, outcome: TokenRecord | ProxyError): CallbackPage {
+function pageFor({ options, target }: Flow, outcome: TokenRecord | ProxyError): CallbackPage {
   return outcome instanceof ProxyError
-    ? failurePage(outcome.message, outcome.hint)
-    : successPage(accountOf(outcome.accessToken), options.returnTo())
+    ? failurePage(outcome.message, outcome.hint, target.name)
+    : successPage(accountOf(outcome.accessToken), options.returnTo(), target.name)
 }

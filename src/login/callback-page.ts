@@ -1,21 +1,28 @@
-import { createHash } from 'node:crypto'
-import { ownMember } from '../util/json.js'
+import { escapeHtml, ICON_URL, PAGE_STYLE, pagePolicy, richText } from '../util/page.js'
+import { PRODUCT } from '../util/version.js'
 
-/** What the browser shows after a sign-in. All text is escaped here. */
+/** What the browser shows after a sign-in. All text is escaped when it is rendered. */
 export interface CallbackPage {
   readonly status: number
   readonly title: string
+  /** In these, backticks mark what is typed. */
   readonly lines: readonly string[]
+  /** Names and what they stand for, such as the server that somebody signed in to. */
+  readonly facts?: readonly (readonly [name: string, value: string])[]
 }
 
-const STYLE = `:root{color-scheme:light dark}
-body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:20vh auto;padding:0 1.5rem}
-h1{font-size:1.5rem}code{overflow-wrap:anywhere}`
+const STYLE = `${PAGE_STYLE}main{max-width:34rem;padding-top:12vh}
+.card{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:1.6rem 1.6rem 1.3rem}
+.mark{display:flex;align-items:center;justify-content:center;width:2.6rem;height:2.6rem;border-radius:50%;background:var(--accent);color:var(--on);font-size:1.4rem;line-height:1;margin-bottom:1rem}
+.bad .mark{background:var(--well);color:var(--ink);border:1px solid var(--line)}
+p{overflow-wrap:anywhere}
+dl{margin:1.1rem 0 .4rem;padding:.9rem 0 0;border-top:1px solid var(--line);display:grid;grid-template-columns:auto 1fr;gap:.35rem 1rem}
+dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}
+@media(max-width:30rem){main{padding-top:2rem}dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.5rem}}
+`
 
 /** Takes the code out of the address bar; without scripts, the page says the same. */
 const SCRIPT = "history.replaceState(null,'',location.pathname)"
-
-const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
 /** Headers of every answer of the callback server: not kept, not framed, nothing loaded. */
 export const PAGE_HEADERS = {
@@ -23,58 +30,69 @@ export const PAGE_HEADERS = {
   'cache-control': 'no-store',
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
-  'content-security-policy': `default-src 'none'; style-src ${hash(STYLE)}; script-src ${hash(SCRIPT)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+  'content-security-policy': pagePolicy(STYLE, SCRIPT),
   connection: 'close',
 } as const
 
 /** Renders a page that needs nothing from anywhere else. */
-export function renderPage({ title, lines }: CallbackPage): string {
-  const paragraphs = lines.map((line) => `<p>${escapeHtml(line)}</p>`).join('\n')
+export function renderPage({ status, title, lines, facts = [] }: CallbackPage): string {
+  const isGood = status < 400
+  const paragraphs = lines.map((line) => `<p>${richText(line)}</p>`).join('\n')
+  const rows = facts.map(
+    ([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`,
+  )
   return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
+<html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
-<title>${escapeHtml(title)} · mcp-descope-proxy</title>
-<style>${STYLE}</style>
+<meta name="robots" content="noindex">
+<title>${escapeHtml(title)} · ${PRODUCT}</title>
+<link rel="icon" href="${ICON_URL}">
+<style>${STYLE}</style></head><body><main>
+<div class="card${isGood ? '' : ' bad'}"><div class="mark" aria-hidden="true">${isGood ? '✓' : '!'}</div>
 <h1>${escapeHtml(title)}</h1>
 ${paragraphs}
-<script>${SCRIPT}</script>
-</html>
+${rows.length > 0 ? `<dl>${rows.join('')}</dl>` : ''}</div>
+<p class="dim">Shown by ${PRODUCT} on this machine.</p>
+</main><script>${SCRIPT}</script></body></html>
 `
 }
 
-/** The page after a sign-in that worked. */
+/** The page after a sign-in that worked. @param target What was signed in to, for people. */
 export function successPage(
   account: string | undefined,
   returnTo: string | undefined,
+  target?: string,
 ): CallbackPage {
-  const who = account === undefined ? 'You are signed in.' : `You are signed in as ${account}.`
+  const who =
+    account === undefined ? 'You are signed in.' : `You are signed in as ${plain(account)}.`
+  const place = returnTo === undefined ? 'the program you came from' : plain(returnTo)
   return {
     status: 200,
     title: 'Signed in',
-    lines: [
-      who,
-      `You can close this tab and return to ${returnTo ?? 'the program you came from'}.`,
-    ],
+    lines: [who, `You can close this tab and return to ${place}.`],
+    facts: target === undefined ? [] : [['Server', target.slice(0, LONGEST)]],
   }
 }
 
-/** The page after a sign-in that failed. */
-export function failurePage(message: string, hint: string | undefined): CallbackPage {
+/** What anybody can do who does not know better. */
+const NEXT =
+  'Close this tab, go back to the program that you came from and try again there, or run `mcp-descope-proxy login` in a terminal.'
+
+/** The page after a sign-in that failed; there is always something to do next. */
+export function failurePage(
+  message: string,
+  hint: string | undefined,
+  target?: string,
+): CallbackPage {
   return {
     status: 400,
     title: 'Not signed in',
-    lines: [message, ...(hint === undefined ? [] : [hint])],
+    lines: [plain(message), hint === undefined || hint === '' ? NEXT : hint],
+    facts: target === undefined ? [] : [['Server', target.slice(0, LONGEST)]],
   }
 }
 
-function escapeHtml(text: string): string {
-  const entities: Record<string, string> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&#39;',
-  }
-  return text.replace(/[&<>"']/g, (character) => ownMember(entities, character) as string)
-}
+const LONGEST = 300
+
+/** Only our own text is marked up. */
+const plain = (text: string) => text.replaceAll('`', "'").slice(0, 1_000)

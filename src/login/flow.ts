@@ -11,7 +11,7 @@ import type { Runtime } from '../util/runtime.js'
 import type { Budget } from './budget.js'
 import type { Pending, PendingStore } from './pending.js'
 import type { CallbackChoice } from './ports.js'
-import type { LoginMethod, StateHolder } from './state.js'
+import type { LoginMethod, StateHolder, TabState } from './state.js'
 import type { Surroundings } from './surroundings.js'
 
 export interface SignInOptions extends CallbackChoice {
@@ -70,9 +70,15 @@ export function showWaiting({ holder }: Flow, pending: Pending, resumed: boolean
     userCode: pending.kind === 'device' ? pending.userCode : undefined,
     since: pending.since,
     expiresAt: pending.expiresAt,
-    tab: resumed && pending.kind === 'browser' ? (pending.tab ?? 'elsewhere') : 'off',
+    tab: tabOf(pending, resumed),
     note: pending.note,
   })
+}
+
+/** Whoever prepared a sign-in decides next whether a tab is opened for it. */
+function tabOf(pending: Pending, resumed: boolean): TabState {
+  if (pending.kind === 'device' || (pending.method === 'paste' && !resumed)) return 'off'
+  return resumed ? (pending.tab ?? 'elsewhere') : 'opening'
 }
 
 /** What the end of a sign-in needs, in whichever process that is. */

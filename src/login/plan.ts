@@ -52,6 +52,6 @@ export function chooseMethod(
   }
   return {
     method: 'paste',
-    note: `${why}, so open the URL elsewhere and paste back where the browser ends. ${ENABLE_DEVICE}`,
+    note: `${why}, so open the URL elsewhere and bring back the URL where the browser ends. ${ENABLE_DEVICE}`,
   }
 }

@@ -152,7 +152,8 @@ export function createApp(options: AppOptions): App {
       return
     }
     const headers = [...OPEN_TO_ALL, 'allow', 'GET, HEAD, OPTIONS']
-    const message = 'Only GET is allowed here'
+    const meant = request.url === '/' ? `. Did you mean ${resource}?` : ''
+    const message = `Only GET is allowed here${meant}`
     refuse(request, response, { status: 405, refusal: 'method', message, headers })
   }
 

@@ -1,19 +1,7 @@
-import { createHash } from 'node:crypto'
+import { PAGE_STYLE, pagePolicy } from '../util/page.js'
 
-/** Colours stand first, by name, so that light and dark differ in nothing else. */
-export const STYLE = `
-:root{color-scheme:light dark;--ground:#f6f7f9;--card:#fff;--ink:#16181d;--dim:#565d6b;--line:#dfe3ea;--well:#f1f3f7;--accent:#2347c5;--on:#fff}
-@media(prefers-color-scheme:dark){:root{--ground:#101218;--card:#191c24;--ink:#eceef3;--dim:#a3abba;--line:#2c313d;--well:#11141b;--accent:#9db4ff;--on:#10131c}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
-main{max-width:46rem;margin:0 auto;padding:3.5rem 1.25rem 4rem}
-h1{font-size:clamp(1.6rem,5vw,2.1rem);line-height:1.2;letter-spacing:-.02em;margin:0 0 .6rem;overflow-wrap:anywhere}
-h2{font-size:1.15rem;letter-spacing:-.01em;margin:2.5rem 0 .75rem}
-p{margin:.6rem 0}
+export const STYLE = `${PAGE_STYLE}h2{font-size:1.15rem;letter-spacing:-.01em;margin:2.5rem 0 .75rem}
 .lead{font-size:1.08rem;color:var(--dim);margin:0 0 1.5rem}
-.dim{color:var(--dim);font-size:.92rem}
-code,pre{font:.88rem/1.6 ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace}
-p code,li code{background:var(--well);border:1px solid var(--line);border-radius:5px;padding:.08em .35em;overflow-wrap:anywhere}
 .copy{position:relative;margin:.5rem 0 1rem}
 pre{margin:0;background:var(--well);border:1px solid var(--line);border-radius:10px;padding:.8rem 1rem;white-space:pre-wrap;overflow-wrap:anywhere}
 .url pre{padding:1rem 1.15rem;background:var(--card)}
@@ -54,26 +42,11 @@ setTimeout(()=>{button.textContent='Copy';said.textContent=''},2500)})
 box.classList.add('can-copy');box.append(button)}
 `
 
-const ICON =
-  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#2347c5"/><path d="M10 15v-3a6 6 0 0 1 12 0v3m-14 0h16v10H8z" fill="none" stroke="#fff" stroke-width="2.5" stroke-linejoin="round"/></svg>'
-
-export const ICON_URL = `data:image/svg+xml;base64,${Buffer.from(ICON).toString('base64')}`
-
-const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
-
 /** Headers of the page: its own style, script and icon are let through by hash, and nothing else. */
 export const PAGE_HEADERS = {
   'content-type': 'text/html; charset=utf-8',
   'cache-control': 'no-cache',
-  'content-security-policy': [
-    "default-src 'none'",
-    `style-src ${hash(STYLE)}`,
-    `script-src ${hash(SCRIPT)}`,
-    'img-src data:',
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join('; '),
+  'content-security-policy': pagePolicy(STYLE, SCRIPT),
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
 } as const

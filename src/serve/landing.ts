@@ -1,5 +1,6 @@
+import { escapeHtml, ICON_URL, richText } from '../util/page.js'
 import { PRODUCT } from '../util/version.js'
-import { ICON_URL, PAGE_HEADERS, SCRIPT, STYLE } from './landing-assets.js'
+import { PAGE_HEADERS, SCRIPT, STYLE } from './landing-assets.js'
 
 /** How people connect one assistant: what `add` knows of it. */
 export interface LandingOffer {
@@ -85,19 +86,3 @@ function copyBox(what: string, text: string): string {
 }
 
 const codeOf = (text: string) => `<code>${escapeHtml(text)}</code>`
-
-/** Text in which backticks mark what is typed. */
-function richText(text: string): string {
-  return text
-    .split('`')
-    .map((part, index) => (index % 2 === 0 ? escapeHtml(part) : codeOf(part)))
-    .join('')
-}
-
-function escapeHtml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;')
-}

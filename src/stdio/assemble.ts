@@ -26,6 +26,10 @@ export interface StdioOptions {
   openSignIn: (() => Promise<SignInPort>) | undefined
   /** Tells whether there is another token by now, whoever signed in. */
   hasToken: (refused: string | undefined) => Promise<boolean>
+  /** Names who is signed in, by what is kept; `undefined` where nobody is. */
+  identity?: () => Promise<string | undefined>
+  /** Guesses which MCP endpoint of a target was meant. */
+  guess?: ((target: string) => string | undefined) | undefined
   /** Why somebody had to sign in last. */
   need: () => SignInNeed
   /** Of several targets, which are signed in to one by one: some wait for that, the others go on. */
@@ -70,7 +74,11 @@ export function assemble(
   const backlog = new Backlog()
   const session = createSession()
   const gateway = openGateway(clock, options)
-  const link = new Link({ gateway, session, host, backlog, target, caller: options.caller })
+  const link = new Link({
+    ...{ gateway, session, host, backlog, target, caller: options.caller },
+    guess: options.guess,
+    onOwed: (message) => bridge.owe(message),
+  })
   const listener = new StreamListener({
     ...{ clock, link, host, logger, random: options.random },
     // a ping is safe to repeat, so that the gateway opens the session again for it

@@ -65,7 +65,8 @@ export class Bridge {
 
   /** Takes one message of the host. */
   receive(message: Message): void {
-    if (message.kind === 'response') return this.#responded(message)
+    if (message.kind === 'response' && this.#signedOut.prompt.take(message)) return
+    if (message.kind === 'response') return void this.#options.link.send(message)
     if (message.kind === 'notification') return this.#notified(message)
     const request = this.requests.add(message)
     if (message.method === 'ping' && !isModern(message)) {
@@ -73,6 +74,11 @@ export class Bridge {
     }
     if (message.method === 'initialize') return this.connection.initialize(request)
     this.#dispatch(request)
+  }
+
+  /** The target takes this only from somebody who signed in: it is sent again after that. */
+  owe(message: Message): void {
+    if (this.connection.owe(message)) this.#signedOut.begin(undefined)
   }
 
   /** Goes on after somebody signed in. */
@@ -91,27 +97,23 @@ export class Bridge {
     this.requests.refuseAll(retryable('The bridge is closing'))
   }
 
-  #responded(message: Message): void {
-    if (!this.#signedOut.prompt.take(message)) this.#options.link.send(message)
-  }
-
   #notified(message: Message): void {
     const { link } = this.#options
     const { method } = message
     if (method === 'notifications/cancelled') return this.#cancelled(message)
     if (method === 'notifications/initialized') {
       if (!this.connection.hostReady()) return
-      link.send(message)
+      void link.send(message)
       return this.#options.onReady()
     }
-    if (this.connection.phase === 'ready' || isModern(message)) link.send(message)
+    if (this.connection.phase === 'ready' || isModern(message)) void link.send(message)
   }
 
   #cancelled(message: Message): void {
     const request = this.requests.cancel(message.params['requestId'])
     if (request?.reply === undefined) return
     // in the stateless era the end of the exchange says it
-    if (!isModern(request.message)) this.#options.link.send(message)
+    if (!isModern(request.message)) void this.#options.link.send(message)
     request.reply.close()
   }
 

@@ -35,3 +35,15 @@ export interface ConnectionOptions {
   onSignInNeeded(request: OpenRequest | undefined): void
   onUnreachable(failure: TargetFailure): void
 }
+
+const MAY_PASS: ReadonlySet<string> = new Set(['unreachable', 'timeout', 'cut_off'])
+
+/** Tells whether a failure to connect may be over by itself. */
+export function mayPass({ cause, httpStatus = 0 }: TargetFailure): boolean {
+  return MAY_PASS.has(cause) || httpStatus === 429 || httpStatus >= 500
+}
+
+/** The failure of a target that answers, and wants no conversation. */
+export function refusal(target: string): TargetFailure {
+  return { cause: 'invalid_answer', target, reason: 'it refused initialize' }
+}

@@ -1,7 +1,9 @@
 import type { TargetFailure } from '../gateway/failure.js'
+import type { Message } from '../mcp/message.js'
+import { sleep } from '../util/async.js'
 import { type Backoff, createBackoff, parseRetryAfter } from '../util/backoff.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import type { ConnectionOptions, Phase } from './connection-options.js'
+import { type ConnectionOptions, mayPass, type Phase, refusal } from './connection-options.js'
 import { offlineInitialize } from './offline.js'
 import type { OpenRequest } from './requests.js'
 
@@ -9,8 +11,8 @@ import type { OpenRequest } from './requests.js'
 const PATIENCE_MS = 8_000
 const FIRST_RETRY_MS = 1_000
 const LAST_RETRY_MS = 60_000
+const [MAX_OWED, OWED_MS] = [100, 3_000]
 const CHANGED = ['tools', 'prompts', 'resources'] as const
-const MAY_PASS = new Set(['unreachable', 'timeout', 'cut_off'])
 
 /** Opens the session at the target, and answers `initialize` in its place when it cannot. */
 export class Connection {
@@ -24,6 +26,9 @@ export class Connection {
   #owesChanges = false
   /** The host knows the target already, so that it will not say that it is ready once more. */
   #opensAnew = false
+  /** Refused until somebody signs in; bounded, for a host may go on and on. */
+  #owed: Message[] = []
+  readonly #sentAgain = new WeakSet<Message>()
   #cancelRetry = () => {}
 
   constructor(options: ConnectionOptions) {
@@ -37,6 +42,7 @@ export class Connection {
     session.hostParams = request.message.params
     session.sealed = undefined
     session.version = undefined
+    this.#owed = []
     this.#stoodIn = false
     this.#hostIsReady = false
     this.phase = 'connecting'
@@ -68,7 +74,7 @@ export class Connection {
     })
   }
 
-  /** The host was answered by us and knows nothing of the target yet. */
+  /** The host was answered by us. */
   get stoodIn(): boolean {
     return this.#stoodIn
   }
@@ -82,6 +88,13 @@ export class Connection {
 
   get isHostReady(): boolean {
     return this.#hostIsReady
+  }
+
+  /** Keeps what the target refused, for the time after a sign-in; once each. */
+  owe(message: Message): boolean {
+    const isMore = !this.#sentAgain.has(message) && this.#owed.length < MAX_OWED
+    if (isMore) this.#owed.push(message)
+    return isMore
   }
 
   /**
@@ -98,9 +111,20 @@ export class Connection {
       this.#opensAnew = true
     }
     if (session.hostParams !== undefined && session.version === undefined) return this.connect()
-    this.phase = 'ready'
-    this.tellChanges()
-    onReady(false)
+    void this.#payOff().then(() => {
+      if (this.phase === 'closing') return
+      this.phase = 'ready'
+      this.tellChanges()
+      onReady(false)
+    })
+  }
+
+  async #payOff(): Promise<void> {
+    const { link, clock } = this.#options
+    for (const message of this.#owed.splice(0)) {
+      this.#sentAgain.add(message)
+      await Promise.race([link.send(message), sleep(clock, OWED_MS)])
+    }
   }
 
   /** Opens the session ourselves, because the host was answered already. */
@@ -130,6 +154,16 @@ export class Connection {
       const method = `notifications/${kind}/list_changed`
       this.#options.host.send(JSON.stringify({ jsonrpc: '2.0', method }))
     }
+  }
+
+  /** Nobody is signed in any more, or somebody else: the session of the one before is over. */
+  forget(reconnects: boolean): void {
+    const { session } = this.#options
+    if (this.phase !== 'ready' || session.hostParams === undefined) return
+    Object.assign(session, { sealed: undefined, version: undefined })
+    this.#stoodIn = true // the host was answered long ago
+    this.phase = 'degraded'
+    if (reconnects) this.connect()
   }
 
   close(): void {
@@ -177,12 +211,4 @@ export class Connection {
     this.#cancelRetry = clock.after(asked ?? this.#backoff.next(), () => this.connect())
     onUnreachable(failure)
   }
-}
-
-function mayPass({ cause, httpStatus = 0 }: TargetFailure): boolean {
-  return MAY_PASS.has(cause) || httpStatus === 429 || httpStatus >= 500
-}
-
-function refusal(target: string): TargetFailure {
-  return { cause: 'invalid_answer', target, reason: 'it refused initialize' }
 }

@@ -21,6 +21,10 @@ export interface LinkOptions {
   target: string
   /** Who is signed in. Rejects with `SIGN_IN_REQUIRED` when nobody is and somebody has to be. */
   caller: () => Caller | Promise<Caller>
+  /** Guesses, where a target answers as if there were no MCP, which endpoint was meant. */
+  guess?: ((target: string) => string | undefined) | undefined
+  /** A message that nobody waits for was refused, because somebody has to sign in first. */
+  onOwed?(message: Message): void
 }
 
 /** The result of a request of our own. */
@@ -45,18 +49,29 @@ export class Link {
     return this.#post(message, listener, (failure) => hooks.failed(failure))
   }
 
-  /** Sends a notification, or the host's answer to a request of the target; nobody waits for it. */
-  send(message: Message): void {
-    const done = this.#options.backlog.take(message.text.length)
-    const listener = { answer: done, empty: done, event() {}, ended: done }
-    this.#post(message, listener, () => {
-      done()
-      return true
+  /**
+   * Sends a notification, or the host's answer to a request of the target; nobody waits for it.
+   *
+   * @returns A promise that resolves when it is taken or refused.
+   */
+  send(message: Message): Promise<void> {
+    const release = this.#options.backlog.take(message.text.length)
+    return new Promise((resolve) => {
+      const done = () => {
+        release()
+        resolve()
+      }
+      const listener = { answer: done, empty: done, event() {}, ended: done }
+      this.#post(message, listener, (failure) => {
+        done()
+        if (failure.cause === 'sign_in_required') this.#options.onOwed?.(message)
+        return true
+      })
     })
   }
 
   notify(method: string, params: JsonObject = {}): void {
-    this.send(parseMessageText(JSON.stringify({ jsonrpc: '2.0', method, params })))
+    void this.send(parseMessageText(JSON.stringify({ jsonrpc: '2.0', method, params })))
   }
 
   /** Sends a request of our own. */
@@ -119,9 +134,15 @@ export class Link {
     },
     go: (exchange: BridgeExchange) => void,
   ): MessageReply {
-    const { session, host, target } = this.#options
+    const { session, host, target, guess } = this.#options
+    const intercept = (failure: TargetFailure) => {
+      const meant = isElsewhere(failure) ? guess?.(failure.target) : undefined
+      if (meant !== undefined) failure.reason += `. ${meant}`
+      return parts.intercept?.(failure) ?? false
+    }
     const reply = new MessageReply(listener, host)
-    const start = (caller: Caller) => go(new BridgeExchange({ session, reply, caller, ...parts }))
+    const start = (caller: Caller) =>
+      go(new BridgeExchange({ session, reply, caller, ...parts, intercept }))
     const refuse = (error: unknown) => {
       const failure = asFailure(error, target)
       if (parts.intercept?.(failure)) return
@@ -136,6 +157,15 @@ export class Link {
     }
     return reply
   }
+}
+
+const ELSEWHERE: ReadonlySet<number> = new Set([400, 404, 405, 410, 501])
+
+/** The target answers, and perhaps there is no MCP at this path. */
+function isElsewhere({ cause, httpStatus = 0 }: TargetFailure): boolean {
+  if (cause === 'invalid_answer') return true
+  const mayBe = cause === 'http_status' || cause === 'session_required'
+  return mayBe && (ELSEWHERE.has(httpStatus) || (httpStatus >= 300 && httpStatus < 400))
 }
 
 function readOutcome(

@@ -30,19 +30,21 @@ export class LoginPrompt {
     this.#options = options
   }
 
-  /** Shows a sign-in that waits for the user. */
-  show(view: SignInView): void {
+  /** Shows a sign-in that waits for the user; false where the host cannot. */
+  show(view: SignInView): boolean {
     const { host, session, target } = this.#options
     const capabilities = session.hostParams?.['capabilities']
     const elicitation = isObject(capabilities) ? capabilities['elicitation'] : undefined
-    if (!isObject(elicitation) || !isObject(elicitation['url']) || view.phase !== 'waiting') return
-    if (this.#shown?.url === view.url) return
+    if (!isObject(elicitation) || !isObject(elicitation['url']) || view.phase !== 'waiting')
+      return false
+    if (this.#shown?.url === view.url) return true
     this.complete()
     const id = `${OWN_IDS}${randomUUID()}`
     this.#shown = { id, url: view.url }
     const message = promptText(view, target)
     const params = { mode: 'url', elicitationId: id, url: view.url, message }
     host.send(JSON.stringify({ jsonrpc: '2.0', id, method: 'elicitation/create', params }))
+    return true
   }
 
   /** Takes the host's answer to a prompt of ours; false when it is an answer to something else. */

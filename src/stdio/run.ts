@@ -22,8 +22,10 @@ export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Pr
   const over = new AbortController()
   const parts = assemble(runtime, options, over.signal)
   const { host, backlog, bridge, listener } = parts
+  const lookAtSignIn = watchSignIn(options, parts)
   const liveness = watchTarget(runtime, options, parts, () => {
     life.look()
+    void lookAtSignIn()
     void memory.save()
   })
   readMessages(io.stdin, host, backlog, (message) => {
@@ -46,6 +48,21 @@ export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Pr
   await Promise.race([goodbye, sleep(clock, GOODBYE_MS)])
   await parts.gateway.close()
   life.stop()
+}
+
+/** Ends what belongs to somebody who signed out, or in whose place somebody else signed in. */
+function watchSignIn({ identity, logger, name }: StdioOptions, { listener, bridge }: Parts) {
+  let known: string | undefined
+  return async () => {
+    const now = await identity?.().catch(() => known)
+    const before = known
+    known = now
+    if (before === undefined || now === before) return
+    const what = now === undefined ? 'Nobody is signed in to' : 'Somebody else is signed in to'
+    logger.info('signed_out', `${what} ${name} now`)
+    listener.reset()
+    bridge.connection.forget(now !== undefined)
+  }
 }
 
 /** Reconnects when the target is silent, or when this machine was asleep. */
@@ -86,5 +103,16 @@ async function lastAnswers(
 
 function hostName({ clientInfo }: JsonObject): string | undefined {
   if (!isObject(clientInfo)) return undefined
-  return stringMember(clientInfo, 'title') ?? stringMember(clientInfo, 'name')
+  const name = stringMember(clientInfo, 'name')
+  return stringMember(clientInfo, 'title') || (name && (HOSTS.get(name.toLowerCase()) ?? name))
 }
+
+/** What people call the programs that give only the name of their client. */
+const HOSTS: ReadonlyMap<string, string> = new Map([
+  ['claude-ai', 'Claude Desktop'],
+  ['claude-code', 'Claude Code'],
+  ['cursor-vscode', 'Cursor'],
+  ['windsurf-client', 'Windsurf'],
+  ['codex-mcp-client', 'Codex'],
+  ['gemini-cli-mcp-client', 'Gemini CLI'],
+])

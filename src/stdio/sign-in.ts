@@ -83,7 +83,10 @@ export class SignInDesk {
 
   /** Resolves when it is known what the user has to do, or after `ms` milliseconds. */
   whenKnown(ms: number): Promise<void> {
-    const isKnown = () => this.view.phase === 'waiting' || this.view.phase === 'failed'
+    const isKnown = () => {
+      const { view } = this
+      return view.phase === 'failed' || (view.phase === 'waiting' && view.tab !== 'opening')
+    }
     if (isKnown()) return Promise.resolve()
     return new Promise((resolve) => {
       const done = () => {

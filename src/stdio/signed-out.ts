@@ -122,7 +122,11 @@ export class SignedOut {
   async #showPrompt(request: OpenRequest): Promise<void> {
     const { desk, requests } = this.#options
     await desk.whenKnown(LINK_WAIT_MS)
-    if (requests.isOpen(request)) this.prompt.show(desk.view)
+    const { view } = desk
+    if (!requests.isOpen(request) || this.prompt.show(view)) return
+    // nobody sees the page: the answer is the only way to tell where it is
+    const isUnseen = view.phase === 'waiting' && (view.tab === 'withheld' || view.tab === 'failed')
+    if (isUnseen) this.#refuse(request)
   }
 
   /** Tells whether a call is for the tool that we offered and the target does not have. */

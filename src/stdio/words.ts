@@ -9,6 +9,9 @@ import type { OpenRequest } from './requests.js'
 /** The tool that stands in for the target's own ones while nobody is signed in. */
 export const LOGIN_TOOL = 'login'
 
+/** Double quotes are what every shell takes for the `&` in the URL. */
+const PASTE = 'mcp-descope-proxy login --paste "<url>"'
+
 /** Says to a person, or to the model that passes it on, how to sign in. */
 export function describeSignIn(view: SignInView, target: string): string {
   if (view.phase === 'waiting') {
@@ -20,7 +23,7 @@ export function describeSignIn(view: SignInView, target: string): string {
     const where = opened ? 'in the browser tab that was opened, or at' : 'at'
     const paste =
       view.method === 'paste'
-        ? ' Then run `mcp-descope-proxy login --paste <url>` with the URL that the browser ends at.'
+        ? ` Then run \`${PASTE}\`, with the URL that the browser ends at between the quotes.`
         : ''
     const byHand = tab === 'withheld' ? ` Or run \`mcp-descope-proxy login\`.` : ''
     return `Sign in to ${target} first, ${where} ${url}, then try again.${paste}${byHand}`

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { statSync } from 'node:fs'
 import { mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
@@ -21,11 +22,7 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
   try {
     created = await mkdir(path, { recursive: true, mode: 0o700 })
   } catch (cause) {
-    const why = fileErrorCode(cause) ?? 'unknown reason'
-    throw new ProxyError('CONFIG_INVALID', `Cannot create the folder ${path} (${why})`, {
-      hint: 'Set MCP_DESCOPE_HOME to a folder that you can write to.',
-      cause,
-    })
+    throw unusable(`Cannot create the folder ${path}`, cause)
   }
   if (created !== undefined && ownUserId() === -1) {
     const { restrictToOwner } = await import('./windows-access.js')
@@ -46,9 +43,52 @@ export async function readPrivateFile(path: string): Promise<string | undefined>
     return readText(path, MIB)
   } catch (error) {
     if (fileErrorCode(error) === 'ENOENT') return undefined
-    throw error
+    if (error instanceof ProxyError) throw error
+    throw unusable(`Cannot read ${path}`, error)
   }
 }
+
+/** Makes the error for a folder that is none, or that we may not use. */
+function unusable(what: string, cause: unknown): ProxyError {
+  const code = fileErrorCode(cause) ?? 'unknown reason'
+  const why = WHY[code] ?? code
+  return new ProxyError('CONFIG_INVALID', `${what}: ${why}`, {
+    hint: 'Set MCP_DESCOPE_HOME to a folder of your own that you can write to.',
+    cause,
+  })
+}
+
+const WHY: Readonly<Record<string, string>> = {
+  ENOTDIR: 'a part of the path is a file, not a folder (ENOTDIR)',
+  EEXIST: 'a part of the path is a file, not a folder (EEXIST)',
+  ENOENT: 'a part of the path is missing and cannot be made (ENOENT)',
+  EACCES: 'permission denied (EACCES)',
+  EPERM: 'permission denied (EPERM)',
+  EROFS: 'the file system is read-only (EROFS)',
+  ENOSPC: 'the disk is full (ENOSPC)',
+  EISDIR: 'it is a folder, not a file (EISDIR)',
+  ELOOP: 'its links lead in a circle (ELOOP)',
+  ENAMETOOLONG: 'its name is too long (ENAMETOOLONG)',
+}
+
+/**
+ * Looks at a folder before it is needed. It need not exist, but no part of its path may be a file.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID`
+ */
+export function requireFolder(path: string): void {
+  try {
+    if (statSync(path).isDirectory()) return
+    throw unusable(`${path} is no folder for tokens and settings`, codeOnly('ENOTDIR'))
+  } catch (error) {
+    if (error instanceof ProxyError) throw error
+    if (fileErrorCode(error) !== 'ENOENT') {
+      throw unusable(`${path} is no folder for tokens and settings`, error)
+    }
+  }
+}
+
+const codeOnly = (code: string) => Object.assign(new Error(code), { code })
 
 /**
  * Replaces a file so that a reader, or whoever comes after a crash, finds either the old or the
@@ -73,8 +113,8 @@ export async function writePrivateFile(
     }
     await rename(temporary, path)
   } catch (error) {
-    await rm(temporary, { force: true })
-    throw error
+    await rm(temporary, { force: true }).catch(() => undefined)
+    throw unusable(`Cannot write ${path}`, error)
   }
   if (durable) await syncFolder(dirname(path))
 }
