@@ -15,6 +15,7 @@ const STYLE = `${PAGE_STYLE}main{max-width:34rem;padding-top:12vh}
 .card{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:1.6rem 1.6rem 1.3rem}
 .mark{display:flex;align-items:center;justify-content:center;width:2.6rem;height:2.6rem;border-radius:50%;background:var(--accent);color:var(--on);font-size:1.4rem;line-height:1;margin-bottom:1rem}
 .bad .mark{background:var(--well);color:var(--ink);border:1px solid var(--line)}
+h1{color:#000}@media(prefers-color-scheme:dark){h1{color:#fff}}
 p{overflow-wrap:anywhere}
 dl{margin:1.1rem 0 .4rem;padding:.9rem 0 0;border-top:1px solid var(--line);display:grid;grid-template-columns:auto 1fr;gap:.35rem 1rem}
 dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}

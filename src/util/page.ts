@@ -34,14 +34,13 @@ export function pagePolicy(style: string, script: string): string {
   ].join('; ')
 }
 
-/** Makes text that somebody else wrote harmless in an element or a quoted attribute. */
+/** Makes text that somebody else wrote harmless in an element or an attribute in double quotes. */
 export function escapeHtml(text: string): string {
   return text
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replaceAll('>', '&gt;')
     .replaceAll('"', '&quot;')
-    .replaceAll("'", '&#39;')
 }
 
 /** Text in which backticks mark what is typed. */
