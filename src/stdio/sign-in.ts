@@ -50,7 +50,9 @@ export class SignInDesk {
 
   get view(): SignInView {
     if (this.#failure !== undefined) return { phase: 'failed', error: this.#failure }
-    return this.#port?.state ?? { phase: 'preparing' }
+    const state = this.#port?.state ?? { phase: 'preparing' }
+    // of the sign-in before, until this one has begun
+    return this.#running && state.phase === 'failed' ? { phase: 'preparing' } : state
   }
 
   /** The target took a token: when it refuses one later, somebody may sign in anew. */
