@@ -1,3 +1,4 @@
+import { legacyOnly } from '../mcp/era-refusal.js'
 import { ERROR_CODES, errorResponse, resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
@@ -30,7 +31,7 @@ export async function discover(
   const { targets, timeouts, eras } = context
   const { exchange } = request
   if (targets.some((target) => eras.current(target) === 'legacy')) {
-    return refuseVersion(exchange, message, LEGACY_VERSIONS)
+    return refuseEra(exchange, message)
   }
   const { method, params } = message
   const wait = targets.length === 1 ? timeouts.answer : timeouts.list
@@ -39,7 +40,7 @@ export async function discover(
     targets.map((target) => ask(context, request, target, { method, params }, deadline)),
   )
   if (!(await isServed(context, request, answers))) {
-    return refuseVersion(exchange, message, LEGACY_VERSIONS)
+    return refuseEra(exchange, message)
   }
   const found: Found[] = []
   answers.forEach((answer, index) => {
@@ -71,19 +72,9 @@ async function isServed(
   return !targets.some((target) => eras.known(target) === 'legacy')
 }
 
-/** Refuses a version and names those that are spoken here. */
-export function refuseVersion(
-  exchange: Exchange,
-  { id }: Pick<Message, 'id'>,
-  supported: readonly string[],
-): void {
-  const requested = exchange.header('mcp-protocol-version')
-  const error = {
-    code: ERROR_CODES.unsupportedProtocolVersion,
-    message: 'Unsupported protocol version',
-    data: { supported, requested },
-  }
-  exchange.reply.json(400, errorResponse(id ?? null, error))
+/** Refuses a request of the stateless era as a server that does not know that era. */
+export function refuseEra({ reply }: Exchange, { id, method }: Message): void {
+  reply.json(400, errorResponse(id ?? null, legacyOnly(method)))
 }
 
 function replyRefused(exchange: Exchange, { id }: Message, answers: readonly Collected[]): void {

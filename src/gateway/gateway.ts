@@ -1,4 +1,4 @@
-import { isModern } from '../mcp/headers.js'
+import { claimsModern, isModern } from '../mcp/headers.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { messageOf } from '../util/errors.js'
@@ -174,8 +174,11 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
       exchange.record.method = message.method
       // an initialize that says its version belongs to the older era, whatever is put around it
       const initializes = message.method === 'initialize' && 'protocolVersion' in message.params
-      if (!initializes && isModern(message)) return enterModern(exchange, message)
-      const request = openRequest(context, exchange)
+      const version = exchange.header('mcp-protocol-version')
+      if (!initializes && (isModern(message) || claimsModern(message, version))) {
+        return enterModern(exchange, message)
+      }
+      const request = openRequest(context, exchange, message)
       if (request !== undefined) handle(request, message)
     },
 

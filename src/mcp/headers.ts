@@ -38,6 +38,16 @@ export function isModern(message: Message): boolean {
 }
 
 /**
+ * Tells whether a message claims to belong to the stateless era by its header alone. `initialize` is
+ * of the era before whatever is put around it, and responses are sent in that one only.
+ *
+ * @param header Its `MCP-Protocol-Version`.
+ */
+export function claimsModern({ kind, method }: Message, header: string | undefined): boolean {
+  return header === MODERN_VERSION && kind !== 'response' && method !== 'initialize'
+}
+
+/**
  * Says what is missing of what every request of the stateless era carries in `_meta`.
  *
  * @see [MCP 2026-07-28, `_meta`](https://modelcontextprotocol.io/specification/2026-07-28/basic/index#meta)

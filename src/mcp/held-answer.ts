@@ -8,7 +8,9 @@ const MAX_BODY_BYTES = 64 * 1024
 export interface AnswerWatch {
   /** Tells by the head whether the answer is held back until it was read. */
   holds(status: number, headers: AnswerHead): boolean
-  /** A held answer is complete: replay it, or send something else in its place. */
+  /** Tells of an answer that is held whether it can be decided about before it ends. */
+  isEnough?(chunk: Buffer): boolean
+  /** A held answer is complete, or enough: replay it, or send something else in its place. */
   decide(answer: HeldAnswer): void
 }
 
@@ -20,6 +22,9 @@ export class HeldAnswer implements UpstreamHandler {
   #head: AnswerHead = {}
   #body: Buffer[] | undefined
   #bytes = 0
+  #isDecided = false
+  #hasEnded = false
+  #isDropped = false
   status = 0
 
   constructor(handler: UpstreamHandler, watch: AnswerWatch) {
@@ -50,18 +55,29 @@ export class HeldAnswer implements UpstreamHandler {
   }
 
   onResponseData(controller: UpstreamController, chunk: Buffer): void {
+    if (this.#isDropped) return
     if (this.#body === undefined) return this.#handler.onResponseData?.(controller, chunk)
     this.#bytes += chunk.length
     this.#body.push(chunk)
-    if (this.#bytes > MAX_BODY_BYTES) this.#release(controller)
+    if (this.#isDecided) return
+    if (this.#watch.isEnough?.(chunk)) this.#decide()
+    else if (this.#bytes > MAX_BODY_BYTES) this.#release(controller)
   }
 
   onResponseEnd(controller: UpstreamController): void {
+    this.#hasEnded = true
+    if (this.#isDropped) return
     if (this.#body === undefined) this.#handler.onResponseEnd?.(controller, {})
-    else this.#watch.decide(this)
+    else if (!this.#isDecided) this.#decide()
+  }
+
+  #decide(): void {
+    this.#isDecided = true
+    this.#watch.decide(this)
   }
 
   onResponseError(controller: UpstreamController, error: Error): void {
+    if (this.#isDropped) return
     this.#handler.onResponseError?.(controller, error)
   }
 
@@ -69,7 +85,14 @@ export class HeldAnswer implements UpstreamHandler {
   replay(): void {
     const controller = this.#controller as UpstreamController
     this.#release(controller)
-    this.#handler.onResponseEnd?.(controller, {})
+    if (this.#hasEnded) this.#handler.onResponseEnd?.(controller, {})
+  }
+
+  /** Passes nothing of the held answer on: another one comes in its place. */
+  drop(): void {
+    this.#isDropped = true
+    this.#body = []
+    if (!this.#hasEnded) this.#controller?.abort(new Error('another answer comes in its place'))
   }
 
   /** Answers with a head alone in place of the held answer. */

@@ -2,9 +2,10 @@ import { UpstreamError } from '../http/failure.js'
 import { headerOf } from '../http/header-pairs.js'
 import type { UpstreamRequest } from '../http/pool.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { ERROR_CODES, errorResponse } from './jsonrpc.js'
+import { legacyOnly } from './era-refusal.js'
+import { errorResponse } from './jsonrpc.js'
 import type { PeerCall } from './peer-call.js'
-import { LEGACY_VERSIONS, MODERN_VERSION } from './versions.js'
+import { MODERN_VERSION } from './versions.js'
 
 /** What a request to a peer says, read once. */
 export interface PeerRequest {
@@ -49,11 +50,9 @@ export function sessionRequired(): UpstreamError {
 }
 
 /** Answers that a peer knows only the era with sessions. */
-export function refuseModern({ call, message, modernVersion: requested }: PeerRequest): void {
-  const code = ERROR_CODES.unsupportedProtocolVersion
-  const data = { supported: LEGACY_VERSIONS, requested }
+export function refuseModern({ call, message }: PeerRequest): void {
   const given = message?.['id']
   const id = typeof given === 'string' || typeof given === 'number' ? given : null
-  const body = errorResponse(id, { code, message: 'Unsupported protocol version', data })
+  const body = errorResponse(id, legacyOnly(String(message?.['method'])))
   call.respond(400, { 'content-type': 'application/json' }, body)
 }

@@ -1,11 +1,12 @@
 import { headerOf } from '../http/header-pairs.js'
 import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
-import { isObject, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
-import { type AnswerHead, HeldAnswer } from './held-answer.js'
+import { type AnswerWatch, HeldAnswer } from './held-answer.js'
 import { ERROR_CODES } from './jsonrpc.js'
 import { withLatePart } from './late-part.js'
+import { ResponseReader } from './response-reader.js'
 import { TRANSLATED_SESSION } from './session-marks.js'
 import type { Translator } from './translate/translator.js'
 import { MODERN_VERSION } from './versions.js'
@@ -32,8 +33,10 @@ const SAYS_MODERN: ReadonlySet<unknown> = new Set([
 
 /**
  * Lets clients of the versions up to 2025-11-25 use a server that speaks only 2026-07-28. All passes
- * untouched until such a server refuses a request of theirs; then it is asked with `server/discover`,
- * and from there on requests and answers are translated. What does it is loaded only then.
+ * untouched until such a server refuses `initialize`, or answers it in that version; then it is asked
+ * with `server/discover`, and from there on requests and answers are translated. A refusal of anything
+ * else decides nothing: a server that takes `initialize` is one for older clients, whatever it thinks
+ * of a request. What translates is loaded only when it is needed.
  *
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
@@ -77,39 +80,67 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
   }
 
   /** A refusal may mean that the target speaks only the newer version. */
-  function decide(answer: HeldAnswer, request: UpstreamRequest, handler: UpstreamHandler): void {
-    const message = tryParseJson(answer.text)
-    const error = isObject(message) ? message['error'] : undefined
-    const code = isObject(error) ? error['code'] : undefined
+  function decide(
+    answer: HeldAnswer,
+    message: unknown,
+    request: UpstreamRequest,
+    handler: UpstreamHandler,
+  ): void {
     const isStart = startsSession(request)
-    if (isStart && answer.status < 300 && code === undefined) foundLegacy()
-    else if (isStart || SAYS_MODERN.has(code)) {
-      return translate(handler, (loaded) => {
-        void loaded.discover(request).then((discovery) => {
-          if (answer.isOver) return
-          // whoever signs in then begins anew
-          if (!discovery.ok && discovery.wantsCredential) return loaded.pass(discovery, handler)
-          if (!discovery.ok) return answer.replay()
-          foundModern()
-          loaded.send(request, handler, discovery.result)
-        })
-      })
+    if (isStart && isObject(message) && speaksOlder(message)) {
+      foundLegacy()
+      return answer.replay()
     }
-    answer.replay()
+    if (!isStart && !SAYS_MODERN.has(errorCode(message))) return answer.replay()
+    translate(handler, (loaded) => void ask(loaded, answer, request, handler))
+  }
+
+  /** Asks the target itself what it speaks, with nothing of the request but its credential. */
+  async function ask(
+    loaded: Translator,
+    answer: HeldAnswer,
+    request: UpstreamRequest,
+    handler: UpstreamHandler,
+  ): Promise<void> {
+    if (!startsSession(request) && (await loaded.takesInitialize(request))) {
+      foundLegacy()
+      return answer.replay()
+    }
+    const discovery = await loaded.discover(request)
+    if (answer.isOver) return
+    if (discovery.ok) {
+      foundModern()
+      answer.drop()
+      loaded.send(request, handler, discovery.result)
+    } else if (discovery.wantsCredential) {
+      // whoever signs in then begins anew
+      answer.drop()
+      loaded.pass(discovery, handler)
+    } else answer.replay()
   }
 
   /** Sends a request to a target of which nothing is known yet. */
   function probe(request: UpstreamRequest, handler: UpstreamHandler): void {
-    const holds = (status: number, headers: AnswerHead) => {
-      if (status >= 400) return status < 500 && !PASSING.has(status)
-      const isStart = startsSession(request)
-      const isJson = String(headers['content-type'] ?? '').startsWith('application/json')
-      if (isStart && isJson) return true
-      // refusals do not come on streams, and only older servers have sessions
-      if (isStart || headerOf(request.headers, 'mcp-session-id') !== undefined) foundLegacy()
-      return false
+    let streamed: ResponseReader | undefined
+    const watch: AnswerWatch = {
+      holds(status, headers) {
+        const inSession = headerOf(request.headers, 'mcp-session-id') !== undefined
+        if (status >= 400) return status < 500 && !PASSING.has(status) && !inSession
+        if (startsSession(request)) {
+          const type = String(headers['content-type'] ?? '').toLowerCase()
+          if (type.startsWith('text/event-stream')) streamed = new ResponseReader()
+          return streamed !== undefined || type.startsWith('application/json')
+        }
+        // only older servers have sessions
+        if (inSession) foundLegacy()
+        return false
+      },
+      isEnough: (chunk) => streamed?.read(chunk) ?? false,
+      decide(answer) {
+        const message = streamed === undefined ? tryParseJson(answer.text) : streamed.response
+        decide(answer, message, request, handler)
+      },
     }
-    const watch = { holds, decide: (answer: HeldAnswer) => decide(answer, request, handler) }
     inner.send(request, new HeldAnswer(handler, watch))
   }
 
@@ -128,6 +159,18 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     },
     close: () => inner.close(),
   }
+}
+
+/** Tells whether an answer to `initialize` opens what older clients know. */
+function speaksOlder({ result }: JsonObject): boolean {
+  if (!isObject(result)) return false
+  const version = result['protocolVersion']
+  return typeof version !== 'string' || version < MODERN_VERSION
+}
+
+function errorCode(message: unknown): unknown {
+  const error = isObject(message) ? message['error'] : undefined
+  return isObject(error) ? error['code'] : undefined
 }
 
 /** The session is one that a translation gave out, be it in another process. */

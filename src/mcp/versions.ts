@@ -1,6 +1,10 @@
 /** Versions with `initialize`, newest first. */
 export const LEGACY_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'] as const
 
+/** Versions that a session may have and that we cannot negotiate ourselves. */
+const EARLIEST_VERSIONS = ['2024-11-05', '2024-10-07'] as const
+const SESSION_VERSIONS: ReadonlySet<string> = new Set([...LEGACY_VERSIONS, ...EARLIEST_VERSIONS])
+
 /** The first version without `initialize` and sessions. */
 export const MODERN_VERSION = '2026-07-28'
 
@@ -18,6 +22,11 @@ export const REMOVED_METHODS: ReadonlySet<string> = new Set([
 /** Returns the version that a client asked for when we speak it, else our newest legacy one. */
 export function negotiateVersion(requested: unknown): string {
   return LEGACY_VERSIONS.find((version) => version === requested) ?? LEGACY_VERSIONS[0]
+}
+
+/** Tells whether a version is one of those with `initialize`. */
+export function isLegacyVersion(version: string): boolean {
+  return SESSION_VERSIONS.has(version)
 }
 
 /** Returns the older of two versions. */

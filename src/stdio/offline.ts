@@ -1,5 +1,6 @@
-import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
-import { LEGACY_VERSIONS, negotiateVersion } from '../mcp/versions.js'
+import { legacyOnly } from '../mcp/era-refusal.js'
+import { errorResponse } from '../mcp/jsonrpc.js'
+import { negotiateVersion } from '../mcp/versions.js'
 import { isObject, type JsonObject, ownMember } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import type { Remembered } from './memory.js'
@@ -37,12 +38,7 @@ export function offlineInitialize(request: OpenRequest, known: Remembered): stri
 /** Answers `server/discover` as last time; else so that the host falls back to `initialize`. */
 export function offlineDiscover({ message, id }: OpenRequest, known: Remembered): string {
   if (known.discover !== undefined) return respond(message, id, known.discover)
-  const data = { supported: LEGACY_VERSIONS, requested: message.params['_meta'] && '2026-07-28' }
-  return errorResponse(id, {
-    code: ERROR_CODES.unsupportedProtocolVersion,
-    message: 'The target cannot be asked at the moment: initialize',
-    data,
-  })
+  return errorResponse(id, legacyOnly(message.method))
 }
 
 /** Answers what has an honest empty answer while nobody is signed in; else `undefined`. */

@@ -4,10 +4,10 @@ import { isObject, type JsonObject, stringsMember } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { offersModern } from '../meta.js'
 import { readAnswer } from '../read-answer.js'
-import { MODERN_VERSION } from '../versions.js'
+import { isLegacyVersion, MODERN_VERSION } from '../versions.js'
 import { UNKNOWN_CLIENT } from './client.js'
 import type { ClientExchange } from './exchange.js'
-import { modernHeaders, ownRequest } from './modern-request.js'
+import { modernHeaders, olderHeaders, ownRequest } from './modern-request.js'
 import { type LegacySession, newSession } from './session.js'
 
 /** The answer to `server/discover`. */
@@ -68,6 +68,26 @@ export function createAsking({ clock, inner }: { clock: Pick<Clock, 'after'>; in
         wantsCredential: status === 401 || status === 403,
         pass: (exchange) => exchange.pass(status, head, Buffer.from(text)),
       }
+    },
+
+    /** Opens a session as an older client does, and ends it. */
+    async takesInitialize(headers: readonly string[]): Promise<boolean> {
+      const id = 'mcp-descope-proxy/initialize'
+      const { version, capabilities, info } = UNKNOWN_CLIENT
+      const params = { protocolVersion: version, capabilities, clientInfo: info }
+      const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'initialize', params })
+      const request = { method: 'POST', headers: olderHeaders(headers), body } as const
+      const read = await readAnswer({ clock, upstream: inner }, request, id, ASK_MS)
+      if (read.kind === 'failed') return false
+      const { message, header } = read.answer
+      const session = header('mcp-session-id')
+      if (session !== undefined) {
+        const ending = [...olderHeaders(headers), 'mcp-session-id', session]
+        const end = { method: 'DELETE', headers: ending } as const
+        void readAnswer({ clock, upstream: inner }, end, undefined, ASK_MS)
+      }
+      const result = message?.['result']
+      return isObject(result) && isLegacyVersion(String(result['protocolVersion']))
     },
 
     /** Reads one page of the tools; `undefined` when there is none to be had. */

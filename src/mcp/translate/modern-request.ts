@@ -30,6 +30,15 @@ export function modernHeaders(
   ].flat()
 }
 
+/** Makes the headers of an `initialize` of our own from those of a client's request. */
+export function olderHeaders(headers: readonly string[]): string[] {
+  return [
+    ...headerPairs(headers).filter(([name]) => !REPLACED.test(name.toLowerCase())),
+    ACCEPT,
+    ['content-type', 'application/json'],
+  ].flat()
+}
+
 /** Makes the text of a request of 2026-07-28 from that of an older one. */
 export function modernText(text: string, session: LegacySession, retry?: RetryParts): string {
   const params = objectText(text, 'params')

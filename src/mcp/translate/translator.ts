@@ -37,7 +37,12 @@ export interface TranslatorOptions extends TranslatingOptions {
 }
 
 /** What servers of the older era say to a version that they do not know. */
-const LEGACY_CODE = -32000
+const LEGACY_CODES: ReadonlySet<unknown> = new Set([
+  -32000,
+  ERROR_CODES.unsupportedProtocolVersion,
+  // with 400; a server of 2026-07-28 answers 404 to a method that it does not know
+  ERROR_CODES.methodNotFound,
+])
 
 /** A method is repeated in a header, where it is never disguised. */
 const HEADER_VALUE = /^[\x21-\x7e]+$/
@@ -66,6 +71,11 @@ export class Translator {
     const message = tryParseJson(String(body ?? ''))
     const params = isObject(message) && isObject(message['params']) ? message['params'] : {}
     return this.#asking.discover(headers, newSession(readClient(params)))
+  }
+
+  /** Asks the target whether it still opens sessions, as it does for older clients. */
+  takesInitialize({ headers }: UpstreamRequest): Promise<boolean> {
+    return this.#asking.takesInitialize(headers)
   }
 
   /** Answers a request with what the target said when it was asked. */
@@ -162,7 +172,9 @@ export class Translator {
     const is =
       code === undefined
         ? status === 404 || status === 405
-        : status >= 400 && (code === ERROR_CODES.unsupportedProtocolVersion || code === LEGACY_CODE)
+        : status >= 400 &&
+          LEGACY_CODES.has(code) &&
+          (status === 400 || code !== ERROR_CODES.methodNotFound)
     if (is) this.#options.onOtherEra()
     return is
   }

@@ -46,7 +46,7 @@ const front = async (...urls: string[]): Promise<Stack> =>
 const discover = modernRequest('server/discover')
 const unsupported = {
   status: 400,
-  message: { id: 'm-1', error: { code: -32022, data: { supported: LEGACY, requested: VERSION } } },
+  message: { id: 'm-1', error: { code: -32601 } },
 }
 
 describe('the SDK client in mode "auto"', () => {

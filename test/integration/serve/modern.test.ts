@@ -11,7 +11,6 @@ import { type RecordingTarget, startRecordingTarget } from '../../helpers/target
 
 const VERSION = '2026-07-28'
 const META = 'io.modelcontextprotocol'
-const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26']
 const ODD = 'wörter zählen'
 
 const REGION = {
@@ -126,12 +125,11 @@ describe('a request whose headers and body differ', () => {
     expect(modern.violations).toEqual([])
   })
 
-  it('has no era of its own: without the envelope its headers lead nowhere', async () => {
+  it('since only its headers are of the era is refused and does not reach the target', async () => {
     const bare = { ...call, params: { name: 'target_echo', arguments: {} } }
     const answer = await postModern(single, bare, { 'mcp-name': 'target_near' })
-    expect(answer).toMatchObject({ status: 200, message: { id: 'm-1', result: {} } })
-    // the body says what is called, and it was translated
-    expect(modern.of('tools/call').at(-1)?.headers['mcp-name']).toBe('echo')
+    expect(answer).toMatchObject({ status: 400, message: { id: 'm-1', error: { code: -32602 } } })
+    expect(modern.requests).toHaveLength(0)
   })
 })
 
@@ -167,15 +165,15 @@ describe('an error of the target', () => {
 
 describe('several targets of which one is legacy', () => {
   it.each(['server/discover', 'tools/list', 'subscriptions/listen'])(
-    'refuse %s of the stateless era and name the versions that they speak',
+    'refuse %s of the stateless era as a method unknown to the versions that they speak',
     async (method) => {
       const { status, message } = await postModern(several, modernRequest(method))
       expect(status).toBe(400)
       expect(message).toMatchObject({
         id: 'm-1',
         error: {
-          code: -32022,
-          data: { supported: LEGACY, requested: VERSION },
+          code: -32601,
+          message: expect.stringContaining('2025-11-25, 2025-06-18, 2025-03-26'),
         },
       })
       const asked = legacy.requests.map(({ rpc }) => rpc)
@@ -207,7 +205,7 @@ describe.each([
 describe('server/discover', () => {
   const down = { status: 200, error: { code: -32603, data: { target: 'target' } } }
   // a server that fails on a method that it does not know is one of before
-  const older = { status: 400, error: { code: -32022, data: { supported: LEGACY } } }
+  const older = { status: 400, error: { code: -32601 } }
   it.each([
     ['that is not there', 0, down],
     ['that answers 503', 503, down],

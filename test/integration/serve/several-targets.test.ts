@@ -191,8 +191,8 @@ describe('several targets', () => {
     const response = await stack.post(discover, headers)
     expect(response.status).toBe(400)
     expect((await readMessage(response)).error).toMatchObject({
-      code: -32022,
-      data: { supported: ['2025-11-25', '2025-06-18', '2025-03-26'] },
+      code: -32601,
+      message: expect.stringContaining('2025-11-25, 2025-06-18, 2025-03-26'),
     })
   })
 })

@@ -65,7 +65,7 @@ describe('the bridge and a target that speaks only 2026-07-28', () => {
     expect(started).toMatchObject({ error: { code: -32022 } })
     const discovered = await bridge.request('server/discover', { _meta: META })
     expect(discovered).toMatchObject({
-      error: { code: -32022, data: { supported: ['2025-11-25', '2025-06-18', '2025-03-26'] } },
+      error: { code: -32601 },
     })
     expect(target.of('server/discover')).toHaveLength(0)
   })
