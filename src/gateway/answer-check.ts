@@ -54,6 +54,24 @@ function checkRefusal(
   return { bytes: Buffer.from(errorResponse(id, wire)), protocol }
 }
 
+const LOST = 'it no longer knows the session'
+const MAX_WORDS = 300
+/** "No valid session ID provided", "Session not found", and what a server new to the client says. */
+const SESSION_WORDS = /session|not initialized/i
+
+/**
+ * Tells whether a 400 in a session may mean that the session is gone, as the examples of the official
+ * SDKs say it. It is not sure: who acts on it asks the target first.
+ */
+function speaksOfSession(body: Buffer): boolean {
+  const text = body.toString('utf8')
+  const value = tryParseJson(text)
+  const error = isObject(value) ? (value['error'] ?? value['message']) : text
+  if (!isObject(error)) return SESSION_WORDS.test(String(error).slice(0, MAX_WORDS))
+  if (PROTOCOL_CODES.has(error['code'])) return false
+  return SESSION_WORDS.test(String(error['message']).slice(0, MAX_WORDS))
+}
+
 export type RefusalVerdict =
   /** The target's own JSON-RPC error, to be passed on with its status. */
   | { cause: undefined; answer: Buffer }
@@ -67,8 +85,9 @@ export function judgeRefusal(
 ): RefusalVerdict {
   const error = id === undefined ? undefined : checkRefusal(body, id)
   const answer = error?.bytes
-  if (status === 404 && inSession) {
-    return { cause: 'session_lost', reason: 'it no longer knows the session', answer: undefined }
+  if (inSession && (status === 404 || (status === 400 && speaksOfSession(body)))) {
+    if (status === 400) return { cause: 'session_lost', reason: LOST, answer }
+    return { cause: 'session_lost', reason: LOST, answer: undefined }
   }
   if (status === 400 && !inSession && error?.protocol !== true) {
     return { cause: 'session_required', reason: 'it answered HTTP 400', answer }

@@ -9,6 +9,7 @@ import {
 } from './context.js'
 import type { TargetFailure } from './failure.js'
 import { exposeEntries, listKind } from './lists.js'
+import { isLost } from './lost-session.js'
 import { closeSession, openSession } from './open-session.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
@@ -76,6 +77,10 @@ export async function readList(
   { method, cursor, deadline }: ListRequest,
 ): Promise<Part> {
   const pages: string[] = []
+  const session = targetSession(context, request, target)
+  if (context.declared.lacks(request, target, method, session)) {
+    return { target, pages, next: undefined }
+  }
   let entries = 0
   let chars = 0
   let next = cursor
@@ -116,6 +121,10 @@ async function readPage(
   const list = isObject(result) ? ownMember(result, listKind(sent.method)?.member ?? '') : undefined
   if (isObject(result) && Array.isArray(list)) {
     return { text, entries: list.length, next: stringMember(result, 'nextCursor') }
+  }
+  // the empty list of some languages
+  if (isObject(result) && list === null) {
+    return { text, entries: 0, next: stringMember(result, 'nextCursor') }
   }
   if (isObject(message) && lacksMethod(message)) {
     return { text: undefined, entries: 0, next: undefined }
@@ -158,12 +167,17 @@ export async function ask(
       pending: request.pending,
       clock: context.clock,
     })
-  const first = await attempt(targetSession(context, request, target))
+  const session = targetSession(context, request, target)
+  const first = await attempt(session)
   if (first.ok || meta !== undefined || !needsSession(first.failure)) return first
-  const session = await openSession(context, request, target)
-  if (session === undefined) return first
-  const second = await attempt(session)
-  if (request.sealed === undefined) void closeSession(context, request, target, session)
+  const { cause } = first.failure
+  const isSure =
+    cause !== 'session_lost' || (await isLost(context, request, target, session, first.failure))
+  if (!isSure) return { ...first, failure: { ...first.failure, cause: 'http_status' } }
+  const opened = await openSession(context, request, target, session)
+  if (opened === undefined) return first
+  const second = await attempt(opened)
+  if (request.sealed === undefined) void closeSession(context, request, target, opened)
   return second
 }
 

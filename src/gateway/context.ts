@@ -6,6 +6,7 @@ import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import type { Pending } from './collect.js'
 import type { Cursors } from './cursors.js'
+import type { Declared } from './declared.js'
 import type { Eras } from './eras.js'
 import type { EventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
@@ -30,6 +31,7 @@ export interface GatewayContext {
   readonly eras: Eras
   /** Tells of what targets may not say. */
   readonly withhold: Withhold
+  readonly declared: Declared
   readonly clock: Clock
   readonly logger: Logger
   /** Milliseconds. */

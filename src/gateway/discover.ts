@@ -47,6 +47,7 @@ export async function discover(
     const result = answer.ok ? memberOf(answer, 'result') : undefined
     const target = targets[index] as Target
     if (result === undefined) return
+    context.declared.learn(request, target, result)
     const isWithheld = context.handles.withholds(target, exchange.caller.principal)
     found.push({ target, result: isWithheld ? withoutTasks(result) : result })
   })

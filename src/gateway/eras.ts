@@ -37,7 +37,7 @@ interface Probe {
   retryAt: number
 }
 
-type EraDeps = Pick<GatewayContext, 'targets' | 'clock' | 'timeouts'>
+type EraDeps = Pick<GatewayContext, 'targets' | 'clock' | 'timeouts' | 'declared'>
 
 /**
  * Knows which era each target speaks. A target is asked (`server/discover`) when that is first
@@ -46,7 +46,7 @@ type EraDeps = Pick<GatewayContext, 'targets' | 'clock' | 'timeouts'>
  *
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
-export function createEras({ targets, clock, timeouts }: EraDeps) {
+export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
   const verdicts = new Map<Target, { era: Era; checkAt: number }>()
   const probes = new Map<string, Probe>()
 
@@ -92,6 +92,9 @@ export function createEras({ targets, clock, timeouts }: EraDeps) {
     })
     const era = readEra(answer)
     learn(target, era)
+    const message = answer.ok && era === 'modern' ? tryParseJson(answer.text) : undefined
+    const result = isObject(message) ? message['result'] : undefined
+    if (isObject(result)) declared.learn(request, target, result)
     probe.running = undefined
     probe.failed = era === undefined
     probe.retryAt = clock.now() + (probe.failed ? RETRY_MS : 0)

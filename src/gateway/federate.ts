@@ -106,8 +106,12 @@ export async function broadcastRequest(
   { id, method, params }: Message,
 ): Promise<void> {
   const deadline = context.clock.now() + context.timeouts.list
+  const having = context.targets.filter((target) => {
+    const session = targetSession(context, request, target)
+    return !context.declared.lacks(request, target, method, session)
+  })
   const answers = await Promise.all(
-    context.targets.map((target) => ask(context, request, target, { method, params }, deadline)),
+    having.map((target) => ask(context, request, target, { method, params }, deadline)),
   )
   const { exchange } = request
   const failed = answers.find((answer) => !answer.ok)

@@ -13,6 +13,7 @@ import {
 } from './context.js'
 import type { Exchange } from './exchange.js'
 import { isForgotten, type TargetFailure } from './failure.js'
+import { isLost } from './lost-session.js'
 import { closeSession, openSession } from './open-session.js'
 import { type RelayOptions, relay } from './relay.js'
 import { replyFailure } from './reply-failure.js'
@@ -70,6 +71,11 @@ function withReplacements({ context, request, message, route }: Forwarding): str
   return replaceValues(text, values)
 }
 
+/** What the target said of its session is no answer to the client, whose session is another. */
+function withoutAnswer({ answer: _answer, ...failure }: TargetFailure): TargetFailure {
+  return failure
+}
+
 /** A class, so that a call on the hot path makes one object and no functions. */
 class Forward implements RelayOptions {
   readonly exchange: Exchange
@@ -111,13 +117,33 @@ class Forward implements RelayOptions {
 
   /** Opens a session where the target wants one that the client has not, or that it forgot. */
   recover(failure: TargetFailure): boolean {
-    const { context, request, message, route } = this.#forwarding
+    const { context, request, route } = this.#forwarding
     if (request.meta !== undefined) {
       // there are no sessions to recover, but the server may be another one by now
       context.eras.suspect(route.target)
       return false
     }
     if (!needsSession(failure)) return false
+    if (isForgotten(failure) && failure.httpStatus === 400) {
+      void this.#makeSure(failure)
+      return true
+    }
+    return this.#reopen(failure)
+  }
+
+  /** Finds out whether a 400 that speaks of sessions means the one that it was sent in. */
+  async #makeSure(failure: TargetFailure): Promise<void> {
+    const { context, request, message, route } = this.#forwarding
+    const lost = await isLost(context, request, route.target, this.#session, failure)
+    const known: TargetFailure = lost
+      ? withoutAnswer(failure)
+      : { ...failure, cause: 'http_status' }
+    if (lost && this.#reopen(known)) return
+    replyFailure(this.exchange, message.kind === 'request' ? message.id : undefined, known)
+  }
+
+  #reopen(failure: TargetFailure): boolean {
+    const { context, message } = this.#forwarding
     // a single target's client is told to start anew, unless we are to do that for it
     const isOnly = context.targets.length === 1
     if (isForgotten(failure) && isOnly && !context.reopenSessions) return false

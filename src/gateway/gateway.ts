@@ -5,6 +5,7 @@ import { messageOf } from '../util/errors.js'
 import { createAliasLearner } from './aliases.js'
 import { bindsIds, type GatewayContext, pendingOf, type Request } from './context.js'
 import { createCursors } from './cursors.js'
+import { createDeclared } from './declared.js'
 import { createEras } from './eras.js'
 import { createEventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
@@ -38,6 +39,7 @@ export type GatewayOptions = Omit<
   | 'handles'
   | 'lastLists'
   | 'eras'
+  | 'declared'
   | 'lateSessions'
   | 'opening'
   | 'withhold'
@@ -62,6 +64,7 @@ export interface Gateway {
 /** Creates the gateway. Nothing is connected before the first message. */
 export function createGateway({ secrets, maxNameLength, ...options }: GatewayOptions): Gateway {
   const marks = createMarks(secrets)
+  const declared = createDeclared()
   const { targets, logger } = options
   const names = createNames(targets, maxNameLength, tellNames(logger))
   const context: GatewayContext = {
@@ -72,7 +75,8 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     cursors: createCursors(marks),
     handles: createHandles({ targets, marks, marksLast: secrets.length > 0 }),
     lastLists: createLastLists(options.clock),
-    eras: createEras(options),
+    eras: createEras({ ...options, declared }),
+    declared,
     withhold: createWithhold(logger, options.clock),
     lateSessions: new Map(),
     opening: new Map(),

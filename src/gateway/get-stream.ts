@@ -10,6 +10,7 @@ import {
   upstreamHeaders,
 } from './context.js'
 import { isForgotten } from './failure.js'
+import { watchLoneStream } from './lone-stream.js'
 import { mayPass, mergeStreams, type StreamSource } from './merged-stream.js'
 import { openSession } from './open-session.js'
 import { relay } from './relay.js'
@@ -70,15 +71,22 @@ export function createGetStream(
   ): void {
     const { exchange } = request
     const session = opened ?? targetSession(context, request, target)
-    const send = streamRequest(request, target, session, from.lastEventId)
+    const rewrites = rewriter.rewritesForStream(request, target, from.resumed)
+    const send = (last = from.lastEventId) => streamRequest(request, target, session, last)
+    const stream = { context, request, target, session, rewrites, send }
+    // where we sign in ourselves, who listens sees to all failures
+    const takeFailure = context.reopenSessions ? undefined : watchLoneStream(stream)
     relay({
       exchange,
-      send,
-      rewrites: rewriter.rewritesForStream(request, target, from.resumed),
+      send: send(),
+      rewrites,
       // a session that another replica keeps is opened here first
       recover(failure) {
         const mayReopen = opened === undefined && !context.reopenSessions
-        if (failure.cause !== 'session_lost' || isForgotten(failure) || !mayReopen) return false
+        if (failure.cause !== 'session_lost' || isForgotten(failure) || !mayReopen) {
+          takeFailure?.(failure)
+          return takeFailure !== undefined
+        }
         void openSession(context, request, target, session).then((found) => {
           if (found?.id === undefined) replyFailure(exchange, undefined, failure)
           else relayOne(request, target, from, found)

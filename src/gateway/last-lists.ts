@@ -64,7 +64,10 @@ function keyOf(request: Request, target: Target, method: string): string {
   return `${method} ${accessKey(request, target)}`
 }
 
+/** Statuses of a target that is not reached, or has no time; with others it says what it means. */
+const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504])
+
 function isDown({ cause, httpStatus }: TargetFailure): boolean {
-  if (httpStatus !== undefined) return httpStatus >= 500 || httpStatus === 429
+  if (httpStatus !== undefined) return BUSY.has(httpStatus)
   return cause === 'unreachable' || cause === 'timeout' || cause === 'cut_off'
 }

@@ -56,7 +56,9 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
   const kind = listKind(method)
   const message = tryParseJson(text)
   if (kind === undefined || !isObject(message) || !isObject(message['result'])) return undefined
-  const entries = ownMember(message['result'], kind.member)
+  const given = ownMember(message['result'], kind.member)
+  // the empty list of some languages
+  const entries = given === null ? [] : given
   const result = findMember(text, skipSpace(text, 0), 'result')
   const list = result && findMember(text, result.start, kind.member)
   if (!Array.isArray(entries) || result === undefined || list === undefined) return undefined
@@ -73,7 +75,7 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
 export function exposeEntries(view: ListView, text: string): string[] {
   const found = findList(view, text)
   if (found === undefined) return []
-  const places = scanElements(text, found.list.start)
+  const places = elementsOf(found, text)
   return exposeEach(view, found, text, places).filter((entry) => entry !== undefined)
 }
 
@@ -86,9 +88,9 @@ export function exposeListMessage(view: ListView, text: string): string | undefi
   const found = findList(view, text)
   if (found === undefined) return undefined
   const { list, result } = found
-  const places = scanElements(text, list.start)
+  const places = elementsOf(found, text)
   const entries = exposeEach(view, found, text, places)
-  const isWhole = entries.every((entry) => entry !== undefined)
+  const isWhole = text[list.start] === '[' && entries.every((entry) => entry !== undefined)
   const kept = entries.filter((entry) => entry !== undefined)
   const parts = isWhole
     ? places.map((place, index) => ({ ...place, text: kept[index] as string }))
@@ -100,6 +102,10 @@ export function exposeListMessage(view: ListView, text: string): string | undefi
     text,
     parts.sort((a, b) => a.start - b.start),
   )
+}
+
+function elementsOf({ list }: FoundList, text: string): Span[] {
+  return text[list.start] === '[' ? scanElements(text, list.start) : []
 }
 
 /** Exposes each entry; `undefined` stands for one that is left out. */

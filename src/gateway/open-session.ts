@@ -11,6 +11,7 @@ import {
   targetSession,
   upstreamHeaders,
 } from './context.js'
+import { undeclared } from './declared.js'
 import type { TargetFailure } from './failure.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
@@ -51,7 +52,9 @@ export async function initializeTarget(
   })
   // it opened what nobody will use
   if (!collected.ok) void closeSession(context, request, target, { id: collected.head.sessionId })
-  return readOpened(collected, target)
+  const opened = readOpened(collected, target)
+  if (opened.ok) context.declared.learn(request, target, opened.result)
+  return opened
 }
 
 /** `initialize` negotiates the version, so it carries none in its headers. */
@@ -75,7 +78,8 @@ function readOpened(collected: Collected, target: Target): Opened {
     const reason = 'its answer to initialize names no protocolVersion'
     return { ok: false, failure: { cause: 'invalid_answer', target: target.name, reason } }
   }
-  return { ok: true, session: { id: head.sessionId, version }, result }
+  const session = { id: head.sessionId, version, lacks: undeclared(result) }
+  return { ok: true, session, result }
 }
 
 /**

@@ -5,7 +5,7 @@ import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { bindsIds, type GatewayContext, holderOf, type Request } from './context.js'
 import { exposeHandles, HANDLE_MARKS, type Parties } from './handle-texts.js'
 import { ListCache } from './list-cache.js'
-import { changesList, exposeListMessage, type ListView } from './lists.js'
+import { changesList, exposeListMessage, type ListView, listKind } from './lists.js'
 import { exposeResourceLinks } from './resource-links.js'
 import { isAnswerTo, type Resumed } from './resumed.js'
 import { LEFT_OUT, type Rewrites } from './rewrites.js'
@@ -83,6 +83,13 @@ export function createRewriter(
         }
         const view = { target, names, method, principal, severalTargets }
         return { ...bound, ...rewriteList(reopenSessions ? { ...view, onEntry } : view, message) }
+      }
+      if (listKind(method) !== undefined && !severalTargets) {
+        const view = { target, names, method, principal, severalTargets }
+        const expose = (text: string) => exposeListMessage(view, text) ?? text
+        const response = (bytes: Buffer) =>
+          bytes.includes('null') ? changed(bytes, expose) : undefined
+        return { ...bound, response }
       }
       const parties = { handles, target, principal }
       if (handles.withholds(target, principal) && mayGiveHandles(request, message)) {

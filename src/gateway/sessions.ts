@@ -19,6 +19,8 @@ export interface TargetSession {
   id: string | undefined
   /** The protocol version that it negotiated. */
   version: string
+  /** Capabilities that it does not declare; `undefined` when that is not known. */
+  lacks?: readonly string[]
 }
 
 export interface Session {
@@ -95,7 +97,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
       e: clock.now() + LIFETIME_MS,
       v: session.version,
       i: session.initialize,
-      t: [...session.targets].map(([name, { id, version }]) => [name, version, id]),
+      t: [...session.targets].map(([name, { id, version, lacks }]) => [name, version, id, lacks]),
     })
     const sealed = PREFIX + encrypt(key, text, resource()).toString('base64url')
     return sealed.length <= MAX_SESSION_ID_LENGTH ? sealed : undefined
@@ -134,8 +136,9 @@ function readSession(text: string): Opened | undefined {
     return undefined
   }
   const targets = new Map<string, TargetSession>()
-  for (const [name, targetVersion, id] of entries) {
-    targets.set(name, { version: targetVersion, id: id ?? undefined })
+  for (const [name, targetVersion, id, lacks] of entries) {
+    const part: TargetSession = { version: targetVersion, id: id ?? undefined }
+    targets.set(name, lacks ? { ...part, lacks } : part)
   }
   return { owner, expiresAt, session: { key, version, initialize, targets } }
 }

@@ -16,6 +16,9 @@ const MAX_REPLACED = 2
 /** Node sends a short string together with the head, which is quicker than a buffer behind it. */
 const MAX_TEXT_BYTES = 4096
 
+/** What stands before a server that cannot be reached answers so; the server itself is up. */
+const GATEWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504])
+
 /** One HTTP exchange with a target, from its credential to the end of its answer. */
 export class UpstreamCall implements UpstreamHandler {
   readonly #send: UpstreamSend
@@ -89,7 +92,7 @@ export class UpstreamCall implements UpstreamHandler {
     this.#retryAfter = oneValue(headers['retry-after'])
     const verdict = judgeHead(status, headers, expectationOf(this.#send))
     if (verdict.next === 'credential') return void this.#credentialRefused(verdict.challenge)
-    this.#send.target.state = status < 500 ? 'ok' : 'down'
+    this.#send.target.state = GATEWAY_STATUS.has(status) ? 'down' : 'ok'
     if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason)
     if (verdict.next === 'stream') {
       this.#splitter = new EventSplitter()

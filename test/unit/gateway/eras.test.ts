@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TargetCredential } from '../../../src/auth/credential.js'
 import type { Collected } from '../../../src/gateway/collect.js'
 import type { Request } from '../../../src/gateway/context.js'
+import { createDeclared } from '../../../src/gateway/declared.js'
 import { createEras, readEra } from '../../../src/gateway/eras.js'
 import { createTarget, type Target } from '../../../src/gateway/target.js'
 import { createUpstream } from '../../../src/http/pool.js'
@@ -43,7 +44,7 @@ function erasOf(urls: readonly string[], credential = FREE) {
     targets.push(createTarget(config, credential, createUpstream(new URL(url))))
   }
   const timeouts = { list: 3_000, answer: 300_000 }
-  return { clock, eras: createEras({ targets, clock, timeouts }) }
+  return { clock, eras: createEras({ targets, clock, timeouts, declared: createDeclared() }) }
 }
 
 const requestOf = (subject = 'alice') =>
