@@ -1,4 +1,5 @@
 import { ownerOf } from '../auth/owner.js'
+import { cookieHeader } from '../http/cookies.js'
 import { mirrorHeaders } from '../mcp/headers.js'
 import type { JsonObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
@@ -156,6 +157,10 @@ export function upstreamHeaders(
   if (version !== undefined) headers.push('mcp-protocol-version', version)
   if (session?.id !== undefined) headers.push('mcp-session-id', session.id)
   if (exchange.requestId !== undefined) headers.push('x-request-id', exchange.requestId)
+  if (session?.cookies !== undefined) {
+    const cookie = cookieHeader(session.cookies, Date.now())
+    if (cookie !== undefined) headers.push('cookie', cookie)
+  }
   for (const name of TRACE_HEADERS) {
     const value = exchange.header(name)
     if (value !== undefined) headers.push(name, value)

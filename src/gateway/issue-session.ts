@@ -42,7 +42,8 @@ const TOO_LONG = 'its session id is too long'
 
 /**
  * Seals what the targets opened into one session id. Where that would be too long for a header, it is
- * first what the client says of itself that is left out, and then the target with the longest id.
+ * first what the client says of itself that is left out, then the cookies of the targets, and then
+ * the target with the longest id.
  *
  * @param merge Makes the result of `initialize` from the targets that stay.
  */
@@ -61,9 +62,10 @@ export function issueSession(
     if (opened.every(({ session }) => session.id === undefined)) return { result, headers: {} }
     const version = String(result['protocolVersion'])
     const targets = new Map(opened.map(({ target, session }) => [target.name, session]))
-    const seal = (initialize: JsonObject) =>
-      context.sessions.seal({ key, version, initialize, targets }, principal)
-    const sealed = seal(params) ?? seal(withoutExtras(params))
+    const seal = (initialize: JsonObject, parts = targets) =>
+      context.sessions.seal({ key, version, initialize, targets: parts }, principal)
+    const least = withoutExtras(params)
+    const sealed = seal(params) ?? seal(least) ?? seal(least, withoutCookies(targets))
     if (sealed !== undefined) return { result, headers: { 'mcp-session-id': sealed } }
     if (!context.sessions.canSeal || opened.length === 1) {
       closeAllOf(context, request, opened)
@@ -96,6 +98,11 @@ export function closeAllOf(
   opened: readonly Opening[],
 ): void {
   for (const { target, session } of opened) void closeSession(context, request, target, session)
+}
+
+/** Affinity is worth less than the session itself. */
+function withoutCookies(targets: ReadonlyMap<string, TargetSession>): Map<string, TargetSession> {
+  return new Map([...targets].map(([name, { cookies: _cookies, ...session }]) => [name, session]))
 }
 
 /** What opening a session later needs at least, when the whole would not fit into a header. */

@@ -1,3 +1,4 @@
+import { sessionCookies } from '../http/cookies.js'
 import { LEGACY_VERSIONS } from '../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
@@ -52,7 +53,7 @@ export async function initializeTarget(
   })
   // it opened what nobody will use
   if (!collected.ok) void closeSession(context, request, target, { id: collected.head.sessionId })
-  const opened = readOpened(collected, target)
+  const opened = readOpened(collected, target, context.clock.now())
   if (opened.ok) context.declared.learn(request, target, opened.result)
   return opened
 }
@@ -63,7 +64,7 @@ function dropVersion(_value: string, index: number, headers: readonly string[]):
   return name !== 'mcp-protocol-version'
 }
 
-function readOpened(collected: Collected, target: Target): Opened {
+function readOpened(collected: Collected, target: Target, now: number): Opened {
   if (!collected.ok) {
     const { answer } = collected.failure
     if (answer === undefined) return collected
@@ -78,7 +79,9 @@ function readOpened(collected: Collected, target: Target): Opened {
     const reason = 'its answer to initialize names no protocolVersion'
     return { ok: false, failure: { cause: 'invalid_answer', target: target.name, reason } }
   }
-  const session = { id: head.sessionId, version, lacks: undeclared(result) }
+  const session: TargetSession = { id: head.sessionId, version, lacks: undeclared(result) }
+  const cookies = target.url && sessionCookies(head.cookies, target.url, now)
+  if (cookies?.length) session.cookies = cookies
   return { ok: true, session, result }
 }
 

@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { ownerOf } from '../auth/owner.js'
 import type { Principal } from '../auth/principal.js'
+import type { SessionCookie } from '../http/cookies.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 
@@ -21,6 +22,8 @@ export interface TargetSession {
   version: string
   /** Capabilities that it does not declare; `undefined` when that is not known. */
   lacks?: readonly string[]
+  /** What it wants to have sent back with everything in the session. */
+  cookies?: readonly SessionCookie[]
 }
 
 export interface Session {
@@ -97,7 +100,10 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
       e: clock.now() + LIFETIME_MS,
       v: session.version,
       i: session.initialize,
-      t: [...session.targets].map(([name, { id, version, lacks }]) => [name, version, id, lacks]),
+      t: [...session.targets].map(([name, { id, version, lacks, cookies }]) => [
+        ...[name, version, id, lacks],
+        cookies,
+      ]),
     })
     const sealed = PREFIX + encrypt(key, text, resource()).toString('base64url')
     return sealed.length <= MAX_SESSION_ID_LENGTH ? sealed : undefined
@@ -136,9 +142,11 @@ function readSession(text: string): Opened | undefined {
     return undefined
   }
   const targets = new Map<string, TargetSession>()
-  for (const [name, targetVersion, id, lacks] of entries) {
+  for (const [name, targetVersion, id, lacks, cookies] of entries) {
     const part: TargetSession = { version: targetVersion, id: id ?? undefined }
-    targets.set(name, lacks ? { ...part, lacks } : part)
+    if (lacks) part.lacks = lacks
+    if (cookies) part.cookies = cookies
+    targets.set(name, part)
   }
   return { owner, expiresAt, session: { key, version, initialize, targets } }
 }

@@ -13,6 +13,8 @@ export interface Target {
   readonly credential: TargetCredential
   /** Tells whether the target gets messages with a method that is none of MCP's. */
   takesMethod(method: string): boolean
+  /** Where it is, when its cookies are to be kept with sessions. */
+  readonly url: URL | undefined
   /** Replaced once it is known how the target is spoken with. */
   upstream: Upstream
   /** How its last request went; `unknown` before the first. */
@@ -22,16 +24,21 @@ export interface Target {
 /** `refused_credential`: it is there, and does not take the credential that we have for everybody. */
 export type TargetState = 'unknown' | 'ok' | 'down' | 'refused_credential'
 
+export interface TargetOptions {
+  /** Where it is, when its cookies are to be kept with sessions. */
+  readonly url?: URL
+  /** Learns of each state that follows another one. */
+  onChange?(target: Target, before: TargetState): void
+}
+
 /**
  * Makes a target from its configuration. Nothing is connected yet.
- *
- * @param onChange Learns of each state that follows another one.
  */
 export function createTarget(
   config: Pick<TargetConfig, 'name' | 'prefix' | 'tools'> & Partial<Pick<TargetConfig, 'methods'>>,
   credential: TargetCredential,
   upstream: Upstream,
-  onChange?: (target: Target, before: TargetState) => void,
+  { url, onChange }: TargetOptions = {},
 ): Target {
   const policy = createToolPolicy(config.tools)
   let state: TargetState = 'unknown'
@@ -41,6 +48,7 @@ export function createTarget(
     policy,
     credential,
     takesMethod: methodTaker(config.methods ?? [], policy),
+    url,
     upstream,
     get state() {
       return state

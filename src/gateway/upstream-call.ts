@@ -88,7 +88,10 @@ export class UpstreamCall implements UpstreamHandler {
   onResponseStart(controller: UpstreamController, status: number, headers: HeaderFields): void {
     if (this.#isOver(controller) || status < 200) return
     this.#status = status
-    this.#head = { sessionId: oneValue(headers['mcp-session-id']) }
+    this.#head = {
+      sessionId: oneValue(headers['mcp-session-id']),
+      cookies: headers['set-cookie'],
+    }
     this.#retryAfter = oneValue(headers['retry-after'])
     const verdict = judgeHead(status, headers, expectationOf(this.#send))
     if (verdict.next === 'credential') return void this.#credentialRefused(verdict.challenge)

@@ -24,6 +24,7 @@ export interface UpstreamSend {
 /** Response headers of the target that matter to us. */
 export interface AnswerHead {
   sessionId: string | undefined
+  cookies?: string | string[] | undefined
 }
 
 /** Gets exactly one of `answer`, `accepted`, `failed`, or `streaming` and then its events. */

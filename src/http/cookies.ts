@@ -16,8 +16,14 @@ export interface CookieJar {
   keep(setCookie: string | readonly string[] | undefined): void
 }
 
+/** A cookie that goes with a session: as it is sent, and until when, milliseconds since the epoch. */
+export type SessionCookie = readonly [text: string, expiresAt: number | null]
+
 const MAX_COOKIES = 20
 const MAX_CHARACTERS = 4_096
+/** All that is sealed into a session for one target. */
+const MAX_SESSION_CHARACTERS = 512
+const MAX_SESSION_COOKIES = 8
 const COOKIE = /^\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*("?[!#-+\--:<-[\]-~]*"?)\s*(?:;(.*))?$/
 
 /**
@@ -31,7 +37,8 @@ export function createCookieJar(clock: Pick<Clock, 'now'>): CookieJar {
   const keepOne = (text: string) => {
     const [, name, value = '', attributes = ''] = COOKIE.exec(text) ?? []
     if (name === undefined || name.length + value.length > MAX_CHARACTERS) return
-    const cookie = { value, ...readAttributes(attributes, clock.now()) }
+    const { path, expiresAt } = readAttributes(attributes, clock.now())
+    const cookie = { value, path, expiresAt }
     cookies.delete(name)
     if (cookie.expiresAt <= clock.now()) return
     cookies.set(name, cookie)
@@ -55,20 +62,73 @@ export function createCookieJar(clock: Pick<Clock, 'now'>): CookieJar {
   }
 }
 
-function readAttributes(text: string, now: number): Omit<Cookie, 'value'> {
+/**
+ * Reads the cookies that a server sets with a session, as far as they are to come back to its URL.
+ * They are few and short: what balancers set is, and a session has little room.
+ */
+export function sessionCookies(
+  setCookie: string | readonly string[] | undefined,
+  url: URL,
+  now: number,
+): SessionCookie[] {
+  const found = new Map<string, SessionCookie>()
+  let characters = 0
+  for (const text of typeof setCookie === 'string' ? [setCookie] : (setCookie ?? [])) {
+    if (text.length > MAX_CHARACTERS) continue
+    const [, name, value = '', attributes = ''] = COOKIE.exec(text) ?? []
+    if (name === undefined) continue
+    const { path, expiresAt, domain, secure } = readAttributes(attributes, now)
+    const isSafe = !secure || url.protocol === 'https:' || isLoopbackHost(url.hostname)
+    found.delete(name)
+    if (expiresAt <= now || !isSafe || !isBelow(url.pathname, path)) continue
+    if (domain !== undefined && !isWithin(url.hostname, domain)) continue
+    const cookie = `${name}=${value}`
+    characters += cookie.length
+    if (found.size >= MAX_SESSION_COOKIES || characters > MAX_SESSION_CHARACTERS) break
+    found.set(name, [cookie, Number.isFinite(expiresAt) ? expiresAt : null])
+  }
+  return [...found.values()]
+}
+
+/** Writes the `Cookie` header of a session; `undefined` when all of them expired. */
+export function cookieHeader(cookies: readonly SessionCookie[], now: number): string | undefined {
+  const sent = cookies.filter(([, expiresAt]) => expiresAt === null || expiresAt > now)
+  return sent.length === 0 ? undefined : sent.map(([text]) => text).join('; ')
+}
+
+/** @see [RFC 6265 §5.1.3](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.3) */
+function isWithin(host: string, domain: string): boolean {
+  return host === domain || (host.endsWith(`.${domain}`) && !/^[\d.]+$/.test(host))
+}
+
+function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '127.0.0.1' || host === '[::1]'
+}
+
+interface Attributes extends Omit<Cookie, 'value'> {
+  domain: string | undefined
+  secure: boolean
+}
+
+function readAttributes(text: string, now: number): Attributes {
   let path = '/'
+  let domain: string | undefined
+  let secure = false
   let expires: number | undefined
   let maxAge: number | undefined
   for (const part of text.split(';')) {
-    const [, name = '', value = ''] = /^\s*([^=\s]+)\s*=\s*(.*?)\s*$/.exec(part) ?? []
-    const lower = name.toLowerCase()
+    const [name = '', ...rest] = part.split('=')
+    const value = rest.join('=').trim()
+    const lower = name.trim().toLowerCase()
+    if (lower === 'secure') secure = true
+    if (lower === 'domain' && value !== '') domain = value.replace(/^\./, '').toLowerCase()
     if (lower === 'path' && value.startsWith('/')) path = value
     if (lower === 'max-age' && /^-?\d{1,10}$/.test(value)) maxAge = now + Number(value) * 1_000
     if (lower === 'expires') expires = Date.parse(value)
   }
   const end = maxAge ?? expires
   return {
-    path,
+    ...{ path, domain, secure },
     expiresAt: end === undefined || Number.isNaN(end) ? Number.POSITIVE_INFINITY : end,
   }
 }

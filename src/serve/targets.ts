@@ -21,12 +21,12 @@ export function openTargets(
   logger: Logger,
 ): Target[] {
   const budget = { max: limits.children, used: 0 }
-  const tell = (target: Target, before: TargetState) => tellRecovery(logger, target, before)
+  const onChange = (target: Target, before: TargetState) => tellRecovery(logger, target, before)
   return targets.map((config) => {
     const { name, program, url } = config
     if (program !== undefined) {
       const upstream = createProgramUpstream(runtime, name, program, { timeouts, budget, logger })
-      return createTarget(config, ownerCredential(), upstream, tell)
+      return createTarget(config, ownerCredential(), upstream, { onChange })
     }
     const targetUrl = url ?? ''
     const credential = createCredential(config.credential, { runtime, targetUrl, descope })
@@ -34,13 +34,13 @@ export function openTargets(
     const connections = createUpstream(place)
     const { clock } = runtime
     const sse = () => openSse(connections, clock, place, timeouts.idle * 1_000)
-    if (config.transport === 'sse') return createTarget(config, credential, sse(), tell)
+    if (config.transport === 'sse') return createTarget(config, credential, sse(), { onChange })
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
       protocol: 'auto',
       mirrorsParams: false,
     })
-    const target = createTarget(config, credential, http, tell)
+    const target = createTarget(config, credential, http, { url: place, onChange })
     if (config.transport === 'auto') findTransport(target, http, sse, logger)
     return target
   })

@@ -42,6 +42,7 @@ export function target(
     takesMethod: () => true,
     credential: unusable as Target['credential'],
     upstream: unusable as Target['upstream'],
+    url: undefined,
     state: 'unknown',
   }
 }
