@@ -67,9 +67,13 @@ export async function playHost(scene: Scene, era: Era): Promise<string> {
   return `${story.join('\n')}\n${await stderr}`
 }
 
-/** The client that is registered already, where the scenario has one. */
+/** Scenarios in which even the first request must be one of 2026-07-28: the bridge is told so. */
+const STRICT = ['http-standard-headers', 'request-metadata']
+
+/** The client that is registered already, where the scenario has one, and what else it wants. */
 function clientOf({ scenario, context }: Scene): Record<string, string> {
   const given = {
+    ...(STRICT.includes(scenario) && { MCP_DESCOPE_PROTOCOL: '2026-07-28' }),
     MCP_DESCOPE_CLIENT_ID: context['client_id'],
     MCP_DESCOPE_CLIENT_SECRET: context['client_secret'],
     // what this scenario expects; nothing is there
