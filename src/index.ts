@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import process, { versions } from 'node:process'
 import { resolveConfig } from './config/load.js'
 import { mcpUrlOf } from './config/public-url.js'
+import { warnOfShortSecrets } from './config/short-secrets.js'
 import type { ConfigInput } from './config/types.js'
 import { connectOffers } from './hosts/connect.js'
 import { announceStart } from './serve/announce.js'
@@ -43,7 +44,7 @@ export interface Proxy {
  */
 export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}): Proxy {
   const { env = {}, log = () => undefined } = options
-  const { config, secrets, warnings, file } = resolveConfig(input, { env })
+  const { config, secrets, warnings, origins, file } = resolveConfig(input, { env })
   const clock = createClock()
   const logger = createLogger({
     io: { err: log },
@@ -53,7 +54,9 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
   })
   const { node: nodeVersion } = versions
   announceStart({ nodeVersion }, { config, file }, logger)
-  for (const warning of warnings) logger.warn('config', warning)
+  for (const warning of [...warnings, ...warnOfShortSecrets({ origins })]) {
+    logger.warn('config', warning)
+  }
   const isOnLoopback = createBindingCheck()
   const runtime = {
     clock,

@@ -8,8 +8,9 @@ import {
   tryParseJson,
 } from '../util/json.js'
 import type { Runtime } from '../util/runtime.js'
+import { shownUrl } from '../util/url-text.js'
 import { acceptsIssuer, type DescopeProject } from './descope.js'
-import { type HttpReply, isTransient, placeOf, requestReply } from './http-reply.js'
+import { type HttpReply, isTransient, requestReply } from './http-reply.js'
 import { describeOAuthError } from './oauth-error.js'
 
 export const DISCOVERY_KINDS = ['openid-configuration', 'oauth-authorization-server'] as const
@@ -109,7 +110,7 @@ function ownUrl(project: DescopeProject, text: string | undefined): string | und
 
 function notADocument({ status, text }: HttpReply, url: string, body: unknown): ProxyError {
   if (isTransient(status)) {
-    return new ProxyError('ISSUER_UNREACHABLE', `${placeOf(url)} answered ${status}`, {
+    return new ProxyError('ISSUER_UNREACHABLE', `${shownUrl(url)} answered ${status}`, {
       hint: 'Wait and try again; see https://www.descopestatus.com if it stays so.',
     })
   }
@@ -123,5 +124,5 @@ const HINT =
   'Copy the Discovery URL of the MCP server from the Descope console into DESCOPE_CONFIG_URL.'
 
 function invalid(url: string, what: string, { hint = HINT } = {}): ProxyError {
-  return new ProxyError('DISCOVERY_INVALID', `${placeOf(url)} ${what}`, { hint })
+  return new ProxyError('DISCOVERY_INVALID', `${shownUrl(url)} ${what}`, { hint })
 }

@@ -1,5 +1,6 @@
 import { ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
+import { shownUrl } from '../util/url-text.js'
 
 /** An answer that was read to its end. */
 export interface HttpReply {
@@ -40,7 +41,7 @@ export async function requestReply(
     return { status: response.status, headers: response.headers, text }
   } catch (error) {
     const why = late ? `no complete answer within ${timeoutMs / 1000} s` : reasonOf(error)
-    throw new ProxyError('ISSUER_UNREACHABLE', `${placeOf(url)} did not answer: ${why}`, {
+    throw new ProxyError('ISSUER_UNREACHABLE', `${shownUrl(url)} did not answer: ${why}`, {
       hint: 'Check the address, DNS, and whether a firewall or an HTTP proxy is in the way.',
       cause: error,
     })
@@ -53,12 +54,6 @@ export async function requestReply(
 /** Tells whether a status says that the same request may succeed later. */
 export function isTransient(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429
-}
-
-/** Origin and path: never the query, which may hold something secret. */
-export function placeOf(url: string): string {
-  const { origin, pathname } = new URL(url)
-  return `${origin}${pathname}`
 }
 
 async function readText(response: Response, maxBytes: number): Promise<string | undefined> {

@@ -7,7 +7,8 @@ import {
   stringsMember,
   tryParseJson,
 } from '../util/json.js'
-import { type HttpReply, isTransient, placeOf } from './http-reply.js'
+import { shownUrl } from '../util/url-text.js'
+import { type HttpReply, isTransient } from './http-reply.js'
 
 /** Public keys by their `kid`. */
 export type KeySet = ReadonlyMap<string, CryptoKey>
@@ -28,7 +29,7 @@ export async function processKeySet({ status, text }: HttpReply, url: string): P
   const listed = isObject(body) && Array.isArray(body['keys']) ? body['keys'] : undefined
   if (status !== 200 || !listed) {
     const code = isTransient(status) ? 'ISSUER_UNREACHABLE' : 'DISCOVERY_INVALID'
-    throw new ProxyError(code, `${placeOf(url)} answers ${status} without a key set`, {
+    throw new ProxyError(code, `${shownUrl(url)} answers ${status} without a key set`, {
       hint: 'Check that DESCOPE_CONFIG_URL names an existing Descope project.',
     })
   }
@@ -39,7 +40,7 @@ export async function processKeySet({ status, text }: HttpReply, url: string): P
     if (kid && key && !keys.has(kid)) keys.set(kid, key)
   }
   if (keys.size === 0) {
-    throw new ProxyError('DISCOVERY_INVALID', `${placeOf(url)} has no usable RS256 key`)
+    throw new ProxyError('DISCOVERY_INVALID', `${shownUrl(url)} has no usable RS256 key`)
   }
   return keys
 }

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { ProxyError } from '../util/errors.js'
 import { LOG_LEVELS, type LogLevel } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
+import { splitOnce } from '../util/text.js'
 import { addNetworkOptions, gather, type NetworkFlags } from './network-options.js'
 import { addSignInOptions, type SignInFlags } from './sign-in-options.js'
 
@@ -60,8 +61,9 @@ function parseWait(text: string): number {
  */
 export function parseHeaders(texts: readonly string[], env: Runtime['env']): [string, string][] {
   return texts.map((text) => {
-    const [, name = '', raw = ''] = /^\s*([^:\s]+)\s*:\s*(.*?)\s*$/.exec(text) ?? []
-    const value = raw.replace(/\$\{([A-Za-z_]\w*)\}/g, (_all, variable: string) => {
+    const [before, after = ''] = splitOnce(text, ':')
+    const name = before.trim()
+    const value = after.trim().replace(/\$\{([A-Za-z_]\w*)\}/g, (_all, variable: string) => {
       const found = env[variable]
       if (found) return found
       throw new ProxyError('USAGE', `The header ${JSON.stringify(name)} needs ${variable}`, {

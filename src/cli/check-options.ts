@@ -105,7 +105,7 @@ function parseReporters(text: string): WantedReporter[] {
 
 /** Reads `<tool> <json> [expect <json>]`; a tool without arguments needs no JSON. */
 export function parseCall(text: string): WantedCall {
-  const [, tool = '', rest = ''] = /^\s*(\S+)(?:\s+(.*?))?\s*$/s.exec(text) ?? []
+  const [, tool = '', rest = ''] = /^(\S+)\s*(.*)$/s.exec(text.trim()) ?? []
   const splits = [...rest.matchAll(/expect/g)].map(({ index }) => [
     rest.slice(0, index),
     rest.slice(index + 'expect'.length),

@@ -11,6 +11,7 @@ import { ProxyError } from '../util/errors.js'
 import { printable } from '../util/printable.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
+import { shownUrl } from '../util/url-text.js'
 import { type CheckedTarget, openAccess } from './check-access.js'
 import { bridgeCommand } from './check-bridge.js'
 import { worstOf } from './check-failure.js'
@@ -75,7 +76,7 @@ export async function checkTarget(
   const baseline = readBaseline(given, flags.baseline)
   const ca = readAuthorities(flags, given)
   const known = secretsOf(given, checked)
-  const clean = (text: string) => printable(createRedactor(known)(text))
+  const clean = (text: string, isName = false) => printable(createRedactor(known)(text, isName))
   const newNetwork = () =>
     watch(
       openNetwork(given, flags, () => true),
@@ -96,10 +97,10 @@ export async function checkTarget(
     proxy,
   })
   const name = target.signIn.name
-  const shownUrl = `${url.origin}${url.pathname}`
+  const place = shownUrl(url)
   onStart({
     target: name,
-    url: shownUrl,
+    url: place,
     profile: target.signIn.profile,
     access: access.label,
     kind: access.kind,
@@ -118,7 +119,7 @@ export async function checkTarget(
     const report: Report = {
       ok: exitCode === EXIT.ok,
       target: name,
-      url: shownUrl,
+      url: place,
       protocolVersion: await versionOf(probe, reports),
       checks: reports,
       counts: countOutcomes(reports),

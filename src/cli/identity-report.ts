@@ -2,6 +2,7 @@ import { splitScopes } from '../auth/oauth/scopes.js'
 import { accountOf, peekClaims } from '../auth/peek.js'
 import type { StorePlace, TokenRecord } from '../auth/token-store.js'
 import { stringMember } from '../util/json.js'
+import { shownUrl } from '../util/url-text.js'
 import { minutes } from './sign-in-text.js'
 
 /** One signed-in identity as `status --json` and `login --json` print it. Never a token. */
@@ -32,7 +33,7 @@ export function reportIdentity(
   const { expiresAt, accessToken } = record
   return {
     target: record.target,
-    url: record.binding.url,
+    url: shownUrl(record.binding.url),
     profile: record.binding.profile,
     issuer: record.issuer,
     subject: stringMember(peekClaims(accessToken), 'sub'),

@@ -1,4 +1,5 @@
 import type { LoadedConfig } from '../config/load.js'
+import { warnOfShortSecrets } from '../config/short-secrets.js'
 import { createLogger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
@@ -6,8 +7,14 @@ import type { Runtime } from '../util/runtime.js'
 /** Says on stderr what is odd about a configuration, as the configuration wants records written. */
 export function printWarnings(
   { io, clock }: Pick<Runtime, 'io' | 'clock'>,
-  { config, warnings, secrets }: Pick<LoadedConfig, 'config' | 'warnings' | 'secrets'>,
+  {
+    config,
+    warnings,
+    secrets,
+    origins,
+  }: Pick<LoadedConfig, 'config' | 'warnings' | 'secrets' | 'origins'>,
 ): void {
   const logger = createLogger({ io, clock, ...config.log, redact: createRedactor(secrets) })
-  for (const warning of warnings) logger.warn('configuration', warning)
+  for (const warning of [...warnings, ...warnOfShortSecrets({ origins })])
+    logger.warn('configuration', warning)
 }

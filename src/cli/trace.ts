@@ -3,6 +3,7 @@ import type { Network } from '../http/network.js'
 import { PassingHandler } from '../http/passing-handler.js'
 import type { Upstream, UpstreamHandler } from '../http/pool.js'
 import { isSecretName } from '../util/redact.js'
+import { shownUrl } from '../util/url-text.js'
 
 const MAX_BODY = 2_000
 const REDACTED = '[redacted]'
@@ -26,7 +27,7 @@ export function traceNetwork(
     async fetch(input, init) {
       const url = new URL(input instanceof Request ? input.url : input)
       const method = init?.method ?? 'GET'
-      say('>', [`${method} ${placeOf(url)}`, ...render(new Headers(init?.headers))])
+      say('>', [`${method} ${shownUrl(url)}`, ...render(new Headers(init?.headers))])
       const response = await network.fetch(input, init)
       say('<', [`${response.status}`, ...render(response.headers)])
       return response
@@ -41,7 +42,7 @@ function traceUpstream(upstream: Upstream, url: URL, say: Say): Upstream {
     send(request, handler) {
       const body = request.body === undefined ? [] : [cut(request.body.toString())]
       say('>', [
-        `${request.method} ${placeOf(url)}`,
+        `${request.method} ${shownUrl(url)}`,
         ...render(headerPairs(request.headers)),
         ...body,
       ])
@@ -107,5 +108,3 @@ function render(headers: Iterable<readonly [string, string]>): string[] {
 function cut(text: string): string {
   return text.length > MAX_BODY ? `${text.slice(0, MAX_BODY)}…` : text
 }
-
-const placeOf = ({ origin, pathname }: URL) => `${origin}${pathname}`

@@ -1,6 +1,7 @@
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { configUrlProblem, PROJECT_ID } from '../util/descope-url.js'
+import { trimSlashes } from '../util/text.js'
 import type { Kind, KindTypes } from './kinds.js'
 
 const text = z.string().min(1)
@@ -21,7 +22,7 @@ const origin = z
 const path = z
   .string()
   .regex(/^\/[^?#\s]*$/)
-  .overwrite((value) => value.replace(/(?<=.)\/+$/, ''))
+  .overwrite((value) => trimSlashes(value) || value.slice(0, 1))
 
 const url = z
   .string()
@@ -37,7 +38,7 @@ const configUrl = z.string().superRefine((value, context) => {
 })
 const publicUrl = url
   .refine((value) => !value.includes('?'))
-  .overwrite((value) => (URL.canParse(value) ? new URL(value).href.replace(/\/+$/, '') : value))
+  .overwrite((value) => (URL.canParse(value) ? trimSlashes(new URL(value).href) : value))
 
 /** Checks and normalises the value of each kind. */
 export const PARSERS: { readonly [K in Kind]: z.ZodType<KindTypes[K]> } = {

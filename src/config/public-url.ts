@@ -1,3 +1,4 @@
+import { trimSlashes } from '../util/text.js'
 import type { ServerConfig } from './types.js'
 
 /** Addresses that everybody on this machine calls `localhost`, and what stands for all addresses. */
@@ -12,7 +13,7 @@ export function mcpUrlOf(
   { publicUrl, path, host }: Pick<ServerConfig, 'publicUrl' | 'path'> & { host?: string },
   boundPort: number,
 ): string {
-  const base = (publicUrl ?? localUrl(host, boundPort)).replace(/\/+$/, '')
+  const base = trimSlashes(publicUrl ?? localUrl(host, boundPort))
   const endsInPath = path !== '/' && new URL(base).pathname.endsWith(path)
   return endsInPath ? base : `${base}${path}`
 }

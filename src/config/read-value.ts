@@ -1,6 +1,8 @@
 import { isInherited } from '../util/child-environment.js'
 import { isObject, ownMember } from '../util/json.js'
 import { createRedactor, isSecretName } from '../util/redact.js'
+import { cutText } from '../util/text.js'
+import { markUrl } from '../util/url-text.js'
 import { KINDS } from './kinds.js'
 import { type Part, type Raw, readValueFromText, type Sourced } from './layer.js'
 import { PARSERS } from './parsers.js'
@@ -155,14 +157,14 @@ const texts = (value: unknown): string[] =>
 
 function describe(row: Setting, value: unknown, { secrets }: Findings): string {
   if (row.secret) return 'is not usable'
-  return `is ${createRedactor(secrets)(showValue(value))}`
+  return `is ${createRedactor(secrets, { wholeUrls: true })(showValue(value))}`
 }
 
 /** Writes a value in one line; a URL without user name, password and query. */
 function showValue(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
-  const clean = /:\/\//.test(text)
-    ? text.replace(/:\/\/[^/"\s]*@/g, '://[redacted]@').replace(/\?[^"\s]*/g, '?…')
-    : text
-  return clean.length > 80 ? `${clean.slice(0, 79)}…` : clean
+  const shown = (item: unknown) => (typeof item === 'string' ? shownValue(item) : item)
+  const text = JSON.stringify(value, (_name, item) => shown(item)) ?? String(value)
+  return cutText(text, 79)
 }
+
+const shownValue = (text: string): string => (text.includes('://') ? markUrl(text) : text)

@@ -11,7 +11,7 @@ const IDS =
 export function parseBaseline(text: string, file: string): Set<string> {
   const ids = text
     .split(/\r?\n/)
-    .map((line, index) => ({ id: line.replace(/(^|\s)#.*$/, '').trim(), line: index + 1 }))
+    .map((line, index) => ({ id: line.replace(/(^|\s)#.*/, '').trim(), line: index + 1 }))
     .filter(({ id }) => id !== '')
   for (const { id, line } of ids) {
     if (IDS.test(id)) continue

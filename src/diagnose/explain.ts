@@ -1,6 +1,8 @@
 import type { HttpAnswer } from '../mcp/read-answer.js'
 import { didYouMeanEndpoint } from '../util/endpoint.js'
 import { isObject, tryParseJson } from '../util/json.js'
+import { cutText } from '../util/text.js'
+import { shownUrl } from '../util/url-text.js'
 import { fail, type Verdict } from './check.js'
 import { answerOf, type Exchange, rpcErrorOf } from './client.js'
 import { explainFailure } from './failure.js'
@@ -102,7 +104,7 @@ function explainBody(answer: HttpAnswer, method: string): Explanation {
 function explainStatus({ status, header, text }: HttpAnswer, method: string): Explanation {
   const location = header('location')
   if (status < 400) {
-    const place = location === undefined ? 'nowhere' : placeOf(location)
+    const place = location === undefined ? 'nowhere' : cutText(shownUrl(location), 200)
     const hint = 'Use the URL that it leads to, or let requests past the sign-in page before it.'
     return elsewhere(fail(`redirects (HTTP ${status}) to ${place}`, hint, 'PROTOCOL_INVALID'))
   }
@@ -160,11 +162,6 @@ export function isHtml({ header, text }: HttpAnswer): boolean {
 }
 
 function page(html: string): string {
-  const title = /<title[^>]*>([^<]{1,200})/i.exec(html)?.[1]?.trim().slice(0, 60)
+  const title = /<title[^<>]*>([^<]{1,200})/i.exec(html)?.[1]?.trim().slice(0, 60)
   return title ? `an HTML page ${JSON.stringify(title)}` : 'an HTML page'
-}
-
-/** Without the query, which may hold something secret. */
-function placeOf(location: string): string {
-  return location.replace(/[?#].*$/s, '').slice(0, 200)
 }

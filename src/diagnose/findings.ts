@@ -10,7 +10,7 @@ import { describeTool } from './signature.js'
 /** Collects what the checks learnt; asks for nothing that they did not ask for. */
 export async function readFindings(
   probe: Probe,
-  clean: (text: string) => string,
+  clean: (text: string, isName?: boolean) => string,
 ): Promise<Findings> {
   const tools = probe.seen
     .filter(({ method }) => method === 'tools/list')
@@ -18,14 +18,14 @@ export async function readFindings(
     .filter(isObject)
     .map(describeTool)
     .map(({ name, signature, readOnly }) => {
-      return { name: clean(name), signature: clean(signature), readOnly }
+      return { name: clean(name, true), signature: clean(signature, true), readOnly }
     })
   const hasTalked = probe.seen.length > 0
   const session = hasTalked ? (await probe.talk().catch(() => undefined))?.session : undefined
   const { claims, problem } = await readClaims(probe, clean)
   return {
     server: session?.server === undefined ? null : clean(session.server),
-    capabilities: Object.keys(session?.capabilities ?? {}).map(clean),
+    capabilities: Object.keys(session?.capabilities ?? {}).map((name) => clean(name, true)),
     tools,
     claims,
     claimsProblem: problem,

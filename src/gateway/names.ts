@@ -164,6 +164,6 @@ function join(prefix: string, name: string): string {
 /** @param identity Tells apart what reads the same: `a` of the prefix `x_y`, `y_a` of `x`. */
 function shorten(full: string, identity: string, maxLength: number): string {
   const hash = createHash('sha256').update(identity).digest('hex').slice(0, HASH_LENGTH)
-  const head = full.replace(/[^A-Za-z0-9_-]/g, '_').slice(0, maxLength - HASH_LENGTH - 1)
+  const head = full.slice(0, maxLength - HASH_LENGTH - 1).replace(/[^A-Za-z0-9_-]/g, '_')
   return `${head}${SEPARATOR}${hash}`
 }

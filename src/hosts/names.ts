@@ -9,7 +9,7 @@ export function deriveName({ names }: Pick<Host, 'names'>, from: string): string
   const plain = from.replace(/[^A-Za-z0-9_-]+/g, '-')
   const fitting = names?.allowed.test('_') === false ? plain.replaceAll('_', '-') : plain
   const short = fitting.replace(/^[-_]+/, '').slice(0, LONGEST_DERIVED)
-  return short.replace(/[-_]+$/, '') || 'mcp'
+  return short.replace(/(?<![-_])[-_]+$/, '') || 'mcp'
 }
 
 /**

@@ -20,5 +20,5 @@ function quoteForSh(text: string): string {
  */
 function quoteForCmd(text: string): string {
   if (/^[\w@+=:,./\\-]+$/.test(text)) return text
-  return `"${text.replace(/(\\*)"/g, '$1$1\\"').replace(/(\\+)$/, '$1$1')}"`
+  return `"${text.replace(/(?<!\\)(\\*)"/g, '$1$1\\"').replace(/(?<!\\)(\\+)$/, '$1$1')}"`
 }

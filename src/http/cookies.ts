@@ -1,4 +1,6 @@
+import { isLoopback } from '../util/loopback.js'
 import type { Clock } from '../util/runtime.js'
+import { splitOnce } from '../util/text.js'
 import { PassingHandler } from './passing-handler.js'
 import type { Upstream, UpstreamHandler } from './pool.js'
 
@@ -24,7 +26,8 @@ const MAX_CHARACTERS = 4_096
 /** All that is sealed into a session for one target. */
 const MAX_SESSION_CHARACTERS = 512
 const MAX_SESSION_COOKIES = 8
-const COOKIE = /^\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*("?[!#-+\--:<-[\]-~]*"?)\s*(?:;(.*))?$/
+const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const VALUE = /^"?[!#-+\--:<-[\]-~]*"?$/
 
 /**
  * Creates the cookies of one origin. They are in memory only, and what is more than a balancer needs
@@ -35,9 +38,9 @@ const COOKIE = /^\s*([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*=\s*("?[!#-+\--:<-[\]-~]*"?)
 export function createCookieJar(clock: Pick<Clock, 'now'>): CookieJar {
   const cookies = new Map<string, Cookie>()
   const keepOne = (text: string) => {
-    const [, name, value = '', attributes = ''] = COOKIE.exec(text) ?? []
-    if (name === undefined || name.length + value.length > MAX_CHARACTERS) return
-    const { path, expiresAt } = readAttributes(attributes, clock.now())
+    const found = readCookie(text, clock.now())
+    if (found === undefined) return
+    const [name, { value, path, expiresAt }] = found
     const cookie = { value, path, expiresAt }
     cookies.delete(name)
     if (cookie.expiresAt <= clock.now()) return
@@ -75,10 +78,10 @@ export function sessionCookies(
   let characters = 0
   for (const text of typeof setCookie === 'string' ? [setCookie] : (setCookie ?? [])) {
     if (text.length > MAX_CHARACTERS) continue
-    const [, name, value = '', attributes = ''] = COOKIE.exec(text) ?? []
-    if (name === undefined) continue
-    const { path, expiresAt, domain, secure } = readAttributes(attributes, now)
-    const isSafe = !secure || url.protocol === 'https:' || isLoopbackHost(url.hostname)
+    const read = readCookie(text, now)
+    if (read === undefined) continue
+    const [name, { value, path, expiresAt, domain, secure }] = read
+    const isSafe = !secure || url.protocol === 'https:' || isLoopback(url.hostname)
     found.delete(name)
     if (expiresAt <= now || !isSafe || !isBelow(url.pathname, path)) continue
     if (domain !== undefined && !isWithin(url.hostname, domain)) continue
@@ -101,9 +104,15 @@ function isWithin(host: string, domain: string): boolean {
   return host === domain || (host.endsWith(`.${domain}`) && !/^[\d.]+$/.test(host))
 }
 
-function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '127.0.0.1' || host === '[::1]'
+function readCookie(text: string, now: number): [name: string, CookieSet] | undefined {
+  const [pair, attributes = ''] = splitOnce(text, ';')
+  const [name, value] = readPair(pair)
+  if (value === undefined || name.length + value.length > MAX_CHARACTERS) return undefined
+  if (!NAME.test(name) || !VALUE.test(value)) return undefined
+  return [name, { value, ...readAttributes(attributes, now) }]
 }
+
+type CookieSet = Cookie & Attributes
 
 interface Attributes extends Omit<Cookie, 'value'> {
   domain: string | undefined
@@ -117,9 +126,8 @@ function readAttributes(text: string, now: number): Attributes {
   let expires: number | undefined
   let maxAge: number | undefined
   for (const part of text.split(';')) {
-    const [name = '', ...rest] = part.split('=')
-    const value = rest.join('=').trim()
-    const lower = name.trim().toLowerCase()
+    const [name, value = ''] = readPair(part)
+    const lower = name.toLowerCase()
     if (lower === 'secure') secure = true
     if (lower === 'domain' && value !== '') domain = value.replace(/^\./, '').toLowerCase()
     if (lower === 'path' && value.startsWith('/')) path = value
@@ -131,6 +139,11 @@ function readAttributes(text: string, now: number): Attributes {
     ...{ path, domain, secure },
     expiresAt: end === undefined || Number.isNaN(end) ? Number.POSITIVE_INFINITY : end,
   }
+}
+
+function readPair(text: string): [name: string, value: string | undefined] {
+  const [name, value] = splitOnce(text, '=')
+  return [name.trim(), value?.trim()]
 }
 
 function isBelow(path: string, folder: string): boolean {

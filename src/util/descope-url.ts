@@ -1,5 +1,6 @@
 import { messageOf, ProxyError } from './errors.js'
 import { isLoopback } from './loopback.js'
+import { trimSlashes } from './text.js'
 
 /** What a `DESCOPE_CONFIG_URL` stands for. */
 export interface DescopeProject {
@@ -19,7 +20,7 @@ export interface DescopeProject {
 export const PROJECT_ID = /^P[A-Za-z0-9]{27,63}$/
 const SERVER_ID = /^[A-Za-z0-9_-]{3,64}$/
 const DOCUMENTS = '(openid-configuration|oauth-authorization-server)'
-const SUFFIX = new RegExp(`^(.*?)/+\\.well-known/${DOCUMENTS}/*$`)
+const SUFFIX = new RegExp(`^(.*?)(?<!/)/+\\.well-known/${DOCUMENTS}/*$`)
 const INSERTED = new RegExp(`^/+\\.well-known/${DOCUMENTS}(/.*)$`)
 
 const EXAMPLE = 'https://api.descope.com/v1/apps/agentic/<project id>/<MCP server id>'
@@ -74,7 +75,7 @@ function isPlain({ protocol, hostname, username, password, hash }: URL): boolean
 /** Removes either well-known part and trailing slashes. */
 function identityPath(pathname: string): string {
   const path = INSERTED.exec(pathname)?.[2] ?? SUFFIX.exec(pathname)?.[1] ?? pathname
-  return path.replace(/\/+$/, '')
+  return trimSlashes(path)
 }
 
 function readPath(path: string) {

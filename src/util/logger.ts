@@ -1,5 +1,7 @@
 import { escapeUnsafe, printable } from './printable.js'
+import type { Redact } from './redact.js'
 import type { Clock, Io } from './runtime.js'
+import { cutText } from './text.js'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -41,8 +43,8 @@ export interface LoggerOptions {
   clock: Pick<Clock, 'now'>
   level: LogLevel
   format: LogFormat
-  /** Removes secrets from each finished line. */
-  redact: (text: string) => string
+  /** Removes secrets from each text. */
+  redact: Redact
 }
 
 /** Creates a logger that writes one line a record on stderr. */
@@ -53,11 +55,24 @@ export function createLogger({ io, clock, level, format, redact }: LoggerOptions
   const write =
     (at: LogLevel) =>
     (event: string, message: string, fields: LogFields = {}) => {
-      if (enabled(at)) io.err(`${redact(render(clock.now(), at, event, message, fields))}\n`)
+      if (!enabled(at)) return
+      const line = render(
+        clock.now(),
+        at,
+        free(redact, event, true),
+        free(redact, message),
+        freeFields(redact, fields),
+      )
+      io.err(`${line}\n`)
     }
   const prepare: Logger['prepare'] = (at, event, message, fields) => {
-    const line = render(0, at, event, message, { id: MARK_ID, ...fields, ms: MARK_MS })
-    const [head, rest] = cut(redact(line), isoTime(0))
+    const freed = freeFields(redact, fields)
+    const line = render(0, at, event, free(redact, message), {
+      id: MARK_ID,
+      ...freed,
+      ms: MARK_MS,
+    })
+    const [head, rest] = cut(line, isoTime(0))
     const [beforeId, afterId] = cut(rest, MARK_ID)
     const [beforeMs, end] = cut(afterId, String(MARK_MS))
     const tail = `${end}\n`
@@ -89,6 +104,32 @@ const MARK_MS = 1e15 + Math.floor(Math.random() * 1e15)
 function cut(text: string, mark: string): [string, string] {
   const at = text.indexOf(mark)
   return [text.slice(0, at), text.slice(at + mark.length)]
+}
+
+/** Nobody reads more of one text. */
+const LONGEST = 4_000
+/** A secret that begins within what is shown ends within this much more. */
+const LONGEST_SECRET = 16_000
+/** What the program works with keeps its name. */
+const NAMES = new Set(['method', 'tool', 'target', 'targets', 'prompt', 'uri', 'client', 'part'])
+
+/** Removes secrets from text that may come from outside, of which it looks at so much only. */
+function free(redact: Redact, text: string, isName = false): string {
+  if (text.length <= LONGEST) return redact(text, isName)
+  return cutText(redact(text.slice(0, LONGEST + LONGEST_SECRET), isName), LONGEST)
+}
+
+function freeFields(redact: Redact, fields: LogFields): LogFields {
+  const freed: Record<string, LogFields[string]> = {}
+  for (const name in fields) {
+    const value = fields[name]
+    const key = free(redact, name, true)
+    const isName = NAMES.has(name)
+    if (typeof value === 'string') freed[key] = free(redact, value, isName)
+    else if (Array.isArray(value)) freed[key] = value.map((item) => free(redact, item, isName))
+    else freed[key] = value
+  }
+  return freed
 }
 
 type Render = (

@@ -2,7 +2,8 @@ import { peerUrlProblem } from '../../http/guard.js'
 import { ProxyError } from '../../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
-import { isTransient, placeOf, requestReply } from '../http-reply.js'
+import { shownUrl } from '../../util/url-text.js'
+import { isTransient, requestReply } from '../http-reply.js'
 import { RetryableError, retryAfterMs } from './failure.js'
 
 export type HttpDeps = Pick<Runtime, 'fetch' | 'clock' | 'allowHttp'>
@@ -58,10 +59,7 @@ export async function fetchText(
   }
   const { status, headers, text } = answer
   if (text === undefined) {
-    throw new ProxyError(
-      'DISCOVERY_INVALID',
-      `${placeOf(url.href)} sent an answer that is too long`,
-    )
+    throw new ProxyError('DISCOVERY_INVALID', `${shownUrl(url)} sent an answer that is too long`)
   }
   return { status, headers, body: text }
 }
@@ -84,7 +82,7 @@ export async function fetchMetadata(deps: HttpDeps, start: URL): Promise<JsonObj
       continue
     }
     if (isTransient(status)) {
-      throw new RetryableError(`${placeOf(url.href)} answered with status ${status}`, {
+      throw new RetryableError(`${shownUrl(url)} answered with status ${status}`, {
         retryAfterMs: retryAfterMs(headers),
       })
     }

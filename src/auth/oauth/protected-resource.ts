@@ -1,5 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import { textMember, textsMember } from '../../util/json.js'
+import { trimSlashes } from '../../util/text.js'
+import { shownUrl } from '../../util/url-text.js'
 import { RESOURCE_METADATA_PATH } from '../resource-metadata.js'
 import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 
@@ -63,9 +65,13 @@ export async function discoverProtectedResource(
     if (poor === undefined) throw error
   }
   if (poor !== undefined || texts[0] === undefined) return poor
-  throw new ProxyError('DISCOVERY_INVALID', `There is no metadata at ${texts[0].slice(0, 300)}`, {
-    hint: 'The server names this address itself; have its "resource_metadata" corrected.',
-  })
+  throw new ProxyError(
+    'DISCOVERY_INVALID',
+    `There is no metadata at ${shownUrl(texts[0].slice(0, 300))}`,
+    {
+      hint: 'The server names this address itself; have its "resource_metadata" corrected.',
+    },
+  )
 }
 
 async function readResource(
@@ -103,7 +109,7 @@ function hintFor(resource: string | undefined, server: URL): string {
 }
 
 function guessedPlaces(server: URL): URL[] {
-  const path = server.pathname.replace(/\/+$/, '')
+  const path = trimSlashes(server.pathname)
   return [
     new URL(`${RESOURCE_METADATA_PATH}${path}${server.search}`, server),
     new URL(RESOURCE_METADATA_PATH, server),
@@ -126,8 +132,8 @@ function covers(resource: string, server: URL): boolean {
   const url = new URL(resource)
   if (url.origin !== server.origin || url.username !== '' || url.hash !== '') return false
   if (url.search !== '' && url.search !== server.search) return false
-  const parent = url.pathname.replace(/\/*$/, '/')
-  return server.pathname.replace(/\/*$/, '/').startsWith(parent)
+  const parent = `${trimSlashes(url.pathname)}/`
+  return `${trimSlashes(server.pathname)}/`.startsWith(parent)
 }
 
 /**

@@ -1,4 +1,5 @@
 import { ProxyError } from '../../util/errors.js'
+import { shownUrl } from '../../util/url-text.js'
 import type { TokenRecord } from '../token-store.js'
 import type { ConfiguredClient, OAuthClient } from './client.js'
 import { isUnknownClient, RetryableError } from './failure.js'
@@ -58,7 +59,7 @@ export async function serverOf(deps: HttpDeps, record: TokenRecord): Promise<Aut
     if (!(error instanceof ProxyError) || error instanceof RetryableError) throw error
     throw new RetryableError(error.message, { cause: error })
   }
-  throw new RetryableError(`${metadataUrl} does not answer as it did`)
+  throw new RetryableError(`${shownUrl(metadataUrl)} does not answer as it did`)
 }
 
 /** Secrets from the configuration are not stored; they are put back here. */

@@ -1,5 +1,6 @@
 import { ProxyError } from '../../util/errors.js'
 import { type JsonObject, stringMember, textMember, textsMember } from '../../util/json.js'
+import { trimSlashes } from '../../util/text.js'
 import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 
 /** An authorization server's metadata (RFC 8414, OpenID Connect Discovery), checked. */
@@ -67,7 +68,7 @@ export function isSameIssuer(one: string, other: string): boolean {
 
 /** Lists where the metadata of an issuer may be, in the order in which to look. */
 function candidates(issuer: URL): URL[] {
-  const path = issuer.pathname.replace(/\/+$/, '')
+  const path = trimSlashes(issuer.pathname)
   const names = ['oauth-authorization-server', 'openid-configuration']
   const inserted = names.map((name) => new URL(`/.well-known/${name}${path}`, issuer))
   if (path === '') return inserted

@@ -3,6 +3,7 @@ import type { TokenRecord } from '../../auth/token-store.js'
 import type { SignOutReport } from '../../login/sign-out.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
+import { shownUrl } from '../../util/url-text.js'
 import { readFlags } from '../flag-variables.js'
 import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addJsonOption } from '../options.js'
@@ -44,7 +45,7 @@ function requireChoice(
 ): void {
   if (argument !== undefined || all || records.length <= 1) return
   throw new ProxyError('USAGE', 'You are signed in to several targets', {
-    hint: `Name one of ${records.map(({ binding }) => binding.url).join(', ')}, or use \`--all\`.`,
+    hint: `Name one of ${records.map(({ binding }) => shownUrl(binding.url)).join(', ')}, or use \`--all\`.`,
   })
 }
 
@@ -64,7 +65,7 @@ type Done = { record: TokenRecord; report: SignOutReport }
 function renderJson(done: readonly Done[]): string {
   const signedOut = done.map(({ record, report }) => ({
     target: record.target,
-    url: record.binding.url,
+    url: shownUrl(record.binding.url),
     profile: record.binding.profile,
     revoked: report.revoked,
     ...(report.reason !== undefined && { reason: report.reason }),

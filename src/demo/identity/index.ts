@@ -26,6 +26,7 @@
 import type { AddressInfo } from 'node:net'
 import type { JsonObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
+import { trimSlashes } from '../../util/text.js'
 import { revokeConsents } from './account.js'
 import { decideDevice } from './device.js'
 import { issuerUrl } from './documents.js'
@@ -89,7 +90,9 @@ export async function startIdentity({
   const server = await listen(options, state, createRoutes(projectId, serverId))
   const { port } = server.address() as AddressInfo
   state.baseUrl =
-    options.publicUrl?.replace(/\/+$/, '') ?? `http://${urlHost(options.host)}:${port}`
+    options.publicUrl === undefined
+      ? `http://${urlHost(options.host)}:${port}`
+      : trimSlashes(options.publicUrl)
   const suffix = '.well-known/openid-configuration'
   return {
     url: state.baseUrl,

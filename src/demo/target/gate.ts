@@ -44,7 +44,7 @@ function isLoopbackOrigin(origin: string): boolean {
 }
 
 function sentTokens({ headers }: Pick<IncomingMessage, 'headers'>): string[] {
-  const bearer = /^bearer +(.+)$/i.exec(headers.authorization ?? '')?.[1]
+  const bearer = /^bearer +(\S.*)$/i.exec(headers.authorization ?? '')?.[1]
   const key = headers['x-api-key']
   return [bearer, typeof key === 'string' ? key : undefined].filter((sent) => sent !== undefined)
 }

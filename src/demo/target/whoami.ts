@@ -19,7 +19,7 @@ export function seenCredentials(headers: SeenHeaders): SeenCredential[] {
     .filter(isSecretName)
     .map((header) => {
       const value = [ownMember(headers, header)].flat().join(', ')
-      const [, scheme, rest] = /^([A-Za-z-]+) +(.*)$/.exec(value) ?? []
+      const [, scheme, rest] = /^([A-Za-z-]+) +(?! )(.*)$/.exec(value) ?? []
       const format = JWT.test(rest ?? value) ? 'jwt' : 'opaque'
       if (header !== 'authorization' || scheme === undefined) return { header, format }
       return { header, scheme: scheme.toLowerCase(), format }

@@ -9,7 +9,7 @@ const REDACTED = '[redacted]'
 
 /** Creates a function that gives a setting's value without any secret, for programs. */
 export function createPublicValue({ secrets }: Pick<Settings, 'secrets'>) {
-  const redact = createRedactor(secrets)
+  const redact = createRedactor(secrets, { wholeUrls: true })
   const clean = (value: unknown): unknown => {
     if (typeof value === 'string') return redact(cleanUrl(value))
     if (Array.isArray(value)) return value.map(clean)
@@ -26,8 +26,8 @@ export function createPublicValue({ secrets }: Pick<Settings, 'secrets'>) {
 function cleanUrl(text: string): string {
   if (!text.includes('://')) return text
   return text
-    .replace(/:\/\/[^/@\s]*@/g, `://${REDACTED}@`)
-    .replace(/([?&]([^=&#\s]+)=)[^&#\s]*/g, (whole, start: string, name: string) =>
+    .replace(/:\/\/[^/@?#\s]*@/g, `://${REDACTED}@`)
+    .replace(/([?&]([^=?&#\s]+)=)[^&#\s]*/g, (whole, start: string, name: string) =>
       isSecretName(name) ? `${start}${REDACTED}` : whole,
     )
 }

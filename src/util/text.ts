@@ -1,0 +1,17 @@
+/** Without the slashes at its end, however many they are. */
+export function trimSlashes(text: string): string {
+  let end = text.length
+  while (end > 0 && text.charCodeAt(end - 1) === 0x2f) end--
+  return text.slice(0, end)
+}
+
+/** Text from outside, for people: no longer than so many characters. */
+export function cutText(text: string, most: number): string {
+  return text.length > most ? `${text.slice(0, most)}…` : text
+}
+
+/** Splits at the first mark; without one, all of the text stands before it. */
+export function splitOnce(text: string, mark: string): [before: string, after: string | undefined] {
+  const at = text.indexOf(mark)
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + mark.length)]
+}

@@ -1,0 +1,58 @@
+import vm from 'node:vm'
+
+/** Sizes between which work is compared. Twice the text may take twice the work. */
+const SIZES = [50_000, 100_000] as const
+/** Milliseconds in which the larger size is done at once: ten thousand million steps take longer. */
+const FLOOR = 20
+/** As other programs disturb the clock, each size's shortest time counts, and an odd one is tried more often. */
+const ENOUGH = 3
+const ROUNDS = 12
+const CLEAR = 2.5
+/** Ends what would never end. Linear work takes a thousandth of it. */
+const LIMIT = 2_000
+
+const context = vm.createContext({ work: undefined })
+const script = new vm.Script('work()')
+
+/** Runs work that may never end; `false` when it was ended. */
+export function runLimited(work: () => void, limit = LIMIT): boolean {
+  context['work'] = work
+  try {
+    script.runInContext(context, { timeout: limit })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') return false
+    throw error
+  }
+}
+
+/**
+ * Tells how the work on hostile text of 100 KB compares with that on 50 KB: about 2 where it is
+ * linear, 4 where it is quadratic. What is done at once counts as 0, what does not end as infinite.
+ */
+export function growthOf(
+  write: (length: number) => string,
+  work: (text: string) => unknown,
+): number {
+  const [small, large] = SIZES.map(write) as [string, string]
+  const times = { small: Infinity, large: Infinity }
+  for (let round = 0; round < ROUNDS; round++) {
+    times.small = Math.min(
+      times.small,
+      measure(() => work(small)),
+    )
+    times.large = Math.min(
+      times.large,
+      measure(() => work(large)),
+    )
+    if (times.small === Infinity || times.large === Infinity) return Infinity
+    if (times.large < FLOOR) return 0
+    if (round >= ENOUGH && times.large / times.small < CLEAR) break
+  }
+  return times.large / times.small
+}
+
+function measure(work: () => unknown): number {
+  const before = performance.now()
+  return runLimited(work) ? performance.now() - before : Infinity
+}

@@ -1,0 +1,57 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { createRedactor } from '../../../src/util/redact.js'
+import { shownUrl, showUrls } from '../../../src/util/url-text.js'
+
+describe('what is shown of a URL', () => {
+  it.each([
+    ['https://mcp.example/mcp', 'https://mcp.example/mcp'],
+    ['https://mcp.example/mcp?api_key=hidden', 'https://mcp.example/mcp'],
+    ['https://mcp.example?hidden', 'https://mcp.example'],
+    ['https://mcp.example/mcp#hidden', 'https://mcp.example/mcp'],
+    ['https://mcp.example/mcp#x?hidden', 'https://mcp.example/mcp'],
+    ['https://me:hidden@mcp.example:8443/a@b', 'https://mcp.example:8443/a@b'],
+    ['https://me:hid@den@mcp.example/', 'https://mcp.example/'],
+    ['https://mcp.example/?next=https://hidden', 'https://mcp.example/'],
+    ['no URL?hidden', 'no URL'],
+    ['', ''],
+  ])('%j is %j', (url, shown) => {
+    expect(shownUrl(url)).toBe(shown)
+    if (URL.canParse(url)) expect(shownUrl(new URL(url))).toBe(shownUrl(new URL(shown)))
+  })
+
+  it.each([
+    ['See https://a.example/x?k=hidden.', 'See https://a.example/x.'],
+    ['(https://a.example/?k=hidden), then', '(https://a.example/), then'],
+    ['"HTTPS://u:hidden@a.example/" <http://b/#hidden>', '"HTTPS://a.example/" <http://b/>'],
+    ['login https://a.example/mcp?k=hidden`', 'login https://a.example/mcp`'],
+    ['note://docs/a?k=1 and why?', 'note://docs/a?k=1 and why?'],
+  ])('stands for it within a text: %j', (text, shown) => {
+    expect(showUrls(text)).toBe(shown)
+  })
+
+  it('leaves JSON what it was', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (before, after) => {
+        const text = `${before}https://a.example/?k=${after}`
+        expect(() => JSON.parse(createRedactor()(JSON.stringify({ text })))).not.toThrow()
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('holds nothing of user name, password, query and fragment', () => {
+    const part = fc.string({
+      unit: fc.constantFrom('Q', 'Z', '%40', '=', '&', '%3F'),
+      minLength: 1,
+    })
+    fc.assert(
+      fc.property(part, part, part, part, (user, password, query, fragment) => {
+        const url = `https://${user.replace(/[=&]/g, 'Q')}:${password.replace(/[=&]/g, 'Q')}@a.example/mcp?${query}#${fragment}`
+        expect(createRedactor()(`at ${url}: ${url}`)).toBe(
+          'at https://a.example/mcp: https://a.example/mcp',
+        )
+      }),
+    )
+  })
+})
