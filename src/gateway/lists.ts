@@ -3,8 +3,9 @@ import type { Span } from '../mcp/message.js'
 import { findMember, replaceParts, scanElements, skipSpace } from '../mcp/scan.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
 import type { Names } from './names.js'
+import { exposeViews } from './resource-links.js'
 import type { Target } from './target.js'
-import { exposeUri } from './uris.js'
+import { exposeTemplate, exposeUri } from './uris.js'
 
 /** A list method: the result's member that holds the entries, and how each entry is exposed. */
 export interface ListKind {
@@ -124,7 +125,14 @@ function exposeEach(
     const exposed = JSON.stringify(exposeField(view, kind, own))
     if (!isVisible(view, own)) return undefined
     view.onEntry?.(entry)
-    return text.slice(start, field.start) + exposed + text.slice(field.end, end)
+    const views = view.severalTargets ? exposeViews(view.target, text, start) : []
+    const parts = [{ ...field, text: exposed }, ...views].map((part) => {
+      return { start: part.start - start, end: part.end - start, text: part.text }
+    })
+    return replaceParts(
+      text.slice(start, end),
+      parts.sort((a, b) => a.start - b.start),
+    )
   })
 }
 
@@ -145,5 +153,6 @@ function exposeField(
   text: string,
 ): string {
   if (kind.field === 'name') return names.expose(target, text)
-  return severalTargets ? exposeUri(target, text) : text
+  if (!severalTargets) return text
+  return kind.field === 'uri' ? exposeUri(target, text) : exposeTemplate(target, text)
 }

@@ -1,21 +1,28 @@
 import { replaceValues, type Span } from '../mcp/message.js'
-import { findMember, scanElements, skipSpace } from '../mcp/scan.js'
+import { findMember, scanElements, scanMembers, skipSpace } from '../mcp/scan.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import type { Named } from './names.js'
 import { exposeUri } from './uris.js'
 
+const ANY_DEPTH = { maxDepth: Number.POSITIVE_INFINITY }
+
+/** Members of a `_meta` that name a view of MCP Apps, a resource: today's, and the older ones. */
+const VIEWS = [['ui', 'resourceUri'], ['ui/resourceUri'], ['openai/outputTemplate']] as const
+
 /**
  * Exposes the resource URIs inside a message of one of several targets: contents of
- * `resources/read`, links and embedded resources in tool and prompt results, and
- * `notifications/resources/updated`. Everything else stays as the target wrote it.
+ * `resources/read`, links and embedded resources in tool and prompt results and in what a target
+ * asks of a client's model, views of MCP Apps, and `notifications/resources/updated`. Everything
+ * else stays as the target wrote it.
+ *
+ * @see [MCP Apps](https://github.com/modelcontextprotocol/ext-apps/blob/main/specification/2026-01-26/apps.mdx)
  */
 export function exposeResourceLinks(target: Named, text: string): string {
   // a name may be written in escapes
-  if (!text.includes('"uri"') && !text.includes('\\u00')) return text
+  const mayHold = ['ri"', 'outputTemplate"', '\\u00'].some((mark) => text.includes(mark))
   // the scan needs valid JSON
-  if (!isObject(tryParseJson(text))) return text
-  const start = skipSpace(text, 0)
-  const uris = [...findUris(text, start)]
+  if (!mayHold || !isObject(tryParseJson(text))) return text
+  const uris = [...findUris(text, skipSpace(text, 0))]
   if (uris.length === 0) return text
   return replaceValues(
     text,
@@ -23,26 +30,63 @@ export function exposeResourceLinks(target: Named, text: string): string {
   )
 }
 
+/** Exposes the views that an entry of a list names, such as a tool; it starts at `start`. */
+export function exposeViews(target: Named, text: string, start: number): (Span & Written)[] {
+  return [...findViews(text, start)].map((span) => {
+    return { ...span, text: JSON.stringify(exposeUri(target, readString(text, span))) }
+  })
+}
+
+interface Written {
+  readonly text: string
+}
+
 function* findUris(text: string, start: number): Iterable<Span> {
   const method = findMember(text, start, 'method')
-  if (method !== undefined && readString(text, method) === 'notifications/resources/updated') {
-    yield* uriOf(text, start, 'params')
+  if (method !== undefined) {
+    if (readString(text, method) === 'notifications/resources/updated') {
+      yield* uriOf(text, start, 'params')
+    }
+    yield* findInPart(text, start, 'params')
   }
-  const result = findMember(text, start, 'result')
-  if (result === undefined) return
-  for (const content of elementsOf(text, result.start, 'contents')) {
-    yield* uriOf(text, content.start)
-  }
-  for (const block of elementsOf(text, result.start, 'content')) {
-    yield* uriOfBlock(text, block.start)
-  }
-  for (const message of elementsOf(text, result.start, 'messages')) {
-    const block = findMember(text, message.start, 'content')
-    if (block !== undefined) yield* uriOfBlock(text, block.start)
+  yield* findInPart(text, start, 'result')
+  // questions of a result that a client answers with its next request
+  const questions = findMember(text, start, 'result', 'inputRequests')
+  for (const question of questions === undefined ? [] : membersOf(text, questions)) {
+    yield* findInPart(text, question.start, 'params')
   }
 }
 
+function* findInPart(text: string, start: number, name: 'params' | 'result'): Iterable<Span> {
+  const part = findMember(text, start, name)
+  if (part === undefined || text[part.start] !== '{') return
+  yield* findViews(text, part.start)
+  for (const content of elementsOf(text, part.start, 'contents')) {
+    yield* uriOf(text, content.start)
+    yield* findViews(text, content.start)
+  }
+  yield* findInBlocks(text, part.start)
+  for (const message of elementsOf(text, part.start, 'messages')) {
+    yield* findInBlocks(text, message.start)
+  }
+}
+
+/** The blocks in `content`, which is one or a list, and those in the result of a tool among them. */
+function* findInBlocks(text: string, start: number): Iterable<Span> {
+  for (const block of blocksOf(text, start)) {
+    yield* uriOfBlock(text, block.start)
+    for (const inner of blocksOf(text, block.start)) yield* uriOfBlock(text, inner.start)
+  }
+}
+
+function blocksOf(text: string, start: number): Span[] {
+  const content = findMember(text, start, 'content')
+  if (content === undefined) return []
+  return text[content.start] === '{' ? [content] : scanElements(text, content.start)
+}
+
 function* uriOfBlock(text: string, start: number): Iterable<Span> {
+  yield* findViews(text, start)
   const type = findMember(text, start, 'type')
   if (type === undefined) return
   const name = readString(text, type)
@@ -51,8 +95,22 @@ function* uriOfBlock(text: string, start: number): Iterable<Span> {
 }
 
 function* uriOf(text: string, start: number, ...path: string[]): Iterable<Span> {
-  const uri = findMember(text, start, ...path, 'uri')
-  if (uri !== undefined && text[uri.start] === '"') yield uri
+  yield* stringAt(text, start, ...path, 'uri')
+}
+
+function* findViews(text: string, start: number): Iterable<Span> {
+  const meta = findMember(text, start, '_meta')
+  if (meta === undefined) return
+  for (const path of VIEWS) yield* stringAt(text, meta.start, ...path)
+}
+
+function* stringAt(text: string, start: number, ...path: string[]): Iterable<Span> {
+  const found = findMember(text, start, ...path)
+  if (found !== undefined && text[found.start] === '"') yield found
+}
+
+function membersOf(text: string, { start }: Span): Span[] {
+  return text[start] === '{' ? (scanMembers(text, start, ANY_DEPTH) ?? []) : []
 }
 
 function elementsOf(text: string, start: number, name: string): Span[] {

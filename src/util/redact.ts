@@ -1,3 +1,4 @@
+import { percentEncode } from './text.js'
 import { showUrls } from './url-text.js'
 
 const SECRET_KEY = /(^|[-_])(authorization|cookie|token|secret|password|apikey|key|code|verifier)$/i
@@ -118,7 +119,7 @@ function spellings(
 
 /** A secret as it is and as it stands in JSON and in a URL. */
 function writings(secret: string): string[] {
-  const encoded = encodeURIComponent(secret.replace(/\p{Cs}/gu, '\ufffd'))
+  const encoded = percentEncode(secret)
   return [secret, JSON.stringify(secret).slice(1, -1), encoded, encoded.replaceAll('%20', '+')]
 }
 

@@ -15,3 +15,12 @@ export function splitOnce(text: string, mark: string): [before: string, after: s
   const at = text.indexOf(mark)
   return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + mark.length)]
 }
+
+/** As in a URL; half of a character, which has no place there, becomes the mark of a lost one. */
+export function percentEncode(text: string): string {
+  try {
+    return encodeURIComponent(text)
+  } catch {
+    return encodeURIComponent(text.replace(/[\ud800-\udfff]/g, '\ufffd'))
+  }
+}

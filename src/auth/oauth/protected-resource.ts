@@ -21,7 +21,7 @@ export class WrongResourceError extends ProxyError {
   constructor(place: URL, resource: string | undefined, server: URL) {
     super(
       'DISCOVERY_INVALID',
-      `${place.href} is the metadata of ${JSON.stringify(resource?.slice(0, 300))}, not of ${server.href}`,
+      `${shownUrl(place)} is the metadata of ${JSON.stringify(resource && shownUrl(resource.slice(0, 300)))}, not of ${shownUrl(server)}`,
       { hint: hintFor(resource, server) },
     )
   }
