@@ -7,8 +7,8 @@ export interface Attack {
   readonly end: string
 }
 
-const MOST_WORDS = 48
-const MOST_STARTS = 8
+const MOST_WORDS = 30
+const MOST_STARTS = 6
 const POOL = [
   ...Array.from({ length: 128 }, (_, code) => String.fromCharCode(code)),
   ...['\u0085', '\u00a0', 'é', 'ſ', '\u2028', '\ufeff', '\ud800', '\uffff', 'ﬁ', '😀', '\u0301'],
@@ -32,7 +32,7 @@ export function attacksOn(pattern: RegExp): Attack[] {
     for (const text of samples(part)) parts.add(text)
   })
   const words = new Set([...alphabet, ...pairs(alphabet), ...parts].filter((word) => word !== ''))
-  const ends = new Set(['', '\u0000', '\n', '\n\u0000', ...alphabet.slice(0, 8)])
+  const ends = new Set(['', '\u0000', '\n', '\n\u0000', ...alphabet.slice(0, 5)])
   const attacks: Attack[] = []
   for (const start of pick([...starts], MOST_STARTS)) {
     for (const repeated of pick([...words], MOST_WORDS)) {

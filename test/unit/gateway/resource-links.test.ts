@@ -52,6 +52,93 @@ describe('exposeResourceLinks', () => {
       }),
     ],
     [
+      'the view of a result, and of what stands in it',
+      result({
+        _meta: { ui: { resourceUri: 'ui://w/a', other: 'ui://w/a' }, 'ui/resourceUri': 'ui://w/b' },
+        content: [
+          { type: 'text', text: 'x', _meta: { 'openai/outputTemplate': 'ui://w/c' } },
+          {
+            type: 'resource',
+            resource: { uri: 'ui://w/d' },
+            _meta: { ui: { resourceUri: 'ui://w/d' } },
+          },
+        ],
+      }),
+      result({
+        _meta: {
+          ui: { resourceUri: 'ui://docs/w/a', other: 'ui://w/a' },
+          'ui/resourceUri': 'ui://docs/w/b',
+        },
+        content: [
+          { type: 'text', text: 'x', _meta: { 'openai/outputTemplate': 'ui://docs/w/c' } },
+          {
+            type: 'resource',
+            resource: { uri: 'ui://docs/w/d' },
+            _meta: { ui: { resourceUri: 'ui://docs/w/d' } },
+          },
+        ],
+      }),
+    ],
+    [
+      'links in what a target asks of a model',
+      {
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'sampling/createMessage',
+        params: {
+          messages: [
+            {
+              role: 'user',
+              content: [
+                { type: 'tool_result', content: [{ type: 'resource_link', uri: 'a://b' }] },
+              ],
+            },
+          ],
+        },
+      },
+      {
+        jsonrpc: '2.0',
+        id: 1,
+        method: 'sampling/createMessage',
+        params: {
+          messages: [
+            {
+              role: 'user',
+              content: [
+                { type: 'tool_result', content: [{ type: 'resource_link', uri: 'a://docs/b' }] },
+              ],
+            },
+          ],
+        },
+      },
+    ],
+    [
+      'links in the questions of a result',
+      result({
+        inputRequests: {
+          q: { params: { messages: [{ content: { type: 'resource_link', uri: 'a://b' } }] } },
+        },
+      }),
+      result({
+        inputRequests: {
+          q: { params: { messages: [{ content: { type: 'resource_link', uri: 'a://docs/b' } }] } },
+        },
+      }),
+    ],
+    [
+      'the view of a notification',
+      {
+        jsonrpc: '2.0',
+        method: 'notifications/x',
+        params: { _meta: { 'ui/resourceUri': 'ui://w' } },
+      },
+      {
+        jsonrpc: '2.0',
+        method: 'notifications/x',
+        params: { _meta: { 'ui/resourceUri': 'ui://docs/w' } },
+      },
+    ],
+    [
       'the notice of an update',
       { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri: 'data://a' } },
       {
