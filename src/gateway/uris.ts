@@ -19,11 +19,11 @@ import type { Named } from './names.js'
 const HEAD = /^([a-z][a-z0-9+.-]*:\/\/)/
 const SCHEME_AND_REST = /^[a-z][a-z0-9.-]*:[^:]/
 /** Characters that nobody escapes or takes for something else. */
-const PLAIN = /^[A-Za-z0-9\-._~!$&()*+,;=:@/?%]*$/
+const PLAIN = /^[A-Za-z0-9\-._~!$&()*+,;=:@/?%]*(?:#[A-Za-z0-9\-._~!$&()*+,;=:@/?%]+)?$/
 /** Escapes that somebody writes in another way: small letters, and what needs none. */
 const ODD_ESCAPE = /%(?![0-9A-F]{2})|%(?:2D|2E|5F|7E|3[0-9]|[46][1-9A-F]|[57][0-9A])/
 /** Segments and ends that somebody takes away. */
-const ODD_SEGMENT = /\/\/|\/\.{1,2}(?:[/?]|$)|^\.{1,2}(?:[/?]|$)|\?$/
+const ODD_SEGMENT = /\/\/|\/\.{1,2}(?:[/?#]|$)|^\.{1,2}(?:[/?#]|$)|\?(?:#|$)/
 
 /** Names a target's resource for clients. */
 export function exposeUri(target: Named, uri: string): string {

@@ -39,9 +39,9 @@ const normalisers: Record<string, (text: string) => string> = {
       return start.toLowerCase() + host.toLowerCase()
     }),
   'no needless escapes, by RFC 3986': (text) =>
-    text.replace(/%[0-9a-f]{2}/gi, (escape) => {
-      const character = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
-      return /[\w.~-]/.test(character) ? character : escape.toUpperCase()
+    text.replace(/%[0-9a-f]{2}/gi, (escaped) => {
+      const character = String.fromCharCode(Number.parseInt(escaped.slice(1), 16))
+      return /[\w.~-]/.test(character) ? character : escaped.toUpperCase()
     }),
   'one slash for two': (text) => text.replace(/(?<!:)\/\/+/g, '/'),
 }
