@@ -29,12 +29,13 @@ func main() {
 }
 `
 const folder = mkdtempSync(join(tmpdir(), 'uris-'))
+const compiler = 'go'
 const script = join(folder, 'main.go')
 const program = join(folder, 'main')
 writeFileSync(script, GO)
 const hasPydantic = spawnSync('python3', ['-c', 'import pydantic; pydantic.AnyUrl']).status === 0
 const hasGo =
-  spawnSync('go', ['build', '-o', program, script], {
+  spawnSync(compiler, ['build', '-o', program, script], {
     env: { ...process.env, GO111MODULE: 'off' },
   }).status === 0
 
