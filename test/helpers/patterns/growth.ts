@@ -8,6 +8,8 @@ const FLOOR = 20
 const ENOUGH = 3
 const ROUNDS = 12
 const CLEAR = 2.5
+/** So long takes nothing but work that grows too fast, and once is enough to see it. */
+const SLOW = 500
 /** Ends what would never end. Linear work takes a thousandth of it. */
 const LIMIT = 2_000
 
@@ -47,6 +49,7 @@ export function growthOf(
     )
     if (times.small === Infinity || times.large === Infinity) return Infinity
     if (times.large < FLOOR) return 0
+    if (times.large > SLOW) break
     if (round >= ENOUGH && times.large / times.small < CLEAR) break
   }
   return times.large / times.small
