@@ -36,6 +36,7 @@ export function buildConfig(resolution: Resolution, env: Variables): ProxyConfig
     targets: resolution.targets.map((name) => buildTarget(name, resolution)),
     limits: {
       bodyBytes: get('limits.bodyBytes'),
+      bufferedBytes: get('limits.bufferedBytes'),
       children: get('limits.children'),
       calls: get('limits.calls'),
       callsPerCaller: get('limits.callsPerCaller'),

@@ -134,6 +134,13 @@ export const SETTINGS = [
   ),
 
   setting('limits.bodyBytes', 'positive', 4_194_304, 'Largest request body.', { unit: 'bytes' }),
+  setting(
+    'limits.bufferedBytes',
+    'positive',
+    268_435_456,
+    'Answers held in memory until clients have read them, all together; more get an error.',
+    { unit: 'bytes' },
+  ),
   setting('limits.children', 'positive', 100, 'Most processes of all targets at once.'),
   setting('limits.calls', 'whole', 1_000, 'Requests under way at once in a process; 0: no limit.'),
   setting('limits.callsPerCaller', 'whole', 100, 'The same of one subject.'),

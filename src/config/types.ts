@@ -10,6 +10,8 @@ export interface ProxyConfig {
   limits: {
     /** Largest request body, bytes. */
     bodyBytes: number
+    /** Answers that are held until clients have read them, bytes. */
+    bufferedBytes: number
     /** Processes of all targets that are programs, at once. */
     children: number
     /** Requests under way at once in a process, of all and of one subject; 0: no limit. */

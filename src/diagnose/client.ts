@@ -84,6 +84,7 @@ function headersOf(call: Partial<Call>): Record<string, string> {
   const name = era === 'modern' && method !== undefined ? namedBy({ method, params }) : undefined
   return {
     accept: ACCEPT,
+    'accept-encoding': 'identity',
     'user-agent': `${PRODUCT}/${VERSION}`,
     ...headers,
     ...(version !== undefined && { 'mcp-protocol-version': version }),

@@ -33,6 +33,7 @@ async function readList(probe: Probe, kind: Kind): Promise<List> {
   const isOffered = isObject(session.capabilities[kind])
   const entries: JsonObject[] = []
   const cursors = new Set<string>()
+  const names = new Set<unknown>()
   const method = `${kind}/list`
   let pages = 0
   let cursor: string | undefined
@@ -49,8 +50,14 @@ async function readList(probe: Probe, kind: Kind): Promise<List> {
       const hint = `Answer ${method} with a list in "${kind}", empty if there is nothing.`
       return done(fail(`the result has no list "${kind}"`, hint, 'PROTOCOL_INVALID'))
     }
-    entries.push(...page.filter(isObject))
+    const found = page.filter(isObject)
+    const fresh = found.filter((entry) => !names.has(nameOf(entry)))
+    for (const entry of found) names.add(nameOf(entry))
+    // many servers write "" on their last page, and begin anew when it is followed
+    const isBeginning = cursor === '' && fresh.length === 0
+    if (!isBeginning) entries.push(...found)
     cursor = typeof result['nextCursor'] === 'string' ? result['nextCursor'] : undefined
+    if (cursor === '' && (isBeginning || cursors.has(''))) cursor = undefined
     if (cursor !== undefined && (cursors.has(cursor) || pages === MAX_PAGES)) {
       const what = cursors.has(cursor) ? 'the pages go in circles' : `more than ${MAX_PAGES} pages`
       const hint = 'Leave "nextCursor" out on the last page.'
@@ -59,4 +66,9 @@ async function readList(probe: Probe, kind: Kind): Promise<List> {
     if (cursor !== undefined) cursors.add(cursor)
   } while (cursor !== undefined)
   return done()
+}
+
+/** What an entry is known by; one without a name is like no other. */
+function nameOf(entry: JsonObject): unknown {
+  return entry['uri'] ?? entry['name'] ?? entry
 }

@@ -167,7 +167,8 @@ async function openOlderClient({ clock, network, url, timeoutMs }: ProbeOptions)
 
 async function hasMetadata({ clock, network, url, timeoutMs, access }: ProbeOptions) {
   const upstream = await network.connect(new URL(resourceMetadataUrl(url.href)))
-  const headers = Object.entries({ ...access.plain, accept: 'application/json' }).flat()
+  const plain = { accept: 'application/json', 'accept-encoding': 'identity' }
+  const headers = Object.entries({ ...access.plain, ...plain }).flat()
   const request = { method: 'GET' as const, headers }
   const exchange = await readAnswer({ clock, upstream }, request, undefined, timeoutMs)
   await upstream.close()

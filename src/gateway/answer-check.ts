@@ -1,36 +1,95 @@
 import { isUtf8 } from 'node:buffer'
-import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
+import { type Awaited, isPlainId, isSameId, readIncoming } from '../mcp/incoming.js'
+import type { RequestId } from '../mcp/jsonrpc.js'
+import { memberText, objectText } from '../mcp/member-text.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { FailureCause } from './failure.js'
 import type { UpstreamSend } from './upstream-send.js'
 
 /** Beyond this an answer is only looked at from both ends: parsing would hold up everybody else. */
-const MAX_PARSED_BYTES = 1024 * 1024
+export const MAX_PARSED_BYTES = 1024 * 1024
+/** Larger answers that are not what they should be are not mended. */
+const MAX_MENDED_BYTES = 8 * 1024 * 1024
+const END_BYTES = 256
 
 /** Errors that speak of the protocol itself and not of a missing session. */
 const PROTOCOL_CODES: ReadonlySet<unknown> = new Set([-32020, -32021, -32022, -32602, -32601])
 
 /**
- * Checks that a JSON answer is the response to one request.
+ * Checks that a JSON answer is the response to one request, and can be passed on as it is.
  *
  * @param text The body decoded, where that was done already.
  * @returns What is wrong with it, or `undefined`.
  */
 export function checkAnswer(body: Buffer, id: RequestId, text?: string): string | undefined {
   if (!isUtf8(body)) return 'its answer is not valid UTF-8'
-  if (body.length > MAX_PARSED_BYTES) {
-    const head = body.subarray(0, 16).toString().trimStart()
-    const isWhole = head.startsWith('{') && body.subarray(-16).toString().trimEnd().endsWith('}')
-    return isWhole ? undefined : 'its answer is not a JSON object'
-  }
+  if (body.length > MAX_PARSED_BYTES) return checkEnds(body, id)
   const value = tryParseJson(text ?? body.toString('utf8'))
   if (!isObject(value)) return 'its answer is not valid JSON'
-  return isResponseTo(value, id) ? undefined : 'its answer is not a response to this request'
+  const isExact = value['id'] === id && isPlainId(id) && value['jsonrpc'] === '2.0'
+  return isExact && isResponseTo(value, id)
+    ? undefined
+    : 'its answer is not a response to this request'
+}
+
+function checkEnds(body: Buffer, id: RequestId): string | undefined {
+  const head = body.toString('latin1', 0, END_BYTES)
+  const tail = body.toString('latin1', body.length - END_BYTES)
+  if (!head.trimStart().startsWith('{') || !tail.trimEnd().endsWith('}')) {
+    return 'its answer is not a JSON object'
+  }
+  const written = idInHead(head) ?? idInTail(tail)
+  const isOther = written !== undefined && written !== JSON.stringify(id)
+  return isOther ? 'its answer is not a response to this request' : undefined
+}
+
+const ID = String.raw`"id"\s{0,9}:\s{0,9}("[^"\\]{0,128}"|-?\d{1,20}|null)`
+const VERSION = String.raw`"jsonrpc"\s{0,9}:\s{0,9}"2\.0"`
+const IN_HEAD = new RegExp(String.raw`^\s{0,9}\{\s{0,9}(?:${VERSION}\s{0,9},\s{0,9})?${ID}\s{0,9},`)
+const IN_TAIL = new RegExp(String.raw`,\s{0,9}${ID}\s{0,9}(?:,\s{0,9}${VERSION}\s{0,9})?\}\s{0,9}$`)
+
+/** Returns the id as it is written, where serializers put it before the result. */
+export function idInHead(head: string): string | undefined {
+  return IN_HEAD.exec(head)?.[1]
+}
+
+/** Returns the id as it is written, where serializers put it behind the result. */
+function idInTail(tail: string): string | undefined {
+  return IN_TAIL.exec(tail)?.[1]
+}
+
+/** Puts the id as the client wrote it into the end of a response, where the target wrote it otherwise. */
+export function mendTail(tail: string, awaited: Awaited): string {
+  const [end = '', written = ''] = IN_TAIL.exec(tail) ?? []
+  if (written === '' || !isSameId(tryParseJson(written), awaited.id)) return tail
+  const at = tail.length - end.length + end.indexOf(written, end.indexOf(':'))
+  return tail.slice(0, at) + awaited.idText() + tail.slice(at + written.length)
+}
+
+/** An answer that was not right at once, and what could be made of it. */
+export type Mended =
+  /** The response as it may be passed on, and the messages that stand before it in an array. */
+  | { readonly response: string; readonly before: readonly string[] }
+  /** It holds a response to another request, or none. */
+  | undefined
+
+/** Makes the best of a JSON answer that {@link checkAnswer} refused, as the official SDKs do. */
+export function mendAnswer(body: Buffer, awaited: Awaited): Mended {
+  if (body.length > MAX_MENDED_BYTES || !isUtf8(body)) return undefined
+  const before: string[] = []
+  for (const { kind, text } of readIncoming(body.toString('utf8'), awaited)) {
+    if (kind === 'foreign') return undefined
+    if (kind === 'response') return { response: text, before }
+    before.push(text)
+  }
+  return undefined
 }
 
 /** Tells whether a message is the JSON-RPC response to the request with this id. */
 export function isResponseTo(value: JsonObject, id: RequestId): boolean {
-  return value['id'] === id && ('result' in value || isObject(value['error']))
+  const isError = isObject(value['error'])
+  if (!isError && !('result' in value)) return false
+  return isSameId(value['id'], id) || (isError && value['id'] == null)
 }
 
 /**
@@ -41,17 +100,21 @@ export function isResponseTo(value: JsonObject, id: RequestId): boolean {
  */
 function checkRefusal(
   body: Buffer,
-  id: RequestId,
+  awaited: Awaited,
 ): { bytes: Buffer; protocol: boolean } | undefined {
-  const value = tryParseJson(body.toString('utf8'))
+  const text = body.toString('utf8').replace(/^\ufeff/, '')
+  const value = tryParseJson(text)
   if (!isObject(value) || !isObject(value['error'])) return undefined
   const { error } = value
   if (typeof error['code'] !== 'number' || typeof error['message'] !== 'string') return undefined
   const protocol = PROTOCOL_CODES.has(error['code'])
-  if (value['id'] === id) return { bytes: body, protocol }
-  const { code, message, data } = error
-  const wire = isObject(data) ? { code, message, data } : { code, message }
-  return { bytes: Buffer.from(errorResponse(id, wire)), protocol }
+  if (value['id'] === awaited.id && isPlainId(awaited.id)) return { bytes: body, protocol }
+  // numbers too large for us stay as they were written
+  const own = objectText(text, 'error')
+  const members = ['code', 'message', ...(isObject(error['data']) ? ['data'] : [])]
+  const wire = members.map((name) => `${JSON.stringify(name)}:${memberText(own, name)}`).join(',')
+  const response = `{"jsonrpc":"2.0","id":${awaited.idText()},"error":{${wire}}}`
+  return { bytes: Buffer.from(response), protocol }
 }
 
 const LOST = 'it no longer knows the session'
@@ -82,8 +145,9 @@ export function judgeRefusal(
   status: number,
   body: Buffer,
   { id, inSession }: Pick<UpstreamSend, 'id' | 'inSession'>,
+  awaited: Awaited = { id, idText: () => JSON.stringify(id) },
 ): RefusalVerdict {
-  const error = id === undefined ? undefined : checkRefusal(body, id)
+  const error = id === undefined ? undefined : checkRefusal(body, awaited)
   const answer = error?.bytes
   if (inSession && (status === 404 || (status === 400 && speaksOfSession(body)))) {
     if (status === 400) return { cause: 'session_lost', reason: LOST, answer }

@@ -1,4 +1,5 @@
-import type { FailureCause } from './failure.js'
+import { isPrivateHost } from '../http/guard.js'
+import type { FailureCause, TargetFailure } from './failure.js'
 import type { UpstreamSend } from './upstream-send.js'
 
 export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>
@@ -11,12 +12,12 @@ export type HeadVerdict =
   | { next: 'stream' }
   /** The target refused our credential. */
   | { next: 'credential'; challenge: string | undefined }
-  | { next: 'fail'; cause: FailureCause; reason: string }
+  | { next: 'fail'; cause: FailureCause; reason: string; more?: Partial<TargetFailure> }
 
 /** What a request waits for: one response, a stream without one (GET), or only a status. */
 export type Expectation = 'response' | 'stream' | 'status'
 
-/** Tells what a request waits for. */
+/** Returns what a request waits for. */
 export function expectationOf({ id, method }: Pick<UpstreamSend, 'id' | 'method'>): Expectation {
   if (id !== undefined) return 'response'
   return method === 'GET' ? 'stream' : 'status'
@@ -38,7 +39,7 @@ export function judgeHead(
   }
   if (status === 429 || status >= 500) return fail('http_status', `it answered HTTP ${status}`)
   const encoding = oneValue(headers['content-encoding'])
-  if (encoding !== undefined && encoding !== 'identity') {
+  if (encoding && encoding !== 'identity') {
     return fail('invalid_answer', 'its answer is compressed though nobody asked for it')
   }
   if (status >= 400 || expected === 'status') return READ
@@ -46,6 +47,38 @@ export function judgeHead(
   if (type === 'text/event-stream') return STREAM
   if (type === JSON_TYPE && expected === 'response') return READ
   return fail('invalid_answer', `its answer is ${describeType(type, status)}, not MCP`)
+}
+
+/** Judges a head, and names the place that a redirect leads to. */
+export function readHead(
+  status: number,
+  headers: HeaderFields,
+  expected: Expectation,
+): HeadVerdict {
+  const verdict = judgeHead(status, headers, expected)
+  const location = status >= 300 && status < 400 ? oneValue(headers['location']) : undefined
+  if (verdict.next !== 'fail' || location === undefined) return verdict
+  const more = describeRedirect(location)
+  return { ...verdict, reason: more.reason, more }
+}
+
+const MAX_LOCATION = 200
+
+/**
+ * Says where a redirect leads, without what a URL may hold of secrets. Clients are not told the names
+ * of an inner network, only the path there.
+ */
+function describeRedirect(location: string): { reason: string; told: string } {
+  const url = URL.canParse(location) ? new URL(location) : undefined
+  const path = url?.pathname ?? location.split(/[?#]/, 1)[0] ?? ''
+  const reason = redirects(url === undefined ? path : url.origin + path)
+  const isInner = url !== undefined && isPrivateHost(url.hostname)
+  return { reason, told: isInner ? redirects(path) : reason }
+}
+
+function redirects(to: string): string {
+  const shown = JSON.stringify(to.slice(0, MAX_LOCATION))
+  return `it redirects to ${shown}, which is not followed: if it moved there, give that URL`
 }
 
 function fail(cause: FailureCause, reason: string): HeadVerdict {

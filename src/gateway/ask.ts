@@ -1,3 +1,5 @@
+import { ownId } from '../mcp/jsonrpc.js'
+import { ListWalk } from '../mcp/list-walk.js'
 import { isObject, type JsonObject, ownMember, stringMember, tryParseJson } from '../util/json.js'
 import { type Collected, collect } from './collect.js'
 import {
@@ -18,6 +20,7 @@ import type { Target } from './target.js'
 const MAX_PAGES = 100
 const MAX_ENTRIES = 2_000
 const MAX_CHARS = 8 * 1024 * 1024
+const UNKNOWN_LIST = { member: '', field: 'name' } as const
 const METHOD_NOT_FOUND = -32601
 
 /** What one target contributes to a list: pages as it sent them, perhaps none, or a failure. */
@@ -40,6 +43,7 @@ export async function learnNames(
     const { principal } = request.exchange.caller
     const view = { target, names: context.names, method, principal, severalTargets: true }
     let cursor: string | undefined
+    const cursors = new Set<string>()
     do {
       const part = await readList(context, request, target, { method, cursor, deadline })
       if ('failure' in part) {
@@ -48,6 +52,9 @@ export async function learnNames(
       }
       for (const page of part.pages) exposeEntries(view, page)
       cursor = part.next
+      // what leads in a circle ends
+      if (cursor !== undefined && cursors.has(cursor)) break
+      if (cursor !== undefined) cursors.add(cursor)
     } while (cursor !== undefined)
   }
   await Promise.all(
@@ -84,15 +91,15 @@ export async function readList(
   let entries = 0
   let chars = 0
   let next = cursor
+  const walk = new ListWalk(cursor)
   do {
     const params = next === undefined ? {} : { cursor: next }
     const page = await readPage(context, request, target, { method, params }, deadline)
     if ('failure' in page) return pages.length === 0 ? page : { target, pages, next }
     if (page.text !== undefined) pages.push(page.text)
-    entries += page.entries
+    entries += page.names.length
     chars += page.text?.length ?? 0
-    // one that stays the same leads nowhere
-    next = page.next === next ? undefined : page.next
+    next = walk.next(page.names, page.next)
   } while (
     next !== undefined &&
     pages.length < MAX_PAGES &&
@@ -103,10 +110,12 @@ export async function readList(
 }
 
 type Page =
-  | { text: string | undefined; entries: number; next: string | undefined }
+  /** `names` are what the entries are known by. */
+  | { text: string | undefined; names: readonly unknown[]; next: string | undefined }
   | { target: Target; failure: TargetFailure }
 
-async function readPage(
+/** Reads one page of a target's list. */
+export async function readPage(
   context: GatewayContext,
   request: Request,
   target: Target,
@@ -118,17 +127,16 @@ async function readPage(
   const { text } = collected
   const message = tryParseJson(text)
   const result = isObject(message) ? message['result'] : undefined
-  const list = isObject(result) ? ownMember(result, listKind(sent.method)?.member ?? '') : undefined
-  if (isObject(result) && Array.isArray(list)) {
-    return { text, entries: list.length, next: stringMember(result, 'nextCursor') }
-  }
+  const { member, field } = listKind(sent.method) ?? UNKNOWN_LIST
+  const given = isObject(result) ? ownMember(result, member) : undefined
   // the empty list of some languages
-  if (isObject(result) && list === null) {
-    return { text, entries: 0, next: stringMember(result, 'nextCursor') }
+  const list = given === null ? [] : given
+  if (isObject(result) && Array.isArray(list)) {
+    const names = list.map((entry) => (isObject(entry) ? ownMember(entry, field) : undefined))
+    return { text, names, next: stringMember(result, 'nextCursor') }
   }
-  if (isObject(message) && lacksMethod(message)) {
-    return { text: undefined, entries: 0, next: undefined }
-  }
+  if (isObject(message) && lacksMethod(message))
+    return { text: undefined, names: [], next: undefined }
   const reason = 'its answer is not a list'
   return { target, failure: { cause: 'invalid_answer', target: target.name, reason } }
 }
@@ -148,7 +156,7 @@ export async function ask(
   { method, params }: { method: string; params: JsonObject },
   deadline: number,
 ): Promise<Collected> {
-  const id = `mcp-descope-proxy-${method}`
+  const id = ownId()
   const { exchange, meta } = request
   const sent = meta === undefined ? params : { ...params, _meta: meta }
   const body = JSON.stringify({ jsonrpc: '2.0', id, method, params: sent })

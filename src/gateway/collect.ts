@@ -1,7 +1,6 @@
+import { messageData, readIncoming } from '../mcp/incoming.js'
 import { readEvent } from '../mcp/sse.js'
-import { isObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
-import { isResponseTo } from './answer-check.js'
 import type { TargetFailure } from './failure.js'
 import { UpstreamCall } from './upstream-call.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
@@ -33,7 +32,7 @@ export interface CollectOptions extends UpstreamSend {
  */
 export function collect(options: CollectOptions): Promise<Collected> {
   return new Promise((resolve) => {
-    const { target, id, clock, deadlineMs, pending } = options
+    const { target, clock, deadlineMs, pending } = options
     let head: AnswerHead = { sessionId: undefined }
     const finish = (collected: Collected) => {
       cancel()
@@ -52,13 +51,12 @@ export function collect(options: CollectOptions): Promise<Collected> {
       events(run, ends) {
         let start = 0
         for (const end of ends) {
-          const { data } = readEvent(run.toString('utf8', start, end))
+          const data = messageData(readEvent(run.toString('utf8', start, end)))
           start = end
-          const message = data ? tryParseJson(data) : undefined
+          const incoming = data === undefined ? [] : readIncoming(data, call.awaited)
+          const response = incoming.find(({ kind }) => kind === 'response')
           // the stream then ends by itself, which keeps its connection usable
-          if (data && isObject(message) && id !== undefined && isResponseTo(message, id)) {
-            resolve({ ok: true, status: 200, text: data, head })
-          }
+          if (response !== undefined) resolve({ ok: true, status: 200, text: response.text, head })
         }
         return true
       },

@@ -146,13 +146,11 @@ export function upstreamHeaders(
   session: Partial<TargetSession> | undefined,
   method: 'POST' | 'GET' | 'DELETE' = 'POST',
 ): string[] {
-  const headers = ['user-agent', USER_AGENT]
+  const headers = ['user-agent', USER_AGENT, 'accept-encoding', 'identity']
   if (method === 'POST') headers.push('content-type', 'application/json')
-  const accept = exchange.header('accept')
   if (method === 'GET') headers.push('accept', 'text/event-stream')
-  else if (method === 'POST') {
-    headers.push('accept', accept === undefined || accept.includes('*/*') ? ACCEPT_BOTH : accept)
-  }
+  // whatever form the client takes, many servers answer nobody who does not take both
+  else if (method === 'POST') headers.push('accept', ACCEPT_BOTH)
   const version = session?.version ?? exchange.header('mcp-protocol-version')
   if (version !== undefined) headers.push('mcp-protocol-version', version)
   if (session?.id !== undefined) headers.push('mcp-session-id', session.id)

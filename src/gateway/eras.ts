@@ -1,5 +1,5 @@
 import { mirrorHeaders } from '../mcp/headers.js'
-import { ERROR_CODES } from '../mcp/jsonrpc.js'
+import { ERROR_CODES, ownId } from '../mcp/jsonrpc.js'
 import { offersModern, withEnvelope } from '../mcp/meta.js'
 import { MODERN_VERSION } from '../mcp/versions.js'
 import { isObject, stringsMember, tryParseJson } from '../util/json.js'
@@ -18,7 +18,7 @@ const RETRY_MS = 5_000
 const MAX_PROBES = 1_000
 
 const METHOD = 'server/discover'
-const PROBE_ID = `mcp-descope-proxy-${METHOD}`
+const PROBE_ID = ownId()
 const PROBE_BODY = JSON.stringify({
   jsonrpc: '2.0',
   id: PROBE_ID,

@@ -7,6 +7,13 @@ import type { AnswerOutcome } from './outcome.js'
 export interface Reply {
   /** Sends one whole message and ends. `status` is HTTP's. */
   json(status: number, body: string | Buffer, headers?: Readonly<Record<string, string>>): void
+  /**
+   * Opens a message that is then written piece by piece, and ended as a stream is. False where a
+   * message has to be whole.
+   */
+  openBody?(): boolean
+  /** Ends such a message as one that is not whole. */
+  breakOff?(): void
   /** Ends without a message. */
   empty(status: number): void
   /** Opens an event stream; its head leaves at once. */

@@ -1,5 +1,5 @@
 import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
-import type { ErrorCode } from '../util/errors.js'
+import { type ErrorCode, messageOf, ProxyError } from '../util/errors.js'
 
 export type FailureCause =
   | 'unreachable'
@@ -16,7 +16,7 @@ export type FailureCause =
   | 'session_required'
 
 /** Why there is no credential, where that is not for good. */
-export const CREDENTIAL_CAUSES: Readonly<Partial<Record<ErrorCode, FailureCause>>> = {
+const CREDENTIAL_CAUSES: Readonly<Partial<Record<ErrorCode, FailureCause>>> = {
   SIGN_IN_REQUIRED: 'sign_in_required',
   ISSUER_UNREACHABLE: 'unreachable',
 }
@@ -27,6 +27,8 @@ export interface TargetFailure {
   target: string
   /** The end of a sentence that begins with the target's name. */
   reason: string
+  /** What clients are told in its place, where it names what is inside. */
+  told?: string
   httpStatus?: number
   /** Seconds or an HTTP date, as the target wrote it. */
   retryAfter?: string
@@ -59,7 +61,7 @@ export function isForgotten({ cause, httpStatus }: TargetFailure): boolean {
  * @param requestId What our log calls the request.
  */
 export function failureError(
-  { cause, target, reason, httpStatus, retryAfter }: TargetFailure,
+  { cause, target, reason, told = reason, httpStatus, retryAfter }: TargetFailure,
   requestId?: string,
 ): WireError {
   const retryable =
@@ -69,5 +71,12 @@ export function failureError(
   if (retryAfter !== undefined) data['retryAfter'] = retryAfter
   if (retryable) data['retryable'] = true
   if (requestId !== undefined) data['requestId'] = requestId
-  return { code: ERROR_CODES.internalError, message: `Target "${target}": ${reason}`, data }
+  return { code: ERROR_CODES.internalError, message: `Target "${target}": ${told}`, data }
+}
+
+/** Says why a credential could not be had. */
+export function noCredential(error: unknown): [cause: FailureCause, reason: string] {
+  const known = error instanceof ProxyError
+  const cause = (known && CREDENTIAL_CAUSES[error.code]) || 'refused_credential'
+  return [cause, known ? error.message : `no credential: ${messageOf(error)}`]
 }

@@ -23,8 +23,9 @@ export async function federateList(
   const { exchange } = request
   const id = message.id as RequestId
   const holder = holderOf(request)
-  const isFirst = params['cursor'] === undefined
-  const cursors = isFirst ? undefined : context.cursors.read(method, params['cursor'], holder)
+  const { cursor = null } = params
+  const isFirst = cursor === null
+  const cursors = isFirst ? undefined : context.cursors.read(method, cursor, holder)
   if (!isFirst && cursors === undefined) {
     const error = { code: ERROR_CODES.invalidParams, message: 'Invalid cursor' }
     return exchange.reply.json(200, errorResponse(id, error))
@@ -54,7 +55,8 @@ export async function federateList(
     } else if (part.next !== undefined) next.set(target.name, part.next)
     else if (isFirst) context.lastLists.keep(request, target, method, part.pages)
     const { principal } = exchange.caller
-    const view = { target, names: context.names, method, principal, severalTargets: true }
+    const seen = new Set()
+    const view = { target, names: context.names, method, principal, severalTargets: true, seen }
     for (const page of 'failure' in part ? (last ?? []) : part.pages) {
       given.push(page)
       // one by one: there may be more than a call takes arguments
@@ -78,7 +80,7 @@ export async function federateList(
 }
 
 /** Writes the response around entries that stay as their targets wrote them. */
-function listResponse(
+export function listResponse(
   { method, spans, text }: Message,
   entries: string[],
   rest: JsonObject,

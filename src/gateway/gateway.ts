@@ -6,6 +6,7 @@ import { createAliasLearner } from './aliases.js'
 import { bindsIds, type GatewayContext, pendingOf, type Request } from './context.js'
 import { createCursors } from './cursors.js'
 import { createDeclared } from './declared.js'
+import { followEmptyCursor, followsEmptyCursor } from './empty-cursor.js'
 import { createEras } from './eras.js'
 import { createEventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
@@ -142,6 +143,9 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
       return exchange.reply.json(200, errorResponse(message.id ?? null, error))
     }
     const isHidden = message.method === 'tasks/list' && !context.handles.keepsAll(principal)
+    if (only !== undefined && followsEmptyCursor(message)) {
+      return run(exchange, message, followEmptyCursor(context, pendingOf(request), only, message))
+    }
     if (only !== undefined && !isHidden) {
       return forward({ context, rewriter, request, message, route: asItIs(only) })
     }
@@ -182,7 +186,11 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
       if (!initializes && (isModern(message) || claimsModern(message, version))) {
         return enterModern(exchange, message)
       }
-      const request = openRequest(context, exchange, message)
+      // whoever initializes wants a new session, and an old one does not matter
+      const request =
+        message.method === 'initialize'
+          ? { exchange, sealed: undefined, session: undefined }
+          : openRequest(context, exchange, message)
       if (request !== undefined) handle(request, message)
     },
 

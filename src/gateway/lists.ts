@@ -1,4 +1,5 @@
 import type { Principal } from '../auth/principal.js'
+import { memberTexts, objectText, putMembers } from '../mcp/member-text.js'
 import type { Span } from '../mcp/message.js'
 import { findMember, replaceParts, scanElements, skipSpace } from '../mcp/scan.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
@@ -32,6 +33,10 @@ export interface ListView {
   principal: Principal | undefined
   /** Resource URIs get the target's name only when there are several targets. */
   severalTargets: boolean
+  /** Entries that the client has already, by the target's own name or URI; others are added. */
+  seen?: Set<unknown>
+  /** Where the client stands: a page that leads there again leads nowhere. */
+  cursor?: unknown
   /** Sees each entry as the target sent it. */
   onEntry?: (entry: JsonObject) => void
 }
@@ -51,6 +56,7 @@ interface FoundList {
   entries: readonly unknown[]
   result: Span
   list: Span
+  nextCursor: unknown
 }
 
 function findList({ method }: ListView, text: string): FoundList | undefined {
@@ -63,7 +69,7 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
   const result = findMember(text, skipSpace(text, 0), 'result')
   const list = result && findMember(text, result.start, kind.member)
   if (!Array.isArray(entries) || result === undefined || list === undefined) return undefined
-  return { kind, entries, result, list }
+  return { kind, entries, result, list, nextCursor: message['result']['nextCursor'] }
 }
 
 /**
@@ -99,10 +105,21 @@ export function exposeListMessage(view: ListView, text: string): string | undefi
   const dependsOnCaller = listDependsOnCaller([view.target], view.method)
   const scope = dependsOnCaller ? findMember(text, result.start, 'cacheScope') : undefined
   if (scope !== undefined) parts.push({ ...scope, text: '"private"' })
-  return replaceParts(
+  const rewritten = replaceParts(
     text,
     parts.sort((a, b) => a.start - b.start),
   )
+  return repeats(view, found) ? withoutCursor(rewritten) : rewritten
+}
+
+function repeats({ cursor }: ListView, { nextCursor }: FoundList): boolean {
+  return typeof nextCursor === 'string' && nextCursor === cursor
+}
+
+function withoutCursor(text: string): string {
+  const rest = memberTexts(objectText(text, 'result')).filter(([name]) => name !== 'nextCursor')
+  const members = rest.map(([name, value]) => `${JSON.stringify(name)}:${value}`)
+  return putMembers(text, { result: `{${members.join(',')}}` })
 }
 
 function elementsOf({ list }: FoundList, text: string): Span[] {
@@ -116,11 +133,15 @@ function exposeEach(
   text: string,
   places: readonly Span[],
 ): (string | undefined)[] {
+  const seen = view.seen ?? new Set()
   return places.map(({ start, end }, index) => {
     const entry = entries[index]
     const own = isObject(entry) ? entry[kind.field] : undefined
     const field = findMember(text, start, kind.field)
     if (!isObject(entry) || typeof own !== 'string' || field === undefined) return undefined
+    // model APIs refuse a chat with two tools of one name
+    if (seen.has(own)) return undefined
+    seen.add(own)
     // a hidden tool has a name too, so that a call by its alias is refused and not passed on
     const exposed = JSON.stringify(exposeField(view, kind, own))
     if (!isVisible(view, own)) return undefined

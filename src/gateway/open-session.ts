@@ -1,4 +1,5 @@
 import { sessionCookies } from '../http/cookies.js'
+import { ownId } from '../mcp/jsonrpc.js'
 import { LEGACY_VERSIONS } from '../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
@@ -116,7 +117,7 @@ async function openNew(
   request: Request,
   target: Target,
 ): Promise<TargetSession | undefined> {
-  const id = 'mcp-descope-proxy-initialize'
+  const id = ownId()
   const params = request.session?.initialize ?? {
     protocolVersion: request.exchange.header('mcp-protocol-version') ?? LEGACY_VERSIONS[0],
     capabilities: {},

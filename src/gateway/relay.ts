@@ -1,10 +1,10 @@
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
-import { readEvent, replaceEventId, writeEvent } from '../mcp/sse.js'
-import { isObject, tryParseJson } from '../util/json.js'
-import { isResponseTo } from './answer-check.js'
+import { writeEvent } from '../mcp/sse.js'
 import type { Exchange, ReplyWatcher } from './exchange.js'
 import { failureError, type TargetFailure } from './failure.js'
-import { outcomeOfAnswer, outcomeOfMessage } from './outcome.js'
+import { LargeAnswer } from './large-answer.js'
+import { outcomeOfAnswer } from './outcome.js'
+import { RelayedEvents } from './relayed-events.js'
 import { replyFailure } from './reply-failure.js'
 import { LEFT_OUT, type Rewrites } from './rewrites.js'
 import { endOfSubscription } from './subscriptions.js'
@@ -31,18 +31,16 @@ export function relay(options: RelayOptions): void {
 class Relay implements AnswerListener, ReplyWatcher {
   readonly #options: RelayOptions
   readonly #call: UpstreamCall
+  readonly #events: RelayedEvents
   readonly #id: RequestId | undefined
-  #answered = false
   #streaming = false
-  /** An event with an id came: the client can resume, so an early end is not a failure. */
-  #resumable = false
-  /** What we answered in place of an answer that cannot be read. */
-  #broken = false
+  #large: LargeAnswer | undefined
 
   constructor(options: RelayOptions) {
     this.#options = options
     this.#id = options.send.id
     this.#call = new UpstreamCall(options.send, this)
+    this.#events = new RelayedEvents(options.rewrites, this.#call.awaited, this)
   }
 
   start(): void {
@@ -61,7 +59,7 @@ class Relay implements AnswerListener, ReplyWatcher {
 
   /** Only for streams that stay open: a subscription, or one without a request (GET). */
   onShutdown(): void {
-    if (this.#id === undefined || this.#answered) return
+    if (this.#id === undefined || this.#events.isAnswered) return
     this.#options.exchange.reply.write(endOfSubscription(this.#id))
   }
 
@@ -100,12 +98,12 @@ class Relay implements AnswerListener, ReplyWatcher {
     let from = 0
     let start = 0
     for (const end of ends) {
-      const replacement = this.#inspect(run.subarray(start, end))
+      const replacement = this.#events.inspect(run.subarray(start, end))
       if (replacement !== undefined) {
         if (start > from) writable = reply.write(run.subarray(from, start))
         if (replacement !== LEFT_OUT) writable = reply.write(replacement)
         from = end
-        if (this.#broken) return this.#stop()
+        if (this.#events.isBroken) return this.#stop()
       }
       start = end
     }
@@ -118,49 +116,6 @@ class Relay implements AnswerListener, ReplyWatcher {
     return !replayedMarks.some((mark) => run.includes(mark))
   }
 
-  /** Looks at one event; returns what stands in its place when it must change. */
-  #inspect(event: Buffer): string | undefined {
-    const fields = readEvent(event.toString('utf8'))
-    if (fields.id !== undefined) this.#resumable = true
-    const data = fields.data ? this.#rewrite(fields.data) : undefined
-    if (data === LEFT_OUT) return LEFT_OUT
-    if (this.#broken) return data
-    const { eventId } = this.#options.rewrites
-    if (eventId === undefined || fields.id === undefined) {
-      return data === undefined ? undefined : writeEvent(data, fields)
-    }
-    const id = eventId(fields.id)
-    if (data === undefined && id !== undefined) return replaceEventId(event.toString('utf8'), id)
-    return writeEvent(data ?? fields.data ?? '', { ...fields, id })
-  }
-
-  /** Returns the message that stands in place of one when it must change. */
-  #rewrite(data: string): string | undefined {
-    const rewritten = this.#rewritten(data)
-    return rewritten === data ? undefined : rewritten
-  }
-
-  #rewritten(data: string): string | undefined {
-    const { rewrites } = this.#options
-    if (this.#id === undefined) return rewrites.replayed?.(data)
-    if (this.#answered) return this.#leaveOut('something behind the answer')
-    const message = tryParseJson(data)
-    if (!isObject(message)) return this.#invalid('an event of its answer is not valid JSON')
-    if ('method' in message) return rewrites.message?.(data)
-    if (!isResponseTo(message, this.#id)) {
-      return this.#invalid('an event of its answer belongs to another request')
-    }
-    this.#answered = true
-    this.#options.exchange.record.outcome = outcomeOfMessage(message)
-    return rewrites.response?.(Buffer.from(data))?.toString('utf8')
-  }
-
-  #leaveOut(what: string): string {
-    const { rewrites, send } = this.#options
-    rewrites.withhold?.(send.target, what)
-    return LEFT_OUT
-  }
-
   #stop(): boolean {
     this.#call.abort()
     this.#options.exchange.reply.endStream()
@@ -168,13 +123,43 @@ class Relay implements AnswerListener, ReplyWatcher {
     return true
   }
 
-  #invalid(reason: string): string {
-    this.#broken = true
+  /** Answers in place of an answer that cannot be read. */
+  invalid(reason: string): string {
     const { exchange, send } = this.#options
     const failure = { cause: 'invalid_answer', target: send.target.name, reason } as const
     exchange.record.failure = failure
     const error = failureError(failure, exchange.requestId)
     return writeEvent(errorResponse(this.#id as RequestId, error))
+  }
+
+  answered(response: string): void {
+    this.#options.exchange.record.outcome = outcomeOfAnswer(response)
+  }
+
+  withheld(what: string): void {
+    const { rewrites, send } = this.#options
+    rewrites.withhold?.(send.target, what)
+  }
+
+  large(start: Buffer): boolean {
+    const { rewrites, exchange } = this.#options
+    if (rewrites.response !== undefined) return false
+    this.#large = LargeAnswer.open(start, exchange.reply, this.#call.awaited)
+    return this.#large !== undefined
+  }
+
+  piece(chunk: Buffer): boolean {
+    return this.#large?.write(chunk) ?? true
+  }
+
+  largeEnded(): void {
+    const { exchange, send, onEnd } = this.#options
+    if (this.#large?.end() === false) {
+      const reason = 'its answer is not a JSON object'
+      exchange.record.failure = { cause: 'invalid_answer', target: send.target.name, reason }
+      exchange.reply.breakOff?.()
+    } else exchange.record.outcome = 'ok'
+    onEnd?.()
   }
 
   streamEnded(): void {
@@ -186,6 +171,11 @@ class Relay implements AnswerListener, ReplyWatcher {
   failed(failure: TargetFailure): void {
     const { exchange, onEnd } = this.#options
     if (this.#streaming) return this.#endStream(failure)
+    if (this.#large !== undefined) {
+      exchange.record.failure = failure
+      exchange.reply.breakOff?.()
+      return onEnd?.()
+    }
     if (this.#options.recover?.(failure)) return
     replyFailure(exchange, this.#id, failure)
     onEnd?.()
@@ -194,7 +184,11 @@ class Relay implements AnswerListener, ReplyWatcher {
   #endStream(failure: TargetFailure): void {
     const { exchange, onEnd } = this.#options
     const isCut = failure.cause === 'cut_off'
-    if (this.#id !== undefined && !this.#answered && !(isCut && this.#resumable)) {
+    if (
+      this.#id !== undefined &&
+      !this.#events.isAnswered &&
+      !(isCut && this.#events.isResumable)
+    ) {
       exchange.record.failure = failure
       const error = failureError(failure, exchange.requestId)
       exchange.reply.write(writeEvent(errorResponse(this.#id, error)))

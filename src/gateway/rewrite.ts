@@ -75,13 +75,14 @@ export function createRewriter(
       const { principal } = request.exchange.caller
       const isBound = bindsIds(context, request)
       const bound = isBound ? rewriteBound(request, target, message.id) : none
-      if (changesList({ method, severalTargets })) {
+      if (changesList({ method, severalTargets }) || pages(message)) {
         const onEntry = (tool: JsonObject) => {
           const key = toolKey(target, tool['name'])
           if (saysIdempotent(tool)) idempotent.add(key)
           else idempotent.delete(key)
         }
-        const view = { target, names, method, principal, severalTargets }
+        const { cursor } = message.params
+        const view = { target, names, method, principal, severalTargets, cursor }
         return { ...bound, ...rewriteList(reopenSessions ? { ...view, onEntry } : view, message) }
       }
       if (listKind(method) !== undefined && !severalTargets) {
@@ -187,8 +188,14 @@ function toolKey(target: Target, tool: unknown): string {
   return JSON.stringify([target.name, tool])
 }
 
-function cacheKey({ target, method, principal }: ListView): string {
-  return JSON.stringify([target.name, method, target.policy.dependsOnCaller && viewOf(principal)])
+function cacheKey({ target, method, principal, cursor }: ListView): string {
+  const caller = target.policy.dependsOnCaller && viewOf(principal)
+  return JSON.stringify([target.name, method, caller, cursor])
+}
+
+/** A list that is gone on with may lead to where it is. */
+function pages({ method, params }: Message): boolean {
+  return listKind(method) !== undefined && typeof params['cursor'] === 'string'
 }
 
 /** All of a caller that a policy looks at. */

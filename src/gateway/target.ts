@@ -3,6 +3,7 @@ import type { TargetConfig } from '../config/types.js'
 import type { Upstream } from '../http/pool.js'
 import { isKnownMethod, looksKnown } from '../mcp/methods.js'
 import { createGlobMatcher } from '../util/glob.js'
+import type { MemoryBudget } from '../util/memory-budget.js'
 import { createToolPolicy, type ToolPolicy } from './policy.js'
 
 /** One MCP server behind us. */
@@ -19,6 +20,8 @@ export interface Target {
   upstream: Upstream
   /** How its last request went; `unknown` before the first. */
   state: TargetState
+  /** What may be held of its answers, together with those of other targets; else no limit. */
+  readonly memory?: MemoryBudget | undefined
 }
 
 /** `refused_credential`: it is there, and does not take the credential that we have for everybody. */
@@ -27,6 +30,7 @@ export type TargetState = 'unknown' | 'ok' | 'down' | 'refused_credential'
 export interface TargetOptions {
   /** Where it is, when its cookies are to be kept with sessions. */
   readonly url?: URL
+  readonly memory?: MemoryBudget | undefined
   /** Learns of each state that follows another one. */
   onChange?(target: Target, before: TargetState): void
 }
@@ -38,7 +42,7 @@ export function createTarget(
   config: Pick<TargetConfig, 'name' | 'prefix' | 'tools'> & Partial<Pick<TargetConfig, 'methods'>>,
   credential: TargetCredential,
   upstream: Upstream,
-  { url, onChange }: TargetOptions = {},
+  { url, onChange, memory }: TargetOptions = {},
 ): Target {
   const policy = createToolPolicy(config.tools)
   let state: TargetState = 'unknown'
@@ -50,6 +54,7 @@ export function createTarget(
     takesMethod: methodTaker(config.methods ?? [], policy),
     url,
     upstream,
+    memory,
     get state() {
       return state
     },

@@ -1,26 +1,27 @@
 import type { CredentialHeaders } from '../auth/credential.js'
+import { Drain } from '../http/drain.js'
 import { describeNetworkError } from '../http/failure.js'
-import type { UpstreamController, UpstreamHandler } from '../http/pool.js'
+import type { UpstreamController } from '../http/pool.js'
+import type { Awaited } from '../mcp/incoming.js'
 import { EventSplitter } from '../mcp/sse.js'
-import { messageOf, ProxyError } from '../util/errors.js'
-import { checkAnswer, judgeRefusal } from './answer-check.js'
-import { expectationOf, type HeaderFields, judgeHead, oneValue } from './answer-head.js'
-import { CREDENTIAL_CAUSES, type FailureCause, type TargetFailure } from './failure.js'
+import { messageOf } from '../util/errors.js'
+import { AnswerBody } from './answer-body.js'
+import { judgeRefusal } from './answer-check.js'
+import { expectationOf, type HeaderFields, oneValue, readHead } from './answer-head.js'
+import { type FailureCause, noCredential, type TargetFailure } from './failure.js'
+import { type CredentialUser, sendWithCredential } from './send-with-credential.js'
 import { noteRefusal, refusalOf } from './target.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
-const MAX_JSON_BYTES = 64 * 1024 * 1024
-const MAX_ERROR_BYTES = 64 * 1024
 /** So often a credential may be replaced within one exchange, each time by one that was refused too. */
 const MAX_REPLACED = 2
-/** Node sends a short string together with the head, which is quicker than a buffer behind it. */
-const MAX_TEXT_BYTES = 4096
+const RETRY_SECONDS = '5'
 
 /** What stands before a server that cannot be reached answers so; the server itself is up. */
 const GATEWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504])
 
 /** One HTTP exchange with a target, from its credential to the end of its answer. */
-export class UpstreamCall implements UpstreamHandler {
+export class UpstreamCall implements CredentialUser {
   readonly #send: UpstreamSend
   readonly #listener: AnswerListener
   #controller: UpstreamController | undefined
@@ -31,29 +32,26 @@ export class UpstreamCall implements UpstreamHandler {
   #status = 0
   #retryAfter: string | undefined
   #head: AnswerHead = { sessionId: undefined }
-  #body: Buffer[] = []
-  #bodyBytes = 0
   #splitter: EventSplitter | undefined
+  readonly #body: AnswerBody
+  #drain: Drain | undefined
 
   constructor(send: UpstreamSend, listener: AnswerListener) {
     this.#send = send
     this.#listener = listener
+    this.#body = new AnswerBody(send, listener)
+  }
+
+  get awaited(): Awaited {
+    return this.#body
   }
 
   start(): void {
-    const { credential } = this.#send.target
-    try {
-      const headers = credential.headers(this.#send.caller)
-      if (!(headers instanceof Promise)) this.#dispatch(headers)
-      else headers.then((ready) => this.#dispatch(ready)).catch((error) => this.#refuse(error))
-    } catch (error) {
-      this.#refuse(error)
-    }
+    sendWithCredential(this.#send, this)
   }
 
-  /** Gives the exchange up; the listener hears nothing more. */
   abort(): void {
-    this.#done = true
+    this.#finish()
     this.#controller?.abort(new Error('the client left'))
   }
 
@@ -61,23 +59,21 @@ export class UpstreamCall implements UpstreamHandler {
     this.#controller?.resume()
   }
 
-  #dispatch(credential: CredentialHeaders): void {
-    if (this.#done) return
-    if (credential === this.#refused) return this.#giveUp()
+  takes(credential: CredentialHeaders): boolean {
+    if (this.#done) return false
+    if (credential === this.#refused) {
+      this.#giveUp()
+      return false
+    }
     this.#sent = credential
     this.#status = 0
     this.#retryAfter = undefined
-    const { target, method, headers, body, isStream, timeoutMs } = this.#send
-    const all = headers.slice()
-    for (const [name, value] of Object.entries(credential)) all.push(name, value)
-    const times = { headersTimeout: timeoutMs, bodyTimeout: timeoutMs }
-    target.upstream.send({ method, headers: all, body, isStream, ...times }, this)
+    return true
   }
 
-  #refuse(error: unknown): void {
-    const known = error instanceof ProxyError
-    const cause = (known && CREDENTIAL_CAUSES[error.code]) || 'refused_credential'
-    this.#fail(cause, known ? error.message : `no credential: ${messageOf(error)}`)
+  /** There is no credential. */
+  refuse(error: unknown): void {
+    this.#fail(...noCredential(error))
   }
 
   onRequestStart(controller: UpstreamController): void {
@@ -93,13 +89,19 @@ export class UpstreamCall implements UpstreamHandler {
       cookies: headers['set-cookie'],
     }
     this.#retryAfter = oneValue(headers['retry-after'])
-    const verdict = judgeHead(status, headers, expectationOf(this.#send))
+    const expected = expectationOf(this.#send)
+    const verdict = readHead(status, headers, expected)
     if (verdict.next === 'credential') return void this.#credentialRefused(verdict.challenge)
     this.#send.target.state = GATEWAY_STATUS.has(status) ? 'down' : 'ok'
-    if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason)
+    if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason, verdict.more)
     if (verdict.next === 'stream') {
       this.#splitter = new EventSplitter()
       this.#listener.streaming(this.#head)
+    } else if (status < 400 && expected === 'status') {
+      // whatever it still says answers to nothing
+      this.#done = true
+      this.#drain = new Drain(controller, headers['content-type'])
+      this.#listener.accepted(status)
     }
   }
 
@@ -109,52 +111,63 @@ export class UpstreamCall implements UpstreamHandler {
   }
 
   onResponseData(controller: UpstreamController, chunk: Buffer): void {
-    if (this.#isOver(controller)) return
-    if (this.#splitter === undefined) return this.#keep(chunk)
+    if (this.#isOver(controller)) return this.#drain?.take(chunk)
+    if (this.#splitter === undefined) return this.#keep(controller, chunk)
     try {
       this.#splitter.push(chunk, (run, ends) => {
         if (!this.#done && !this.#listener.events(run, ends)) controller.pause()
       })
+      if (!this.#done && !this.#body.hold(this.#splitter.pendingBytes)) this.#refuses('no room')
     } catch (error) {
       this.#fail('invalid_answer', `its event stream cannot be read: ${messageOf(error)}`)
     }
   }
 
-  #keep(chunk: Buffer): void {
-    this.#bodyBytes += chunk.length
-    const limit = this.#status === 200 ? MAX_JSON_BYTES : MAX_ERROR_BYTES
-    if (this.#bodyBytes > limit) this.#fail('invalid_answer', 'its answer is too large')
-    else this.#body.push(chunk)
+  #keep(controller: UpstreamController, chunk: Buffer): void {
+    const kept = this.#body.keep(chunk, this.#status)
+    if (kept === 'pause') controller.pause()
+    else if (kept !== 'more') this.#refuses(kept)
+  }
+
+  #refuses(problem: 'too large' | 'no room'): void {
+    if (problem === 'too large') return this.#fail('invalid_answer', 'its answer is too large')
+    this.#status = 503
+    this.#retryAfter = RETRY_SECONDS
+    this.#fail('http_status', 'its answer finds no room here: too many wait to be read')
   }
 
   onResponseEnd(controller: UpstreamController): void {
     if (this.#isOver(controller)) return
-    if (this.#splitter !== undefined) {
-      this.#done = true
-      this.#listener.streamEnded()
+    if (this.#splitter !== undefined || this.#body.isLarge) {
+      this.#finish()
+      if (this.#body.isLarge) this.#listener.largeEnded?.()
+      else this.#listener.streamEnded()
       return
     }
-    const body = this.#body.length === 1 ? (this.#body[0] as Buffer) : Buffer.concat(this.#body)
+    const body = this.#body.whole()
     if (this.#status >= 400) return this.#endRefused(body)
-    const { id } = this.#send
-    if (id === undefined) {
-      this.#done = true
-      return this.#listener.accepted(this.#status)
-    }
-    this.#done = this.#status === 200 && this.#listener.known?.(body) === true
-    if (this.#done) return
-    const text = body.length <= MAX_TEXT_BYTES ? body.toString('utf8') : undefined
-    const problem = checkAnswer(body, id, text)
-    if (problem !== undefined) return this.#fail('invalid_answer', problem)
+    if (this.#status === 200 && this.#listener.known?.(body)) return this.#finish()
+    const problem = this.#body.pass(this.#status, this.#head)
+    if (problem === undefined) this.#finish()
+    else this.#fail('invalid_answer', problem)
+  }
+
+  #finish(): void {
     this.#done = true
-    this.#listener.answer(this.#status, body, this.#head, text)
+    this.#body.clear()
   }
 
   #endRefused(body: Buffer): void {
-    const verdict = judgeRefusal(this.#status, body, this.#send)
-    if (verdict.cause !== undefined)
-      return this.#fail(verdict.cause, verdict.reason, verdict.answer)
-    this.#done = true
+    const verdict = judgeRefusal(this.#status, body, this.#send, this.#body)
+    const { cause, answer } = verdict
+    if (cause !== undefined) {
+      return this.#fail(
+        cause,
+        verdict.reason,
+        answer && { answer: { status: this.#status, body: answer } },
+      )
+    }
+    this.#finish()
     this.#listener.answer(this.#status, verdict.answer, this.#head)
   }
 
@@ -177,7 +190,7 @@ export class UpstreamCall implements UpstreamHandler {
       if (!better || this.#refusals > MAX_REPLACED) return this.#giveUp()
       this.start()
     } catch (error) {
-      this.#refuse(error)
+      this.refuse(error)
     }
   }
 
@@ -193,14 +206,13 @@ export class UpstreamCall implements UpstreamHandler {
     this.#fail(cause, reason)
   }
 
-  #fail(cause: FailureCause, reason: string, answer?: Buffer): void {
+  #fail(cause: FailureCause, reason: string, more: Partial<TargetFailure> = {}): void {
     if (this.#done) return
-    this.#done = true
+    this.#finish()
     if (cause === 'refused_credential') noteRefusal(this.#send.target)
-    const failure: TargetFailure = { cause, target: this.#send.target.name, reason }
+    const failure: TargetFailure = { cause, target: this.#send.target.name, reason, ...more }
     if (this.#status >= 300) failure.httpStatus = this.#status
     if (this.#retryAfter !== undefined) failure.retryAfter = this.#retryAfter
-    if (answer !== undefined) failure.answer = { status: this.#status, body: answer }
     this.#listener.failed(failure)
     this.#controller?.abort(new Error(reason))
   }

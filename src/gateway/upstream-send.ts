@@ -36,6 +36,16 @@ export interface AnswerListener {
    * decoded, when it is short.
    */
   answer(status: number, body: Buffer, head: AnswerHead, text?: string): void
+  /**
+   * Takes over an answer that is too large to be parsed and need not change: it then gets each piece
+   * as it comes. False leaves it to be collected.
+   *
+   * @param start The answer's beginning.
+   */
+  large?(start: Buffer): boolean
+  /** The next piece of such an answer; returns false to be paused. */
+  piece?(chunk: Buffer): boolean
+  largeEnded?(): void
   /** A notification or DELETE was taken. */
   accepted(status: number): void
   streaming(head: AnswerHead): void

@@ -18,6 +18,8 @@ export interface NetworkFailure {
 /** The code of an error that stands for a proxy's 407. */
 export const PROXY_REFUSED = 'ERR_PROXY_AUTH'
 
+const HTTP2_ONLY = 'it speaks HTTP/2 only, and we HTTP/1.1'
+
 const BY_CODE: Readonly<Record<string, NetworkFailure>> = {
   ECONNREFUSED: { cause: 'unreachable', reason: 'the connection was refused' },
   ENOTFOUND: { cause: 'unreachable', reason: 'its host name does not exist' },
@@ -55,6 +57,10 @@ const BY_CODE: Readonly<Record<string, NetworkFailure>> = {
     reason: 'its TLS certificate comes from an unknown authority',
   },
   EPROTO: { cause: 'unreachable', reason: 'it does not speak TLS as expected' },
+  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: {
+    cause: 'invalid_answer',
+    reason: HTTP2_ONLY,
+  },
   [PROXY_REFUSED]: {
     cause: 'unreachable',
     reason: 'the HTTP proxy wants a user name and a password, answering 407',
@@ -119,6 +125,7 @@ export function codedError(code: string): Error {
 /** Describes an error of undici or of Node's network, with its code for who wants to look it up. */
 export function describeNetworkError(error: unknown): NetworkFailure {
   if (error instanceof UpstreamError) return error.failure
+  if (beginsAsHttp2(error)) return { cause: 'invalid_answer', reason: HTTP2_ONLY }
   const code = networkCode(error)
   if (code === undefined) return { cause: 'cut_off', reason: 'the connection was lost' }
   const known = ownMember(BY_CODE, code)
@@ -131,6 +138,19 @@ export function describeNetworkError(error: unknown): NetworkFailure {
     return { cause: 'invalid_answer', reason: `its answer is not HTTP (${code})` }
   }
   return { cause: 'cut_off', reason: `the connection was lost (${code})` }
+}
+
+const SETTINGS = 4
+const FRAME_HEAD_BYTES = 9
+
+/** Every HTTP/2 server begins with a frame of settings, which Node's parsers show with their error. */
+function beginsAsHttp2(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const { rawPacket, data } = error as { rawPacket?: unknown; data?: unknown }
+  const bytes = Buffer.isBuffer(rawPacket) ? rawPacket : Buffer.from(String(data ?? ''), 'latin1')
+  if (bytes.length < FRAME_HEAD_BYTES) return false
+  // of the connection itself, which is stream 0
+  return bytes[3] === SETTINGS && bytes.readUInt32BE(5) === 0
 }
 
 /** Finds the code in an error, in its cause, or in the parts of an AggregateError. */

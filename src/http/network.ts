@@ -1,6 +1,7 @@
 import type { Runtime } from '../util/runtime.js'
 import { type CookieJar, createCookieJar, withCookies } from './cookies.js'
 import { createNodeUpstream, type NodeUpstreamOptions } from './node-upstream.js'
+import { plainAnswers } from './plain-answers.js'
 import type { Upstream } from './pool.js'
 import { proxyFor } from './proxy-settings.js'
 
@@ -45,7 +46,7 @@ export function createNetwork(options: NetworkOptions): Network {
     async connect(url) {
       const jar = jars.get(url.origin) ?? createCookieJar(clock)
       jars.set(url.origin, jar)
-      return withCookies(await connect(url), url, jar)
+      return withCookies(plainAnswers(await connect(url), url), url, jar)
     },
     async fetch(input, init) {
       const url = new URL(input instanceof Request ? input.url : input)

@@ -72,11 +72,12 @@ export class NodeCall implements UpstreamController {
 
   #open(): void {
     const { place, request, agent, ca, family } = this.#connections
-    const { method, headers, body } = this.#request
+    const { method, headers, body, path } = this.#request
     let sent: ClientRequest
     try {
       sent = request({
         ...place,
+        ...(path !== undefined && { path }),
         method,
         headers: toFields(headers, body),
         // a second try must not get a connection that is just as dead

@@ -1,4 +1,6 @@
 import { type Dispatcher, Pool } from 'undici'
+import type { OnFault } from './guarded-answer.js'
+import { plainAnswers } from './plain-answers.js'
 
 const CONNECT_TIMEOUT_MS = 10_000
 /** Below the 5 s after which Node's servers drop idle connections, so that we are never late. */
@@ -37,8 +39,10 @@ export interface Upstream {
 /**
  * Opens the connections to a target lazily. Event streams that stay open have a pool of their own,
  * since undici looks for a free connection from the first to the last.
+ *
+ * @param onFault Told of a mistake of ours in reading an answer.
  */
-export function createUpstream(url: URL): Upstream {
+export function createUpstream(url: URL, onFault?: OnFault): Upstream {
   const options = {
     connections: null,
     pipelining: 1,
@@ -48,7 +52,7 @@ export function createUpstream(url: URL): Upstream {
   const calls = dropAborted(new Pool(url.origin, options))
   const streams = dropAborted(new Pool(url.origin, options))
   const ownPath = url.pathname + url.search
-  return {
+  const connections: Upstream = {
     send(request, handler) {
       const pool = request.method === 'GET' || request.isStream ? streams : calls
       const { method, headers, headersTimeout, bodyTimeout, body = null, path = ownPath } = request
@@ -58,6 +62,7 @@ export function createUpstream(url: URL): Upstream {
       await Promise.all([calls.destroy(), streams.destroy()])
     },
   }
+  return plainAnswers(connections, url, onFault)
 }
 
 /**

@@ -33,11 +33,12 @@ function createDispatcher(proxy: URL | undefined, { ca, family }: Reach): Dispat
 export function createProxyUpstream(url: URL, proxy: URL, reach: Reach): Upstream {
   let dispatcher = createDispatcher(proxy, reach)
   const { origin } = url
-  const path = url.pathname + url.search
+  const ownPath = url.pathname + url.search
   return {
-    send({ method, headers, body = null, headersTimeout, bodyTimeout }, handler) {
-      const request = { origin, path, method, headers, body, headersTimeout, bodyTimeout }
-      dispatcher.dispatch(request, new ProxiedHandler(handler))
+    send(request, handler) {
+      const { method, headers, headersTimeout, bodyTimeout, body = null, path = ownPath } = request
+      const options = { origin, path, method, headers, body, headersTimeout, bodyTimeout }
+      dispatcher.dispatch(options, new ProxiedHandler(handler))
     },
     async close() {
       const old = dispatcher

@@ -1,5 +1,17 @@
+import { randomInt } from 'node:crypto'
+
 /** JSON-RPC 2.0 request id. */
 export type RequestId = string | number
+
+const FIRST_OWN_ID = 2 ** 30
+
+/**
+ * Makes the id of a request of our own that travels beside a client's in one session: a number, since
+ * some servers take nothing else, beyond those that clients count to, and within 31 bits.
+ */
+export function ownId(): number {
+  return FIRST_OWN_ID + randomInt(FIRST_OWN_ID)
+}
 
 /** Error codes of JSON-RPC 2.0 §5.1 and of MCP. */
 export const ERROR_CODES = {

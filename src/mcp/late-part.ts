@@ -1,16 +1,7 @@
 import { UpstreamError } from '../http/failure.js'
-import type { UpstreamController, UpstreamHandler } from '../http/pool.js'
+import { NO_CONTROLLER } from '../http/no-controller.js'
+import type { UpstreamHandler } from '../http/pool.js'
 import { messageOf } from '../util/errors.js'
-
-/** Of a request that was never sent. */
-const NOT_SENT: UpstreamController = {
-  aborted: false,
-  paused: false,
-  reason: null,
-  abort() {},
-  pause() {},
-  resume() {},
-}
 
 /** Goes on with what is loaded or opened late; where that fails, so does the request. */
 export function withLatePart<T>(
@@ -20,8 +11,8 @@ export function withLatePart<T>(
 ): void {
   part.then(goOn, (error) => {
     // what answers to no request of its own would not be heard
-    handler.onRequestStart?.(NOT_SENT, {})
-    handler.onResponseError?.(NOT_SENT, lateFailure(error))
+    handler.onRequestStart?.(NO_CONTROLLER, {})
+    handler.onResponseError?.(NO_CONTROLLER, lateFailure(error))
   })
 }
 

@@ -1,3 +1,4 @@
+import type { Message } from './message.js'
 import { type Member, scanMembers, skipSpace } from './scan.js'
 
 const LIMITS = { maxDepth: 128 }
@@ -41,6 +42,17 @@ export function placeOf(text: string, path: readonly string[]): Member | undefin
 export function writtenAt(text: string, path: readonly string[]): string | undefined {
   const place = placeOf(text, path)
   return place && text.slice(place.start, place.end)
+}
+
+/** The id of a request as its client wrote it. */
+export function idText({ text, spans }: Pick<Message, 'text' | 'spans'>): string {
+  const span = spans.get('id')
+  return span === undefined ? 'null' : text.slice(span.start, span.end)
+}
+
+/** Returns the id of a message as it is written. */
+export function writtenId(message: string | Buffer | undefined): string | undefined {
+  return message === undefined ? undefined : writtenAt(message.toString(), PLACES.id)
 }
 
 /** Replaces parts of a text and leaves everything else as it is written. */

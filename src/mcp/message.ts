@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { isObject, type JsonObject } from '../util/json.js'
 import { ERROR_CODES, type RequestId, type WireError } from './jsonrpc.js'
+import { withoutNulls } from './null-members.js'
 import { type Member, scanMembers, skipSpace } from './scan.js'
 
 /** Where a string value stands in a message's text, quotes included. */
@@ -50,9 +51,7 @@ const KNOWN = {
 }
 
 /**
- * Parses the body of a client's POST.
- *
- * Refuses what two parsers could read differently: batches, duplicate members, and members that
+ * Parses the body of a client's POST. Refuses what two parsers could read differently: batches, duplicate members, and members that
  * differ from a known one only in case, in the message, its `params` and a completion's `ref`.
  *
  * @throws {InvalidMessageError} `-32700` when it is not JSON, `-32600` when it is not one message.
@@ -84,7 +83,8 @@ export function parseMessageText(text: string): Message {
       collectParams(text, member, id, value['params'], spans)
     }
   }
-  return classify(value, text, id, spans)
+  const tidy = withoutNulls(value, text)
+  return tidy === undefined ? classify(value, text, id, spans) : parseMessageText(tidy)
 }
 
 function classify(

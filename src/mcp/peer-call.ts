@@ -1,6 +1,7 @@
 import { codedError } from '../http/failure.js'
 import type { UpstreamController, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
 import type { Clock } from '../util/runtime.js'
+import { writeEvent } from './sse.js'
 
 type Head = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
 
@@ -114,7 +115,7 @@ export class PeerCall implements UpstreamController {
     this.listen()
     if (this.isOver) return
     this.#expect(this.#times.bodyTimeout, 'UND_ERR_BODY_TIMEOUT')
-    const chunk = Buffer.from(`data: ${data.replaceAll('\n', '\ndata: ')}\n\n`)
+    const chunk = Buffer.from(writeEvent(data))
     if (!this.#isPaused) return void this.#handler.onResponseData?.(this, chunk)
     this.#kept.push(chunk)
     this.#keptBytes += chunk.length

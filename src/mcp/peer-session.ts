@@ -7,6 +7,15 @@ const MAX_WAITING_LENGTH = 64 * 1024
 /** A stream whose client is further behind is ended: it would hold up everybody else. */
 const MAX_BEHIND_BYTES = 4 * 1024 * 1024
 
+/** A request under way. `id` and `token` are the client's own, as they were written. */
+export interface Open {
+  readonly session: PeerSession
+  readonly call: PeerCall
+  readonly id: string
+  readonly token: string | undefined
+  cancelTimer: () => void
+}
+
 /** What one client has at a peer: its calls under way, and its stream (GET). */
 export class PeerSession {
   /** What the client said at `initialize` that it can do. */

@@ -1,10 +1,12 @@
 import { codedError } from '../http/failure.js'
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
+import { eachValue, numberOf } from './incoming.js'
+import { putMembers } from './member-text.js'
 import { PLACES, placeOf, replaceAt, replaceParts, writtenAt } from './message-parts.js'
 import type { CallEnd, PeerCall } from './peer-call.js'
 import { PeerRequests } from './peer-requests.js'
-import type { PeerSession } from './peer-session.js'
+import type { Open, PeerSession } from './peer-session.js'
 import type { PeerRequest } from './peer-upstream.js'
 
 /** A call that its client gave up is still waited for, because that is no cancellation. */
@@ -24,15 +26,6 @@ export interface PeerOptions {
   flow(paused: boolean): void
   /** Learns of what is no message of JSON-RPC. */
   onGarbage(text: string): void
-}
-
-/** A request under way. `id` and `token` are the client's own, as they were written. */
-interface Open {
-  readonly session: PeerSession
-  readonly call: PeerCall
-  readonly id: string
-  readonly token: string | undefined
-  cancelTimer: () => void
 }
 
 /**
@@ -122,23 +115,28 @@ export class Peer {
   }
 
   /** Takes what the peer sent. */
-  take(text: string): void {
-    const message = tryParseJson(text)
-    if (Array.isArray(message)) {
-      for (const item of message) this.take(JSON.stringify(item))
-    } else if (!isObject(message) || message['jsonrpc'] !== '2.0') this.#options.onGarbage(text)
-    else if (typeof message['method'] !== 'string') this.#takeAnswer(message, text)
+  take(data: string): void {
+    eachValue(data, (message, text) => this.#takeOne(message, text))
+  }
+
+  #takeOne(message: unknown, text: string): void {
+    if (!isObject(message) || message['jsonrpc'] !== '2.0') this.#options.onGarbage(text)
+    else if (message['method'] === undefined) this.#takeAnswer(message, text)
+    else if (typeof message['method'] !== 'string') this.#options.onGarbage(text)
     else if (message['id'] === undefined) this.#takeNotification(message, text)
     else this.#asked.take(message['method'], text)
   }
 
-  #takeAnswer({ id }: JsonObject, text: string): void {
-    const open = this.#open.get(id as number)
-    if (open === undefined) return
-    this.#open.delete(id as number)
+  #takeAnswer({ id, result, error }: JsonObject, text: string): void {
+    const number = numberOf(id, isObject(error), this.#open)
+    const open = number === undefined ? undefined : this.#open.get(number)
+    if (number === undefined || open === undefined)
+      return id == null ? this.#options.onGarbage(text) : undefined
+    if (result === undefined && !isObject(error)) return this.#options.onGarbage(text)
+    this.#open.delete(number)
     open.cancelTimer()
     const restored = replaceAt(text, PLACES.answeredSubscription, open.id)
-    open.call.answer(replaceAt(restored, PLACES.id, open.id))
+    open.call.answer(putMembers(restored, { id: open.id }))
   }
 
   #takeNotification({ method, params }: JsonObject, text: string): void {

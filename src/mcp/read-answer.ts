@@ -1,9 +1,10 @@
 import { codedError, describeNetworkError, type NetworkFailure } from '../http/failure.js'
 import type { Upstream, UpstreamController, UpstreamRequest } from '../http/pool.js'
-import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
+import { type JsonObject, ownMember } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
+import { messageData, readIncoming } from './incoming.js'
 import type { RequestId } from './jsonrpc.js'
-import { EventSplitter, readEvent } from './sse.js'
+import { type EventFields, EventSplitter } from './sse.js'
 
 /** An HTTP answer that was read as far as it matters. */
 export interface HttpAnswer {
@@ -71,10 +72,15 @@ export function readAnswer(
       const what = status === 0 ? 'it did not answer' : 'its answer was not complete'
       stop({ cause: 'timeout', reason: `${what} within ${timeoutMs / 1000} s` })
     })
-    const take = (data: string | undefined) => {
-      const message = data === undefined ? undefined : tryParseJson(data)
-      if (!isObject(message) || 'method' in message || message['id'] !== id) return
-      end(message)
+    const awaited = { id, idText: () => JSON.stringify(id) }
+    const responseIn = (data: string): JsonObject | undefined => {
+      const response = readIncoming(data, awaited).find(({ kind }) => kind === 'response')
+      return response && (JSON.parse(response.text) as JsonObject)
+    }
+    const take = (fields: EventFields) => {
+      const data = messageData(fields)
+      const message = data === undefined ? undefined : responseIn(data)
+      if (message !== undefined) end(message)
     }
     upstream.send(
       { ...request, headersTimeout: 0, bodyTimeout: 0 },
@@ -85,8 +91,10 @@ export function readAnswer(
         onResponseStart(_controller, code, fields) {
           status = code
           headers = fields
-          // nobody waits for what a stream without a request may bring
-          if (id === undefined && isStream()) end(undefined)
+          // nobody waits for what comes behind the status of a notification, or on such a stream
+          if (id === undefined && (isStream() || (request.method === 'POST' && code < 300))) {
+            end(undefined)
+          }
         },
         onResponseData(_controller, chunk) {
           if (isOver) return
@@ -96,22 +104,15 @@ export function readAnswer(
           }
           chunks.push(chunk)
           if (id === undefined || !isStream()) return
-          splitter.push(chunk, (run, ends) => {
-            let start = 0
-            for (const end of ends) {
-              take(readEvent(run.toString('utf8', start, end)).data)
-              start = end
-            }
-          })
+          try {
+            splitter.each(chunk, take)
+          } catch {
+            stop({ cause: 'invalid_answer', reason: 'its event stream cannot be read' })
+          }
         },
         onResponseEnd() {
-          const body = tryParseJson(
-            Buffer.concat(chunks)
-              .toString('utf8')
-              .replace(/^\ufeff/, ''),
-          )
-          const isOurs = isObject(body) && (body['id'] === id || body['id'] == null)
-          answer(isOurs && !isStream() && !('method' in body) ? body : undefined)
+          if (isOver) return
+          answer(isStream() ? undefined : responseIn(Buffer.concat(chunks).toString('utf8')))
         },
         onResponseError: (_controller, error) => fail(describeNetworkError(error)),
       },

@@ -1,3 +1,4 @@
+import { Drain } from '../http/drain.js'
 import { codedError } from '../http/failure.js'
 import { headerPairs } from '../http/header-pairs.js'
 import type { Upstream, UpstreamController, UpstreamHandler } from '../http/pool.js'
@@ -5,6 +6,7 @@ import { isObject } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { Peer } from './peer.js'
 import type { PeerCall } from './peer-call.js'
+import { problemWith } from './peer-lines.js'
 import { PeerSession } from './peer-session.js'
 import { isRequest, type PeerRequest } from './peer-upstream.js'
 import type { SseStream } from './sse-stream.js'
@@ -63,7 +65,8 @@ export class SseSession {
 
   take(data: string): void {
     this.#stay()
-    this.#peer.take(data)
+    // what cannot be read costs this stream and nobody else
+    if (problemWith(data, this.#peer) !== undefined) this.end()
   }
 
   listen(call: PeerCall): void {
@@ -117,6 +120,7 @@ function withoutSession(headers: readonly string[]): string[] {
 function watchPost(call: PeerCall, waits: boolean): UpstreamHandler {
   let refusal: { status: number; headers: object; body: string } | undefined
   let inner: UpstreamController | undefined
+  let drain: Drain | undefined
   return {
     onRequestStart(controller) {
       inner = controller
@@ -126,10 +130,16 @@ function watchPost(call: PeerCall, waits: boolean): UpstreamHandler {
         before(end)
       }
     },
-    onResponseStart(_controller, status, headers) {
-      if (!waits || status >= 300) refusal = { status, headers, body: '' }
+    onResponseStart(controller, status, headers) {
+      if (status >= 300) refusal = { status, headers, body: '' }
+      else {
+        // what follows answers to nothing: it comes on the stream
+        drain = new Drain(controller, headers['content-type'])
+        if (!waits) call.respond(202, {})
+      }
     },
     onResponseData(_controller, chunk) {
+      drain?.take(chunk)
       if (refusal !== undefined && refusal.body.length < MAX_REFUSAL) refusal.body += chunk
     },
     onResponseEnd() {
@@ -138,6 +148,9 @@ function watchPost(call: PeerCall, waits: boolean): UpstreamHandler {
       const { status, headers, body } = refusal
       call.respond(status, headers as Record<string, string>, body)
     },
-    onResponseError: (_controller, error) => call.fail(error),
+    onResponseError(_controller, error) {
+      // a POST that was taken is answered on the stream
+      if (drain === undefined) call.fail(error)
+    },
   }
 }

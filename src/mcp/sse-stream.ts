@@ -1,7 +1,9 @@
 import { codedError, describeNetworkError, UpstreamError } from '../http/failure.js'
+import { headerOf } from '../http/header-pairs.js'
 import type { Upstream, UpstreamController, UpstreamHandler } from '../http/pool.js'
 import type { Clock } from '../util/runtime.js'
-import { EventSplitter, readEvent } from './sse.js'
+import { messageData } from './incoming.js'
+import { type EventFields, EventSplitter } from './sse.js'
 
 /** For the head of the answer and the first event. */
 const OPEN_MS = 10_000
@@ -42,6 +44,9 @@ export interface SseStream {
 export function openSseStream(options: SseStreamOptions): Promise<Opening> {
   return new Promise((resolve) => {
     const headers = [...options.headers, 'accept', 'text/event-stream']
+    if (headerOf(headers, 'accept-encoding') === undefined) {
+      headers.push('accept-encoding', 'identity')
+    }
     const request = { method: 'GET', headers, headersTimeout: OPEN_MS, bodyTimeout: 0 } as const
     options.upstream.send(request, new StreamHandler(options, resolve))
   })
@@ -66,7 +71,7 @@ class StreamHandler implements UpstreamHandler {
   }
 
   onResponseStart(_controller: UpstreamController, status: number, headers: Head): void {
-    const type = String(headers['content-type'] ?? '')
+    const type = String(headers['content-type'] ?? '').toLowerCase()
     if (status === 200 && type.startsWith('text/event-stream')) {
       this.#cancelTimer = this.#options.clock.after(OPEN_MS, () => {
         const reason = 'its event stream names no endpoint'
@@ -82,13 +87,7 @@ class StreamHandler implements UpstreamHandler {
   onResponseData(_controller: UpstreamController, chunk: Buffer): void {
     if (this.#isOver) return
     try {
-      this.#splitter.push(chunk, (run, ends) => {
-        let start = 0
-        for (const end of ends) {
-          this.#take(run.toString('utf8', start, end))
-          start = end
-        }
-      })
+      this.#splitter.each(chunk, (fields) => this.#take(fields))
     } catch {
       this.#break(codedError('ECONNRESET'))
     }
@@ -102,11 +101,11 @@ class StreamHandler implements UpstreamHandler {
     this.#break(error)
   }
 
-  #take(text: string): void {
-    const { event, data } = readEvent(text)
-    if (this.#isOver || !data) return
-    if (event === 'endpoint') return this.#openAt(data)
-    if (this.#isOpen && (event === undefined || event === 'message')) this.#options.onMessage(data)
+  #take(fields: EventFields): void {
+    if (this.#isOver) return
+    if (fields.event === 'endpoint' && fields.data) return this.#openAt(fields.data)
+    const data = messageData(fields)
+    if (this.#isOpen && data !== undefined) this.#options.onMessage(data)
   }
 
   #openAt(text: string): void {

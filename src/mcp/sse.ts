@@ -26,6 +26,11 @@ export class EventSplitter {
   #blank = true
   #afterCr = false
 
+  /** How much of an event is kept that has not ended yet. */
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
   /** Tells whether the stream stands between two events, where a heartbeat may be put. */
   get atBoundary(): boolean {
     return this.#pendingBytes === 0
@@ -53,6 +58,18 @@ export class EventSplitter {
     this.#pendingBytes = 0
     if (last < chunk.length) this.#keep(chunk.subarray(last))
     onEvents(run, offset === 0 ? ends : ends.map((end) => end + offset))
+  }
+
+  /** Takes the next bytes like {@link push}, and hands out each whole event. */
+  each(piece: Buffer, onEvent: (fields: EventFields, bytes: Buffer) => void): void {
+    this.push(piece, (run, ends) => {
+      let start = 0
+      for (const end of ends) {
+        const bytes = run.subarray(start, end)
+        start = end
+        onEvent(readEvent(bytes.toString('utf8')), bytes)
+      }
+    })
   }
 
   #keep(bytes: Buffer): void {
@@ -132,12 +149,14 @@ export function readEvent(text: string): EventFields {
   return fields
 }
 
+const OF_OUR_OWN: Partial<EventFields> = { event: 'message' }
+
 /** Writes an event with this message, keeping the other fields of the one that it replaces. */
-export function writeEvent(data: string, fields?: Partial<EventFields>): string {
+export function writeEvent(data: string, fields: Partial<EventFields> = OF_OUR_OWN): string {
   let text = ''
-  if (fields?.event !== undefined) text += `event: ${fields.event}\n`
-  if (fields?.id !== undefined) text += `id: ${fields.id}\n`
-  if (fields?.retry !== undefined) text += `retry: ${fields.retry}\n`
+  if (fields.event !== undefined) text += `event: ${fields.event}\n`
+  if (fields.id !== undefined) text += `id: ${fields.id}\n`
+  if (fields.retry !== undefined) text += `retry: ${fields.retry}\n`
   return `${text}data: ${data.replaceAll('\n', '\ndata: ')}\n\n`
 }
 

@@ -105,6 +105,9 @@ export class StdioProcesses {
         ...this.#options,
         ...limits,
         onGarbage: (text) => this.#warnOnce(text),
+        onHostile: (reason) => {
+          logger.warn('child_hostile', `Target "${name}": ${reason}`, { target: name })
+        },
         onEnd: (error, wanted) => {
           budget.used -= 1
           this.#all.delete(server)

@@ -1,26 +1,17 @@
 import { randomUUID } from 'node:crypto'
 import { UpstreamError } from '../http/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import type { Clock } from '../util/runtime.js'
 import { PLACES, replaceAt, writtenAt } from './message-parts.js'
 import { Peer } from './peer.js'
 import { PeerCall } from './peer-call.js'
+import { problemWith, slowStart } from './peer-lines.js'
 import { PeerSession } from './peer-session.js'
 import { isRequest, type PeerRequest } from './peer-upstream.js'
-import { type ChildOptions, StdioChild } from './stdio-child.js'
+import { StdioChild } from './stdio-child.js'
+import type { ServerOptions } from './stdio-options.js'
 import { withVersion } from './stdio-version.js'
 
 const MAX_SESSIONS = 1_000
-
-export interface ServerOptions extends Omit<ChildOptions, 'onLine' | 'onTooLong'> {
-  clock: Pick<Clock, 'after' | 'now'>
-  /** Most requests under way at once. */
-  requests: number
-  /** Until the answer to its first request, milliseconds. */
-  startMs: number
-  /** Learns of output that is no message. */
-  onGarbage(text: string): void
-}
 
 /** A session of one client, and when it was last used. */
 interface Member {
@@ -56,7 +47,10 @@ export class StdioServer {
     const server = new StdioServer(options)
     server.#child = await StdioChild.start({
       ...options,
-      onLine: (line) => server.#peer.take(line),
+      onLine(line) {
+        const problem = server.isEnding ? undefined : problemWith(line, server.#peer)
+        if (problem !== undefined) server.#fails(problem)
+      },
       onTooLong: () => options.onGarbage('a line of more than 32 MiB'),
       onEnd(error, wanted) {
         server.#members.clear()
@@ -65,6 +59,14 @@ export class StdioServer {
       },
     })
     return server
+  }
+
+  /** Ends this process, and nobody else's, for a line that cannot be handled. */
+  #fails(error: UpstreamError): void {
+    this.#options.onHostile(error.message)
+    this.#members.clear()
+    void this.end()
+    this.#peer.fail(error)
   }
 
   /** It takes nothing any more. */
@@ -189,11 +191,4 @@ export class StdioServer {
   async end(): Promise<void> {
     await this.#child?.end()
   }
-}
-
-function slowStart(ms: number): UpstreamError {
-  return new UpstreamError(
-    'timeout',
-    `its process did not answer within ${ms / 1000} s of its start`,
-  )
 }

@@ -5,6 +5,7 @@ import { toTokenError } from '../auth/token-error.js'
 import type { ProxyConfig } from '../config/types.js'
 import type { Gateway } from '../gateway/gateway.js'
 import type { Logger } from '../util/logger.js'
+import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Clock } from '../util/runtime.js'
 import { createAccessOf } from './access.js'
 import { createAuthenticate } from './authenticate.js'
@@ -38,6 +39,8 @@ export interface AppOptions {
   metrics?: Metrics | undefined
   /** What the landing page says about assistants. */
   offers?: MakeOffers | undefined
+  /** Counts what waits for clients to read it. */
+  memory?: MemoryBudget | undefined
   /** Filled with the event streams that are open. */
   streams?: Set<HttpReply>
   caps?: Caps
@@ -94,6 +97,7 @@ export function createApp(options: AppOptions): App {
     requestSeconds: config.timeouts.request,
     allowStreams: options.allowStreams ?? true,
     isDraining: () => draining,
+    memory: options.memory,
     streams,
     clock,
     logger,
@@ -120,7 +124,7 @@ export function createApp(options: AppOptions): App {
     const query = url.indexOf('?')
     const pathname = query < 0 ? url : url.slice(0, query)
     const isEndpoint = pathname === path || pathname === `${path}/`
-    const route = isEndpoint ? undefined : routes.get(pathname)
+    const route = isEndpoint ? undefined : findRoute(pathname)
     const { host, origin } = request.headers
     const { allowsHost, allowsOrigin } = access(request)
     if (route?.anyHost !== true && !allowsHost(host)) {
@@ -138,6 +142,13 @@ export function createApp(options: AppOptions): App {
       return endpoint(request, response)
     }
     refuseUnknown(request, response)
+  }
+
+  /** Clients make the path of a metadata document from a URL that may end with a slash. */
+  function findRoute(pathname: string) {
+    const route = routes.get(pathname)
+    if (route !== undefined || !pathname.endsWith('/')) return route
+    return pathname.startsWith('/.well-known/') ? routes.get(pathname.slice(0, -1)) : undefined
   }
 
   function handlePublic(

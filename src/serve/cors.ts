@@ -2,6 +2,7 @@ const ALLOW_HEADERS = [
   'authorization, content-type, accept, last-event-id, mcp-protocol-version, mcp-session-id',
   'mcp-method, mcp-name, traceparent, tracestate, baggage',
 ].join(', ')
+const KNOWN: ReadonlySet<string> = new Set(ALLOW_HEADERS.split(', '))
 const EXPOSE_HEADERS =
   'WWW-Authenticate, Mcp-Session-Id, MCP-Protocol-Version, Retry-After, X-Request-Id'
 const MAX_AGE_SECONDS = '86400'
@@ -23,24 +24,27 @@ export function corsHeaders(origin: string | undefined): HeaderList {
   ]
 }
 
+const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]{1,128}$/
+const MAX_NAMES = 64
+
 /**
- * Headers of the answer to a preflight. `Mcp-Param-*` have no fixed names, so those that are asked
- * for are allowed by name.
+ * Headers of the answer to a preflight. What a page of an allowed origin wants to send is allowed by
+ * name: libraries add headers of their own, and none of them reaches a target that we do not let pass.
  */
 export function preflightHeaders(
   origin: string | undefined,
   requested: string | undefined,
 ): HeaderList {
-  const params = (requested ?? '')
-    .split(',')
+  const names = (requested ?? '')
+    .split(',', MAX_NAMES)
     .map((name) => name.trim().toLowerCase())
-    .filter((name) => /^mcp-param-[a-z0-9-]{1,100}$/.test(name))
+    .filter((name) => NAME.test(name) && !KNOWN.has(name))
   return [
     ...corsHeaders(origin ?? '*'),
     'access-control-allow-methods',
     'GET, POST, DELETE, OPTIONS',
     'access-control-allow-headers',
-    [ALLOW_HEADERS, ...params].join(', '),
+    [ALLOW_HEADERS, ...new Set(names)].join(', '),
     'access-control-max-age',
     MAX_AGE_SECONDS,
   ]

@@ -7,6 +7,7 @@ import type { Gateway } from '../gateway/gateway.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import { InvalidMessageError, parseMessage } from '../mcp/message.js'
 import type { Logger } from '../util/logger.js'
+import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Clock } from '../util/runtime.js'
 import type { Caps, Occupancy } from './caps.js'
 import { HttpExchange } from './http-exchange.js'
@@ -28,6 +29,8 @@ export interface EndpointOptions {
   /** GET opens no stream where a platform would cut it (405). */
   allowStreams: boolean
   isDraining: () => boolean
+  /** Counts what waits for clients to read it. */
+  memory?: MemoryBudget | undefined
   streams: Set<HttpReply>
   clock: Clock
   logger: Logger
@@ -120,7 +123,7 @@ export function createEndpoint(options: EndpointOptions) {
       if (typeof body === 'string') return refuseBody(exchange, body)
       try {
         const message = parseMessage(body)
-        exchange.id = message.id
+        exchange.take(message)
         if (message.kind !== 'request' || takes(exchange, occupancyOf(message.method))) {
           gateway.post(exchange, message)
         }

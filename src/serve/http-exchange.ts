@@ -4,13 +4,16 @@ import type { Caller } from '../auth/credential.js'
 import type { Exchange } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/failure.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
+import type { Message } from '../mcp/message.js'
 import { ownMember } from '../util/json.js'
 import type { LogFields } from '../util/logger.js'
+import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Clock } from '../util/runtime.js'
 import type { Place } from './caps.js'
 import { corsHeaders, type HeaderList } from './cors.js'
 import { HttpReply, type HttpReplyOwner } from './http-reply.js'
 import { isOwnError, withRequestId } from './own-answer.js'
+import { type Accepted, readAccepted, type WrittenId } from './reply-form.js'
 import { nameRequest } from './request-id.js'
 import type { RequestSummary } from './request-log.js'
 
@@ -21,6 +24,7 @@ export interface HttpExchangeOptions {
   streams: Set<HttpReply>
   challenge: () => { resourceMetadata: string }
   clock: Pick<Clock, 'now'>
+  memory?: MemoryBudget | undefined
   log: (summary: RequestSummary) => void
 }
 
@@ -46,6 +50,8 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   caller: Caller = { principal: undefined, accessToken: undefined }
   /** The JSON-RPC id, once the body was read. */
   id: RequestId | undefined
+  writtenId: WrittenId | undefined
+  readonly accepts: Accepted
   /** Why the request was refused before it reached the gateway. */
   refusal: string | undefined
   /** What the log says of the refusal: a sentence, what was seen, and another event's name. */
@@ -74,11 +80,33 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
       refusal: undefined,
       outcome: undefined,
     }
+    this.accepts = request.method === 'POST' ? readAccepted(request.headers.accept) : 'both'
     this.reply = new HttpReply(response, this)
   }
 
   get streams(): Set<HttpReply> {
     return this.#options.streams
+  }
+
+  get memory(): MemoryBudget | undefined {
+    return this.#options.memory
+  }
+
+  /** Takes the message that the body held. */
+  take({ id, text, spans }: Message): void {
+    this.id = id
+    const span = typeof id === 'number' ? spans.get('id') : undefined
+    const written = span && text.slice(span.start, span.end)
+    // a number as we would write it needs no care
+    if (id !== undefined && written !== undefined && written !== String(id)) {
+      this.writtenId = { id, text: written }
+    }
+  }
+
+  cutOff(): string {
+    const reason = 'its event stream ended before the answer'
+    const failure = { cause: 'cut_off', target: this.record.target ?? 'all', reason } as const
+    return errorResponse(this.id ?? null, failureError(failure))
   }
 
   get isIdle(): boolean {

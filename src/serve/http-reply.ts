@@ -2,7 +2,16 @@ import type { ServerResponse } from 'node:http'
 import type { Reply, ReplyWatcher } from '../gateway/exchange.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { HEARTBEAT, writeEvent } from '../mcp/sse.js'
+import { countWaiting, type MemoryBudget, UNCOUNTED_BYTES } from '../util/memory-budget.js'
 import type { HeaderList } from './cors.js'
+import {
+  type Accepted,
+  asEvent,
+  eventsWithWrittenId,
+  responseAmong,
+  type WrittenId,
+  withWrittenId,
+} from './reply-form.js'
 
 const EVENT_STREAM: HeaderList = [
   'content-type',
@@ -17,12 +26,18 @@ const EVENT_STREAM: HeaderList = [
 export interface HttpReplyOwner {
   /** Sent with every answer. */
   readonly headers: HeaderList
+  cutOff(): string
   /** Makes the challenge for missing scopes. */
   challenge(scopes: readonly string[]): string
   /** Learns of a stream that opened; it is in `streams` until it ends. */
   readonly streams: Set<HttpReply>
   /** Nobody waits for the end of this stream (GET, `subscriptions/listen`). */
   readonly isIdle: boolean
+  readonly accepts?: Accepted
+  /** The request's id, where it would not be written again as it was. */
+  readonly writtenId?: WrittenId | undefined
+  /** Counts what waits for clients to read it. */
+  readonly memory?: MemoryBudget | undefined
   /** When the caller's token expires, milliseconds since the epoch. */
   readonly expiresAt: number
   /** Looks at a message before it leaves that may be ours, and returns what leaves. */
@@ -38,12 +53,17 @@ export class HttpReply implements Reply {
   #watcher: ReplyWatcher | undefined
   #left = false
   #isStream = false
+  #isBody = false
+  /** For a client that takes no stream: the response among what would have been on it. */
+  #collected: { response: string | undefined } | undefined
+  #waiting = 0
 
   constructor(response: ServerResponse, owner: HttpReplyOwner) {
     this.#response = response
     this.#owner = owner
     response.on('close', () => {
       owner.streams.delete(this)
+      this.#count(0)
       this.#left = !response.writableFinished
       if (this.#left) this.#watcher?.onClose()
       owner.onEnd(this.#left)
@@ -62,14 +82,32 @@ export class HttpReply implements Reply {
     headers: Readonly<Record<string, string>> = {},
   ): void {
     if (this.#response.headersSent) return
+    const { accepts, writtenId } = this.#owner
+    const own = writtenId === undefined ? body : withWrittenId(body.toString(), writtenId)
+    if (accepts === 'events' && status === 200) {
+      const head = [...this.#owner.headers, ...EVENT_STREAM, ...Object.entries(headers).flat()]
+      return void this.#response.writeHead(200, head).end(asEvent(own))
+    }
     const all = ['content-type', 'application/json', 'cache-control', 'no-store']
-    const sent = typeof body === 'string' ? this.#owner.own(body) : body
+    const sent = typeof own === 'string' ? this.#owner.own(own) : own
     all.push('content-length', String(Buffer.byteLength(sent)))
     for (const header of this.#owner.headers) all.push(header)
     for (const [name, value] of Object.entries(headers)) all.push(name, value)
     this.#response.writeHead(status, all)
     this.#response.end(sent)
+    if (sent.length > UNCOUNTED_BYTES) this.#count(this.#response.writableLength)
   }
+
+  openBody(): boolean {
+    const { accepts, writtenId } = this.#owner
+    if (this.#left || this.#response.headersSent || accepts === 'events' || writtenId) return false
+    const type = ['content-type', 'application/json', 'cache-control', 'no-store']
+    this.#response.writeHead(200, [...this.#owner.headers, ...type])
+    this.#isBody = true
+    return true
+  }
+
+  breakOff = (): void => void this.#response.destroy()
 
   empty(status: number): void {
     if (this.#response.headersSent) return
@@ -85,6 +123,10 @@ export class HttpReply implements Reply {
   openStream(): void {
     // nobody would take it out of the open streams again
     if (this.#left || this.#response.headersSent) return
+    if (this.#owner.accepts === 'json' && !this.isIdle) {
+      this.#collected = { response: undefined }
+      return
+    }
     this.#response.writeHead(200, [...this.#owner.headers, ...EVENT_STREAM])
     this.#response.flushHeaders()
     this.#isStream = true
@@ -93,15 +135,32 @@ export class HttpReply implements Reply {
 
   write(events: string | Buffer): boolean {
     if (this.#response.destroyed || this.#response.writableEnded) return true
-    const ready = this.#response.write(events)
-    if (!ready && !this.#response.listenerCount('drain')) {
-      this.#response.on('drain', () => this.#watcher?.onDrain())
+    if (this.#collected !== undefined) {
+      this.#collected.response ??= responseAmong(events)
+      return true
     }
-    return ready
+    const { writtenId } = this.#owner
+    const own = writtenId === undefined ? events : eventsWithWrittenId(events, writtenId)
+    const ready = this.#response.write(own)
+    if (ready) return true
+    this.#count(this.#response.writableLength)
+    if (!this.#response.listenerCount('drain')) {
+      this.#response.on('drain', () => {
+        this.#count(0)
+        this.#watcher?.onDrain()
+      })
+    }
+    return false
   }
 
   endStream(): void {
-    this.#response.end()
+    if (this.#collected === undefined) this.#response.end()
+    else this.json(200, this.#collected.response ?? this.#owner.cutOff())
+  }
+
+  /** Counts the bytes that the client has not taken yet. */
+  #count(bytes: number): void {
+    this.#waiting = countWaiting(this.#owner.memory, this.#waiting, bytes)
   }
 
   insufficientScope(id: RequestId, scopes: readonly string[]): void {
@@ -129,6 +188,7 @@ export class HttpReply implements Reply {
   expire(message: string | undefined): void {
     if (this.#response.writableEnded) return
     this.#watcher?.onClose()
+    if (this.#isBody) return this.breakOff()
     if (!this.#isStream) return message === undefined ? this.empty(504) : this.json(200, message)
     this.#response.end(message && writeEvent(this.#owner.own(message)))
   }

@@ -5,6 +5,7 @@ import type { ProxyConfig } from '../config/types.js'
 import { createGateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions.js'
 import type { Logger } from '../util/logger.js'
+import { createMemoryBudget } from '../util/memory-budget.js'
 import type { Runtime } from '../util/runtime.js'
 import { VERSION } from '../util/version.js'
 import { type App, type AppOptions, createApp } from './app.js'
@@ -118,7 +119,8 @@ export async function assemble(
     : createDescope({ runtime, config: config.descope, resource, logger })
   // loaded now, so that the first older client of a newer server does not wait for it
   await Promise.all([descope?.start(), import('../mcp/translate/translator.js')])
-  const targets = openTargets(runtime, config, descope, logger)
+  const memory = createMemoryBudget(config.limits.bufferedBytes)
+  const targets = openTargets(runtime, config, descope, logger, memory)
   const secrets = sessionSecrets(config, logger)
   const gateway = createGateway({
     targets,
@@ -157,6 +159,7 @@ export async function assemble(
     clock,
     logger,
     metrics,
+    memory,
     streams,
     caps,
     isOnLoopback: runtime.isOnLoopback,

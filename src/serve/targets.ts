@@ -9,6 +9,7 @@ import { createAutoUpstream } from '../mcp/auto-upstream.js'
 import { createSseUpstream, type SseUpstream } from '../mcp/sse-upstream.js'
 import { createTranslatingUpstream } from '../mcp/translating-upstream.js'
 import type { Logger } from '../util/logger.js'
+import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Runtime } from '../util/runtime.js'
 
 export type TargetsRuntime = Pick<Runtime, 'fetch'> & ProgramHost
@@ -19,6 +20,7 @@ export function openTargets(
   { targets, timeouts, limits }: Pick<ProxyConfig, 'targets' | 'timeouts' | 'limits'>,
   descope: Descope | undefined,
   logger: Logger,
+  memory?: MemoryBudget,
 ): Target[] {
   const budget = { max: limits.children, used: 0 }
   const onChange = (target: Target, before: TargetState) => tellRecovery(logger, target, before)
@@ -26,21 +28,26 @@ export function openTargets(
     const { name, program, url } = config
     if (program !== undefined) {
       const upstream = createProgramUpstream(runtime, name, program, { timeouts, budget, logger })
-      return createTarget(config, ownerCredential(), upstream, { onChange })
+      return createTarget(config, ownerCredential(), upstream, { onChange, memory })
     }
     const targetUrl = url ?? ''
     const credential = createCredential(config.credential, { runtime, targetUrl, descope })
     const place = new URL(targetUrl)
-    const connections = createUpstream(place)
+    const connections = createUpstream(place, (error) => {
+      const text = error instanceof Error ? error.stack : String(error)
+      logger.error('internal', `An answer of target "${name}" could not be handled: ${text}`)
+    })
     const { clock } = runtime
     const sse = () => openSse(connections, clock, place, timeouts.idle * 1_000)
-    if (config.transport === 'sse') return createTarget(config, credential, sse(), { onChange })
+    if (config.transport === 'sse') {
+      return createTarget(config, credential, sse(), { onChange, memory })
+    }
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
       protocol: 'auto',
       mirrorsParams: false,
     })
-    const target = createTarget(config, credential, http, { url: place, onChange })
+    const target = createTarget(config, credential, http, { url: place, onChange, memory })
     if (config.transport === 'auto') findTransport(target, http, sse, logger)
     return target
   })

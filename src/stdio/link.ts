@@ -1,7 +1,7 @@
 import type { Caller } from '../auth/credential.js'
 import { failureError, type TargetFailure } from '../gateway/failure.js'
 import type { Gateway } from '../gateway/gateway.js'
-import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
+import { errorResponse, ownId, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, parseMessageText } from '../mcp/message.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
@@ -32,12 +32,9 @@ export type Outcome =
   | { ok: true; result: JsonObject; sessionId: string | undefined }
   | { ok: false; failure: TargetFailure | undefined; text: string }
 
-const OWN_IDS = 'mcp-descope-proxy/'
-
 /** The way from the bridge to the target: every message goes through the gateway. */
 export class Link {
   readonly #options: LinkOptions
-  #count = 0
 
   constructor(options: LinkOptions) {
     this.#options = options
@@ -76,8 +73,7 @@ export class Link {
 
   /** Sends a request of our own. */
   ask(method: string, params: JsonObject): Promise<Outcome> {
-    this.#count += 1
-    const id = `${OWN_IDS}${this.#count}`
+    const id = ownId()
     const message = parseMessageText(JSON.stringify({ jsonrpc: '2.0', id, method, params }))
     return new Promise((resolve) => {
       let failure: TargetFailure | undefined

@@ -1,7 +1,7 @@
 import type { TargetFailure } from '../gateway/failure.js'
+import { messagesIn } from '../mcp/incoming.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
 import { type Backoff, createBackoff, parseRetryAfter } from '../util/backoff.js'
-import { isObject, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { Host } from './host.js'
@@ -107,14 +107,13 @@ export class StreamListener {
     this.#retryMs = retryOf(fields) ?? this.#retryMs
     if (!data) return
     this.#backoff.reset()
-    const message = tryParseJson(data)
+    const messages = messagesIn(fields)
     // no request waits for an answer here
-    if (isObject(message) && Object.hasOwn(message, 'method')) this.#options.host.send(data)
-    else
-      this.#options.logger.debug(
-        'withheld',
-        'The stream brought what is no request or notification',
-      )
+    if (messages.length === 0) {
+      const text = 'The stream brought what is no request or notification'
+      this.#options.logger.debug('withheld', text)
+    }
+    for (const message of messages) this.#options.host.send(message)
   }
 
   #failed(failure: TargetFailure): boolean {

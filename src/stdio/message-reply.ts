@@ -1,6 +1,6 @@
 import type { Reply, ReplyWatcher } from '../gateway/exchange.js'
 import type { RequestId } from '../mcp/jsonrpc.js'
-import { type EventFields, EventSplitter, readEvent } from '../mcp/sse.js'
+import { type EventFields, EventSplitter } from '../mcp/sse.js'
 import type { Host } from './host.js'
 
 /** What becomes of one exchange with the target. */
@@ -44,13 +44,7 @@ export class MessageReply implements Reply {
 
   write(events: string | Buffer): boolean {
     if (this.#closed) return true
-    new EventSplitter().push(Buffer.from(events), (run, ends) => {
-      let start = 0
-      for (const end of ends) {
-        this.#listener.event(readEvent(run.toString('utf8', start, end)))
-        start = end
-      }
-    })
+    new EventSplitter().each(Buffer.from(events), (fields) => this.#listener.event(fields))
     if (!this.#host.isBehind) return true
     this.#host.whenReady(() => this.watcher?.onDrain())
     return false

@@ -1,7 +1,7 @@
 import type { TargetFailure } from '../gateway/failure.js'
+import { messageData, readIncoming } from '../mcp/incoming.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
-import { isObject, tryParseJson } from '../util/json.js'
 import type { Host } from './host.js'
 import type { ReplyListener } from './message-reply.js'
 
@@ -41,14 +41,15 @@ export class RequestListener implements ReplyListener {
   }
 
   event(fields: EventFields): void {
-    const { data, id } = fields
+    const { id } = fields
     if (id !== undefined) this.#lastEventId = id
     this.#retryMs = retryOf(fields) ?? this.#retryMs
-    if (!data) return
-    const message = tryParseJson(data)
-    if (!isObject(message)) return
-    if ('method' in message) this.#host.send(data)
-    else this.answer(200, data, undefined)
+    const data = messageData(fields)
+    const awaited = { id: this.#id, idText: () => JSON.stringify(this.#id) }
+    for (const { kind, text } of data === undefined ? [] : readIncoming(data, awaited)) {
+      if (kind === 'message') this.#host.send(text)
+      else if (kind === 'response') this.answer(200, text, undefined)
+    }
   }
 
   ended(): void {

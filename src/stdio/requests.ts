@@ -1,6 +1,8 @@
+import { withId } from '../mcp/incoming.js'
 import { errorResponse, type RequestId, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
-import { isObject, tryParseJson } from '../util/json.js'
+import { idText } from '../mcp/message-parts.js'
+import { tryParseJson } from '../util/json.js'
 import type { Backlog } from './backlog.js'
 import type { Host } from './host.js'
 import type { MessageReply } from './message-reply.js'
@@ -54,7 +56,10 @@ export class OpenRequests {
   /** Answers; does nothing when it is answered already. `text` is a whole JSON-RPC response. */
   answer(request: OpenRequest, text: string): void {
     if (!this.#take(request)) return
-    this.#host.send(text.startsWith(NO_ID) ? withId(text, request.id) : text)
+    const own = idText(request.message)
+    // our own errors may have no id, and a number may have lost its spelling on the way
+    const isRight = !text.startsWith(NO_ID) && own === JSON.stringify(request.id)
+    this.#host.send(isRight || tryParseJson(text) === undefined ? text : withId(text, own))
     request.release()
   }
 
@@ -84,8 +89,3 @@ export class OpenRequests {
 
 /** How our own errors begin where they were made without an id. */
 const NO_ID = '{"jsonrpc":"2.0","id":null'
-
-function withId(text: string, id: RequestId): string {
-  const message = tryParseJson(text)
-  return isObject(message) ? JSON.stringify({ ...message, id }) : text
-}

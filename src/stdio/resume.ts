@@ -1,7 +1,8 @@
 import type { TargetFailure } from '../gateway/failure.js'
+import { messageData, readIncoming } from '../mcp/incoming.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
+import { idText } from '../mcp/message-parts.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
-import { isObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import type { Host } from './host.js'
 import type { Link } from './link.js'
@@ -89,18 +90,21 @@ class Resumption {
   }
 
   #take(fields: EventFields): void {
-    const { data, id } = fields
+    const { id } = fields
     const { clock, host, requests } = this.#options
     this.#heardAt = clock.now()
     if (id !== undefined) this.#lastEventId = id
     this.#retryMs = retryOf(fields) ?? this.#retryMs
-    const message = data ? tryParseJson(data) : undefined
-    if (!data || !isObject(message)) return
-    if ('method' in message) return host.send(data)
-    if (message['id'] !== this.#request.id) return
-    const { reply } = this.#request
-    requests.answer(this.#request, data)
-    reply?.close()
+    const message = messageData(fields)
+    const { id: ownId, message: asked, reply } = this.#request
+    const awaited = { id: ownId, idText: () => idText(asked) }
+    for (const { kind, text } of message === undefined ? [] : readIncoming(message, awaited)) {
+      if (kind === 'message') host.send(text)
+      else if (kind === 'response') {
+        requests.answer(this.#request, text)
+        return reply?.close()
+      }
+    }
   }
 
   #ended(): void {

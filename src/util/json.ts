@@ -82,3 +82,35 @@ export function positiveMember(object: JsonObject, member: string): number | und
   const number = typeof value === 'string' ? Number.parseFloat(value) : value
   return typeof number === 'number' && Number.isFinite(number) && number > 0 ? number : undefined
 }
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+
+/**
+ * Tells whether a JSON text opens more than `depth` objects and arrays within each other. It does not
+ * have to be valid. Whoever walks a value by recursion asks this first where the text is foreign.
+ */
+export function isDeeper(text: string, depth: number): boolean {
+  // so many brackets do not fit into less
+  if (text.length <= depth) return false
+  let open = 0
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i)
+    if (c === QUOTE) {
+      i = endOfString(text, i)
+    } else if (c === 0x5b || c === 0x7b) {
+      open += 1
+      if (open > depth) return true
+    } else if (c === 0x5d || c === 0x7d) open -= 1
+  }
+  return false
+}
+
+function endOfString(text: string, start: number): number {
+  for (let i = text.indexOf('"', start + 1); i >= 0; i = text.indexOf('"', i + 1)) {
+    let slashes = 0
+    while (text.charCodeAt(i - 1 - slashes) === BACKSLASH) slashes++
+    if (slashes % 2 === 0) return i
+  }
+  return text.length
+}

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseChallenges, readBearerChallenge } from '../../src/auth/oauth/challenge.js'
 import { parseDocument } from '../../src/config/document.js'
-import { veilLines } from '../../src/hosts/veil.js'
+import { veilText } from '../../src/hosts/veil.js'
 import { createCookieJar } from '../../src/http/cookies.js'
 import { LineSplitter } from '../../src/mcp/lines.js'
 import { printable } from '../../src/util/printable.js'
@@ -74,7 +74,7 @@ describe('text from outside', () => {
     fc.assert(
       fc.property(value, fc.constantFrom('"', "'"), (secret, quote) => {
         const written = quote === '"' ? JSON.stringify(`QQ${secret}`) : `'QQ${secret}'`
-        const [shown = ''] = veilLines([`  "API_KEY" = ${written},`])
+        const shown = veilText(`[mcp_servers.other.env]\n"API_KEY" = ${written}\n`, 'toml')
         expect(shown).not.toContain('QQ')
       }),
       runs,
@@ -105,7 +105,7 @@ describe('text from outside', () => {
   it.each<[string, (hostile: string) => unknown]>([
     ['a challenge', parseChallenges],
     ['JSON of a configuration', (hostile) => parseDocument('x.json', hostile)],
-    ['a line of a host file', (hostile) => veilLines([hostile, hostile])],
+    ['a line of a host file', (hostile) => veilText(`${hostile}\n${hostile}`, 'json')],
     ['a cookie', (hostile) => createCookieJar({ now: () => 0 }).keep(hostile)],
     ['a line of a log', (hostile) => printable(createRedactor(['secret'])(hostile))],
   ])('takes linear time, as %s of 100 KB', (_title, read) => {

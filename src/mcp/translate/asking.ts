@@ -2,6 +2,7 @@ import { UpstreamError } from '../../http/failure.js'
 import type { Upstream } from '../../http/pool.js'
 import { isObject, type JsonObject, stringsMember } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
+import { ownId } from '../jsonrpc.js'
 import { offersModern } from '../meta.js'
 import { readAnswer } from '../read-answer.js'
 import { isLegacyVersion, MODERN_VERSION } from '../versions.js'
@@ -36,7 +37,7 @@ export function createAsking({ clock, inner }: { clock: Pick<Clock, 'after'>; in
     params: JsonObject,
     session: LegacySession,
   ) => {
-    const id = `mcp-descope-proxy/${method}`
+    const id = ownId()
     const request = {
       method: 'POST',
       headers: modernHeaders(headers, { method, params }),

@@ -3,6 +3,7 @@ import type { UpstreamController, UpstreamHandler } from '../../http/pool.js'
 import { messageOf } from '../../util/errors.js'
 import { putMembers } from '../member-text.js'
 import type { Message } from '../message.js'
+import { idText } from '../message-parts.js'
 import { writeEvent } from '../sse.js'
 
 export type Head = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
@@ -130,10 +131,4 @@ export class ClientExchange implements UpstreamController {
 /** Makes an answer to another request the answer to this one. */
 export function answerTo(message: Message, response: string): string {
   return putMembers(response, { id: idText(message) })
-}
-
-/** The id of a request as its client wrote it. */
-export function idText({ text, spans }: Message): string {
-  const span = spans.get('id')
-  return span === undefined ? 'null' : text.slice(span.start, span.end)
 }

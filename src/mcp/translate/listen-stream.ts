@@ -1,8 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { UpstreamError } from '../../http/failure.js'
 import type { UpstreamController, UpstreamRequest } from '../../http/pool.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
-import { ERROR_CODES } from '../jsonrpc.js'
+import { ERROR_CODES, ownId } from '../jsonrpc.js'
 import type { ClientExchange } from './exchange.js'
 import { ModernAnswer } from './modern-answer.js'
 import { modernHeaders, ownRequest } from './modern-request.js'
@@ -55,7 +54,7 @@ export class ListenStream implements Listening {
 
   renew(headers: readonly string[]): Promise<readonly string[] | undefined> {
     const { parts, exchange, session } = this.#options
-    const id = `mcp-descope-proxy/listen/${randomBytes(9).toString('base64url')}`
+    const id = ownId()
     const notifications: JsonObject = {
       toolsListChanged: true,
       promptsListChanged: true,

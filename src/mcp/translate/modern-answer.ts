@@ -1,8 +1,8 @@
 import { UpstreamError } from '../../http/failure.js'
 import type { UpstreamController, UpstreamHandler } from '../../http/pool.js'
-import { isObject, tryParseJson } from '../../util/json.js'
+import { type Awaited, messageData, readIncoming } from '../incoming.js'
 import type { RequestId } from '../jsonrpc.js'
-import { EventSplitter, readEvent } from '../sse.js'
+import { type EventFields, EventSplitter } from '../sse.js'
 import type { Head } from './exchange.js'
 
 /** What comes of one request to the target. Exactly one of `responded`, `refused`, `failed` is last. */
@@ -24,8 +24,8 @@ export interface ModernAnswerListener {
 const MAX_BYTES = 64 * 1024 * 1024
 
 /** Reads one answer of a server of 2026-07-28. */
-export class ModernAnswer implements UpstreamHandler {
-  readonly #id: RequestId
+export class ModernAnswer implements UpstreamHandler, Awaited {
+  readonly id: RequestId
   readonly #listener: ModernAnswerListener
   #controller: UpstreamController | undefined
   #splitter: EventSplitter | undefined
@@ -38,8 +38,12 @@ export class ModernAnswer implements UpstreamHandler {
 
   /** @param id Of the request, which its response must carry. */
   constructor(id: RequestId, listener: ModernAnswerListener) {
-    this.#id = id
+    this.id = id
     this.#listener = listener
+  }
+
+  idText(): string {
+    return JSON.stringify(this.id)
   }
 
   /** Gives the request up at the target; the listener hears nothing more. */
@@ -70,13 +74,7 @@ export class ModernAnswer implements UpstreamHandler {
     if (this.#isOver) return
     if (this.#splitter === undefined) return this.#keep(chunk)
     try {
-      this.#splitter.push(chunk, (run, ends) => {
-        let start = 0
-        for (const end of ends) {
-          this.#event(run.subarray(start, end))
-          start = end
-        }
-      })
+      this.#splitter.each(chunk, (fields, bytes) => this.#event(fields, bytes))
     } catch {
       this.#fail('invalid_answer', 'its event stream cannot be read')
     }
@@ -88,21 +86,30 @@ export class ModernAnswer implements UpstreamHandler {
     else this.#body.push(chunk)
   }
 
-  #event(bytes: Buffer): void {
+  #event(fields: EventFields, bytes: Buffer): void {
     if (this.#isOver) return
-    const { data, id, retry } = readEvent(bytes.toString('utf8'))
+    const { data, id, retry } = fields
     if (!data) {
       // streams of this era cannot be resumed, whatever a server says of event ids
       if (id === undefined && retry === undefined) this.#listener.kept?.(bytes)
       return
     }
-    const message = tryParseJson(data)
-    if (isObject(message) && 'method' in message) return this.#listener.notified(data)
-    if (!isObject(message) || message['id'] !== this.#id) {
-      return this.#fail('invalid_answer', 'an event of its answer belongs to no request')
+    this.#read(messageData(fields) ?? '')
+  }
+
+  /** Takes the messages of one text; tells whether the response was among them. */
+  #read(data: string): boolean {
+    for (const { kind, text } of readIncoming(data, this)) {
+      if (this.#isOver) break
+      if (kind === 'message') this.#listener.notified(text)
+      else if (kind === 'foreign') {
+        this.#fail('invalid_answer', 'an event of its answer belongs to another request')
+      } else {
+        this.#isOver = true
+        this.#listener.responded(text)
+      }
     }
-    this.#isOver = true
-    this.#listener.responded(data)
+    return this.#isOver
   }
 
   onResponseEnd(): void {
@@ -110,12 +117,10 @@ export class ModernAnswer implements UpstreamHandler {
     if (this.#splitter !== undefined) {
       return this.#fail('cut_off', 'its event stream ended before the answer')
     }
-    this.#isOver = true
     const body = Buffer.concat(this.#body)
-    const text = body.toString('utf8')
-    const message = this.#status === 200 ? tryParseJson(text) : undefined
-    if (isObject(message) && message['id'] === this.#id) this.#listener.responded(text)
-    else this.#listener.refused(this.#status, this.#head, body)
+    if (this.#status === 200 && this.#read(body.toString('utf8'))) return
+    this.#isOver = true
+    this.#listener.refused(this.#status, this.#head, body)
   }
 
   onResponseError(_controller: UpstreamController, error: Error): void {

@@ -1,6 +1,7 @@
 import { headerPairs } from '../../http/header-pairs.js'
 import type { JsonObject } from '../../util/json.js'
 import { mirrorHeaders, namedBy } from '../headers.js'
+import type { RequestId } from '../jsonrpc.js'
 import { objectText, putMembers } from '../member-text.js'
 import type { Message } from '../message.js'
 import { META } from '../meta.js'
@@ -12,7 +13,7 @@ const ACCEPT = ['accept', 'application/json, text/event-stream']
 
 /** What a retry adds to a request, as JSON texts. */
 export interface RetryParts {
-  readonly id: string
+  readonly id: RequestId
   readonly params: Readonly<Record<string, string>>
 }
 
@@ -51,7 +52,7 @@ export function modernText(text: string, session: LegacySession, retry?: RetryPa
 
 /** Makes a request of our own, as this client sends it. */
 export function ownRequest(
-  id: string,
+  id: RequestId,
   method: string,
   params: JsonObject,
   session: LegacySession,

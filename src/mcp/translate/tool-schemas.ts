@@ -3,6 +3,7 @@ import { headerPairs } from '../../http/header-pairs.js'
 import { isObject, type JsonObject, stringMember } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
+import { ListWalk } from '../list-walk.js'
 import { type MirroredParam, scanParams } from './param-headers.js'
 
 export interface ToolSchemasOptions {
@@ -64,11 +65,14 @@ export class ToolSchemas {
 
   async #readPages(headers: readonly string[], view: View): Promise<void> {
     let cursor: string | undefined
+    const walk = new ListWalk()
     for (let page = 0; page < MAX_PAGES; page++) {
       const result = await this.#options.askPage(headers, cursor)
       if (result === undefined) break
       this.#learn(result, view)
-      cursor = stringMember(result, 'nextCursor')
+      const { tools } = result
+      const names = Array.isArray(tools) ? tools.map((tool) => isObject(tool) && tool['name']) : []
+      cursor = walk.next(names, stringMember(result, 'nextCursor'))
       if (cursor === undefined) break
     }
     view.readAt = this.#options.clock.now()

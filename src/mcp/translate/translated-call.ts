@@ -1,7 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import type { UpstreamController, UpstreamRequest } from '../../http/pool.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import { ERROR_CODES, errorResponse, type RequestId } from '../jsonrpc.js'
+import { ERROR_CODES, errorResponse, ownId, type RequestId } from '../jsonrpc.js'
 import { memberText, objectText } from '../member-text.js'
 import type { Message } from '../message.js'
 import { answerTo, type ClientExchange, type Head } from './exchange.js'
@@ -165,7 +164,7 @@ export class TranslatedCall implements ModernAnswerListener, Running {
   }
 
   #again(params: Record<string, string>): void {
-    this.#retry = { id: `mcp-descope-proxy/retry/${randomBytes(9).toString('base64url')}`, params }
+    this.#retry = { id: ownId(), params }
     this.#send()
   }
 

@@ -40,7 +40,15 @@ afterAll(async () => {
 
 const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'target_echo' } }
 const ALLOWED = new Set([
-  ...['host', 'connection', 'user-agent', 'content-type', 'content-length', 'accept'],
+  ...[
+    'host',
+    'connection',
+    'user-agent',
+    'content-type',
+    'content-length',
+    'accept',
+    'accept-encoding',
+  ],
   ...['authorization', 'mcp-protocol-version', 'traceparent', 'tracestate', 'baggage'],
   // ours, whatever the client calls its request
   'x-request-id',

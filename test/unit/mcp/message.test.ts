@@ -73,9 +73,23 @@ describe('parseMessage', () => {
     ['a null id', '{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600],
     ['an id that is an object', '{"jsonrpc":"2.0","id":{},"method":"ping"}', -32600],
     ['params that are a list', '{"jsonrpc":"2.0","id":1,"method":"x","params":[]}', -32600],
-    ['params that are null', '{"jsonrpc":"2.0","id":1,"method":"x","params":null}', -32600],
   ])('[jsonrpc-object] refuses %s', (_title, text, code) => {
     expect(refusal(text).wire.code).toBe(code)
+  })
+
+  it.each([
+    ['params', '{"jsonrpc":"2.0","id":1,"method":"x" , "params" : null}'],
+    ['params of a notification', '{"params":null,"jsonrpc":"2.0","method":"x"}'],
+    [
+      'a cursor',
+      '{"jsonrpc":"2.0","id":12345678901234567890,"method":"x","params":{"cursor":null}}',
+    ],
+  ])('takes %s that is null for absent, and sends none on', (_title, text) => {
+    const message = parseMessage(Buffer.from(text))
+    expect(message.text).not.toContain('null')
+    expect(message.params).toEqual({})
+    const id = message.spans.get('id')
+    expect(id && message.text.slice(id.start, id.end)).toBe(/"id":(\d+)/.exec(text)?.[1])
   })
 
   it('refuses bytes that are no UTF-8', () => {

@@ -22,6 +22,7 @@ it('is not among the open streams when its client left before it became one', as
     isIdle: true,
     challenge: () => '',
     own: (message: string) => message,
+    cutOff: () => '',
     onEnd() {},
   }
   const reply = new HttpReply(response, owner)

@@ -8,6 +8,7 @@ import { createLogger } from '../../../src/util/logger.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 const HOST = { isBehind: false, send() {}, whenReady: (callback: () => void) => callback() }
+const MESSAGE = '{"jsonrpc":"2.0","method":"notifications/x"}'
 const EVENT = { data: undefined, id: undefined, event: undefined, retry: undefined }
 
 interface Opened {
@@ -76,12 +77,12 @@ describe('StreamListener', () => {
     await clock.advance(1_000)
     last().listener.ended()
     await clock.advance(2_000)
-    last().listener.event({ ...EVENT, data: '{"method":"a"}', id: '7' })
+    last().listener.event({ ...EVENT, data: MESSAGE, id: '7' })
     last().listener.ended()
     const at = clock.now()
     await clock.advance(1_000)
     expect(last()).toMatchObject({ at: at + 1_000, lastEventId: '7' })
-    expect(sent).toEqual(['{"method":"a"}'])
+    expect(sent).toEqual([MESSAGE])
   })
 
   it('AC4.2 waits as long as the target asks, by retry and by Retry-After', async () => {

@@ -1,0 +1,131 @@
+import { isObject, tryParseJson } from '../util/json.js'
+import type { RequestId } from './jsonrpc.js'
+import { putMembers } from './member-text.js'
+import { scanElements, skipSpace } from './scan.js'
+
+/**
+ * The one reader of what servers send, whichever way it comes: JSON bodies, events, lines. It takes
+ * what the official SDKs take, and what it hands on is a message that every client understands.
+ */
+
+/** What a JSON-RPC message of a server is to whoever waits for the response to one request. */
+export type IncomingKind =
+  /** The response to the request. */
+  | 'response'
+  /** A request, or a notification. */
+  | 'message'
+  /** The response to another request. */
+  | 'foreign'
+
+export interface Incoming {
+  readonly kind: IncomingKind
+  /** The message as it may be handed on: a response has the id that the client wrote. */
+  readonly text: string
+}
+
+/** The request whose response is waited for. */
+export interface Awaited {
+  /** `undefined` on a stream without a request of its own: there every response is a foreign one. */
+  readonly id: RequestId | undefined
+  /** Tells how the client wrote the id; asked only where an answer has to be mended. */
+  idText(): string
+}
+
+const BOM = '\ufeff'
+
+/**
+ * Reads the JSON-RPC messages in a text: one, or those of an array. What is no message is left out,
+ * as the official SDKs do with a heartbeat.
+ */
+export function readIncoming(data: string, awaited: Awaited): readonly Incoming[] {
+  const found: Incoming[] = []
+  eachValue(data, (value, text) => {
+    const incoming = readOne(value, text, awaited)
+    if (incoming !== undefined) found.push(incoming)
+  })
+  return found
+}
+
+/** Hands out the JSON value in a text with its own text, or each of those in an array. */
+export function eachValue(data: string, onValue: (value: unknown, text: string) => void): void {
+  const text = data.startsWith(BOM) ? data.slice(1) : data
+  const value = tryParseJson(text)
+  if (!Array.isArray(value)) return onValue(value, text)
+  const places = scanElements(text, skipSpace(text, 0))
+  for (const [index, { start, end }] of places.entries())
+    onValue(value[index], text.slice(start, end))
+}
+
+function readOne(value: unknown, text: string, awaited: Awaited): Incoming | undefined {
+  if (!isObject(value)) return undefined
+  const { jsonrpc, method, id, error } = value
+  if (method !== undefined) {
+    return jsonrpc === '2.0' && typeof method === 'string' ? { kind: 'message', text } : undefined
+  }
+  const isError = isObject(error)
+  if (!isError && !('result' in value)) return undefined
+  if (isSameId(id, awaited.id)) {
+    const isExact = jsonrpc === '2.0' && isPlainId(awaited.id) && id === awaited.id
+    return { kind: 'response', text: isExact ? text : withId(text, awaited.idText()) }
+  }
+  // whoever cannot tell which request it was answers without an id, and there was only one
+  if (isError && id == null && awaited.id !== undefined) {
+    return { kind: 'response', text: withId(text, awaited.idText()) }
+  }
+  return jsonrpc === '2.0' && id != null ? { kind: 'foreign', text } : undefined
+}
+
+/**
+ * Tells whether a response's id is that of a request. Python's and TypeScript's SDKs take the text of
+ * a number for the number.
+ */
+export function isSameId(given: unknown, id: RequestId | undefined): boolean {
+  if (given === id) return id !== undefined
+  if (typeof given === 'string' && typeof id === 'number') {
+    return given.trim() !== '' && Number(given) === id
+  }
+  return typeof given === 'number' && typeof id === 'string' && String(given) === id
+}
+
+/** Tells whether a parsed id is written again as it was: of other numbers the spelling would be lost. */
+export function isPlainId(id: RequestId | null | undefined): boolean {
+  return typeof id !== 'number' || Number.isSafeInteger(id)
+}
+
+/** Writes a response under another id, and as JSON-RPC 2.0 whatever it said before. */
+export function withId(text: string, idText: string): string {
+  return putMembers(text, { jsonrpc: '"2.0"', id: idText })
+}
+
+/**
+ * Returns the data of an event that can carry a message; `undefined` for events without data, as those
+ * that prime a stream, and for other types than `message`, which are not for us.
+ */
+export function messageData(fields: {
+  event: string | undefined
+  data: string | undefined
+}): string | undefined {
+  const { event, data } = fields
+  return data && (!event || event === 'message') ? data : undefined
+}
+
+const NOBODY: Awaited = { id: undefined, idText: () => 'null' }
+
+/** Lists the requests and notifications in an event of a stream that answers to no request. */
+export function messagesIn(fields: Parameters<typeof messageData>[0]): string[] {
+  const data = messageData(fields)
+  const incoming = data === undefined ? [] : readIncoming(data, NOBODY)
+  return incoming.filter(({ kind }) => kind === 'message').map(({ text }) => text)
+}
+
+/** Finds which of our numbers an answer names; an error that names none is to the only one there is. */
+export function numberOf(
+  id: unknown,
+  isError: boolean,
+  open: ReadonlyMap<number, unknown>,
+): number | undefined {
+  if (typeof id === 'number') return id
+  if (typeof id === 'string' && id.trim() !== '') return Number(id)
+  const [only] = open.keys()
+  return isError && id == null && open.size === 1 ? only : undefined
+}

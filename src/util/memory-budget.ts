@@ -1,0 +1,45 @@
+/** What may be held in memory for clients that have not taken it yet, all together. */
+export interface MemoryBudget {
+  /** Bytes that are held. */
+  readonly used: number
+  /** Counts bytes that are to be held; false when there is no room, and nothing was counted. */
+  take(bytes: number): boolean
+  /** Counts bytes that are held already, or with a negative number, that are held no more. */
+  count(bytes: number): void
+}
+
+/** So much of one answer is not counted: everybody has that, and counting it would cost more. */
+export const UNCOUNTED_BYTES = 64 * 1024
+
+/** @param max Bytes; without it there is no limit. */
+export function createMemoryBudget(max = Number.POSITIVE_INFINITY): MemoryBudget {
+  let used = 0
+  return {
+    get used() {
+      return used
+    },
+    take(bytes) {
+      if (used + bytes > max) return false
+      used += bytes
+      return true
+    },
+    count(bytes) {
+      used += bytes
+    },
+  }
+}
+
+/**
+ * Counts the bytes that wait in place of those that did before.
+ *
+ * @returns What is counted now.
+ */
+export function countWaiting(
+  budget: MemoryBudget | undefined,
+  before: number,
+  bytes: number,
+): number {
+  const waiting = Math.max(0, bytes - UNCOUNTED_BYTES)
+  if (waiting !== before) budget?.count(waiting - before)
+  return waiting
+}
