@@ -18,6 +18,7 @@ const RIGHT: readonly string[] = [
   'auth/oauth/challenge.ts current.parameters[name]',
   // members that are written out here, onto an object made here
   'http/failure.ts Object.assign(new Error(code), { code })',
+  'util/private-files.ts Object.assign(new Error(code), { code })',
   'index.ts Object.assign(handler, { ready, close })',
 ]
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 
 const SRC = fileURLToPath(new URL('../src', import.meta.url))
-const MAX_LINES = 200
+const MAX_LINES = 300
 
 /** What each layer may import. `config` here means values; its types may be named everywhere. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {

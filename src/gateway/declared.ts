@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../util/json.js'
+import { isObject, type JsonObject, ownMember } from '../util/json.js'
 import { accessKey, type Request } from './context.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
@@ -21,7 +21,7 @@ const MAX_KEPT = 10_000
  */
 export function undeclared({ capabilities }: JsonObject): string[] {
   if (!isObject(capabilities)) return []
-  return CAPABILITIES.filter((name) => !Object.hasOwn(capabilities, name) || !capabilities[name])
+  return CAPABILITIES.filter((name) => !ownMember(capabilities, name))
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ProxyConfig } from '../config/types.js'
+import { ownMember } from '../util/json.js'
 
 const MAX_HEADER_BYTES = 16 * 1024
 /** Above the idle time of common load balancers, so that they close connections and not we. */
@@ -42,7 +43,7 @@ export function createHttpServer(
     noDelay: true,
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
-    const [status, text] = STATUS[error.code ?? ''] ?? [400, 'Bad Request']
+    const [status, text] = ownMember(STATUS, error.code ?? '') ?? [400, 'Bad Request']
     // a connection that was only dropped asked for nothing
     if (socket.writable && error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
       onBroken({ status, code: error.code ?? 'unknown', remote: socket.remoteAddress })

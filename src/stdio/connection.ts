@@ -160,7 +160,8 @@ export class Connection {
   forget(reconnects: boolean): void {
     const { session } = this.#options
     if (this.phase !== 'ready' || session.hostParams === undefined) return
-    Object.assign(session, { sealed: undefined, version: undefined })
+    session.sealed = undefined
+    session.version = undefined
     this.#stoodIn = true // the host was answered long ago
     this.phase = 'degraded'
     if (reconnects) this.connect()

@@ -1,3 +1,4 @@
+import { setMember } from './json.js'
 import { escapeUnsafe, printable } from './printable.js'
 import type { Redact } from './redact.js'
 import type { Clock, Io } from './runtime.js'
@@ -121,13 +122,17 @@ function free(redact: Redact, text: string, isName = false): string {
 
 function freeFields(redact: Redact, fields: LogFields): LogFields {
   const freed: Record<string, LogFields[string]> = {}
-  for (const name in fields) {
-    const value = fields[name]
+  for (const [name, value] of Object.entries(fields)) {
     const key = free(redact, name, true)
     const isName = NAMES.has(name)
-    if (typeof value === 'string') freed[key] = free(redact, value, isName)
-    else if (Array.isArray(value)) freed[key] = value.map((item) => free(redact, item, isName))
-    else freed[key] = value
+    if (typeof value === 'string') setMember(freed, key, free(redact, value, isName))
+    else if (Array.isArray(value)) {
+      setMember(
+        freed,
+        key,
+        value.map((item) => free(redact, item, isName)),
+      )
+    } else setMember(freed, key, value)
   }
   return freed
 }

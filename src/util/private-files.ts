@@ -5,6 +5,7 @@ import { userInfo } from 'node:os'
 import { dirname } from 'node:path'
 import { MIB, readText } from './bounded-file.js'
 import { ProxyError } from './errors.js'
+import { ownMember } from './json.js'
 
 /** Returns the error code of a failed file system call. */
 export function fileErrorCode(error: unknown): string | undefined {
@@ -51,7 +52,7 @@ export async function readPrivateFile(path: string): Promise<string | undefined>
 /** Makes the error for a folder that is none, or that we may not use. */
 function unusable(what: string, cause: unknown): ProxyError {
   const code = fileErrorCode(cause) ?? 'unknown reason'
-  const why = WHY[code] ?? code
+  const why = ownMember(WHY, code) ?? code
   return new ProxyError('CONFIG_INVALID', `${what}: ${why}`, {
     hint: 'Set MCP_DESCOPE_HOME to a folder of your own that you can write to.',
     cause,

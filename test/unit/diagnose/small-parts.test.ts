@@ -110,7 +110,7 @@ describe('the text', () => {
   it('is broken into lines that fit and lose nothing', () => {
     const words = fc.array(fc.stringMatching(/^[a-z]{1,30}$/), { maxLength: 20 })
     fc.assert(
-      fc.property(words, fc.integer({ min: 5, max: 60 }), (list, width) => {
+      fc.property(words, fc.integer({ min: 8, max: 60 }), (list, width) => {
         const lines = wrap(list.join(' '), width)
         expect(lines.every((line) => line.length <= width)).toBe(true)
         expect(lines.join('').replaceAll(' ', '')).toBe(list.join(''))

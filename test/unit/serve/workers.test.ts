@@ -21,7 +21,8 @@ class FakeWorker extends EventEmitter {
 function setUp() {
   const { io, clock, stderr, onSignal, signal } = createTestRuntime()
   const logger = createLogger({ io, clock, level: 'info', format: 'json', redact: (line) => line })
-  const configUrl = 'https://api.descope.com/P1/.well-known/openid-configuration'
+  const configUrl =
+    'https://api.descope.com/P2abcdefghijklmnopqrstuvwxyz0/.well-known/openid-configuration'
   const { config } = resolveConfig({
     descope: { configUrl },
     server: { workers: 2 },
