@@ -80,7 +80,9 @@ function tryPlace(found: FoundFile, where: Where, path: string, isProjectFile: b
   const { text, why } = readOptional(path, MAX_BYTES)
   if (text === undefined) {
     const isPackage = basename(path) === 'package.json'
-    if (isPackage || isNoFile(why)) return
+    // in a folder that we may not enter nobody put a file for us: a home of another user, in a container
+    const isShut = why === 'EACCES' && !existsSync(path)
+    if (isPackage || isNoFile(why) || isShut) return
     const shown = shorten(where, path)
     found.problems.push(
       `${shown} cannot be read (${why}) (file ${shown}) — let us read it, or delete it`,

@@ -128,7 +128,11 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
         if (status >= 400) return status < 500 && !PASSING.has(status) && !inSession
         if (startsSession(request)) {
           const type = String(headers['content-type'] ?? '').toLowerCase()
-          if (type.startsWith('text/event-stream')) streamed = new ResponseReader()
+          if (type.startsWith('text/event-stream')) {
+            // who waits has to learn of the session, whose end is theirs to ask for
+            if (status === 200 && headers['mcp-session-id'] !== undefined) return false
+            streamed = new ResponseReader()
+          }
           return streamed !== undefined || type.startsWith('application/json')
         }
         // only older servers have sessions

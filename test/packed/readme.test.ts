@@ -194,7 +194,10 @@ const ENTRIES: Entry[] = [
     language: 'jsonc',
     async prove(text) {
       const file = join(folder.path, 'several.config.json')
-      await writeFile(file, text)
+      await writeFile(
+        file,
+        text.replace(/https:\/\/api\.descope\.com\S+openid-configuration/, identity.configUrl),
+      )
       const secrets = { SESSION_SECRET: 's'.repeat(32), GITHUB_MCP_TOKEN: 'ghp_0123456789' }
       const env = { ...environment(), ...secrets }
       const args = ['mcp-descope-proxy', 'config', 'validate', file]

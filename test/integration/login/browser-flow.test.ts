@@ -321,7 +321,7 @@ describe('signing in with the browser at Descope', () => {
       if (state.phase === 'waiting') seen.push(state.tab)
     })
     const running = own.signIn.ensure({ interactive: 'offer' })
-    await expect.poll(() => seen).toEqual(['off', 'opening', 'launch', 'opened'])
+    await expect.poll(() => seen).toEqual(['opening', 'opening', 'launch', 'opened'])
     const { state } = own.signIn
     await fetch(state.phase === 'waiting' ? state.url : '')
     await running

@@ -32,7 +32,8 @@ afterEach(() => {
 /** Serves the real routes with parts that fail; tells what reached the gateway. */
 async function serveWith(descope: Partial<Descope>, gateway: Partial<Gateway> = {}) {
   const reached: string[] = []
-  const configUrl = 'https://issuer.example/.well-known/openid-configuration'
+  const configUrl =
+    'https://issuer.example/P2abcdefghijklmnopqrstuvwxyz0/.well-known/openid-configuration'
   const { config } = resolveConfig(
     { descope: { configUrl }, targets: { target: { url: 'http://127.0.0.1:9/mcp' } } },
     { env: {} },

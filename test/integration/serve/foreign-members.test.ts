@@ -41,7 +41,7 @@ async function expectUntouched(before: Record<string, string[]>) {
   expect('roles' in {} || 'authorization' in {} || 'x-got' in {}).toBe(false)
   const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'good_delete' } }
   const { error } = await readMessage(await stack.post(call))
-  expect(error).toEqual({ code: -32602, message: 'Unknown tool: good_delete' })
+  expect(error).toMatchObject({ code: -32602, message: 'Unknown tool: good_delete' })
   const nobody = await fetch(stack.url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },

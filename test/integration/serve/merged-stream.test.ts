@@ -12,6 +12,7 @@ const config = {
   session: { secret: SECRET },
   server: { publicUrl: 'http://localhost:8123' },
   timeouts: { heartbeat: 0.2 },
+  limits: { streamsPerCaller: 200 },
 }
 const README = 'data://readme'
 

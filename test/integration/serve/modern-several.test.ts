@@ -497,10 +497,11 @@ describe('what an answer names', () => {
 it('a notification of a client reaches all of them', async () => {
   a.clear()
   b.clear()
-  const { id: _id, ...notification } = modernRequest('notifications/example')
+  const { id: _id, ...notification } = modernRequest('notifications/roots/list_changed')
   const response = await bare.post(notification, { 'mcp-protocol-version': VERSION })
   expect(response.status).toBe(202)
   await eventually(() => {
-    for (const target of [a, b]) expect(target.of('notifications/example')).toHaveLength(1)
+    for (const target of [a, b])
+      expect(target.of('notifications/roots/list_changed')).toHaveLength(1)
   })
 })

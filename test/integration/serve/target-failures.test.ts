@@ -267,7 +267,7 @@ describe('an odd but right answer passes', () => {
 it('a stream that ends early after an event with an id just ends: the client can resume', async () => {
   await withMode('half-stream-with-ids', async (stack) => {
     const text = await (await stack.post(call)).text()
-    expect(text).toContain('id: stream-1')
+    expect(text).toMatch(/^id: \S/m)
     expect(text).not.toContain('"error"')
   })
 })

@@ -155,7 +155,9 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     started.push(bridge)
     await bridge.handshake()
     const call = await bridge.call('echo')
-    expect(textOf(call)).toMatch(/at http\S+authorize\?\S+, then try again\..* login --paste <url>/)
+    expect(textOf(call)).toMatch(
+      /at http\S+authorize\?\S+, then try again\..* login --paste "<url>"/,
+    )
     await bridge.end()
     expect(existsSync(join(folder, 'xdg-open.urls'))).toBe(false)
   })

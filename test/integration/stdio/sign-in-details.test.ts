@@ -68,7 +68,7 @@ describe('a sign-in of the bridge', () => {
   it('AC7.4 goes on with the URL that `login --paste` hands over', async () => {
     const bridge = await start(['--login', 'paste', '--login-wait', '1'])
     const early = await bridge.call('echo')
-    expect(textOf(early)).toContain('mcp-descope-proxy login --paste <url>')
+    expect(textOf(early)).toContain('mcp-descope-proxy login --paste "<url>"')
     const [shown] = await bridge.waitFor('stderr', /http:\S+authorize\?\S+/)
     const redirect = await fetch(shown, { redirect: 'manual' })
     const env = { MCP_DESCOPE_HOME: home }
