@@ -185,7 +185,7 @@ describe.each(['one', 'two'])('with %s of targets, an answer', (count) => {
 
 describe('a notification', () => {
   const initialized = { jsonrpc: '2.0', method: 'notifications/initialized' }
-  const answered = { jsonrpc: '2.0', id: 5, result: {} }
+  const changed = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' }
 
   it.each([
     ['an open event stream', { 'content-type': 'text/event-stream' }, ': hello\n\n'],
@@ -202,7 +202,7 @@ describe('a notification', () => {
         left.push(once(outgoing, 'close'))
         return true
       })
-      for (const message of [initialized, answered]) {
+      for (const message of [initialized, changed]) {
         expect((await one.post(message)).status).toBe(202)
       }
       // and nothing stays open at the target for it
