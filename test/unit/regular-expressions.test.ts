@@ -17,6 +17,12 @@ const BUILT: Record<string, readonly RegExp[]> = {
   'new RegExp(`^(${TOKEN})(?:[ \\\\t]+|(?=,|$))`)': [
     /^([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:[ \t]+|(?=,|$))/,
   ],
+  'new RegExp(String.raw`^\\s{0,9}\\{\\s{0,9}(?:${VERSION}\\s{0,9},\\s{0,9})?${ID}\\s{0,9},`)': [
+    /^\s{0,9}\{\s{0,9}(?:"jsonrpc"\s{0,9}:\s{0,9}"2\.0"\s{0,9},\s{0,9})?"id"\s{0,9}:\s{0,9}("[^"\\]{0,128}"|-?\d{1,20}|null)\s{0,9},/,
+  ],
+  'new RegExp(String.raw`,\\s{0,9}${ID}\\s{0,9}(?:,\\s{0,9}${VERSION}\\s{0,9})?\\}\\s{0,9}$`)': [
+    /,\s{0,9}"id"\s{0,9}:\s{0,9}("[^"\\]{0,128}"|-?\d{1,20}|null)\s{0,9}(?:,\s{0,9}"jsonrpc"\s{0,9}:\s{0,9}"2\.0"\s{0,9})?\}\s{0,9}$/,
+  ],
 }
 
 const patterns = collectPatterns(['src', 'bin'], BUILT)
