@@ -1,5 +1,7 @@
 import { CST, isAlias, isMap, isScalar, isSeq, Lexer, parseDocument } from 'yaml'
 import { messageOf } from '../util/errors.js'
+import { isDeeper } from '../util/json.js'
+import { cutText } from '../util/text.js'
 import { createPositions, type Position } from '../util/text-position.js'
 import { flawAt, ITEM, type Lines, pathId, twice } from './locate.js'
 import type { Read } from './read-json.js'
@@ -9,6 +11,8 @@ const MAX_DEPTH = 200
 /** What the lexer puts between tokens stands for no text. */
 const MARKS: readonly string[] = [CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]
 const MAX_TOKENS = 100_000
+/** The parser's own reasons may hold text of the document. */
+const MAX_REASON = 300
 /** How often aliases may repeat what an anchor holds; a bomb of aliases needs many more. */
 const MAX_ALIASES = 100
 
@@ -30,7 +34,7 @@ export function readYaml(text: string): Read | string {
   // a warning is about a tag or directive that nobody here knows
   const [flaw] = [...document.errors, ...document.warnings]
   if (flaw !== undefined) {
-    const [first = ''] = flaw.message.split('\n')
+    const [first = ''] = cutText(flaw.message, MAX_REASON).split('\n')
     return flawAt(positionOf(flaw.pos[0]), first.replace(/^Unresolved tag:/, 'unknown tag'))
   }
   const found = readMembers(document.contents, positionOf)
@@ -38,13 +42,23 @@ export function readYaml(text: string): Read | string {
   try {
     const content: unknown = document.toJS({ maxAliasCount: MAX_ALIASES })
     // throws where an alias stands in what it repeats
-    JSON.stringify(content)
+    const written = JSON.stringify(content) ?? ''
+    if (isDeeper(written, MAX_DEPTH)) return `its aliases make more than ${MAX_DEPTH} levels`
     return { content: content ?? undefined, lines: found }
   } catch (error) {
-    return /alias/i.test(messageOf(error))
-      ? `its aliases repeat more than ${MAX_ALIASES} parts`
-      : 'an alias stands in what it repeats'
+    return whyUnreadable(error)
   }
+}
+
+function whyUnreadable(error: unknown): string {
+  if (error instanceof RangeError) return `its aliases make more than ${MAX_DEPTH} levels`
+  const message = messageOf(error)
+  if (message.startsWith('Excessive alias')) {
+    return `its aliases repeat more than ${MAX_ALIASES} parts`
+  }
+  if (message.startsWith('Unresolved alias')) return 'an alias has no anchor'
+  if (message.startsWith('Merge sources')) return '"<<" takes in what is no object'
+  return 'an alias stands in what it repeats'
 }
 
 /** Looks before the parser does, which calls itself for each level and takes long over mistakes. */

@@ -7,6 +7,9 @@ import { lineBreakOf } from './text.js'
 import { sectionsOf } from './toml-sections.js'
 import { tomlTable } from './toml-text.js'
 
+/** Comparing calls itself for each level. */
+const MAX_DEPTH = 200
+
 /**
  * Puts a server into a TOML document, as one table of its own.
  *
@@ -53,14 +56,29 @@ function replace(text: string, path: readonly string[], written: string): string
 }
 
 function parseToml(text: string): JsonObject {
+  let content: JsonObject
   try {
-    return parse(text, { integersAsBigInt: 'asNeeded' })
+    content = parse(text, { integersAsBigInt: 'asNeeded' })
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
     const what = /: (.*)/.exec(error.message)?.[1] ?? 'it is no TOML'
     throw new BrokenText({ what, at: { line: error.line, column: error.column } })
   }
+  if (isTooDeep(content)) throw cannotEdit(`it has more than ${MAX_DEPTH} levels`)
+  return content
 }
+
+/** The parser counts brackets only; a dotted key makes a level of each of its parts. */
+function isTooDeep(content: JsonObject): boolean {
+  let level: object[] = [content]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) return true
+    level = level.flatMap((part) => Object.values(part).filter((inner) => isNested(inner)))
+  }
+  return false
+}
+
+const isNested = (value: unknown): value is object => isObject(value) || Array.isArray(value)
 
 function tryParse(text: string): JsonObject | undefined {
   try {
