@@ -112,7 +112,7 @@ describe('a configuration file, whatever it holds', () => {
         writeFileSync(join(cwd, name), text)
         const where = { cwd, env: {}, homeDir: cwd, platform: 'linux' as const }
         try {
-          loadConfig(where, { flags: { config: name }, for: 'inspect' })
+          loadConfig(where, { flags: { config: name }, for: 'report' })
         } catch (error) {
           if (!(error instanceof ConfigError)) throw error
           expect(error.code).toBe('CONFIG_INVALID')
@@ -136,7 +136,7 @@ describe('a configuration file, whatever it holds', () => {
         const content = `{${'\n'.repeat(blank)}"server": {"port": ${text}}}`
         writeFileSync(join(cwd, name), content)
         const where = { cwd, env: {}, homeDir: cwd, platform: 'linux' as const }
-        expect(() => loadConfig(where, { flags: { config: name }, for: 'inspect' })).toThrow(
+        expect(() => loadConfig(where, { flags: { config: name }, for: 'report' })).toThrow(
           `(file ./${name}:${blank + 1})`,
         )
       }),
@@ -156,7 +156,7 @@ describe('a configuration file, whatever it holds', () => {
   ])('in %s, %s is refused and changes nothing', (name, _what, text) => {
     const cwd = createFolder({ [name]: text })
     const where = { cwd, env: {}, homeDir: cwd, platform: 'linux' as const }
-    expect(() => loadConfig(where, { flags: { config: name }, for: 'inspect' })).toThrow(
+    expect(() => loadConfig(where, { flags: { config: name }, for: 'report' })).toThrow(
       '__proto__',
     )
     expect(Object.keys(Object.prototype)).toEqual([])
@@ -172,7 +172,7 @@ describe('a configuration file, whatever it holds', () => {
       })
       const text = `${anchors.join('')}targets: {t: {tools: {allow: *a${count - 1}}}}\n`
       writeFileSync(join(cwd, 'x.yaml'), text)
-      expect(() => loadConfig(where, { flags: { config: 'x.yaml' }, for: 'inspect' })).toThrow(
+      expect(() => loadConfig(where, { flags: { config: 'x.yaml' }, for: 'report' })).toThrow(
         /aliases (make more than 200 levels|repeat more than 100 parts)/,
       )
     }
