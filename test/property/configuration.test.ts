@@ -156,9 +156,7 @@ describe('a configuration file, whatever it holds', () => {
   ])('in %s, %s is refused and changes nothing', (name, _what, text) => {
     const cwd = createFolder({ [name]: text })
     const where = { cwd, env: {}, homeDir: cwd, platform: 'linux' as const }
-    expect(() => loadConfig(where, { flags: { config: name }, for: 'report' })).toThrow(
-      '__proto__',
-    )
+    expect(() => loadConfig(where, { flags: { config: name }, for: 'report' })).toThrow('__proto__')
     expect(Object.keys(Object.prototype)).toEqual([])
   })
 

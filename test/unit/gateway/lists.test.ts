@@ -62,6 +62,7 @@ describe('a list', () => {
     ['tools/call', { tools: [{ name: 'a' }] }, { tools: [{ name: 'a' }] }],
     ['constructor', { undefined: [{ name: 'a' }] }, { undefined: [{ name: 'a' }] }],
     ['tools/list', { tools: 'none' }, { tools: 'none' }],
+    ['tools/list', { tools: { 0: { name: 'a' } } }, { tools: [] }],
     ['tools/list', {}, {}],
     [
       'tools/list',
