@@ -3,6 +3,7 @@ import type { RequestId } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { bindsIds, type GatewayContext, holderOf, type Request } from './context.js'
+import { exposeElicitations } from './elicitation-ids.js'
 import { exposeHandles, HANDLE_MARKS, type Parties } from './handle-texts.js'
 import { ListCache } from './list-cache.js'
 import { changesList, exposeListMessage, type ListView, listKind } from './lists.js'
@@ -145,9 +146,10 @@ export function createRewriter(
   }
 }
 
-/** Exposes the resource URIs and the handles in a message of one of several targets. */
+/** Exposes the resource URIs, the ids of elicitations and the handles in a message of one of several targets. */
 export function exposeAll(parties: Parties, text: string): string {
-  return exposeHandles(parties, exposeResourceLinks(parties.target, text))
+  const { target } = parties
+  return exposeHandles(parties, exposeElicitations(target, exposeResourceLinks(target, text)))
 }
 
 function rewriteHandles(parties: Parties): Rewrites {

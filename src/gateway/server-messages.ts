@@ -2,6 +2,7 @@ import type { RequestId } from '../mcp/jsonrpc.js'
 import { findMember, replaceParts, scanMembers, skipSpace } from '../mcp/scan.js'
 import { foldName } from '../util/fold.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
+import { exposeElicitation } from './elicitation-ids.js'
 import type { RequestIds } from './request-ids.js'
 import { exposeResourceLinks } from './resource-links.js'
 import type { Target } from './target.js'
@@ -9,6 +10,7 @@ import { exposeUri } from './uris.js'
 
 const TOP_MEMBERS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params'])
 const ANSWERS: ReadonlySet<string> = new Set(['result', 'error'])
+const ELICITATION = ['params', 'elicitationId']
 const LIMITS = { maxDepth: Number.POSITIVE_INFINITY }
 
 /** Whose message it is, and who gets it. */
@@ -84,6 +86,10 @@ class Exposure {
       if (!this.#replaceText('progressToken', readToken)) {
         return { withheld: 'progress of a request that is not under way there' }
       }
+    } else if (method === 'notifications/elicitation/complete' && severalTargets) {
+      if (!this.#replace('elicitationId', (id) => exposeElicitation(target, id))) {
+        return { withheld: 'the completion of no elicitation' }
+      }
     } else if (method === 'notifications/resources/updated' && severalTargets) {
       const exposed = this.#replace('uri', (uri) => exposeUri(target, String(uri)))
       return exposed ? { text: this.#result() } : { withheld: 'an update of no resource' }
@@ -92,23 +98,20 @@ class Exposure {
       if (method === 'tasks/list' && severalTargets) {
         return { withheld: 'a request for the tasks that the client has for all targets' }
       }
-      this.#exposeRequest(exposeId, (token) => requestIds.exposeToken(target.name, token, holder))
+      const exposeToken = (token: RequestId) => requestIds.exposeToken(target.name, token, holder)
+      this.#exposeAt(['id'], exposeId)
+      this.#exposeAt(['params', '_meta', 'progressToken'], exposeToken)
+      if (severalTargets) this.#exposeAt(ELICITATION, (id) => exposeElicitation(target, id))
     }
     const text = this.#result()
     return { text: severalTargets ? exposeResourceLinks(target, text) : text }
   }
 
-  #exposeRequest(exposeId: Expose, exposeToken: Expose): void {
-    const start = skipSpace(this.#text, 0)
-    const places = [
-      [findMember(this.#text, start, 'id'), exposeId],
-      [findMember(this.#text, start, 'params', '_meta', 'progressToken'), exposeToken],
-    ] as const
-    for (const [place, expose] of places) {
-      const value = place && tryParseJson(this.#text.slice(place.start, place.end))
-      if (place === undefined || !isRequestId(value)) continue
-      this.#parts.push({ ...place, text: JSON.stringify(expose(value)) })
-    }
+  #exposeAt(path: readonly string[], expose: Expose): void {
+    const place = findMember(this.#text, skipSpace(this.#text, 0), ...path)
+    const value = place && tryParseJson(this.#text.slice(place.start, place.end))
+    if (place === undefined || !isRequestId(value)) return
+    this.#parts.push({ ...place, text: JSON.stringify(expose(value)) })
   }
 
   #replace(name: string, expose: Expose): boolean {
