@@ -84,12 +84,12 @@ export class HttpReply implements Reply {
     if (this.#response.headersSent) return
     const { accepts, writtenId } = this.#owner
     const own = writtenId === undefined ? body : withWrittenId(body.toString(), writtenId)
+    const sent = typeof own === 'string' ? this.#owner.own(own) : own
     if (accepts === 'events' && status === 200) {
       const head = [...this.#owner.headers, ...EVENT_STREAM, ...Object.entries(headers).flat()]
-      return void this.#response.writeHead(200, head).end(asEvent(own))
+      return void this.#response.writeHead(200, head).end(asEvent(sent))
     }
     const all = ['content-type', 'application/json', 'cache-control', 'no-store']
-    const sent = typeof own === 'string' ? this.#owner.own(own) : own
     all.push('content-length', String(Buffer.byteLength(sent)))
     for (const header of this.#owner.headers) all.push(header)
     for (const [name, value] of Object.entries(headers)) all.push(name, value)
@@ -190,7 +190,8 @@ export class HttpReply implements Reply {
     this.#watcher?.onClose()
     if (this.#isBody) return this.breakOff()
     if (!this.#isStream) return message === undefined ? this.empty(504) : this.json(200, message)
-    this.#response.end(message && writeEvent(this.#owner.own(message)))
+    if (message !== undefined) this.write(writeEvent(this.#owner.own(message)))
+    this.#response.end()
   }
 
   /** Ends the stream from our side, in order. */

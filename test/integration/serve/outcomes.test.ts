@@ -44,6 +44,17 @@ const metrics = async () => (await stack.server.metrics?.text()) ?? ''
 const countOf = async (pattern: string) =>
   Number(new RegExp(`^${pattern} (\\d+)$`, 'm').exec(await metrics())?.[1] ?? 0)
 
+it.each(['application/json', 'text/event-stream', '*/*'])(
+  'an error of ours names its request, and is one in the record, for a client that takes %s',
+  async (accept) => {
+    const response = await stack.post(callOf('nowhere'), { accept })
+    const id = response.headers.get('x-request-id')
+    const { error } = await readMessage(response)
+    expect(error.data.requestId).toBe(id)
+    expect(await recordOf(id)).toMatchObject({ outcome: 'rpc_error' })
+  },
+)
+
 describe('the record of a call', () => {
   const content = [{ type: 'text', text: 'x' }]
   const ENDS: [string, string, object, ((target: RecordingTarget) => void)?][] = [

@@ -56,6 +56,20 @@ describe('a request that takes longer than any may', () => {
     },
   )
 
+  it.each(['12345678901234567890123', '1.0'])(
+    'ends a stream under its id %s as it was written',
+    async (id) => {
+      target.on('tools/call', async (_params, { notify }) => {
+        await notify('notifications/message', { level: 'info', data: 'x' })
+        return NO_ANSWER
+      })
+      const { jsonrpc, method, params } = call(1)
+      const written = `{"id":${id},${JSON.stringify({ jsonrpc, method, params }).slice(1)}`
+      const text = await (await stack.post(written)).text()
+      expect(text).toContain(`"id":${id},"error":{"code":-32603,`)
+    },
+  )
+
   it('ends even while progress comes, on its stream', async () => {
     target.on('tools/call', async (_params, { notify, signal }) => {
       while (!signal.aborted) {
