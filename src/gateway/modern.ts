@@ -29,7 +29,9 @@ export function createModernEntrance({ context, handle, run }: ModernDeps) {
   return (exchange: Exchange, message: Message): void => {
     const meta = metaOf(message.params)
     const request: Request = { exchange, sealed: undefined, session: undefined, meta }
-    if (message.kind !== 'request') return handle(request, message)
+    if (message.kind !== 'request') {
+      return isKnownOlder() ? refuseEra(exchange, message) : handle(request, message)
+    }
     const mismatch = headerMismatch(message, (name) => exchange.header(name))
     // only its header names the era: nothing of it is worth a question to a target
     if (!isModern(message)) {

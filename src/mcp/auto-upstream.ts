@@ -3,6 +3,7 @@ import { headerOf } from '../http/header-pairs.js'
 import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { HeldAnswer } from './held-answer.js'
+import { anyResponse } from './incoming.js'
 import { lateFailure, withLatePart } from './late-part.js'
 import { SSE_SESSION } from './session-marks.js'
 import type { Opening } from './sse-stream.js'
@@ -104,8 +105,7 @@ export function createAutoUpstream({ http, openSse, onChoice }: AutoOptions): Up
 
 /** Only `initialize` can tell by 400 that it came to an older server: others may lack a session. */
 function mayBeOlder({ body }: UpstreamRequest, { status, text }: HeldAnswer): boolean {
-  const answered = tryParseJson(text)
-  if (isObject(answered) && answered['jsonrpc'] === '2.0') return false
+  if (anyResponse(text)?.['jsonrpc'] === '2.0') return false
   if (status !== 400) return true
   const message = tryParseJson(body?.toString() ?? '')
   return isObject(message) && message['method'] === 'initialize'

@@ -1,4 +1,4 @@
-import { isObject, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { RequestId } from './jsonrpc.js'
 import { putMembers } from './member-text.js'
 import { scanElements, skipSpace } from './scan.js'
@@ -54,6 +54,16 @@ export function eachValue(data: string, onValue: (value: unknown, text: string) 
   const places = scanElements(text, skipSpace(text, 0))
   for (const [index, { start, end }] of places.entries())
     onValue(value[index], text.slice(start, end))
+}
+
+/** Finds the response in a text of a server, whichever request it is to. */
+export function anyResponse(data: string): JsonObject | undefined {
+  let found: JsonObject | undefined
+  eachValue(data, (value) => {
+    const isResponse = isObject(value) && ('result' in value || 'error' in value)
+    if (isResponse) found ??= value
+  })
+  return found
 }
 
 function readOne(value: unknown, text: string, awaited: Awaited): Incoming | undefined {

@@ -1,4 +1,5 @@
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import type { JsonObject } from '../util/json.js'
+import { anyResponse, messageData } from './incoming.js'
 import { EventSplitter, readEvent } from './sse.js'
 
 /** Finds the response among the events of an answer. */
@@ -11,11 +12,8 @@ export class ResponseReader {
     this.#splitter.push(chunk, (run, ends) => {
       let start = 0
       for (const end of ends) {
-        const { data } = readEvent(run.toString('utf8', start, end))
-        const message = data ? tryParseJson(data) : undefined
-        if (isObject(message) && ('result' in message || 'error' in message)) {
-          this.response ??= message
-        }
+        const data = messageData(readEvent(run.toString('utf8', start, end)))
+        if (data !== undefined) this.response ??= anyResponse(data)
         start = end
       }
     })

@@ -4,6 +4,7 @@ import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import { type AnswerWatch, HeldAnswer } from './held-answer.js'
+import { anyResponse } from './incoming.js'
 import { ERROR_CODES } from './jsonrpc.js'
 import { withLatePart } from './late-part.js'
 import { ResponseReader } from './response-reader.js'
@@ -82,12 +83,12 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
   /** A refusal may mean that the target speaks only the newer version. */
   function decide(
     answer: HeldAnswer,
-    message: unknown,
+    message: JsonObject | undefined,
     request: UpstreamRequest,
     handler: UpstreamHandler,
   ): void {
     const isStart = startsSession(request)
-    if (isStart && isObject(message) && speaksOlder(message)) {
+    if (isStart && message !== undefined && speaksOlder(message)) {
       foundLegacy()
       return answer.replay()
     }
@@ -141,7 +142,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
       },
       isEnough: (chunk) => streamed?.read(chunk) ?? false,
       decide(answer) {
-        const message = streamed === undefined ? tryParseJson(answer.text) : streamed.response
+        const message = streamed === undefined ? anyResponse(answer.text) : streamed.response
         decide(answer, message, request, handler)
       },
     }
@@ -172,8 +173,8 @@ function speaksOlder({ result }: JsonObject): boolean {
   return typeof version !== 'string' || version < MODERN_VERSION
 }
 
-function errorCode(message: unknown): unknown {
-  const error = isObject(message) ? message['error'] : undefined
+function errorCode(message: JsonObject | undefined): unknown {
+  const error = message?.['error']
   return isObject(error) ? error['code'] : undefined
 }
 

@@ -130,6 +130,17 @@ describe('a request that names 2026-07-28 in its header only', () => {
     expect((await stack.post({ jsonrpc: '2.0', id: 3, method: 'ping' }, session)).status).toBe(200)
   })
 
+  it('is refused as a notification too, before anything is sent', async () => {
+    const target = keep(await startRecordingTarget())
+    const stack = await front(target.url)
+    expect(await postModern(stack, modernRequest('server/discover'))).toMatchObject({ status: 400 })
+    target.clear()
+    const message = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' }
+    const response = await stack.post(message, { 'mcp-protocol-version': VERSION })
+    expect(response.status).toBe(400)
+    expect(target.requests).toEqual([])
+  })
+
   it('does not keep initialize from being answered', async () => {
     const target = keep(await startRecordingTarget())
     const stack = await front(target.url)
