@@ -74,10 +74,13 @@ class Relay implements AnswerListener, ReplyWatcher {
 
   answer(status: number, body: Buffer, _head: AnswerHead, text?: string): void {
     const { exchange, rewrites, hasSession, onEnd } = this.#options
-    const rewritten = status === 200 ? rewrites.response?.(body) : undefined
-    const sent = rewritten ?? text ?? body
-    exchange.record.outcome = status === 200 ? outcomeOfAnswer(text ?? body) : 'rpc_error'
-    exchange.reply.json(status === 404 && hasSession ? 200 : status, sent)
+    const isError = status >= 400
+    // whatever its status, what a client may not see is in none
+    const sent = rewrites.response?.(body) ?? text ?? body
+    exchange.record.outcome = isError ? 'rpc_error' : outcomeOfAnswer(text ?? body)
+    // 404 would end the client's session, and 202 its wait for this
+    const isPlain = !isError || (status === 404 && hasSession)
+    exchange.reply.json(isPlain ? 200 : status, sent)
     onEnd?.()
   }
 
