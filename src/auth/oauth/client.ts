@@ -75,14 +75,15 @@ export function unsupportedMethod(methods: readonly string[]): ProxyError {
 }
 
 /**
- * Gives the other place of a client's secret, for a client of which only the server knows how it
- * authenticates; `undefined` when there is nothing else to try.
+ * Gives the other place of a client's secret, for when the server does not know the client by the
+ * first one: only it knows how a configured client authenticates, and what servers announce and answer
+ * at registration is often not what they do. `undefined` when there is nothing else to try.
  */
 export function otherSecretMethod(
   supported: readonly string[],
-  { source, secret, authMethod }: OAuthClient,
+  { secret, authMethod }: OAuthClient,
 ): ClientAuthMethod | undefined {
-  if (source !== 'static' || secret === undefined || authMethod === 'none') return undefined
+  if (secret === undefined || authMethod === 'none') return undefined
   const other = authMethod === 'client_secret_post' ? 'client_secret_basic' : 'client_secret_post'
   return supported.length === 0 || supported.includes(other) ? other : undefined
 }

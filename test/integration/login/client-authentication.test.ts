@@ -88,6 +88,40 @@ describe('a client that registers', () => {
   })
 
   it.each([
+    ['no list of methods, and an answer without one', undefined, {}],
+    [
+      'an answer that names the header',
+      ['client_secret_basic', 'client_secret_post'],
+      { token_endpoint_auth_method: 'client_secret_basic' },
+    ],
+  ])(
+    'finds out once that its secret belongs into the body, whatever %s says',
+    async (_what, methods, answer) => {
+      if (methods !== undefined) issuer.metadata[METHODS] = methods
+      issuer.register = (_request, id) => ({
+        status: 201,
+        body: { client_id: id, client_secret: 'a-secret', ...answer },
+      })
+      issuer.token = ({ form }) =>
+        'client_id' in form
+          ? { status: 200, body: { access_token: 'a', token_type: 'Bearer', refresh_token: 'r' } }
+          : {
+              status: 401,
+              body: { error: 'invalid_client', error_description: 'Missing client_id' },
+            }
+      const { signIn, source } = desk()
+      await signIn.ensure(ASKED)
+      expect(await source.refused('a')).toEqual({ next: 'retry' })
+      expect(issuer.tokenRequests.map(({ form }) => form['client_secret'])).toEqual([
+        undefined,
+        'a-secret',
+        'a-secret',
+      ])
+      expect(issuer.registrations).toHaveLength(1)
+    },
+  )
+
+  it.each([
     [
       'the metadata wants',
       () => (issuer.metadata[METHODS] = ['private_key_jwt', 'tls_client_auth']),
