@@ -28,20 +28,31 @@ export function mergeCapabilities(parts: readonly unknown[], without = NOTHING):
   return merged
 }
 
+/** Their members are objects in every version; strict clients refuse the whole answer otherwise. */
+const OF_OBJECTS: ReadonlySet<string> = new Set(['experimental', 'extensions', 'tasks'])
+
+/** Leaves out what no client can read, so that one target spoils `initialize` for nobody. */
+function isReadable(name: string, value: unknown, parent: string | undefined): boolean {
+  if (NEEDS_STREAM.has(name)) return typeof value === 'boolean'
+  if (parent === undefined || OF_OBJECTS.has(parent)) return isObject(value)
+  return true
+}
+
 function mergeInto(
   into: JsonObject,
   from: unknown,
   without: ReadonlySet<string>,
   depth: number,
+  parent?: string,
 ): void {
   if (!isObject(from) || depth <= 0) return
   for (const [name, value] of Object.entries(from)) {
-    if (without.has(name)) continue
+    if (without.has(name) || !isReadable(name, value, parent)) continue
     const known = ownMember(into, name)
     if (!isObject(value)) setMember(into, name, known || copyForeign(value))
     else {
       const merged = isObject(known) ? known : bareObject()
-      mergeInto(merged, value, without, depth - 1)
+      mergeInto(merged, value, without, depth - 1, name)
       setMember(into, name, merged)
     }
   }

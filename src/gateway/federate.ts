@@ -8,6 +8,7 @@ import type { TargetFailure } from './failure.js'
 import { exposeEntries, listDependsOnCaller, listKind } from './lists.js'
 import { closeSession, notify } from './open-session.js'
 import { replyFailure } from './reply-failure.js'
+import type { Target } from './target.js'
 
 /**
  * Answers a list from several targets at once, in the order of the configuration, as far as one
@@ -37,7 +38,7 @@ export async function federateList(
       readList(context, request, target, { method, cursor: cursors?.get(target.name), deadline }),
     ),
   )
-  const entries: string[] = []
+  const listed: { entry: string; target: Target; exposed: string }[] = []
   const given: string[] = []
   const next = new Map<string, string>()
   const failures: TargetFailure[] = []
@@ -56,11 +57,16 @@ export async function federateList(
     else if (isFirst) context.lastLists.keep(request, target, method, part.pages)
     const { principal } = exchange.caller
     const seen = new Set()
-    const view = { target, names: context.names, method, principal, severalTargets: true, seen }
+    const exposed: string[] = []
+    const before = listed.length
+    const onExposed = (name: string) => exposed.push(name)
+    const { names } = context
+    const view = { target, names, method, principal, severalTargets: true, seen, onExposed }
     for (const page of 'failure' in part ? (last ?? []) : part.pages) {
       given.push(page)
-      // one by one: there may be more than a call takes arguments
-      for (const entry of exposeEntries(view, page)) entries.push(entry)
+      for (const entry of exposeEntries(view, page)) {
+        listed.push({ entry, target, exposed: exposed[listed.length - before] ?? '' })
+      }
     }
   }
   const [failure] = failures
@@ -76,8 +82,16 @@ export async function federateList(
     const isOwn = !isFirst || next.size > 0 || listDependsOnCaller(context.targets, method)
     rest = { ...rest, ...mergedMembers(given.map(readCaching), meta, isOwn) }
   } else if (Object.keys(meta).length > 0) rest['_meta'] = meta
-  exchange.reply.json(200, listResponse(message, entries, rest))
+  // only now it is known whose each name is: one that leads to another target would stand twice
+  const entries = listed.filter(({ target, exposed }) => {
+    const owner = isNamed(method) ? context.names.route(exposed)?.target : target
+    return owner === undefined || owner === target
+  })
+  const texts = entries.map(({ entry }) => entry)
+  exchange.reply.json(200, listResponse(message, texts, rest))
 }
+
+const isNamed = (method: string) => listKind(method)?.field === 'name'
 
 /** Writes the response around entries that stay as their targets wrote them. */
 export function listResponse(

@@ -37,6 +37,8 @@ export interface ListView {
   seen?: Set<unknown>
   /** Where the client stands: a page that leads there again leads nowhere. */
   cursor?: unknown
+  /** Hears the name or URI under which each entry that is not left out is exposed, in order. */
+  onExposed?: (exposed: string) => void
   /** Sees each entry as the target sent it. */
   onEntry?: (entry: JsonObject) => void
 }
@@ -143,8 +145,10 @@ function exposeEach(
     if (seen.has(own)) return undefined
     seen.add(own)
     // a hidden tool has a name too, so that a call by its alias is refused and not passed on
-    const exposed = JSON.stringify(exposeField(view, kind, own))
+    const exposedText = exposeField(view, kind, own)
+    const exposed = JSON.stringify(exposedText)
     if (!isVisible(view, own)) return undefined
+    view.onExposed?.(exposedText)
     view.onEntry?.(entry)
     const views = view.severalTargets ? exposeViews(view.target, text, start) : []
     const parts = [{ ...field, text: exposed }, ...views].map((part) => {
