@@ -10,12 +10,17 @@ export function peekClaims(token: string): JsonObject {
   return isObject(json) ? bareObject(json) : {}
 }
 
+/** What people know each other by, of the claims about one of them. */
+export function nameOf(claims: JsonObject): string | undefined {
+  const names = ['email', 'name', 'preferred_username'] as const
+  return names.map((name) => stringMember(claims, name)).find((found) => found)
+}
+
 /**
- * Names the account of a token for people: its e-mail address, its name, else its subject,
- * an id that says nothing to anybody but the server.
+ * Names the account of a token: as people know it, else by its subject, an id that says nothing to
+ * anybody but the server.
  */
 export function accountOf(token: string): string | undefined {
   const claims = peekClaims(token)
-  const names = ['email', 'name', 'preferred_username', 'sub'] as const
-  return names.map((name) => stringMember(claims, name)).find((found) => found)
+  return nameOf(claims) ?? (stringMember(claims, 'sub') || undefined)
 }

@@ -8,12 +8,10 @@ import type { ConfiguredClient } from '../auth/oauth/client.js'
 import { storable, withConfiguredSecret } from '../auth/oauth/refresh.js'
 import { chooseClient, configuredClient } from '../auth/oauth/registration.js'
 import { exchangeCode } from '../auth/oauth/token-endpoint.js'
-import { accountOf } from '../auth/peek.js'
 import { bindingOf } from '../auth/sign-in-target.js'
 import type { TokenRecord } from '../auth/token-store.js'
 import { ProxyError } from '../util/errors.js'
 import { openBrowser } from './browser.js'
-import { type CallbackPage, failurePage, successPage } from './callback-page.js'
 import { type CallbackListener, listenForCallback } from './callback-server.js'
 import {
   exchangeWithRetries,
@@ -27,6 +25,7 @@ import { parsePasted } from './paste.js'
 import type { PendingBrowser } from './pending.js'
 import { portHolder } from './port-holder.js'
 import { addressOf, redirectUrisOf } from './ports.js'
+import { resultPage } from './result-page.js'
 import { waitForEnd } from './wait.js'
 
 /** A browser sign-in whose port is bound. */
@@ -123,7 +122,9 @@ export async function runBrowser(
   const end = waitForEnd(flow, pending)
   const answer = (response: URLSearchParams) =>
     end.settle(complete(flow, pending, response, flow.target.client))
-  listener.expect(pending.state, async (response) => pageFor(flow, await answer(response)))
+  listener.expect(pending.state, async (response) =>
+    resultPage(flow, pending.server, await answer(response)),
+  )
   const stopPastes = flow.options.onPaste?.((text) => {
     try {
       void answer(parsePasted(text, pending))
@@ -188,10 +189,4 @@ export async function complete(
   const request = { server, client, resource, response, state, redirectUri, verifier }
   const grant = await exchangeWithRetries(flow, () => exchangeCode(flow.runtime, request))
   return await keepGrant(flow, pending, grant)
-}
-
-function pageFor({ options, target }: Flow, outcome: TokenRecord | ProxyError): CallbackPage {
-  return outcome instanceof ProxyError
-    ? failurePage(outcome.message, outcome.hint, target.name)
-    : successPage(accountOf(outcome.accessToken), options.returnTo(), target.name)
 }

@@ -1,4 +1,6 @@
 import { escapeHtml, ICON_URL, PAGE_STYLE, pagePolicy, richText } from '../util/page.js'
+import { printable } from '../util/printable.js'
+import { cutText } from '../util/text.js'
 import { PRODUCT } from '../util/version.js'
 
 /** What the browser shows after a sign-in. All text is escaped when it is rendered. */
@@ -14,9 +16,9 @@ export interface CallbackPage {
 const STYLE = `${PAGE_STYLE}main{max-width:34rem;padding-top:12vh}
 .card{background:var(--card);border:1px solid var(--line);border-radius:14px;padding:1.6rem 1.6rem 1.3rem}
 .mark{display:flex;align-items:center;justify-content:center;width:2.6rem;height:2.6rem;border-radius:50%;background:var(--accent);color:var(--on);font-size:1.4rem;line-height:1;margin-bottom:1rem}
-.bad .mark{background:var(--well);color:var(--ink);border:1px solid var(--line)}
+.bad .mark{background:#b3261e;color:#fff;font-weight:700}@media(prefers-color-scheme:dark){.bad .mark{background:#ffb4ab;color:#3b0907}}
 h1{color:#000}@media(prefers-color-scheme:dark){h1{color:#fff}}
-p{overflow-wrap:anywhere}
+p{overflow-wrap:anywhere}p code{-webkit-box-decoration-break:clone;box-decoration-break:clone}
 dl{margin:1.1rem 0 .4rem;padding:.9rem 0 0;border-top:1px solid var(--line);display:grid;grid-template-columns:auto 1fr;gap:.35rem 1rem}
 dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}
 @media(max-width:30rem){main{padding-top:2rem}dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.5rem}}
@@ -58,42 +60,59 @@ ${rows.length > 0 ? `<dl>${rows.join('')}</dl>` : ''}</div>
 `
 }
 
-/** The page after a sign-in that worked. @param target What was signed in to, for people. */
+/**
+ * The page after a sign-in that worked.
+ *
+ * @param account What people know the person by.
+ * @param returnTo What people call the program to go back to.
+ * @param target What was signed in to, for people.
+ * @param id What the server knows the person by; shown where nothing better is known.
+ */
 export function successPage(
   account: string | undefined,
   returnTo: string | undefined,
   target?: string,
+  id?: string,
 ): CallbackPage {
-  const who =
-    account === undefined ? 'You are signed in.' : `You are signed in as ${plain(account)}.`
-  const place = returnTo === undefined ? 'the program you came from' : plain(returnTo)
+  const who = account ? `You are signed in as ${foreign(account)}.` : 'You are signed in.'
   return {
     status: 200,
     title: 'Signed in',
-    lines: [who, `You can close this tab and return to ${place}.`],
-    facts: target === undefined ? [] : [['Server', target.slice(0, LONGEST)]],
+    lines: [who, `You can close this tab and return to ${placeOf(returnTo)}.`],
+    facts: [...factOf('Server', target), ...factOf('Account', account ? undefined : id)],
   }
 }
-
-/** What anybody can do who does not know better. */
-const NEXT =
-  'Close this tab, go back to the program that you came from and try again there, or run `mcp-descope-proxy login` in a terminal.'
 
 /** The page after a sign-in that failed; there is always something to do next. */
 export function failurePage(
   message: string,
   hint: string | undefined,
   target?: string,
+  returnTo?: string,
 ): CallbackPage {
+  const next = `Close this tab, go back to ${placeOf(returnTo)} and try again there, or run \`mcp-descope-proxy login\` in a terminal.`
   return {
     status: 400,
     title: 'Not signed in',
-    lines: [plain(message), hint === undefined || hint === '' ? NEXT : hint],
-    facts: target === undefined ? [] : [['Server', target.slice(0, LONGEST)]],
+    lines: [sentence(foreign(message, LONGEST_MESSAGE)), hint || next],
+    facts: factOf('Server', target),
   }
 }
 
-const LONGEST = 300
+const LONGEST = 200
+const LONGEST_MESSAGE = 1_000
 
-/** Only our own text is marked up. */
-const plain = (text: string) => text.replaceAll('`', "'").slice(0, 1_000)
+function placeOf(returnTo: string | undefined): string {
+  return returnTo ? foreign(returnTo) : 'the program that you came from'
+}
+
+function factOf(name: string, value: string | undefined): [name: string, value: string][] {
+  return value ? [[name, foreign(value)]] : []
+}
+
+/** Text of somebody else: only our own is marked up, and none turns what stands around it. */
+function foreign(text: string, most = LONGEST): string {
+  return cutText(printable(text.replaceAll('`', "'")), most)
+}
+
+const sentence = (text: string) => (/[.!?…]$/.test(text) ? text : `${text}.`)

@@ -105,11 +105,17 @@ function createListener(servers: readonly Server[], host: CallbackHost): Callbac
     } else if (expected === undefined || !stateMatches(expected.state, onlyOne(states))) {
       send(
         response,
-        failurePage('This is not the answer to the sign-in that is waiting.', undefined),
+        failurePage(
+          'This is not the answer to the sign-in that is waiting.',
+          'Close this tab and use the link that was shown last, or run `mcp-descope-proxy login` in a terminal.',
+        ),
       )
     } else if (answered) {
       send(response, {
-        ...failurePage('This sign-in was answered already.', undefined),
+        ...failurePage(
+          'This sign-in was answered already.',
+          'Close this tab: the first one says how it ended. To sign in again, run `mcp-descope-proxy login --force` in a terminal.',
+        ),
         status: 409,
       })
     } else {

@@ -13,6 +13,8 @@ export interface AuthorizationServer {
   readonly registrationEndpoint: string | undefined
   readonly revocationEndpoint: string | undefined
   readonly deviceAuthorizationEndpoint: string | undefined
+  /** As the server wrote it; checked by whoever asks there. */
+  readonly userinfoEndpoint?: string | undefined
   /** Empty when the server does not say. */
   readonly scopesSupported: readonly string[]
   readonly grantTypes: readonly string[]
@@ -114,6 +116,7 @@ function readAuthorizationServer(
     registrationEndpoint: endpoint('registration_endpoint'),
     revocationEndpoint: endpoint('revocation_endpoint'),
     deviceAuthorizationEndpoint: endpoint('device_authorization_endpoint'),
+    userinfoEndpoint: textMember(document, 'userinfo_endpoint'),
     scopesSupported: textsMember(document, 'scopes_supported'),
     grantTypes: textsMember(document, 'grant_types_supported'),
     tokenAuthMethods: textsMember(document, 'token_endpoint_auth_methods_supported'),

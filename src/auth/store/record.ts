@@ -82,6 +82,7 @@ export function parseServer(value: unknown): AuthorizationServer | undefined {
     registrationEndpoint: stringMember(value, 'registrationEndpoint'),
     revocationEndpoint: stringMember(value, 'revocationEndpoint'),
     deviceAuthorizationEndpoint: stringMember(value, 'deviceAuthorizationEndpoint'),
+    userinfoEndpoint: stringMember(value, 'userinfoEndpoint'),
     scopesSupported: stringsMember(value, 'scopesSupported'),
     grantTypes: stringsMember(value, 'grantTypes'),
     tokenAuthMethods: stringsMember(value, 'tokenAuthMethods'),

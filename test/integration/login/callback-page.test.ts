@@ -1,4 +1,5 @@
-import { type Browser, chromium, type Page } from 'playwright-core'
+import axe, { type AxeResults } from 'axe-core'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { failurePage, successPage } from '../../../src/login/callback-page.js'
 import { type CallbackListener, listenForCallback } from '../../../src/login/callback-server.js'
@@ -17,7 +18,7 @@ describe.skipIf(CHROMIUM === undefined)('the callback page in Chromium', () => {
 
   const visit = async (
     page: typeof successPage extends (...args: never[]) => infer T ? T : never,
-    options: { javaScriptEnabled?: boolean; colorScheme?: 'dark' | 'light' } = {},
+    options: BrowserContextOptions = {},
   ) => {
     const listener = await listenForCallback([0])
     open.push(listener)
@@ -69,6 +70,39 @@ describe.skipIf(CHROMIUM === undefined)('the callback page in Chromium', () => {
       expect(ink).toBe(colorScheme === 'dark' ? 'rgb(255, 255, 255)' : 'rgb(0, 0, 0)')
     }
   })
+
+  const LONG = 'x'.repeat(300)
+  const pages = {
+    'a sign-in': successPage('dana@acme.com', 'Claude Desktop', 'mcp.example.com/mcp'),
+    'a sign-in of an id': successPage(undefined, undefined, 'mcp.example.com/mcp', 'U2abc'),
+    'a failure': failurePage(
+      'The sign-in ended with "access_denied"',
+      undefined,
+      'mcp.example.com',
+    ),
+    'long names': successPage(LONG, LONG, LONG),
+    'a long failure': failurePage(LONG, undefined, LONG, LONG),
+  }
+
+  it.each(Object.keys(pages) as (keyof typeof pages)[])(
+    'has no barrier for anybody in the page of %s, light, dark and on a phone',
+    async (what) => {
+      for (const colorScheme of ['light', 'dark'] as const) {
+        for (const width of [320, 1_200]) {
+          const viewport = { width, height: 700 }
+          const { tab } = await visit(pages[what], { colorScheme, viewport, bypassCSP: true })
+          await tab.evaluate(axe.source)
+          const results = (await tab.evaluate('axe.run()')) as AxeResults
+          const found = results.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)
+          expect(found).toEqual([])
+          expect(results.passes.map(({ id }) => id)).toContain('color-contrast')
+          expect(await tab.evaluate('document.documentElement.scrollWidth')).toBeLessThanOrEqual(
+            width,
+          )
+        }
+      }
+    },
+  )
 
   it('AC13.3 frees the port while the tab stays open', async () => {
     const { listener } = await visit(successPage(undefined, undefined))
