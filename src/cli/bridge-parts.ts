@@ -24,7 +24,7 @@ import { openNetwork } from './network-options.js'
 import type { SeveralSignIns } from './several-access.js'
 import {
   chooseTokenSource,
-  identityOf,
+  identitiesOf,
   openStores,
   type SignInStores,
   storedSource,
@@ -129,8 +129,9 @@ export async function bridgeParts(
       const token = await source.get()
       return token !== undefined && token !== refused
     },
-    ...(kind === 'stored' &&
-      several === undefined && { identity: () => identityOf(stores, binding) }),
+    ...((kind === 'stored' || several !== undefined) && {
+      identities: () => identitiesOf(stores, several?.signIns() ?? [signIn]),
+    }),
     guess(name) {
       const url = configs.find((config) => config.name === name)?.url
       return url === undefined ? undefined : didYouMeanEndpoint(new URL(url))

@@ -24,6 +24,7 @@ export interface SeveralOptions {
 /** The sign-ins of several targets, one after the other. */
 export interface SeveralSignIns {
   partOf(name: string): Part | undefined
+  signIns(): SignInTarget[]
   open(): Promise<SignInPort>
   /** The first of the needs that nobody has met yet. */
   need(): SignInNeed | undefined
@@ -54,6 +55,7 @@ export async function severalSignIns(options: SeveralOptions): Promise<SeveralSi
   }
   return {
     partOf: (name) => parts.get(name),
+    signIns: () => [...parts.values()].map(({ signIn }) => signIn),
     need: () => needs.values().next().value,
     async isMet() {
       for (const [name, { refused }] of needs) {

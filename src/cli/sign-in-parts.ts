@@ -68,13 +68,18 @@ export function storedSource(
   })
 }
 
-/** Names whose sign-in is kept, as far as its token says. */
-export async function identityOf(
+/** Names whose sign-ins are kept, by the names of what they are for, as far as tokens say it. */
+export async function identitiesOf(
   { store }: Pick<SignInStores, 'store'>,
-  binding: TokenBinding,
-): Promise<string | undefined> {
-  const record = await store.load(binding)
-  return record && JSON.stringify([record.issuer, peekClaims(record.accessToken)['sub']])
+  signIns: Iterable<SignInTarget>,
+): Promise<Map<string, string | undefined>> {
+  const identities = new Map<string, string | undefined>()
+  for (const signIn of signIns) {
+    const record = await store.load(bindingOf(signIn))
+    const who = record && JSON.stringify([record.issuer, peekClaims(record.accessToken)['sub']])
+    identities.set(signIn.name, who)
+  }
+  return identities
 }
 
 /**

@@ -16,6 +16,9 @@ import { resumeAnswer } from './resume.js'
 import { createSession } from './session.js'
 import { SignInDesk } from './sign-in.js'
 
+/** By the names of targets; `undefined` where nobody is signed in. */
+export type Identities = ReadonlyMap<string, string | undefined>
+
 export interface StdioOptions {
   /** Names what is behind the bridge, for people. */
   name: string
@@ -26,8 +29,8 @@ export interface StdioOptions {
   openSignIn: (() => Promise<SignInPort>) | undefined
   /** Tells whether there is another token by now, whoever signed in. */
   hasToken: (refused: string | undefined) => Promise<boolean>
-  /** Names who is signed in, by what is kept; `undefined` where nobody is. */
-  identity?: () => Promise<string | undefined>
+  /** Names who is signed in, by what is kept, to each target that has a sign-in of its own. */
+  identities?: () => Promise<Identities>
   /** Guesses which MCP endpoint of a target was meant. */
   guess?: ((target: string) => string | undefined) | undefined
   /** Why somebody had to sign in last. */

@@ -1,7 +1,7 @@
 import { sleep } from '../util/async.js'
 import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import type { Runtime } from '../util/runtime.js'
-import { assemble, type Parts, type StdioOptions } from './assemble.js'
+import { assemble, type Identities, type Parts, type StdioOptions } from './assemble.js'
 import { watchLife } from './life.js'
 import { Liveness } from './liveness.js'
 import { readMessages } from './read-messages.js'
@@ -51,17 +51,22 @@ export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Pr
 }
 
 /** Ends what belongs to somebody who signed out, or in whose place somebody else signed in. */
-function watchSignIn({ identity, logger, name }: StdioOptions, { listener, bridge }: Parts) {
-  let known: string | undefined
+function watchSignIn({ identities, logger }: StdioOptions, { listener, bridge }: Parts) {
+  let known: Identities = new Map()
   return async () => {
-    const now = await identity?.().catch(() => known)
+    const now = await identities?.().catch(() => known)
+    if (now === undefined) return
     const before = known
     known = now
-    if (before === undefined || now === before) return
-    const what = now === undefined ? 'Nobody is signed in to' : 'Somebody else is signed in to'
-    logger.info('signed_out', `${what} ${name} now`)
+    const changed = [...before].filter(([name, who]) => who !== undefined && now.get(name) !== who)
+    for (const [name] of changed) {
+      const isOut = now.get(name) === undefined
+      const what = isOut ? 'Nobody is signed in to' : 'Somebody else is signed in to'
+      logger.info('signed_out', `${what} ${name} now`)
+    }
+    if (changed.length === 0) return
     listener.reset()
-    bridge.connection.forget(now !== undefined)
+    bridge.connection.forget([...now.values()].some((who) => who !== undefined))
   }
 }
 
