@@ -3,7 +3,7 @@ import { parseBaseline } from '../diagnose/baseline.js'
 import { readText } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
-import { isSecretName } from '../util/redact.js'
+import { isSecretName, secretsOfUrl } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { parseHeaders } from './bridge-options.js'
 import type { CheckedTarget } from './check-access.js'
@@ -64,8 +64,9 @@ export function readBaseline({ cwd }: Pick<Runtime, 'cwd'>, file: string | undef
 }
 
 /** Lists what must not be printed, as far as it is known from the start. */
-export function secretsOf({ env }: Runtime, { target, headers }: CheckedTarget) {
+export function secretsOf({ env }: Runtime, { target, headers, url }: CheckedTarget) {
   return [
+    ...secretsOfUrl(url.href),
     ...(target.configured?.loaded.secrets ?? []),
     ...['MCP_DESCOPE_TOKEN', 'MCP_DESCOPE_CLIENT_SECRET', 'TARGET_TOKEN'].map((name) => env[name]),
     ...headers.filter(([name, value]) => mayBeSecret(name, value)).map(([, value]) => value),

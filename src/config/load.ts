@@ -1,3 +1,4 @@
+import { secretsOfUrl } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { buildConfig } from './build.js'
 import { type ConfigUse, checkTogether, missingForServe } from './checks.js'
@@ -98,11 +99,12 @@ export function resolveConfig(
 function finish(settings: Settings, env: Variables, use: ConfigUse): LoadedConfig {
   const problems = [...settings.problems, ...(use === 'serve' ? settings.missing : [])]
   if (problems.length > 0) throw new ConfigError(problems)
+  const config = buildConfig(settings, env)
   return {
-    config: buildConfig(settings, env),
+    config,
     origins: settings.values,
     warnings: settings.warnings,
-    secrets: [...settings.secrets],
+    secrets: [...settings.secrets, ...config.targets.flatMap(({ url }) => secretsOfUrl(url))],
     file: settings.file?.path,
     isProjectFile: settings.file?.isProjectFile === true,
   }

@@ -8,8 +8,10 @@ export function warnOfShortSecrets({ origins }: Pick<LoadedConfig, 'origins'>): 
     .filter(([key, { value }]) => {
       return findSetting(key)?.secret && typeof value === 'string' && isShortSecret(value)
     })
-    .map(
-      ([key, { from }]) =>
-        `${key} is so short that logs cannot tell it from other words (${from}) — use a secret of 16 characters or more`,
-    )
+    .map(([key, { from }]) => warnOfShortSecret(key, from))
+}
+
+/** @param from Where it came from, for people. */
+export function warnOfShortSecret(name: string, from: string): string {
+  return `${name} is so short that logs cannot tell it from other words (${from}) — use a secret of 16 characters or more`
 }

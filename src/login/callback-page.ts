@@ -74,11 +74,12 @@ export function successPage(
   target?: string,
   id?: string,
 ): CallbackPage {
+  const place = returnTo ? foreign(returnTo) : 'the program that you came from'
   const who = account ? `You are signed in as ${foreign(account)}.` : 'You are signed in.'
   return {
     status: 200,
     title: 'Signed in',
-    lines: [who, `You can close this tab and return to ${placeOf(returnTo)}.`],
+    lines: [who, `You can close this tab and return to ${place}.`],
     facts: [...factOf('Server', target), ...factOf('Account', account ? undefined : id)],
   }
 }
@@ -90,7 +91,8 @@ export function failurePage(
   target?: string,
   returnTo?: string,
 ): CallbackPage {
-  const next = `Close this tab, go back to ${placeOf(returnTo)} and try again there, or run \`mcp-descope-proxy login\` in a terminal.`
+  const name = returnTo ? ` (${foreign(returnTo)})` : ''
+  const next = `Close this tab, go back to the program that you came from${name} and try again there, or run \`mcp-descope-proxy login\` in a terminal.`
   return {
     status: 400,
     title: 'Not signed in',
@@ -101,10 +103,6 @@ export function failurePage(
 
 const LONGEST = 200
 const LONGEST_MESSAGE = 1_000
-
-function placeOf(returnTo: string | undefined): string {
-  return returnTo ? foreign(returnTo) : 'the program that you came from'
-}
 
 function factOf(name: string, value: string | undefined): [name: string, value: string][] {
   return value ? [[name, foreign(value)]] : []

@@ -4,6 +4,7 @@ import { resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import type { ProxyError } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
+import { showUrls } from '../util/url-text.js'
 import type { OpenRequest } from './requests.js'
 
 /** The tool that stands in for the target's own ones while nobody is signed in. */
@@ -41,9 +42,10 @@ export function promptText(view: SignInView, target: string): string {
   return `Sign in to ${target} on this page${enter}. What was asked for then goes on by itself.`
 }
 
-/** Writes message and hint of an error as sentences. */
+/** Writes message and hint of an error as sentences, in which no URL has a query: it may be secret. */
 export function sentences({ message, hint }: ProxyError): string {
-  const first = /[.!?]$/.test(message) ? message : `${message}.`
+  const text = showUrls(message)
+  const first = /[.!?]$/.test(text) ? text : `${text}.`
   return hint === undefined ? first : `${first} ${hint}`
 }
 

@@ -21,7 +21,7 @@ export function fileErrorCode(error: unknown): string | undefined {
 export async function ensurePrivateFolder(path: string): Promise<void> {
   let created: string | undefined
   try {
-    created = await mkdir(path, { recursive: true, mode: 0o700 })
+    created = await makeFolder(path)
   } catch (cause) {
     throw unusable(`Cannot create the folder ${path}`, cause)
   }
@@ -30,6 +30,33 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
     await restrictToOwner(path, userInfo().username)
   }
   await refuseIfOpen(path, '700')
+}
+
+/**
+ * Creates a folder and what leads to it. Node's own way (`recursive`) never ends where a folder that
+ * exists takes no others, such as `/proc`.
+ *
+ * @returns The first folder that was created; `undefined` when it was there.
+ */
+async function makeFolder(path: string): Promise<string | undefined> {
+  const make = () => mkdir(path, { mode: 0o700 })
+  try {
+    await make()
+    return path
+  } catch (error) {
+    if (await isFolder(path)) return undefined
+    const parent = dirname(path)
+    if (fileErrorCode(error) !== 'ENOENT' || parent === path) throw error
+    const first = await makeFolder(parent)
+    await make().catch(async (thrown: unknown) => {
+      if (!(await isFolder(path))) throw thrown
+    })
+    return first ?? path
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true
 }
 
 /**

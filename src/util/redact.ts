@@ -37,6 +37,19 @@ export function isSecretName(name: string): boolean {
   return SECRET_KEY.test(name.slice(-200).replace(/([a-z0-9])([A-Z])/g, '$1_$2'))
 }
 
+/**
+ * Lists what may be secret in a URL, so that it can be removed from where only a part of the URL is
+ * told, such as the answer of a server that names what it was asked for.
+ */
+export function secretsOfUrl(url: string | undefined): string[] {
+  if (url === undefined || !URL.canParse(url)) return []
+  const { searchParams, password } = new URL(url)
+  const values = [...searchParams].filter(
+    ([name, value]) => isSecretName(name) || value.length >= LONG,
+  )
+  return [password, ...values.map(([, value]) => value)].filter((secret) => secret !== '')
+}
+
 /** Tells whether a secret is so short that it can hardly be told from other words. */
 export function isShortSecret(secret: string): boolean {
   return secret !== '' && secret.length < SHORTEST_SOUND

@@ -2,7 +2,7 @@ import { peerUrlProblem } from '../../http/guard.js'
 import { ProxyError } from '../../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
-import { shownUrl } from '../../util/url-text.js'
+import { markUrl, shownUrl } from '../../util/url-text.js'
 import { isTransient, requestReply } from '../http-reply.js'
 import { RetryableError, retryAfterMs } from './failure.js'
 
@@ -30,7 +30,7 @@ export function requireSafeUrl(
   const from = near ?? (URL.canParse(text) ? new URL(text) : new URL('https://invalid.example'))
   const problem = peerUrlProblem(text, from, allowHttp)
   if (problem === undefined) return new URL(text)
-  throw new ProxyError('DISCOVERY_INVALID', `${what} ${problem}: ${JSON.stringify(text)}`)
+  throw new ProxyError('DISCOVERY_INVALID', `${what} ${problem}: ${JSON.stringify(markUrl(text))}`)
 }
 
 /** An answer that was read to its end. */

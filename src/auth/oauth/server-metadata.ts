@@ -1,6 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import { type JsonObject, stringMember, textMember, textsMember } from '../../util/json.js'
 import { trimSlashes } from '../../util/text.js'
+import { markUrl, shownUrl } from '../../util/url-text.js'
 import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 
 /** An authorization server's metadata (RFC 8414, OpenID Connect Discovery), checked. */
@@ -53,7 +54,7 @@ export async function discoverAuthorizationServer(
     }
     throw new ProxyError(
       'DISCOVERY_INVALID',
-      `${url.href} has "issuer" ${JSON.stringify(stated?.slice(0, 300))} instead of ${JSON.stringify(issuer)}`,
+      `${shownUrl(url)} has "issuer" ${JSON.stringify(stated && markUrl(stated.slice(0, 300)))} instead of ${JSON.stringify(markUrl(issuer))}`,
     )
   })
 }
@@ -99,12 +100,15 @@ function readAuthorizationServer(
   const tokenEndpoint = endpoint('token_endpoint')
   if (authorizationEndpoint === undefined || tokenEndpoint === undefined) {
     const missing = tokenEndpoint === undefined ? 'token_endpoint' : 'authorization_endpoint'
-    throw new ProxyError('DISCOVERY_INVALID', `The metadata of ${issuer} has no "${missing}"`)
+    throw new ProxyError(
+      'DISCOVERY_INVALID',
+      `The metadata of ${markUrl(issuer)} has no "${missing}"`,
+    )
   }
   if (!textsMember(document, 'code_challenge_methods_supported').includes('S256')) {
     throw new ProxyError(
       'DISCOVERY_INVALID',
-      `${issuer} does not announce PKCE with S256 ("code_challenge_methods_supported")`,
+      `${markUrl(issuer)} does not announce PKCE with S256 ("code_challenge_methods_supported")`,
       { hint: 'Switch PKCE on at the authorization server; MCP forbids signing in without it.' },
     )
   }

@@ -32,7 +32,9 @@ export function logoutCommand(given: Runtime): Command {
       for (const record of records) {
         reports.push({ record, report: await signOutOf(runtime, stores, record) })
       }
-      runtime.io.out(flags.json ? renderJson(reports) : renderText(reports))
+      if (flags.json) runtime.io.out(renderJson(reports))
+      else if (reports.length > 0) runtime.io.out(renderText(reports))
+      else runtime.io.err('Nobody was signed in.\n')
     },
   )
 }
@@ -74,7 +76,6 @@ function renderJson(done: readonly Done[]): string {
 }
 
 function renderText(done: readonly Done[]): string {
-  if (done.length === 0) return 'Nobody was signed in.\n'
   const lines = done.map(({ record, report }) => {
     const what = report.revoked
       ? 'revoked and deleted'

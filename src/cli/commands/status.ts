@@ -25,7 +25,8 @@ export function statusCommand(runtime: Runtime): Command {
       const place = await stores.store.place()
       const reports = records.map((record) => reportIdentity(record, place, clock.now()))
       if (flags.json) io.out(`${JSON.stringify({ identities: reports })}\n`)
-      else io.out(render(reports, clock.now()))
+      else if (reports.length > 0) io.out(render(reports, clock.now()))
+      else io.err('Nobody is signed in. Run `mcp-descope-proxy login <url>`.\n')
       const isUsable = reports.some(
         ({ expired, refreshable, refused }) => !refused && (!expired || refreshable),
       )
@@ -34,6 +35,5 @@ export function statusCommand(runtime: Runtime): Command {
 }
 
 function render(reports: readonly IdentityReport[], now: number): string {
-  if (reports.length === 0) return 'Nobody is signed in. Run `mcp-descope-proxy login <url>`.\n'
   return reports.map((report) => renderIdentity(report, now)).join('\n')
 }

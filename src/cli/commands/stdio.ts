@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { createLogger, type Logger } from '../../util/logger.js'
-import { createRedactor, isSecretName } from '../../util/redact.js'
+import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addBridgeOptions, type BridgeFlags, parseHeaders } from '../bridge-options.js'
 import { readFlags } from '../flag-variables.js'
@@ -10,6 +10,8 @@ const AFTER_HELP = `
 Started by an assistant, which speaks MCP on stdin and stdout. Ends when stdin is closed.
 Each flag has a variable: MCP_DESCOPE_ and its name. Tokens and secrets come from the environment
 only: MCP_DESCOPE_TOKEN, MCP_DESCOPE_CLIENT_ID, MCP_DESCOPE_CLIENT_SECRET.`
+
+const SECRETS = ['MCP_DESCOPE_TOKEN', 'MCP_DESCOPE_CLIENT_SECRET']
 
 /** Declares `stdio`: the bridge. `run` is replaced in tests of the flags. */
 export function stdioCommand(runtime: Runtime, run = runBridge): Command {
@@ -42,15 +44,24 @@ async function runBridge(
   requirePrivacy(placesOf(target), flags.allowHttp)
   const headers = parseHeaders(flags.header, runtime.env)
   const logger = await createBridgeLogger(runtime, target, flags, headers)
-  for (const warning of target.configured?.loaded.warnings ?? []) {
-    logger.warn('configuration', warning)
-  }
+  for (const warning of await warningsOn(runtime, target)) logger.warn('configuration', warning)
   await runStdio(runtime, await bridgeParts(runtime, target, flags, headers, logger))
+}
+
+async function warningsOn({ env }: Runtime, { configured }: BridgeTarget): Promise<string[]> {
+  const { warnOfShortSecret, warnOfShortSecrets } = await import('../../config/short-secrets.js')
+  return [
+    ...(configured?.loaded.warnings ?? []),
+    ...(configured === undefined ? [] : warnOfShortSecrets(configured.loaded)),
+    ...SECRETS.filter((name) => isShortSecret(env[name] ?? '')).map((name) =>
+      warnOfShortSecret(name, 'environment'),
+    ),
+  ]
 }
 
 async function createBridgeLogger(
   { io, clock, env }: Runtime,
-  { configured }: BridgeTarget,
+  { configured, signIn: { grant } }: BridgeTarget,
   { logLevel, logFile }: BridgeFlags,
   headers: readonly [string, string][],
 ): Promise<Logger> {
@@ -61,8 +72,8 @@ async function createBridgeLogger(
       : (await import('../../util/log-file.js')).openLogFile(logFile)
   const secrets = [
     ...(configured?.loaded.secrets ?? []),
-    env['MCP_DESCOPE_TOKEN'],
-    env['MCP_DESCOPE_CLIENT_SECRET'],
+    ...(grant.kind === 'server' ? secretsOfUrl(grant.url.href) : []),
+    ...SECRETS.map((name) => env[name]),
     ...headers.filter(([name]) => isSecretName(name)).map(([, value]) => value),
   ]
   return createLogger({

@@ -220,13 +220,14 @@ describe('the commands of a sign-in', () => {
     },
   )
 
-  it.each(['login', 'logout', 'status', 'token', 'stdio'])(
+  const COMMANDS = 'login logout status token stdio inspect test-target'.split(' ')
+  it.each([...COMMANDS, 'add cursor', 'add codex --dry-run'])(
     'name the folder when MCP_DESCOPE_HOME is a file, at %s',
     async (command) => {
       const file = join(privateFolder(), 'file')
       writeFileSync(file, '')
       for (const home of [file, join(file, 'below')]) {
-        const found = await runCli([command, target.url], {
+        const found = await runCli([...command.split(' '), target.url], {
           env: { ...env, MCP_DESCOPE_HOME: home },
         })
         expect(found).toMatchObject({ status: 2, stderr: expect.stringContaining(home) })
@@ -236,4 +237,44 @@ describe('the commands of a sign-in', () => {
       }
     },
   )
+
+  it.skipIf(process.platform !== 'linux')(
+    'name the folder when MCP_DESCOPE_HOME cannot be made, before anybody signs in',
+    async () => {
+      const home = '/proc/nobody-can-make-this'
+      const own = { ...env, MCP_DESCOPE_HOME: home }
+      const login = await runCli(['login', target.url], { env: own })
+      expect(login).toMatchObject({ status: 2, stdout: '' })
+      expect(login.stderr).toMatch(
+        /^error: Cannot create the folder \/proc\/nobody.+\nhint: .+MCP_DESCOPE_HOME/m,
+      )
+      const bridge = start(target.url, { MCP_DESCOPE_HOME: home })
+      await bridge.handshake()
+      const text = textOf(await bridge.call('echo'))
+      expect(text).toContain(home)
+      expect(text).toContain('Set MCP_DESCOPE_HOME')
+      await bridge.end()
+      expect(identity.counters.authorizations).toBe(0)
+      for (const command of ['status', 'inspect', 'test-target', 'add cursor']) {
+        const found = await runCli([...command.split(' '), target.url], { env: own })
+        expect(found.stdout + found.stderr).not.toContain('mistake in the program')
+      }
+    },
+  )
+
+  it('is no matter to serve, which keeps nothing there', async () => {
+    const file = join(privateFolder(), 'file')
+    writeFileSync(file, '')
+    const args = ['serve', '--insecure-no-auth', '--port', '0', '--target', target.url]
+    const served = startCli(args, { env: { MCP_DESCOPE_HOME: file } })
+    await served.waitFor('stderr', /Listening on/)
+    served.child.kill('SIGTERM')
+    expect(await served.ended).toMatchObject({ status: 0 })
+  })
+
+  it.each(['status', 'logout'])('say on stderr that there is nothing to %s', async (command) => {
+    const found = await runCli([command], { env: { ...env, MCP_DESCOPE_HOME: privateFolder() } })
+    expect(found).toMatchObject({ status: 0, stdout: '' })
+    expect(found.stderr).toMatch(/^Nobody (is|was) signed in/)
+  })
 })

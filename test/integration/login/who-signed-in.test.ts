@@ -144,7 +144,7 @@ describe('the page after a sign-in', () => {
     const html = await ((await visits[0]) as Response).text()
     expect(html).toContain('access_denied')
     expect(html).not.toContain('<img')
-    expect(html).toContain('go back to Cursor and try again there')
+    expect(html).toContain('go back to the program that you came from (Cursor) and try again there')
     expect(html).toContain('<dd>mcp.example.com/mcp</dd>')
   })
 })

@@ -210,3 +210,23 @@ describe('add', () => {
     })
   })
 })
+
+describe('a URL that is likely a slip', () => {
+  it.each(['cursor', 'claude-desktop', 'vscode --http', 'codex --dry-run'])(
+    'is told by `add %s` where it is the front page of a server',
+    async (args) => {
+      for (const url of ['https://mcp.acme.com', 'https://mcp.acme.com/']) {
+        const { status, stderr } = await add([...args.split(' '), url])
+        expect(status).toBe(0)
+        expect(stderr).toMatch(/note: .*Did you mean https:\/\/mcp\.acme\.com\/mcp\?/)
+      }
+    },
+  )
+
+  it.each([URL, `${URL}/`, 'https://mcp.acme.com/sse', 'https://mcp.acme.com/v1/tools'])(
+    'is not suspected in %s',
+    async (url) => {
+      expect((await add(['cursor', url])).stderr).not.toContain('note:')
+    },
+  )
+})

@@ -3,8 +3,10 @@ import { findHost } from '../../../hosts/hosts.js'
 import { isTemporary, launchOf } from '../../../hosts/launch.js'
 import { checkName, deriveName } from '../../../hosts/names.js'
 import { joinPath } from '../../../hosts/places.js'
+import { likelyEndpoint } from '../../../util/endpoint.js'
 import { ProxyError } from '../../../util/errors.js'
 import type { Runtime } from '../../../util/runtime.js'
+import { shownUrl } from '../../../util/url-text.js'
 import type { AddFlags } from '../add.js'
 import { type AddTarget, findAddTarget, findServerUrl } from './target.js'
 
@@ -78,10 +80,10 @@ function pathOf(runtime: Runtime, host: Host, flags: AddFlags): string {
 function notesOn(
   { program }: Runtime,
   { title, noReferences }: Host,
-  { references }: AddTarget,
+  { argument, references }: AddTarget,
   flags: AddFlags,
 ): string[] {
-  const notes: string[] = []
+  const notes = notesOnUrl(argument)
   const names = [...new Set([...references, ...flags.env])]
   if (names.length > 0 && noReferences !== undefined) {
     notes.push(
@@ -97,6 +99,23 @@ function notesOn(
   }
   if (flags.absolute && flags.project) {
     notes.push(`The paths are those of this machine, and ${title} reads the file for everybody.`)
+  }
+  return notes
+}
+
+/** What is likely a slip, and is said before the assistant fails on it. */
+function notesOnUrl(argument: string): string[] {
+  if (!URL.canParse(argument)) return []
+  const url = new URL(argument)
+  const notes: string[] = []
+  const likely = url.pathname === '/' ? likelyEndpoint(url) : undefined
+  if (likely !== undefined) {
+    notes.push(
+      `${shownUrl(url)} is the front page of a server, and most have their MCP endpoint elsewhere. Did you mean ${likely}? \`mcp-descope-proxy inspect\` tells.`,
+    )
+  }
+  if (url.search !== '') {
+    notes.push('The query of the URL is written as it is. Nothing secret should be in it.')
   }
   return notes
 }

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path'
+import { dataFolder } from '../../../config/folders.js'
 import type { LoadedConfig } from '../../../config/load.js'
 import { findSetting } from '../../../config/settings.js'
 import { secretParameter } from '../../../hosts/secret-url.js'
 import { ProxyError } from '../../../util/errors.js'
 import { setMember } from '../../../util/json.js'
+import { requireFolder } from '../../../util/private-files.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { referencedVariables } from '../../configured-variables.js'
 import { findBridgeTarget, type TargetFlags } from '../../sign-in-target.js'
@@ -36,6 +38,7 @@ export async function findAddTarget(
   flags: TargetFlags,
 ): Promise<AddTarget> {
   const { env, cwd } = runtime
+  if (env['MCP_DESCOPE_HOME']) requireFolder(dataFolder(runtime)) // the bridge will look there
   const { signIn, configured } = await findBridgeTarget(runtime, argument, flags)
   const values: Record<string, string> = {}
   for (const name of OPEN) if (env[name]) setMember(values, name, env[name])
@@ -47,7 +50,7 @@ export async function findAddTarget(
     refuseSecret(url.href, (parameter) => {
       return `Make it a target of your configuration file, with "${parameter}=\${VARIABLE}" in its URL, and name that.`
     })
-    return { argument: url.href, title: url.host, values, references: secrets }
+    return { argument: withoutFragment(url), title: url.host, values, references: secrets }
   }
   const file = flags.config ?? env['MCP_DESCOPE_CONFIG']
   if (file) values['MCP_DESCOPE_CONFIG'] = resolve(cwd, file)
@@ -80,7 +83,14 @@ export async function findServerUrl(
   const { signIn } = await findBridgeTarget(runtime, argument, {})
   const url = signIn.grant.kind === 'server' ? signIn.grant.url : new URL(argument)
   refuseSecret(url.href, () => 'Leave out `--http`: a bridge can be given the URL by name.')
-  return { argument: url.href, title: url.host, values: {}, references: [] }
+  return { argument: withoutFragment(url), title: url.host, values: {}, references: [] }
+}
+
+/** Nobody sends it, and it may hold something that is meant for nobody. */
+function withoutFragment(given: URL): string {
+  const url = new URL(given)
+  url.hash = ''
+  return url.href
 }
 
 function refuseSecret(url: string, hint: (parameter: string) => string): void {

@@ -3,6 +3,7 @@ import type { Settings } from '../../../config/load.js'
 import { findSetting } from '../../../config/settings.js'
 import { createRedactor, isSecretName } from '../../../util/redact.js'
 import type { Runtime } from '../../../util/runtime.js'
+import { splitOnce } from '../../../util/text.js'
 import { createColors } from '../../colors.js'
 
 const REDACTED = '[redacted]'
@@ -22,14 +23,22 @@ export function createPublicValue({ secrets }: Pick<Settings, 'secrets'>) {
   }
 }
 
-/** Covers what a URL may hold besides the place: a password, or a key in its query. */
+/** Whoever looks for a mistake wants to see which parameters a URL has, and switches such as `v=2`. */
+const HARMLESS = 3
+
+/** Covers what a URL may hold besides the place: a password, and what in its query may be a key. */
 function cleanUrl(text: string): string {
   if (!text.includes('://')) return text
   return text
     .replace(/:\/\/[^/@?#\s]*@/g, `://${REDACTED}@`)
-    .replace(/([?&]([^=?&#\s]+)=)[^&#\s]*/g, (whole, start: string, name: string) =>
-      isSecretName(name) ? `${start}${REDACTED}` : whole,
-    )
+    .replace(/\?[^#\s]*/g, (query) => `?${query.slice(1).split('&').map(cleanParameter).join('&')}`)
+    .replace(/#\S+/g, `#${REDACTED}`)
+}
+
+function cleanParameter(text: string): string {
+  const [name, value] = splitOnce(text, '=')
+  if (!value) return name.length > HARMLESS ? REDACTED : text
+  return value.length > HARMLESS || isSecretName(name) ? `${name}=${REDACTED}` : text
 }
 
 /** Writes a value for people: lists with commas, nothing as `-`. */
