@@ -28,6 +28,22 @@ function onSignal(listener: (signal: StopSignal) => void): () => void {
   }
 }
 
+const faultListeners = new Set<(error: unknown) => void>()
+
+// Node reports unhandled rejections here too
+const fail = (error: unknown) => {
+  for (const listener of [...faultListeners]) listener(error)
+}
+
+function onFault(listener: (error: unknown) => void): () => void {
+  if (faultListeners.size === 0) process.on('uncaughtException', fail)
+  faultListeners.add(listener)
+  return () => {
+    faultListeners.delete(listener)
+    if (faultListeners.size === 0) process.off('uncaughtException', fail)
+  }
+}
+
 const clock = createClock()
 const system = createSystem(process, clock)
 // Each write on a pipe is a system call that waits, so that log lines go out together.
@@ -67,6 +83,7 @@ const runtime: Runtime = {
   nodeVersion: process.versions.node,
   program: { node: process.execPath, script: process.argv[1] ?? '' },
   onSignal,
+  onFault,
 }
 
 process.on('exit', () => {

@@ -12,6 +12,7 @@ import { createAuthenticate } from './authenticate.js'
 import { type Caps, createCaps } from './caps.js'
 import { corsHeaders, OPEN_TO_ALL, preflightHeaders } from './cors.js'
 import { createEndpoint } from './endpoint.js'
+import { guardedHandler } from './guarded-handler.js'
 import type { HttpReply } from './http-reply.js'
 import type { BrokenRequest } from './http-server.js'
 import type { MakeOffers } from './landing.js'
@@ -197,7 +198,7 @@ export function createApp(options: AppOptions): App {
   }
 
   return {
-    handle,
+    handle: guardedHandler(handle, logger),
     broken: (request) => log(brokenSummary(request, clock)),
     requests: () => requests,
     drain() {

@@ -1,7 +1,9 @@
 import type { LoadedConfig } from '../config/load.js'
+import { sleep } from '../util/async.js'
+import { firstFault } from '../util/fault.js'
 import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
-import type { Runtime, StopSignal } from '../util/runtime.js'
+import type { Runtime } from '../util/runtime.js'
 import { announceEnd, announceListening, announceStart } from './announce.js'
 import type { MakeOffers } from './landing.js'
 import { startMetricsServer } from './metrics-server.js'
@@ -10,6 +12,10 @@ import { isWorker, runWorkers, tellEnd, tellReady } from './workers.js'
 
 /** Node versions that get no security fixes any more. */
 const ENDED_NODE = /^20\./
+const FAULT_FOLLOWS =
+  'new requests are refused, running ones are finished, and this process ends with status 1'
+/** After an error that nothing caught, closing may wait for what that error broke. */
+const CLOSE_MS = 5_000
 
 export interface ServeParts {
   /** What the landing page says about assistants. */
@@ -53,22 +59,38 @@ export async function runServe(
       })
     }
   }
-  const stopped = new Promise<StopSignal>((resolve) => {
-    runtime.onSignal(resolve)
+  const fault = firstFault(runtime, logger, FAULT_FOLLOWS).then(() => FAULT)
+  const stopped = new Promise<Stop>((resolve) => {
+    runtime.onSignal((signal) => resolve({ why: signal, status: 0 }))
+    void fault.then(resolve)
   })
-  const server = await startServer({ ...runtime, offers, configFile: loaded.file }, config, logger)
+  const starting = startServer({ ...runtime, offers, configFile: loaded.file }, config, logger)
+  const server = await Promise.race([starting, fault])
+  if ('status' in server) return server.status
   const metrics = isWorker() ? undefined : await startMetrics(server, config.server)
   if (isWorker()) tellReady(server.port)
   else announceListening(runtime, loaded, server.port, logger)
-  const signal = await stopped
-  logger.info('stopping', `${signal}: finishing running requests`)
-  await server.close()
+  const { why, status } = await stopped
+  logger.info('stopping', `${why}: finishing running requests`)
+  const isFault = status !== 0
+  // the other workers take what comes now
+  const closed = server.close({ stopListening: isFault && isWorker() })
+  const { drain } = config.timeouts
+  await (isFault ? Promise.race([closed, sleep(clock, drain * 1000 + CLOSE_MS)]) : closed)
   metrics?.close()
   metrics?.closeAllConnections()
   if (isWorker()) await tellEnd(server.requests())
-  else end(signal, server.requests())
-  return 0
+  else end(why, server.requests())
+  return status
 }
+
+interface Stop {
+  why: string
+  /** The exit status. */
+  status: number
+}
+
+const FAULT: Stop = { why: 'an error that nothing caught', status: 1 }
 
 /** Without its metrics the server does not run: whoever asked for them watches it by them. */
 async function startMetrics(running: RunningServer, server: LoadedConfig['config']['server']) {

@@ -29,8 +29,11 @@ export interface RunningServer {
   readonly metrics: Metrics | undefined
   /** How many requests came to the endpoint so far, refused ones too. */
   requests(): number
-  /** Finishes running requests, at most `timeouts.drain` seconds, and closes everything. */
-  close(): Promise<void>
+  /**
+   * Finishes running requests, at most `timeouts.drain` seconds, and closes everything. Until then
+   * new ones are told that they come too late, unless others listen on the same port.
+   */
+  close(how?: { stopListening: boolean }): Promise<void>
 }
 
 /** What a server needs of the program around it. */
@@ -95,8 +98,9 @@ export async function startServer(
     port,
     metrics: parts.metrics,
     requests: parts.app.requests,
-    async close() {
+    async close(how) {
       parts.app.drain()
+      if (how?.stopListening) server.close()
       await drained(() => running, clock, config.timeouts.drain * 1000)
       parts.app.stop()
       server.closeAllConnections()

@@ -1,5 +1,6 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { ProxyConfig } from '../config/types.js'
+import { firstFault } from '../util/fault.js'
 import { isObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
@@ -53,7 +54,7 @@ interface Slot {
  * @throws {ProxyError} `LISTEN_FAILED` when the port of the metrics cannot be had.
  */
 export async function runWorkers(
-  runtime: Pick<Runtime, 'clock' | 'onSignal'>,
+  runtime: Pick<Runtime, 'clock' | 'onSignal' | 'onFault'>,
   { server }: ProxyConfig,
   logger: Logger,
   { onListening, onEnd }: WorkersListener,
@@ -128,6 +129,10 @@ export async function runWorkers(
     }
 
     runtime.onSignal(stop)
+    void firstFault(runtime, logger, 'all workers are ended in order').then(() => {
+      status = 1
+      stop('an error that nothing caught')
+    })
     start({ failures: 0 })
   })
 }

@@ -92,9 +92,9 @@ export class Bridge {
   }
 
   /** Answers all that is open; nothing is sent to the target any more. */
-  close(): void {
+  close(why: string): void {
     this.connection.close()
-    this.requests.refuseAll(retryable('The bridge is closing'))
+    this.requests.refuseAll(retryable(why))
   }
 
   #notified(message: Message): void {

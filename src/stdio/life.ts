@@ -1,9 +1,11 @@
+import { firstFault } from '../util/fault.js'
+import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 
-/** What ends the bridge: the host closed our stdin, a signal came, or the host died. */
-export type Ending = 'stdin' | 'signal' | 'parent'
+/** What ends the bridge: the host closed our stdin, a signal came, the host died, or a mistake of ours. */
+export type Ending = 'stdin' | 'signal' | 'parent' | 'fault'
 
-type LifeRuntime = Pick<Runtime, 'io' | 'onSignal' | 'system'>
+type LifeRuntime = Pick<Runtime, 'io' | 'onFault' | 'onSignal' | 'system'>
 
 /** Watches for all that ends the bridge. */
 export interface Life {
@@ -15,7 +17,8 @@ export interface Life {
 }
 
 /** Starts watching. Signals no longer end the process by themselves. */
-export function watchLife({ io, onSignal, system }: LifeRuntime): Life {
+export function watchLife(runtime: LifeRuntime, logger: Logger): Life {
+  const { io, onSignal, system } = runtime
   const parent = system.parentPid
   let end: (how: Ending) => void = () => {}
   const ended = new Promise<Ending>((resolve) => {
@@ -23,6 +26,7 @@ export function watchLife({ io, onSignal, system }: LifeRuntime): Life {
   })
   for (const event of ['end', 'close', 'error'] as const) io.stdin.on(event, () => end('stdin'))
   const stop = onSignal(() => end('signal'))
+  void firstFault(runtime, logger, 'this bridge ends').then(() => end('fault'))
   return {
     ended,
     look() {

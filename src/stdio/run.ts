@@ -12,13 +12,17 @@ const LOOK_MS = 20
 const GOODBYE_MS = 700
 const WAKE_JITTER_MS = 3_000
 
-type StdioRuntime = Pick<Runtime, 'clock' | 'io' | 'onSignal' | 'system'>
+type StdioRuntime = Pick<Runtime, 'clock' | 'io' | 'onFault' | 'onSignal' | 'system'>
 
-/** Serves one host on stdin and stdout until it goes away. */
-export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Promise<void> {
+/**
+ * Serves one host on stdin and stdout until it goes away.
+ *
+ * @returns The exit status.
+ */
+export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Promise<number> {
   const { clock, io } = runtime
   const { memory, logger } = options
-  const life = watchLife(runtime)
+  const life = watchLife(runtime, logger)
   const over = new AbortController()
   const parts = assemble(runtime, options, over.signal)
   const { host, backlog, bridge, listener } = parts
@@ -42,12 +46,14 @@ export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Pr
   if (ending === 'stdin' && canAnswer) await lastAnswers(runtime, parts)
   liveness.stop()
   listener.stop()
-  bridge.close()
+  const isFault = ending === 'fault'
+  bridge.close(isFault ? 'The bridge ends because of a mistake in it' : 'The bridge is closing')
   over.abort()
   const goodbye = Promise.all([parts.link.end(), memory.save(), parts.desk.settled()])
   await Promise.race([goodbye, sleep(clock, GOODBYE_MS)])
-  await parts.gateway.close()
+  await Promise.race([parts.gateway.close(), ...(isFault ? [sleep(clock, GOODBYE_MS)] : [])])
   life.stop()
+  return isFault ? 1 : 0
 }
 
 /** Ends what belongs to somebody who signed out, or in whose place somebody else signed in. */

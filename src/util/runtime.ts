@@ -118,4 +118,9 @@ export interface Runtime {
   readonly program: { readonly node: string; readonly script: string }
   /** Calls back on each SIGINT, SIGTERM, SIGHUP or SIGBREAK; returns a function that stops listening. */
   onSignal(listener: (signal: StopSignal) => void): () => void
+  /**
+   * Calls back with each error that nothing caught, which no longer ends the process then; returns a
+   * function that stops listening.
+   */
+  onFault(listener: (error: unknown) => void): () => void
 }

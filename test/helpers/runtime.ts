@@ -50,6 +50,8 @@ export interface TestRuntime extends Runtime {
   stdout(): string
   /** All that was written to stderr so far. */
   stderr(): string
+  /** Lets whoever listens know of an error that nothing caught. */
+  fault(error: unknown): void
   /** Sends a signal to whoever listens; tells whether anybody did. */
   signal(signal: StopSignal): boolean
 }
@@ -68,6 +70,7 @@ export function createTestRuntime(options: TestRuntimeOptions = {}): TestRuntime
   const written = { out: '', err: '' }
   const stdin = new PassThrough()
   const listeners = new Set<(signal: StopSignal) => void>()
+  const faultListeners = new Set<(error: unknown) => void>()
   return {
     io: {
       out: (text) => {
@@ -100,6 +103,13 @@ export function createTestRuntime(options: TestRuntimeOptions = {}): TestRuntime
     onSignal(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
+    },
+    onFault(listener) {
+      faultListeners.add(listener)
+      return () => void faultListeners.delete(listener)
+    },
+    fault(error) {
+      for (const listener of [...faultListeners]) listener(error)
     },
     ...pick(options),
     stdin,

@@ -3,6 +3,7 @@ import { createLogger, type Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addBridgeOptions, type BridgeFlags, parseHeaders } from '../bridge-options.js'
+import { exitWith } from '../exit.js'
 import { readFlags } from '../flag-variables.js'
 import type { BridgeTarget } from '../sign-in-target.js'
 
@@ -45,7 +46,7 @@ async function runBridge(
   const headers = parseHeaders(flags.header, runtime.env)
   const logger = await createBridgeLogger(runtime, target, flags, headers)
   for (const warning of await warningsOn(runtime, target)) logger.warn('configuration', warning)
-  await runStdio(runtime, await bridgeParts(runtime, target, flags, headers, logger))
+  exitWith(await runStdio(runtime, await bridgeParts(runtime, target, flags, headers, logger)))
 }
 
 async function warningsOn({ env }: Runtime, { configured }: BridgeTarget): Promise<string[]> {

@@ -19,7 +19,7 @@ class FakeWorker extends EventEmitter {
 }
 
 function setUp() {
-  const { io, clock, stderr, onSignal, signal } = createTestRuntime()
+  const { io, clock, stderr, onSignal, onFault, signal, fault } = createTestRuntime()
   const logger = createLogger({ io, clock, level: 'info', format: 'json', redact: (line) => line })
   const configUrl =
     'https://api.descope.com/P2abcdefghijklmnopqrstuvwxyz0/.well-known/openid-configuration'
@@ -37,13 +37,13 @@ function setUp() {
     return worker as never
   }
   const listener = { onListening() {}, onEnd: (why: string, n: number) => void ends.push([why, n]) }
-  const status = runWorkers({ clock, onSignal }, config, logger, listener, fork)
+  const status = runWorkers({ clock, onSignal, onFault }, config, logger, listener, fork)
   const records = () =>
     stderr()
       .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line))
-  return { clock, workers, ends, status, records, signal }
+  return { clock, workers, ends, status, records, signal, fault }
 }
 
 /** Both are up. */
@@ -94,6 +94,18 @@ describe('workers', () => {
     signal('SIGTERM')
     expect(await status).toBe(0)
     expect(ends).toEqual([['SIGTERM', 7]])
+  })
+
+  it('are all ended in order by an error that nothing caught in the first process', async () => {
+    const { workers, status, records, fault, ends } = await start()
+    fault(new Error('made-up mistake'))
+    fault(new Error('another'))
+    await Promise.resolve()
+    expect(workers.map(({ signals }) => signals)).toEqual([['SIGTERM'], ['SIGTERM']])
+    for (const worker of workers) worker.die(0, null)
+    expect(await status).toBe(1)
+    expect(records()).toMatchObject([{ level: 'error', event: 'uncaught_error' }])
+    expect(ends).toEqual([['an error that nothing caught', 0]])
   })
 
   it('are not started when the first one is killed before it is up, and the log says so', async () => {
