@@ -166,7 +166,9 @@ export async function ask(
       caller: exchange.caller,
       method: 'POST',
       headers:
-        meta === undefined ? upstreamHeaders(exchange, session) : modernHeaders(exchange, method),
+        meta === undefined
+          ? upstreamHeaders(context.clock, exchange, session)
+          : modernHeaders(context.clock, exchange, method),
       body,
       id,
       inSession: session?.id !== undefined,

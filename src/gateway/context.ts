@@ -142,6 +142,7 @@ export function lateKey({ key }: Session, target: Target): string {
  * `X-Forwarded-*`.
  */
 export function upstreamHeaders(
+  clock: Pick<Clock, 'now'>,
   exchange: Exchange,
   session: Partial<TargetSession> | undefined,
   method: 'POST' | 'GET' | 'DELETE' = 'POST',
@@ -156,7 +157,7 @@ export function upstreamHeaders(
   if (session?.id !== undefined) headers.push('mcp-session-id', session.id)
   if (exchange.requestId !== undefined) headers.push('x-request-id', exchange.requestId)
   if (session?.cookies !== undefined) {
-    const cookie = cookieHeader(session.cookies, Date.now())
+    const cookie = cookieHeader(session.cookies, clock.now())
     if (cookie !== undefined) headers.push('cookie', cookie)
   }
   for (const name of TRACE_HEADERS) {
@@ -171,8 +172,13 @@ export function upstreamHeaders(
  *
  * @param name The target's own name of what is asked for, where there is one.
  */
-export function modernHeaders(exchange: Exchange, method: string, name?: string): string[] {
-  const headers = upstreamHeaders(exchange, undefined)
+export function modernHeaders(
+  clock: Pick<Clock, 'now'>,
+  exchange: Exchange,
+  method: string,
+  name?: string,
+): string[] {
+  const headers = upstreamHeaders(clock, exchange, undefined)
   headers.push(...mirrorHeaders(method, name), ...exchange.extraHeaders())
   return headers
 }

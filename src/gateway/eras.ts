@@ -82,7 +82,7 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
       target,
       caller: exchange.caller,
       method: 'POST',
-      headers: [...upstreamHeaders(exchange, session), ...mirrorHeaders(METHOD, undefined)],
+      headers: [...upstreamHeaders(clock, exchange, session), ...mirrorHeaders(METHOD, undefined)],
       body: PROBE_BODY,
       id: PROBE_ID,
       inSession: false,

@@ -95,8 +95,8 @@ class Forward implements RelayOptions {
     const isStream = modern && message.method === 'subscriptions/listen'
     this.rewrites = rewriter.rewritesFor(request, message, route.target)
     const headers = modern
-      ? modernHeaders(this.exchange, message.method, this.#mirroredName)
-      : upstreamHeaders(this.exchange, this.#session)
+      ? modernHeaders(context.clock, this.exchange, message.method, this.#mirroredName)
+      : upstreamHeaders(context.clock, this.exchange, this.#session)
     this.send = {
       target: route.target,
       caller: this.exchange.caller,

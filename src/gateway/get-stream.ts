@@ -72,7 +72,7 @@ export function createGetStream(
     const { exchange } = request
     const session = opened ?? targetSession(context, request, target)
     const rewrites = rewriter.rewritesForStream(request, target, from.resumed)
-    const send = (last = from.lastEventId) => streamRequest(request, target, session, last)
+    const send = (last = from.lastEventId) => streamRequest(clock, request, target, session, last)
     const stream = { context, request, target, session, rewrites, send }
     // where we sign in ourselves, who listens sees to all failures
     const takeFailure = context.reopenSessions ? undefined : watchLoneStream(stream)
@@ -107,7 +107,7 @@ export function createGetStream(
         // the next call opens the session again; until then there is nothing to listen to
         if (used !== undefined && used === lost) return undefined
         const id = last.get(target.name)
-        return streamRequest(request, target, used, id && lastEventIdHeader(id))
+        return streamRequest(clock, request, target, used, id && lastEventIdHeader(id))
       },
       expose({ data = '', id, event }: EventFields) {
         if (event !== undefined && event !== 'message') return undefined
@@ -170,12 +170,13 @@ function readPosition({ id, request }: { id: string; request: RequestId | undefi
 }
 
 function streamRequest(
+  clock: GatewayContext['clock'],
   { exchange }: Request,
   target: Target,
   session: TargetSession | undefined,
   lastEventId: string | undefined,
 ): UpstreamSend {
-  const headers = upstreamHeaders(exchange, session, 'GET')
+  const headers = upstreamHeaders(clock, exchange, session, 'GET')
   if (lastEventId !== undefined) headers.push('last-event-id', lastEventId)
   const { caller } = exchange
   const inSession = session?.id !== undefined

@@ -65,7 +65,7 @@ class Subscription implements ListenOwner {
     const body = { jsonrpc: '2.0', id, method, params: { ...params, notifications: filter } }
     return {
       ...{ target, id, caller: exchange.caller, method: 'POST' },
-      headers: modernHeaders(exchange, method),
+      headers: modernHeaders(this.#context.clock, exchange, method),
       body: JSON.stringify(body),
       inSession: false,
       isStream: true,

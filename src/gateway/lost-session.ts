@@ -31,7 +31,7 @@ export async function isGone(
     target,
     caller: request.exchange.caller,
     method: 'POST',
-    headers: upstreamHeaders(request.exchange, session),
+    headers: upstreamHeaders(context.clock, request.exchange, session),
     body: JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' }),
     id,
     inSession: session?.id !== undefined,

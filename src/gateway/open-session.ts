@@ -43,7 +43,7 @@ export async function initializeTarget(
     target,
     caller: request.exchange.caller,
     method: 'POST',
-    headers: upstreamHeaders(request.exchange, undefined).filter(dropVersion),
+    headers: upstreamHeaders(context.clock, request.exchange, undefined).filter(dropVersion),
     body,
     id,
     inSession: false,
@@ -152,8 +152,8 @@ export async function notify(
     method: 'POST',
     headers:
       meta === undefined
-        ? upstreamHeaders(exchange, session)
-        : modernHeaders(exchange, exchange.record.method),
+        ? upstreamHeaders(context.clock, exchange, session)
+        : modernHeaders(context.clock, exchange, exchange.record.method),
     body: typeof message === 'string' ? message : JSON.stringify(message),
     inSession: session?.id !== undefined,
     timeoutMs: 0,
@@ -174,7 +174,7 @@ export async function closeSession(
     target,
     caller: request.exchange.caller,
     method: 'DELETE',
-    headers: upstreamHeaders(request.exchange, session, 'DELETE'),
+    headers: upstreamHeaders(context.clock, request.exchange, session, 'DELETE'),
     inSession: true,
     timeoutMs: 0,
     deadlineMs: context.timeouts.list,
