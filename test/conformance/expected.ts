@@ -63,10 +63,7 @@ export const OTHER_SIGN_INS: Checks = {
     'client-credentials-basic-auth',
     'client-credentials-grant-type',
   ],
-  'auth/client-credentials-jwt': [
-    'client-credentials-grant-type',
-    'client-credentials-jwt-verified',
-  ],
+  'auth/client-credentials-jwt': ['client-credentials-jwt-verified'],
   'auth/dpop': [
     'sep-1932-client-dpop-auth-scheme',
     'sep-1932-client-fresh-proof',

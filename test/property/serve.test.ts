@@ -154,7 +154,8 @@ describe('serve, given whatever bytes', () => {
           '{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"noisy_x","arguments":{}}}'
         const { status, text } = await send(behind, body)
         expect(status).toBe(200)
-        expect(text).toMatch(/"id":\s*7\b/)
+        // a stream that ends behind an event with an id can be resumed
+        expect(text).toMatch(/"id":\s*7\b|^id: \S/m)
       }),
       { numRuns: 80 },
     )

@@ -38,7 +38,7 @@ describe('signing in at a certified authorization server', () => {
     const own = desk()
     const record = await own.signIn.ensure({ interactive: 'offer' })
     const page = (await own.visits[0]) as Response
-    expect(await page.text()).toContain('You are signed in as dana')
+    expect(await page.text()).toContain('dana')
     expect(record.scope?.split(' ')).toContain('mcp:use')
     const claims = JSON.parse(
       Buffer.from(record.accessToken.split('.')[1] ?? '', 'base64url').toString(),

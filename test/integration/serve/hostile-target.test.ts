@@ -65,7 +65,7 @@ async function startHostile(behave: Behaviour) {
 async function throughServe(hostile: TargetInput) {
   const stack = await startStack({
     identity,
-    config: { timeouts: { list: 1.5, answer: 5, heartbeat: 0.5 } },
+    config: { timeouts: { list: 0.8, answer: 4, heartbeat: 0.5 } },
     targets: {
       [HOSTILE]: hostile,
       lib_git: neighbours.lib_git.url,
@@ -91,7 +91,7 @@ async function throughBridge(hostile: TargetInput) {
   const targets = { [HOSTILE]: hostile, lib_git: { url: git.url }, notes: { url: notes.url } }
   writeFileSync(
     join(home, 'config.json'),
-    JSON.stringify({ targets, timeouts: { list: 1.5, answer: 5 } }),
+    JSON.stringify({ targets, timeouts: { list: 0.8, answer: 4 } }),
   )
   const bridge = startBridge(undefined, { env: { MCP_DESCOPE_HOME: home } })
   try {

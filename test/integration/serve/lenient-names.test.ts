@@ -50,7 +50,7 @@ describe('a tool whose name a lenient target takes for a withheld one', () => {
 
   it.each(NAMES)('%j is not called', async (name) => {
     const { error } = await send(stack, 'tools/call', { name: `t_${name}`, arguments: {} })
-    expect(error).toEqual({ code: -32602, message: `Unknown tool: t_${name}` })
+    expect(error).toMatchObject({ code: -32602, message: `Unknown tool: t_${name}` })
     expect(target.of('tools/call')).toEqual([])
   })
 })
@@ -61,7 +61,7 @@ describe('a method that a lenient target takes for one of MCP', () => {
   it.each(METHODS)('%j is refused, whatever the target restricts or lists', async (method) => {
     for (const at of [stack, open, listing]) {
       const { error } = await send(at, method, { name: 'delete_users', arguments: {} })
-      expect(error).toEqual({ code: -32601, message: `Unknown method: ${method}` })
+      expect(error).toMatchObject({ code: -32601, message: `Unknown method: ${method}` })
       const message = { jsonrpc: '2.0', method, params: { name: 'delete_users' } }
       expect((await at.post(message)).status).toBe(202)
     }

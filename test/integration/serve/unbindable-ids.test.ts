@@ -26,8 +26,9 @@ beforeAll(async () => {
     tools: [tool('echo')],
     capabilities: { tools: {}, ...TASKS },
   })
-  older = await startStack({ targets: { t: legacy.url }, env })
-  newer = await startStack({ targets: { t: modern.url }, env, identity: older.identity })
+  const config = { server: { allowedHosts: ['127.0.0.1'] } }
+  older = await startStack({ targets: { t: legacy.url }, env, config })
+  newer = await startStack({ targets: { t: modern.url }, env, config, identity: older.identity })
 })
 afterAll(async () => {
   for (const stack of [newer, older]) await stack.close()
