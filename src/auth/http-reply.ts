@@ -37,7 +37,8 @@ export async function requestReply(
   })
   try {
     const response = await fetch(url, { ...init, redirect: 'manual', signal: controller.signal })
-    const text = await readText(response, maxBytes)
+    // servers that answer every GET with a stream have no document, and their answer has no end
+    const text = isEventStream(response.headers) ? '' : await readText(response, maxBytes)
     return { status: response.status, headers: response.headers, text }
   } catch (error) {
     const why = late ? `no complete answer within ${timeoutMs / 1000} s` : reasonOf(error)
@@ -54,6 +55,10 @@ export async function requestReply(
 /** Tells whether a status says that the same request may succeed later. */
 export function isTransient(status: number): boolean {
   return status >= 500 || status === 408 || status === 425 || status === 429
+}
+
+function isEventStream(headers: Headers): boolean {
+  return headers.get('content-type')?.toLowerCase().startsWith('text/event-stream') === true
 }
 
 async function readText(response: Response, maxBytes: number): Promise<string | undefined> {

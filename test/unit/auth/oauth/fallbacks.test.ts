@@ -49,6 +49,10 @@ const BAD_PAGES: [string, Page][] = [
   ['401', new Response('', { status: 401 })],
   ['a page with 200', '<!doctype html><title>app</title>'],
   ['a list', []],
+  [
+    'a stream without an end',
+    new Response(new ReadableStream(), { headers: { 'content-type': 'text/event-stream' } }),
+  ],
   ['null', 'null'],
   ['a broken connection', new TypeError('fetch failed')],
   ['an endless document', `"${'x'.repeat(1_100_000)}"`],
