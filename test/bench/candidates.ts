@@ -102,6 +102,8 @@ async function startServe(work: Workplace, targetUrl: string) {
       TARGET_MCP_SERVER_URL: targetUrl,
       TARGET_TOKEN: work.targetToken,
       SESSION_SECRET: 'only-for-the-benchmark-0123456789abcdef',
+      // one caller has all the streams here
+      MCP_DESCOPE_LIMITS_STREAMS_PER_CALLER: '0',
     },
   })
   await untilReady(port, process)
