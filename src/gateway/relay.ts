@@ -31,7 +31,8 @@ export function relay(options: RelayOptions): void {
 class Relay implements AnswerListener, ReplyWatcher {
   readonly #options: RelayOptions
   readonly #call: UpstreamCall
-  readonly #events: RelayedEvents
+  /** Made for streams only. */
+  #events: RelayedEvents | undefined
   readonly #id: RequestId | undefined
   #streaming = false
   #large: LargeAnswer | undefined
@@ -40,7 +41,6 @@ class Relay implements AnswerListener, ReplyWatcher {
     this.#options = options
     this.#id = options.send.id
     this.#call = new UpstreamCall(options.send, this)
-    this.#events = new RelayedEvents(options.rewrites, this.#call.awaited, this)
   }
 
   start(): void {
@@ -59,7 +59,7 @@ class Relay implements AnswerListener, ReplyWatcher {
 
   /** Only for streams that stay open: a subscription, or one without a request (GET). */
   onShutdown(): void {
-    if (this.#id === undefined || this.#events.isAnswered) return
+    if (this.#id === undefined || this.#events?.isAnswered) return
     this.#options.exchange.reply.write(endOfSubscription(this.#id))
   }
 
@@ -97,16 +97,18 @@ class Relay implements AnswerListener, ReplyWatcher {
   events(run: Buffer, ends: readonly number[]): boolean {
     const { reply } = this.#options.exchange
     if (this.#passesAsItIs(run)) return reply.write(run)
+    this.#events ??= new RelayedEvents(this.#options.rewrites, this.#call.awaited, this)
+    const watched = this.#events
     let writable = true
     let from = 0
     let start = 0
     for (const end of ends) {
-      const replacement = this.#events.inspect(run.subarray(start, end))
+      const replacement = watched.inspect(run.subarray(start, end))
       if (replacement !== undefined) {
         if (start > from) writable = reply.write(run.subarray(from, start))
         if (replacement !== LEFT_OUT) writable = reply.write(replacement)
         from = end
-        if (this.#events.isBroken) return this.#stop()
+        if (watched.isBroken) return this.#stop()
       }
       start = end
     }
@@ -189,8 +191,8 @@ class Relay implements AnswerListener, ReplyWatcher {
     const isCut = failure.cause === 'cut_off'
     if (
       this.#id !== undefined &&
-      !this.#events.isAnswered &&
-      !(isCut && this.#events.isResumable)
+      !this.#events?.isAnswered &&
+      !(isCut && this.#events?.isResumable)
     ) {
       exchange.record.failure = failure
       const error = failureError(failure, exchange.requestId)

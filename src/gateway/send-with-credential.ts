@@ -1,6 +1,7 @@
 import type { CredentialHeaders } from '../auth/credential.js'
 import { DRAIN_MS } from '../http/drain.js'
 import type { UpstreamHandler } from '../http/pool.js'
+import { ownMember } from '../util/json.js'
 import { expectationOf } from './answer-head.js'
 import type { UpstreamSend } from './upstream-send.js'
 
@@ -31,8 +32,8 @@ function dispatch(send: UpstreamSend, user: CredentialUser, credential: Credenti
   if (!user.takes(credential)) return
   const { target, method, headers, body, isStream, timeoutMs } = send
   const all = headers.slice()
-  for (const [name, value] of Object.entries(credential)) all.push(name, value)
+  for (const name of Object.keys(credential)) all.push(name, ownMember(credential, name) as string)
   const bodyTimeout = expectationOf(send) === 'status' ? DRAIN_MS : timeoutMs
-  const times = { headersTimeout: timeoutMs, bodyTimeout }
-  target.upstream.send({ method, headers: all, body, isStream, ...times }, user)
+  const headersTimeout = timeoutMs
+  target.upstream.send({ method, headers: all, body, isStream, headersTimeout, bodyTimeout }, user)
 }

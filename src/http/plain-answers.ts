@@ -21,26 +21,27 @@ export function plainAnswers(
   onFault: OnFault = () => {},
 ): Upstream {
   const place: Place = { url, path: undefined }
+  const parts = { connections, place, onFault }
   const upstream: Upstream = {
     send(request, handler) {
-      new PlainAnswer({ connections, place, request, handler, onFault }).send()
+      new PlainAnswer(parts, request, handler).send()
     },
     close: () => connections.close(),
   }
   return connections.held === undefined ? upstream : { ...upstream, held: connections.held }
 }
 
+/** What all requests on some connections share. */
 interface Parts {
-  connections: Upstream
-  place: Place
-  request: UpstreamRequest
-  handler: UpstreamHandler
-  onFault: OnFault
+  readonly connections: Upstream
+  readonly place: Place
+  readonly onFault: OnFault
 }
 
 /** One request, and the way of its answer. Its handler knows it as the controller. */
 class PlainAnswer extends GuardedAnswer implements UpstreamHandler, UpstreamController {
   readonly #parts: Parts
+  readonly #request: UpstreamRequest
   #decoder: Decoder | undefined
   #followedTo: string | undefined
   #reason: Error | null = null
@@ -48,13 +49,15 @@ class PlainAnswer extends GuardedAnswer implements UpstreamHandler, UpstreamCont
   /** The decoder takes no more for now. */
   #isFull = false
 
-  constructor(parts: Parts) {
-    super(parts.handler, parts.onFault)
+  constructor(parts: Parts, request: UpstreamRequest, handler: UpstreamHandler) {
+    super(handler, parts.onFault)
     this.#parts = parts
+    this.#request = request
   }
 
   send(): void {
-    const { connections, place, request } = this.#parts
+    const { connections, place } = this.#parts
+    const request = this.#request
     const path = this.#followedTo ?? request.path ?? place.path
     connections.send(path === request.path ? request : { ...request, path: path as string }, this)
   }
@@ -151,8 +154,7 @@ class PlainAnswer extends GuardedAnswer implements UpstreamHandler, UpstreamCont
   }
 
   get #mayFollow(): boolean {
-    const { place, request } = this.#parts
-    return (this.#followedTo ?? place.path ?? request.path) === undefined
+    return (this.#followedTo ?? this.#parts.place.path ?? this.#request.path) === undefined
   }
 
   #follow(controller: UpstreamController): void {

@@ -10,7 +10,7 @@ import type { LogFields } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Clock } from '../util/runtime.js'
 import type { Place } from './caps.js'
-import { corsHeaders, type HeaderList } from './cors.js'
+import { corsHeaders } from './cors.js'
 import { HttpReply, type HttpReplyOwner } from './http-reply.js'
 import { isOwnError, withRequestId } from './own-answer.js'
 import { type Accepted, readAccepted, type WrittenId } from './reply-form.js'
@@ -40,7 +40,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   readonly request: IncomingMessage
   readonly reply: HttpReply
   readonly record: Exchange['record']
-  readonly headers: HeaderList
+  readonly headers: string[]
   readonly requestId: string
   readonly #traceparent: string | undefined
   readonly #remote: string | undefined
@@ -71,7 +71,9 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     this.#traceparent = traceparent
     // a connection that is closed has none any more
     this.#remote = request.socket.remoteAddress
-    this.headers = ['x-request-id', id, ...corsHeaders(request.headers.origin)]
+    const { origin } = request.headers
+    this.headers = ['x-request-id', id]
+    if (origin !== undefined) this.headers.push(...corsHeaders(origin))
     this.record = {
       method: request.method ?? '',
       tool: undefined,

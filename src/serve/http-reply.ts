@@ -46,6 +46,8 @@ export interface HttpReplyOwner {
   onEnd(hasLeft: boolean): void
 }
 
+const NO_HEADERS: Readonly<Record<string, string>> = {}
+
 /** Writes a gateway's reply as an HTTP response. */
 export class HttpReply implements Reply {
   readonly #response: ServerResponse
@@ -79,7 +81,7 @@ export class HttpReply implements Reply {
   json(
     status: number,
     body: string | Buffer,
-    headers: Readonly<Record<string, string>> = {},
+    headers: Readonly<Record<string, string>> = NO_HEADERS,
   ): void {
     if (this.#response.headersSent) return
     const { accepts, writtenId } = this.#owner
@@ -89,10 +91,10 @@ export class HttpReply implements Reply {
       const head = [...this.#owner.headers, ...EVENT_STREAM, ...Object.entries(headers).flat()]
       return void this.#response.writeHead(200, head).end(asEvent(sent))
     }
+    const length = String(Buffer.byteLength(sent))
     const all = ['content-type', 'application/json', 'cache-control', 'no-store']
-    all.push('content-length', String(Buffer.byteLength(sent)))
-    for (const header of this.#owner.headers) all.push(header)
-    for (const [name, value] of Object.entries(headers)) all.push(name, value)
+    all.push('content-length', length, ...this.#owner.headers)
+    if (headers !== NO_HEADERS) all.push(...Object.entries(headers).flat())
     this.#response.writeHead(status, all)
     this.#response.end(sent)
     if (sent.length > UNCOUNTED_BYTES) this.#count(this.#response.writableLength)
