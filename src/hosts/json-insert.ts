@@ -1,4 +1,4 @@
-import type { Node } from 'jsonc-parser'
+import type { Node } from '../util/jsonc.js'
 import { tailFrom } from './json-document.js'
 import { indentAt, lineBreakOf, startsLine } from './text.js'
 

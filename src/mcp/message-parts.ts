@@ -56,7 +56,7 @@ export function writtenId(message: string | Buffer | undefined): string | undefi
 }
 
 /** Replaces parts of a text and leaves everything else as it is written. */
-export function replaceParts(text: string, parts: readonly Part[]): string {
+export function replacePlaces(text: string, parts: readonly Part[]): string {
   let result = ''
   let from = 0
   for (const { place, text: written } of parts.toSorted((a, b) => a.place.start - b.place.start)) {
@@ -69,5 +69,5 @@ export function replaceParts(text: string, parts: readonly Part[]): string {
 /** Replaces the value of one member, if it is there. */
 export function replaceAt(text: string, path: readonly string[], written: string): string {
   const place = placeOf(text, path)
-  return place === undefined ? text : replaceParts(text, [{ place, text: written }])
+  return place === undefined ? text : replacePlaces(text, [{ place, text: written }])
 }

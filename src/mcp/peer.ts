@@ -3,7 +3,7 @@ import { isObject, type JsonObject } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { eachValue, numberOf } from './incoming.js'
 import { putMembers } from './member-text.js'
-import { PLACES, placeOf, replaceAt, replaceParts, writtenAt } from './message-parts.js'
+import { PLACES, placeOf, replaceAt, replacePlaces, writtenAt } from './message-parts.js'
 import type { CallEnd, PeerCall } from './peer-call.js'
 import { PeerRequests } from './peer-requests.js'
 import type { Open, PeerSession } from './peer-session.js'
@@ -74,7 +74,7 @@ export class Peer {
     call.onOver = (end) => this.#onOver(number, open, end, isModern)
     call.onCaughtUp = () => this.#regulate()
     const mapped = parts.map((place) => ({ place, text: String(number) }))
-    this.#options.transmit(replaceParts(text, mapped), origin)
+    this.#options.transmit(replacePlaces(text, mapped), origin)
   }
 
   /** In the era without sessions, a client that leaves has cancelled; before, it has not. */
@@ -151,7 +151,7 @@ export class Peer {
     if (subscribed !== undefined) {
       const open = this.#open.get(Number(text.slice(subscribed.start, subscribed.end)))
       if (open === undefined) return
-      return this.#event(open, replaceParts(text, [{ place: subscribed, text: open.id }]))
+      return this.#event(open, replacePlaces(text, [{ place: subscribed, text: open.id }]))
     }
     for (const session of this.sessions) session.deliver(text)
     this.#regulate()
