@@ -1,17 +1,21 @@
 import { homedir } from 'node:os'
 import { createOutput } from './cli/output.js'
 import { run } from './cli/run.js'
-import { createClock } from './util/clock.js'
+import { createClock } from './util/async.js'
 import type { Runtime, StopSignal } from './util/runtime.js'
 import { createSystem } from './util/system.js'
 
 const KEEP_ALIVE_MS = 2 ** 31 - 1
+
 /** With the goodbye to a target, less than the 2 s in which the bridge has to end. */
 const FLUSH_MS = 1_200
+
 const LOG_DELAY_MS = 20
+
 const SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK']
 
 const listeners = new Set<(signal: StopSignal) => void>()
+
 let interrupts = 0
 
 const stop = (signal: StopSignal) => {
@@ -45,9 +49,12 @@ function onFault(listener: (error: unknown) => void): () => void {
 }
 
 const clock = createClock()
+
 const system = createSystem(process, clock)
+
 // Each write on a pipe is a system call that waits, so that log lines go out together.
 const stderr = createOutput(process.stderr, (write) => setTimeout(write, LOG_DELAY_MS))
+
 // Whoever read our data is gone: for a command that listens, the same as being hung up on.
 const stdout = createOutput(
   process.stdout,
@@ -90,10 +97,16 @@ process.on('exit', () => {
   stderr.flushNow()
   system.endPrograms?.()
 })
+
 // Waiting for a command keeps the process alive, even while all its timers are unreferenced.
 const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS)
+
 const status = await run(runtime, process.argv.slice(2))
+
 const late = new Promise((resolve) => setTimeout(resolve, FLUSH_MS))
+
 await Promise.race([Promise.all([stdout.flush(), stderr.flush()]), late])
+
 clearInterval(keepAlive)
+
 process.exit(status)

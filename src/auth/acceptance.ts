@@ -1,5 +1,4 @@
-import { PassingHandler } from '../http/passing-handler.js'
-import type { Upstream, UpstreamHandler } from '../http/pool.js'
+import { PassingHandler, type Upstream, type UpstreamHandler } from '../http/pool.js'
 import type { TokenSource } from './token-source.js'
 
 /** Tells a source of tokens which of them a target took. */

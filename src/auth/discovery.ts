@@ -1,5 +1,6 @@
 import { parseHttpUrl } from '../http/guard.js'
-import { ProxyError } from '../util/errors.js'
+import { singleFlight } from '../util/async.js'
+import { messageOf, ProxyError } from '../util/errors.js'
 import {
   isObject,
   type JsonObject,
@@ -7,6 +8,7 @@ import {
   stringsMember,
   tryParseJson,
 } from '../util/json.js'
+import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { shownUrl } from '../util/url-text.js'
 import { acceptsIssuer, type DescopeProject } from './descope.js'
@@ -14,6 +16,7 @@ import { type HttpReply, isTransient, requestReply } from './http-reply.js'
 import { describeOAuthError } from './oauth-error.js'
 
 export const DISCOVERY_KINDS = ['openid-configuration', 'oauth-authorization-server'] as const
+
 export type DiscoveryKind = (typeof DISCOVERY_KINDS)[number]
 
 /** What is used of a discovery document, checked, beside the document itself. */
@@ -125,4 +128,56 @@ const HINT =
 
 function invalid(url: string, what: string, { hint = HINT } = {}): ProxyError {
   return new ProxyError('DISCOVERY_INVALID', `${shownUrl(url)} ${what}`, { hint })
+}
+
+const FRESH_MS = 5 * 60_000
+
+const COOLDOWN_MS = 30_000
+
+interface DocumentCacheOptions {
+  runtime: Pick<Runtime, 'fetch' | 'clock'>
+  logger: Logger
+  project: DescopeProject
+  extraIssuers: readonly string[]
+}
+
+interface DocumentCache {
+  /** Gives Descope's document, an old one rather than none. Anybody may ask: it is public. */
+  get(kind: DiscoveryKind): Promise<JsonObject | undefined>
+}
+
+/**
+ * Creates a cache of the discovery documents that are served from our own origin. Each is fetched
+ * again after 5 minutes, or 30 seconds after a failure, however often it is asked for.
+ */
+export function createDocumentCache(options: DocumentCacheOptions): DocumentCache {
+  const { runtime, logger, project, extraIssuers } = options
+  const entryOf = (kind: DiscoveryKind) => {
+    let document: JsonObject | undefined
+    let fetchAgainAt = Number.NEGATIVE_INFINITY
+    const refresh = singleFlight(async () => {
+      try {
+        document = (await fetchDiscovery(runtime, project, kind, extraIssuers)).document
+        fetchAgainAt = runtime.clock.now() + FRESH_MS
+      } catch (error) {
+        fetchAgainAt = runtime.clock.now() + COOLDOWN_MS
+        logger.warn('discovery_refresh_failed', messageOf(error))
+      }
+    })
+    return async () => {
+      if (runtime.clock.now() >= fetchAgainAt) await refresh()
+      return document
+    }
+  }
+  const entries = new Map(DISCOVERY_KINDS.map((kind) => [kind, entryOf(kind)]))
+
+  return {
+    async get(kind) {
+      const own = await entries.get(kind)?.()
+      if (own) return own
+      // The two documents say the same; where Descope has only one, it stands for both.
+      const other = DISCOVERY_KINDS.find((candidate) => candidate !== kind)
+      return other && entries.get(other)?.()
+    },
+  }
 }

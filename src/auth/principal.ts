@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto'
+
 /** Who sent a request: what is left of an access token once it was verified. */
 export interface Principal {
   readonly issuer: string
@@ -14,4 +16,18 @@ export interface Principal {
   readonly name?: string | undefined
   /** `exp`, seconds since the epoch. */
   readonly expiresAt: number
+}
+
+const owners = new WeakMap<Principal, string>()
+
+/** Stands for issuer, subject and tenant of a caller without naming them; '' without a caller. */
+export function ownerOf(principal: Principal | undefined): string {
+  if (principal === undefined) return ''
+  let owner = owners.get(principal)
+  if (owner === undefined) {
+    const identity = JSON.stringify([principal.issuer, principal.subject, principal.tenant])
+    owner = createHash('sha256').update(identity).digest('base64url').slice(0, 22)
+    owners.set(principal, owner)
+  }
+  return owner
 }

@@ -4,13 +4,13 @@ import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { type Authenticator, createAuthenticator } from './authenticator.js'
 import { acceptsIssuer, type DescopeProject, parseConfigUrl } from './descope.js'
-import { type Discovery, type DiscoveryKind, discover } from './discovery.js'
-import { createDocumentCache } from './documents.js'
+import { createDocumentCache, type Discovery, type DiscoveryKind, discover } from './discovery.js'
 import { createKeyStore, type KeysState } from './keys.js'
 import { scopesToAsk } from './resource-metadata.js'
 import { createVerifier } from './verify.js'
 
 const FIRST_RETRY_MS = 1_000
+
 const LAST_RETRY_MS = 30_000
 
 /** What is configured about Descope. */

@@ -2,7 +2,6 @@ import type { Clock } from '../util/runtime.js'
 import type { BearerChallenge } from './oauth/challenge.js'
 import { isRetryable, OAuthRefusedError } from './oauth/failure.js'
 import { missingScopes } from './oauth/scopes.js'
-import { createRenewals } from './renewals.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
 import {
   isExpired,
@@ -29,7 +28,9 @@ export interface StoredTokenSourceDeps {
 
 /** Other processes may sign out, or in as somebody else; this one notices within this time. */
 const LOOK_MS = 2_000
+
 const FIRST_BACKOFF_MS = 1_000
+
 const LONGEST_BACKOFF_MS = 30_000
 
 /**
@@ -182,4 +183,39 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
   const renewAhead = async (token: string) => void (await renewOnce(token, 'due'))
 
   return { get, refused, accepted, renew: renewAhead }
+}
+/** What happened so long ago says nothing about the token of today. */
+const PROOF_SECONDS = 60
+
+/** So often tokens are renewed that the target takes at first and refuses soon after. */
+const MAX_RENEWALS = 2
+
+/** Tokens that were got because the one before was refused. */
+interface Renewals {
+  add(token: string, before: string): void
+  accept(token: string): void
+  /** The token is new, and refused all the same: one more would be, too. */
+  isInVain(token: string): boolean
+}
+
+/** @param now Seconds since the epoch. */
+function createRenewals(now: () => number): Renewals {
+  const renewals = new Map<string, { at: number; count: number; accepted: boolean }>()
+  return {
+    add(token, before) {
+      const count = (renewals.get(before)?.count ?? 0) + 1
+      renewals.set(token, { at: now(), count, accepted: false })
+    },
+    accept(token) {
+      const renewal = renewals.get(token)
+      if (renewal !== undefined) renewal.accepted = true
+    },
+    isInVain(token) {
+      for (const [renewed, { at }] of renewals) {
+        if (now() - at > PROOF_SECONDS) renewals.delete(renewed)
+      }
+      const renewal = renewals.get(token)
+      return renewal !== undefined && (!renewal.accepted || renewal.count >= MAX_RENEWALS)
+    },
+  }
 }

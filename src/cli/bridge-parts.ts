@@ -1,25 +1,26 @@
 import { withAcceptance } from '../auth/acceptance.js'
 import type { TargetCredential } from '../auth/credential.js'
-import { withHeaders } from '../auth/credentials/extra-headers.js'
 import { loginCredential } from '../auth/credentials/login.js'
-import { noCredential } from '../auth/credentials/static.js'
-import type { SignInNeed, SignInPort } from '../auth/sign-in-port.js'
-import { bindingOf, type SignInTarget } from '../auth/sign-in-target.js'
+import { noCredential, withHeaders } from '../auth/credentials/static.js'
+import {
+  bindingOf,
+  type SignInNeed,
+  type SignInPort,
+  type SignInTarget,
+} from '../auth/sign-in-target.js'
 import type { TokenSource } from '../auth/token-source.js'
 import { bindingKey } from '../auth/token-store.js'
 import type { TargetConfig } from '../config/types.js'
 import { createTarget } from '../gateway/target.js'
 import type { Upstream } from '../http/pool.js'
-import type { StdioOptions } from '../stdio/assemble.js'
-import { createMemory } from '../stdio/memory.js'
-import { mayRepeat } from '../stdio/repeat.js'
+import { createMemory } from '../stdio/offline.js'
+import type { StdioOptions } from '../stdio/run.js'
 import { didYouMeanEndpoint } from '../util/endpoint.js'
 import { ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import type { BridgeFlags } from './bridge-options.js'
-import { speakProtocol } from './bridge-protocol.js'
-import { connectTarget, openProgram } from './bridge-targets.js'
+import { connectTarget, mayRepeat, openProgram, speakProtocol } from './bridge-targets.js'
 import { openNetwork } from './network-options.js'
 import type { SeveralSignIns } from './several-access.js'
 import {

@@ -2,10 +2,12 @@ import type { ProgramConfig, TargetConfig } from '../config/types.js'
 import type { ProgramOptions } from '../gateway/program-upstream.js'
 import { createTarget, type Target } from '../gateway/target.js'
 import type { Network } from '../http/network.js'
-import type { Upstream } from '../http/pool.js'
+import type { Upstream, UpstreamRequest } from '../http/pool.js'
 import { createAutoUpstream } from '../mcp/auto-upstream.js'
+import { createTranslatingUpstream, type TranslatingOptions } from '../mcp/translating-upstream.js'
+import { isObject, tryParseJson } from '../util/json.js'
 import type { Runtime } from '../util/runtime.js'
-import type { Transport } from './bridge-options.js'
+import type { BridgeFlags, Transport } from './bridge-options.js'
 
 /** The user's own process of a target that is a program. */
 export async function openProgram(
@@ -16,7 +18,7 @@ export async function openProgram(
 ): Promise<Target> {
   const [{ createProgramUpstream }, { ownerCredential }] = await Promise.all([
     import('../gateway/program-upstream.js'),
-    import('../auth/credentials/owner.js'),
+    import('../gateway/target.js'),
   ])
   const upstream = createProgramUpstream(runtime, config.name, program, options)
   return createTarget(config, ownerCredential(), upstream)
@@ -36,4 +38,32 @@ export async function connectTarget(
   if (transport === 'sse') return openSse()
   const http = await connect(url)
   return transport === 'http' ? http : createAutoUpstream({ http, openSse })
+}
+
+type Parts = Pick<TranslatingOptions, 'clock' | 'logger' | 'target'> & Pick<BridgeFlags, 'protocol'>
+
+/** Joins a host and a target, whichever versions of MCP they speak, as `--protocol` says. */
+export async function speakProtocol(
+  upstream: Upstream,
+  { protocol, ...parts }: Parts,
+): Promise<Upstream> {
+  if (protocol === 'legacy') {
+    return (await import('../mcp/legacy-upstream.js')).createLegacyUpstream(upstream)
+  }
+  return createTranslatingUpstream(upstream, { ...parts, protocol, mirrorsParams: true })
+}
+
+const SAFE = /^(initialize|ping|server\/discover|completion\/complete|notifications\/initialized)$/
+
+const READS = /\/(list|read|get)$/
+
+/**
+ * Tells whether a request changes nothing at the target, so that it may be sent twice. A tool call
+ * never is: the first one may have run.
+ */
+export function mayRepeat({ method, body }: Pick<UpstreamRequest, 'method' | 'body'>): boolean {
+  if (method !== 'POST') return true
+  const message = tryParseJson(body?.toString() ?? '')
+  const called = isObject(message) ? message['method'] : undefined
+  return typeof called === 'string' && (SAFE.test(called) || READS.test(called))
 }

@@ -1,7 +1,7 @@
 import type { CredentialHeaders } from '../auth/credential.js'
 import type { Access, Proof } from '../diagnose/access.js'
+import { isReadableOnTheWay } from '../http/guard.js'
 import { ProxyError } from '../util/errors.js'
-import { isReadableOnTheWay } from '../util/loopback.js'
 import { isSecretName } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { sentInTheClear } from './plain-http.js'
@@ -157,6 +157,7 @@ const LABELS = {
   client: 'client credentials',
   stored: 'kept sign-in',
 } as const
+
 const KINDS = { static: 'token', client: 'client', stored: 'stored' } as const
 
 async function signedIn(

@@ -2,23 +2,22 @@ import type { Access } from '../diagnose/access.js'
 import type { CheckReport, FailureCode, Findings, Report } from '../diagnose/check.js'
 import { createChecks } from '../diagnose/checks.js'
 import type { McpClient } from '../diagnose/client.js'
+import { mayComeLater } from '../diagnose/explain.js'
 import { readFindings } from '../diagnose/findings.js'
+import { shakeHands } from '../diagnose/handshake.js'
 import { createProbe, type Probe } from '../diagnose/probe.js'
 import { runChecks } from '../diagnose/run.js'
-import type { Network } from '../http/network.js'
-import { proxyFor } from '../http/proxy-settings.js'
+import { type Network, proxyFor } from '../http/network.js'
+import { sleep } from '../util/async.js'
 import { ProxyError } from '../util/errors.js'
-import { printable } from '../util/printable.js'
-import { createRedactor } from '../util/redact.js'
+import { createRedactor, printable } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { shownUrl } from '../util/url-text.js'
 import { type CheckedTarget, openAccess } from './check-access.js'
 import { bridgeCommand } from './check-bridge.js'
-import { worstOf } from './check-failure.js'
 import type { CheckFlags } from './check-options.js'
 import { findTarget, readBaseline, secretsOf } from './check-start.js'
-import { waitForTarget } from './check-wait.js'
-import { EXIT, STATUS_OF, worstStatus } from './exit.js'
+import { EXIT, STATUS_OF, worstOf, worstStatus } from './exit.js'
 import { openNetwork, readAuthorities } from './network-options.js'
 import type { BridgeTarget } from './sign-in-target.js'
 
@@ -175,4 +174,21 @@ export function countOutcomes(reports: readonly CheckReport[]): Report['counts']
   const counts = { pass: 0, warn: 0, fail: 0, skip: 0 }
   for (const { outcome } of reports) counts[outcome] += 1
   return counts
+}
+
+const PAUSE_MS = 500
+
+/** Waits until something answers that is no gateway in trouble, or the time is over. */
+async function waitForTarget(
+  { client, access, clock }: Pick<Probe, 'client' | 'access' | 'clock'>,
+  waitMs: number,
+): Promise<void> {
+  const end = clock.now() + waitMs
+  for (;;) {
+    const { discover, session } = await shakeHands({ client, headers: access.plain })
+    await session?.close()
+    const isThere = discover !== undefined && !mayComeLater(discover)
+    if (isThere || clock.now() + PAUSE_MS > end) return
+    await sleep(clock, PAUSE_MS)
+  }
 }

@@ -1,6 +1,5 @@
 import { withAcceptance } from '../auth/acceptance.js'
-import type { SignInNeed } from '../auth/sign-in-port.js'
-import { bindingOf, type SignInTarget } from '../auth/sign-in-target.js'
+import { bindingOf, type SignInNeed, type SignInTarget } from '../auth/sign-in-target.js'
 import type { TokenSource } from '../auth/token-source.js'
 import type { LoadedConfig } from '../config/load.js'
 import type { TargetConfig } from '../config/types.js'

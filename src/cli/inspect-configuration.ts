@@ -7,15 +7,13 @@ import { judgeOwnToken } from '../diagnose/descope-token.js'
 import { renderSummary, type TextStyle } from '../diagnose/reporters/text.js'
 import { type RunResult, runChecks } from '../diagnose/run.js'
 import { ProxyError } from '../util/errors.js'
-import { printable } from '../util/printable.js'
-import { createRedactor } from '../util/redact.js'
+import { createRedactor, printable } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import { failureOf, worstOf } from './check-failure.js'
 import { checkTarget, countOutcomes } from './check-target.js'
 import { requireTrust } from './check-trust.js'
 import type { InspectFlags } from './commands/inspect.js'
-import { EXIT, STATUS_OF } from './exit.js'
+import { EXIT, failureOf, STATUS_OF, worstOf } from './exit.js'
 import {
   configuredSettings,
   createInspection,

@@ -1,9 +1,9 @@
 import { renderSummary } from '../diagnose/reporters/text.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import { failureOf } from './check-failure.js'
 import { checkTarget } from './check-target.js'
 import type { InspectFlags } from './commands/inspect.js'
+import { failureOf } from './exit.js'
 import { createInspection } from './inspection.js'
 import { curlOf, inspectionStyle, renderInspected } from './inspection-text.js'
 

@@ -1,6 +1,5 @@
 import type { ToolPolicyConfig } from '../config/types.js'
-import type { CheckReport } from '../diagnose/check.js'
-import type { ToolFinding } from '../diagnose/signature.js'
+import type { CheckReport, ToolFinding } from '../diagnose/check.js'
 import { createNames } from '../gateway/names.js'
 import { createToolPolicy } from '../gateway/policy.js'
 import type { Runtime } from '../util/runtime.js'
@@ -10,6 +9,7 @@ import type { InspectFlags } from './commands/inspect.js'
 import { traceNetwork } from './trace.js'
 
 export const SECTIONS = ['network', 'authorization', 'protocol', 'contents'] as const
+
 export type Section = (typeof SECTIONS)[number]
 
 /** Settings by their key, each with where its value comes from. Without secrets. */

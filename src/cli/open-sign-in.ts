@@ -1,5 +1,4 @@
-import type { SignInPort } from '../auth/sign-in-port.js'
-import type { SignInTarget } from '../auth/sign-in-target.js'
+import type { SignInPort, SignInTarget } from '../auth/sign-in-target.js'
 import { createSignIn } from '../login/login.js'
 import type { Runtime } from '../util/runtime.js'
 import type { BridgeFlags } from './bridge-options.js'
@@ -7,6 +6,7 @@ import type { SignInStores } from './sign-in-parts.js'
 import { createSignInTalk } from './sign-in-text.js'
 
 const SIGN_IN_MS = 10 * 60_000
+
 const DEVICE_RENEWALS = 2
 
 /** Opens the sign-in of the bridge to a target, which says on stderr what a person has to do. */

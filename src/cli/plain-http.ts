@@ -1,6 +1,6 @@
 import type { SignInTarget } from '../auth/sign-in-target.js'
+import { isReadableOnTheWay } from '../http/guard.js'
 import { ProxyError } from '../util/errors.js'
-import { isReadableOnTheWay } from '../util/loopback.js'
 import type { BridgeTarget } from './sign-in-target.js'
 
 /**

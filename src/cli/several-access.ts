@@ -1,7 +1,6 @@
 import type { TargetCredential } from '../auth/credential.js'
 import { loginCredential } from '../auth/credentials/login.js'
-import type { SignInNeed, SignInPort, SignInView } from '../auth/sign-in-port.js'
-import type { SignInTarget } from '../auth/sign-in-target.js'
+import type { SignInNeed, SignInPort, SignInTarget, SignInView } from '../auth/sign-in-target.js'
 import type { TokenSource } from '../auth/token-source.js'
 import type { TargetConfig } from '../config/types.js'
 

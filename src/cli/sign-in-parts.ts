@@ -1,17 +1,22 @@
 import type { BearerChallenge } from '../auth/oauth/challenge.js'
 import type { ClientStore } from '../auth/oauth/registration.js'
 import { peekClaims } from '../auth/peek.js'
-import type { SignInTarget } from '../auth/sign-in-target.js'
-import { bindingOf } from '../auth/sign-in-target.js'
-import { createClientStore } from '../auth/store/client-file-store.js'
+import { bindingOf, type SignInTarget } from '../auth/sign-in-target.js'
 import type { StoreChoice, StoreDeps } from '../auth/store/data-key.js'
-import { createTokenStore } from '../auth/store/file-store.js'
+import { createClientStore, createTokenStore } from '../auth/store/file-store.js'
 import { createStoredTokenSource } from '../auth/stored-token-source.js'
 import type { TokenSource } from '../auth/token-source.js'
-import { bindingKey, type TokenBinding, type TokenStore } from '../auth/token-store.js'
+import {
+  bindingKey,
+  type TokenBinding,
+  type TokenRecord,
+  type TokenStore,
+} from '../auth/token-store.js'
 import { dataFolder } from '../config/folders.js'
 import { requireFolder } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
+import type { StoreFlags } from './sign-in-options.js'
+import { findSignInTarget } from './sign-in-target.js'
 
 export type PartsRuntime = Pick<
   Runtime,
@@ -61,7 +66,7 @@ export function storedSource(
     },
     onAccepted() {
       const key = bindingKey(binding)
-      void import('../login/budget.js')
+      void import('../login/browser.js')
         .then(({ createBudget }) => createBudget(folder, key, clock.now).prove())
         .catch(() => undefined)
     },
@@ -117,4 +122,32 @@ export async function chooseTokenSource(
     challenge,
   })
   return { source, kind: 'client' }
+}
+
+/**
+ * Finds the kept sign-ins of a target, whatever client they were made with, or all of them.
+ *
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when the argument names nothing.
+ */
+export async function recordsOf(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: StoreFlags,
+): Promise<{ stores: SignInStores; records: TokenRecord[] }> {
+  const stores = openStores(runtime, flags.store)
+  const all = await stores.store.list()
+  if (argument === undefined) {
+    const { profile } = flags
+    const isMeant = (record: TokenRecord) => !profile || record.binding.profile === profile
+    return { stores, records: all.filter(isMeant) }
+  }
+  const target = await findSignInTarget(runtime, argument, flags)
+  const { url, profile, clientId } = bindingOf(target)
+  const records = all.filter(
+    ({ binding }) =>
+      binding.url === url &&
+      binding.profile === profile &&
+      (flags.clientId === undefined || binding.clientId === clientId),
+  )
+  return { stores, records }
 }

@@ -1,11 +1,10 @@
-import { headerPairs } from '../http/header-pairs.js'
 import type { Network } from '../http/network.js'
-import { PassingHandler } from '../http/passing-handler.js'
-import type { Upstream, UpstreamHandler } from '../http/pool.js'
+import { headerPairs, PassingHandler, type Upstream, type UpstreamHandler } from '../http/pool.js'
 import { isSecretName } from '../util/redact.js'
 import { shownUrl } from '../util/url-text.js'
 
 const MAX_BODY = 2_000
+
 const REDACTED = '[redacted]'
 
 /**

@@ -1,11 +1,10 @@
-import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/loopback.js'
-import { checkCredential } from './credential-members.js'
+import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../http/guard.js'
 import { nearest } from './nearest.js'
-import { checkProgram } from './program-checks.js'
 import { mcpUrlOf } from './public-url.js'
 import type { Resolution } from './resolve.js'
 import type { SettingKey, SettingValues } from './settings.js'
 import type { Variables } from './sources.js'
+import type { CredentialConfig } from './types.js'
 
 /**
  * What the configuration is read for. `serve` must be complete; `stdio` keeps away from the working
@@ -166,6 +165,104 @@ function checkSignIn(resolution: Resolution, env: Variables): void {
   } else if (settingOf(resolution, 'descope.configUrl') !== undefined) {
     warnings.push(
       `Sign-in is off, although descope.configUrl is set (${open.from}) — leave out --insecure-no-auth to switch it on`,
+    )
+  }
+}
+
+type CredentialType = CredentialConfig['type']
+
+/** What each type of credential needs and takes. */
+const CREDENTIAL_MEMBERS: Readonly<
+  Record<CredentialType, { needs: readonly string[]; takes: readonly string[] }>
+> = {
+  none: { needs: [], takes: [] },
+  bearer: { needs: ['token'], takes: [] },
+  header: { needs: ['name', 'value'], takes: [] },
+  'client-credentials': { needs: ['clientId', 'clientSecret'], takes: ['tokenUrl', 'scope'] },
+  'token-exchange': {
+    needs: ['clientId', 'clientSecret'],
+    takes: ['scope', 'resource', 'audience'],
+  },
+  connection: { needs: ['app'], takes: ['by', 'managementKey'] },
+}
+
+/** Adds a problem for each member that a target's credential lacks or has for nothing. */
+function checkCredential(target: string, resolution: Resolution): void {
+  const { values, raws, invalid, problems } = resolution
+  const start = `targets.${target}.credential.`
+  const type = values.get(`${start}type`)
+  if (type === undefined || invalid.has(`${start}type`)) return
+  const given = [...values]
+    .filter(([key, { from }]) => key.startsWith(start) && from !== 'default')
+    .map(([key, { from }]) => ({ member: key.slice(start.length), from }))
+  if (raws.get(`${start}type`)?.length === 0) {
+    const [first] = given
+    if (first) {
+      problems.push(
+        `${start}type is missing (${first.from}) — write one of ${Object.keys(CREDENTIAL_MEMBERS).join(', ')}`,
+      )
+    }
+    return
+  }
+  const { needs, takes } = CREDENTIAL_MEMBERS[type.value as CredentialType]
+  for (const member of needs) {
+    if (given.some((item) => item.member === member)) continue
+    problems.push(
+      `${start}${member} is missing (${type.from}) — write it, the type ${JSON.stringify(type.value)} needs ${needs.join(' and ')}`,
+    )
+  }
+  for (const { member, from } of given) {
+    if (member === 'type' || needs.includes(member) || takes.includes(member)) continue
+    const all = [...needs, ...takes].join(', ') || 'nothing else'
+    problems.push(
+      `${start}${member} means nothing for the type ${JSON.stringify(type.value)} (${from}) — write ${all}`,
+    )
+  }
+}
+
+/** Members that say something of a program, and nothing of a URL. */
+const OF_PROGRAM = ['args', 'env', 'cwd', 'maxChildren', 'maxRequests'] as const
+
+/** Adds the problems of a target that is a program, or of one that is not and looks like it. */
+function checkProgram(target: string, resolution: Resolution): void {
+  const { values, problems, warnings } = resolution
+  const given = (member: string) => {
+    const found = values.get(`targets.${target}.${member}`)
+    return found === undefined || found.from === 'default' ? undefined : found
+  }
+  const key = (member: string) => `targets.${target}.${member}`
+  const [url, command, transport] = ['url', 'command', 'transport'].map(given)
+  if (command === undefined) {
+    for (const member of OF_PROGRAM) {
+      const stray = given(member)
+      if (stray === undefined) continue
+      problems.push(
+        `${key(member)} is for a program, and there is none (${stray.from}) — write "command" in place of "url", or leave it out`,
+      )
+    }
+    return
+  }
+  if (url !== undefined) {
+    problems.push(
+      `${key('url')} and ${key('command')} are both there (${url.from}, ${command.from}) — write one of them`,
+    )
+    return
+  }
+  if (transport !== undefined) {
+    problems.push(
+      `${key('transport')} is for a URL, and the target is a program (${transport.from}) — leave it out`,
+    )
+  }
+  const type = given('credential.type')
+  if (type !== undefined && type.value !== 'none' && type.value !== undefined) {
+    problems.push(
+      `${key('credential.type')} is ${JSON.stringify(type.value)}, and a program takes no headers (${type.from}) — leave "credential" out, and give the program its secrets in "env"`,
+    )
+  }
+  const workers = values.get('server.workers')
+  if (Number(workers?.value) > 1) {
+    warnings.push(
+      `The target "${target}" is a program, and each of the ${workers?.value} workers starts its own processes (${workers?.from}) — write 1 for one process a user`,
     )
   }
 }

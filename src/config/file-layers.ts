@@ -1,10 +1,9 @@
 import { dirname } from 'node:path'
 import { isObject, type JsonObject } from '../util/json.js'
+import { lineOf } from './document.js'
 import type { ConfigFile } from './file.js'
-import type { Layer, Sourced } from './layer.js'
-import { lineOf } from './locate.js'
 import { nearest } from './nearest.js'
-import { treeLayer } from './tree.js'
+import { type Layer, type Sourced, treeLayer } from './tree.js'
 
 /**
  * Reads the settings of a configuration file.

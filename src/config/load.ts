@@ -1,12 +1,11 @@
+import { ProxyError } from '../util/errors.js'
 import { secretsOfUrl } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { buildConfig } from './build.js'
 import { type ConfigUse, checkTogether, missingForServe } from './checks.js'
 import { readDotEnv } from './dot-env.js'
-import { ConfigError } from './errors.js'
 import { type ConfigFile, findFile } from './file.js'
 import { fileLayers } from './file-layers.js'
-import type { Sourced } from './layer.js'
 import type { LOOKUPS } from './lookups.js'
 import type { Findings } from './read-value.js'
 import { placePrefix, type Resolution, resolveLayers, targetNames } from './resolve.js'
@@ -18,7 +17,7 @@ import {
   type Variables,
   warnOfUnknownVariables,
 } from './sources.js'
-import { treeLayer } from './tree.js'
+import { type Sourced, treeLayer } from './tree.js'
 import type { ConfigInput, ProxyConfig } from './types.js'
 
 export interface LoadedConfig {
@@ -169,4 +168,22 @@ function lookupOf(
   const name = `MCP_DESCOPE_${key.toUpperCase()}`
   if (env[name]) return { value: env[name], from: `env ${name}` }
   return dotEnv[name] ? { value: dotEnv[name], from: `.env ${name}` } : undefined
+}
+
+const SHOW_HINT =
+  'Run `mcp-descope-proxy config show` to see every setting and where it comes from.'
+
+/** Every problem of a configuration at once, each as `what is wrong (origin) — what to write`. */
+export class ConfigError extends ProxyError {
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[], hint: string = SHOW_HINT) {
+    super('CONFIG_INVALID', summarize(problems), { hint })
+    this.problems = problems
+  }
+}
+
+function summarize(problems: readonly string[]): string {
+  if (problems.length === 1) return String(problems[0])
+  return [`The configuration has ${problems.length} problems:`, ...problems].join('\n  ')
 }

@@ -1,7 +1,7 @@
 import { getNodeValue } from 'jsonc-parser'
 import { duplicateMembers, isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
-import { createPositions, type Position } from '../util/text-position.js'
-import { flawAt, ITEM, type Lines, pathId, twice } from './locate.js'
+import { createPositions, type Position } from '../util/text.js'
+import { flawAt, ITEM, type Lines, pathId, twice } from './document.js'
 
 /** What a text holds and where its members stand. */
 export interface Read {

@@ -4,7 +4,6 @@ import { createRedactor, isSecretName } from '../util/redact.js'
 import { cutText } from '../util/text.js'
 import { markUrl } from '../util/url-text.js'
 import { KINDS } from './kinds.js'
-import { type Part, type Raw, readValueFromText, type Sourced } from './layer.js'
 import { PARSERS } from './parsers.js'
 import {
   type Expanded,
@@ -14,6 +13,7 @@ import {
   readSecretFile,
 } from './references.js'
 import type { Setting } from './table.js'
+import { type Part, type Raw, readValueFromText, type Sourced } from './tree.js'
 
 /** What reading collects on its way. */
 export interface Findings {

@@ -1,18 +1,21 @@
 import { CST, isAlias, isMap, isScalar, isSeq, Lexer, parseDocument } from 'yaml'
 import { messageOf } from '../util/errors.js'
 import { isDeeper } from '../util/json.js'
-import { cutText } from '../util/text.js'
-import { createPositions, type Position } from '../util/text-position.js'
-import { flawAt, ITEM, type Lines, pathId, twice } from './locate.js'
+import { createPositions, cutText, type Position } from '../util/text.js'
+import { flawAt, ITEM, type Lines, pathId, twice } from './document.js'
 import type { Read } from './read-json.js'
 
 /** Levels of brackets; columns and marks before a block, of which each level takes one at least. */
 const MAX_DEPTH = 200
+
 /** What the lexer puts between tokens stands for no text. */
 const MARKS: readonly string[] = [CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]
+
 const MAX_TOKENS = 100_000
+
 /** The parser's own reasons may hold text of the document. */
 const MAX_REASON = 300
+
 /** How often aliases may repeat what an anchor holds; a bomb of aliases needs many more. */
 const MAX_ALIASES = 100
 

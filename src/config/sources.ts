@@ -1,4 +1,3 @@
-import type { Layer, Raw } from './layer.js'
 import { nearest } from './nearest.js'
 import {
   ENVIRONMENT_TARGET,
@@ -8,6 +7,7 @@ import {
   SETTINGS,
 } from './settings.js'
 import type { Setting } from './table.js'
+import type { Layer, Raw } from './tree.js'
 
 export type Variables = Readonly<Record<string, string | undefined>>
 

@@ -1,4 +1,4 @@
-import { headerPairs } from '../http/header-pairs.js'
+import { headerPairs } from '../http/pool.js'
 import { paramHeaders, scanParams } from '../mcp/translate/param-headers.js'
 import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'

@@ -1,7 +1,7 @@
 import { parseConfigUrl } from '../auth/descope.js'
 import { type Discovery, discover } from '../auth/discovery.js'
 import { requestReply } from '../auth/http-reply.js'
-import { processKeySet } from '../auth/key-set.js'
+import { processKeySet } from '../auth/keys.js'
 import type { HttpDeps } from '../auth/oauth/http.js'
 import { peerUrlProblem } from '../http/guard.js'
 import { type JsonObject, stringMember } from '../util/json.js'

@@ -3,9 +3,8 @@ import { checkClaims, toPrincipal } from '../auth/claims.js'
 import { peekClaims } from '../auth/peek.js'
 import { TokenError } from '../auth/token-error.js'
 import { isObject, type JsonObject } from '../util/json.js'
-import type { Findings } from './check.js'
+import { describeTool, type Findings } from './check.js'
 import type { Probe } from './probe.js'
-import { describeTool } from './signature.js'
 
 /** Collects what the checks learnt; asks for nothing that they did not ask for. */
 export async function readFindings(

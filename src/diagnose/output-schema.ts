@@ -1,8 +1,7 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { messageOf } from '../util/errors.js'
-import { type JsonObject, ownMember, stringMember } from '../util/json.js'
-import { jsonPath } from './json-path.js'
+import { type JsonObject, jsonPath, ownMember, stringMember } from '../util/json.js'
 
 /** What is wrong with a tool's result, or with the schema that it has to fit. */
 export interface OutputProblem {

@@ -6,8 +6,7 @@ import {
   ListToolsResultSchema,
 } from '@modelcontextprotocol/sdk/types.js'
 import { z } from 'zod'
-import { ownMember } from '../util/json.js'
-import { jsonPath } from './json-path.js'
+import { jsonPath, ownMember } from '../util/json.js'
 import type { SeenResult } from './probe.js'
 
 /** @see [MCP 2026-07-28, discovery](https://modelcontextprotocol.io/specification/2026-07-28/server/discover) */

@@ -1,12 +1,15 @@
-import { ownerOf } from '../auth/owner.js'
+import { ownerOf } from '../auth/principal.js'
 import { learnNames } from './ask.js'
 import type { GatewayContext, Request } from './context.js'
 
 /** How long a caller's lists are not read again for one more name that nobody gave out. */
 const PAUSE_MS = 5_000
+
 const MAX_CALLERS = 10_000
+
 /** How long a name that is in none of a caller's lists is not looked for again. */
 const UNKNOWN_MS = 60_000
+
 const MAX_UNKNOWN = 20_000
 
 /** A reading of one caller's lists, under way or done. */

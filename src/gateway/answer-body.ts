@@ -1,14 +1,15 @@
 import type { Awaited } from '../mcp/incoming.js'
 import type { RequestId } from '../mcp/jsonrpc.js'
-import { writtenId } from '../mcp/message-parts.js'
+import { writtenId } from '../mcp/scan.js'
 import { writeEvent } from '../mcp/sse.js'
-import { UNCOUNTED_BYTES } from '../util/memory-budget.js'
+import { type MemoryBudget, UNCOUNTED_BYTES } from '../util/memory-budget.js'
 import { checkAnswer, MAX_PARSED_BYTES, mendAnswer } from './answer-check.js'
-import { HeldBytes } from './held-bytes.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
 const MAX_JSON_BYTES = 64 * 1024 * 1024
+
 const MAX_ERROR_BYTES = 64 * 1024
+
 /** Node sends a short string together with the head, which is quicker than a buffer behind it. */
 const MAX_TEXT_BYTES = 4096
 
@@ -107,5 +108,26 @@ export class AnswerBody implements Awaited {
     this.#chunks = []
     this.#bytes = 0
     this.hold(0)
+  }
+}
+
+/** What one exchange holds in memory of an answer. */
+class HeldBytes {
+  readonly #budget: MemoryBudget
+  #counted = 0
+
+  constructor(budget: MemoryBudget) {
+    this.#budget = budget
+  }
+
+  /** Holds so many bytes from now on; false when there is no room for more. */
+  set(bytes: number): boolean {
+    if (bytes <= UNCOUNTED_BYTES && this.#counted === 0) return true
+    const wanted = Math.max(0, bytes - UNCOUNTED_BYTES)
+    const more = wanted - this.#counted
+    if (more > 0 && !this.#budget.take(more)) return false
+    if (more < 0) this.#budget.count(more)
+    this.#counted = wanted
+    return true
   }
 }

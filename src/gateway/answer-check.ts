@@ -1,15 +1,17 @@
 import { isUtf8 } from 'node:buffer'
 import { type Awaited, isPlainId, isSameId, readIncoming } from '../mcp/incoming.js'
 import type { RequestId } from '../mcp/jsonrpc.js'
-import { memberText, objectText } from '../mcp/member-text.js'
+import { memberText, objectText } from '../mcp/scan.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { FailureCause } from './failure.js'
 import type { UpstreamSend } from './upstream-send.js'
 
 /** Beyond this an answer is only looked at from both ends: parsing would hold up everybody else. */
 export const MAX_PARSED_BYTES = 1024 * 1024
+
 /** Larger answers that are not what they should be are not mended. */
 const MAX_MENDED_BYTES = 8 * 1024 * 1024
+
 const END_BYTES = 256
 
 /** Errors that speak of the protocol itself and not of a missing session. */
@@ -44,8 +46,11 @@ function checkEnds(body: Buffer, id: RequestId): string | undefined {
 }
 
 const ID = String.raw`"id"\s{0,9}:\s{0,9}("[^"\\]{0,128}"|-?\d{1,20}|null)`
+
 const VERSION = String.raw`"jsonrpc"\s{0,9}:\s{0,9}"2\.0"`
+
 const IN_HEAD = new RegExp(String.raw`^\s{0,9}\{\s{0,9}(?:${VERSION}\s{0,9},\s{0,9})?${ID}\s{0,9},`)
+
 const IN_TAIL = new RegExp(String.raw`,\s{0,9}${ID}\s{0,9}(?:,\s{0,9}${VERSION}\s{0,9})?\}\s{0,9}$`)
 
 /** Returns the id as it is written, where serializers put it before the result. */
@@ -118,7 +123,9 @@ function checkRefusal(
 }
 
 const LOST = 'it no longer knows the session'
+
 const MAX_WORDS = 300
+
 /** "No valid session ID provided", "Session not found", and what a server new to the client says. */
 const SESSION_WORDS = /session|not initialized/i
 

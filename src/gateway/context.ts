@@ -1,4 +1,4 @@
-import { ownerOf } from '../auth/owner.js'
+import { ownerOf } from '../auth/principal.js'
 import { cookieHeader } from '../http/cookies.js'
 import { mirrorHeaders } from '../mcp/headers.js'
 import type { JsonObject } from '../util/json.js'
@@ -6,15 +6,13 @@ import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import type { Pending } from './collect.js'
-import type { Cursors } from './cursors.js'
 import type { Declared } from './declared.js'
 import type { Eras } from './eras.js'
-import type { EventIds } from './event-ids.js'
 import type { Exchange } from './exchange.js'
 import type { Handles } from './handles.js'
 import type { LastLists } from './last-lists.js'
+import type { Cursors, EventIds, RequestIds } from './marks.js'
 import type { Names } from './names.js'
-import type { RequestIds } from './request-ids.js'
 import type { Session, Sessions, TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 import type { Withhold } from './withheld.js'
@@ -78,7 +76,9 @@ export function pendingOf(request: Request): Request {
 }
 
 const ACCEPT_BOTH = 'application/json, text/event-stream'
+
 const USER_AGENT = `${PRODUCT}/${VERSION}`
+
 /** W3C trace context: the only client headers besides MCP's own that a target may see. */
 const TRACE_HEADERS = ['traceparent', 'tracestate', 'baggage'] as const
 

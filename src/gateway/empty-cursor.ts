@@ -2,9 +2,9 @@ import type { Message } from '../mcp/message.js'
 import type { JsonObject } from '../util/json.js'
 import { readPage } from './ask.js'
 import type { GatewayContext, Request } from './context.js'
+import { replyFailure } from './exchange.js'
 import { listResponse } from './federate.js'
 import { exposeEntries, listKind } from './lists.js'
-import { replyFailure } from './reply-failure.js'
 import type { Target } from './target.js'
 
 /** Tells whether a client follows a cursor that may be one, or say that there is no more. */

@@ -4,10 +4,10 @@ import type { JsonObject } from '../util/json.js'
 import { ask, readList } from './ask.js'
 import { mergedMembers, missingMeta, readCaching } from './caching.js'
 import { type GatewayContext, holderOf, type Request, targetSession } from './context.js'
+import { replyFailure } from './exchange.js'
 import type { TargetFailure } from './failure.js'
 import { exposeEntries, listDependsOnCaller, listKind } from './lists.js'
 import { closeSession, notify } from './open-session.js'
-import { replyFailure } from './reply-failure.js'
 import type { Target } from './target.js'
 
 /**

@@ -11,14 +11,12 @@ import {
   targetSession,
   upstreamHeaders,
 } from './context.js'
-import type { Exchange } from './exchange.js'
+import { type Exchange, replyFailure } from './exchange.js'
 import { isForgotten, type TargetFailure } from './failure.js'
 import { isLost } from './lost-session.js'
 import { closeSession, openSession } from './open-session.js'
 import { type RelayOptions, relay } from './relay.js'
-import { replyFailure } from './reply-failure.js'
-import type { createRewriter } from './rewrite.js'
-import type { Rewrites } from './rewrites.js'
+import type { createRewriter, Rewrites } from './rewrite.js'
 import type { Route } from './route.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'

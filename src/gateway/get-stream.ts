@@ -9,21 +9,21 @@ import {
   targetSession,
   upstreamHeaders,
 } from './context.js'
+import { replyFailure } from './exchange.js'
 import { isForgotten } from './failure.js'
 import { watchLoneStream } from './lone-stream.js'
 import { mayPass, mergeStreams, type StreamSource } from './merged-stream.js'
 import { openSession } from './open-session.js'
 import { relay } from './relay.js'
-import { replyFailure } from './reply-failure.js'
 import type { Resumed } from './resumed.js'
-import type { createRewriter } from './rewrite.js'
-import { LEFT_OUT } from './rewrites.js'
+import { type createRewriter, LEFT_OUT } from './rewrite.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 import type { UpstreamSend } from './upstream-send.js'
 
 /** How long a target that answered 405 is not asked for a stream again, milliseconds. */
 const STREAMLESS_MS = 600_000
+
 const MAX_STREAMLESS = 1_000
 
 /** Creates the function that opens the stream for what targets send by themselves (GET). */

@@ -5,11 +5,11 @@ import { isObject, type JsonObject, ownMember } from '../util/json.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './capabilities.js'
 import type { GatewayContext, Request } from './context.js'
+import { replyFailure } from './exchange.js'
 import { closeAllOf, issueSession, leaveUnusable, type Opening } from './issue-session.js'
 import { initializeTarget, type Opened } from './open-session.js'
-import { replyFailure } from './reply-failure.js'
 import type { Target } from './target.js'
-import { withoutTasks } from './withheld-handles.js'
+import { withoutTasks } from './withheld.js'
 
 /**
  * Answers `initialize` from all targets. One target's answer stays as it is; several are merged,

@@ -1,7 +1,14 @@
 import type { Principal } from '../auth/principal.js'
-import { memberTexts, objectText, putMembers } from '../mcp/member-text.js'
 import type { Span } from '../mcp/message.js'
-import { findMember, replaceParts, scanElements, skipSpace } from '../mcp/scan.js'
+import {
+  findMember,
+  memberTexts,
+  objectText,
+  putMembers,
+  replaceParts,
+  scanElements,
+  skipSpace,
+} from '../mcp/scan.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
 import type { Names } from './names.js'
 import { exposeViews } from './resource-links.js'

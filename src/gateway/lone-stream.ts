@@ -1,16 +1,17 @@
 import { type EventFields, lastEventIdHeader, writeEvent } from '../mcp/sse.js'
 import type { GatewayContext, Request } from './context.js'
+import { replyFailure } from './exchange.js'
 import { isForgotten, type TargetFailure } from './failure.js'
 import { isGone } from './lost-session.js'
 import { mayPass, mergeStreams } from './merged-stream.js'
-import { replyFailure } from './reply-failure.js'
-import type { Rewrites } from './rewrites.js'
+import type { Rewrites } from './rewrite.js'
 import type { TargetSession } from './sessions.js'
 import type { Target } from './target.js'
 import type { UpstreamSend } from './upstream-send.js'
 
 /** A target that has not answered by then may hold its head back until it has something to say. */
 const HEAD_MS = 500
+
 /** Servers that fail at what they do not know answer GET so, whenever they are asked. */
 const FINAL: ReadonlySet<number> = new Set([500, 501])
 

@@ -1,9 +1,15 @@
 import { createHash } from 'node:crypto'
+import type { Logger } from '../util/logger.js'
+import type { Target } from './target.js'
 
 const SEPARATOR = '_'
+
 const HASH_LENGTH = 6
+
 const PLAIN = /^[A-Za-z0-9_-]+$/
+
 const ALIAS = /_[0-9a-f]{6}$/
+
 /** Of one target. */
 const MAX_ALIASES = 20_000
 
@@ -166,4 +172,19 @@ function shorten(full: string, identity: string, maxLength: number): string {
   const hash = createHash('sha256').update(identity).digest('hex').slice(0, HASH_LENGTH)
   const head = full.slice(0, maxLength - HASH_LENGTH - 1).replace(/[^A-Za-z0-9_-]/g, '_')
   return `${head}${SEPARATOR}${hash}`
+}
+
+/** Says which names lead elsewhere than somebody may expect. */
+export function tellNames(logger: Pick<Logger, 'warn' | 'error'>): NamesListener<Target> {
+  return {
+    onMeeting({ target, name, full, other, alias }) {
+      const text = `"${name}" of target "${target.name}" would be ${full}, which leads to target "${other.name}"; it is called ${alias}`
+      logger.warn('names_meet', text, { target: target.name, other: other.name })
+    },
+    onClash({ alias, both: [one, two], winner }) {
+      const which = winner ? `that of "${winner.name}" is called` : 'neither can be called'
+      const text = `"${one.name}" of target "${one.target.name}" and "${two.name}" of target "${two.target.name}" would both be ${alias}; ${which}: rename one, or change a prefix`
+      logger.error('names_clash', text, { target: one.target.name, other: two.target.name })
+    },
+  }
 }

@@ -1,6 +1,6 @@
 import { type Awaited, messageData, readIncoming } from '../mcp/incoming.js'
 import { type EventFields, readEvent, replaceEventId, writeEvent } from '../mcp/sse.js'
-import { LEFT_OUT, type Rewrites } from './rewrites.js'
+import { LEFT_OUT, type Rewrites } from './rewrite.js'
 
 /** Whose answer the events are. */
 export interface EventsOwner {

@@ -4,15 +4,14 @@ import type { Message } from '../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { bindsIds, type GatewayContext, holderOf, type Request } from './context.js'
 import { exposeElicitations } from './elicitation-ids.js'
-import { exposeHandles, HANDLE_MARKS, type Parties } from './handle-texts.js'
+import { exposeHandles, HANDLE_MARKS, type Parties } from './handles.js'
 import { ListCache } from './list-cache.js'
 import { changesList, exposeListMessage, type ListView, listKind } from './lists.js'
 import { exposeResourceLinks } from './resource-links.js'
 import { isAnswerTo, type Resumed } from './resumed.js'
-import { LEFT_OUT, type Rewrites } from './rewrites.js'
 import { exposeServerMessage, whyNoServerMessage } from './server-messages.js'
 import type { Target } from './target.js'
-import { withoutHandles } from './withheld-handles.js'
+import { type Withhold, withoutHandles } from './withheld.js'
 
 /** What tells that one thing of a stream is not a request or a notification, or concerns handles. */
 const WATCHED = ['"result"', '"error"', ...HANDLE_MARKS]
@@ -173,6 +172,7 @@ function changed(bytes: Buffer, rewrite: (text: string) => string): Buffer | und
   const rewritten = rewrite(text)
   return rewritten === text ? undefined : Buffer.from(rewritten)
 }
+
 /** Finds out whose answer this is: of the two methods whose lists change with one target, too. */
 function listMethodOf(text: string): string | undefined {
   const message = tryParseJson(text)
@@ -203,4 +203,28 @@ function pages({ method, params }: Message): boolean {
 /** All of a caller that a policy looks at. */
 function viewOf(principal: Principal | undefined) {
   return [[...(principal?.scopes ?? [])], principal?.roles, principal?.tenant]
+}
+
+/** Stands for a message that the client does not get. */
+export const LEFT_OUT = ''
+
+/** What is changed in an answer on its way back. */
+export interface Rewrites {
+  /** Learns of what the client does not get. */
+  withhold?: Withhold
+  /** Finds what an answer was rewritten to before, so that equal bytes need no second look. */
+  known?: (bytes: Buffer) => Buffer | undefined
+  /** Rewrites the response's bytes; `undefined` leaves them as they are. */
+  response?: (bytes: Buffer) => Buffer | undefined
+  /**
+   * Rewrites a message that precedes the response: a notification or a request to the client;
+   * {@link LEFT_OUT} where the client does not get it.
+   */
+  message?: (text: string) => string
+  /** Rewrites what a stream without a request brings (GET); {@link LEFT_OUT} as there. */
+  replayed?: (text: string) => string
+  /** Without one of these in it, such a stream passes unseen. */
+  replayedMarks?: readonly string[]
+  /** Exposes an event's id; `undefined` takes it away. */
+  eventId?: (id: string) => string | undefined
 }

@@ -3,14 +3,17 @@ import { findMember, replaceParts, scanMembers, skipSpace } from '../mcp/scan.js
 import { foldName } from '../util/fold.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
 import { exposeElicitation } from './elicitation-ids.js'
-import type { RequestIds } from './request-ids.js'
+import type { RequestIds } from './marks.js'
 import { exposeResourceLinks } from './resource-links.js'
 import type { Target } from './target.js'
 import { exposeUri } from './uris.js'
 
 const TOP_MEMBERS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params'])
+
 const ANSWERS: ReadonlySet<string> = new Set(['result', 'error'])
+
 const ELICITATION = ['params', 'elicitationId']
+
 const LIMITS = { maxDepth: Number.POSITIVE_INFINITY }
 
 /** Whose message it is, and who gets it. */

@@ -1,16 +1,21 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
-import { ownerOf } from '../auth/owner.js'
-import type { Principal } from '../auth/principal.js'
+import { ownerOf, type Principal } from '../auth/principal.js'
 import type { SessionCookie } from '../http/cookies.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 
 const PREFIX = 'v1.'
+
 const NONCE_BYTES = 12
+
 const TAG_BYTES = 16
+
 const LIFETIME_MS = 24 * 60 * 60 * 1000
+
 const MAX_OPENED = 1_000
+
 const MAX_ENDED = 10_000
+
 /** Longer ids are refused unread, and never issued. */
 export const MAX_SESSION_ID_LENGTH = 4096
 

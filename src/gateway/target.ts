@@ -1,6 +1,7 @@
 import type { TargetCredential } from '../auth/credential.js'
+import { ownerOf } from '../auth/principal.js'
 import type { TargetConfig } from '../config/types.js'
-import type { Upstream } from '../http/pool.js'
+import { OWNER, type Upstream } from '../http/pool.js'
 import { isKnownMethod, looksKnown } from '../mcp/methods.js'
 import { createGlobMatcher } from '../util/glob.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
@@ -89,4 +90,13 @@ export function refusalOf({ credential }: Target, status: number): string {
   return credential.isNone
     ? `it wants a credential, and none is configured (HTTP ${status})`
     : `it refused its credential (HTTP ${status})`
+}
+
+/** Creates what tells an upstream in this process for whom a request is. Nobody else is told. */
+export function ownerCredential(): TargetCredential {
+  return {
+    perCaller: true,
+    headers: ({ principal }) => ({ [OWNER]: ownerOf(principal) }),
+    refused: () => false,
+  }
 }

@@ -1,10 +1,9 @@
-import { isLoopbackUrl } from '../util/loopback.js'
+import { isLoopbackUrl } from '../http/guard.js'
 import { HOST_IDS, type Host, type HostId, type Where } from './host.js'
 import { findHost } from './hosts.js'
-import { launchOf, pinnedProduct } from './launch.js'
+import { launchOf, pinnedProduct, shellLine } from './launch.js'
 import { deriveName } from './names.js'
 import { offerOf } from './offer.js'
-import { shellLine } from './shell.js'
 
 /** How a person connects an assistant to a server, on whatever machine they are. */
 export interface ConnectOffer {

@@ -1,3 +1,9 @@
+import { createScanner } from 'jsonc-parser'
+import { isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
+import { createRedactor } from '../util/redact.js'
+import type { MergeRequest } from './merge.js'
+import { sectionsOf, tomlTokens } from './toml-sections.js'
+
 /** One line of a diff; `sign` says whether it is kept, removed or added. */
 export interface DiffLine {
   readonly sign: ' ' | '-' | '+'
@@ -5,6 +11,7 @@ export interface DiffLine {
 }
 
 const CONTEXT = 2
+
 /** Lines times lines; beyond it, what differs counts as replaced as a whole. */
 const MOST_COMPARISONS = 4_000_000
 
@@ -107,4 +114,120 @@ function linesOf(text: string): string[] {
   const lines = text.split(/\r?\n/)
   if (lines.at(-1) === '') lines.pop()
   return lines
+}
+
+const HIDDEN = '[redacted]'
+
+const LONGEST = 200
+
+/** Kinds of the JSON scanner's tokens. */
+const [LINE_COMMENT, BLOCK_COMMENT, END] = [12, 13, 17]
+
+interface Range {
+  readonly start: number
+  readonly end: number
+  /** Of the member whose value it is. */
+  readonly name?: string
+}
+
+/** Say which program a server is and how it is spoken with, or stand for no server. */
+const PLAIN_NAMES = ['command', 'type', 'model']
+
+const PLAIN_VALUE = /^["'][\w./\\@-]{1,40}["']$/
+
+/** Words of a remark, and no part of a configuration that was commented out. */
+const PROSE = /^[\p{L}\s,.!?()'/#*-]{0,120}$/u
+
+type Own = Pick<MergeRequest, 'host' | 'name' | 'entry'>
+
+/**
+ * Hides the values in a host's file but those of one server, and what was commented out: it is
+ * somebody else's, and a secret as likely as not. Names, commands, remarks and lines stay as they are.
+ *
+ * @param own The server that is shown whole; `undefined` when none is.
+ */
+export function veilText(text: string, format: Own['host']['format'], own?: Own): string {
+  const ranges = format === 'toml' ? tomlValues(text) : jsonValues(text)
+  const open = own === undefined ? [] : format === 'toml' ? ownToml(text, own) : ownJson(text, own)
+  let [shown, from] = ['', 0]
+  for (const { start, end, name } of ranges) {
+    if (open.some((range) => range.start <= start && end <= range.end)) continue
+    shown += text.slice(from, start) + hide(text.slice(start, end), name)
+    from = end
+  }
+  const redact = createRedactor()
+  return (shown + text.slice(from))
+    .split('\n')
+    .map((line) => redact(line.length > LONGEST ? `${line.slice(0, LONGEST)}${HIDDEN}` : line))
+    .join('\n')
+}
+
+/** A reference to a variable is no secret, and says where one comes from. */
+function hide(text: string, name: string | undefined): string {
+  const inner = /^(["'])(.*)\1$/.exec(text)?.[2] ?? ''
+  if (/^\$\{(?:env:)?\w+\}$|^\$\{input:[\w-]+\}$/.test(inner)) return text
+  if (/^(true|false|null)$/.test(text)) return text
+  if (name !== undefined && PLAIN_NAMES.includes(name) && PLAIN_VALUE.test(text)) return text
+  if (/^(#|\/[/*])/.test(text) && PROSE.test(text)) return text
+  if (text.startsWith('//')) return `// ${HIDDEN}`
+  if (text.startsWith('#')) return `# ${HIDDEN}`
+  const quote = /^["']/.exec(text)?.[0] ?? ''
+  return text.includes('\n') ? text.replace(/[^\r\n]+/g, HIDDEN) : `${quote}${HIDDEN}${quote}`
+}
+
+function jsonValues(text: string): Range[] {
+  const root = parseJsonc(text)
+  if (root === undefined || isFlaw(root)) return commentsOf(text)
+  const found = commentsOf(text)
+  const rest: { node: Node; name?: string }[] = [{ node: root }]
+  for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
+    const { type, children = [] } = next.node
+    const [key, value] = children
+    if (type === 'property' && value) rest.push({ node: value, name: String(key?.value) })
+    else if (type === 'object' || type === 'array') for (const node of children) rest.push({ node })
+    else if (type !== 'property') found.push({ ...rangeOf(next.node), name: next.name ?? '' })
+  }
+  return found.sort((a, b) => a.start - b.start)
+}
+
+function commentsOf(text: string): Range[] {
+  const scanner = createScanner(text)
+  const found: Range[] = []
+  for (let kind = Number(scanner.scan()); kind !== END; kind = Number(scanner.scan())) {
+    if (kind !== LINE_COMMENT && kind !== BLOCK_COMMENT) continue
+    const start = scanner.getTokenOffset()
+    found.push({ start, end: start + scanner.getTokenLength() })
+  }
+  return found
+}
+
+const rangeOf = ({ offset, length }: Node): Range => ({ start: offset, end: offset + length })
+
+/** The server itself, and what its user is asked for because of it. */
+function ownJson(text: string, { host, name, entry }: Own): Range[] {
+  const root = parseJsonc(text)
+  if (root === undefined || isFlaw(root)) return []
+  const server = childOf(childOf(root, host.container), name)
+  const ids = new Set<unknown>(entry.inputs.map(({ id }) => id))
+  const inputs = (childOf(root, 'inputs')?.children ?? []).filter((input) =>
+    ids.has(childOf(input, 'id')?.value),
+  )
+  return [...(server === undefined ? [] : [server]), ...inputs].map(rangeOf)
+}
+
+function childOf(object: Node | undefined, name: string): Node | undefined {
+  if (object?.type !== 'object') return undefined
+  return object.children?.find(({ children }) => children?.[0]?.value === name)?.children?.[1]
+}
+
+function tomlValues(text: string): Range[] {
+  let name = ''
+  return [...tomlTokens(text)].flatMap(({ kind, start, end }) => {
+    if (kind === 'key') name = text.slice(start, end)
+    return kind === 'value' || kind === 'comment' ? [{ start, end, name }] : []
+  })
+}
+
+function ownToml(text: string, { host, name }: Own): Range[] {
+  return sectionsOf(text).filter(({ key }) => key[0] === host.container && key[1] === name)
 }

@@ -1,7 +1,8 @@
 import { createScanner } from 'jsonc-parser'
 import { isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
-import { createPositions } from '../util/text-position.js'
+import { createPositions } from '../util/text.js'
 import { BrokenText } from './broken.js'
+import { indentAt, lineBreakOf, startsLine } from './text.js'
 
 /**
  * Parses JSON in which comments and trailing commas are allowed.
@@ -75,3 +76,89 @@ export function tailFrom(text: string, from: number, parent: Node): Tail {
 
 const broken = (text: string, offset: number, what: string) =>
   new BrokenText({ what, at: createPositions(text)(offset) })
+
+/** How a text is laid out. */
+interface Layout {
+  readonly lineBreak: string
+  /** One step of indentation. */
+  readonly step: string
+}
+
+/**
+ * Puts a member at the end of an object, or an item at the end of an array, in the layout that the
+ * text has. Adds characters and, in an empty object, replaces its blanks; nothing else changes.
+ *
+ * @param name Name of the member; `undefined` for an item.
+ * @param parents The object or array, and what it stands in, innermost first.
+ */
+export function insertChild(
+  text: string,
+  parents: readonly [Node, ...Node[]],
+  name: string | undefined,
+  value: unknown,
+): string {
+  const [parent] = parents
+  const label = name === undefined ? '' : `${JSON.stringify(name)}: `
+  const open = parent.offset + 1
+  const close = parent.offset + parent.length - 1
+  const children = parent.children ?? []
+  const last = children.at(-1)
+  if (parents.some((node) => isInline(text, node))) {
+    const gap = /^\s|, |: /.test(text.slice(open, close)) ? ' ' : ''
+    const compact = `${gap === '' ? label.trimEnd() : label}${JSON.stringify(value)}`
+    const { hasComma, end } = tailFrom(text, last === undefined ? open : endOf(last), parent)
+    if (last === undefined) return splice(text, end, close, compact)
+    return hasComma
+      ? splice(text, end, end, `${gap}${compact},`)
+      : splice(text, end, end, `,${gap}${compact}`)
+  }
+  const layout = layoutOf(text, parents.at(-1) ?? parent)
+  const { lineBreak, step } = layout
+  const first = children.find((child) => startsLine(text, child.offset))
+  const outer = indentAt(text, startsLine(text, close) ? close : parent.offset)
+  const indent = first === undefined ? outer + step : indentAt(text, first.offset)
+  const own = `${lineBreak}${indent}${label}${spread(value, indent, layout)}`
+  if (last === undefined) {
+    const { end } = tailFrom(text, open, parent)
+    // Comments may stand in an object without members.
+    return splice(text, end, close, `${own}${lineBreak}${outer}`)
+  }
+  const { hasComma, end } = tailFrom(text, endOf(last), parent)
+  const added = splice(text, end, end, hasComma ? `${own},` : own)
+  return hasComma ? added : splice(added, endOf(last), endOf(last), ',')
+}
+
+/** Puts a value in the place of another one, in the layout that the text has. */
+export function replaceValue(
+  text: string,
+  node: Node,
+  parents: readonly [Node, ...Node[]],
+  value: unknown,
+): string {
+  const layout = layoutOf(text, parents.at(-1) ?? node)
+  const written = parents.some((parent) => isInline(text, parent))
+    ? JSON.stringify(value)
+    : spread(value, indentAt(text, node.offset), layout)
+  return splice(text, node.offset, endOf(node), written)
+}
+
+/** Something that is not empty and stands on one line. */
+function isInline(text: string, { offset, length, children = [] }: Node): boolean {
+  return children.length > 0 && !text.slice(offset, offset + length).includes('\n')
+}
+
+function layoutOf(text: string, root: Node): Layout {
+  const lineBreak = lineBreakOf(text)
+  const first = root.children?.find((child) => startsLine(text, child.offset))
+  const own = first && indentAt(text, first.offset).slice(indentAt(text, root.offset).length)
+  return { lineBreak, step: own || '  ' }
+}
+
+function spread(value: unknown, indent: string, { lineBreak, step }: Layout): string {
+  return JSON.stringify(value, undefined, step).replaceAll('\n', `${lineBreak}${indent}`)
+}
+
+const endOf = ({ offset, length }: Node) => offset + length
+
+const splice = (text: string, from: number, to: number, added: string) =>
+  text.slice(0, from) + added + text.slice(to)

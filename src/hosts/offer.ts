@@ -1,8 +1,8 @@
 import type { JsonObject } from '../util/json.js'
 import type { Runtime } from '../util/runtime.js'
 import type { Entry, Host } from './host.js'
-import { shellLine } from './shell.js'
-import { tomlTable } from './toml-text.js'
+import { shellLine } from './launch.js'
+import { tomlTable } from './toml-sections.js'
 
 /** What there is to show of a server in a host. */
 export interface Offer {

@@ -4,8 +4,7 @@ import { isObject, type JsonObject, ownMember, setMember } from '../util/json.js
 import { BrokenText } from './broken.js'
 import type { Merged, MergeRequest } from './merge.js'
 import { lineBreakOf } from './text.js'
-import { sectionsOf } from './toml-sections.js'
-import { tomlTable } from './toml-text.js'
+import { sectionsOf, tomlTable } from './toml-sections.js'
 
 /** Comparing calls itself for each level. */
 const MAX_DEPTH = 200

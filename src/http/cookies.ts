@@ -1,8 +1,7 @@
-import { isLoopback } from '../util/loopback.js'
 import type { Clock } from '../util/runtime.js'
 import { splitOnce } from '../util/text.js'
-import { PassingHandler } from './passing-handler.js'
-import type { Upstream, UpstreamHandler } from './pool.js'
+import { isLoopback } from './guard.js'
+import { PassingHandler, type Upstream, type UpstreamHandler } from './pool.js'
 
 interface Cookie {
   value: string
@@ -22,11 +21,16 @@ export interface CookieJar {
 export type SessionCookie = readonly [text: string, expiresAt: number | null]
 
 const MAX_COOKIES = 20
+
 const MAX_CHARACTERS = 4_096
+
 /** All that is sealed into a session for one target. */
 const MAX_SESSION_CHARACTERS = 512
+
 const MAX_SESSION_COOKIES = 8
+
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+
 const VALUE = /^"?[!#-+\--:<-[\]-~]*"?$/
 
 /**

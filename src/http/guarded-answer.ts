@@ -84,3 +84,13 @@ export abstract class GuardedAnswer implements UpstreamController {
     this.abort(new Error('the answer could not be read'))
   }
 }
+
+/** Of a request that was never sent, or whose answer does not matter any more. */
+export const NO_CONTROLLER: UpstreamController = {
+  aborted: false,
+  paused: false,
+  reason: null,
+  abort() {},
+  pause() {},
+  resume() {},
+}

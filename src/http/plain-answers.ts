@@ -1,8 +1,11 @@
 import { codingsOf, createDecoder, type Decoder } from './decode.js'
-import { GuardedAnswer, type AnswerHead as Head, type OnFault } from './guarded-answer.js'
-import { NO_CONTROLLER } from './no-controller.js'
+import {
+  GuardedAnswer,
+  type AnswerHead as Head,
+  NO_CONTROLLER,
+  type OnFault,
+} from './guarded-answer.js'
 import type { Upstream, UpstreamController, UpstreamHandler, UpstreamRequest } from './pool.js'
-import { REDIRECTS, slashPlace } from './slash-place.js'
 
 /** Where requests go, once the target said that its path has a slash more or less. */
 interface Place {
@@ -168,4 +171,19 @@ class PlainAnswer extends GuardedAnswer implements UpstreamHandler, UpstreamCont
 function withoutEncoding(head: Head): Head {
   const { 'content-encoding': _, 'content-length': __, ...plain } = head
   return plain
+}
+/** 303 asks for a GET, which is no MCP. */
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 307, 308])
+
+/**
+ * Returns the path and query that a redirect names, when it differs from the URL's only by a slash at
+ * the end of the path: web frameworks answer so to the one or the other. Nothing was done then, so
+ * that the request may be sent again.
+ */
+function slashPlace(url: URL, location: string | string[] | undefined): string | undefined {
+  if (typeof location !== 'string' || !URL.canParse(location, url.href)) return undefined
+  const to = new URL(location, url)
+  if (to.origin !== url.origin || to.search !== url.search || to.username !== '') return undefined
+  const isSame = to.pathname === `${url.pathname}/` || `${to.pathname}/` === url.pathname
+  return isSame ? to.pathname + to.search : undefined
 }

@@ -3,12 +3,15 @@ import type { OnFault } from './guarded-answer.js'
 import { plainAnswers } from './plain-answers.js'
 
 const CONNECT_TIMEOUT_MS = 10_000
+
 /** Below the 5 s after which Node's servers drop idle connections, so that we are never late. */
 const KEEP_ALIVE_MS = 4_000
+
 /** What undici says of a connection that it closed because its request was aborted. */
 const ABORTED = 'aborted'
 
 export type UpstreamHandler = Dispatcher.DispatchHandler
+
 export type UpstreamController = Dispatcher.DispatchController
 
 export interface UpstreamRequest {
@@ -79,3 +82,58 @@ function dropAborted(pool: Pool): Pool {
   })
   return pool
 }
+/** Makes pairs of names and values that stand in turn. */
+export function headerPairs(headers: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = []
+  for (let i = 0; i < headers.length; i += 2) {
+    pairs.push([headers[i] as string, headers[i + 1] as string])
+  }
+  return pairs
+}
+
+/** Returns the value of a header, whose name is in lower case as we write it. */
+export function headerOf(headers: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]
+  return undefined
+}
+/**
+ * The member among a request's headers that says for whom it is, to upstreams in this process that
+ * keep callers apart. No HTTP header can have this name, so that no client can send one.
+ */
+export const OWNER = ':owner'
+
+type Parts = Required<UpstreamHandler>
+
+/** Passes everything on: the base of handlers that only look at something. */
+export class PassingHandler implements UpstreamHandler {
+  readonly #handler: UpstreamHandler
+
+  constructor(handler: UpstreamHandler) {
+    this.#handler = handler
+  }
+
+  onRequestStart(...args: Parameters<Parts['onRequestStart']>): void {
+    this.#handler.onRequestStart?.(...args)
+  }
+
+  onResponseStart(...args: Parameters<Parts['onResponseStart']>): void {
+    this.#handler.onResponseStart?.(...args)
+  }
+
+  onResponseData(...args: Parameters<Parts['onResponseData']>): void {
+    this.#handler.onResponseData?.(...args)
+  }
+
+  onResponseEnd(...args: Parameters<Parts['onResponseEnd']>): void {
+    this.#handler.onResponseEnd?.(...args)
+  }
+
+  onResponseError(...args: Parameters<Parts['onResponseError']>): void {
+    this.#handler.onResponseError?.(...args)
+  }
+}
+/** How the session ids begin that the translation gives out: they name the era of their target. */
+export const TRANSLATED_SESSION = 'mcp-2026-07-28.'
+
+/** How the session ids begin that stand for a stream of the older transport in this process. */
+export const SSE_SESSION = 'mcp-descope-proxy-sse-'

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import {
   authorizationUrl,
   checkResponseIssuer,
@@ -11,6 +12,7 @@ import { exchangeCode } from '../auth/oauth/token-endpoint.js'
 import { bindingOf } from '../auth/sign-in-target.js'
 import type { TokenRecord } from '../auth/token-store.js'
 import { ProxyError } from '../util/errors.js'
+import { lockHolder } from '../util/lock.js'
 import { openBrowser } from './browser.js'
 import { type CallbackListener, listenForCallback } from './callback-server.js'
 import {
@@ -23,7 +25,6 @@ import {
 } from './flow.js'
 import { parsePasted } from './paste.js'
 import type { PendingBrowser } from './pending.js'
-import { portHolder } from './port-holder.js'
 import { addressOf, redirectUrisOf } from './ports.js'
 import { resultPage } from './result-page.js'
 import { waitForEnd } from './wait.js'
@@ -189,4 +190,21 @@ export async function complete(
   const request = { server, client, resource, response, state, redirectUri, verifier }
   const grant = await exchangeWithRetries(flow, () => exchangeCode(flow.runtime, request))
   return await keepGrant(flow, pending, grant)
+}
+
+/**
+ * Says which process holds a callback port: as the system tells, or as the sign-in that is on disk
+ * tells, where it is one of ours. `undefined` when neither does.
+ */
+export async function portHolder(
+  { runtime, pending, key, folder }: Pick<Flow, 'runtime' | 'pending' | 'key' | 'folder'>,
+  port: number,
+): Promise<string | undefined> {
+  const { listeningProcess } = await import('../util/port-owner.js')
+  const found = await listeningProcess(port)
+  if (found !== undefined) return `process ${found.pid}, ${found.name}`
+  const other = (await pending.portsOfOthers(key)).get(port)
+  if (other === undefined) return undefined
+  const pid = await lockHolder({ ...runtime, folder: join(folder, 'locks') }, `sign-in-${other}`)
+  return pid === undefined ? undefined : `process ${pid}, which signs in to another target`
 }

@@ -1,5 +1,5 @@
 import { escapeHtml, ICON_URL, PAGE_STYLE, pagePolicy, richText } from '../util/page.js'
-import { printable } from '../util/printable.js'
+import { printable } from '../util/redact.js'
 import { cutText } from '../util/text.js'
 import { PRODUCT } from '../util/version.js'
 
@@ -102,6 +102,7 @@ export function failurePage(
 }
 
 const LONGEST = 200
+
 const LONGEST_MESSAGE = 1_000
 
 function factOf(name: string, value: string | undefined): [name: string, value: string][] {

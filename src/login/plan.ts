@@ -1,7 +1,7 @@
 import type { BearerChallenge } from '../auth/oauth/challenge.js'
 import { deviceNotOffered } from '../auth/oauth/device.js'
 import { discoverGrantPlan, type GrantPlan } from '../auth/oauth/discover.js'
-import { withRetries } from '../auth/oauth/retry.js'
+import { withRetries } from '../auth/oauth/failure.js'
 import { chooseScope } from '../auth/oauth/scopes.js'
 import { INSUFFICIENT_SCOPE } from '../auth/token-source.js'
 import type { Flow, FlowPlan } from './flow.js'

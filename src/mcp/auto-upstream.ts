@@ -1,11 +1,14 @@
 import { UpstreamError } from '../http/failure.js'
-import { headerOf } from '../http/header-pairs.js'
-import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
+import {
+  headerOf,
+  SSE_SESSION,
+  type Upstream,
+  type UpstreamHandler,
+  type UpstreamRequest,
+} from '../http/pool.js'
 import { isObject, tryParseJson } from '../util/json.js'
-import { HeldAnswer } from './held-answer.js'
+import { HeldAnswer, lateFailure, withLatePart } from './held-answer.js'
 import { anyResponse } from './incoming.js'
-import { lateFailure, withLatePart } from './late-part.js'
-import { SSE_SESSION } from './session-marks.js'
 import type { Opening } from './sse-stream.js'
 import type { SseUpstream } from './sse-upstream.js'
 

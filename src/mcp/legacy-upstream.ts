@@ -1,5 +1,4 @@
-import { headerOf } from '../http/header-pairs.js'
-import type { Upstream } from '../http/pool.js'
+import { headerOf, type Upstream } from '../http/pool.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { legacyOnly } from './era-refusal.js'
 import { errorResponse, type RequestId } from './jsonrpc.js'

@@ -1,8 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { isObject, type JsonObject } from '../util/json.js'
 import { ERROR_CODES, type RequestId, type WireError } from './jsonrpc.js'
-import { withoutNulls } from './null-members.js'
-import { type Member, scanMembers, skipSpace } from './scan.js'
+import { type Member, memberText, memberTexts, putMembers, scanMembers, skipSpace } from './scan.js'
 
 /** Where a string value stands in a message's text, quotes included. */
 export interface Span {
@@ -40,10 +39,13 @@ export class InvalidMessageError extends Error {
 const MAX_DEPTH = 128
 
 const TOP_MEMBERS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error']
+
 const PARAMS_MEMBERS = ['name', 'arguments', 'uri', 'cursor', 'ref', 'argument', '_meta', 'level']
   .concat(['protocolVersion', 'capabilities', 'clientInfo', 'requestId', 'progressToken', 'reason'])
   .concat(['task', 'taskId', 'notifications', 'inputResponses', 'requestState'])
+
 const REF_MEMBERS = ['type', 'name', 'uri']
+
 const KNOWN = {
   message: spellings(TOP_MEMBERS),
   params: spellings(PARAMS_MEMBERS),
@@ -197,4 +199,22 @@ export function replaceValues(
     from = span.end
   }
   return result + text.slice(from)
+}
+
+/**
+ * Takes `params`, and a `cursor` in them, out of a message where they are null: some serializers write
+ * every member of a type, and servers refuse that.
+ *
+ * @returns `undefined` when there are none.
+ */
+function withoutNulls(message: JsonObject, text: string): string | undefined {
+  const { params } = message
+  if (params === null) return withoutMember(text, 'params')
+  if (!isObject(params) || params['cursor'] !== null) return undefined
+  return putMembers(text, { params: withoutMember(memberText(text, 'params') ?? '{}', 'cursor') })
+}
+
+function withoutMember(object: string, member: string): string {
+  const kept = memberTexts(object).filter(([name]) => name !== member)
+  return `{${kept.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(',')}}`
 }

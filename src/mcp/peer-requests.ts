@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { type JsonObject, ownMember } from '../util/json.js'
 import { ERROR_CODES } from './jsonrpc.js'
-import { PLACES, replaceAt, writtenAt } from './message-parts.js'
 import type { PeerSession } from './peer-session.js'
+import { PLACES, replaceAt, writtenAt } from './scan.js'
 
 const MAX_ASKED = 1_000
 

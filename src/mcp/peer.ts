@@ -1,16 +1,16 @@
-import { codedError } from '../http/failure.js'
-import { isObject, type JsonObject } from '../util/json.js'
+import { codedError, UpstreamError } from '../http/failure.js'
+import { messageOf } from '../util/errors.js'
+import { isDeeper, isObject, type JsonObject } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { eachValue, numberOf } from './incoming.js'
-import { putMembers } from './member-text.js'
-import { PLACES, placeOf, replaceAt, replacePlaces, writtenAt } from './message-parts.js'
-import type { CallEnd, PeerCall } from './peer-call.js'
+import type { CallEnd, PeerCall, PeerRequest } from './peer-call.js'
 import { PeerRequests } from './peer-requests.js'
 import type { Open, PeerSession } from './peer-session.js'
-import type { PeerRequest } from './peer-upstream.js'
+import { PLACES, placeOf, putMembers, replaceAt, replacePlaces, writtenAt } from './scan.js'
 
 /** A call that its client gave up is still waited for, because that is no cancellation. */
 const ABANDONED_MS = 300_000
+
 /** The peer is not read while one call has more than this waiting for its client. */
 const MAX_KEPT_BYTES = 1024 * 1024
 
@@ -194,4 +194,33 @@ export class Peer {
     this.#isPaused = isBehind
     this.#options.flow(isBehind)
   }
+}
+
+/** Deeper messages are refused from clients, and no result of a tool comes near. */
+const MAX_DEPTH = 1_000
+
+/**
+ * Gives a peer what was written to us.
+ *
+ * @returns Why it cannot be handled: whoever wrote it is not to be talked with any more.
+ */
+export function problemWith(data: string, peer: Pick<Peer, 'take'>): UpstreamError | undefined {
+  if (isDeeper(data, MAX_DEPTH)) return unreadable(`nested deeper than ${MAX_DEPTH}`)
+  try {
+    peer.take(data)
+    return undefined
+  } catch (error) {
+    return unreadable(messageOf(error))
+  }
+}
+
+function unreadable(why: string): UpstreamError {
+  const reason = `its process wrote what cannot be read (${why}), and was ended`
+  return new UpstreamError('invalid_answer', reason)
+}
+
+/** A process that does not answer its first request in time. */
+export function slowStart(ms: number): UpstreamError {
+  const reason = `its process did not answer within ${ms / 1000} s of its start`
+  return new UpstreamError('timeout', reason)
 }

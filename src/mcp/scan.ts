@@ -1,9 +1,18 @@
+import { ownMember } from '../util/json.js'
+import type { Message } from './message.js'
+
 const QUOTE = 0x22
+
 const BACKSLASH = 0x5c
+
 const COMMA = 0x2c
+
 const OPEN_BRACE = 0x7b
+
 const CLOSE_BRACE = 0x7d
+
 const OPEN_BRACKET = 0x5b
+
 const CLOSE_BRACKET = 0x5d
 
 /** One member of a JSON object and where its value stands in the text. */
@@ -151,4 +160,123 @@ function skipScalar(text: string, start: number): number {
     if (c === COMMA || c === CLOSE_BRACE || c === CLOSE_BRACKET || c <= 0x20) return i
     i++
   }
+}
+
+/**
+ * Reads and changes members of objects in JSON text, so that the rest stays as it was written:
+ * numbers too large for us, order, spelling. Every text must have passed `JSON.parse`; one that is no
+ * object has no members.
+ */
+function membersOf(text: string): Member[] {
+  const start = skipSpace(text, 0)
+  if (text[start] !== '{') return []
+  return scanMembers(text, start, { maxDepth: Number.POSITIVE_INFINITY }) ?? []
+}
+
+/** Lists the members of an object with the text of each value. */
+export function memberTexts(object: string): [string, string][] {
+  return membersOf(object).map(({ key, start, end }) => [key, object.slice(start, end)])
+}
+
+/** Returns the text of a member; `undefined` when there is none. */
+export function memberText(object: string, key: string): string | undefined {
+  const member = membersOf(object).find((found) => found.key === key)
+  return member && object.slice(member.start, member.end)
+}
+
+/** Returns the text of a member when it is an object, else that of an empty one. */
+export function objectText(object: string, key: string): string {
+  const value = memberText(object, key)
+  return value?.startsWith('{') ? value : '{}'
+}
+
+/** Puts members, given as JSON texts, into an object; each replaces the one that has its name. */
+export function putMembers(object: string, members: Readonly<Record<string, string>>): string {
+  const present = membersOf(object)
+  const missing = new Map(Object.entries(members))
+  let result = ''
+  let from = 0
+  for (const { key, start, end } of present) {
+    const value = ownMember(members, key)
+    if (value === undefined) continue
+    missing.delete(key)
+    result += object.slice(from, start) + value
+    from = end
+  }
+  result += object.slice(from)
+  if (missing.size === 0) return result
+  const open = skipSpace(result, 0) + 1
+  const added = [...missing].map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',')
+  return result.slice(0, open) + added + (present.length > 0 ? ',' : '') + result.slice(open)
+}
+
+const LIMITS = { maxDepth: 128 }
+
+const SUBSCRIPTION = ['_meta', 'io.modelcontextprotocol/subscriptionId']
+
+/** The members that lead to what is replaced in messages. */
+export const PLACES = {
+  id: ['id'],
+  protocolVersion: ['result', 'protocolVersion'],
+  requestId: ['params', 'requestId'],
+  token: ['params', '_meta', 'progressToken'],
+  progress: ['params', 'progressToken'],
+  subscription: ['params', ...SUBSCRIPTION],
+  answeredSubscription: ['result', ...SUBSCRIPTION],
+} as const
+
+/** A part of a message's text, and what shall stand in its place. */
+interface Part {
+  readonly place: Pick<Member, 'start' | 'end'>
+  readonly text: string
+}
+
+/**
+ * Finds where the value of a member stands, below the members that lead to it. The text must have
+ * passed `JSON.parse`. Of members with the same name the last one counts, as it does there.
+ */
+export function placeOf(text: string, path: readonly string[]): Member | undefined {
+  let start = skipSpace(text, 0)
+  let found: Member | undefined
+  for (const name of path) {
+    if (text[start] !== '{') return undefined
+    found = scanMembers(text, start, LIMITS)?.findLast(({ key }) => key === name)
+    if (found === undefined) return undefined
+    start = found.start
+  }
+  return found
+}
+
+/** Returns the value of a member as it is written. */
+export function writtenAt(text: string, path: readonly string[]): string | undefined {
+  const place = placeOf(text, path)
+  return place && text.slice(place.start, place.end)
+}
+
+/** The id of a request as its client wrote it. */
+export function idText({ text, spans }: Pick<Message, 'text' | 'spans'>): string {
+  const span = spans.get('id')
+  return span === undefined ? 'null' : text.slice(span.start, span.end)
+}
+
+/** Returns the id of a message as it is written. */
+export function writtenId(message: string | Buffer | undefined): string | undefined {
+  return message === undefined ? undefined : writtenAt(message.toString(), PLACES.id)
+}
+
+/** Replaces parts of a text and leaves everything else as it is written. */
+export function replacePlaces(text: string, parts: readonly Part[]): string {
+  let result = ''
+  let from = 0
+  for (const { place, text: written } of parts.toSorted((a, b) => a.place.start - b.place.start)) {
+    result += text.slice(from, place.start) + written
+    from = place.end
+  }
+  return result + text.slice(from)
+}
+
+/** Replaces the value of one member, if it is there. */
+export function replaceAt(text: string, path: readonly string[], written: string): string {
+  const place = placeOf(text, path)
+  return place === undefined ? text : replacePlaces(text, [{ place, text: written }])
 }

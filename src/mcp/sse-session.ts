@@ -1,18 +1,21 @@
 import { Drain } from '../http/drain.js'
 import { codedError } from '../http/failure.js'
-import { headerPairs } from '../http/header-pairs.js'
-import type { Upstream, UpstreamController, UpstreamHandler } from '../http/pool.js'
+import {
+  headerPairs,
+  type Upstream,
+  type UpstreamController,
+  type UpstreamHandler,
+} from '../http/pool.js'
 import { isObject } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
-import { Peer } from './peer.js'
-import type { PeerCall } from './peer-call.js'
-import { problemWith } from './peer-lines.js'
+import { Peer, problemWith } from './peer.js'
+import { isRequest, type PeerCall, type PeerRequest } from './peer-call.js'
 import { PeerSession } from './peer-session.js'
-import { isRequest, type PeerRequest } from './peer-upstream.js'
 import type { SseStream } from './sse-stream.js'
 
 /** For what we say by ourselves, milliseconds. */
 const OWN_MS = 30_000
+
 const MAX_REFUSAL = 64 * 1024
 
 export interface SseSessionOptions {

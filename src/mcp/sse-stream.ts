@@ -1,6 +1,10 @@
 import { codedError, describeNetworkError, UpstreamError } from '../http/failure.js'
-import { headerOf } from '../http/header-pairs.js'
-import type { Upstream, UpstreamController, UpstreamHandler } from '../http/pool.js'
+import {
+  headerOf,
+  type Upstream,
+  type UpstreamController,
+  type UpstreamHandler,
+} from '../http/pool.js'
 import type { Clock } from '../util/runtime.js'
 import { messageData } from './incoming.js'
 import { type EventFields, EventSplitter } from './sse.js'

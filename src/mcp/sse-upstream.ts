@@ -1,18 +1,22 @@
 import { randomUUID } from 'node:crypto'
 import { UpstreamError } from '../http/failure.js'
-import { headerPairs } from '../http/header-pairs.js'
-import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
+import {
+  headerPairs,
+  SSE_SESSION,
+  type Upstream,
+  type UpstreamHandler,
+  type UpstreamRequest,
+} from '../http/pool.js'
 import type { Clock } from '../util/runtime.js'
-import { PeerCall } from './peer-call.js'
 import {
   isRequest,
+  PeerCall,
   type PeerRequest,
   readPeerRequest,
   refuseModern,
   sessionLost,
   sessionRequired,
-} from './peer-upstream.js'
-import { SSE_SESSION } from './session-marks.js'
+} from './peer-call.js'
 import { SseSession } from './sse-session.js'
 import { type Opening, openSseStream } from './sse-stream.js'
 
@@ -33,6 +37,7 @@ export interface SseUpstream extends Upstream {
 
 /** Belongs to one request, and not to the stream. */
 const OF_REQUEST = /^(accept|content-type|content-length|mcp-.*|last-event-id)$/
+
 const MAX_STREAMS = 10_000
 
 /**

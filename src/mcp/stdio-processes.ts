@@ -1,13 +1,17 @@
 import { UpstreamError } from '../http/failure.js'
+import { isObject, stringsMember, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
+import { PRODUCT, VERSION } from '../util/version.js'
 import type { ChildOptions } from './stdio-child.js'
-import { speaksModern } from './stdio-era.js'
 import { StdioServer } from './stdio-server.js'
 import { StdioSlot } from './stdio-slot.js'
+import { MODERN_VERSION } from './versions.js'
 
 const MIN_SWEEP_MS = 50
+
 const MAX_SWEEP_MS = 60_000
+
 const MAX_SHOWN = 200
 
 export interface StdioLimits {
@@ -193,4 +197,30 @@ export class StdioProcesses {
 }
 
 const legacyKey = (owner: string) => `legacy ${owner}`
+
 const modernKey = (owner: string) => `modern ${owner}`
+
+const META = 'io.modelcontextprotocol'
+
+const DISCOVER = JSON.stringify({
+  ...{ jsonrpc: '2.0', id: 0, method: 'server/discover' },
+  params: {
+    _meta: {
+      [`${META}/protocolVersion`]: MODERN_VERSION,
+      [`${META}/clientInfo`]: { name: PRODUCT, version: VERSION },
+      [`${META}/clientCapabilities`]: {},
+    },
+  },
+})
+
+/**
+ * Asks a program whether it speaks the era without sessions. Whatever else it says, does or leaves
+ * undone means that it does not.
+ *
+ * @see [MCP 2026-07-28, stdio](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/stdio)
+ */
+async function speaksModern(server: StdioServer): Promise<boolean> {
+  const answer = tryParseJson(await server.ask(DISCOVER).catch(() => ''))
+  const result = isObject(answer) ? answer['result'] : undefined
+  return isObject(result) && stringsMember(result, 'supportedVersions').includes(MODERN_VERSION)
+}

@@ -1,15 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import { UpstreamError } from '../http/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { PLACES, replaceAt, writtenAt } from './message-parts.js'
-import { Peer } from './peer.js'
-import { PeerCall } from './peer-call.js'
-import { problemWith, slowStart } from './peer-lines.js'
+import { Peer, problemWith, slowStart } from './peer.js'
+import { isRequest, PeerCall, type PeerRequest } from './peer-call.js'
 import { PeerSession } from './peer-session.js'
-import { isRequest, type PeerRequest } from './peer-upstream.js'
+import { PLACES, replaceAt, writtenAt } from './scan.js'
 import { StdioChild } from './stdio-child.js'
 import type { ServerOptions } from './stdio-options.js'
-import { withVersion } from './stdio-version.js'
+import { LEGACY_VERSIONS, olderVersion } from './versions.js'
 
 const MAX_SESSIONS = 1_000
 
@@ -191,4 +189,18 @@ export class StdioServer {
   async end(): Promise<void> {
     await this.#child?.end()
   }
+}
+
+/**
+ * Gives a client its own version in a program's answer to `initialize`, when that is older than the
+ * one that the program agreed upon with the first client.
+ *
+ * @param wire The answer, parsed.
+ */
+function withVersion(text: string, wire: unknown, requested: unknown): string {
+  const result = isObject(wire) ? wire['result'] : undefined
+  const spoken = isObject(result) ? result['protocolVersion'] : undefined
+  const known = LEGACY_VERSIONS.find((version) => version === requested)
+  if (known === undefined || typeof spoken !== 'string') return text
+  return replaceAt(text, PLACES.protocolVersion, JSON.stringify(olderVersion(known, spoken)))
 }

@@ -1,14 +1,17 @@
-import { headerOf } from '../http/header-pairs.js'
-import type { Upstream, UpstreamHandler, UpstreamRequest } from '../http/pool.js'
+import {
+  headerOf,
+  TRANSLATED_SESSION,
+  type Upstream,
+  type UpstreamHandler,
+  type UpstreamRequest,
+} from '../http/pool.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
-import { type AnswerWatch, HeldAnswer } from './held-answer.js'
-import { anyResponse } from './incoming.js'
+import { type AnswerWatch, HeldAnswer, withLatePart } from './held-answer.js'
+import { anyResponse, messageData } from './incoming.js'
 import { ERROR_CODES } from './jsonrpc.js'
-import { withLatePart } from './late-part.js'
-import { ResponseReader } from './response-reader.js'
-import { TRANSLATED_SESSION } from './session-marks.js'
+import { EventSplitter, readEvent } from './sse.js'
 import type { Translator } from './translate/translator.js'
 import { MODERN_VERSION } from './versions.js'
 
@@ -25,7 +28,9 @@ export interface TranslatingOptions {
 
 /** A target that spoke an older version is looked at again after this time. */
 const LEGACY_MS = 10 * 60_000
+
 const PASSING: ReadonlySet<number> = new Set([401, 403, 407, 408, 413, 429])
+
 const SAYS_MODERN: ReadonlySet<unknown> = new Set([
   ERROR_CODES.unsupportedProtocolVersion,
   ERROR_CODES.headerMismatch,
@@ -197,4 +202,23 @@ function methodOf(body: UpstreamRequest['body'], mark: string): unknown {
   if (body === undefined || !body.includes(mark)) return undefined
   const message = tryParseJson(body.toString())
   return isObject(message) ? message['method'] : undefined
+}
+
+/** Finds the response among the events of an answer. */
+class ResponseReader {
+  readonly #splitter = new EventSplitter()
+  response: JsonObject | undefined
+
+  /** Takes the next bytes; returns whether the response is there. */
+  read(chunk: Buffer): boolean {
+    this.#splitter.push(chunk, (run, ends) => {
+      let start = 0
+      for (const end of ends) {
+        const data = messageData(readEvent(run.toString('utf8', start, end)))
+        if (data !== undefined) this.response ??= anyResponse(data)
+        start = end
+      }
+    })
+    return this.response !== undefined
+  }
 }

@@ -10,10 +10,10 @@ import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Clock } from '../util/runtime.js'
 import type { Caps, Occupancy } from './caps.js'
+import { createDeadlines } from './deadlines.js'
 import { HttpExchange } from './http-exchange.js'
 import type { HttpReply } from './http-reply.js'
-import { type BodyLimits, createBodyReader } from './read-body.js'
-import { seenOf, shown } from './refusal.js'
+import { seenOf, shown } from './refuse.js'
 import type { createRequestLog } from './request-log.js'
 
 export interface EndpointOptions {
@@ -198,4 +198,50 @@ function isJson(type: string | undefined): boolean {
 
 function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+}
+
+interface BodyLimits {
+  /** Largest body. */
+  bytes: number
+  /** How long a body may take. */
+  seconds: number
+}
+
+/** A request's whole body, or why there is none. */
+type Body = Buffer | 'too_large' | 'too_slow'
+
+/**
+ * Creates the reader of requests' bodies. Node's own limit is for head and body together, and looked
+ * at rarely.
+ *
+ * @returns A function that calls `done` once, unless the client leaves first.
+ */
+function createBodyReader({ bytes, seconds }: BodyLimits, clock: Clock) {
+  const deadlines = createDeadlines<(body: Body) => void>(clock, seconds * 1000, (finish) =>
+    finish('too_slow'),
+  )
+
+  return (request: IncomingMessage, done: (body: Body) => void): void => {
+    const chunks: Buffer[] = []
+    let size = 0
+    let isOver = false
+    const finish = (body: Body) => {
+      if (isOver) return
+      isOver = true
+      deadlines.delete(finish)
+      chunks.length = 0
+      done(body)
+    }
+    if (Number(request.headers['content-length'] ?? 0) > bytes) return finish('too_large')
+    deadlines.add(finish)
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > bytes) finish('too_large')
+      else if (!isOver) chunks.push(chunk)
+    })
+    request.on('end', () => {
+      finish(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
+    })
+    request.on('close', () => deadlines.delete(finish))
+  }
 }

@@ -1,9 +1,9 @@
 import { createServer, type Server } from 'node:http'
 import { isIP } from 'node:net'
-import { isLoopback } from '../util/loopback.js'
+import { isLoopback } from '../http/guard.js'
 import { listen } from './listen.js'
 import type { Metrics } from './metrics.js'
-import { shown } from './refusal.js'
+import { shown } from './refuse.js'
 
 /** Where metrics are served, and under which names. */
 export interface MetricsAddress {

@@ -3,7 +3,7 @@ import type { DiscoveryKind } from '../auth/discovery.js'
 import { RESOURCE_METADATA_PATH, resourceMetadata } from '../auth/resource-metadata.js'
 import type { Descope } from '../auth/service.js'
 import type { Target } from '../gateway/target.js'
-import { OPEN_TO_ALL } from './cors.js'
+import { OPEN_TO_ALL } from './access.js'
 import { type MakeOffers, renderLanding } from './landing.js'
 
 export interface PublicRoutesOptions {

@@ -3,15 +3,22 @@ import type { Message } from '../mcp/message.js'
 import { sleep } from '../util/async.js'
 import { type Backoff, createBackoff, parseRetryAfter } from '../util/backoff.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { type ConnectionOptions, mayPass, type Phase, refusal } from './connection-options.js'
-import { offlineInitialize } from './offline.js'
-import type { OpenRequest } from './requests.js'
+import type { Logger } from '../util/logger.js'
+import type { Clock } from '../util/runtime.js'
+import type { Host } from './host.js'
+import type { BridgeSession, Link } from './link.js'
+import { type Memory, offlineInitialize } from './offline.js'
+import type { OpenRequest, OpenRequests } from './requests.js'
 
 /** A target that needs longer is answered for, so that the host does not give up. */
 const PATIENCE_MS = 8_000
+
 const FIRST_RETRY_MS = 1_000
+
 const LAST_RETRY_MS = 60_000
+
 const [MAX_OWED, OWED_MS] = [100, 3_000]
+
 const CHANGED = ['tools', 'prompts', 'resources'] as const
 
 /** Opens the session at the target, and answers `initialize` in its place when it cannot. */
@@ -212,4 +219,45 @@ export class Connection {
     this.#cancelRetry = clock.after(asked ?? this.#backoff.next(), () => this.connect())
     onUnreachable(failure)
   }
+}
+
+/**
+ * - `starting`: the host did not say `initialize` yet
+ * - `connecting`: the target was asked and did not answer yet
+ * - `ready`: messages go to the target
+ * - `signing-in`: they wait for somebody to sign in
+ * - `degraded`: the target cannot be reached, and we go on trying
+ */
+type Phase = 'starting' | 'connecting' | 'ready' | 'signing-in' | 'degraded' | 'closing'
+
+export interface ConnectionOptions {
+  clock: Clock
+  logger: Logger
+  random: () => number
+  host: Host
+  link: Link
+  session: BridgeSession
+  memory: Memory
+  requests: OpenRequests
+  /** Name of the target, for people. */
+  target: string
+  /** The host waits for the sign-in instead of getting an answer of ours. */
+  waitForLogin: boolean
+  /** Messages may go to the target from now on. @param isConnected It was just asked. */
+  onReady(isConnected: boolean): void
+  /** Somebody has to sign in; `request` waits for that. */
+  onSignInNeeded(request: OpenRequest | undefined): void
+  onUnreachable(failure: TargetFailure): void
+}
+
+const MAY_PASS: ReadonlySet<string> = new Set(['unreachable', 'timeout', 'cut_off'])
+
+/** Tells whether a failure to connect may be over by itself. */
+function mayPass({ cause, httpStatus = 0 }: TargetFailure): boolean {
+  return MAY_PASS.has(cause) || httpStatus === 429 || httpStatus >= 500
+}
+
+/** The failure of a target that answers, and wants no conversation. */
+function refusal(target: string): TargetFailure {
+  return { cause: 'invalid_answer', target, reason: 'it refused initialize' }
 }

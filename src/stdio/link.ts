@@ -1,16 +1,15 @@
 import type { Caller } from '../auth/credential.js'
+import type { Exchange, ExchangeRecord } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/failure.js'
 import type { Gateway } from '../gateway/gateway.js'
+import { encodeHeaderValue, envelopeVersion, isModern, namedBy } from '../mcp/headers.js'
 import { errorResponse, ownId, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, parseMessageText } from '../mcp/message.js'
+import { lastEventIdHeader } from '../mcp/sse.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import type { Backlog } from './backlog.js'
-import { BridgeExchange } from './exchange.js'
-import type { Host } from './host.js'
-import { MessageReply, type ReplyListener } from './message-reply.js'
-import { type Hooks, RequestListener } from './request-listener.js'
-import type { BridgeSession } from './session.js'
+import type { Backlog, Host } from './host.js'
+import { type Hooks, MessageReply, type ReplyListener, RequestListener } from './message-reply.js'
 
 export interface LinkOptions {
   gateway: Gateway
@@ -181,4 +180,80 @@ function asFailure(error: unknown, target: string): TargetFailure {
     return { cause: 'sign_in_required', target, reason: messageOf(error) }
   const cause = code === 'ISSUER_UNREACHABLE' ? 'unreachable' : 'refused_credential'
   return { cause, target, reason: messageOf(error) }
+}
+
+interface ExchangeOptions {
+  session: BridgeSession
+  reply: MessageReply
+  caller: Caller
+  /** Absent for GET and DELETE. */
+  message?: Message
+  lastEventId?: string | undefined
+  intercept?(failure: TargetFailure): boolean
+}
+
+/** One message on its way through the gateway, with the headers that it would have over HTTP. */
+class BridgeExchange implements Exchange {
+  readonly caller: Caller
+  readonly reply: MessageReply
+  readonly record: ExchangeRecord
+  readonly #options: ExchangeOptions
+  readonly #modern: boolean
+
+  constructor(options: ExchangeOptions) {
+    const { caller, reply, message } = options
+    this.caller = caller
+    this.reply = reply
+    this.record = { method: '', tool: undefined, target: undefined, failure: undefined }
+    this.#options = options
+    this.#modern = message !== undefined && isModern(message)
+  }
+
+  header(name: string): string | undefined {
+    const { message, session, lastEventId } = this.#options
+    if (name === 'last-event-id') return lastEventId && lastEventIdHeader(lastEventId)
+    if (message !== undefined && this.#modern) return modernHeader(message, name)
+    if (message?.method === 'initialize') return undefined
+    if (name === 'mcp-session-id') return session.sealed
+    return name === 'mcp-protocol-version' ? session.version : undefined
+  }
+
+  extraHeaders(): string[] {
+    return []
+  }
+
+  intercept(failure: TargetFailure): boolean {
+    return this.#options.intercept?.(failure) ?? false
+  }
+}
+
+/** What stands in the body of a modern request stands in its headers too. */
+function modernHeader(message: Message, name: string): string | undefined {
+  if (name === 'mcp-method') return message.method
+  if (name === 'mcp-protocol-version') return envelopeVersion(message)
+  if (name !== 'mcp-name') return undefined
+  const value = namedBy(message)
+  return value === undefined ? undefined : encodeHeaderValue(value)
+}
+
+/** What the target agreed to, as every later request must say. One for the life of the bridge. */
+export interface BridgeSession {
+  /** The gateway's session id, when the target gave one. */
+  sealed: string | undefined
+  /** The protocol version; `undefined` before `initialize` was answered. */
+  version: string | undefined
+  /** The host's `initialize` parameters. */
+  hostParams: JsonObject | undefined
+  /** Capabilities of the target; `undefined` before they are known. */
+  capabilities: JsonObject | undefined
+}
+
+/** Creates the session that nobody has opened yet. */
+export function createSession(): BridgeSession {
+  return {
+    sealed: undefined,
+    version: undefined,
+    hostParams: undefined,
+    capabilities: undefined,
+  }
 }

@@ -1,4 +1,6 @@
-import type { Clock } from '../util/runtime.js'
+import { firstFault } from '../util/fault.js'
+import type { Logger } from '../util/logger.js'
+import type { Clock, Runtime } from '../util/runtime.js'
 import type { Link } from './link.js'
 
 export interface LivenessOptions {
@@ -15,9 +17,12 @@ export interface LivenessOptions {
 }
 
 const TICK_MS = 3_000
+
 const ASLEEP_MS = 30_000
+
 /** A ping every 15 seconds. */
 const PING_TICKS = 5
+
 const MAX_MISSED = 2
 
 /** Finds out that the other end is gone, or that this machine was asleep. */
@@ -81,5 +86,40 @@ export class Liveness {
       this.#waiting = 0
       this.#missed = 0
     })
+  }
+}
+
+/** What ends the bridge: the host closed our stdin, a signal came, the host died, or a mistake of ours. */
+type Ending = 'stdin' | 'signal' | 'parent' | 'fault'
+
+type LifeRuntime = Pick<Runtime, 'io' | 'onFault' | 'onSignal' | 'system'>
+
+/** Watches for all that ends the bridge. */
+interface Life {
+  /** Resolves once, with the first thing that happened. */
+  readonly ended: Promise<Ending>
+  /** Looks whether the host still lives. Where signals and pipes tell nothing, only this does. */
+  look(): void
+  stop(): void
+}
+
+/** Starts watching. Signals no longer end the process by themselves. */
+export function watchLife(runtime: LifeRuntime, logger: Logger): Life {
+  const { io, onSignal, system } = runtime
+  const parent = system.parentPid
+  let end: (how: Ending) => void = () => {}
+  const ended = new Promise<Ending>((resolve) => {
+    end = resolve
+  })
+  for (const event of ['end', 'close', 'error'] as const) io.stdin.on(event, () => end('stdin'))
+  const stop = onSignal(() => end('signal'))
+  void firstFault(runtime, logger, 'this bridge ends').then(() => end('fault'))
+  return {
+    ended,
+    look() {
+      if (parent === undefined) return
+      if (system.parentPid !== parent || !system.isAlive(parent)) end('parent')
+    },
+    stop,
   }
 }

@@ -1,10 +1,10 @@
 import { withId } from '../mcp/incoming.js'
 import { errorResponse, type RequestId, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
-import { idText } from '../mcp/message-parts.js'
+import { idText } from '../mcp/scan.js'
 import { tryParseJson } from '../util/json.js'
-import type { Backlog } from './backlog.js'
-import type { Host } from './host.js'
+import type { Clock } from '../util/runtime.js'
+import type { Backlog, Host } from './host.js'
 import type { MessageReply } from './message-reply.js'
 
 /** A request of the host that has no answer yet. */
@@ -89,3 +89,36 @@ export class OpenRequests {
 
 /** How our own errors begin where they were made without an id. */
 const NO_ID = '{"jsonrpc":"2.0","id":null'
+
+/** Why a request does not go to the target yet. */
+type Reason = 'connection' | 'sign-in'
+
+/** The requests that wait for something else than the target's answer. */
+export class Held {
+  readonly #clock: Clock
+  readonly #waiting = new Map<OpenRequest, Reason>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** @param ms 0 waits for ever. */
+  add(request: OpenRequest, reason: Reason, ms: number, onTimeout: () => void): void {
+    this.#waiting.set(request, reason)
+    const cancel = ms > 0 ? this.#clock.after(ms, onTimeout) : () => {}
+    request.stopWaiting = () => {
+      cancel()
+      this.#waiting.delete(request)
+    }
+  }
+
+  /** Takes out all that wait, or all that wait for one reason. */
+  take(only?: Reason): OpenRequest[] {
+    const taken = [...this.#waiting].filter(([, reason]) => only === undefined || reason === only)
+    for (const [request, reason] of taken) {
+      request.stopWaiting()
+      if (reason === 'sign-in') request.sentAgain = true
+    }
+    return taken.map(([request]) => request)
+  }
+}

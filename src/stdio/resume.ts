@@ -1,7 +1,7 @@
 import type { TargetFailure } from '../gateway/failure.js'
 import { messageData, readIncoming } from '../mcp/incoming.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
-import { idText } from '../mcp/message-parts.js'
+import { idText } from '../mcp/scan.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
 import type { Clock } from '../util/runtime.js'
 import type { Host } from './host.js'
@@ -17,7 +17,9 @@ export interface ResumeOptions {
 
 /** Within this time a stream is gone on with, or its request has failed. */
 const GIVE_UP_MS = 5_000
+
 const FIRST_PAUSE_MS = 250
+
 /** A target that ends the stream again and again without a word is not waited for longer. */
 const SILENCE_MS = 300_000
 

@@ -1,4 +1,4 @@
-import type { SignInNeed, SignInPort, SignInView } from '../auth/sign-in-port.js'
+import type { SignInNeed, SignInPort, SignInView } from '../auth/sign-in-target.js'
 import { INSUFFICIENT_SCOPE } from '../auth/token-source.js'
 import { sleep } from '../util/async.js'
 import { messageOf, ProxyError } from '../util/errors.js'

@@ -1,18 +1,15 @@
-import type { SignInNeed } from '../auth/sign-in-port.js'
+import type { SignInNeed } from '../auth/sign-in-target.js'
 import { INSUFFICIENT_SCOPE } from '../auth/token-source.js'
 import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import type { Connection } from './connection.js'
-import type { Held } from './held.js'
 import type { Host } from './host.js'
-import { LoginPrompt } from './login-prompt.js'
-import type { Memory } from './memory.js'
-import { emptyAnswer, hasTool, offlineDiscover } from './offline.js'
-import type { OpenRequest, OpenRequests } from './requests.js'
-import type { BridgeSession } from './session.js'
+import type { BridgeSession } from './link.js'
+import { emptyAnswer, hasTool, type Memory, offlineDiscover } from './offline.js'
+import type { Held, OpenRequest, OpenRequests } from './requests.js'
 import type { SignInDesk } from './sign-in.js'
-import { describeSignIn, LOGIN_TOOL, loginTool, respond, toolText } from './words.js'
+import { describeSignIn, LOGIN_TOOL, LoginPrompt, loginTool, respond, toolText } from './words.js'
 
 export interface SignedOutOptions {
   memory: Memory

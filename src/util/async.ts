@@ -30,3 +30,15 @@ export function singleFlight<T>(task: () => Promise<T>): () => Promise<T> {
     return running
   }
 }
+
+/** Makes the real clock. */
+export function createClock(): Clock {
+  return {
+    now: () => Date.now(),
+    after(ms, callback) {
+      // biome-ignore lint/style/noRestrictedGlobals: this is where the timers come from
+      const timer = setTimeout(callback, ms).unref()
+      return () => clearTimeout(timer)
+    },
+  }
+}

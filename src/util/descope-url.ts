@@ -1,5 +1,5 @@
+import { isLoopback } from '../http/guard.js'
 import { messageOf, ProxyError } from './errors.js'
-import { isLoopback } from './loopback.js'
 import { trimSlashes } from './text.js'
 
 /** What a `DESCOPE_CONFIG_URL` stands for. */
@@ -18,12 +18,17 @@ export interface DescopeProject {
 
 /** The id of a project, which is also an issuer that Descope's tokens may name. */
 export const PROJECT_ID = /^P[A-Za-z0-9]{27,63}$/
+
 const SERVER_ID = /^[A-Za-z0-9_-]{3,64}$/
+
 const DOCUMENTS = '(openid-configuration|oauth-authorization-server)'
+
 const SUFFIX = new RegExp(`^(.*?)(?<!/)/+\\.well-known/${DOCUMENTS}/*$`)
+
 const INSERTED = new RegExp(`^/+\\.well-known/${DOCUMENTS}(/.*)$`)
 
 const EXAMPLE = 'https://api.descope.com/v1/apps/agentic/<project id>/<MCP server id>'
+
 const COPY_HINT = `Copy the Discovery URL of the MCP server from the Descope console; it looks like ${EXAMPLE}/.well-known/openid-configuration.`
 
 /**

@@ -2,6 +2,7 @@ export type JsonObject = { [member: string]: unknown }
 
 /** Names by which an assignment reaches an object's prototype instead of a member. */
 const PROTOTYPE_NAMES: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
+
 /** What is nested deeper is not copied. */
 const MAX_COPY_DEPTH = 32
 
@@ -84,6 +85,7 @@ export function positiveMember(object: JsonObject, member: string): number | und
 }
 
 const QUOTE = 0x22
+
 const BACKSLASH = 0x5c
 
 /**
@@ -113,4 +115,13 @@ function endOfString(text: string, start: number): number {
     if (slashes % 2 === 0) return i
   }
   return text.length
+}
+/** Writes where something stands in a document: `result.tools[0]["x y"]`. */
+export function jsonPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, key) => {
+    if (typeof key === 'number') return `${text}[${key}]`
+    const name = String(key)
+    if (text === '') return name
+    return /^[A-Za-z_$][\w$]*$/.test(name) ? `${text}.${name}` : `${text}[${JSON.stringify(name)}]`
+  }, '')
 }

@@ -10,7 +10,6 @@ import {
   removeFile,
   writePrivateFile,
 } from './private-files.js'
-import { bootId, processStart } from './process-start.js'
 import type { Clock, System } from './runtime.js'
 
 export interface LockDeps {
@@ -29,7 +28,9 @@ export interface Lease {
 
 /** A holder that did not renew for so long is taken for dead. */
 const LEASE_MS = 30_000
+
 const RENEW_MS = 10_000
+
 const POLL_MS = 40
 
 /**
@@ -186,4 +187,20 @@ async function ageOf(path: string, clock: Clock): Promise<number | undefined> {
   } catch {
     return undefined
   }
+}
+
+/**
+ * Returns when a process started, as an opaque word that tells it from a later process with the
+ * same id. `undefined` where the system does not say (only Linux does, in `/proc`).
+ */
+async function processStart(pid: number): Promise<string | undefined> {
+  const text = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => undefined)
+  // The second field is the program's name in parentheses and may hold spaces and parentheses.
+  return text?.slice(text.lastIndexOf(')') + 2).split(' ')[19]
+}
+
+/** Returns a word that changes with each start of the machine; `undefined` outside Linux. */
+async function bootId(): Promise<string | undefined> {
+  const text = await readFile('/proc/sys/kernel/random/boot_id', 'latin1').catch(() => undefined)
+  return text?.trim()
 }

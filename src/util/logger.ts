@@ -1,12 +1,14 @@
 import { setMember } from './json.js'
-import { escapeUnsafe, printable } from './printable.js'
-import type { Redact } from './redact.js'
+import { escapeUnsafe, printable, type Redact } from './redact.js'
 import type { Clock, Io } from './runtime.js'
 import { cutText } from './text.js'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
+
 export type LogLevel = (typeof LOG_LEVELS)[number]
+
 export const LOG_FORMATS = ['text', 'json'] as const
+
 export type LogFormat = (typeof LOG_FORMATS)[number]
 
 export type LogFields = Readonly<
@@ -100,6 +102,7 @@ export function createLogger({ io, clock, level, format, redact }: LoggerOptions
 
 /** Stand in a prepared record where `id` and `ms` come. Nobody can know them who writes a name. */
 const MARK_ID = Math.random().toString(36).slice(2).padEnd(12, '0')
+
 const MARK_MS = 1e15 + Math.floor(Math.random() * 1e15)
 
 function cut(text: string, mark: string): [string, string] {
@@ -109,8 +112,10 @@ function cut(text: string, mark: string): [string, string] {
 
 /** Nobody reads more of one text. */
 const LONGEST = 4_000
+
 /** A secret that begins within what is shown ends within this much more. */
 const LONGEST_SECRET = 16_000
+
 /** What the program works with keeps its name. */
 const NAMES = new Set(['method', 'tool', 'target', 'targets', 'prompt', 'uri', 'client', 'part'])
 
@@ -159,6 +164,7 @@ const renderText: Render = (now, level, _event, message, fields) => {
 }
 
 let second = Number.NaN
+
 let secondText = ''
 
 /** As `toISOString` writes it. Many records fall into the same second, whose text is kept. */

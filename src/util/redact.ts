@@ -8,6 +8,7 @@ const SECRET_KEY = /(^|[-_])(authorization|cookie|token|secret|password|apikey|k
  * at from its start only, so that no text makes this slow.
  */
 const DOTTED = /(?<![\w-])[\w-]{11,}\.[\w-]+\.[\w-]*(?:\.[\w-]*){0,2}/g
+
 const SHORTEST_JWT_HEADER = 11
 
 /**
@@ -21,8 +22,10 @@ const PLACEHOLDER = '[redacted]'
 
 /** Shorter ones are not looked for: they would be found in every other word. */
 const SHORTEST = 4
+
 /** From here on nobody has to fear that a secret stands in a name or word by chance. */
 const LONG = 16
+
 /** Below this somebody should take another one. */
 const SHORTEST_SOUND = 8
 
@@ -146,4 +149,32 @@ function encodings(secret: string): string[] {
     return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')]
   })
   return [...writings(secret), ...base64]
+}
+/**
+ * What a terminal obeys instead of showing it, and what breaks lines: C0 and C1 controls, line and
+ * paragraph separators, and the marks that turn the direction of text.
+ */
+const UNSAFE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is meant
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g
+
+/** Keeps text from outside from moving the cursor, breaking lines or turning text around. */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, ' ')
+}
+
+/** The same, but lines stay lines. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}
+
+/** The same for one line of JSON, whose strings stay what they were: each of them is escaped. */
+export function escapeUnsafe(json: string): string {
+  return json.replace(UNSAFE, (run) => {
+    let escaped = ''
+    for (let i = 0; i < run.length; i++) {
+      escaped += `\\u${run.charCodeAt(i).toString(16).padStart(4, '0')}`
+    }
+    return escaped
+  })
 }

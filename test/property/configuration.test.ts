@@ -3,19 +3,22 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseDocument } from '../../src/config/document.js'
-import { ConfigError } from '../../src/config/errors.js'
-import { loadConfig } from '../../src/config/load.js'
+import { ConfigError, loadConfig } from '../../src/config/load.js'
 import { SETTINGS } from '../../src/config/settings.js'
 import { createFolder } from '../helpers/folder.js'
 
 const NAMES = ['x.json', 'x.yaml', 'x.yml'] as const
+
 const words = SETTINGS.flatMap(({ key }) => key.split('.')).filter((word) => word !== '*')
+
 const hostileNames = ['__proto__', 'constructor', 'prototype', 'toString', '', '*', 'a.b', '\u0000']
+
 const member = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom(...words) },
   { weight: 2, arbitrary: fc.constantFrom('api', 'profiles', 'docs', '$schema', ...hostileNames) },
   { weight: 1, arbitrary: fc.string({ maxLength: 8 }) },
 )
+
 // biome-ignore-start lint/suspicious/noTemplateCurlyInString: references of the configuration
 const scalar = fc.oneof(
   fc.constantFrom(
@@ -31,6 +34,7 @@ const scalar = fc.oneof(
   fc.constantFrom(null, true, -1, 0, 1.5, 1e308, 80),
   fc.string({ maxLength: 12 }),
 )
+
 // biome-ignore-end lint/suspicious/noTemplateCurlyInString: as above
 const { value } = fc.letrec((tie) => ({
   value: fc.oneof(
@@ -44,6 +48,7 @@ const { value } = fc.letrec((tie) => ({
     }),
   ),
 }))
+
 /** Under settings that exist, so that more is looked at than the first level. */
 const configuration = fc
   .record({
@@ -55,6 +60,7 @@ const configuration = fc
     __proto__: value,
   })
   .map((content) => JSON.stringify(content))
+
 const pieces = fc
   .array(
     fc.constantFrom(
@@ -94,12 +100,14 @@ const pieces = fc
     { maxLength: 30 },
   )
   .map((parts) => parts.join(''))
+
 const broken = fc
   .tuple(configuration, fc.nat(), fc.string({ maxLength: 3 }))
   .map(([text, at, put]) => {
     const place = at % (text.length + 1)
     return text.slice(0, place) + put + text.slice(place + 1)
   })
+
 const document = fc.oneof(configuration, pieces, broken)
 
 const WHERE = /\(file \.\/x\.(json|ya?ml)(:\d+)?\)|line \d+|\(flag --config\)/

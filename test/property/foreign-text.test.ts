@@ -2,11 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseChallenges, readBearerChallenge } from '../../src/auth/oauth/challenge.js'
 import { parseDocument } from '../../src/config/document.js'
-import { veilText } from '../../src/hosts/veil.js'
+import { veilText } from '../../src/hosts/diff.js'
 import { createCookieJar } from '../../src/http/cookies.js'
 import { LineSplitter } from '../../src/mcp/lines.js'
-import { printable } from '../../src/util/printable.js'
-import { createRedactor } from '../../src/util/redact.js'
+import { createRedactor, printable } from '../../src/util/redact.js'
 import { growthOf } from '../helpers/patterns/growth.js'
 
 const text = (...words: string[]) =>

@@ -7,7 +7,7 @@ import { BrokenText } from '../../src/hosts/broken.js'
 import { HOST_IDS } from '../../src/hosts/host.js'
 import { findHost } from '../../src/hosts/hosts.js'
 import { type MergeRequest, merge } from '../../src/hosts/merge.js'
-import { tomlTable } from '../../src/hosts/toml-text.js'
+import { tomlTable } from '../../src/hosts/toml-sections.js'
 import { parseJsonc } from '../../src/util/jsonc.js'
 import { runCli } from '../helpers/cli.js'
 import { createFolder } from '../helpers/folder.js'
@@ -23,14 +23,17 @@ const hostileNames = [
   'servers',
   'inputs',
 ]
+
 const name = fc.oneof(
   fc.constantFrom('acme', 'a b', 'ü', 'a.b', '"', '\\', '\u007f', ']', '#', ...hostileNames),
   fc.string({ minLength: 1, maxLength: 10 }),
 )
+
 const text = fc.oneof(
   fc.string({ unit: 'grapheme', maxLength: 20 }),
   fc.constantFrom('"""', "'''", '# x'),
 )
+
 const server = fc.record({
   name,
   values: fc.dictionary(name, text, { maxKeys: 3, noNullPrototype: true }),
@@ -41,6 +44,7 @@ const server = fc.record({
     args: fc.array(text, { maxLength: 3 }),
   }),
 })
+
 const request = fc
   .tuple(fc.constantFrom(...HOST_IDS), server, fc.boolean())
   .map(([id, given, force]): MergeRequest => {
@@ -58,6 +62,7 @@ const json = fc
     ),
   }))
   .value.map((value) => JSON.stringify(value, undefined, 2))
+
 const toml = fc
   .array(
     fc.tuple(
@@ -67,6 +72,7 @@ const toml = fc
     { maxLength: 4 },
   )
   .map((tables) => tables.map(([path, table]) => tomlTable(path, table)).join('\n'))
+
 const pieces = fc
   .array(
     fc.oneof(
@@ -92,6 +98,7 @@ const pieces = fc
     { maxLength: 24 },
   )
   .map((parts) => parts.join(''))
+
 const content = fc.oneof(json, toml, pieces)
 
 /** All that a text holds, as plain values; `undefined` where nobody can read it. */

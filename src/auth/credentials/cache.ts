@@ -1,11 +1,14 @@
 import { ProxyError } from '../../util/errors.js'
 import type { Clock } from '../../util/runtime.js'
 import type { CredentialHeaders } from '../credential.js'
+import type { OAuthRefusedError } from '../oauth/failure.js'
 
 /** A failure is repeated for so long before somebody is asked again. */
 const FAILURE_MS = 2_000
+
 /** A renewed credential that is refused so soon after was not the problem: it is not renewed again. */
 const FINAL_MS = 60_000
+
 /** A refusal that comes so soon after a renewal is for the credential before it. */
 const OVERLAP_MS = 5_000
 
@@ -116,4 +119,20 @@ export function bearerHeaders(token: string): CredentialHeaders {
 export function renewalTime(now: number, lifeSeconds = 300): number {
   const lifeMs = Math.min(lifeSeconds, 86_400) * 1000
   return now + lifeMs - Math.min(60_000, lifeMs / 10)
+}
+
+/**
+ * Makes the error for a caller of an authorization server's refusal; one that may pass by itself
+ * stays what it is.
+ */
+export function refusedCredential(error: OAuthRefusedError, hint: string): ProxyError {
+  if (error.code === 'ISSUER_UNREACHABLE') return error
+  return new ProxyError('CREDENTIAL_REFUSED', error.message, { hint, cause: error })
+}
+
+/** Makes the error for a request that carries no verified token where one is needed. */
+export function noCaller(what: string): ProxyError {
+  return new ProxyError('CREDENTIAL_REFUSED', `${what} needs a signed-in caller`, {
+    hint: 'Configure DESCOPE_CONFIG_URL, or another credential for this target.',
+  })
 }

@@ -9,8 +9,13 @@ import { canonicalResource } from '../oauth/protected-resource.js'
 import { chooseScope } from '../oauth/scopes.js'
 import { assumedAuthorizationServer } from '../oauth/server-metadata.js'
 import { clientCredentialsGrant, type Grant } from '../oauth/token-endpoint.js'
-import { bearerHeaders, createCredentialCache, type Issued, renewalTime } from './cache.js'
-import { refusedCredential } from './refused.js'
+import {
+  bearerHeaders,
+  createCredentialCache,
+  type Issued,
+  refusedCredential,
+  renewalTime,
+} from './cache.js'
 
 export interface ClientCredentialsSettings {
   tokenUrl: string | undefined

@@ -7,13 +7,20 @@ import { type HttpReply, isTransient, requestReply } from '../http-reply.js'
 import { saysTokenInvalid } from '../oauth/challenge.js'
 import { describeOAuthError } from '../oauth-error.js'
 import type { Descope } from '../service.js'
-import { bearerHeaders, createCredentialCache, type Issued, renewalTime } from './cache.js'
-import { noCaller } from './refused.js'
+import {
+  bearerHeaders,
+  createCredentialCache,
+  type Issued,
+  noCaller,
+  renewalTime,
+} from './cache.js'
 import { invalid } from './static.js'
 
 const MAX_CALLERS = 1_000
+
 /** Kept no longer than this, so that a disconnected user is noticed; seconds. */
 const MAX_LIFE = 600
+
 /** Of a token whose end Descope does not tell, seconds. */
 const UNKNOWN_LIFE = 60
 

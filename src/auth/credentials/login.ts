@@ -1,7 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import type { Caller, TargetCredential } from '../credential.js'
 import { readBearerChallenge, saysTokenInvalid } from '../oauth/challenge.js'
-import type { SignInNeed } from '../sign-in-port.js'
+import type { SignInNeed } from '../sign-in-target.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from '../token-source.js'
 
 export interface LoginCredentialOptions {

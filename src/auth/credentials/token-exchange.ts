@@ -8,11 +8,19 @@ import { canonicalResource } from '../oauth/protected-resource.js'
 import { assumedAuthorizationServer } from '../oauth/server-metadata.js'
 import { type Grant, readGrant } from '../oauth/token-endpoint.js'
 import type { Descope } from '../service.js'
-import { bearerHeaders, createCredentialCache, type Issued, renewalTime } from './cache.js'
-import { noCaller, refusedCredential } from './refused.js'
+import {
+  bearerHeaders,
+  createCredentialCache,
+  type Issued,
+  noCaller,
+  refusedCredential,
+  renewalTime,
+} from './cache.js'
 
 const MAX_CALLERS = 1_000
+
 const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:token-exchange'
+
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
 
 export interface TokenExchangeSettings {

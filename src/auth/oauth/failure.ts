@@ -1,5 +1,7 @@
+import { sleep } from '../../util/async.js'
 import { ProxyError, type ProxyErrorOptions } from '../../util/errors.js'
 import { tryParseJson } from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
 import { isTransient } from '../http-reply.js'
 import { readOAuthError } from '../oauth-error.js'
 
@@ -74,8 +76,11 @@ const mayPass = ({ kind }: Refusal) => kind === 'transient' || kind === 'poll'
 
 /** Descope's codes: E063302 consent gone, E061005 token invalid or expired. */
 const GRANT_CODES = new Set(['invalid_grant', 'E063302', 'E061005', 'expired_token'])
+
 const CLIENT_CODES = new Set(['invalid_client', 'unauthorized_client'])
+
 const TRANSIENT_CODES = new Set(['temporarily_unavailable', 'server_error'])
+
 const POLL_CODES = new Set(['authorization_pending', 'slow_down'])
 
 /**
@@ -123,4 +128,32 @@ function kindOf(
 export function retryAfterMs(headers: Headers): number | undefined {
   const seconds = headers.get('retry-after')?.trim() ?? ''
   return /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : undefined
+}
+
+const ATTEMPTS = 3
+
+/** A server that wants a longer pause than this gets it: the caller is told to come back. */
+const LONGEST_PAUSE_MS = 2_000
+
+/** Tries again, after a growing pause with jitter, what failed in a way that may pass. */
+export async function withRetries<T>(
+  { clock }: { clock: Clock },
+  task: () => Promise<T>,
+  isWorthIt: (error: unknown) => boolean = isRetryable,
+): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await task()
+    } catch (error) {
+      const asked = retryAfterOf(error) ?? 0
+      if (!isWorthIt(error) || attempt === ATTEMPTS || asked > LONGEST_PAUSE_MS) throw error
+      await sleep(clock, Math.max(asked, 250 * 2 ** attempt * (0.5 + Math.random())))
+    }
+  }
+}
+
+/** How long the server wants to be left alone, milliseconds. */
+function retryAfterOf(error: unknown): number | undefined {
+  if (error instanceof OAuthRefusedError) return error.refusal.retryAfterMs
+  return error instanceof RetryableError ? error.retryAfterMs : undefined
 }

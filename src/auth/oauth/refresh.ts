@@ -2,10 +2,9 @@ import { ProxyError } from '../../util/errors.js'
 import { shownUrl } from '../../util/url-text.js'
 import type { TokenRecord } from '../token-store.js'
 import type { ConfiguredClient, OAuthClient } from './client.js'
-import { isUnknownClient, RetryableError } from './failure.js'
+import { isUnknownClient, RetryableError, withRetries } from './failure.js'
 import type { HttpDeps } from './http.js'
 import { type ClientStore, chooseClient } from './registration.js'
-import { withRetries } from './retry.js'
 import {
   type AuthorizationServer,
   assumedAuthorizationServer,

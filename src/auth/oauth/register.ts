@@ -1,3 +1,4 @@
+import { isLoopback } from '../../http/guard.js'
 import { ProxyError } from '../../util/errors.js'
 import {
   isObject,
@@ -17,7 +18,6 @@ import {
 } from './client.js'
 import { OAuthRefusedError, type Refusal, readRefusal } from './failure.js'
 import { fetchText, type HttpDeps, type ReadResponse } from './http.js'
-import { otherCallbackHost } from './redirect-uris.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
 /** A registration that can be kept, with what decides whether it is still good. */
@@ -145,4 +145,30 @@ export function readRegistration(
 
 function isAboutRedirect({ code, description = '' }: Refusal): boolean {
   return code === 'invalid_redirect_uri' || /redirect|loopback|127\.0\.0\.1/i.test(description)
+}
+
+/**
+ * Tells whether a registered redirect URI stands for another: the same text, or the same loopback
+ * URI with another port or none, since servers must take any port there.
+ *
+ * @see [RFC 8252 §7.3](https://www.rfc-editor.org/rfc/rfc8252#section-7.3) Loopback Interface Redirection
+ */
+export function coversRedirect(registered: string, used: string): boolean {
+  if (registered === used) return true
+  const [one, other] = [withoutPort(registered), withoutPort(used)]
+  return one !== undefined && one === other
+}
+
+function withoutPort(uri: string): string | undefined {
+  if (!URL.canParse(uri)) return undefined
+  const url = new URL(uri)
+  if (url.protocol !== 'http:' || !isLoopback(url.hostname)) return undefined
+  url.port = ''
+  return url.href
+}
+
+/** The flag that makes redirect URIs with the other usual name of this machine. */
+export function otherCallbackHost(redirectUri: string): string {
+  const isName = URL.canParse(redirectUri) && new URL(redirectUri).hostname === 'localhost'
+  return `\`--callback-host ${isName ? '127.0.0.1' : 'localhost'}\``
 }

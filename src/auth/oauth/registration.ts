@@ -1,8 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import { type ConfiguredClient, chooseAuthMethod, type OAuthClient } from './client.js'
 import type { HttpDeps } from './http.js'
-import { coversRedirect, otherCallbackHost } from './redirect-uris.js'
-import { type Registration, register } from './register.js'
+import { coversRedirect, otherCallbackHost, type Registration, register } from './register.js'
 import { missingScopes, splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
 

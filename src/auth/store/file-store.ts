@@ -1,16 +1,19 @@
+import { createHash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isObject, tryParseJson } from '../../util/json.js'
+import { isObject, stringMember, stringsMember, tryParseJson } from '../../util/json.js'
 import { acquireLock } from '../../util/lock.js'
 import { readPrivateFile, removeFile, writePrivateFile } from '../../util/private-files.js'
 import { RetryableError } from '../oauth/failure.js'
+import type { ClientStore } from '../oauth/registration.js'
 import { bindingKey, type TokenRecord, type TokenStore } from '../token-store.js'
 import { createDataKeys, type DataKeys, type StoreDeps } from './data-key.js'
-import { parseRecord } from './record.js'
+import { numberMember, parseClient, parseRecord } from './record.js'
 import { seal, unseal } from './seal.js'
 
 /** Form of the files. A newer form is left alone; the path never names a version. */
 const SCHEMA = 1
+
 /** Longer than any exchange with an authorization server takes. */
 const LOCK_WAIT_MS = 45_000
 
@@ -85,5 +88,41 @@ export async function withLock<T>(
     return await task()
   } finally {
     await lease.release()
+  }
+}
+
+/** Creates the store of dynamic registrations: one file for each issuer, private like the tokens. */
+export function createClientStore(deps: StoreDeps): ClientStore {
+  const keyOf = (issuer: string) => createHash('sha256').update(issuer).digest('hex').slice(0, 32)
+  const pathOf = (issuer: string) => join(deps.folder, 'clients', `${keyOf(issuer)}.json`)
+
+  const load: ClientStore['load'] = async (issuer) => {
+    const text = await readPrivateFile(pathOf(issuer))
+    const file = text === undefined ? undefined : tryParseJson(text)
+    if (!isObject(file) || file['schema'] !== 1 || file['issuer'] !== issuer) return undefined
+    const client = parseClient(file['client'])
+    return (
+      client && {
+        client,
+        secretExpiresAt: numberMember(file, 'secretExpiresAt'),
+        requestedScope: stringMember(file, 'requestedScope'),
+        grantedScope: stringMember(file, 'grantedScope'),
+        answeredUris: stringsMember(file, 'answeredUris'),
+      }
+    )
+  }
+
+  return {
+    load,
+    save: (issuer, registration) =>
+      writePrivateFile(
+        pathOf(issuer),
+        `${JSON.stringify({ schema: 1, issuer, ...registration })}\n`,
+      ),
+    async forget(issuer, clientId) {
+      // Another process may have registered a new client meanwhile; that one stays.
+      if ((await load(issuer))?.client.id === clientId) await removeFile(pathOf(issuer))
+    },
+    exclusively: (issuer, task) => withLock(deps, `client-${keyOf(issuer)}`, task),
   }
 }

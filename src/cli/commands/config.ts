@@ -45,7 +45,7 @@ function validate(runtime: Runtime): Command {
     .argument('[file]', 'the file to check')
   return addJsonOption(addSettingsOptions(command, 'serve')).action(
     async (file: string | undefined, { json = false }: { json?: boolean }) => {
-      const { validateConfig } = await import('./config/validate.js')
+      const { validateConfig } = await import('./config/show.js')
       validateConfig(runtime, file, collectFlags(command), { json })
     },
   )

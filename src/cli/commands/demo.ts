@@ -3,7 +3,7 @@ import { LOG_FORMATS, LOG_LEVELS } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import { exitWith } from '../exit.js'
 import { addJsonOption } from '../options.js'
-import type { DemoFlags, IdentityFlags } from './demo/flags.js'
+import type { DemoFlags, IdentityFlags } from './demo/parts.js'
 
 /** Declares `demo`: the whole chain on embedded parts, and each part alone. */
 export function demoCommand(runtime: Runtime): Command {

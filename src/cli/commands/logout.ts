@@ -8,8 +8,7 @@ import { readFlags } from '../flag-variables.js'
 import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addJsonOption } from '../options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
-import { type SignInStores, storedSource } from '../sign-in-parts.js'
-import { recordsOf } from '../sign-in-records.js'
+import { recordsOf, type SignInStores, storedSource } from '../sign-in-parts.js'
 
 interface Flags extends StoreFlags, NetworkFlags {
   all?: boolean

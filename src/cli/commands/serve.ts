@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import type { Runtime } from '../../util/runtime.js'
 import { exitWith } from '../exit.js'
 import { addSettingsOptions, collectFlags } from '../options.js'
-import { printWarnings } from '../print-warnings.js'
+import { printWarnings } from '../print-error.js'
 
 /** Declares `serve`: the HTTP proxy. */
 export function serveCommand(runtime: Runtime): Command {

@@ -5,7 +5,7 @@ import { readFlags } from '../flag-variables.js'
 import { type IdentityReport, renderIdentity, reportIdentity } from '../identity-report.js'
 import { addJsonOption } from '../options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
-import { recordsOf } from '../sign-in-records.js'
+import { recordsOf } from '../sign-in-parts.js'
 
 interface Flags extends StoreFlags {
   json?: boolean

@@ -35,7 +35,7 @@ async function runTestTarget(
   const [{ checkTarget }, { createReporter }, { failureOf }] = await Promise.all([
     import('../check-target.js'),
     import('../check-report.js'),
-    import('../check-failure.js'),
+    import('../exit.js'),
   ])
   const reporter = createReporter(runtime, flags)
   const interrupted = new Promise<never>((_resolve, reject) => {

@@ -1,11 +1,12 @@
 import { request } from 'undici'
+import { isLoopback } from '../../http/guard.js'
 import { isObject, stringMember, stringsMember, tryParseJson } from '../../util/json.js'
-import { isLoopback } from '../../util/loopback.js'
 import type { Client } from './records.js'
 import { Refusal, refusal } from './refusals.js'
 
 /** Largest metadata document, bytes. */
 const DOCUMENT_LIMIT = 16_384
+
 const TIMEOUT_MS = 5_000
 
 /** Tells whether a client id is a URL, and so stands for a metadata document. */

@@ -1,5 +1,5 @@
+import { isLoopback } from '../../http/guard.js'
 import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
-import { isLoopback } from '../../util/loopback.js'
 import { type Handler, json, jsonBody } from './http.js'
 import { newClientId } from './ids.js'
 import type { Client } from './records.js'
@@ -7,6 +7,7 @@ import { refusal } from './refusals.js'
 import { newSecret, nowSeconds } from './state.js'
 
 const AUTH_METHODS = ['none', 'client_secret_basic', 'client_secret_post']
+
 const SCRIPT_SCHEMES = ['javascript:', 'data:', 'vbscript:', 'file:', 'blob:', 'about:']
 
 /**

@@ -1,16 +1,19 @@
-import { exchangeAccessKey } from './access-keys.js'
+import { ownMember } from '../../util/json.js'
+import { accessKeyToken, exchangeAccessKey } from './access-keys.js'
 import { revoke, userinfo } from './account.js'
 import { authorize } from './authorize.js'
+import { authenticateClient } from './clients.js'
 import { connectionToken } from './connections.js'
 import { CONTROL } from './control.js'
-import { devicePage, startDevice } from './device.js'
+import { devicePage, pollDevice, startDevice } from './device.js'
 import { agenticDocument, bareDocument, keySet, projectDocument } from './documents.js'
-import type { Call, Handler, Reply } from './http.js'
-import type { Surface } from './records.js'
+import { bodyParams, type Call, type Handler, type Reply } from './http.js'
+import { clientCredentials, exchangeToken } from './machine-grants.js'
+import type { Client, Surface } from './records.js'
 import { refusal } from './refusals.js'
 import { register } from './register.js'
 import type { State } from './state.js'
-import { token } from './token.js'
+import { redeemCode, refresh } from './user-grants.js'
 
 interface Route {
   readonly GET?: Handler
@@ -98,4 +101,33 @@ function authorizeRoute(surface: Surface): Route {
 const insertedDocument: Handler = (state, call) => {
   if (!state.options.pathInserted) throw refusal('not_found')
   return agenticDocument(state, call)
+}
+
+type GrantHandler = (
+  state: State,
+  client: Client,
+  params: URLSearchParams,
+) => Reply | Promise<Reply>
+
+const GRANTS: Readonly<Record<string, GrantHandler>> = {
+  authorization_code: redeemCode,
+  refresh_token: refresh,
+  client_credentials: clientCredentials,
+  'urn:ietf:params:oauth:grant-type:device_code': pollDevice,
+  'urn:ietf:params:oauth:grant-type:token-exchange': exchangeToken,
+}
+
+/**
+ * Answers a token request, whose body may be a form or JSON.
+ *
+ * @see [RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)
+ */
+async function token(state: State, call: Call): Promise<Reply> {
+  const params = bodyParams(call)
+  const type = params.get('grant_type') ?? ''
+  const grant = ownMember(GRANTS, type)
+  if (grant === undefined) throw refusal('unsupported_grant')
+  const machine = type === 'client_credentials' ? await accessKeyToken(state, call) : undefined
+  if (machine !== undefined) return machine
+  return grant(state, authenticateClient(state, call, params), params)
 }

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { isLoopback } from '../../util/loopback.js'
+import { isLoopback } from '../../http/guard.js'
 
 /** Why a request is not let in. */
 export interface Refusal {

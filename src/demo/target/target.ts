@@ -4,8 +4,8 @@ import type { AddressInfo } from 'node:net'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
+import { isLoopback } from '../../http/guard.js'
 import { ProxyError } from '../../util/errors.js'
-import { isLoopback } from '../../util/loopback.js'
 import { parseRequestTarget } from '../../util/request-target.js'
 import type { Clock } from '../../util/runtime.js'
 import { refusalOf } from './gate.js'
@@ -46,6 +46,7 @@ export interface SeenRequest {
 }
 
 const KEPT_REQUESTS = 100
+
 const PATH = /^\/mcp\/?$/
 
 /**

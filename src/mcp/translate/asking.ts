@@ -6,10 +6,9 @@ import { ownId } from '../jsonrpc.js'
 import { offersModern } from '../meta.js'
 import { readAnswer } from '../read-answer.js'
 import { isLegacyVersion, MODERN_VERSION } from '../versions.js'
-import { UNKNOWN_CLIENT } from './client.js'
+import { type LegacySession, newSession, UNKNOWN_CLIENT } from './client.js'
 import type { ClientExchange } from './exchange.js'
-import { modernHeaders, olderHeaders, ownRequest } from './modern-request.js'
-import { type LegacySession, newSession } from './session.js'
+import { modernHeaders, olderHeaders, ownRequest } from './modern-answer.js'
 
 /** The answer to `server/discover`. */
 export type Discovery =
@@ -25,8 +24,10 @@ export type Discovery =
     }
 
 const ASK_MS = 30_000
+
 /** Statuses that tell of credentials, of load or of trouble, and nothing of the protocol. */
 const NO_VERDICT: ReadonlySet<number> = new Set([401, 403, 407, 408, 429])
+
 const PASSED_HEADERS = ['content-type', 'www-authenticate', 'retry-after']
 
 /** Makes what asks a target something of our own, with the credential of a client's request. */

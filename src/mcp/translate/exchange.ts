@@ -1,14 +1,14 @@
 import { UpstreamError } from '../../http/failure.js'
 import type { UpstreamController, UpstreamHandler } from '../../http/pool.js'
 import { messageOf } from '../../util/errors.js'
-import { putMembers } from '../member-text.js'
 import type { Message } from '../message.js'
-import { idText } from '../message-parts.js'
+import { idText, putMembers } from '../scan.js'
 import { writeEvent } from '../sse.js'
 
 export type Head = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
 
 const JSON_HEAD = { 'content-type': 'application/json' }
+
 const STREAM_HEAD = { 'content-type': 'text/event-stream' }
 
 /** A client's request whose answer we make, from one answer of the target, from several or none. */

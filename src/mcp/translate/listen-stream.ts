@@ -2,10 +2,9 @@ import { UpstreamError } from '../../http/failure.js'
 import type { UpstreamController, UpstreamRequest } from '../../http/pool.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
 import { ERROR_CODES, ownId } from '../jsonrpc.js'
+import type { LegacySession, Listening } from './client.js'
 import type { ClientExchange } from './exchange.js'
-import { ModernAnswer } from './modern-answer.js'
-import { modernHeaders, ownRequest } from './modern-request.js'
-import type { LegacySession, Listening } from './session.js'
+import { ModernAnswer, modernHeaders, ownRequest } from './modern-answer.js'
 import type { TranslatorParts } from './translator.js'
 
 export interface ListenStreamOptions {
@@ -16,7 +15,9 @@ export interface ListenStreamOptions {
 }
 
 const LISTEN = 'subscriptions/listen'
+
 const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
+
 const ACK_MS = 10_000
 
 /** One subscription of the target for this stream. */

@@ -1,11 +1,13 @@
 import { UpstreamError } from '../../http/failure.js'
 import type { UpstreamRequest } from '../../http/pool.js'
-import { stringMember } from '../../util/json.js'
+import { isObject, type JsonObject, stringMember } from '../../util/json.js'
+import { PRODUCT, VERSION } from '../../util/version.js'
 import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../jsonrpc.js'
 import type { Message } from '../message.js'
+import { META, metaOf } from '../meta.js'
+import { type LegacyClient, type LegacySession, withoutTasks } from './client.js'
 import type { ClientExchange } from './exchange.js'
 import { QUESTION_MARK } from './questions.js'
-import type { LegacySession } from './session.js'
 import type { TranslatorParts } from './translator.js'
 
 /** One message of a client on its way. */
@@ -95,3 +97,28 @@ export function takeAnswer({ parts, exchange, message, session }: Turn): void {
 
 const ADVICE =
   'Where tools ask their user, run one worker and let the balancer keep a session at one replica'
+
+/** What both eras call by the same name. */
+const SAME = ['tools', 'prompts', 'resources', 'completions', 'logging', 'experimental'] as const
+
+/** Makes the result of `initialize` from that of `server/discover`. */
+export function initializeResult(discovered: JsonObject, { version }: LegacyClient): JsonObject {
+  const instructions = stringMember(discovered, 'instructions')
+  const serverInfo = metaOf(discovered)[META.serverInfo]
+  const { capabilities } = discovered
+  return {
+    protocolVersion: version,
+    capabilities: isObject(capabilities) ? legacyCapabilities(capabilities) : {},
+    serverInfo: isObject(serverInfo) ? serverInfo : { name: PRODUCT, version: VERSION },
+    ...(instructions !== undefined && { instructions }),
+  }
+}
+
+function legacyCapabilities(capabilities: JsonObject): JsonObject {
+  const kept: JsonObject = {}
+  for (const name of SAME) if (name in capabilities) kept[name] = capabilities[name]
+  const { extensions } = capabilities
+  const others = isObject(extensions) ? withoutTasks(extensions) : {}
+  if (Object.keys(others).length > 0) kept['extensions'] = others
+  return kept
+}

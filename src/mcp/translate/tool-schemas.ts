@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { headerPairs } from '../../http/header-pairs.js'
+import { headerPairs } from '../../http/pool.js'
 import { isObject, type JsonObject, stringMember } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
@@ -26,9 +26,13 @@ interface View {
 /** Headers that say nothing of who asks. */
 const OF_REQUEST =
   /^(accept|content-type|user-agent|mcp-.*|traceparent|tracestate|baggage|x-request-id)$/
+
 const MAX_VIEWS = 100
+
 const MAX_TOOLS = 10_000
+
 const MAX_PAGES = 100
+
 /** A tool that no list names is looked for again after this time. */
 const LOOK_AGAIN_MS = 60_000
 

@@ -1,15 +1,19 @@
 import type { UpstreamController, UpstreamRequest } from '../../http/pool.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { ERROR_CODES, errorResponse, ownId, type RequestId } from '../jsonrpc.js'
-import { memberText, objectText } from '../member-text.js'
 import type { Message } from '../message.js'
+import { memberText, objectText, putMembers } from '../scan.js'
+import type { LegacySession, Running } from './client.js'
 import { answerTo, type ClientExchange, type Head } from './exchange.js'
-import { fitResult } from './fit-result.js'
-import { InputRounds } from './input-rounds.js'
-import { ModernAnswer, type ModernAnswerListener } from './modern-answer.js'
-import { modernHeaders, modernText, type RetryParts } from './modern-request.js'
+import {
+  ModernAnswer,
+  type ModernAnswerListener,
+  modernHeaders,
+  modernText,
+  type RetryParts,
+} from './modern-answer.js'
 import { type MirroredParam, paramHeaders } from './param-headers.js'
-import type { LegacySession, Running } from './session.js'
+import { InputRounds } from './questions.js'
 import type { TranslatorParts } from './translator.js'
 
 export interface TranslatedCallOptions {
@@ -189,3 +193,49 @@ export class TranslatedCall implements ModernAnswerListener, Running {
 
 const NO_TASKS =
   'The target answered with a task, which only clients of 2026-07-28 can follow; its result is lost'
+
+const ODD_STRUCTURE = /"structuredContent"\s*:\s*[^{\s]/
+
+/**
+ * Changes in a response what its client may not get to see: tools whose annotations are not valid,
+ * and for clients of the older era structure that is no object, which the text repeats.
+ *
+ * @param learn Returns the tools of a list that may be shown.
+ * @see [MCP 2026-07-28, key changes](https://modelcontextprotocol.io/specification/2026-07-28/changelog)
+ */
+function fitResult(
+  text: string,
+  method: string,
+  isModern: boolean,
+  learn: (result: JsonObject) => JsonObject[] | undefined,
+): string {
+  const isOdd = method === 'tools/call' && !isModern && ODD_STRUCTURE.test(text)
+  if (method !== 'tools/list' && !isOdd) return text
+  const result = tryParseJson(objectText(text, 'result'))
+  if (!isObject(result)) return text
+  const fitted = isOdd ? withObject(result) : withTools(result, learn(result), isModern)
+  return fitted === result ? text : putMembers(text, { result: JSON.stringify(fitted) })
+}
+
+function withObject(result: JsonObject): JsonObject {
+  const { structuredContent, ...others } = result
+  return isObject(structuredContent) ? result : others
+}
+
+function withTools(
+  result: JsonObject,
+  shown: JsonObject[] | undefined,
+  isModern: boolean,
+): JsonObject {
+  const sent = result['tools']
+  const tools = isModern ? shown : shown?.map(olderTool)
+  if (tools === undefined || !Array.isArray(sent)) return result
+  const isSame = tools.length === sent.length && tools.every((tool, at) => tool === sent[at])
+  return isSame ? result : { ...result, tools }
+}
+
+function olderTool(tool: JsonObject): JsonObject {
+  const { outputSchema, ...others } = tool
+  if (outputSchema === undefined) return tool
+  return isObject(outputSchema) && outputSchema['type'] === 'object' ? tool : others
+}

@@ -1,16 +1,20 @@
-import { headerOf } from '../../http/header-pairs.js'
-import type { Upstream, UpstreamHandler, UpstreamRequest } from '../../http/pool.js'
+import {
+  headerOf,
+  type Upstream,
+  type UpstreamHandler,
+  type UpstreamRequest,
+} from '../../http/pool.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../jsonrpc.js'
 import { parseMessageText } from '../message.js'
 import type { TranslatingOptions } from '../translating-upstream.js'
 import { createAsking, type Discovery } from './asking.js'
-import { readClient, writeSessionId } from './client.js'
-import { initializeResult } from './discovered.js'
+import { LegacySessions, newSession, readClient, writeSessionId } from './client.js'
 import { ClientExchange } from './exchange.js'
 import { ListenStream } from './listen-stream.js'
 import {
   answer,
+  initializeResult,
   refuse,
   setLevel,
   subscribe,
@@ -18,7 +22,6 @@ import {
   takeAnswer,
   takeNotification,
 } from './own-answers.js'
-import { LegacySessions, newSession } from './session.js'
 import { ToolSchemas } from './tool-schemas.js'
 import { TranslatedCall } from './translated-call.js'
 

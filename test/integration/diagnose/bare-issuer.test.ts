@@ -1,11 +1,12 @@
 import { afterAll, expect, it } from 'vitest'
 import { startIdentity } from '../../../src/demo/identity/index.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { createHome } from '../../helpers/bridge.js'
 import { runCli } from '../../helpers/cli.js'
 import { createFolder } from '../../helpers/folder.js'
 
 const closing: (() => Promise<unknown>)[] = []
+
 afterAll(() => Promise.all(closing.map((close) => close())))
 
 it.each([

@@ -5,7 +5,7 @@ import {
   type IdentityInput,
   startIdentity,
 } from '../../../src/demo/identity/index.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { type Certificates, createCertificates } from '../../helpers/certificates.js'
 import { check, serveWith } from '../../helpers/check.js'
 import { freePort } from '../../helpers/sign-in.js'
@@ -16,13 +16,16 @@ import { startOlderTarget } from '../../helpers/targets/older.js'
 import { type RecordingOptions, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 const SECRET = 'client-secret-7Qx'
+
 const CLIENT = {
   MCP_DESCOPE_CLIENT_ID: 'machine',
   MCP_DESCOPE_CLIENT_SECRET: SECRET,
 }
 
 const closing: (() => Promise<unknown> | unknown)[] = []
+
 let shared: Identity
+
 let certificates: Certificates
 
 beforeAll(async () => {
@@ -30,7 +33,9 @@ beforeAll(async () => {
   const clients = [{ clientId: 'machine', clientSecret: SECRET }]
   shared = await startIdentity({ clock: createClock(), clients })
 })
+
 afterAll(() => shared.close())
+
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()
 })

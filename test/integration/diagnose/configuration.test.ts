@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { InspectedConfiguration } from '../../../src/cli/inspect-configuration.js'
 import { type IdentityInput, startIdentity } from '../../../src/demo/identity/index.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { createHome } from '../../helpers/bridge.js'
 import { parseReport, serveWith } from '../../helpers/check.js'
 import { runCli } from '../../helpers/cli.js'
@@ -14,17 +14,23 @@ import { tool } from '../../helpers/targets/contents.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 const SECRET = 'client-secret-7Qx'
+
 const MACHINE = { MCP_DESCOPE_CLIENT_ID: 'machine', MCP_DESCOPE_CLIENT_SECRET: SECRET }
+
 const PUBLIC = { SERVER_URL: 'https://mcp.example.com' }
+
 const ALL_ON = { cimd: true, device: true }
 
 const closing: (() => Promise<unknown> | unknown)[] = []
+
 let target: RecordingTarget
 
 beforeAll(async () => {
   target = await startRecordingTarget()
 })
+
 afterAll(() => target.close())
+
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()
 })

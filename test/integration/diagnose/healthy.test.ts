@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { startIdentity } from '../../../src/demo/identity/index.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { check, serveWith } from '../../helpers/check.js'
 import { runCli } from '../../helpers/cli.js'
 import { startStack } from '../../helpers/stack.js'
@@ -10,11 +10,13 @@ import { startRecordingTarget } from '../../helpers/targets/recording.js'
 import { startSdkV1Target, startSdkV2Target } from '../../helpers/targets/sdk.js'
 
 const closing: (() => Promise<unknown> | unknown)[] = []
+
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()
 })
 
 const SECRET = 'client-secret-7Qx'
+
 const MACHINE = { MCP_DESCOPE_CLIENT_ID: 'machine', MCP_DESCOPE_CLIENT_SECRET: SECRET }
 
 async function recording(options: Parameters<typeof startRecordingTarget>[0] = {}) {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Inspected } from '../../../src/cli/inspection.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { createHome } from '../../helpers/bridge.js'
 import { parseReport } from '../../helpers/check.js'
 import { runCli } from '../../helpers/cli.js'
@@ -11,14 +11,19 @@ import { startGuardedTarget } from '../../helpers/targets/guarded.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 const SECRET = 'client-secret-7Qx'
+
 const env = {
   MCP_DESCOPE_HOME: createHome(),
   MCP_DESCOPE_CLIENT_ID: 'machine',
   MCP_DESCOPE_CLIENT_SECRET: SECRET,
 }
+
 let identity: Identity
+
 let target: RecordingTarget
+
 let stack: Stack
+
 let url: string
 
 beforeAll(async () => {
@@ -28,6 +33,7 @@ beforeAll(async () => {
   stack = await startStack({ identity, targets: { docs: target.url } })
   url = stack.server.resource
 })
+
 afterAll(() => Promise.all([stack.close(), target.close(), identity.close()]))
 
 describe('inspect', () => {

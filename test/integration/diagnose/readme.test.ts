@@ -6,15 +6,18 @@ import { XMLParser } from 'fast-xml-parser'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { parseDocument } from '../../../src/config/document.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { BIN } from '../../helpers/cli.js'
 import { type Stack, startStack } from '../../helpers/stack.js'
 import { tool } from '../../helpers/targets/contents.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 const README = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+
 const SECRET = 'client-secret-7Qx'
+
 const URL_THERE = 'https://mcp.example.com/mcp'
+
 const COMMAND_THERE = 'npx -y mcp-descope-proxy'
 
 interface Step {
@@ -34,7 +37,9 @@ function readSteps(): Step[] {
 }
 
 let identity: Identity
+
 let target: RecordingTarget
+
 let stack: Stack
 
 beforeAll(async () => {
@@ -43,6 +48,7 @@ beforeAll(async () => {
   target = await startRecordingTarget({ tools: [tool('search')] })
   stack = await startStack({ identity, targets: { docs: { url: target.url, prefix: '' } } })
 })
+
 afterAll(() => Promise.all([stack.close(), target.close(), identity.close()]))
 
 /** Runs what a step runs, as GitHub does: in a folder of its own, by `bash -e`. */

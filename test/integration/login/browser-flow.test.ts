@@ -7,7 +7,7 @@ import {
   startIdentity,
 } from '../../../src/demo/identity/index.js'
 import { redirectUrisOf } from '../../../src/login/ports.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import {
   createDesk,
   type DeskOptions,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { runCli, startCli } from '../../helpers/cli.js'
 import { type Resource, startResource } from '../../helpers/sign-in.js'
 

@@ -4,7 +4,7 @@ import {
   type IdentityInput,
   startIdentity,
 } from '../../../src/demo/identity/index.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { createDesk, type Resource, startResource } from '../../helpers/sign-in.js'
 
 describe('signing in with a code at Descope', () => {

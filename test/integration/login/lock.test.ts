@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { acquireLock } from '../../../src/util/lock.js'
 import { createSystem } from '../../../src/util/system.js'
 import { buildProcess } from '../../helpers/processes/build.js'
@@ -10,6 +10,7 @@ import { createManualClock } from '../../helpers/runtime.js'
 import { privateFolder } from '../../helpers/sign-in.js'
 
 const clock = createClock()
+
 const deps = (folder: string) => ({ clock, system: createSystem(process, clock), folder })
 
 describe('the lock between processes', () => {

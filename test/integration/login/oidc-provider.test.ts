@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { serverOf } from '../../../src/auth/oauth/refresh.js'
 import { revokeToken } from '../../../src/auth/oauth/revocation.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { type Oidc, startOidc } from '../../helpers/oidc-provider.js'
 import {
   createDesk,

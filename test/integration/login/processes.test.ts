@@ -2,7 +2,7 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { buildProcess } from '../../helpers/processes/build.js'
 import { spawnProcess, type TestProcess } from '../../helpers/processes/spawn.js'
 import {

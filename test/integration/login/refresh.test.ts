@@ -8,7 +8,7 @@ import {
   startIdentity,
 } from '../../../src/demo/identity/index.js'
 import { signOut } from '../../../src/login/sign-out.js'
-import { createClock } from '../../../src/util/clock.js'
+import { createClock } from '../../../src/util/async.js'
 import { buildProcess } from '../../helpers/processes/build.js'
 import { spawnProcess } from '../../helpers/processes/spawn.js'
 import { createDesk, type Resource, startResource } from '../../helpers/sign-in.js'

@@ -1,7 +1,6 @@
 import { exportJWK, generateKeyPair } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { processKeySet } from '../../../src/auth/key-set.js'
-import { createKeyStore } from '../../../src/auth/keys.js'
+import { createKeyStore, processKeySet } from '../../../src/auth/keys.js'
 import { TokenError } from '../../../src/auth/token-error.js'
 import type { JsonObject } from '../../../src/util/json.js'
 import {
@@ -16,10 +15,13 @@ import {
 } from './support.js'
 
 const MINUTE = 60_000
+
 const HOUR = 60 * MINUTE
 
 let first: SigningKey
+
 let second: SigningKey
+
 beforeAll(async () => {
   first = await createSigningKey('first')
   second = await createSigningKey('second')

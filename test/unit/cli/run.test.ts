@@ -4,7 +4,7 @@ import { exitWith } from '../../../src/cli/exit.js'
 import { addJsonOption } from '../../../src/cli/options.js'
 import type { CommandEntry } from '../../../src/cli/registry.js'
 import { run } from '../../../src/cli/run.js'
-import { ConfigError } from '../../../src/config/errors.js'
+import { ConfigError } from '../../../src/config/load.js'
 import { ProxyError } from '../../../src/util/errors.js'
 import { createTestRuntime, type TestRuntimeOptions } from '../../helpers/runtime.js'
 

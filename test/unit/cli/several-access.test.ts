@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { SignInPort } from '../../../src/auth/sign-in-port.js'
+import type { SignInPort } from '../../../src/auth/sign-in-target.js'
 import type { TokenSource } from '../../../src/auth/token-source.js'
 import { URL_DEFAULTS } from '../../../src/cli/bridge-parts.js'
 import { severalSignIns } from '../../../src/cli/several-access.js'

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseDocument } from '../../../src/config/document.js'
-import { type Lines, lineOf } from '../../../src/config/locate.js'
+import { type Lines, lineOf, parseDocument } from '../../../src/config/document.js'
 
 describe('parseDocument', () => {
   it('reads JSON with comments and trailing commas', () => {

@@ -1,7 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is how users write a reference
 import { describe, expect, it } from 'vitest'
-import { ConfigError } from '../../../src/config/errors.js'
-import { loadConfig } from '../../../src/config/load.js'
+import { ConfigError, loadConfig } from '../../../src/config/load.js'
 import type { Flags } from '../../../src/config/settings.js'
 import { createFolder } from '../../helpers/folder.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
@@ -11,6 +10,7 @@ const SEED = {
     'https://api.descope.com/v1/apps/P2abcdefghijklmnopqrstuvwxyz0/.well-known/openid-configuration',
   TARGET_MCP_SERVER_URL: 'https://t.example/mcp',
 }
+
 const NAME = '.mcp-descope-proxyrc.json'
 
 interface Case {
@@ -39,10 +39,12 @@ function problemsOf(given: Case): readonly string[] {
 const target = (more: object) => ({
   file: { targets: { a: { url: 'https://a.example', ...more } } },
 })
+
 const program = (more: object) => ({
   file: { targets: { a: { command: 'server', ...more } } },
   env: { TARGET_MCP_SERVER_URL: '', TOKEN: 't' },
 })
+
 const credential = (members: object) => target({ credential: members })
 
 describe('a problem', () => {

@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseCall } from '../../../src/cli/check-options.js'
-import { parseBaseline } from '../../../src/diagnose/baseline.js'
+import { parseBaseline } from '../../../src/cli/check-start.js'
 import {
   type Check,
   type CheckReport,
@@ -18,7 +18,9 @@ import { runChecks } from '../../../src/diagnose/run.js'
 import { schemaProblems } from '../../../src/diagnose/schemas.js'
 
 const clock = { now: () => 0 }
+
 const clean = (text: string) => text
+
 const noOptions = { clock, clean, only: [], leaveOut: [], baseline: undefined }
 
 describe('parseCall', () => {

@@ -1,14 +1,22 @@
 import { describe, expect, it } from 'vitest'
-import { exposeHandles, withOwnTasks } from '../../../src/gateway/handle-texts.js'
-import { createHandles, type HandleTarget } from '../../../src/gateway/handles.js'
+import {
+  createHandles,
+  exposeHandles,
+  type HandleTarget,
+  withOwnTasks,
+} from '../../../src/gateway/handles.js'
 import { createMarks } from '../../../src/gateway/marks.js'
 import { parseMessageText } from '../../../src/mcp/message.js'
 import { principal } from './support.js'
 
 const SECRET = 'a secret, 32 characters or more, for the marks'
+
 const alice = principal()
+
 const bob = principal({ subject: 'bob' })
+
 const shared: HandleTarget = { name: 'docs', prefix: 'docs', credential: {} }
+
 const own: HandleTarget = { name: 'mail', prefix: 'mail', credential: { perCaller: true } }
 
 const handlesOf = (targets: HandleTarget[], secrets = [SECRET]) =>

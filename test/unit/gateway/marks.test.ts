@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { createCursors } from '../../../src/gateway/cursors.js'
-import { createEventIds } from '../../../src/gateway/event-ids.js'
-import { createMarks } from '../../../src/gateway/marks.js'
+import { createCursors, createEventIds, createMarks } from '../../../src/gateway/marks.js'
 
 const OLD = 'the secret of yesterday, 32 characters or more'
+
 const NEW = 'the secret of today, which has 32 characters or more'
 
 describe('a mark', () => {

@@ -1,11 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createMarks } from '../../../src/gateway/marks.js'
-import { createRequestIds } from '../../../src/gateway/request-ids.js'
+import { createMarks, createRequestIds } from '../../../src/gateway/marks.js'
 
 const SECRET = 'a secret of at least 32 characters'
+
 const idsOf = (...secrets: string[]) => createRequestIds(createMarks(secrets))
+
 const ids = idsOf(SECRET)
+
 const id = fc.oneof(
   fc.string({ unit: 'grapheme' }),
   fc.integer(),

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { BrokenText } from '../../../src/hosts/broken.js'
 import type { MergeRequest } from '../../../src/hosts/merge.js'
-import { sectionsOf } from '../../../src/hosts/toml-sections.js'
-import { tomlTable } from '../../../src/hosts/toml-text.js'
+import { sectionsOf, tomlTable } from '../../../src/hosts/toml-sections.js'
 import { mergeText, TOML_HOST } from './support.js'
 
 const add = (text: string, request: Partial<MergeRequest> = {}) =>

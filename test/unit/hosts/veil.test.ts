@@ -1,9 +1,8 @@
 import fc from 'fast-check'
 import { parse, stringify } from 'smol-toml'
 import { describe, expect, it } from 'vitest'
-import { renderDiff } from '../../../src/hosts/diff.js'
+import { renderDiff, veilText } from '../../../src/hosts/diff.js'
 import { merge } from '../../../src/hosts/merge.js'
-import { veilText } from '../../../src/hosts/veil.js'
 import { ENTRY, JSON_HOST, TOML_HOST } from './support.js'
 
 const ref = (text: string) => `$\{${text}}`

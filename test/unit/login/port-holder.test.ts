@@ -2,14 +2,15 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
-import { portHolder } from '../../../src/login/port-holder.js'
-import { createClock } from '../../../src/util/clock.js'
+import { portHolder } from '../../../src/login/browser-flow.js'
+import { createClock } from '../../../src/util/async.js'
 import { acquireLock } from '../../../src/util/lock.js'
 import { listeningProcess } from '../../../src/util/port-owner.js'
 import { createSystem } from '../../../src/util/system.js'
 import { createDesk, freePort } from '../../helpers/sign-in.js'
 
 const closing: (() => unknown)[] = []
+
 afterEach(() => {
   for (const close of closing.splice(0)) close()
 })

@@ -4,8 +4,7 @@ import {
   type RefusalKind,
   RetryableError,
 } from '../../../src/auth/oauth/failure.js'
-import { isOpenable, openBrowser } from '../../../src/login/browser.js'
-import { createBudget } from '../../../src/login/budget.js'
+import { createBudget, isOpenable, openBrowser } from '../../../src/login/browser.js'
 import { nextPace } from '../../../src/login/device.js'
 import { parsePasted } from '../../../src/login/paste.js'
 import { createPendingStore, type PendingBrowser } from '../../../src/login/pending.js'

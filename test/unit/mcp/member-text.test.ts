@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { memberText, memberTexts, objectText, putMembers } from '../../../src/mcp/member-text.js'
+import { memberText, memberTexts, objectText, putMembers } from '../../../src/mcp/scan.js'
 
 describe('putMembers', () => {
   it.each([

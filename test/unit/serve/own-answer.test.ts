@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { errorResponse, resultResponse } from '../../../src/mcp/jsonrpc.js'
-import { isOwnError, withRequestId } from '../../../src/serve/own-answer.js'
+import { isOwnError, withRequestId } from '../../../src/serve/request-id.js'
 
 const error = { code: -32602, message: 'no' }
 

@@ -1,7 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { Backlog } from '../../../src/stdio/backlog.js'
-import { readMessages } from '../../../src/stdio/read-messages.js'
+import { Backlog, readMessages } from '../../../src/stdio/host.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 
 const line = (n: number, more = '') =>

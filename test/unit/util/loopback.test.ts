@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { isLoopback, isReadableOnTheWay } from '../../../src/http/guard.js'
 import { createAccess } from '../../../src/serve/access.js'
-import { isLoopback, isReadableOnTheWay } from '../../../src/util/loopback.js'
 
 const LOOPBACK = [
   'localhost',

@@ -2,10 +2,10 @@ import { resolve } from 'node:path'
 import { dataFolder } from '../../../config/folders.js'
 import type { LoadedConfig } from '../../../config/load.js'
 import { findSetting } from '../../../config/settings.js'
-import { secretParameter } from '../../../hosts/secret-url.js'
 import { ProxyError } from '../../../util/errors.js'
 import { setMember } from '../../../util/json.js'
 import { requireFolder } from '../../../util/private-files.js'
+import { isSecretName } from '../../../util/redact.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { referencedVariables } from '../../configured-variables.js'
 import { findBridgeTarget, type TargetFlags } from '../../sign-in-target.js'
@@ -24,6 +24,7 @@ export interface AddTarget {
 
 /** Variables that say where the bridge looks and as whom; none of them is a secret. */
 const OPEN = ['MCP_DESCOPE_HOME', 'MCP_DESCOPE_CLIENT_ID', 'MCP_DESCOPE_CLIENT_METADATA_URL']
+
 const SECRET = ['MCP_DESCOPE_CLIENT_SECRET', 'MCP_DESCOPE_TOKEN']
 
 /**
@@ -120,4 +121,10 @@ function* variablesOf(loaded: LoadedConfig, env: Runtime['env']): Generator<Used
     yield { name, value, isSecret }
   }
   for (const name of referencedVariables(loaded)) yield { name, value: '', isSecret: true }
+}
+
+/** Names the parameter of a URL that holds a secret, by its name; `undefined` without any. */
+export function secretParameter(url: string): string | undefined {
+  if (!URL.canParse(url)) return undefined
+  return [...new URL(url).searchParams.keys()].find(isSecretName)
 }

@@ -1,5 +1,4 @@
-import { ConfigError } from '../../../config/errors.js'
-import type { Settings } from '../../../config/load.js'
+import { ConfigError, type Settings } from '../../../config/load.js'
 import { findSetting } from '../../../config/settings.js'
 import { createRedactor, isSecretName } from '../../../util/redact.js'
 import type { Runtime } from '../../../util/runtime.js'

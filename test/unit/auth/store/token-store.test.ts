@@ -9,18 +9,20 @@ import {
   systemKeychain,
 } from '../../../../src/auth/store/keychain.js'
 import { bindingKey, type TokenRecord } from '../../../../src/auth/token-store.js'
-import { createClock } from '../../../../src/util/clock.js'
+import { createClock } from '../../../../src/util/async.js'
 import { createSystem } from '../../../../src/util/system.js'
 import { createManualClock } from '../../../helpers/runtime.js'
 import { privateFolder } from '../../../helpers/sign-in.js'
 
 const clock = createClock()
+
 const BINDING = {
   profile: 'default',
   url: 'https://mcp.example/mcp',
   issuer: undefined,
   clientId: undefined,
 }
+
 const RECORD: TokenRecord = {
   binding: BINDING,
   target: 'main',
