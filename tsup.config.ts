@@ -10,11 +10,11 @@ const METAFILE = `${OUT}/metafile-esm.json`
 /** What a start of the bridge with a kept sign-in loads, whatever else it may load later. */
 const START = [
   'src/cli/commands/stdio.ts',
-  'src/cli/bridge-parts.ts',
-  'src/cli/sign-in-target.ts',
-  'src/stdio/run.ts',
-  'src/login/surroundings.ts',
-  'src/auth/token-source.ts',
+  'src/usecases/run-bridge/run-bridge.ts',
+  'src/usecases/access/find-target.ts',
+  'src/bridge/run.ts',
+  'src/sign-in/environment.ts',
+  'src/auth/tokens/token-source.ts',
 ]
 
 /** What commander, which is CommonJS, has in place of imports. Who does not use it loses it again. */

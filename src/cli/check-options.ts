@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { WantedCall } from '../diagnose/call-checks.js'
+import type { WantedCall } from '../diagnose/checks/call.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { addNetworkOptions, gather, type NetworkFlags } from './network-options.js'
 import { addStoreOptions, type StoreFlags } from './sign-in-options.js'

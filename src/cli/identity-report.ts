@@ -1,6 +1,6 @@
 import { splitScopes } from '../auth/oauth/scopes.js'
-import { accountOf, peekClaims } from '../auth/peek.js'
-import type { StorePlace, TokenRecord } from '../auth/token-store.js'
+import type { StorePlace, TokenRecord } from '../auth/tokens/token-store.js'
+import { accountOf, peekClaims } from '../auth/verify/unverified-claims.js'
 import { stringMember } from '../util/json.js'
 import { shownUrl } from '../util/url-text.js'
 import { minutes } from './sign-in-text.js'

@@ -1,10 +1,10 @@
 import { renderSummary } from '../diagnose/reporters/text.js'
+import { failureOf } from '../usecases/exit-codes.js'
+import { createInspection } from '../usecases/inspect/inspection.js'
+import { checkTarget } from '../usecases/test-target/test-target.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import { checkTarget } from './check-target.js'
 import type { InspectFlags } from './commands/inspect.js'
-import { failureOf } from './exit.js'
-import { createInspection } from './inspection.js'
 import { curlOf, inspectionStyle, renderInspected } from './inspection-text.js'
 
 /**

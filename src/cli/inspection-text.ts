@@ -1,17 +1,25 @@
 import type { CheckReport } from '../diagnose/check.js'
 import { INITIALIZE_PARAMS } from '../diagnose/client.js'
 import { gatherSkipped, renderCheck, type TextStyle, wrap } from '../diagnose/reporters/text.js'
+import {
+  type Inspected,
+  type InspectedTool,
+  SECTIONS,
+  type ShownSettings,
+} from '../usecases/inspect/inspection.js'
 import type { Runtime } from '../util/runtime.js'
 import { createColors } from './colors.js'
 import { displayValue } from './commands/config/display.js'
-import { type Inspected, type InspectedTool, SECTIONS, type ShownSettings } from './inspection.js'
 
 const NAME_WIDTH = 14
+
 const MAX_TOOLS = 20
+
 const POLICIES = {
   refused: 'refused by policy: nobody sees it',
   restricted: 'not for every caller: roles, tenants or scopes',
 } as const
+
 const TIMES = new Set(['exp', 'iat', 'nbf', 'auth_time', 'rexp'])
 
 /** How an inspection is written on stdout. */

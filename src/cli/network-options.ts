@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
-import { createNetwork, type Network, type NetworkOptions } from '../http/network.js'
+import { createNetwork, type Network, type NetworkOptions } from '../upstream/http/network.js'
 import { MIB, readText } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'

@@ -1,8 +1,8 @@
 import { Command, CommanderError } from 'commander'
+import { EXIT, SilentExit, STATUS_OF } from '../usecases/exit-codes.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import { EXIT, SilentExit, STATUS_OF } from './exit.js'
 import { COMMANDS, type CommandEntry } from './registry.js'
 
 /**
@@ -82,7 +82,7 @@ function calledCommand(argv: readonly string[]): string | undefined {
 
 /** A host shows what its first request was answered with, but rarely what is on stderr. */
 async function sayToHost(runtime: Runtime, error: unknown): Promise<void> {
-  const { answerPending } = await import('../stdio/last-words.js')
+  const { answerPending } = await import('../bridge/startup-failure.js')
   const message = messageOf(error)
   const hint = error instanceof ProxyError ? error.hint : undefined
   await answerPending(runtime, hint === undefined ? message : `${message}. ${hint}`)

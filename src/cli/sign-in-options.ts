@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { STORE_CHOICES, type StoreChoice } from '../auth/store/data-key.js'
+import { STORE_CHOICES, type StoreChoice } from '../auth/tokens/store/data-key.js'
 import { LOOKUPS } from '../config/lookups.js'
-import { CALLBACK_HOSTS, type CallbackHost } from '../login/ports.js'
-import { LOGIN_METHODS, type LoginMethod } from '../login/state.js'
-import type { TargetFlags } from './sign-in-target.js'
+import { CALLBACK_HOSTS, type CallbackHost } from '../sign-in/ports.js'
+import { LOGIN_METHODS, type LoginMethod } from '../sign-in/status.js'
+import type { TargetFlags } from '../usecases/access/find-target.js'
 
 /** Flags of every command that uses tokens of a sign-in. */
 export interface StoreFlags extends TargetFlags {

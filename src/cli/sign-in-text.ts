@@ -1,4 +1,4 @@
-import type { SignInState, WaitingState } from '../login/state.js'
+import type { SignInState, WaitingState } from '../sign-in/status.js'
 import type { Runtime } from '../util/runtime.js'
 import { createColors } from './colors.js'
 

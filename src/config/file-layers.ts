@@ -1,9 +1,9 @@
 import { dirname } from 'node:path'
 import { isObject, type JsonObject } from '../util/json.js'
+import { nearest } from '../util/nearest.js'
 import { lineOf } from './document.js'
 import type { ConfigFile } from './file.js'
-import { nearest } from './nearest.js'
-import { type Layer, type Sourced, treeLayer } from './tree.js'
+import { type Layer, type Sourced, treeLayer } from './layers.js'
 
 /**
  * Reads the settings of a configuration file.

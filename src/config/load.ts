@@ -6,6 +6,7 @@ import { type ConfigUse, checkTogether, missingForServe } from './checks.js'
 import { readDotEnv } from './dot-env.js'
 import { type ConfigFile, findFile } from './file.js'
 import { fileLayers } from './file-layers.js'
+import { type Sourced, treeLayer } from './layers.js'
 import type { LOOKUPS } from './lookups.js'
 import type { Findings } from './read-value.js'
 import { placePrefix, type Resolution, resolveLayers, targetNames } from './resolve.js'
@@ -17,7 +18,6 @@ import {
   type Variables,
   warnOfUnknownVariables,
 } from './sources.js'
-import { type Sourced, treeLayer } from './tree.js'
 import type { ConfigInput, ProxyConfig } from './types.js'
 
 export interface LoadedConfig {

@@ -4,6 +4,7 @@ import { createRedactor, isSecretName } from '../util/redact.js'
 import { cutText } from '../util/text.js'
 import { markUrl } from '../util/url-text.js'
 import { KINDS } from './kinds.js'
+import { type Part, type Raw, readValueFromText, type Sourced } from './layers.js'
 import { PARSERS } from './parsers.js'
 import {
   type Expanded,
@@ -13,7 +14,6 @@ import {
   readSecretFile,
 } from './references.js'
 import type { Setting } from './table.js'
-import { type Part, type Raw, readValueFromText, type Sourced } from './tree.js'
 
 /** What reading collects on its way. */
 export interface Findings {

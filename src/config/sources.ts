@@ -1,4 +1,5 @@
-import { nearest } from './nearest.js'
+import { nearest } from '../util/nearest.js'
+import type { Layer, Raw } from './layers.js'
 import {
   ENVIRONMENT_TARGET,
   type Flags,
@@ -7,7 +8,6 @@ import {
   SETTINGS,
 } from './settings.js'
 import type { Setting } from './table.js'
-import type { Layer, Raw } from './tree.js'
 
 export type Variables = Readonly<Record<string, string | undefined>>
 

@@ -1,6 +1,6 @@
+import type { Sourced } from './layers.js'
 import type { LoadedConfig } from './load.js'
 import { findSetting } from './settings.js'
-import type { Sourced } from './tree.js'
 
 /** Something of the user's that would go to a place that only the working directory names. */
 export interface Flow {

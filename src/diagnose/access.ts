@@ -1,4 +1,4 @@
-import type { BearerChallenge } from '../auth/oauth/challenge.js'
+import type { BearerChallenge } from '../auth/oauth/parse-challenge.js'
 
 /** What a request is authenticated with. */
 export interface Proof {

@@ -1,12 +1,12 @@
-import { type BearerChallenge, readBearerChallenge } from '../auth/oauth/challenge.js'
-import type { Network } from '../http/network.js'
-import type { HttpAnswer } from '../mcp/read-answer.js'
+import { type BearerChallenge, readBearerChallenge } from '../auth/oauth/parse-challenge.js'
+import type { Network } from '../upstream/http/network.js'
+import type { HttpAnswer } from '../upstream/read-answer.js'
 import type { Clock } from '../util/runtime.js'
 import type { Verdict } from './check.js'
+import { explainHandshake } from './checks/protocol.js'
 import { answerOf, createHttpClient, type Exchange, isRefusal } from './client.js'
 import { gateOf } from './explain.js'
 import { type Handshake, shakeHands } from './handshake.js'
-import { explainHandshake } from './protocol-checks.js'
 
 /** How a target takes somebody, with a token or without one. */
 export type Reception =
@@ -33,7 +33,7 @@ export async function askTarget(options: AskOptions): Promise<Reception> {
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const client = createHttpClient(clock, await network.connect(url), timeoutMs)
   const openOlder = async () => {
-    const { createSseUpstream } = await import('../mcp/sse-upstream.js')
+    const { createSseUpstream } = await import('../upstream/sse/sse-upstream.js')
     const connect = (to: URL) => network.connect(to)
     return createHttpClient(clock, createSseUpstream({ clock, url, connect }), timeoutMs)
   }

@@ -1,8 +1,8 @@
-import type { Upstream } from '../http/pool.js'
 import { encodeHeaderValue, namedBy } from '../mcp/headers.js'
 import { type Sender, withEnvelope } from '../mcp/meta.js'
-import { type HttpAnswer, type ReadResult, readAnswer } from '../mcp/read-answer.js'
 import { LEGACY_VERSIONS } from '../mcp/versions.js'
+import { type HttpAnswer, type ReadResult, readAnswer } from '../upstream/read-answer.js'
+import type { Upstream } from '../upstream/upstream.js'
 import { isObject, type JsonObject } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
@@ -42,6 +42,7 @@ export const INITIALIZE_PARAMS: JsonObject = {
 }
 
 const ACCEPT = 'application/json, text/event-stream'
+
 /** Who our requests of 2026-07-28 come from. */
 export const SENDER: Sender = { clientInfo: CLIENT_INFO, clientCapabilities: {} }
 

@@ -1,5 +1,9 @@
 import type { PeerCertificate, TLSSocket } from 'node:tls'
-import { codedError, describeNetworkError, type NetworkFailure } from '../http/failure.js'
+import {
+  codedError,
+  describeNetworkError,
+  type NetworkFailure,
+} from '../upstream/upstream-error.js'
 import type { Clock } from '../util/runtime.js'
 import { pass, type Verdict, warn } from './check.js'
 
@@ -79,6 +83,7 @@ export async function connectTls(
 }
 
 const DAY_MS = 86_400_000
+
 const SOON_DAYS = 14
 
 /** Says how long a certificate is good for; the connection proved everything else. */

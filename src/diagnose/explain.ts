@@ -1,4 +1,4 @@
-import type { HttpAnswer } from '../mcp/read-answer.js'
+import type { HttpAnswer } from '../upstream/read-answer.js'
 import { didYouMeanEndpoint } from '../util/endpoint.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { cutText } from '../util/text.js'

@@ -1,5 +1,5 @@
 import { OAuthRefusedError } from '../auth/oauth/failure.js'
-import { type NetworkFailure, networkHint } from '../http/failure.js'
+import { type NetworkFailure, networkHint } from '../upstream/upstream-error.js'
 import { type ErrorCode, messageOf, ProxyError } from '../util/errors.js'
 import { ownMember } from '../util/json.js'
 import { type FailureCode, fail, type Verdict } from './check.js'

@@ -1,11 +1,11 @@
-import { type BearerChallenge, readBearerChallenge } from '../auth/oauth/challenge.js'
 import type { HttpDeps } from '../auth/oauth/http.js'
+import { type BearerChallenge, readBearerChallenge } from '../auth/oauth/parse-challenge.js'
 import type { ProtectedResource } from '../auth/oauth/protected-resource.js'
 import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
-import { resourceMetadataUrl } from '../auth/resource-metadata.js'
-import type { Network } from '../http/network.js'
-import type { Upstream } from '../http/pool.js'
-import { readAnswer } from '../mcp/read-answer.js'
+import { resourceMetadataUrl } from '../auth/verify/resource-metadata.js'
+import type { Network } from '../upstream/http/network.js'
+import { readAnswer } from '../upstream/read-answer.js'
+import type { Upstream } from '../upstream/upstream.js'
 import { ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
@@ -160,7 +160,7 @@ function nobodySignedIn(): ProxyError {
 }
 
 async function openOlderClient({ clock, network, url, timeoutMs }: ProbeOptions) {
-  const { createSseUpstream } = await import('../mcp/sse-upstream.js')
+  const { createSseUpstream } = await import('../upstream/sse/sse-upstream.js')
   const connect = (to: URL): Promise<Upstream> => network.connect(to)
   return createHttpClient(clock, createSseUpstream({ clock, url, connect }), timeoutMs)
 }

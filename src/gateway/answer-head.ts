@@ -1,6 +1,6 @@
-import { isPrivateHost } from '../http/guard.js'
-import type { FailureCause, TargetFailure } from './failure.js'
-import type { UpstreamSend } from './upstream-send.js'
+import { isPrivateHost } from '../util/private-addresses.js'
+import type { FailureCause, TargetFailure } from './forwarding/target-failure.js'
+import type { UpstreamSend } from './forwarding/upstream-send.js'
 
 export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>
 
@@ -24,7 +24,9 @@ export function expectationOf({ id, method }: Pick<UpstreamSend, 'id' | 'method'
 }
 
 const JSON_TYPE = 'application/json'
+
 const READ: HeadVerdict = { next: 'read' }
+
 const STREAM: HeadVerdict = { next: 'stream' }
 
 /** Judges the head of a target's response. A redirect is never followed. */

@@ -1,6 +1,6 @@
-import { findMember, type Member, replaceParts, scanElements, skipSpace } from '../mcp/scan.js'
+import { findMember, type Member, replaceParts, scanElements, skipSpace } from '../mcp/json-text.js'
 import { tryParseJson } from '../util/json.js'
-import type { Named } from './names.js'
+import type { Named } from './routing/names.js'
 
 /** Stands in no target's name. */
 const SEPARATOR = '.'

@@ -1,7 +1,7 @@
-import type { Caller } from '../auth/credential.js'
+import type { Caller } from '../auth/credentials/credential.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
-import { failureError, type TargetFailure } from './failure.js'
-import type { AnswerOutcome } from './outcome.js'
+import type { AnswerOutcome } from './forwarding/outcome.js'
+import { failureError, type TargetFailure } from './forwarding/target-failure.js'
 
 /** The way back to the client. A front door turns it into HTTP or into lines on stdout. */
 export interface Reply {

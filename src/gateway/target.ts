@@ -1,11 +1,11 @@
-import type { TargetCredential } from '../auth/credential.js'
+import type { TargetCredential } from '../auth/credentials/credential.js'
 import { ownerOf } from '../auth/principal.js'
 import type { TargetConfig } from '../config/types.js'
-import { OWNER, type Upstream } from '../http/pool.js'
 import { isKnownMethod, looksKnown } from '../mcp/methods.js'
+import { OWNER, type Upstream } from '../upstream/upstream.js'
 import { createGlobMatcher } from '../util/glob.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
-import { createToolPolicy, type ToolPolicy } from './policy.js'
+import { createToolPolicy, type ToolPolicy } from './routing/policy.js'
 
 /** One MCP server behind us. */
 export interface Target {

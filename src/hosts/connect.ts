@@ -1,4 +1,4 @@
-import { isLoopbackUrl } from '../http/guard.js'
+import { isLoopbackUrl } from '../util/private-addresses.js'
 import { HOST_IDS, type Host, type HostId, type Where } from './host.js'
 import { findHost } from './hosts.js'
 import { launchOf, pinnedProduct, shellLine } from './launch.js'

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { MIB, readBytes } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
-import { brokenFile } from './broken.js'
+import { brokenFile } from './edit-error.js'
 
 /** A host's file as it was read. */
 export interface HostFile {

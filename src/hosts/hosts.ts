@@ -1,6 +1,6 @@
-import { nearest } from '../config/nearest.js'
 import { ProxyError } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
+import { nearest } from '../util/nearest.js'
 import { type Entry, HOST_IDS, type Host, type HostId, type Input, type Server } from './host.js'
 import { claudeDesktopFile, homeFile, settingsFile } from './places.js'
 

@@ -1,7 +1,7 @@
 import { createScanner } from 'jsonc-parser'
 import { isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
 import { createPositions } from '../util/text.js'
-import { BrokenText } from './broken.js'
+import { BrokenText } from './edit-error.js'
 import { indentAt, lineBreakOf, startsLine } from './text.js'
 
 /**

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { getNodeValue, type Node } from 'jsonc-parser'
 import { isObject, type JsonObject, ownMember } from '../util/json.js'
-import { BrokenText } from './broken.js'
+import { BrokenText } from './edit-error.js'
 import { insertChild, memberOf, parseRoot, replaceValue, typedMemberOf } from './json-document.js'
 import type { Merged, MergeRequest } from './merge.js'
 import { lineBreakOf } from './text.js'

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parse, TomlError } from 'smol-toml'
 import { isObject, type JsonObject, ownMember, setMember } from '../util/json.js'
-import { BrokenText } from './broken.js'
+import { BrokenText } from './edit-error.js'
 import type { Merged, MergeRequest } from './merge.js'
 import { lineBreakOf } from './text.js'
 import { sectionsOf, tomlTable } from './toml-sections.js'

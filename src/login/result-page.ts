@@ -1,10 +1,10 @@
 import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
 import { whoSignedIn } from '../auth/oauth/user-info.js'
-import { accountOf } from '../auth/peek.js'
-import type { TokenRecord } from '../auth/token-store.js'
+import type { TokenRecord } from '../auth/tokens/token-store.js'
+import { accountOf } from '../auth/verify/unverified-claims.js'
+import { type CallbackPage, failurePage, successPage } from '../sign-in/callback-page.js'
+import type { Flow } from '../sign-in/flow.js'
 import type { ProxyError } from '../util/errors.js'
-import { type CallbackPage, failurePage, successPage } from './callback-page.js'
-import type { Flow } from './flow.js'
 
 /**
  * Makes the page that tells how a sign-in ended. The tokens are kept by then: what the page still

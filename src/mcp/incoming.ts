@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { putMembers, scanElements, skipSpace } from './json-text.js'
 import type { RequestId } from './jsonrpc.js'
-import { putMembers, scanElements, skipSpace } from './scan.js'
 
 /**
  * The one reader of what servers send, whichever way it comes: JSON bodies, events, lines. It takes

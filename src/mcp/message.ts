@@ -1,7 +1,14 @@
 import { isUtf8 } from 'node:buffer'
 import { isObject, type JsonObject } from '../util/json.js'
+import {
+  type Member,
+  memberText,
+  memberTexts,
+  putMembers,
+  scanMembers,
+  skipSpace,
+} from './json-text.js'
 import { ERROR_CODES, type RequestId, type WireError } from './jsonrpc.js'
-import { type Member, memberText, memberTexts, putMembers, scanMembers, skipSpace } from './scan.js'
 
 /** Where a string value stands in a message's text, quotes included. */
 export interface Span {

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Caller } from '../auth/credential.js'
-import type { Descope } from '../auth/service.js'
-import { TokenError, toTokenError } from '../auth/token-error.js'
+import type { Caller } from '../auth/credentials/credential.js'
+import type { Descope } from '../auth/resource-server.js'
+import { TokenError, toTokenError } from '../auth/verify/token-error.js'
 import type { Clock } from '../util/runtime.js'
 
 const NOBODY: Caller = { principal: undefined, accessToken: undefined }

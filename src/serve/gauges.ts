@@ -1,9 +1,10 @@
 import type { Gauge, Registry } from 'prom-client'
-import type { KeysState } from '../auth/keys.js'
+import type { KeysState } from '../auth/verify/jwks.js'
 import type { Target } from '../gateway/target.js'
 import type { Watched } from './metrics.js'
 
 const KEYS_STATES: readonly KeysState[] = ['ok', 'stale', 'missing']
+
 const TARGET_STATES: readonly Target['state'][] = ['ok', 'down', 'refused_credential', 'unknown']
 
 /** Adds the metrics that say how things are at the moment when they are asked for. */

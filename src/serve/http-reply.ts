@@ -3,7 +3,7 @@ import type { Reply, ReplyWatcher } from '../gateway/exchange.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { HEARTBEAT, writeEvent } from '../mcp/sse.js'
 import { countWaiting, type MemoryBudget, UNCOUNTED_BYTES } from '../util/memory-budget.js'
-import type { HeaderList } from './access.js'
+import type { HeaderList } from './origins.js'
 import {
   type Accepted,
   asEvent,

@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import { isIP } from 'node:net'
-import { isLoopback } from '../http/guard.js'
+import { isLoopback } from '../util/private-addresses.js'
 import { listen } from './listen.js'
 import type { Metrics } from './metrics.js'
 import { shown } from './refuse.js'

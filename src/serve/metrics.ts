@@ -1,6 +1,6 @@
 import cluster from 'node:cluster'
-import type { KeysState } from '../auth/keys.js'
-import { LIST_KINDS } from '../gateway/lists.js'
+import type { KeysState } from '../auth/verify/jwks.js'
+import { LIST_KINDS } from '../gateway/lists/lists.js'
 import type { Target } from '../gateway/target.js'
 import type { Caps } from './caps.js'
 import { addGauges } from './gauges.js'

@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { DiscoveryKind } from '../auth/discovery.js'
-import { RESOURCE_METADATA_PATH, resourceMetadata } from '../auth/resource-metadata.js'
-import type { Descope } from '../auth/service.js'
+import type { DiscoveryKind } from '../auth/descope/discovery.js'
+import type { Descope } from '../auth/resource-server.js'
+import { RESOURCE_METADATA_PATH, resourceMetadata } from '../auth/verify/resource-metadata.js'
 import type { Target } from '../gateway/target.js'
-import { OPEN_TO_ALL } from './access.js'
-import { type MakeOffers, renderLanding } from './landing.js'
+import { type MakeOffers, renderLanding } from './landing-page.js'
+import { OPEN_TO_ALL } from './origins.js'
 
 export interface PublicRoutesOptions {
   /** `undefined` without authentication: then there is no metadata. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { findMember } from '../mcp/scan.js'
+import { findMember } from '../mcp/json-text.js'
 
 /** How a request is named in our log, to the client (`X-Request-Id`) and to the target. */
 export interface RequestName {

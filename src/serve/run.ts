@@ -5,15 +5,17 @@ import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { announceEnd, announceListening, announceStart } from './announce.js'
-import type { MakeOffers } from './landing.js'
+import type { MakeOffers } from './landing-page.js'
 import { startMetricsServer } from './metrics-server.js'
 import { type RunningServer, startServer } from './server.js'
 import { isWorker, runWorkers, tellEnd, tellReady } from './workers.js'
 
 /** Node versions that get no security fixes any more. */
 const ENDED_NODE = /^20\./
+
 const FAULT_FOLLOWS =
   'new requests are refused, running ones are finished, and this process ends with status 1'
+
 /** After an error that nothing caught, closing may wait for what that error broke. */
 const CLOSE_MS = 5_000
 

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import { createDescope } from '../auth/service.js'
+import { createDescope } from '../auth/resource-server.js'
 import { mcpUrlOf } from '../config/public-url.js'
 import type { ProxyConfig } from '../config/types.js'
 import { createGateway } from '../gateway/gateway.js'
-import { createSessions } from '../gateway/sessions.js'
+import { createSessions } from '../gateway/sessions/sealed-sessions.js'
 import type { Logger } from '../util/logger.js'
 import { createMemoryBudget } from '../util/memory-budget.js'
 import type { Runtime } from '../util/runtime.js'
@@ -13,7 +13,7 @@ import { type App, type AppOptions, createApp } from './app.js'
 import { createCaps } from './caps.js'
 import type { HttpReply } from './http-reply.js'
 import { createHttpServer } from './http-server.js'
-import type { MakeOffers } from './landing.js'
+import type { MakeOffers } from './landing-page.js'
 import { listen, listenUrl } from './listen.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { openTargets, type TargetsRuntime } from './targets.js'
@@ -122,7 +122,7 @@ export async function assemble(
     ? undefined
     : createDescope({ runtime, config: config.descope, resource, logger })
   // loaded now, so that the first older client of a newer server does not wait for it
-  await Promise.all([descope?.start(), import('../mcp/translate/translator.js')])
+  await Promise.all([descope?.start(), import('../upstream/translate/translator.js')])
   const memory = createMemoryBudget(config.limits.bufferedBytes)
   const targets = openTargets(runtime, config, descope, logger, memory)
   const secrets = sessionSecrets(config, logger)

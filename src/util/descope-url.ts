@@ -1,5 +1,5 @@
-import { isLoopback } from '../http/guard.js'
 import { messageOf, ProxyError } from './errors.js'
+import { isLoopback } from './private-addresses.js'
 import { trimSlashes } from './text.js'
 
 /** What a `DESCOPE_CONFIG_URL` stands for. */

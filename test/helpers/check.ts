@@ -3,8 +3,8 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { Ajv2020 } from 'ajv/dist/2020.js'
-import { reportJsonSchema } from '../../src/cli/report-schema.js'
 import type { CheckReport, Report } from '../../src/diagnose/check.js'
+import { reportJsonSchema } from '../../src/diagnose/reporters/report-schema.js'
 import { createHome } from './bridge.js'
 import { type CliOptions, type CliResult, runCli } from './cli.js'
 
@@ -29,8 +29,11 @@ export async function check(
 }
 
 const PUBLISHED = new URL('../../report-schema.json', import.meta.url)
+
 const ajv = new Ajv2020({ validateFormats: false })
+
 const isPublished = ajv.compile(JSON.parse(readFileSync(PUBLISHED, 'utf8')))
+
 /** Takes no member that is not described, either. */
 const isComplete = ajv.compile(reportJsonSchema('output'))
 

@@ -2,9 +2,9 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { readBearerChallenge } from '../../src/auth/oauth/challenge.js'
 import type { OAuthClient } from '../../src/auth/oauth/client.js'
 import { discoverGrantPlan } from '../../src/auth/oauth/discover.js'
+import { readBearerChallenge } from '../../src/auth/oauth/parse-challenge.js'
 import { grantTimes } from '../../src/auth/oauth/refresh.js'
 import { refreshGrant } from '../../src/auth/oauth/token-endpoint.js'
 import { ProxyError } from '../../src/util/errors.js'
@@ -18,7 +18,9 @@ interface Page {
 
 /** What the server answers, by the order of what it is asked. */
 let pages: readonly Page[] = []
+
 let asked = 0
+
 const server = createServer((request, response) => {
   request.resume()
   const page = pages[asked % Math.max(1, pages.length)]
@@ -27,8 +29,11 @@ const server = createServer((request, response) => {
   const location = page?.location === undefined ? {} : { location: page.location }
   response.writeHead(page?.status ?? 404, { ...headers, ...location }).end(page?.body ?? '')
 })
+
 await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+
 const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+
 afterAll(() => {
   server.closeAllConnections()
   server.close()
@@ -36,6 +41,7 @@ afterAll(() => {
 
 /** What was asked of others; they do not answer. */
 let elsewhere: URL[] = []
+
 const deps = {
   clock,
   fetch: (async (input, init) => {
@@ -86,6 +92,7 @@ const url = fc.oneof(
   { weight: 1, arbitrary: fc.webUrl() },
   { weight: 1, arbitrary: fc.string() },
 )
+
 const scalar = fc.oneof(
   fc.constantFrom(null, true, 0, -1, 1e308, 'S256', 'Bearer', 'none', 'code', ''),
   fc.string({ maxLength: 20 }),
@@ -94,12 +101,14 @@ const scalar = fc.oneof(
     maxLength: 9,
   }),
 )
+
 const value = fc.oneof(
   scalar,
   url,
   fc.array(fc.oneof(url, scalar), { maxLength: 12 }),
   fc.jsonValue(),
 )
+
 const members = [
   ...['resource', 'authorization_servers', 'scopes_supported', 'issuer', 'authorization_endpoint'],
   ...['token_endpoint', 'registration_endpoint', 'revocation_endpoint', 'grant_types_supported'],
@@ -115,6 +124,7 @@ const members = [
   ],
   '__proto__',
 ]
+
 /** Good in most of its members, so that more than the first check is reached. */
 const good = {
   resource: `${origin}/mcp`,
@@ -125,6 +135,7 @@ const good = {
   code_challenge_methods_supported: ['S256'],
   response_types_supported: ['code'],
 }
+
 const document = fc
   .array(fc.tuple(fc.constantFrom(...members), value), { maxLength: 4 })
   .chain((changes) =>
@@ -133,6 +144,7 @@ const document = fc
       return `{${all.map(([name, own]) => `${JSON.stringify(name)}:${JSON.stringify(own)}`).join(',')}}`
     }),
   )
+
 const page: fc.Arbitrary<Page> = fc.record({
   status: fc.constantFrom(200, 200, 200, 200, 302, 307, 401, 404, 429, 500),
   body: fc.oneof(
@@ -155,6 +167,7 @@ const page: fc.Arbitrary<Page> = fc.record({
     { nil: undefined },
   ),
 })
+
 const challenge = fc
   .tuple(url, url, fc.string({ maxLength: 20 }))
   .chain(([one, other, text]) =>

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseChallenges, readBearerChallenge } from '../../src/auth/oauth/challenge.js'
+import { parseChallenges, readBearerChallenge } from '../../src/auth/oauth/parse-challenge.js'
 import { parseDocument } from '../../src/config/document.js'
 import { veilText } from '../../src/hosts/diff.js'
-import { createCookieJar } from '../../src/http/cookies.js'
 import { LineSplitter } from '../../src/mcp/lines.js'
+import { createCookieJar } from '../../src/upstream/http/cookie-jar.js'
 import { createRedactor, printable } from '../../src/util/redact.js'
 import { growthOf } from '../helpers/patterns/growth.js'
 

@@ -1,7 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import type { Clock } from '../../util/runtime.js'
-import type { CredentialHeaders } from '../credential.js'
 import type { OAuthRefusedError } from '../oauth/failure.js'
+import type { CredentialHeaders } from './credential.js'
 
 /** A failure is repeated for so long before somebody is asked again. */
 const FAILURE_MS = 2_000

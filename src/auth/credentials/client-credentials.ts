@@ -1,10 +1,13 @@
 import type { Runtime } from '../../util/runtime.js'
-import type { TargetCredential } from '../credential.js'
-import { requestReply } from '../http-reply.js'
-import { type BearerChallenge, readBearerChallenge, saysTokenInvalid } from '../oauth/challenge.js'
+import { requestReply } from '../fetch-json.js'
 import { type ClientAuthMethod, chooseAuthMethod } from '../oauth/client.js'
 import { discoverGrantPlan, type GrantPlan } from '../oauth/discover.js'
 import { OAuthRefusedError } from '../oauth/failure.js'
+import {
+  type BearerChallenge,
+  readBearerChallenge,
+  saysTokenInvalid,
+} from '../oauth/parse-challenge.js'
 import { canonicalResource } from '../oauth/protected-resource.js'
 import { chooseScope } from '../oauth/scopes.js'
 import { assumedAuthorizationServer } from '../oauth/server-metadata.js'
@@ -16,6 +19,7 @@ import {
   refusedCredential,
   renewalTime,
 } from './cache.js'
+import type { TargetCredential } from './credential.js'
 
 export interface ClientCredentialsSettings {
   tokenUrl: string | undefined

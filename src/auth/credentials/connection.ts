@@ -2,11 +2,10 @@ import { hash } from 'node:crypto'
 import { ProxyError } from '../../util/errors.js'
 import { isObject, stringMember, tryParseJson } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
-import type { Caller, TargetCredential } from '../credential.js'
-import { type HttpReply, isTransient, requestReply } from '../http-reply.js'
-import { saysTokenInvalid } from '../oauth/challenge.js'
-import { describeOAuthError } from '../oauth-error.js'
-import type { Descope } from '../service.js'
+import { type HttpReply, isTransient, requestReply } from '../fetch-json.js'
+import { describeOAuthError } from '../oauth/oauth-error.js'
+import { saysTokenInvalid } from '../oauth/parse-challenge.js'
+import type { Descope } from '../resource-server.js'
 import {
   bearerHeaders,
   createCredentialCache,
@@ -14,6 +13,7 @@ import {
   noCaller,
   renewalTime,
 } from './cache.js'
+import type { Caller, TargetCredential } from './credential.js'
 import { invalid } from './static.js'
 
 const MAX_CALLERS = 1_000

@@ -1,9 +1,9 @@
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
-import type { TargetCredential } from '../credential.js'
-import type { Descope } from '../service.js'
+import type { Descope } from '../resource-server.js'
 import { type ClientCredentialsSettings, clientCredentials } from './client-credentials.js'
 import { type ConnectionSettings, connection } from './connection.js'
+import type { TargetCredential } from './credential.js'
 import { bearerCredential, headerCredential, noCredential } from './static.js'
 import { type TokenExchangeSettings, tokenExchange } from './token-exchange.js'
 

@@ -1,8 +1,8 @@
 import { ProxyError } from '../../util/errors.js'
-import type { Caller, TargetCredential } from '../credential.js'
-import { readBearerChallenge, saysTokenInvalid } from '../oauth/challenge.js'
-import type { SignInNeed } from '../sign-in-target.js'
-import { INSUFFICIENT_SCOPE, type TokenSource } from '../token-source.js'
+import { readBearerChallenge, saysTokenInvalid } from '../oauth/parse-challenge.js'
+import type { SignInNeed } from '../tokens/sign-in-target.js'
+import { INSUFFICIENT_SCOPE, type TokenSource } from '../tokens/token-source.js'
+import type { Caller, TargetCredential } from './credential.js'
 
 export interface LoginCredentialOptions {
   source: TokenSource

@@ -1,5 +1,5 @@
 import { ProxyError } from '../../util/errors.js'
-import type { CredentialHeaders, TargetCredential } from '../credential.js'
+import type { CredentialHeaders, TargetCredential } from './credential.js'
 
 /** Names that belong to the connection or to MCP, not to a credential. */
 const RESERVED =

@@ -1,13 +1,12 @@
 import { hash } from 'node:crypto'
 import type { Runtime } from '../../util/runtime.js'
-import type { Caller, TargetCredential } from '../credential.js'
-import { saysTokenInvalid } from '../oauth/challenge.js'
 import { OAuthRefusedError } from '../oauth/failure.js'
-import { libraryCall } from '../oauth/library.js'
+import { libraryCall } from '../oauth/load-oauth4webapi.js'
+import { saysTokenInvalid } from '../oauth/parse-challenge.js'
 import { canonicalResource } from '../oauth/protected-resource.js'
 import { assumedAuthorizationServer } from '../oauth/server-metadata.js'
 import { type Grant, readGrant } from '../oauth/token-endpoint.js'
-import type { Descope } from '../service.js'
+import type { Descope } from '../resource-server.js'
 import {
   bearerHeaders,
   createCredentialCache,
@@ -16,6 +15,7 @@ import {
   refusedCredential,
   renewalTime,
 } from './cache.js'
+import type { Caller, TargetCredential } from './credential.js'
 
 const MAX_CALLERS = 1_000
 

@@ -1,6 +1,6 @@
 import { ProxyError } from '../../util/errors.js'
-import type { BearerChallenge } from './challenge.js'
 import type { HttpDeps } from './http.js'
+import type { BearerChallenge } from './parse-challenge.js'
 import {
   canonicalResource,
   discoverProtectedResource,

@@ -2,8 +2,8 @@ import { sleep } from '../../util/async.js'
 import { ProxyError, type ProxyErrorOptions } from '../../util/errors.js'
 import { tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import { isTransient } from '../http-reply.js'
-import { readOAuthError } from '../oauth-error.js'
+import { isTransient } from '../fetch-json.js'
+import { readOAuthError } from './oauth-error.js'
 
 /**
  * What an authorization server's refusal means for us:

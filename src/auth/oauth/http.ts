@@ -1,15 +1,16 @@
-import { peerUrlProblem } from '../../http/guard.js'
 import { ProxyError } from '../../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { peerUrlProblem } from '../../util/private-addresses.js'
 import type { Runtime } from '../../util/runtime.js'
 import { markUrl, shownUrl } from '../../util/url-text.js'
-import { isTransient, requestReply } from '../http-reply.js'
+import { isTransient, requestReply } from '../fetch-json.js'
 import { RetryableError, retryAfterMs } from './failure.js'
 
 export type HttpDeps = Pick<Runtime, 'fetch' | 'clock' | 'allowHttp'>
 
 /** Somebody waits for these answers, and an authorization server may be waking up. */
 const LIMITS = { timeoutMs: 10_000, maxBytes: 1_048_576 }
+
 const MAX_REDIRECTS = 3
 
 /**

@@ -2,7 +2,7 @@ import { ProxyError } from '../../util/errors.js'
 import { textMember, textsMember } from '../../util/json.js'
 import { trimSlashes } from '../../util/text.js'
 import { shownUrl } from '../../util/url-text.js'
-import { RESOURCE_METADATA_PATH } from '../resource-metadata.js'
+import { RESOURCE_METADATA_PATH } from '../verify/resource-metadata.js'
 import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 
 /** What a protected resource says about itself (RFC 9728), checked. */

@@ -1,6 +1,6 @@
 import { ProxyError } from '../../util/errors.js'
 import { shownUrl } from '../../util/url-text.js'
-import type { TokenRecord } from '../token-store.js'
+import type { TokenRecord } from '../tokens/token-store.js'
 import type { ConfiguredClient, OAuthClient } from './client.js'
 import { isUnknownClient, RetryableError, withRetries } from './failure.js'
 import type { HttpDeps } from './http.js'

@@ -1,4 +1,3 @@
-import { isLoopback } from '../../http/guard.js'
 import { ProxyError } from '../../util/errors.js'
 import {
   isObject,
@@ -8,7 +7,8 @@ import {
   textsMember,
   tryParseJson,
 } from '../../util/json.js'
-import { isTransient } from '../http-reply.js'
+import { isLoopback } from '../../util/private-addresses.js'
+import { isTransient } from '../fetch-json.js'
 import {
   chooseAuthMethod,
   isAuthMethod,

@@ -2,7 +2,7 @@ import type { ClientAuth } from 'oauth4webapi'
 import type { OAuthClient } from './client.js'
 import { type Refusal, readRefusal } from './failure.js'
 import type { HttpDeps } from './http.js'
-import { libraryCall } from './library.js'
+import { libraryCall } from './load-oauth4webapi.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
 export interface RevocationRequest {

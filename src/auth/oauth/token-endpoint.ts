@@ -4,7 +4,7 @@ import { isObject, positiveMember, textMember, tryParseJson } from '../../util/j
 import { type ClientAuthMethod, type OAuthClient, otherSecretMethod } from './client.js'
 import { isUnknownClient, OAuthRefusedError, RetryableError, readRefusal } from './failure.js'
 import type { HttpDeps } from './http.js'
-import { type LibraryCall, libraryCall } from './library.js'
+import { type LibraryCall, libraryCall } from './load-oauth4webapi.js'
 import { splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
 

@@ -1,6 +1,6 @@
 import { isObject, stringMember, tryParseJson } from '../../util/json.js'
-import { requestReply } from '../http-reply.js'
-import { nameOf, peekClaims } from '../peek.js'
+import { requestReply } from '../fetch-json.js'
+import { nameOf, peekClaims } from '../verify/unverified-claims.js'
 import { type HttpDeps, requireSafeUrl } from './http.js'
 import { splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'

@@ -66,7 +66,7 @@ function schema(runtime: Runtime): Command {
       const document =
         of === 'config'
           ? (await import('../../config/json-schema.js')).configJsonSchema()
-          : (await import('../report-schema.js')).reportJsonSchema()
+          : (await import('../../diagnose/reporters/report-schema.js')).reportJsonSchema()
       runtime.io.out(`${JSON.stringify(document, undefined, 2)}\n`)
     })
 }

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
+import { exitWith } from '../../usecases/exit-codes.js'
 import { LOG_FORMATS, LOG_LEVELS } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
-import { exitWith } from '../exit.js'
 import { addJsonOption } from '../options.js'
 import type { DemoFlags, IdentityFlags } from './demo/parts.js'
 

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
+import { exitWith } from '../../usecases/exit-codes.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addCheckedOptions, type CheckFlags, NO_CHECK_FLAGS } from '../check-options.js'
-import { exitWith } from '../exit.js'
 
 /** Flags of `inspect`. */
 export interface InspectFlags extends CheckFlags {
@@ -44,7 +44,7 @@ async function inspectWhat(
   flags: InspectFlags,
 ): Promise<number> {
   if (argument === undefined) {
-    const { inspectConfiguration } = await import('../inspect-configuration.js')
+    const { inspectConfiguration } = await import('../../usecases/inspect/inspect-configuration.js')
     return inspectConfiguration(runtime, flags)
   }
   const { inspectTarget } = await import('../inspect-target.js')

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { redirectUrisOf } from '../../login/ports.js'
+import { redirectUrisOf } from '../../sign-in/ports.js'
 import type { Runtime } from '../../util/runtime.js'
 import { readFlags } from '../flag-variables.js'
 import { addNetworkOptions, type NetworkFlags } from '../network-options.js'
@@ -39,7 +39,7 @@ export function loginCommand(runtime: Runtime, run?: Run): Command {
     .action(async (argument: string | undefined) => {
       const flags = readFlags<LoginFlags>(command, runtime.env)
       if (flags.printRedirectUris) return printRedirectUris(runtime, flags)
-      const login = run ?? (await import('../run-login.js')).runLogin
+      const login = run ?? (await import('../../usecases/login/run-login.js')).runLogin
       await login(runtime, argument, flags)
     })
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
-import type { TokenRecord } from '../../auth/token-store.js'
-import type { SignOutReport } from '../../login/sign-out.js'
+import type { TokenRecord } from '../../auth/tokens/token-store.js'
+import type { SignOutReport } from '../../sign-in/sign-out.js'
+import { recordsOf, type SignInStores, storedSource } from '../../usecases/access/token-sources.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
@@ -8,7 +9,6 @@ import { readFlags } from '../flag-variables.js'
 import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addJsonOption } from '../options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
-import { recordsOf, type SignInStores, storedSource } from '../sign-in-parts.js'
 
 interface Flags extends StoreFlags, NetworkFlags {
   all?: boolean
@@ -55,7 +55,7 @@ async function signOutOf(
   stores: SignInStores,
   record: TokenRecord,
 ): Promise<SignOutReport> {
-  const { signOut } = await import('../../login/sign-out.js')
+  const { signOut } = await import('../../sign-in/sign-out.js')
   const configured = { secret: runtime.env['MCP_DESCOPE_CLIENT_SECRET'] || undefined }
   const source = storedSource(runtime, stores, record.binding, configured)
   return signOut({ ...runtime, ...stores, configured, source }, record)

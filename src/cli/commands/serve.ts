@@ -1,6 +1,6 @@
 import { Command } from 'commander'
+import { exitWith } from '../../usecases/exit-codes.js'
 import type { Runtime } from '../../util/runtime.js'
-import { exitWith } from '../exit.js'
 import { addSettingsOptions, collectFlags } from '../options.js'
 import { printWarnings } from '../print-error.js'
 

@@ -1,11 +1,11 @@
 import { Command } from 'commander'
+import { recordsOf } from '../../usecases/access/token-sources.js'
+import { EXIT, exitWith } from '../../usecases/exit-codes.js'
 import type { Runtime } from '../../util/runtime.js'
-import { EXIT, exitWith } from '../exit.js'
 import { readFlags } from '../flag-variables.js'
 import { type IdentityReport, renderIdentity, reportIdentity } from '../identity-report.js'
 import { addJsonOption } from '../options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
-import { recordsOf } from '../sign-in-parts.js'
 
 interface Flags extends StoreFlags {
   json?: boolean

@@ -1,11 +1,11 @@
 import { Command } from 'commander'
+import type { BridgeTarget } from '../../usecases/access/find-target.js'
+import { exitWith } from '../../usecases/exit-codes.js'
 import { createLogger, type Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addBridgeOptions, type BridgeFlags, parseHeaders } from '../bridge-options.js'
-import { exitWith } from '../exit.js'
 import { readFlags } from '../flag-variables.js'
-import type { BridgeTarget } from '../sign-in-target.js'
 
 const AFTER_HELP = `
 Started by an assistant, which speaks MCP on stdin and stdout. Ends when stdin is closed.
@@ -36,10 +36,10 @@ async function runBridge(
 ): Promise<void> {
   const [{ findBridgeTarget }, { bridgeParts }, { runStdio }, { placesOf, requirePrivacy }] =
     await Promise.all([
-      import('../sign-in-target.js'),
-      import('../bridge-parts.js'),
-      import('../../stdio/run.js'),
-      import('../plain-http.js'),
+      import('../../usecases/access/find-target.js'),
+      import('../../usecases/run-bridge/run-bridge.js'),
+      import('../../bridge/run.js'),
+      import('../../usecases/access/plain-http.js'),
     ])
   const target = await findBridgeTarget(runtime, argument, flags)
   requirePrivacy(placesOf(target), flags.allowHttp)

@@ -1,8 +1,8 @@
 import { Command } from 'commander'
+import { exitWith } from '../../usecases/exit-codes.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addCheckOptions, type CheckFlags } from '../check-options.js'
-import { exitWith } from '../exit.js'
 
 const AFTER_HELP = `
 Without a sign-in: static tokens as --header, TARGET_TOKEN or the configured credential. Behind
@@ -33,9 +33,9 @@ async function runTestTarget(
   flags: CheckFlags,
 ): Promise<number> {
   const [{ checkTarget }, { createReporter }, { failureOf }] = await Promise.all([
-    import('../check-target.js'),
+    import('../../usecases/test-target/test-target.js'),
     import('../check-report.js'),
-    import('../exit.js'),
+    import('../../usecases/exit-codes.js'),
   ])
   const reporter = createReporter(runtime, flags)
   const interrupted = new Promise<never>((_resolve, reject) => {

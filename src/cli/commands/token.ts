@@ -1,14 +1,18 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { bindingOf, type SignInTarget } from '../../auth/sign-in-target.js'
-import type { TokenSource } from '../../auth/token-source.js'
+import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import type { TokenSource } from '../../auth/tokens/token-source.js'
+import { findSignInTarget } from '../../usecases/access/find-target.js'
+import {
+  chooseTokenSource,
+  openStores,
+  type SignInStores,
+} from '../../usecases/access/token-sources.js'
 import { ProxyError } from '../../util/errors.js'
 import { ownMember } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
 import { readFlags } from '../flag-variables.js'
 import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
 import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
-import { chooseTokenSource, openStores, type SignInStores } from '../sign-in-parts.js'
-import { findSignInTarget } from '../sign-in-target.js'
 
 interface Flags extends StoreFlags, NetworkFlags {
   /** Seconds. */

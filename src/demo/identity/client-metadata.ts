@@ -1,6 +1,6 @@
 import { request } from 'undici'
-import { isLoopback } from '../../http/guard.js'
 import { isObject, stringMember, stringsMember, tryParseJson } from '../../util/json.js'
+import { isLoopback } from '../../util/private-addresses.js'
 import type { Client } from './records.js'
 import { Refusal, refusal } from './refusals.js'
 

@@ -1,5 +1,5 @@
-import { isLoopback } from '../../http/guard.js'
 import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
+import { isLoopback } from '../../util/private-addresses.js'
 import { type Handler, json, jsonBody } from './http.js'
 import { newClientId } from './ids.js'
 import type { Client } from './records.js'

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { isLoopback } from '../../http/guard.js'
+import { isLoopback } from '../../util/private-addresses.js'
 
 /** Why a request is not let in. */
 export interface Refusal {

@@ -1,9 +1,10 @@
 import { createInterface } from 'node:readline'
-import { readBearerChallenge } from '../../../src/auth/oauth/challenge.js'
+import { readBearerChallenge } from '../../../src/auth/oauth/parse-challenge.js'
 import { createDesk } from '../sign-in.js'
 
 /** Calls a protected resource several times at once when told to, as a bridge does. */
 const input = JSON.parse(process.argv[2] ?? '{}')
+
 const { source } = createDesk({
   folder: input.folder,
   target: { grant: { kind: 'server', url: new URL(input.url) } },
@@ -27,6 +28,7 @@ async function call(): Promise<string> {
 }
 
 process.stdout.write('"ready"\n')
+
 for await (const _line of createInterface({ input: process.stdin })) {
   const keepAlive = setInterval(() => {}, 1_000)
   const answers = await Promise.all(Array.from({ length: input.calls }, call))

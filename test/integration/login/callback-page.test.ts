@@ -1,8 +1,8 @@
 import axe, { type AxeResults } from 'axe-core'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { failurePage, successPage } from '../../../src/login/callback-page.js'
-import { type CallbackListener, listenForCallback } from '../../../src/login/callback-server.js'
+import { failurePage, successPage } from '../../../src/sign-in/callback-page.js'
+import { type CallbackListener, listenForCallback } from '../../../src/sign-in/callback-server.js'
 import { CHROMIUM } from '../../helpers/chromium.js'
 
 describe.skipIf(CHROMIUM === undefined)('the callback page in Chromium', () => {

@@ -2,7 +2,7 @@ import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { startIdentity } from '../../../src/demo/identity/index.js'
 import { startTarget } from '../../../src/demo/target/target.js'
-import { listenForCallback } from '../../../src/login/callback-server.js'
+import { listenForCallback } from '../../../src/sign-in/callback-server.js'
 import { clock, startStack } from '../../helpers/stack.js'
 
 const TARGETS = [
@@ -23,6 +23,7 @@ const TARGETS = [
   '#',
   `/${'a'.repeat(12_000)}`,
 ]
+
 const METHODS = ['GET', 'POST', 'OPTIONS', 'HEAD', 'PUT', 'CONNECT', 'TRACE']
 
 /** Writes a request as it is; resolves with the status, or 0 where the connection just ended. */

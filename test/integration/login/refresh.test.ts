@@ -1,13 +1,13 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createClientCredentialsSource } from '../../../src/auth/client-credentials-source.js'
+import { createClientCredentialsSource } from '../../../src/auth/tokens/client-credentials-source.js'
 import {
   type Identity,
   type IdentityInput,
   startIdentity,
 } from '../../../src/demo/identity/index.js'
-import { signOut } from '../../../src/login/sign-out.js'
+import { signOut } from '../../../src/sign-in/sign-out.js'
 import { createClock } from '../../../src/util/async.js'
 import { buildProcess } from '../../helpers/processes/build.js'
 import { spawnProcess } from '../../helpers/processes/spawn.js'

@@ -1,20 +1,25 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { splitScopes } from '../../../src/auth/oauth/scopes.js'
-import type { SignInOptions } from '../../../src/login/flow.js'
+import type { SignInOptions } from '../../../src/sign-in/flow.js'
 import { type ScriptedIssuer, startScriptedIssuer } from '../../helpers/scripted-issuer.js'
 import { createDesk, privateFolder, type Resource, startResource } from '../../helpers/sign-in.js'
 
 const ASKED = { interactive: 'asked' } as const
+
 const FORCED = { interactive: 'asked', force: true } as const
 
 let issuer: ScriptedIssuer
+
 let resource: Resource
+
 let folder: string
+
 beforeEach(async () => {
   folder = privateFolder()
   issuer = await startScriptedIssuer()
   resource = await startResource(issuer.issuer)
 })
+
 afterEach(async () => {
   await issuer.close()
   await resource.close()
@@ -28,6 +33,7 @@ const desk = (scope: string | undefined, options: Partial<SignInOptions> = {}, c
   })
 
 const registered = () => issuer.registrations.map(({ scope }) => scope)
+
 const authorized = () => issuer.authorizations.map((query) => query.get('scope'))
 
 const stepUp = (scope: string) =>

@@ -2,8 +2,8 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Principal } from '../../../src/auth/principal.js'
-import type { Descope } from '../../../src/auth/service.js'
-import { TokenError } from '../../../src/auth/token-error.js'
+import type { Descope } from '../../../src/auth/resource-server.js'
+import { TokenError } from '../../../src/auth/verify/token-error.js'
 import { resolveConfig } from '../../../src/config/load.js'
 import type { Gateway } from '../../../src/gateway/gateway.js'
 import { createApp } from '../../../src/serve/app.js'
@@ -24,6 +24,7 @@ const SOMEBODY: Principal = {
 }
 
 let server: Server | undefined
+
 afterEach(() => {
   server?.closeAllConnections()
   server?.close()

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { peekClaims } from '../../../src/auth/peek.js'
+import { peekClaims } from '../../../src/auth/verify/unverified-claims.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
 import {
   type BridgeProcess,

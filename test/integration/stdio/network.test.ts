@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import tls from 'node:tls'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { readAuthorities } from '../../../src/cli/network-options.js'
-import { createNetwork } from '../../../src/http/network.js'
+import { createNetwork } from '../../../src/upstream/http/network.js'
 import { CLIENT, createHome, startBridge, textOf } from '../../helpers/bridge.js'
 import { type Certificates, createCertificates } from '../../helpers/certificates.js'
 import { type HttpProxy, startHttpProxy } from '../../helpers/http-proxy.js'
@@ -13,14 +13,19 @@ import { clock } from '../../helpers/stack.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 let certificates: Certificates
+
 let target: RecordingTarget
+
 const closing: (() => unknown)[] = []
+
 beforeAll(async () => {
   certificates = await createCertificates()
 })
+
 beforeEach(async () => {
   target = await startRecordingTarget({ sessions: 'required' })
 })
+
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()
   await target.close()

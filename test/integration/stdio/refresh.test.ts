@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createTokenStore } from '../../../src/auth/store/file-store.js'
+import { createTokenStore } from '../../../src/auth/tokens/store/file-store.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
 import { createSystem } from '../../../src/util/system.js'
 import {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { createAuthenticator } from '../../../src/auth/authenticator.js'
 import type { Principal } from '../../../src/auth/principal.js'
-import { TokenError } from '../../../src/auth/token-error.js'
+import { createAuthenticator } from '../../../src/auth/verify/authenticator.js'
+import { TokenError } from '../../../src/auth/verify/token-error.js'
 import { createTestClock, START } from './support.js'
 
 const principal = (subject: string, lifetime = 600): Principal => ({

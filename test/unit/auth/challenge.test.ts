@@ -1,14 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { challengeFor, challengeHeader } from '../../../src/auth/challenge.js'
+import { challengeFor, challengeHeader } from '../../../src/auth/verify/challenge-response.js'
 import {
   resourceMetadata,
   resourceMetadataUrl,
   scopesToAsk,
-} from '../../../src/auth/resource-metadata.js'
-import { TOKEN_ERROR_STATUS, TokenError } from '../../../src/auth/token-error.js'
+} from '../../../src/auth/verify/resource-metadata.js'
+import { TOKEN_ERROR_STATUS, TokenError } from '../../../src/auth/verify/token-error.js'
 
 const URL_OF_METADATA = 'https://proxy.example.com/.well-known/oauth-protected-resource/mcp'
+
 const context = { resourceMetadata: URL_OF_METADATA, scopes: ['mcp:use', 'tools:read'] }
 
 describe('challengeFor', () => {

@@ -1,12 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { acceptsIssuer, parseConfigUrl } from '../../../src/auth/descope.js'
+import { acceptsIssuer, parseConfigUrl } from '../../../src/auth/descope/descope.js'
 import { OTHER_PROJECT, OTHER_SERVER, PROJECT, SERVER } from './support.js'
 
 const AGENTIC = `/v1/apps/agentic/${PROJECT}/${SERVER}`
+
 const APPS = `/v1/apps/${PROJECT}`
+
 const BARE = `/${PROJECT}`
+
 const OPENID = '/.well-known/openid-configuration'
+
 const OAUTH = '/.well-known/oauth-authorization-server'
+
 const DESCOPE = 'https://api.descope.com'
 
 describe('parseConfigUrl', () => {

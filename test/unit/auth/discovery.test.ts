@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { parseConfigUrl } from '../../../src/auth/descope.js'
-import { discover, fetchDiscovery, processDiscovery } from '../../../src/auth/discovery.js'
+import { parseConfigUrl } from '../../../src/auth/descope/descope.js'
+import { discover, fetchDiscovery, processDiscovery } from '../../../src/auth/descope/discovery.js'
 import {
   AGENTIC_PATH,
   createTestClock,
@@ -19,7 +19,9 @@ import {
 } from './support.js'
 
 const BASE = 'https://api.descope.com'
+
 const project = parseConfigUrl(`${BASE}${AGENTIC_PATH}`)
+
 const URL_ASKED = project.discoveryUrls[0]
 
 const process = (body: unknown, status = 200, extraIssuers: string[] = []) => {

@@ -1,7 +1,7 @@
 import { exportJWK, generateKeyPair } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createKeyStore, processKeySet } from '../../../src/auth/keys.js'
-import { TokenError } from '../../../src/auth/token-error.js'
+import { createKeyStore, processKeySet } from '../../../src/auth/verify/jwks.js'
+import { TokenError } from '../../../src/auth/verify/token-error.js'
 import type { JsonObject } from '../../../src/util/json.js'
 import {
   createSigningKey,

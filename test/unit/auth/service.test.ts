@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import type { Principal } from '../../../src/auth/principal.js'
-import { createDescope } from '../../../src/auth/service.js'
-import type { TokenError } from '../../../src/auth/token-error.js'
+import { createDescope } from '../../../src/auth/resource-server.js'
+import type { TokenError } from '../../../src/auth/verify/token-error.js'
 import type { DescopeConfig } from '../../../src/config/types.js'
 import type { JsonObject } from '../../../src/util/json.js'
 import {
@@ -27,6 +27,7 @@ import {
 const RESOURCE = 'https://proxy.example.com/mcp'
 
 let key: SigningKey
+
 beforeAll(async () => {
   key = await createSigningKey()
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { OAuthRefusedError, RetryableError } from '../../../src/auth/oauth/failure.js'
-import { createStoredTokenSource } from '../../../src/auth/stored-token-source.js'
-import type { TokenRecord, TokenStore } from '../../../src/auth/token-store.js'
+import { createStoredTokenSource } from '../../../src/auth/tokens/stored-token-source.js'
+import type { TokenRecord, TokenStore } from '../../../src/auth/tokens/token-store.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 const BINDING = {
@@ -10,6 +10,7 @@ const BINDING = {
   issuer: undefined,
   clientId: undefined,
 }
+
 const START = Date.UTC(2026, 0, 1) / 1_000
 
 function record(changes: Partial<TokenRecord> = {}): TokenRecord {
@@ -65,6 +66,7 @@ function setUp(first: TokenRecord | undefined, refresh?: (old: TokenRecord) => T
 const transient = () => {
   throw new RetryableError('busy')
 }
+
 const gone = () => {
   throw new OAuthRefusedError('Refreshing the token', {
     kind: 'grant',

@@ -1,9 +1,9 @@
 import { createHmac } from 'node:crypto'
 import { type CryptoKey, exportSPKI, generateKeyPair, importJWK, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { acceptsIssuer, parseConfigUrl } from '../../../src/auth/descope.js'
-import { TokenError } from '../../../src/auth/token-error.js'
-import { createVerifier, type VerifierOptions } from '../../../src/auth/verify.js'
+import { acceptsIssuer, parseConfigUrl } from '../../../src/auth/descope/descope.js'
+import { TokenError } from '../../../src/auth/verify/token-error.js'
+import { createVerifier, type VerifierOptions } from '../../../src/auth/verify/verify-token.js'
 import type { JsonObject } from '../../../src/util/json.js'
 import {
   accessClaims,
@@ -18,11 +18,15 @@ import {
 } from './support.js'
 
 const BASE = 'https://api.descope.com'
+
 const RESOURCE = 'https://proxy.example.com/mcp'
+
 const NOW = START / 1000
 
 let key: SigningKey
+
 let stranger: SigningKey
+
 beforeAll(async () => {
   key = await createSigningKey('key-1')
   stranger = await createSigningKey('key-1')

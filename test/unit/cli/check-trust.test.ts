@@ -1,17 +1,21 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { requireTrust } from '../../../src/cli/check-trust.js'
-import { findBridgeTarget } from '../../../src/cli/sign-in-target.js'
+import { requireTrust } from '../../../src/usecases/access/check-trust.js'
+import { findBridgeTarget } from '../../../src/usecases/access/find-target.js'
 import { createFolder } from '../../helpers/folder.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 
 const RC = '.mcp-descope-proxyrc.json'
+
 const token = '$' + '{API_KEY}'
+
 const rc = (url: string) => ({
   [RC]: { targets: { docs: { url, credential: { type: 'bearer', token } } } },
 })
+
 const URL_THERE = 'https://mcp.example.com/mcp?k=v'
+
 const FLAGS = { trust: false, header: [], store: 'file' } as const
 
 interface Asked {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { EXIT, STATUS_OF, worstStatus } from '../../../src/cli/exit.js'
+import { EXIT, STATUS_OF, worstStatus } from '../../../src/usecases/exit-codes.js'
 
 describe('the exit statuses', () => {
   it('are those that were promised', () => {

@@ -1,10 +1,10 @@
 import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
-import { exitWith } from '../../../src/cli/exit.js'
 import { addJsonOption } from '../../../src/cli/options.js'
 import type { CommandEntry } from '../../../src/cli/registry.js'
 import { run } from '../../../src/cli/run.js'
 import { ConfigError } from '../../../src/config/load.js'
+import { exitWith } from '../../../src/usecases/exit-codes.js'
 import { ProxyError } from '../../../src/util/errors.js'
 import { createTestRuntime, type TestRuntimeOptions } from '../../helpers/runtime.js'
 

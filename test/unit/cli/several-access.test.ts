@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { SignInPort } from '../../../src/auth/sign-in-target.js'
-import type { TokenSource } from '../../../src/auth/token-source.js'
-import { URL_DEFAULTS } from '../../../src/cli/bridge-parts.js'
-import { severalSignIns } from '../../../src/cli/several-access.js'
+import type { SignInPort } from '../../../src/auth/tokens/sign-in-target.js'
+import type { TokenSource } from '../../../src/auth/tokens/token-source.js'
+import { severalSignIns } from '../../../src/usecases/access/several-sign-ins.js'
+import { URL_DEFAULTS } from '../../../src/usecases/run-bridge/run-bridge.js'
 
 const target = (name: string, credential: 'none' | 'bearer' = 'none') => ({
   name,

@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { addSettingsOptions, collectFlags } from '../../../src/cli/options.js'
-import { reportJsonSchema } from '../../../src/cli/report-schema.js'
 import { configJsonSchema } from '../../../src/config/json-schema.js'
 import { KINDS } from '../../../src/config/kinds.js'
 import { LOOKUPS } from '../../../src/config/lookups.js'
@@ -10,9 +9,11 @@ import { PARSERS } from '../../../src/config/parsers.js'
 import { findSetting, SETTINGS } from '../../../src/config/settings.js'
 import { renderSettingsTable } from '../../../src/config/settings-table.js'
 import type { Setting } from '../../../src/config/table.js'
+import { reportJsonSchema } from '../../../src/diagnose/reporters/report-schema.js'
 import { isObject } from '../../../src/util/json.js'
 
 const ROWS: readonly Setting[] = SETTINGS
+
 const read = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8')
 
 function createServe(): Command {

@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { editDistance, nearest } from '../../../src/config/nearest.js'
+import { readValueFromText } from '../../../src/config/layers.js'
 import { PARSERS } from '../../../src/config/parsers.js'
 import { mcpUrlOf } from '../../../src/config/public-url.js'
 import { variableName } from '../../../src/config/table.js'
-import { readValueFromText } from '../../../src/config/tree.js'
+import { editDistance, nearest } from '../../../src/util/nearest.js'
 
 describe('the URL of a server without a public one', () => {
   it.each([

@@ -2,7 +2,6 @@ import { InvalidArgumentError } from 'commander'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseCall } from '../../../src/cli/check-options.js'
-import { parseBaseline } from '../../../src/cli/check-start.js'
 import {
   type Check,
   type CheckReport,
@@ -11,11 +10,12 @@ import {
   skip,
   warn,
 } from '../../../src/diagnose/check.js'
+import { schemaProblems } from '../../../src/diagnose/checks/mcp-schemas.js'
+import { outputProblem } from '../../../src/diagnose/checks/output-schema.js'
 import { describeCertificate } from '../../../src/diagnose/connect.js'
-import { outputProblem } from '../../../src/diagnose/output-schema.js'
 import { gatherSkipped, wrap } from '../../../src/diagnose/reporters/text.js'
 import { runChecks } from '../../../src/diagnose/run.js'
-import { schemaProblems } from '../../../src/diagnose/schemas.js'
+import { parseBaseline } from '../../../src/usecases/test-target/resolve-target.js'
 
 const clock = { now: () => 0 }
 

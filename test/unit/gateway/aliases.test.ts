@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { createAliasLearner } from '../../../src/gateway/aliases.js'
 import type { GatewayContext, Request } from '../../../src/gateway/context.js'
-import { createNames } from '../../../src/gateway/names.js'
+import { createAliasLearner } from '../../../src/gateway/routing/aliases.js'
+import { createNames } from '../../../src/gateway/routing/names.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { principal } from './support.js'
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { checkAnswer, judgeRefusal } from '../../../src/gateway/answer-check.js'
+import { checkAnswer, judgeRefusal } from '../../../src/gateway/forwarding/answer-check.js'
 
 const check = (text: string, id: string | number = 1) => checkAnswer(Buffer.from(text), id)
+
 const big = `"${'x'.repeat(1024 * 1024)}"`
 
 describe('checkAnswer', () => {

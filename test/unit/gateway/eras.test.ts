@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import type { TargetCredential } from '../../../src/auth/credential.js'
-import type { Collected } from '../../../src/gateway/collect.js'
+import type { TargetCredential } from '../../../src/auth/credentials/credential.js'
 import type { Request } from '../../../src/gateway/context.js'
-import { createDeclared } from '../../../src/gateway/declared.js'
-import { createEras, readEra } from '../../../src/gateway/eras.js'
+import type { Collected } from '../../../src/gateway/forwarding/collect-answer.js'
+import { createDeclared } from '../../../src/gateway/sessions/declared-capabilities.js'
+import { createEras, readEra } from '../../../src/gateway/sessions/protocol-eras.js'
 import { createTarget, type Target } from '../../../src/gateway/target.js'
-import { createUpstream } from '../../../src/http/pool.js'
+import { createUpstream } from '../../../src/upstream/upstream.js'
 import { ProxyError } from '../../../src/util/errors.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { eventually } from '../../helpers/targets/eventually.js'
@@ -17,17 +17,21 @@ import { type RecordingTarget, startRecordingTarget } from '../../helpers/target
 import { OPEN_TOOLS, principal } from './support.js'
 
 let modern: ModernRecordingTarget
+
 let legacy: RecordingTarget
+
 beforeAll(async () => {
   modern = await startModernRecordingTarget()
   legacy = await startRecordingTarget()
 })
+
 afterAll(async () => {
   await modern.close()
   await legacy.close()
 })
 
 const targets: Target[] = []
+
 afterEach(async () => {
   modern.clear()
   legacy.clear()

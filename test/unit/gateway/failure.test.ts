@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type FailureCause, failureError } from '../../../src/gateway/failure.js'
+import { type FailureCause, failureError } from '../../../src/gateway/forwarding/target-failure.js'
 
 describe('failureError', () => {
   it('[mcp-target-down-in-band] names the target, the cause and what may help', () => {

@@ -4,8 +4,8 @@ import {
   exposeHandles,
   type HandleTarget,
   withOwnTasks,
-} from '../../../src/gateway/handles.js'
-import { createMarks } from '../../../src/gateway/marks.js'
+} from '../../../src/gateway/rewriting/bound-ids.js'
+import { createMarks } from '../../../src/gateway/rewriting/signed-ids.js'
 import { parseMessageText } from '../../../src/mcp/message.js'
 import { principal } from './support.js'
 

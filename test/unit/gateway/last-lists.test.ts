@@ -1,14 +1,17 @@
 import { expect, it } from 'vitest'
 import type { Request } from '../../../src/gateway/context.js'
-import type { TargetFailure } from '../../../src/gateway/failure.js'
-import { createLastLists } from '../../../src/gateway/last-lists.js'
+import type { TargetFailure } from '../../../src/gateway/forwarding/target-failure.js'
+import { createLastLists } from '../../../src/gateway/lists/last-known-lists.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { principal, target } from './support.js'
 
 const requestOf = (subject: string) =>
   ({ exchange: { caller: { principal: principal({ subject }) } } }) as unknown as Request
+
 const alice = requestOf('alice')
+
 const DOWN: TargetFailure = { cause: 'unreachable', target: 't', reason: '' }
+
 const shared = (name: string) => ({ ...target(name), credential: { perCaller: false } as never })
 
 it('keeps so much at most, and forgets the oldest first', () => {

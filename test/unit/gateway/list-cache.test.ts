@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { ListCache } from '../../../src/gateway/list-cache.js'
+import { ListCache } from '../../../src/gateway/lists/rewritten-lists.js'
 
 type Id = string | number
 
@@ -19,6 +19,7 @@ const ORDERS = [
   ['jsonrpc', 'result', 'id'],
   ['result', 'id', 'jsonrpc'],
 ] as const
+
 const order = fc.constantFrom(...ORDERS)
 
 function answer(of: Id, tool = 'a', members: readonly string[] = ORDERS[0]): Buffer {

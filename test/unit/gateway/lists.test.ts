@@ -4,8 +4,8 @@ import {
   exposeEntries,
   exposeListMessage,
   type ListView,
-} from '../../../src/gateway/lists.js'
-import { createNames } from '../../../src/gateway/names.js'
+} from '../../../src/gateway/lists/lists.js'
+import { createNames } from '../../../src/gateway/routing/names.js'
 import { principal, target } from './support.js'
 
 function view(change: Partial<ListView> = {}): ListView {

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { createCursors, createEventIds, createMarks } from '../../../src/gateway/marks.js'
+import {
+  createCursors,
+  createEventIds,
+  createMarks,
+} from '../../../src/gateway/rewriting/signed-ids.js'
 
 const OLD = 'the secret of yesterday, 32 characters or more'
 

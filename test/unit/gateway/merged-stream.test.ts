@@ -1,13 +1,14 @@
 import { afterEach, expect, it } from 'vitest'
-import { mergeStreams } from '../../../src/gateway/merged-stream.js'
+import { mergeStreams } from '../../../src/gateway/streams/merged-stream.js'
 import { createTarget } from '../../../src/gateway/target.js'
-import { createUpstream } from '../../../src/http/pool.js'
+import { createUpstream } from '../../../src/upstream/upstream.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 import { OPEN_TOOLS } from './support.js'
 
 let server: RecordingTarget
+
 afterEach(() => server.close())
 
 it('asks no more for a stream when the failure made somebody close all of them', async () => {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createNames } from '../../../src/gateway/names.js'
+import { createNames } from '../../../src/gateway/routing/names.js'
 
 const MAX = 32
 
@@ -15,6 +15,7 @@ const prefixes = fc.uniqueArray(
   ),
   { minLength: 1, maxLength: 4 },
 )
+
 const toolName = fc.oneof(
   fc.constantFrom('b', 'b_c', 'c', '_', 'a_b_c', 'get.weather', 'Grüße', 'x'.repeat(90)),
   fc.stringMatching(/^[A-Za-z0-9_.-]{1,60}$/),

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { outcomeOfAnswer, outcomeOfMessage } from '../../../src/gateway/outcome.js'
+import { outcomeOfAnswer, outcomeOfMessage } from '../../../src/gateway/forwarding/outcome.js'
 
 const content = [{ type: 'text', text: 'x' }]
+
 const long = 'y'.repeat(100_000)
 
 const ANSWERS: [string, string][] = [

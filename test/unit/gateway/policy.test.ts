@@ -1,13 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { ToolPolicyConfig } from '../../../src/config/types.js'
-import { createToolPolicy } from '../../../src/gateway/policy.js'
+import { createToolPolicy } from '../../../src/gateway/routing/policy.js'
 import { OPEN_TOOLS, principal } from './support.js'
 
 const policy = (change: Partial<ToolPolicyConfig> = {}) =>
   createToolPolicy({ ...OPEN_TOOLS, ...change })
 
 const ALLOWED = { allowed: true }
+
 const HIDDEN = { allowed: false, hidden: true }
 
 describe('a tool policy', () => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createMarks, createRequestIds } from '../../../src/gateway/marks.js'
+import { createMarks, createRequestIds } from '../../../src/gateway/rewriting/signed-ids.js'
 
 const SECRET = 'a secret of at least 32 characters'
 

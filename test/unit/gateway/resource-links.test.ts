@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { exposeResourceLinks } from '../../../src/gateway/resource-links.js'
+import { exposeResourceLinks } from '../../../src/gateway/rewriting/resource-links.js'
 
 const docs = { name: 'docs', prefix: 'docs' }
 
 const expose = (message: object) => JSON.parse(exposeResourceLinks(docs, JSON.stringify(message)))
+
 const result = (members: object) => ({ jsonrpc: '2.0', id: 1, result: members })
 
 describe('exposeResourceLinks', () => {

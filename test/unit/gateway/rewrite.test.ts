@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { GatewayContext, Request } from '../../../src/gateway/context.js'
-import { createNames } from '../../../src/gateway/names.js'
-import { createRewriter } from '../../../src/gateway/rewrite.js'
+import { createRewriter } from '../../../src/gateway/rewriting/response-rewriter.js'
+import { createNames } from '../../../src/gateway/routing/names.js'
 import { parseMessageText } from '../../../src/mcp/message.js'
 import { target } from './support.js'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createSessions, type Session } from '../../../src/gateway/sessions.js'
+import { createSessions, type Session } from '../../../src/gateway/sessions/sealed-sessions.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 const options = {

@@ -3,13 +3,16 @@ import {
   createSessions,
   MAX_SESSION_ID_LENGTH,
   type Session,
-} from '../../../src/gateway/sessions.js'
+} from '../../../src/gateway/sessions/sealed-sessions.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { principal } from './support.js'
 
 const OLD = 'the secret of yesterday, 32 characters or more'
+
 const NEW = 'the secret of today, which has 32 characters or more'
+
 const RESOURCE = 'https://p.example/mcp'
+
 const HOUR = 60 * 60 * 1000
 
 function sessions({ secrets = [NEW], resource = RESOURCE, clock = createManualClock() } = {}) {

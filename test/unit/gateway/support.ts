@@ -1,6 +1,6 @@
 import type { Principal } from '../../../src/auth/principal.js'
 import type { ToolPolicyConfig } from '../../../src/config/types.js'
-import { createToolPolicy } from '../../../src/gateway/policy.js'
+import { createToolPolicy } from '../../../src/gateway/routing/policy.js'
 import type { Target } from '../../../src/gateway/target.js'
 
 export function principal(change: Partial<Principal> = {}): Principal {

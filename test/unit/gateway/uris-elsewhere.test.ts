@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { exposeTemplate, exposeUri, routeUri } from '../../../src/gateway/uris.js'
+import { exposeTemplate, exposeUri, routeUri } from '../../../src/gateway/routing/resource-uris.js'
 
 /** Reads one JSON string a line, and writes what the language's URL type makes of it. */
 const PYTHON = `
@@ -13,6 +13,7 @@ from pydantic import AnyUrl
 for line in sys.stdin:
     print(json.dumps(str(AnyUrl(json.loads(line)))))
 `
+
 const GO = `package main
 import ("bufio"; "encoding/json"; "fmt"; "net/url"; "os")
 func main() {
@@ -28,12 +29,19 @@ func main() {
   }
 }
 `
+
 const folder = mkdtempSync(join(tmpdir(), 'uris-'))
+
 const compiler = 'go'
+
 const script = join(folder, 'main.go')
+
 const program = join(folder, 'main')
+
 writeFileSync(script, GO)
+
 const hasPydantic = spawnSync('python3', ['-c', 'import pydantic; pydantic.AnyUrl']).status === 0
+
 const hasGo =
   spawnSync(compiler, ['build', '-o', program, script], {
     env: { ...process.env, GO111MODULE: 'off' },
@@ -89,6 +97,7 @@ const own = [
     'x:y?z=a://b',
   ],
 ]
+
 const generated = fc.sample(
   fc
     .tuple(

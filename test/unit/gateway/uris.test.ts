@@ -1,25 +1,31 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { exposeTemplate, exposeUri, routeUri } from '../../../src/gateway/uris.js'
+import { exposeTemplate, exposeUri, routeUri } from '../../../src/gateway/routing/resource-uris.js'
 
 const names = ['docs', 'Docs', 'git', 'a', 'a-b', 'a_b', 'A_B', 'http', '1', '0x7f', 'localhost']
+
 const targets = [...names, 'xn--a', 'GitHub', 'github', '127'].map((name) => ({
   name,
   prefix: name,
 }))
+
 const [docs] = targets as [(typeof targets)[number]]
 
 const scheme = fc.constantFrom(
   ...['http', 'https', 'ws', 'file', 'data', 'note', 'ui', 'git+ssh', 'docs', 'a+x', 'urn'],
   ...['HTTP', 'x', 'docs+note', 'ftp', 't.a-b.c.u1', 'uri'],
 )
+
 const piece = fc.constantFrom(
   ...['a', 'B', '..', '.', '', '%2e%2E', '%c3%a9', '%2F', '%', 'é', '文', '😀', ' ', '=', '+', '-'],
   ...['u:p@host', '[::1]:80', 'host:443', 'C:', 'C|', '~', "'", '"', '{id}', '\\', '^', '|', '*'],
   ...['docs', '1', '127.0.0.1', 'xn--a', '\t', '=a', '+a', '-', '@', ';x=1', 'a,b', '$&', '!'],
 )
+
 const path = fc.array(piece, { maxLength: 5 }).map((pieces) => pieces.join('/'))
+
 const end = fc.constantFrom('', '/', '?', '#', '?x=1&y=%20', '#top', '?a#b', '?q={v}', "?q='")
+
 const mark = fc.constantFrom('://', ':///', ':', ':/', '://docs/', '://git/docs/')
 
 const uri = fc.oneof(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { BrokenText } from '../../../src/hosts/broken.js'
+import { BrokenText } from '../../../src/hosts/edit-error.js'
 import { merge } from '../../../src/hosts/merge.js'
 import { ENTRY, JSON_HOST, mergeText } from './support.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { createCookieJar, withCookies } from '../../../src/http/cookies.js'
-import type { Upstream, UpstreamRequest } from '../../../src/http/pool.js'
+import { createCookieJar, withCookies } from '../../../src/upstream/http/cookie-jar.js'
+import type { Upstream, UpstreamRequest } from '../../../src/upstream/upstream.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 describe('createCookieJar', () => {

@@ -4,7 +4,7 @@ import {
   describeNetworkError,
   networkHint,
   UpstreamError,
-} from '../../../src/http/failure.js'
+} from '../../../src/upstream/upstream-error.js'
 
 describe('describeNetworkError', () => {
   it.each([

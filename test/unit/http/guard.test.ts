@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isPrivateHost, parseHttpUrl, peerUrlProblem } from '../../../src/http/guard.js'
+import { isPrivateHost, parseHttpUrl, peerUrlProblem } from '../../../src/util/private-addresses.js'
 
 const hostOf = (host: string) => new URL(`http://${host}/`).hostname
 

@@ -1,11 +1,16 @@
 import { createServer, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createNodeUpstream } from '../../../src/http/node-upstream.js'
-import type { Upstream, UpstreamController, UpstreamRequest } from '../../../src/http/pool.js'
+import { createNodeUpstream } from '../../../src/upstream/http/node-upstream.js'
+import type {
+  Upstream,
+  UpstreamController,
+  UpstreamRequest,
+} from '../../../src/upstream/upstream.js'
 import { clock } from '../../helpers/stack.js'
 
 const closing: (() => unknown)[] = []
+
 afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close()
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { proxyFor } from '../../../src/http/network.js'
+import { proxyFor } from '../../../src/upstream/http/network.js'
 
 const P = 'http://proxy:3128'
 

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest'
-import { cookieHeader, sessionCookies } from '../../../src/http/cookies.js'
+import { cookieHeader, sessionCookies } from '../../../src/upstream/http/cookie-jar.js'
 
 const NOW = 1_000_000
+
 const read = (url: string, ...set: string[]) =>
   cookieHeader(sessionCookies(set, new URL(url), NOW), NOW)
 

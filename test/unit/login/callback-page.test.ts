@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
-import { failurePage, renderPage, successPage } from '../../../src/login/callback-page.js'
-import { type CallbackListener, listenForCallback } from '../../../src/login/callback-server.js'
+import { failurePage, renderPage, successPage } from '../../../src/sign-in/callback-page.js'
+import { type CallbackListener, listenForCallback } from '../../../src/sign-in/callback-server.js'
 
 const EVIL = '"><script>alert(1)</script><img src=x onerror=alert(1)>&amp;'
 

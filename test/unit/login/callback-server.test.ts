@@ -2,8 +2,8 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { afterEach, describe, expect, it } from 'vitest'
-import { successPage } from '../../../src/login/callback-page.js'
-import { type CallbackListener, listenForCallback } from '../../../src/login/callback-server.js'
+import { successPage } from '../../../src/sign-in/callback-page.js'
+import { type CallbackListener, listenForCallback } from '../../../src/sign-in/callback-server.js'
 
 interface Answer {
   status: number

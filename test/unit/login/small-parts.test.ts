@@ -4,12 +4,12 @@ import {
   type RefusalKind,
   RetryableError,
 } from '../../../src/auth/oauth/failure.js'
-import { createBudget, isOpenable, openBrowser } from '../../../src/login/browser.js'
-import { nextPace } from '../../../src/login/device.js'
-import { parsePasted } from '../../../src/login/paste.js'
-import { createPendingStore, type PendingBrowser } from '../../../src/login/pending.js'
-import { chooseMethod } from '../../../src/login/plan.js'
-import { detectSurroundings, isCi } from '../../../src/login/surroundings.js'
+import { createBudget, isOpenable, openBrowser } from '../../../src/sign-in/browser.js'
+import { nextPace } from '../../../src/sign-in/device-flow.js'
+import { detectSurroundings, isCi } from '../../../src/sign-in/environment.js'
+import { parsePasted } from '../../../src/sign-in/pasted-callback.js'
+import { createPendingStore, type PendingBrowser } from '../../../src/sign-in/pending-sign-in.js'
+import { chooseMethod } from '../../../src/sign-in/plan.js'
 import { createManualClock, createTestRuntime } from '../../helpers/runtime.js'
 import { privateFolder } from '../../helpers/sign-in.js'
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { memberText, memberTexts, objectText, putMembers } from '../../../src/mcp/scan.js'
+import { memberText, memberTexts, objectText, putMembers } from '../../../src/mcp/json-text.js'
 
 describe('putMembers', () => {
   it.each([

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { paramHeaders, scanParams } from '../../../src/mcp/translate/param-headers.js'
+import { paramHeaders, scanParams } from '../../../src/upstream/translate/param-headers.js'
 
 const header = (name: unknown, type: unknown = 'string') => ({ type, 'x-mcp-header': name })
+
 const schema = (properties: object, more: object = {}) => ({ type: 'object', properties, ...more })
 
 describe('scanParams', () => {

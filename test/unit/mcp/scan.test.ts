@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { scanMembers, skipSpace } from '../../../src/mcp/scan.js'
+import { scanMembers, skipSpace } from '../../../src/mcp/json-text.js'
 import { objectText } from './json-text.js'
 
 const DEEP = { maxDepth: 128 }

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { readClient, readSessionId, writeSessionId } from '../../../src/mcp/translate/client.js'
+import {
+  readClient,
+  readSessionId,
+  writeSessionId,
+} from '../../../src/upstream/translate/legacy-session.js'
 
 const client = (capabilities: object, clientInfo: object = { name: 'Höst', version: '1' }) =>
   readClient({ protocolVersion: '2025-06-18', capabilities, clientInfo } as never)

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { createAccess } from '../../../src/serve/access.js'
+import { createAccess } from '../../../src/serve/origins.js'
 
 const PUBLIC = 'https://p.example:8443/mcp'
+
 const config = { host: '0.0.0.0', allowedHosts: [] as string[], allowedOrigins: [] as string[] }
 
 const access = (change: Partial<typeof config> = {}, publicUrl = PUBLIC, extra: string[] = []) =>

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { describe, expect, it, vi } from 'vitest'
 import type { Principal } from '../../../src/auth/principal.js'
-import { TokenError } from '../../../src/auth/token-error.js'
+import { TokenError } from '../../../src/auth/verify/token-error.js'
 import { createAuthenticate } from '../../../src/serve/authenticate.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { principal } from '../gateway/support.js'

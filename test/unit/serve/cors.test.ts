@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { corsHeaders, type HeaderList, preflightHeaders } from '../../../src/serve/access.js'
+import { corsHeaders, type HeaderList, preflightHeaders } from '../../../src/serve/origins.js'
 
 function fields(list: HeaderList): Record<string, string> {
   const pairs = list.flatMap((name, i) => (i % 2 === 0 ? [[name, list[i + 1] ?? '']] : []))

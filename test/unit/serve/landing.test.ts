@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { connectOffers } from '../../../src/hosts/connect.js'
-import { renderLanding } from '../../../src/serve/landing.js'
+import { renderLanding } from '../../../src/serve/landing-page.js'
 
 const RESOURCE = 'https://p.example/mcp'
+
 const page = (targets: string[] = ['docs'], resource = RESOURCE, signsIn = true) =>
   renderLanding({ resource, targets, offers: connectOffers(resource), signsIn })
 

@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { Backlog, readMessages } from '../../../src/stdio/host.js'
+import { Backlog, readMessages } from '../../../src/bridge/host.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 
 const line = (n: number, more = '') =>

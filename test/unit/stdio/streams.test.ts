@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest'
-import type { TargetFailure } from '../../../src/gateway/failure.js'
-import type { Outcome } from '../../../src/stdio/link.js'
-import { StreamListener } from '../../../src/stdio/listener.js'
-import { Liveness } from '../../../src/stdio/liveness.js'
-import { MessageReply, type ReplyListener } from '../../../src/stdio/message-reply.js'
+import type { Outcome } from '../../../src/bridge/gateway-client.js'
+import { StreamListener } from '../../../src/bridge/notification-stream.js'
+import { MessageReply, type ReplyListener } from '../../../src/bridge/reply-listener.js'
+import { Liveness } from '../../../src/bridge/shutdown.js'
+import type { TargetFailure } from '../../../src/gateway/forwarding/target-failure.js'
 import { createLogger } from '../../../src/util/logger.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 const HOST = { isBehind: false, send() {}, whenReady: (callback: () => void) => callback() }
+
 const MESSAGE = '{"jsonrpc":"2.0","method":"notifications/x"}'
+
 const EVENT = { data: undefined, id: undefined, event: undefined, retry: undefined }
 
 interface Opened {

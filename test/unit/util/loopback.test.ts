@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { isLoopback, isReadableOnTheWay } from '../../../src/http/guard.js'
-import { createAccess } from '../../../src/serve/access.js'
+import { createAccess } from '../../../src/serve/origins.js'
+import { isLoopback, isReadableOnTheWay } from '../../../src/util/private-addresses.js'
 
 const LOOPBACK = [
   'localhost',

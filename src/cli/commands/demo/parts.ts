@@ -1,7 +1,7 @@
+import { EXIT } from '../../../usecases/exit-codes.js'
 import { createLogger, type LogFormat, type Logger, type LogLevel } from '../../../util/logger.js'
 import { createRedactor } from '../../../util/redact.js'
 import type { Runtime } from '../../../util/runtime.js'
-import { EXIT } from '../../exit.js'
 
 interface Running {
   readonly url: string

@@ -1,11 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import type { Caller } from '../../../../src/auth/credential.js'
 import { clientCredentials } from '../../../../src/auth/credentials/client-credentials.js'
+import type { Caller } from '../../../../src/auth/credentials/credential.js'
 import { createTestClock, type Handler, listen, sendJson } from '../support.js'
 
 const UNAUTHORIZED = { status: 401, challenge: undefined } as const
+
 const nobody: Caller = { principal: undefined, accessToken: undefined }
+
 const CLIENT_ID = 'cl ient:ü/='
+
 const SECRET = 's+e c:r%et&'
 
 /** A small authorization server and target at one origin; options make it particular. */

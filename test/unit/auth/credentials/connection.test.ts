@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import type { Caller } from '../../../../src/auth/credential.js'
 import { type ConnectionSettings, connection } from '../../../../src/auth/credentials/connection.js'
-import { parseConfigUrl } from '../../../../src/auth/descope.js'
+import type { Caller } from '../../../../src/auth/credentials/credential.js'
+import { parseConfigUrl } from '../../../../src/auth/descope/descope.js'
 import { AGENTIC_PATH, createTestClock, listen, PROJECT, START, sendJson } from '../support.js'
 
 const UNAUTHORIZED = { status: 401, challenge: undefined } as const
+
 const NOW = START / 1000
 
 const caller = (subject: string, tenant?: string): Caller => ({

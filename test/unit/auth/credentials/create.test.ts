@@ -1,12 +1,14 @@
 import { describe, expect, it } from 'vitest'
-import type { Caller } from '../../../../src/auth/credential.js'
 import { createCredential } from '../../../../src/auth/credentials/create.js'
-import { parseConfigUrl } from '../../../../src/auth/descope.js'
+import type { Caller } from '../../../../src/auth/credentials/credential.js'
+import { parseConfigUrl } from '../../../../src/auth/descope/descope.js'
 import type { CredentialConfig } from '../../../../src/config/types.js'
 import { AGENTIC_PATH, createTestClock, START } from '../support.js'
 
 const UNAUTHORIZED = { status: 401, challenge: undefined } as const
+
 const nobody: Caller = { principal: undefined, accessToken: undefined }
+
 const deps = {
   runtime: {
     fetch: () => Promise.reject(new Error('Nothing is to be fetched')),

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { loginCredential } from '../../../../src/auth/credentials/login.js'
-import { saysTokenInvalid } from '../../../../src/auth/oauth/challenge.js'
-import type { TokenSource } from '../../../../src/auth/token-source.js'
+import { saysTokenInvalid } from '../../../../src/auth/oauth/parse-challenge.js'
+import type { TokenSource } from '../../../../src/auth/tokens/token-source.js'
 
 const INVALID = 'Bearer realm="x", error="invalid_token", error_description="expired"'
 

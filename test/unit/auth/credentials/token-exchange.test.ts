@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import type { Caller } from '../../../../src/auth/credential.js'
+import type { Caller } from '../../../../src/auth/credentials/credential.js'
 import { tokenExchange } from '../../../../src/auth/credentials/token-exchange.js'
 import { createTestClock, listen, START, sendJson } from '../support.js'
 
 const UNAUTHORIZED = { status: 401, challenge: undefined } as const
+
 const caller = (accessToken: string | undefined, lifetime = 3_600): Caller => ({
   accessToken,
   principal: {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseChallenges, readBearerChallenge } from '../../../../src/auth/oauth/challenge.js'
+import { parseChallenges, readBearerChallenge } from '../../../../src/auth/oauth/parse-challenge.js'
 
 describe('parseChallenges', () => {
   it.each([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { readBearerChallenge } from '../../../../src/auth/oauth/challenge.js'
 import { discoverGrantPlan } from '../../../../src/auth/oauth/discover.js'
+import { readBearerChallenge } from '../../../../src/auth/oauth/parse-challenge.js'
 import {
   discoverAuthorizationServer,
   isSameIssuer,
@@ -33,13 +33,21 @@ const metadata = (issuer: string, more: object = {}) => ({
 })
 
 const MCP = new URL('https://mcp.example/a/mcp')
+
 const TARGET = { kind: 'server', url: MCP } as const
+
 const ROOT = 'https://mcp.example/.well-known/oauth-protected-resource'
+
 const INSERTED = `${ROOT}/a/mcp`
+
 const AS = 'https://as.example'
+
 const OAUTH = `${AS}/.well-known/oauth-authorization-server`
+
 const OPENID = `${AS}/.well-known/openid-configuration`
+
 const PRM = { resource: MCP.href, authorization_servers: [AS], scopes_supported: ['s'] }
+
 const GOOD = { [OAUTH]: metadata(AS) }
 
 const BAD_PAGES: [string, Page][] = [

@@ -1,14 +1,14 @@
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { createDataKeys, type StoreDeps } from '../../../../src/auth/store/data-key.js'
-import { createTokenStore } from '../../../../src/auth/store/file-store.js'
+import { createDataKeys, type StoreDeps } from '../../../../src/auth/tokens/store/data-key.js'
+import { createTokenStore } from '../../../../src/auth/tokens/store/file-store.js'
 import {
   type Keychain,
   probeKeychain,
   systemKeychain,
-} from '../../../../src/auth/store/keychain.js'
-import { bindingKey, type TokenRecord } from '../../../../src/auth/token-store.js'
+} from '../../../../src/auth/tokens/store/keychain.js'
+import { bindingKey, type TokenRecord } from '../../../../src/auth/tokens/token-store.js'
 import { createClock } from '../../../../src/util/async.js'
 import { createSystem } from '../../../../src/util/system.js'
 import { createManualClock } from '../../../helpers/runtime.js'

@@ -1,0 +1,97 @@
+import { singleFlight } from '../../util/async.js'
+import { ProxyError } from '../../util/errors.js'
+import type { Clock } from '../../util/runtime.js'
+import type { GrantTarget } from '../oauth/discover.js'
+import type { HttpDeps } from '../oauth/http.js'
+import type { BearerChallenge } from '../oauth/parse-challenge.js'
+import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
+
+export interface ClientCredentialsDeps extends HttpDeps {
+  clock: Clock
+  target: GrantTarget
+  client: { id: string; secret: string }
+  /** Asked for; without it, what the target asks for. */
+  scope: string | undefined
+  /**
+   * How the target refused a request without a token, where that is known; `awaited` gives no token
+   * before it did, since its challenge says where the client's secret belongs.
+   */
+  challenge?: BearerChallenge | 'awaited' | undefined
+}
+
+interface Held {
+  token: string
+  /** Milliseconds since the epoch. */
+  renewAt: number
+}
+
+/**
+ * Gives tokens of the client itself (RFC 6749 §4.4), kept in memory: getting one needs nobody.
+ *
+ * A refused token is replaced once; a second refusal in a row is final.
+ */
+export function createClientCredentialsSource(deps: ClientCredentialsDeps): TokenSource {
+  const { clock } = deps
+  let held: Held | undefined
+  const isAwaited = deps.challenge === 'awaited' && deps.target.kind === 'server'
+  let challenged = deps.challenge === 'awaited' ? undefined : deps.challenge
+  let unproven: string | undefined
+
+  const renew = singleFlight(async () => {
+    held = await requestToken(deps, challenged)
+    return held.token
+  })
+
+  return {
+    async get(challenge) {
+      challenged = challenge ?? challenged
+      if (held !== undefined && clock.now() < held.renewAt) return held.token
+      return isAwaited && challenged === undefined ? undefined : renew()
+    },
+    async refused(token, challenge) {
+      if (held !== undefined && held.token !== token) return { next: 'retry' }
+      if (challenge?.error === INSUFFICIENT_SCOPE || token === unproven) {
+        return { next: 'give-up', error: refusedForGood(deps.client.id, challenge) }
+      }
+      challenged = challenge
+      unproven = await renew()
+      return { next: 'retry' }
+    },
+  }
+}
+
+async function requestToken(
+  deps: ClientCredentialsDeps,
+  challenge: BearerChallenge | undefined,
+): Promise<Held> {
+  const [{ discoverGrantPlan }, { clientCredentialsGrant }, { configuredClient }, { chooseScope }] =
+    await Promise.all([
+      import('../oauth/discover.js'),
+      import('../oauth/token-endpoint.js'),
+      import('../oauth/registration.js'),
+      import('../oauth/scopes.js'),
+    ])
+  const { server, resource, resourceScopes } = await discoverGrantPlan(deps, deps.target, challenge)
+  const client = configuredClient(server, deps.client)
+  if (client === undefined) throw new ProxyError('INTERNAL', 'A client with an id is always found')
+  const scope = chooseScope({
+    configured: deps.scope,
+    challenged: challenge?.scope,
+    resource: resourceScopes,
+    server: [], // no refresh tokens here, so no `offline_access`
+  })
+  const grant = await clientCredentialsGrant(deps, { server, client, resource, scope })
+  const lifeMs = (grant.expiresIn ?? 300) * 1_000
+  const marginMs = Math.min(Math.max(60_000, lifeMs / 10), lifeMs / 2)
+  return { token: grant.accessToken, renewAt: deps.clock.now() + lifeMs - marginMs }
+}
+
+function refusedForGood(clientId: string, challenge: BearerChallenge | undefined): ProxyError {
+  const lacks =
+    challenge?.scope === undefined ? '' : ` (it needs ${JSON.stringify(challenge.scope)})`
+  return new ProxyError(
+    'CREDENTIAL_REFUSED',
+    `The token of client ${JSON.stringify(clientId)} was refused${lacks}`,
+    { hint: 'Give the client access to this server and its scopes (in Descope: a Policy).' },
+  )
+}

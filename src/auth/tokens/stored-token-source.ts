@@ -1,0 +1,222 @@
+import type { Clock } from '../../util/runtime.js'
+import { isRetryable, OAuthRefusedError } from '../oauth/failure.js'
+import type { BearerChallenge } from '../oauth/parse-challenge.js'
+import { missingScopes } from '../oauth/scopes.js'
+import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
+import {
+  isExpired,
+  isFresh,
+  type TokenBinding,
+  type TokenRecord,
+  type TokenStore,
+} from './token-store.js'
+
+export interface StoredTokenSourceDeps {
+  clock: Clock
+  store: TokenStore
+  binding: TokenBinding
+  /** Gets new tokens; loaded and called only when they are needed. */
+  refresh: (record: TokenRecord) => Promise<TokenRecord>
+  /**
+   * Tells, when the target refused a token, whether it still names the issuer and the resource of
+   * the record. Where it names others, no refresh helps. Without it, a refresh is always tried.
+   */
+  isStillNamed?: (record: TokenRecord, challenge: BearerChallenge | undefined) => Promise<boolean>
+  /** Learns once of each token that the target took it. */
+  onAccepted?: (token: string) => void
+}
+
+/** Other processes may sign out, or in as somebody else; this one notices within this time. */
+const LOOK_MS = 2_000
+
+const FIRST_BACKOFF_MS = 1_000
+
+const LONGEST_BACKOFF_MS = 30_000
+
+/**
+ * Only an authorization server that refuses costs somebody the refresh token, and no answer that
+ * cannot be read. `refresh` tried a few times already where it is unclear what the answer means.
+ */
+function isRefusedForGood(error: unknown): boolean {
+  if (!(error instanceof OAuthRefusedError)) return false
+  return !isRetryable(error) || error.refusal.isUnclear === true
+}
+
+/**
+ * Gives the tokens of a sign-in from the store, refreshed ahead of their end or when they are
+ * refused. All processes share one refresh: it happens under a lock, and whoever gets the lock looks
+ * into the store first.
+ */
+export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSource {
+  const { clock, store, binding } = deps
+  const running = new Map<string, Promise<TokenRecord | undefined>>()
+  const renewals = createRenewals(() => clock.now() / 1_000)
+  let current: TokenRecord | undefined
+  let lastLook = Number.NEGATIVE_INFINITY
+  let lastAccepted: string | undefined
+  let backoff: { until: number; ms: number; error: unknown } | undefined
+  const now = () => clock.now() / 1_000
+
+  /** @param refused The token that must not come back; '' when the current one is only due. */
+  const usable = (record: TokenRecord, refused: string) =>
+    refused === '' ? isFresh(record, now()) : record.accessToken !== refused
+
+  const look = async () => {
+    current = await store.load(binding)
+    lastLook = clock.now()
+    return current
+  }
+
+  /** @param challenge With which the target refused it; `due` when nobody did. */
+  const renew = (
+    refused: string,
+    challenge: BearerChallenge | 'due' | undefined,
+  ): Promise<TokenRecord | undefined> =>
+    store.exclusively(binding, async () => {
+      await look()
+      if (current === undefined || usable(current, refused)) return current
+      if (current.refreshToken === undefined) return undefined
+      const { isStillNamed } = deps
+      if (challenge !== 'due' && isStillNamed && !(await isStillNamed(current, challenge))) {
+        return undefined
+      }
+      if (backoff !== undefined && clock.now() < backoff.until) throw backoff.error
+      return await refreshNow(current, refused)
+    })
+
+  const refreshNow = async (
+    record: TokenRecord,
+    refused: string,
+  ): Promise<TokenRecord | undefined> => {
+    try {
+      const renewed = await deps.refresh(record)
+      await store.save(renewed)
+      if (refused !== '') renewals.add(renewed.accessToken, refused)
+      backoff = undefined
+      current = renewed
+      return renewed
+    } catch (error) {
+      if (!isRefusedForGood(error)) {
+        const ms = Math.min((backoff?.ms ?? FIRST_BACKOFF_MS / 2) * 2, LONGEST_BACKOFF_MS)
+        backoff = { until: clock.now() + ms, ms, error }
+        throw error
+      }
+      return await giveUpRefreshToken(record)
+    }
+  }
+
+  /** The refresh token is dead; the access token, if it was not refused, lives to its end. */
+  const giveUpRefreshToken = async (record: TokenRecord): Promise<TokenRecord | undefined> => {
+    const stored = await store.load(binding)
+    if (stored !== undefined && stored.accessToken !== record.accessToken) {
+      current = stored
+      return stored
+    }
+    current = { ...record, refreshToken: undefined }
+    await store.save(current)
+    return undefined
+  }
+
+  /** Keeps for other processes whether the target refuses this token, and no better one came. */
+  const mark = (token: string, refused: true | undefined) =>
+    store.exclusively(binding, async () => {
+      const stored = await look()
+      if (stored?.accessToken !== token || stored.refused === refused) return
+      current = { ...stored, refused }
+      await store.save(current)
+    })
+
+  const renewOnce = (
+    refused: string,
+    challenge: BearerChallenge | 'due' | undefined,
+  ): Promise<TokenRecord | undefined> => {
+    const already = running.get(refused)
+    if (already !== undefined) return already
+    const run = renew(refused, challenge).finally(() => running.delete(refused))
+    running.set(refused, run)
+    return run
+  }
+
+  const get = async (): Promise<string | undefined> => {
+    const isOld = Math.abs(clock.now() - lastLook) >= LOOK_MS
+    if (isOld || current === undefined || !isFresh(current, now())) await look()
+    if (current === undefined) return undefined
+    if (isFresh(current, now())) return current.accessToken
+    const held = current
+    const lastResort = () => (isExpired(held, now()) ? undefined : held.accessToken)
+    if (held.refreshToken === undefined) return lastResort()
+    try {
+      const renewed = await renewOnce('', 'due')
+      return renewed?.accessToken ?? lastResort()
+    } catch (error) {
+      const stillGood = lastResort()
+      if (stillGood === undefined) throw error
+      return stillGood
+    }
+  }
+
+  const refused = async (token: string, challenge?: BearerChallenge) => {
+    const stored = await look()
+    if (stored === undefined) return { next: 'sign-in' } as const
+    const other = stored.accessToken !== token
+    if (challenge?.error === INSUFFICIENT_SCOPE) {
+      const enough = missingScopes(challenge.scope, stored.scope).length === 0
+      if (other && challenge.scope !== undefined && enough) return { next: 'retry' } as const
+      return { next: 'step-up', scope: challenge.scope } as const
+    }
+    if (other) return { next: 'retry' } as const
+    const renewed = renewals.isInVain(token) ? undefined : await renewOnce(token, challenge)
+    if (renewed !== undefined) return { next: 'retry' } as const
+    await mark(token, true)
+    return { next: 'sign-in' } as const
+  }
+
+  const accepted = (token: string) => {
+    renewals.accept(token)
+    if (token === lastAccepted) return
+    lastAccepted = token
+    deps.onAccepted?.(token)
+    const isWrong = current?.accessToken === token && current.refused === true
+    if (isWrong) void mark(token, undefined).catch(() => undefined)
+  }
+
+  const renewAhead = async (token: string) => void (await renewOnce(token, 'due'))
+
+  return { get, refused, accepted, renew: renewAhead }
+}
+
+/** What happened so long ago says nothing about the token of today. */
+const PROOF_SECONDS = 60
+
+/** So often tokens are renewed that the target takes at first and refuses soon after. */
+const MAX_RENEWALS = 2
+
+/** Tokens that were got because the one before was refused. */
+interface Renewals {
+  add(token: string, before: string): void
+  accept(token: string): void
+  /** The token is new, and refused all the same: one more would be, too. */
+  isInVain(token: string): boolean
+}
+
+/** @param now Seconds since the epoch. */
+function createRenewals(now: () => number): Renewals {
+  const renewals = new Map<string, { at: number; count: number; accepted: boolean }>()
+  return {
+    add(token, before) {
+      const count = (renewals.get(before)?.count ?? 0) + 1
+      renewals.set(token, { at: now(), count, accepted: false })
+    },
+    accept(token) {
+      const renewal = renewals.get(token)
+      if (renewal !== undefined) renewal.accepted = true
+    },
+    isInVain(token) {
+      for (const [renewed, { at }] of renewals) {
+        if (now() - at > PROOF_SECONDS) renewals.delete(renewed)
+      }
+      const renewal = renewals.get(token)
+      return renewal !== undefined && (!renewal.accepted || renewal.count >= MAX_RENEWALS)
+    },
+  }
+}

@@ -1,0 +1,65 @@
+import { ProxyError } from '../../util/errors.js'
+import type { BearerChallenge } from '../oauth/parse-challenge.js'
+
+/**
+ * What to do about a refused token:
+ * - `retry`: `get()` gives another token now; send the request once more
+ * - `sign-in`: somebody has to sign in
+ * - `step-up`: somebody has to sign in for more scopes; refreshing cannot help
+ * - `give-up`: nothing that can be done here helps; `error` says what can
+ */
+export type TokenVerdict =
+  | { readonly next: 'retry' }
+  | { readonly next: 'sign-in' }
+  | { readonly next: 'step-up'; readonly scope: string | undefined }
+  | { readonly next: 'give-up'; readonly error: ProxyError }
+
+/** Where access tokens for one target come from. */
+export interface TokenSource {
+  /**
+   * Gives an access token that is valid by our clock; `undefined` means that somebody has to sign
+   * in first, or that the target did not ask for a token yet.
+   *
+   * @param challenge How the target refused a request without a token; `{}` without a word.
+   * @throws {ProxyError} `ISSUER_UNREACHABLE`, with `retryable: true`, when one might be had later.
+   */
+  get(challenge?: BearerChallenge): Promise<string | undefined>
+  /**
+   * Learns that the target answered 401 or 403 to a token.
+   *
+   * @param token The token that was sent.
+   * @param challenge The `Bearer` challenge of the answer, if it had one.
+   * @throws As `get`.
+   */
+  refused(token: string, challenge?: BearerChallenge): Promise<TokenVerdict>
+  /** Learns that the target took a token: when it refuses that one later, there was a reason. */
+  accepted?(token: string): void
+  /** Gets a token that lives longer than this one, if there is a way; `get` then gives it. */
+  renew?(token: string): Promise<void>
+}
+
+/** The error code of a 403 that asks for more scopes (RFC 6750 §3.1). */
+export const INSUFFICIENT_SCOPE = 'insufficient_scope'
+
+/** Gives a token that came from the environment and cannot be replaced here. */
+export function staticTokenSource(token: string, variable = 'MCP_DESCOPE_TOKEN'): TokenSource {
+  return {
+    get: async () => token,
+    refused: async (_token, challenge) => ({
+      next: 'give-up',
+      error:
+        challenge?.error === INSUFFICIENT_SCOPE
+          ? missingScope(variable, challenge.scope)
+          : new ProxyError('CREDENTIAL_REFUSED', `The token in ${variable} was refused`, {
+              hint: `Set ${variable} to a valid token, or remove it to sign in.`,
+            }),
+    }),
+  }
+}
+
+function missingScope(variable: string, scope: string | undefined): ProxyError {
+  const needed = scope === undefined ? 'more scopes' : `the scopes ${JSON.stringify(scope)}`
+  return new ProxyError('CREDENTIAL_REFUSED', `The token in ${variable} lacks ${needed}`, {
+    hint: `Set ${variable} to a token with these scopes, or remove it to sign in.`,
+  })
+}

@@ -1,0 +1,74 @@
+import { hash } from 'node:crypto'
+import type { Clock } from '../../util/runtime.js'
+import type { Principal } from '../principal.js'
+import { toTokenError } from './token-error.js'
+import { MAX_TOKEN_LENGTH, type Verifier } from './verify-token.js'
+
+export interface AuthenticatorOptions {
+  maxEntries?: number
+  /** How long a verified token is trusted without another look, milliseconds. */
+  maxAgeMs?: number
+}
+
+export interface Authenticator {
+  /**
+   * Gives the principal of an access token: at once when it was verified lately.
+   *
+   * @throws {TokenError} As a rejection only, for whatever goes wrong.
+   */
+  authenticate(token: string): Principal | Promise<Principal>
+}
+
+/**
+ * Creates a bounded cache before a verifier. A token is looked up by its SHA-256 and kept until it
+ * expires, but at most `maxAgeMs`; the least recently used goes first. Each token is verified
+ * once at a time. Refusals are not kept: what makes them cheap comes first in the verifier, and
+ * what makes them dear, an unknown key, is limited by the key store.
+ */
+export function createAuthenticator(
+  verifier: Verifier,
+  clock: Pick<Clock, 'now'>,
+  { maxEntries = 5_000, maxAgeMs = 60_000 }: AuthenticatorOptions = {},
+): Authenticator {
+  const verified = new Map<string, { principal: Principal; until: number }>()
+  const running = new Map<string, Promise<Principal>>()
+
+  const verify = async (key: string, token: string): Promise<Principal> => {
+    try {
+      const principal = await verifier.verify(token)
+      const until = Math.min(principal.expiresAt * 1000, clock.now() + maxAgeMs)
+      verified.set(key, { principal, until })
+      if (verified.size > maxEntries) {
+        for (const oldest of verified.keys()) {
+          verified.delete(oldest)
+          break
+        }
+      }
+      return principal
+    } catch (error) {
+      throw toTokenError(error)
+    } finally {
+      running.delete(key)
+    }
+  }
+
+  return {
+    authenticate(token) {
+      if (token.length > MAX_TOKEN_LENGTH) return verify('', token)
+      const key = hash('sha256', token, 'base64')
+      const entry = verified.get(key)
+      if (entry) {
+        verified.delete(key)
+        if (clock.now() < entry.until) {
+          verified.set(key, entry)
+          return entry.principal
+        }
+      }
+      const current = running.get(key)
+      if (current !== undefined) return current
+      const started = verify(key, token)
+      running.set(key, started)
+      return started
+    },
+  }
+}

@@ -1,0 +1,125 @@
+import {
+  isObject,
+  type JsonObject,
+  ownMember,
+  stringMember,
+  stringsMember,
+} from '../../util/json.js'
+import type { Principal } from '../principal.js'
+import { quoteForLog, TokenError } from './token-error.js'
+
+/** Tolerated difference between our clock and Descope's, seconds. */
+const SKEW = 5
+
+export interface ClaimRules {
+  acceptsIssuer: (issuer: string) => boolean
+  acceptsAudience: (audience: string) => boolean
+  /** Named in the message when the audience is wrong. */
+  expectedAudience: string
+}
+
+/**
+ * Checks the claims of an access token against the rules. Does not check the signature, nor scopes.
+ *
+ * @param now Seconds since the epoch.
+ * @throws {TokenError} With the reason for which the token is refused.
+ *
+ * @see [RFC 9068 §4](https://www.rfc-editor.org/rfc/rfc9068#section-4) Validating JWT Access Tokens
+ */
+export function checkClaims(claims: JsonObject, now: number, rules: ClaimRules): void {
+  checkTimes(claims, now)
+  checkUse(claims)
+  const { iss, sub } = claims
+  if (typeof iss !== 'string' || !rules.acceptsIssuer(iss)) {
+    throw new TokenError('wrong_issuer', 'The access token is from another issuer', {
+      details: { receivedIssuer: quoteForLog(iss) },
+    })
+  }
+  if (!audiences(claims).some(rules.acceptsAudience)) {
+    throw new TokenError(
+      'wrong_audience',
+      `The access token is for another audience than ${rules.expectedAudience}`,
+      {
+        details: {
+          receivedAudience: quoteForLog(claims['aud']),
+          expectedAudience: rules.expectedAudience,
+        },
+      },
+    )
+  }
+  if (typeof sub !== 'string' || sub === '') {
+    throw new TokenError('malformed', 'The access token names no subject')
+  }
+}
+
+/** Makes a principal of claims that were checked. */
+export function toPrincipal(claims: JsonObject): Principal {
+  const tenant = stringMember(claims, 'dct')
+  const tenants = claims['tenants']
+  const member = tenant !== undefined && isObject(tenants) ? ownMember(tenants, tenant) : undefined
+  const inTenant = isObject(member) ? member : {}
+  const both = (name: string) => [
+    ...new Set([...stringsMember(claims, name), ...stringsMember(inTenant, name)]),
+  ]
+  return Object.freeze({
+    issuer: stringMember(claims, 'iss') ?? '',
+    subject: stringMember(claims, 'sub') ?? '',
+    clientId: stringMember(claims, 'azp') ?? stringMember(claims, 'client_id'),
+    scopes: readScopes(claims),
+    tenant,
+    roles: both('roles'),
+    permissions: both('permissions'),
+    name: stringMember(claims, 'name') ?? stringMember(claims, 'email'),
+    expiresAt: numberClaim(claims, 'exp') ?? 0,
+  })
+}
+
+/** The first of `scope`, `scp` and `scopes` that is there: a string with spaces, or an array. */
+function readScopes(claims: JsonObject): ReadonlySet<string> {
+  const name = ['scope', 'scp', 'scopes'].find(
+    (candidate) => ownMember(claims, candidate) !== undefined,
+  )
+  if (name === undefined) return new Set()
+  const text = stringMember(claims, name)
+  return new Set(text === undefined ? stringsMember(claims, name) : text.split(' ').filter(Boolean))
+}
+
+function checkTimes(claims: JsonObject, now: number): void {
+  const expiresAt = numberClaim(claims, 'exp')
+  if (expiresAt === undefined) {
+    throw new TokenError('no_expiry', 'The access token has no expiry')
+  }
+  if (now >= expiresAt + SKEW) throw new TokenError('expired', 'The access token has expired')
+  for (const name of ['nbf', 'iat']) {
+    const time = numberClaim(claims, name)
+    if (time !== undefined && time > now + SKEW) {
+      throw new TokenError('not_yet_valid', 'The access token is not valid yet')
+    }
+  }
+}
+
+/**
+ * Tells refresh and id tokens apart by what only they have: Descope marks refresh tokens with the
+ * `drn` "DSR"; an id token has hashes of what it came with, or a nonce without any scope.
+ */
+function checkUse(claims: JsonObject): void {
+  const { drn, token_use: use } = claims
+  const idToken =
+    ['at_hash', 'c_hash', 's_hash'].some((name) => ownMember(claims, name) !== undefined) ||
+    (claims['nonce'] !== undefined && readScopes(claims).size === 0)
+  if (drn === 'DSR' || idToken || (use !== undefined && use !== 'access')) {
+    throw new TokenError('not_an_access_token', 'The token is not an access token')
+  }
+}
+
+function audiences(claims: JsonObject): string[] {
+  const { aud } = claims
+  return typeof aud === 'string' ? [aud] : stringsMember(claims, 'aud')
+}
+
+function numberClaim(claims: JsonObject, name: string): number | undefined {
+  const value = ownMember(claims, name)
+  if (value === undefined) return undefined
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  throw new TokenError('malformed', `The access token has a malformed "${name}"`)
+}

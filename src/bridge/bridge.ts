@@ -1,0 +1,195 @@
+import type { SignInNeed } from '../auth/tokens/sign-in-target.js'
+import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
+import { isModern } from '../mcp/headers.js'
+import type { Message } from '../mcp/message.js'
+import { networkHint } from '../upstream/upstream-error.js'
+import { Connection, type ConnectionOptions } from './connection.js'
+import type { Backlog } from './host.js'
+import { emptyAnswer, lacksMethod, learn } from './offline.js'
+import { Held, type OpenRequest, OpenRequests } from './requests.js'
+import type { SignInDesk } from './sign-in-coordinator.js'
+import { respond } from './sign-in-messages.js'
+import { retryable, SignedOut } from './signed-out.js'
+
+export interface BridgeOptions
+  extends Omit<ConnectionOptions, 'requests' | 'onReady' | 'onSignInNeeded' | 'onUnreachable'> {
+  desk: SignInDesk
+  backlog: Backlog
+  /** Why somebody had to sign in last. */
+  need: () => SignInNeed
+  /** Some of several targets wait for a sign-in, and the others go on. */
+  isNeeded?: () => boolean
+  /** How long a call waits for a sign-in, milliseconds. */
+  loginWaitMs: number
+  /** Messages can go to the target, and the host is ready for what comes back. */
+  onReady(): void
+  /** Goes on with a stream that ended before its answer. */
+  resume(request: OpenRequest, lastEventId: string, retryMs: number | undefined): void
+}
+
+const CONNECT_WAIT_MS = 30_000
+
+/** Decides what becomes of each message of the host. Every request gets one answer. */
+export class Bridge {
+  readonly requests: OpenRequests
+  readonly connection: Connection
+  readonly #options: BridgeOptions
+  readonly #held: Held
+  readonly #signedOut: SignedOut
+
+  constructor(options: BridgeOptions) {
+    this.#options = options
+    this.#held = new Held(options.clock)
+    this.requests = new OpenRequests(options.host, options.backlog)
+    this.connection = new Connection({
+      ...options,
+      requests: this.requests,
+      onReady: (isConnected) => {
+        if (isConnected) options.desk.prove()
+        this.#onReady()
+      },
+      onSignInNeeded: (request) => this.#signedOut.begin(request),
+      onUnreachable: (failure) => this.#onUnreachable(failure),
+    })
+    this.#signedOut = new SignedOut({
+      ...options,
+      held: this.#held,
+      requests: this.requests,
+      connection: this.connection,
+      dispatch: (request) => this.#dispatch(request),
+    })
+  }
+
+  /** Takes one message of the host. */
+  receive(message: Message): void {
+    if (message.kind === 'response' && this.#signedOut.prompt.take(message)) return
+    if (message.kind === 'response') return void this.#options.link.send(message)
+    if (message.kind === 'notification') return this.#notified(message)
+    const request = this.requests.add(message)
+    if (message.method === 'ping' && !isModern(message)) {
+      return this.requests.answer(request, respond(message, request.id, {}))
+    }
+    if (message.method === 'initialize') return this.connection.initialize(request)
+    this.#dispatch(request)
+  }
+
+  /** The target takes this only from somebody who signed in: it is sent again after that. */
+  owe(message: Message): void {
+    if (this.connection.owe(message)) this.#signedOut.begin(undefined)
+  }
+
+  /** Goes on after somebody signed in. */
+  signedIn(isOtherClient: boolean): void {
+    this.#signedOut.onDone(isOtherClient)
+  }
+
+  /** Answers what waited for a sign-in that came to nothing. */
+  signInFailed(): void {
+    this.#signedOut.onFailed()
+  }
+
+  /** Answers all that is open; nothing is sent to the target any more. */
+  close(why: string): void {
+    this.connection.close()
+    this.requests.refuseAll(retryable(why))
+  }
+
+  #notified(message: Message): void {
+    const { link } = this.#options
+    const { method } = message
+    if (method === 'notifications/cancelled') return this.#cancelled(message)
+    if (method === 'notifications/initialized') {
+      if (!this.connection.hostReady()) return
+      void link.send(message)
+      return this.#options.onReady()
+    }
+    if (this.connection.phase === 'ready' || isModern(message)) void link.send(message)
+  }
+
+  #cancelled(message: Message): void {
+    const request = this.requests.cancel(message.params['requestId'])
+    if (request?.reply === undefined) return
+    // in the stateless era the end of the exchange says it
+    if (!isModern(request.message)) void this.#options.link.send(message)
+    request.reply.close()
+  }
+
+  #dispatch(request: OpenRequest): void {
+    switch (this.connection.phase) {
+      case 'starting':
+      case 'ready':
+        return this.#forward(request)
+      case 'signing-in':
+        return this.#signedOut.wait(request)
+      case 'closing':
+        return this.requests.refuse(request, retryable('The bridge is closing'))
+      default:
+        this.#held.add(request, 'connection', CONNECT_WAIT_MS, () =>
+          this.requests.refuse(request, retryable('The target did not answer yet')),
+        )
+        this.connection.connect()
+    }
+  }
+
+  #forward(request: OpenRequest): void {
+    const { message } = request
+    if (this.#signedOut.isOurs(message)) return this.#signedOut.answerLogin(request)
+    const { link, session, resume } = this.#options
+    if (this.connection.stoodIn && lacksMethod(session.capabilities, message.method)) {
+      const empty = emptyAnswer(request)
+      if (empty !== undefined) return this.requests.answer(request, empty)
+    }
+    let hasFailed = false
+    request.reply = link.request(message, {
+      answered: (text) => {
+        if (!hasFailed) this.#options.desk.prove()
+        learn(this.#options.memory, message, text)
+        if (message.method === 'tools/list' && this.#signedOut.isNeeded) {
+          return void this.#signedOut.addLogin(request, text)
+        }
+        this.requests.answer(request, text)
+      },
+      failed: (failure) => {
+        hasFailed = true
+        return this.#failed(request, failure)
+      },
+      cut: (lastEventId, retryMs) => resume(request, lastEventId, retryMs),
+    })
+  }
+
+  #failed(request: OpenRequest, failure: TargetFailure): boolean {
+    if (failure.cause === 'sign_in_required') {
+      this.#signedOut.begin(request)
+      return true
+    }
+    addHint(failure)
+    return false
+  }
+
+  #onReady(): void {
+    this.#signedOut.offer()
+    for (const request of this.#held.take()) this.#dispatch(request)
+    if (this.connection.isHostReady) this.#options.onReady()
+  }
+
+  #onUnreachable(failure: TargetFailure): void {
+    this.#signedOut.offer()
+    addHint(failure)
+    for (const request of this.#held.take('connection')) void this.#answerOffline(request, failure)
+  }
+
+  async #answerOffline(request: OpenRequest, failure: TargetFailure): Promise<void> {
+    const { message, id } = request
+    const known = await this.#options.memory.load()
+    if (message.method === 'tools/list' && known.tools !== undefined) {
+      return this.requests.answer(request, respond(message, id, known.tools))
+    }
+    const error = failureError(failure)
+    this.requests.refuse(request, { ...error, data: { ...error.data, retryable: true } })
+  }
+}
+
+function addHint(failure: TargetFailure): void {
+  const hint = networkHint(failure.reason)
+  if (hint !== undefined) failure.reason += `. ${hint}`
+}

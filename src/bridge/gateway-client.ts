@@ -1,0 +1,259 @@
+import type { Caller } from '../auth/credentials/credential.js'
+import type { Exchange, ExchangeRecord } from '../gateway/exchange.js'
+import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
+import type { Gateway } from '../gateway/gateway.js'
+import { encodeHeaderValue, envelopeVersion, isModern, namedBy } from '../mcp/headers.js'
+import { errorResponse, ownId, type RequestId } from '../mcp/jsonrpc.js'
+import { type Message, parseMessageText } from '../mcp/message.js'
+import { lastEventIdHeader } from '../mcp/sse.js'
+import { messageOf, ProxyError } from '../util/errors.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import type { Backlog, Host } from './host.js'
+import { type Hooks, MessageReply, type ReplyListener, RequestListener } from './reply-listener.js'
+
+export interface LinkOptions {
+  gateway: Gateway
+  session: BridgeSession
+  host: Host
+  backlog: Backlog
+  /** Name of the target, for people. */
+  target: string
+  /** Who is signed in. Rejects with `SIGN_IN_REQUIRED` when nobody is and somebody has to be. */
+  caller: () => Caller | Promise<Caller>
+  /** Guesses, where a target answers as if there were no MCP, which endpoint was meant. */
+  guess?: ((target: string) => string | undefined) | undefined
+  /** A message that nobody waits for was refused, because somebody has to sign in first. */
+  onOwed?(message: Message): void
+}
+
+/** The result of a request of our own. */
+export type Outcome =
+  | { ok: true; result: JsonObject; sessionId: string | undefined }
+  | { ok: false; failure: TargetFailure | undefined; text: string }
+
+/** The way from the bridge to the target: every message goes through the gateway. */
+export class Link {
+  readonly #options: LinkOptions
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+  }
+
+  /** Sends a request of the host. Messages that precede the answer go to the host as they come. */
+  request(message: Message, hooks: Hooks): MessageReply {
+    const listener = new RequestListener(message.id as RequestId, this.#options.host, hooks)
+    return this.#post(message, listener, (failure) => hooks.failed(failure))
+  }
+
+  /**
+   * Sends a notification, or the host's answer to a request of the target; nobody waits for it.
+   *
+   * @returns A promise that resolves when it is taken or refused.
+   */
+  send(message: Message): Promise<void> {
+    const release = this.#options.backlog.take(message.text.length)
+    return new Promise((resolve) => {
+      const done = () => {
+        release()
+        resolve()
+      }
+      const listener = { answer: done, empty: done, event() {}, ended: done }
+      this.#post(message, listener, (failure) => {
+        done()
+        if (failure.cause === 'sign_in_required') this.#options.onOwed?.(message)
+        return true
+      })
+    })
+  }
+
+  notify(method: string, params: JsonObject = {}): void {
+    void this.send(parseMessageText(JSON.stringify({ jsonrpc: '2.0', method, params })))
+  }
+
+  /** Sends a request of our own. */
+  ask(method: string, params: JsonObject): Promise<Outcome> {
+    const id = ownId()
+    const message = parseMessageText(JSON.stringify({ jsonrpc: '2.0', id, method, params }))
+    return new Promise((resolve) => {
+      let failure: TargetFailure | undefined
+      this.request(message, {
+        answered: (text, sessionId) => resolve(readOutcome(text, sessionId, failure)),
+        failed(found) {
+          failure = found
+          return false
+        },
+        cut: () => resolve({ ok: false, failure, text: 'the answer was cut off' }),
+      })
+    })
+  }
+
+  /** Opens the stream of what the target sends by itself, or goes on with one. */
+  listen(
+    listener: ReplyListener,
+    lastEventId: string | undefined,
+    intercept: (failure: TargetFailure) => boolean,
+  ): MessageReply {
+    const { gateway } = this.#options
+    return this.#exchange(listener, { lastEventId, intercept }, (exchange) =>
+      gateway.listen(exchange),
+    )
+  }
+
+  /** Ends the session at the target; resolves in any case. */
+  end(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#options.session.sealed === undefined) return resolve()
+      const done = () => resolve()
+      const listener = { answer: done, empty: done, event: done, ended: done }
+      this.#exchange(listener, {}, (exchange) => this.#options.gateway.end(exchange))
+    })
+  }
+
+  #post(
+    message: Message,
+    listener: ReplyListener,
+    intercept: (failure: TargetFailure) => boolean,
+  ): MessageReply {
+    const { gateway } = this.#options
+    return this.#exchange(listener, { message, intercept }, (exchange) =>
+      gateway.post(exchange, message),
+    )
+  }
+
+  #exchange(
+    listener: ReplyListener,
+    parts: {
+      message?: Message
+      lastEventId?: string | undefined
+      intercept?(failure: TargetFailure): boolean
+    },
+    go: (exchange: BridgeExchange) => void,
+  ): MessageReply {
+    const { session, host, target, guess } = this.#options
+    const intercept = (failure: TargetFailure) => {
+      const meant = isElsewhere(failure) ? guess?.(failure.target) : undefined
+      if (meant !== undefined) failure.reason += `. ${meant}`
+      return parts.intercept?.(failure) ?? false
+    }
+    const reply = new MessageReply(listener, host)
+    const start = (caller: Caller) =>
+      go(new BridgeExchange({ session, reply, caller, ...parts, intercept }))
+    const refuse = (error: unknown) => {
+      const failure = asFailure(error, target)
+      if (parts.intercept?.(failure)) return
+      reply.json(200, errorResponse(parts.message?.id ?? null, failureError(failure)))
+    }
+    try {
+      const caller = this.#options.caller()
+      if (caller instanceof Promise) caller.then(start).catch(refuse)
+      else start(caller)
+    } catch (error) {
+      refuse(error)
+    }
+    return reply
+  }
+}
+
+const ELSEWHERE: ReadonlySet<number> = new Set([400, 404, 405, 410, 501])
+
+/** The target answers, and perhaps there is no MCP at this path. */
+function isElsewhere({ cause, httpStatus = 0 }: TargetFailure): boolean {
+  if (cause === 'invalid_answer') return true
+  const mayBe = cause === 'http_status' || cause === 'session_required'
+  return mayBe && (ELSEWHERE.has(httpStatus) || (httpStatus >= 300 && httpStatus < 400))
+}
+
+function readOutcome(
+  text: string,
+  sessionId: string | undefined,
+  failure: TargetFailure | undefined,
+): Outcome {
+  const message = tryParseJson(text)
+  const result = isObject(message) ? message['result'] : undefined
+  if (isObject(result)) return { ok: true, result, sessionId }
+  return { ok: false, failure, text }
+}
+
+function asFailure(error: unknown, target: string): TargetFailure {
+  const code = error instanceof ProxyError ? error.code : undefined
+  if (code === 'SIGN_IN_REQUIRED')
+    return { cause: 'sign_in_required', target, reason: messageOf(error) }
+  const cause = code === 'ISSUER_UNREACHABLE' ? 'unreachable' : 'refused_credential'
+  return { cause, target, reason: messageOf(error) }
+}
+
+interface ExchangeOptions {
+  session: BridgeSession
+  reply: MessageReply
+  caller: Caller
+  /** Absent for GET and DELETE. */
+  message?: Message
+  lastEventId?: string | undefined
+  intercept?(failure: TargetFailure): boolean
+}
+
+/** One message on its way through the gateway, with the headers that it would have over HTTP. */
+class BridgeExchange implements Exchange {
+  readonly caller: Caller
+  readonly reply: MessageReply
+  readonly record: ExchangeRecord
+  readonly #options: ExchangeOptions
+  readonly #modern: boolean
+
+  constructor(options: ExchangeOptions) {
+    const { caller, reply, message } = options
+    this.caller = caller
+    this.reply = reply
+    this.record = { method: '', tool: undefined, target: undefined, failure: undefined }
+    this.#options = options
+    this.#modern = message !== undefined && isModern(message)
+  }
+
+  header(name: string): string | undefined {
+    const { message, session, lastEventId } = this.#options
+    if (name === 'last-event-id') return lastEventId && lastEventIdHeader(lastEventId)
+    if (message !== undefined && this.#modern) return modernHeader(message, name)
+    if (message?.method === 'initialize') return undefined
+    if (name === 'mcp-session-id') return session.sealed
+    return name === 'mcp-protocol-version' ? session.version : undefined
+  }
+
+  extraHeaders(): string[] {
+    return []
+  }
+
+  intercept(failure: TargetFailure): boolean {
+    return this.#options.intercept?.(failure) ?? false
+  }
+}
+
+/** What stands in the body of a modern request stands in its headers too. */
+function modernHeader(message: Message, name: string): string | undefined {
+  if (name === 'mcp-method') return message.method
+  if (name === 'mcp-protocol-version') return envelopeVersion(message)
+  if (name !== 'mcp-name') return undefined
+  const value = namedBy(message)
+  return value === undefined ? undefined : encodeHeaderValue(value)
+}
+
+/** What the target agreed to, as every later request must say. One for the life of the bridge. */
+export interface BridgeSession {
+  /** The gateway's session id, when the target gave one. */
+  sealed: string | undefined
+  /** The protocol version; `undefined` before `initialize` was answered. */
+  version: string | undefined
+  /** The host's `initialize` parameters. */
+  hostParams: JsonObject | undefined
+  /** Capabilities of the target; `undefined` before they are known. */
+  capabilities: JsonObject | undefined
+}
+
+/** Creates the session that nobody has opened yet. */
+export function createSession(): BridgeSession {
+  return {
+    sealed: undefined,
+    version: undefined,
+    hostParams: undefined,
+    capabilities: undefined,
+  }
+}

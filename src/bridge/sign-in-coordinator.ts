@@ -1,0 +1,163 @@
+import type { SignInNeed, SignInPort, SignInView } from '../auth/tokens/sign-in-target.js'
+import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
+import { sleep } from '../util/async.js'
+import { messageOf, ProxyError } from '../util/errors.js'
+import type { Logger } from '../util/logger.js'
+import type { Clock } from '../util/runtime.js'
+
+export interface SignInDeskOptions {
+  clock: Clock
+  logger: Logger
+  /** Name of the target, for people. */
+  target: string
+  /** Loads the sign-in; `undefined` where none is possible. */
+  open: (() => Promise<SignInPort>) | undefined
+  /** Tells whether there is another token by now, whoever signed in. */
+  hasToken: (refused: string | undefined) => Promise<boolean>
+  /** Ends whatever waits here. */
+  signal: AbortSignal
+  /**
+   * Called whenever somebody signed in.
+   *
+   * @param isOtherClient The tokens before were another client's.
+   */
+  onDone(isOtherClient: boolean): void
+  onFailed(): void
+}
+
+/** How often we look whether somebody signed in elsewhere. */
+const LOOK_MS = 3_000
+
+/** Has somebody sign in when that is needed, one at a time, and knows how far that is. */
+export class SignInDesk {
+  readonly #options: SignInDeskOptions
+  #port: SignInPort | undefined
+  #running = false
+  #failure: ProxyError | undefined
+  #looking = false
+  /** Somebody signed in, and the target took no token since. */
+  #unproven = false
+  #settled: Promise<void> = Promise.resolve()
+  #listeners = new Set<() => void>()
+
+  constructor(options: SignInDeskOptions) {
+    this.#options = options
+  }
+
+  get isRunning(): boolean {
+    return this.#running
+  }
+
+  get view(): SignInView {
+    if (this.#failure !== undefined) return { phase: 'failed', error: this.#failure }
+    const state = this.#port?.state ?? { phase: 'preparing' }
+    // of the sign-in before, until this one has begun
+    return this.#running && state.phase === 'failed' ? { phase: 'preparing' } : state
+  }
+
+  /** The target took a token: when it refuses one later, somebody may sign in anew. */
+  prove(): void {
+    this.#unproven = false
+  }
+
+  /** Resolves when no sign-in runs, so that no port and no lock is held. */
+  settled(): Promise<void> {
+    return this.#settled
+  }
+
+  /** Starts a sign-in, unless one is under way. */
+  begin(need: SignInNeed): void {
+    if (this.#running) return
+    this.#running = true
+    this.#failure = undefined
+    this.#settled = this.#run(need).then(
+      () => {
+        this.#running = false
+        if (this.#options.signal.aborted) return
+        this.#unproven = true
+        this.#tell()
+        const { view } = this
+        this.#options.onDone(view.phase === 'done' && view.isOtherClient)
+      },
+      (thrown: unknown) => this.#fail(asError(thrown), need),
+    )
+  }
+
+  /** Resolves when it is known what the user has to do, or after `ms` milliseconds. */
+  whenKnown(ms: number): Promise<void> {
+    const isKnown = () => {
+      const { view } = this
+      return view.phase === 'failed' || (view.phase === 'waiting' && view.tab !== 'opening')
+    }
+    if (isKnown()) return Promise.resolve()
+    return new Promise((resolve) => {
+      const done = () => {
+        cancel()
+        this.#listeners.delete(look)
+        resolve()
+      }
+      const look = () => {
+        if (isKnown() || !this.#running) done()
+      }
+      const cancel = this.#options.clock.after(ms, done)
+      this.#listeners.add(look)
+    })
+  }
+
+  async #run(need: SignInNeed): Promise<void> {
+    const { open, target, signal } = this.#options
+    if (open === undefined) {
+      throw new ProxyError('CREDENTIAL_REFUSED', `The token for ${target} was refused`, {
+        hint: 'Replace it, or remove it to sign in.',
+      })
+    }
+    // whoever refuses the token of a new sign-in will refuse the next one too
+    const isStepUp = need.challenge?.error === INSUFFICIENT_SCOPE
+    if (need.refused !== undefined && this.#unproven && !isStepUp) {
+      throw new ProxyError('CREDENTIAL_REFUSED', `${target} refuses the token of a new sign-in`, {
+        hint: 'Ask its operator whom it admits, or sign in as somebody else: `mcp-descope-proxy login --force`.',
+      })
+    }
+    if (this.#port === undefined) {
+      this.#port = await open()
+      this.#port.onChange(() => this.#tell())
+    }
+    await this.#port.ensure({ ...need, interactive: 'offer', signal })
+  }
+
+  #fail(error: ProxyError, need: SignInNeed): void {
+    const { signal, logger, onFailed } = this.#options
+    this.#running = false
+    if (signal.aborted) return
+    this.#failure = error
+    logger.warn('sign_in_failed', `Nobody is signed in: ${error.message}`, { hint: error.hint })
+    this.#tell()
+    onFailed()
+    if (!this.#looking) void this.#lookElsewhere(need.refused)
+  }
+
+  /** Somebody may sign in by hand, in another process. */
+  async #lookElsewhere(refused: string | undefined): Promise<void> {
+    const { clock, signal, hasToken, onDone } = this.#options
+    this.#looking = true
+    while (!signal.aborted && !this.#running) {
+      await sleep(clock, LOOK_MS, signal)
+      if (this.#running || signal.aborted || !(await hasToken(refused).catch(() => false))) {
+        continue
+      }
+      this.#failure = undefined
+      this.#tell()
+      onDone(false)
+      break
+    }
+    this.#looking = false
+  }
+
+  #tell(): void {
+    for (const listener of [...this.#listeners]) listener()
+  }
+}
+
+function asError(thrown: unknown): ProxyError {
+  return thrown instanceof ProxyError ? thrown : new ProxyError('INTERNAL', messageOf(thrown))
+}

@@ -1,0 +1,122 @@
+import { isObject, type JsonObject } from '../util/json.js'
+import { nearest } from '../util/nearest.js'
+import { KINDS } from './kinds.js'
+import { SETTINGS } from './settings.js'
+import type { Setting } from './table.js'
+
+const KEYS: readonly string[] = SETTINGS.map((row) => row.key)
+
+export interface TreeOptions {
+  /** Where a member stands: `file ./x.json:4`. */
+  from: (path: readonly string[]) => string
+  folder: string
+  problems: string[]
+  /** Members of the top level that are no settings. */
+  besides?: readonly string[]
+}
+
+/** Reads the settings of an object that is nested like the configuration file. */
+export function treeLayer(content: JsonObject, options: TreeOptions): Map<string, Raw> {
+  const layer = new Map<string, Raw>()
+  walk(content, [], [], layer, options)
+  return layer
+}
+
+function walk(
+  object: JsonObject,
+  path: readonly string[],
+  pattern: readonly string[],
+  layer: Map<string, Raw>,
+  options: TreeOptions,
+): void {
+  const { from, folder, problems, besides = [] } = options
+  for (const [member, value] of Object.entries(object)) {
+    if (path.length === 0 && besides.includes(member)) continue
+    if (value === undefined) continue
+    const here = [...path, member]
+    const names = membersOf(pattern)
+    const step = names.includes('*') ? '*' : member
+    const place = [...pattern, step].join('.')
+    if (KEYS.includes(place)) {
+      layer.set(here.join('.'), { value, from: from(here), isText: false, folder })
+    } else if (!KEYS.some((key) => key.startsWith(`${place}.`))) {
+      const meant = nearest(member, names)
+      const write = meant ? `did you mean "${meant}"?` : `write one of ${names.join(', ')}`
+      problems.push(`"${here.join('.')}" is no setting (${from(here)}) — ${write}`)
+    } else if (isObject(value)) {
+      if (step === '*') checkTargetName(member, from(here), problems)
+      walk(value, here, [...pattern, step], layer, options)
+    } else if (value !== null) {
+      problems.push(`${here.join('.')} is no object (${from(here)}) — ${membersHint(place)}`)
+    }
+  }
+}
+
+/** Adds a problem when a target cannot have this name, which also stands in URIs and prefixes. */
+export function checkTargetName(name: string, from: string, problems: string[]): void {
+  if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(name)) return
+  problems.push(
+    `The target's name ${JSON.stringify(name)} is not usable (${from}) — write a letter or digit, then up to 31 of A-Z a-z 0-9 _ -`,
+  )
+}
+
+function membersOf(pattern: readonly string[]): string[] {
+  const start = pattern.length === 0 ? '' : `${pattern.join('.')}.`
+  const members = KEYS.filter((key) => key.startsWith(start)).map(
+    (key) => key.slice(start.length).split('.', 1)[0] ?? '',
+  )
+  return [...new Set(members)]
+}
+
+function membersHint(place: string): string {
+  const names = membersOf(place.split('.'))
+  return names.includes('*')
+    ? 'write an object with a member for each target'
+    : `write an object with members such as "${names[0]}"`
+}
+
+/** A value and where it comes from: `flag --port`, `env PORT`, `file ./x.json:4`, `default`. */
+export interface Sourced<T = unknown> {
+  readonly value: T
+  readonly from: string
+  /** What was filled in for references; none where nothing was. */
+  readonly parts?: readonly Part[]
+}
+
+/** What a reference in a value was replaced by. */
+export interface Part {
+  /** As people know it: `AWS_SECRET_ACCESS_KEY`, `@/path/to/file`. */
+  readonly name: string
+  /** `env NAME`, `.env NAME`, or the file itself: `@/path/to/file`. */
+  readonly from: string
+  /** The value is this part and nothing else. */
+  readonly isWhole: boolean
+  /** The text that the reference stands in. */
+  readonly written: string
+}
+
+/** A value as it was written, before references are replaced and before it is checked. */
+export interface Raw extends Sourced {
+  /** It came as text (a flag or a variable), so that numbers and lists have to be read from it. */
+  readonly isText: boolean
+  /** Where relative paths of secrets start: the folder of the file, else the working directory. */
+  readonly folder: string
+}
+
+/** All that one source says, by key. */
+export type Layer = ReadonlyMap<string, Raw>
+
+/** Turns text into what the setting's kind wants; text that does not fit stays as it is. */
+export function readValueFromText(row: Pick<Setting, 'kind'>, text: string): unknown {
+  switch (KINDS[row.kind].from) {
+    case 'number':
+      return /^\s*-?\d+(\.\d+)?\s*$/.test(text) ? Number(text) : text
+    case 'boolean':
+      if (/^(true|1|yes|on)$/i.test(text)) return true
+      return /^(false|0|no|off)$/i.test(text) ? false : text
+    case 'list':
+      return text.split(/[\s,]+/).filter((item) => item !== '')
+    default:
+      return text
+  }
+}

@@ -1,0 +1,188 @@
+import { readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
+import { discoverProtectedResource } from '../../auth/oauth/protected-resource.js'
+import {
+  type AuthorizationServer,
+  discoverAuthorizationServer,
+} from '../../auth/oauth/server-metadata.js'
+import { RESOURCE_METADATA_PATH } from '../../auth/verify/resource-metadata.js'
+import type { HttpAnswer } from '../../upstream/read-answer.js'
+import { ProxyError } from '../../util/errors.js'
+import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
+import { answerOf, isRefusal } from '../client.js'
+import { gateOf } from '../explain.js'
+import { type Probe, refusedBy } from '../probe.js'
+
+export const OPEN = 'the target is open'
+
+export const GATE = 'something before the target answers those without a credential'
+
+/** Creates the checks of how the target says who issues its tokens. */
+export function authChecks(probe: Probe): Check[] {
+  return [
+    { id: 'auth.challenge', needs: ['reach.tcp', 'reach.tls'], run: () => checkChallenge(probe) },
+    { id: 'auth.prm', needs: ['auth.challenge'], run: () => checkResource(probe) },
+    { id: 'auth.as-metadata', needs: ['auth.prm'], run: () => checkServer(probe) },
+  ]
+}
+
+async function checkChallenge(probe: Probe): Promise<Verdict> {
+  const { discover, initialize, session } = await probe.anonymous()
+  const refusal = [discover, initialize].find((exchange) => exchange && isRefusal(exchange))
+  const answer = refusal && answerOf(refusal)
+  if (answer === undefined) {
+    return skip(session === undefined ? 'there is no MCP answer to judge' : OPEN)
+  }
+  const gate = gateOf(answer)
+  if (gate !== undefined) return probe.access.kind === 'static' ? skip(GATE) : gate
+  const challenge = await probe.challenge()
+  if (probe.access.kind === 'static' && challenge?.resourceMetadata === undefined) {
+    return pass(`${answer.status} without metadata, which ${probe.access.label} needs none of`)
+  }
+  return judgeRefusal(answer, probe.publishesMetadata)
+}
+
+/** Judges how a target tells somebody without a credential where to get one. */
+export async function judgeRefusal(
+  answer: HttpAnswer,
+  publishesMetadata: () => Promise<boolean>,
+): Promise<Verdict> {
+  const header = answer.header('www-authenticate')
+  const challenge = readBearerChallenge(header)
+  if (answer.status === 403) {
+    return fail(
+      '403 to a request without a token',
+      'Answer 401 with WWW-Authenticate: clients sign in at a 401 only. If a credential of its own is wanted, pass it as --header or TARGET_TOKEN.',
+    )
+  }
+  if (header === undefined) {
+    if (await publishesMetadata()) {
+      return warn(
+        '401 without WWW-Authenticate; the metadata has to be guessed',
+        'Add the header `WWW-Authenticate: Bearer` with `resource_metadata="<absolute URL>"` to the 401.',
+      )
+    }
+    return fail(
+      '401 without WWW-Authenticate',
+      'Add the header `WWW-Authenticate: Bearer` with `resource_metadata="<absolute URL>"`, or pass the static token of the server as TARGET_TOKEN or --header.',
+    )
+  }
+  if (challenge === undefined) {
+    const scheme = header.split(/[\s,]/, 1)[0] ?? ''
+    return fail(
+      `401 asks for ${JSON.stringify(scheme.slice(0, 40))}, not for Bearer`,
+      'Let the server ask for Bearer, or pass the credential that it wants: `--header "Authorization: …"`.',
+    )
+  }
+  return judgeMetadataUrl(challenge.resourceMetadata, challenge.scope)
+}
+
+function judgeMetadataUrl(url: string | undefined, scope: string | undefined): Verdict {
+  if (url === undefined) {
+    return warn(
+      '401 Bearer without resource_metadata; it has to be guessed',
+      'Add resource_metadata="<absolute URL>" to the WWW-Authenticate header.',
+    )
+  }
+  if (!URL.canParse(url)) {
+    return fail(
+      `resource_metadata is ${JSON.stringify(url.slice(0, 100))}`,
+      'Write an absolute URL there: clients do not complete it.',
+    )
+  }
+  return pass(`401 Bearer, resource_metadata${scope === undefined ? '' : `, scope "${scope}"`}`)
+}
+
+async function checkResource(probe: Probe): Promise<Verdict> {
+  const { url, deps, access } = probe
+  const hands = await probe.anonymous()
+  if (!refusedBy(hands)) {
+    if (hands.session === undefined) return skip('there is no MCP answer to judge')
+    return (await probe.publishesMetadata())
+      ? pass('published, although the target is open')
+      : skip(OPEN)
+  }
+  const challenge = await probe.challenge()
+  if (access.kind === 'static' && challenge?.resourceMetadata === undefined) {
+    return skip(`${access.label} needs none`)
+  }
+  const named = challenge?.resourceMetadata
+  const found = await discoverProtectedResource(deps, url, named)
+  probe.resource = found
+  if (found === undefined) {
+    if (access.kind === 'token') return warn('none is published', NO_METADATA)
+    return fail(`none at ${url.origin}${RESOURCE_METADATA_PATH}…`, NO_METADATA)
+  }
+  if (found.authorizationServers.length === 0) {
+    return fail(
+      'names no "authorization_servers"',
+      'Name the issuer there; with Descope, the one of the MCP server (…/v1/apps/agentic/P…/MS…).',
+    )
+  }
+  const meant =
+    named !== undefined && URL.canParse(named, url.href) ? new URL(named, url).href : named
+  if (named !== undefined && found.metadataUrl !== meant) {
+    return warn(
+      `nothing usable at ${named.slice(0, 200)}; found at ${found.metadataUrl}`,
+      'The server names this address itself; have its "resource_metadata" corrected.',
+    )
+  }
+  if (found.resource === url.href || `${found.resource}/` === url.href) {
+    return pass('resource equals the URL')
+  }
+  return warn(
+    `resource is ${found.resource}, a part of the URL`,
+    `Set "resource" to ${url.href}: strict clients want the same URL.`,
+  )
+}
+
+const NO_METADATA =
+  'Publish protected resource metadata (RFC 9728) there, as `mcp-descope-proxy serve` does. If the server wants a static token, pass it as TARGET_TOKEN or --header.'
+
+async function checkServer(probe: Probe): Promise<Verdict> {
+  const { resource, deps, url, access } = probe
+  if (resource === undefined) return skip('no authorization server is named')
+  const missing: string[] = []
+  let failure: unknown
+  for (const issuer of resource.authorizationServers) {
+    let server: AuthorizationServer | undefined
+    try {
+      server = await discoverAuthorizationServer(deps, issuer, { near: url })
+    } catch (error) {
+      failure ??= error
+    }
+    if (server === undefined) {
+      missing.push(issuer)
+      continue
+    }
+    probe.server = server
+    const can = [
+      server.grantTypes.includes('refresh_token') ? 'refresh' : '',
+      server.deviceAuthorizationEndpoint === undefined ? '' : 'device',
+      server.registrationEndpoint === undefined ? '' : 'DCR',
+      server.clientIdMetadataDocuments ? 'CIMD' : '',
+    ].filter((word) => word !== '')
+    const detail = ['issuer matches', 'S256', ...can].join(' · ')
+    const registers = server.registrationEndpoint !== undefined || server.clientIdMetadataDocuments
+    if (registers || access.hasClient || access.kind === 'token') return pass(detail)
+    return warn(
+      `${detail}; clients cannot register by themselves`,
+      'Assistants need it: with Descope, name the issuer of the MCP server (…/v1/apps/agentic/P…/MS…), not of the project.',
+    )
+  }
+  if (failure !== undefined) addHint(failure)
+  return fail(
+    `no metadata at ${missing.join(', ')}`,
+    'Correct "authorization_servers": it is the issuer, from which clients make the address of its metadata.',
+  )
+}
+
+/** What is wrong with a document says its message; what to do depends on who named it. */
+function addHint(error: unknown): never {
+  if (error instanceof ProxyError && error.code === 'DISCOVERY_INVALID' && !error.hint) {
+    throw new ProxyError(error.code, error.message, {
+      hint: 'Correct "authorization_servers" to the issuer, to the letter, or the metadata that the authorization server publishes.',
+      cause: error,
+    })
+  }
+  throw error
+}

@@ -1,0 +1,102 @@
+import { MODERN_VERSION } from '../../mcp/versions.js'
+import { isObject, stringMember, stringsMember } from '../../util/json.js'
+import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
+import { answerOf, resultOf, rpcErrorOf } from '../client.js'
+import { explain } from '../explain.js'
+import { type Handshake, initialize } from '../handshake.js'
+import { type Probe, resultsOf } from '../probe.js'
+
+const NEEDS = ['reach.tcp', 'reach.tls', 'auth.token']
+
+/** Creates the checks of the two eras of MCP. One of them must work. */
+export function protocolChecks(probe: Probe): Check[] {
+  return [
+    { id: 'protocol.modern', needs: NEEDS, run: () => checkModern(probe) },
+    { id: 'protocol.legacy', needs: NEEDS, run: () => checkLegacy(probe) },
+  ]
+}
+
+async function checkModern(probe: Probe): Promise<Verdict> {
+  const hands = await probe.talk()
+  probe.seen.push(...resultsOf(hands))
+  const { discover, session } = hands
+  if (session?.era === 'modern') return pass(`server/discover ${MODERN_VERSION}${named(hands)}`)
+  const answer = discover && answerOf(discover)
+  if (discover === undefined || answer === undefined) return skip('there is no answer to judge')
+  const offered = stringsMember(resultOf(discover) ?? {}, 'supportedVersions')
+  if (offered.length > 0) return skip(`not offered; it offers ${offered.join(', ')}`)
+  if (answer.status >= 500 && session !== undefined) {
+    return warn(
+      `server/discover makes it fail with HTTP ${answer.status}`,
+      'Answer methods that you do not know with the error -32601: clients of 2026 ask this one first.',
+    )
+  }
+  const code = rpcErrorOf(discover)?.code
+  const how = code === undefined ? `HTTP ${answer.status}` : `error ${code}`
+  return skip(`not offered (${how} to server/discover)`)
+}
+
+async function checkLegacy(probe: Probe): Promise<Verdict> {
+  const hands = await probe.talk()
+  const { session, older } = hands
+  if (session?.era === 'modern') return checkBesides(probe, hands)
+  if (session === undefined) return explainHandshake(hands, probe.url)
+  if (older) {
+    return warn(
+      `only the HTTP+SSE transport of ${session.version}${named(hands)}`,
+      'Let the server speak Streamable HTTP: `serve` and many clients know nothing older. The bridge does.',
+    )
+  }
+  return pass(`initialize ${session.version}${named(hands)}`)
+}
+
+/** Asks a server of today for `initialize` too: most clients still start with it. */
+async function checkBesides(probe: Probe, { session }: Handshake): Promise<Verdict> {
+  if (session === undefined) return skip('there is no conversation')
+  const found = await initialize(session.client, session.headers)
+  if (found.session !== undefined) {
+    probe.seen.push({ method: 'initialize', result: resultOf(found.exchange) ?? {} })
+    const { version, close } = found.session
+    await close()
+    return pass(`initialize ${version}`)
+  }
+  const status = answerOf(found.exchange)?.status ?? 0
+  if (status < 500 && status > 0) return skip(`not offered; only ${MODERN_VERSION}`)
+  return warn(
+    `initialize makes it fail${status === 0 ? '' : ` with HTTP ${status}`}`,
+    'Answer it with the error -32022 and the versions that you speak: older clients ask it first.',
+  )
+}
+
+/** Says why it came to no conversation. @param url For a guess at the endpoint that was meant. */
+export function explainHandshake(
+  { discover, initialize: exchange }: Handshake,
+  url?: URL,
+): Verdict {
+  if (discover?.kind === 'failed') return explain(discover, 'the first request')
+  if (exchange === undefined) {
+    return discover === undefined
+      ? skip('there is no answer to judge')
+      : explain(discover, 'server/discover', url)
+  }
+  const result = resultOf(exchange)
+  if (result === undefined) return explain(exchange, 'initialize', url)
+  const version = stringMember(result, 'protocolVersion')
+  if (version !== undefined) {
+    return fail(
+      `initialize is answered with the version ${JSON.stringify(version.slice(0, 40))}`,
+      'Answer with the version that was asked for, or with another published one, such as 2025-11-25.',
+      'PROTOCOL_INVALID',
+    )
+  }
+  const what = isObject(result) ? `a result without "protocolVersion"` : 'no result'
+  return fail(
+    `initialize is answered with ${what}`,
+    'Check that the URL is the MCP endpoint; most servers use /mcp.',
+    'PROTOCOL_INVALID',
+  )
+}
+
+function named({ session }: Handshake): string {
+  return session?.server === undefined ? '' : `, ${session.server.slice(0, 60)}`
+}

@@ -1,0 +1,56 @@
+import { readAnswer } from '../../upstream/read-answer.js'
+import { type Check, pass, skip, type Verdict, warn } from '../check.js'
+import { answerOf } from '../client.js'
+import { explainFailure } from '../failure.js'
+import type { Probe } from '../probe.js'
+
+const NEEDS = ['protocol.modern', 'protocol.legacy']
+
+/** Creates the checks of what a conversation rests on, for people. */
+export function sessionChecks(probe: Probe): Check[] {
+  return [
+    { id: 'protocol.session', needs: NEEDS, run: () => checkSession(probe) },
+    { id: 'protocol.stream', needs: NEEDS, run: () => checkStream(probe) },
+  ]
+}
+
+async function checkSession(probe: Probe): Promise<Verdict> {
+  const { era, version, sessionId } = await probe.session()
+  if (era === 'modern') return skip(`${version} has no sessions`)
+  if (sessionId === undefined) return skip('none is issued: every request stands alone')
+  return pass('issued; replicas of the server have to share it')
+}
+
+/**
+ * Asks for the stream on which a server sends what belongs to no request, and lets it go at once.
+ *
+ * @see [MCP 2025-11-25](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#listening-for-messages-from-the-server)
+ */
+async function checkStream(probe: Probe): Promise<Verdict> {
+  const { era, version, sessionId, headers } = await probe.session()
+  if (era === 'modern') return skip('notifications come by subscriptions/listen')
+  if ((await probe.talk()).older) return pass('the one stream of HTTP+SSE')
+  const { network, url, clock, timeoutMs } = probe
+  const upstream = await network.connect(url)
+  const fields = {
+    ...headers,
+    accept: 'text/event-stream',
+    'mcp-protocol-version': version,
+    ...(sessionId !== undefined && { 'mcp-session-id': sessionId }),
+  }
+  const request = { method: 'GET' as const, headers: Object.entries(fields).flat() }
+  const exchange = await readAnswer({ clock, upstream }, request, undefined, timeoutMs)
+  await upstream.close()
+  if (exchange.kind === 'failed') {
+    const { detail, hint = '' } = explainFailure(exchange.failure, 'the GET stream')
+    return warn(detail, hint)
+  }
+  const answer = answerOf(exchange)
+  const isStream = /^text\/event-stream\b/i.test(answer?.header('content-type') ?? '')
+  if (answer?.status === 200 && isStream) return pass('the GET stream opens')
+  if (answer?.status === 405) return skip('there is no GET stream (405)')
+  return warn(
+    `GET is answered with HTTP ${answer?.status}, which is neither a stream nor 405`,
+    'Answer GET with an event stream, or with 405 where there is none: some clients give up at anything else.',
+  )
+}

@@ -1,0 +1,133 @@
+import type { Awaited } from '../../mcp/incoming.js'
+import { writtenId } from '../../mcp/json-text.js'
+import type { RequestId } from '../../mcp/jsonrpc.js'
+import { writeEvent } from '../../mcp/sse.js'
+import { type MemoryBudget, UNCOUNTED_BYTES } from '../../util/memory-budget.js'
+import { checkAnswer, MAX_PARSED_BYTES, mendAnswer } from './answer-check.js'
+import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
+
+const MAX_JSON_BYTES = 64 * 1024 * 1024
+
+const MAX_ERROR_BYTES = 64 * 1024
+
+/** Node sends a short string together with the head, which is quicker than a buffer behind it. */
+const MAX_TEXT_BYTES = 4096
+
+/** What follows from a piece of an answer. */
+export type Kept = 'more' | 'pause' | 'too large' | 'no room'
+
+/**
+ * The body of an answer: collected, counted in what all answers may hold together, or handed on piece
+ * by piece where it is large and its listener can use it so.
+ */
+export class AnswerBody implements Awaited {
+  readonly #listener: AnswerListener
+  readonly #send: UpstreamSend
+  #held: HeldBytes | undefined
+  #chunks: Buffer[] = []
+  #bytes = 0
+  #isLarge: boolean | undefined
+
+  constructor(send: UpstreamSend, listener: AnswerListener) {
+    this.#send = send
+    this.#listener = listener
+  }
+
+  get id(): RequestId | undefined {
+    return this.#send.id
+  }
+
+  idText(): string {
+    return writtenId(this.#send.body) ?? JSON.stringify(this.#send.id)
+  }
+
+  /** It went on piece by piece, and there is nothing to be read as a whole. */
+  get isLarge(): boolean {
+    return this.#isLarge === true
+  }
+
+  keep(chunk: Buffer, status: number): Kept {
+    if (this.#isLarge) return this.#listener.piece?.(chunk) === false ? 'pause' : 'more'
+    this.#bytes += chunk.length
+    if (this.#bytes > (status === 200 ? MAX_JSON_BYTES : MAX_ERROR_BYTES)) return 'too large'
+    this.#chunks.push(chunk)
+    if (!this.hold(this.#bytes)) return 'no room'
+    if (this.#bytes > MAX_PARSED_BYTES && this.#isLarge === undefined) this.#offer(status)
+    return 'more'
+  }
+
+  #offer(status: number): void {
+    const start = this.whole()
+    this.#isLarge = status === 200 && this.#listener.large?.(start) === true
+    this.#chunks = this.#isLarge ? [] : [start]
+    if (this.#isLarge) this.hold(0)
+  }
+
+  whole(): Buffer {
+    return this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks)
+  }
+
+  /** Counts so many bytes as held; false when there is no room for them. */
+  hold(bytes: number): boolean {
+    const { memory } = this.#send.target
+    if (memory === undefined) return true
+    if (this.#held === undefined && bytes <= UNCOUNTED_BYTES) return true
+    this.#held ??= new HeldBytes(memory)
+    return this.#held.set(bytes)
+  }
+
+  /**
+   * Hands on a whole JSON answer, or what can be made of one that is not right at once.
+   *
+   * @returns What is wrong with it otherwise.
+   */
+  pass(status: number, head: AnswerHead): string | undefined {
+    const body = this.whole()
+    const text = body.length <= MAX_TEXT_BYTES ? body.toString('utf8') : undefined
+    const problem = checkAnswer(body, this.#send.id as RequestId, text)
+    if (problem === undefined) {
+      this.#listener.answer(status, body, head, text)
+      return undefined
+    }
+    const mended = mendAnswer(body, this)
+    if (mended === undefined) return problem
+    if (mended.before.length === 0) {
+      this.#listener.answer(status, Buffer.from(mended.response), head)
+      return undefined
+    }
+    this.#listener.streaming(head)
+    for (const message of [...mended.before, mended.response]) {
+      const event = Buffer.from(writeEvent(message))
+      this.#listener.events(event, [event.length])
+    }
+    this.#listener.streamEnded()
+    return undefined
+  }
+
+  clear(): void {
+    this.#chunks = []
+    this.#bytes = 0
+    this.hold(0)
+  }
+}
+
+/** What one exchange holds in memory of an answer. */
+class HeldBytes {
+  readonly #budget: MemoryBudget
+  #counted = 0
+
+  constructor(budget: MemoryBudget) {
+    this.#budget = budget
+  }
+
+  /** Holds so many bytes from now on; false when there is no room for more. */
+  set(bytes: number): boolean {
+    if (bytes <= UNCOUNTED_BYTES && this.#counted === 0) return true
+    const wanted = Math.max(0, bytes - UNCOUNTED_BYTES)
+    const more = wanted - this.#counted
+    if (more > 0 && !this.#budget.take(more)) return false
+    if (more < 0) this.#budget.count(more)
+    this.#counted = wanted
+    return true
+  }
+}

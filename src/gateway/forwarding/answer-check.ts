@@ -1,0 +1,168 @@
+import { isUtf8 } from 'node:buffer'
+import { type Awaited, isPlainId, isSameId, readIncoming } from '../../mcp/incoming.js'
+import { memberText, objectText } from '../../mcp/json-text.js'
+import type { RequestId } from '../../mcp/jsonrpc.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import type { FailureCause } from './target-failure.js'
+import type { UpstreamSend } from './upstream-send.js'
+
+/** Beyond this an answer is only looked at from both ends: parsing would hold up everybody else. */
+export const MAX_PARSED_BYTES = 1024 * 1024
+
+/** Larger answers that are not what they should be are not mended. */
+const MAX_MENDED_BYTES = 8 * 1024 * 1024
+
+const END_BYTES = 256
+
+/** Errors that speak of the protocol itself and not of a missing session. */
+const PROTOCOL_CODES: ReadonlySet<unknown> = new Set([-32020, -32021, -32022, -32602, -32601])
+
+/**
+ * Checks that a JSON answer is the response to one request, and can be passed on as it is.
+ *
+ * @param text The body decoded, where that was done already.
+ * @returns What is wrong with it, or `undefined`.
+ */
+export function checkAnswer(body: Buffer, id: RequestId, text?: string): string | undefined {
+  if (!isUtf8(body)) return 'its answer is not valid UTF-8'
+  if (body.length > MAX_PARSED_BYTES) return checkEnds(body, id)
+  const value = tryParseJson(text ?? body.toString('utf8'))
+  if (!isObject(value)) return 'its answer is not valid JSON'
+  const isExact = value['id'] === id && isPlainId(id) && value['jsonrpc'] === '2.0'
+  return isExact && isResponseTo(value, id)
+    ? undefined
+    : 'its answer is not a response to this request'
+}
+
+function checkEnds(body: Buffer, id: RequestId): string | undefined {
+  const head = body.toString('latin1', 0, END_BYTES)
+  const tail = body.toString('latin1', body.length - END_BYTES)
+  if (!head.trimStart().startsWith('{') || !tail.trimEnd().endsWith('}')) {
+    return 'its answer is not a JSON object'
+  }
+  const written = idInHead(head) ?? idInTail(tail)
+  const isOther = written !== undefined && written !== JSON.stringify(id)
+  return isOther ? 'its answer is not a response to this request' : undefined
+}
+
+const ID = String.raw`"id"\s{0,9}:\s{0,9}("[^"\\]{0,128}"|-?\d{1,20}|null)`
+
+const VERSION = String.raw`"jsonrpc"\s{0,9}:\s{0,9}"2\.0"`
+
+const IN_HEAD = new RegExp(String.raw`^\s{0,9}\{\s{0,9}(?:${VERSION}\s{0,9},\s{0,9})?${ID}\s{0,9},`)
+
+const IN_TAIL = new RegExp(String.raw`,\s{0,9}${ID}\s{0,9}(?:,\s{0,9}${VERSION}\s{0,9})?\}\s{0,9}$`)
+
+/** Returns the id as it is written, where serializers put it before the result. */
+export function idInHead(head: string): string | undefined {
+  return IN_HEAD.exec(head)?.[1]
+}
+
+/** Returns the id as it is written, where serializers put it behind the result. */
+function idInTail(tail: string): string | undefined {
+  return IN_TAIL.exec(tail)?.[1]
+}
+
+/** Puts the id as the client wrote it into the end of a response, where the target wrote it otherwise. */
+export function mendTail(tail: string, awaited: Awaited): string {
+  const [end = '', written = ''] = IN_TAIL.exec(tail) ?? []
+  if (written === '' || !isSameId(tryParseJson(written), awaited.id)) return tail
+  const at = tail.length - end.length + end.indexOf(written, end.indexOf(':'))
+  return tail.slice(0, at) + awaited.idText() + tail.slice(at + written.length)
+}
+
+/** An answer that was not right at once, and what could be made of it. */
+export type Mended =
+  /** The response as it may be passed on, and the messages that stand before it in an array. */
+  | { readonly response: string; readonly before: readonly string[] }
+  /** It holds a response to another request, or none. */
+  | undefined
+
+/** Makes the best of a JSON answer that {@link checkAnswer} refused, as the official SDKs do. */
+export function mendAnswer(body: Buffer, awaited: Awaited): Mended {
+  if (body.length > MAX_MENDED_BYTES || !isUtf8(body)) return undefined
+  const before: string[] = []
+  for (const { kind, text } of readIncoming(body.toString('utf8'), awaited)) {
+    if (kind === 'foreign') return undefined
+    if (kind === 'response') return { response: text, before }
+    before.push(text)
+  }
+  return undefined
+}
+
+/** Tells whether a message is the JSON-RPC response to the request with this id. */
+export function isResponseTo(value: JsonObject, id: RequestId): boolean {
+  const isError = isObject(value['error'])
+  if (!isError && !('result' in value)) return false
+  return isSameId(value['id'], id) || (isError && value['id'] == null)
+}
+
+/**
+ * Reads the body of a 4xx.
+ *
+ * @returns The JSON-RPC error in it, under the request's id, and whether it speaks of the protocol;
+ *   `undefined` when the body is anything else.
+ */
+function checkRefusal(
+  body: Buffer,
+  awaited: Awaited,
+): { bytes: Buffer; protocol: boolean } | undefined {
+  const text = body.toString('utf8').replace(/^\ufeff/, '')
+  const value = tryParseJson(text)
+  if (!isObject(value) || !isObject(value['error'])) return undefined
+  const { error } = value
+  if (typeof error['code'] !== 'number' || typeof error['message'] !== 'string') return undefined
+  const protocol = PROTOCOL_CODES.has(error['code'])
+  if (value['id'] === awaited.id && isPlainId(awaited.id)) return { bytes: body, protocol }
+  // numbers too large for us stay as they were written
+  const own = objectText(text, 'error')
+  const members = ['code', 'message', ...(isObject(error['data']) ? ['data'] : [])]
+  const wire = members.map((name) => `${JSON.stringify(name)}:${memberText(own, name)}`).join(',')
+  const response = `{"jsonrpc":"2.0","id":${awaited.idText()},"error":{${wire}}}`
+  return { bytes: Buffer.from(response), protocol }
+}
+
+const LOST = 'it no longer knows the session'
+
+const MAX_WORDS = 300
+
+/** "No valid session ID provided", "Session not found", and what a server new to the client says. */
+const SESSION_WORDS = /session|not initialized/i
+
+/**
+ * Tells whether a 400 in a session may mean that the session is gone, as the examples of the official
+ * SDKs say it. It is not sure: who acts on it asks the target first.
+ */
+function speaksOfSession(body: Buffer): boolean {
+  const text = body.toString('utf8')
+  const value = tryParseJson(text)
+  const error = isObject(value) ? (value['error'] ?? value['message']) : text
+  if (!isObject(error)) return SESSION_WORDS.test(String(error).slice(0, MAX_WORDS))
+  if (PROTOCOL_CODES.has(error['code'])) return false
+  return SESSION_WORDS.test(String(error['message']).slice(0, MAX_WORDS))
+}
+
+export type RefusalVerdict =
+  /** The target's own JSON-RPC error, to be passed on with its status. */
+  | { cause: undefined; answer: Buffer }
+  | { cause: FailureCause; reason: string; answer: Buffer | undefined }
+
+/** Judges a 4xx: the target's own JSON-RPC error, a lost or a missing session, or no MCP at all. */
+export function judgeRefusal(
+  status: number,
+  body: Buffer,
+  { id, inSession }: Pick<UpstreamSend, 'id' | 'inSession'>,
+  awaited: Awaited = { id, idText: () => JSON.stringify(id) },
+): RefusalVerdict {
+  const error = id === undefined ? undefined : checkRefusal(body, awaited)
+  const answer = error?.bytes
+  if (inSession && (status === 404 || (status === 400 && speaksOfSession(body)))) {
+    if (status === 400) return { cause: 'session_lost', reason: LOST, answer }
+    return { cause: 'session_lost', reason: LOST, answer: undefined }
+  }
+  if (status === 400 && !inSession && error?.protocol !== true) {
+    return { cause: 'session_required', reason: 'it answered HTTP 400', answer }
+  }
+  if (answer !== undefined) return { cause: undefined, answer }
+  return { cause: 'http_status', reason: `it answered HTTP ${status}`, answer: undefined }
+}

@@ -1,0 +1,183 @@
+import { findMember } from '../../mcp/json-text.js'
+import { errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
+import { type Message, replaceValues } from '../../mcp/message.js'
+import { isObject } from '../../util/json.js'
+import {
+  type GatewayContext,
+  holderOf,
+  modernHeaders,
+  type Request,
+  targetSession,
+  upstreamHeaders,
+} from '../context.js'
+import { type Exchange, replyFailure } from '../exchange.js'
+import { needsSession } from '../lists/target-lists.js'
+import type { createRewriter, Rewrites } from '../rewriting/response-rewriter.js'
+import type { Route } from '../routing/route.js'
+import { isLost } from '../sessions/lost-session.js'
+import type { TargetSession } from '../sessions/sealed-sessions.js'
+import { closeSession, openSession } from '../sessions/target-session.js'
+import type { Target } from '../target.js'
+import { type RelayOptions, relay } from './relay.js'
+import { isForgotten, type TargetFailure } from './target-failure.js'
+import type { UpstreamSend } from './upstream-send.js'
+
+/** One client message on its way to one target. */
+export interface Forwarding {
+  context: GatewayContext
+  rewriter: ReturnType<typeof createRewriter>
+  request: Request
+  message: Message
+  route: Route<Target>
+}
+
+/** Sends a client's message to its target and relays the answer. */
+export function forward(forwarding: Forwarding): void {
+  const { request, message, route } = forwarding
+  const { record } = request.exchange
+  record.target = route.target.name
+  record.tool = route.tool
+  if (route.tool === undefined || isAllowed(request.exchange, message, route.target, route.tool)) {
+    relay(new Forward(forwarding))
+  }
+}
+
+function isAllowed(exchange: Exchange, message: Message, target: Target, tool: string): boolean {
+  const decision = target.policy.decide(tool, exchange.caller.principal)
+  if (decision.allowed) return true
+  const id = message.id as RequestId
+  exchange.record.refusal = decision.hidden ? 'policy' : 'scope'
+  if (!decision.hidden) exchange.reply.insufficientScope(id, decision.missingScopes)
+  else {
+    const error = { code: -32602, message: `Unknown tool: ${message.params['name']}` }
+    exchange.reply.json(200, errorResponse(id, error))
+  }
+  return false
+}
+
+/** Writes what the target gets: its own names, and at several targets a progress token of its own. */
+function withReplacements({ context, request, message, route }: Forwarding): string {
+  const { text, spans, params } = message
+  const meta = context.targets.length > 1 ? spans.get('_meta') : undefined
+  const isMeta = meta !== undefined && isObject(params['_meta'])
+  const token = isMeta ? findMember(text, meta.start, 'progressToken') : undefined
+  if (token === undefined) return replaceValues(text, route.replacements)
+  const written = text.slice(token.start, token.end)
+  const { target } = route
+  const bound = context.requestIds.bindToken(target.name, written, holderOf(request))
+  const values = [...route.replacements, { span: token, value: bound }]
+  return replaceValues(text, values)
+}
+
+/** What the target said of its session is no answer to the client, whose session is another. */
+function withoutAnswer({ answer: _answer, ...failure }: TargetFailure): TargetFailure {
+  return failure
+}
+
+/** A class, so that a call on the hot path makes one object and no functions. */
+class Forward implements RelayOptions {
+  readonly exchange: Exchange
+  readonly send: UpstreamSend
+  readonly rewrites: Rewrites
+  readonly hasSession: boolean
+  readonly #forwarding: Forwarding
+  readonly #session: TargetSession | undefined
+
+  constructor(forwarding: Forwarding, opened?: TargetSession) {
+    const { context, rewriter, request, message, route } = forwarding
+    const modern = request.meta !== undefined
+    this.exchange = request.exchange
+    this.hasSession = request.sealed !== undefined
+    this.#forwarding = forwarding
+    this.#session = modern ? undefined : (opened ?? targetSession(context, request, route.target))
+    const isStream = modern && message.method === 'subscriptions/listen'
+    this.rewrites = rewriter.rewritesFor(request, message, route.target)
+    const headers = modern
+      ? modernHeaders(context.clock, this.exchange, message.method, this.#mirroredName)
+      : upstreamHeaders(context.clock, this.exchange, this.#session)
+    this.send = {
+      target: route.target,
+      caller: this.exchange.caller,
+      method: 'POST',
+      headers,
+      body: withReplacements(forwarding),
+      id: message.kind === 'request' ? message.id : undefined,
+      inSession: this.#session?.id !== undefined,
+      timeoutMs: isStream ? 0 : context.timeouts.answer,
+      isStream,
+    }
+  }
+
+  get #mirroredName(): string | undefined {
+    const { route } = this.#forwarding
+    return this.exchange.header('mcp-name') === undefined ? undefined : route.name
+  }
+
+  /** Opens a session where the target wants one that the client has not, or that it forgot. */
+  recover(failure: TargetFailure): boolean {
+    const { context, request, route } = this.#forwarding
+    if (request.meta !== undefined) {
+      // there are no sessions to recover, but the server may be another one by now
+      context.eras.suspect(route.target)
+      return false
+    }
+    if (!needsSession(failure)) return false
+    if (isForgotten(failure) && failure.httpStatus === 400) {
+      void this.#makeSure(failure)
+      return true
+    }
+    return this.#reopen(failure)
+  }
+
+  /** Finds out whether a 400 that speaks of sessions means the one that it was sent in. */
+  async #makeSure(failure: TargetFailure): Promise<void> {
+    const { context, request, message, route } = this.#forwarding
+    const lost = await isLost(context, request, route.target, this.#session, failure)
+    const known: TargetFailure = lost
+      ? withoutAnswer(failure)
+      : { ...failure, cause: 'http_status' }
+    if (lost && this.#reopen(known)) return
+    replyFailure(this.exchange, message.kind === 'request' ? message.id : undefined, known)
+  }
+
+  #reopen(failure: TargetFailure): boolean {
+    const { context, message } = this.#forwarding
+    // a single target's client is told to start anew, unless we are to do that for it
+    const isOnly = context.targets.length === 1
+    if (isForgotten(failure) && isOnly && !context.reopenSessions) return false
+    if (message.kind !== 'request') this.exchange.reply.empty(202)
+    else {
+      void this.#sendInNewSession(failure).then((answered) => {
+        if (answered) return
+        // among several, one lost session is no reason for the client to start anew everywhere
+        const cause = isOnly ? failure.cause : 'http_status'
+        replyFailure(this.exchange, message.id, { ...failure, cause })
+      })
+    }
+    return true
+  }
+
+  /** Opens a session at the target for this request, or for the rest of the client's session. */
+  async #sendInNewSession(failure: TargetFailure): Promise<boolean> {
+    const { context, request, message, route } = this.#forwarding
+    const opened = await openSession(context, request, route.target, this.#session)
+    if (opened?.id === undefined) return false
+    if (isForgotten(failure) && context.reopenSessions && !this.#isSafe()) {
+      const reason = 'it forgot the session; the call may have run, so it was not sent again'
+      replyFailure(this.exchange, message.id, { ...failure, reason })
+      return true
+    }
+    const { exchange, send, rewrites, hasSession } = new Forward(this.#forwarding, opened)
+    const onEnd = () => {
+      if (request.sealed === undefined) void closeSession(context, request, route.target, opened)
+    }
+    relay({ exchange, send, rewrites, hasSession, onEnd })
+    return true
+  }
+
+  /** Tells whether the request may be sent twice without harm. */
+  #isSafe(): boolean {
+    const { rewriter, route } = this.#forwarding
+    return route.tool === undefined || rewriter.isIdempotent(route.target, route.tool)
+  }
+}

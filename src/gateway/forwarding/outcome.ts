@@ -1,0 +1,80 @@
+import { findMember, skipSpace } from '../../mcp/json-text.js'
+import { isObject, type JsonObject } from '../../util/json.js'
+
+/** How an answer ended, as far as the answer itself tells. */
+export type AnswerOutcome = 'ok' | 'tool_error' | 'rpc_error'
+
+/** Of longer answers only both ends are searched, where every known server writes these members. */
+const MAX_SEARCHED = 32 * 1024
+
+const END_LENGTH = 2 * 1024
+
+const ERROR_KEY = '"error"'
+
+const TOOL_ERROR_KEY = '"isError"'
+
+const SPACE = 0x20
+
+const COLON = 0x3a
+
+const LOWER_T = 0x74
+
+/** Tells how a response ended that is parsed already. */
+export function outcomeOfMessage({ error, result }: JsonObject): AnswerOutcome {
+  if (result === undefined && error !== undefined) return 'rpc_error'
+  return isObject(result) && result['isError'] === true ? 'tool_error' : 'ok'
+}
+
+/**
+ * Tells how a response ended, from bytes that were checked to be one. Most answers hold neither word
+ * as a member's name; where one does, its place decides, so that no text in a result counts.
+ */
+export function outcomeOfAnswer(answer: string | Buffer): AnswerOutcome {
+  if (answer.length > MAX_SEARCHED) return outcomeOfLong(answer)
+  if (!mayBeError(answer)) return 'ok'
+  return outcomeOfText(typeof answer === 'string' ? answer : answer.toString('utf8'))
+}
+
+function outcomeOfLong(answer: string | Buffer): AnswerOutcome {
+  const ends = [answer.slice(0, END_LENGTH), answer.slice(-END_LENGTH)]
+  return ends.some(mayBeError) ? outcomeOfText(answer.toString()) : 'ok'
+}
+
+function outcomeOfText(text: string): AnswerOutcome {
+  const start = skipSpace(text, 0)
+  const result = findMember(text, start, 'result')
+  if (result === undefined) {
+    return findMember(text, start, 'error') === undefined ? 'ok' : 'rpc_error'
+  }
+  const isError = findMember(text, result.start, 'isError')
+  if (isError === undefined) return 'ok'
+  return text.slice(isError.start, isError.end) === 'true' ? 'tool_error' : 'ok'
+}
+
+/** Searches for `"error":` and `"isError":t`. */
+function mayBeError(answer: string | Buffer): boolean {
+  return hasMember(answer, TOOL_ERROR_KEY, LOWER_T) || hasMember(answer, ERROR_KEY, undefined)
+}
+
+function hasMember(answer: string | Buffer, key: string, first: number | undefined): boolean {
+  let at = answer.indexOf(key)
+  while (at >= 0) {
+    const colon = behindSpace(answer, at + key.length)
+    if (codeAt(answer, colon) === COLON) {
+      if (first === undefined) return true
+      if (codeAt(answer, behindSpace(answer, colon + 1)) === first) return true
+    }
+    at = answer.indexOf(key, at + key.length)
+  }
+  return false
+}
+
+function behindSpace(answer: string | Buffer, from: number): number {
+  let at = from
+  while (at < answer.length && codeAt(answer, at) <= SPACE) at++
+  return at
+}
+
+function codeAt(answer: string | Buffer, at: number): number {
+  return typeof answer === 'string' ? answer.charCodeAt(at) : (answer[at] ?? Number.NaN)
+}

@@ -1,0 +1,203 @@
+import { errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
+import { writeEvent } from '../../mcp/sse.js'
+import { type Exchange, type ReplyWatcher, replyFailure } from '../exchange.js'
+import { LEFT_OUT, type Rewrites } from '../rewriting/response-rewriter.js'
+import { endOfSubscription } from '../streams/subscription-filter.js'
+import { LargeAnswer } from './large-answer.js'
+import { outcomeOfAnswer } from './outcome.js'
+import { RelayedEvents } from './relayed-events.js'
+import { failureError, type TargetFailure } from './target-failure.js'
+import { UpstreamCall } from './upstream-call.js'
+import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
+
+export interface RelayOptions {
+  exchange: Exchange
+  send: UpstreamSend
+  rewrites: Rewrites
+  /** The client has a session with us, which it would take a 404 to have lost. */
+  hasSession?: boolean
+  /** Handles a failure before anything was sent; returns true when it did. */
+  recover?(failure: TargetFailure): boolean
+  /** Called once when the target's part is over. */
+  onEnd?(): void
+}
+
+/** Sends a request to a target and its answer back to the client, as it comes. */
+export function relay(options: RelayOptions): void {
+  new Relay(options).start()
+}
+
+class Relay implements AnswerListener, ReplyWatcher {
+  readonly #options: RelayOptions
+  readonly #call: UpstreamCall
+  /** Made for streams only. */
+  #events: RelayedEvents | undefined
+  readonly #id: RequestId | undefined
+  #streaming = false
+  #large: LargeAnswer | undefined
+
+  constructor(options: RelayOptions) {
+    this.#options = options
+    this.#id = options.send.id
+    this.#call = new UpstreamCall(options.send, this)
+  }
+
+  start(): void {
+    this.#options.exchange.reply.watcher = this
+    this.#call.start()
+  }
+
+  onDrain(): void {
+    this.#call.resume()
+  }
+
+  onClose(): void {
+    this.#call.abort()
+    this.#options.onEnd?.()
+  }
+
+  /** Only for streams that stay open: a subscription, or one without a request (GET). */
+  onShutdown(): void {
+    if (this.#id === undefined || this.#events?.isAnswered) return
+    this.#options.exchange.reply.write(endOfSubscription(this.#id))
+  }
+
+  known(body: Buffer): boolean {
+    const known = this.#options.rewrites.known?.(body)
+    if (known === undefined) return false
+    this.#options.exchange.record.outcome = 'ok'
+    this.#options.exchange.reply.json(200, known)
+    this.#options.onEnd?.()
+    return true
+  }
+
+  answer(status: number, body: Buffer, _head: AnswerHead, text?: string): void {
+    const { exchange, rewrites, hasSession, onEnd } = this.#options
+    const isError = status >= 400
+    // whatever its status, what a client may not see is in none
+    const sent = rewrites.response?.(body) ?? text ?? body
+    exchange.record.outcome = isError ? 'rpc_error' : outcomeOfAnswer(text ?? body)
+    // 404 would end the client's session, and 202 its wait for this
+    const isPlain = !isError || (status === 404 && hasSession)
+    exchange.reply.json(isPlain ? 200 : status, sent)
+    onEnd?.()
+  }
+
+  accepted(status: number): void {
+    this.#options.exchange.reply.empty(this.#options.send.method === 'POST' ? 202 : status)
+    this.#options.onEnd?.()
+  }
+
+  streaming(): void {
+    this.#streaming = true
+    this.#options.exchange.reply.openStream()
+  }
+
+  events(run: Buffer, ends: readonly number[]): boolean {
+    const { reply } = this.#options.exchange
+    if (this.#passesAsItIs(run)) return reply.write(run)
+    this.#events ??= new RelayedEvents(this.#options.rewrites, this.#call.awaited, this)
+    const watched = this.#events
+    let writable = true
+    let from = 0
+    let start = 0
+    for (const end of ends) {
+      const replacement = watched.inspect(run.subarray(start, end))
+      if (replacement !== undefined) {
+        if (start > from) writable = reply.write(run.subarray(from, start))
+        if (replacement !== LEFT_OUT) writable = reply.write(replacement)
+        from = end
+        if (watched.isBroken) return this.#stop()
+      }
+      start = end
+    }
+    return from < run.length ? reply.write(run.subarray(from)) : writable
+  }
+
+  #passesAsItIs(run: Buffer): boolean {
+    const { replayedMarks } = this.#options.rewrites
+    if (this.#id !== undefined || replayedMarks === undefined) return false
+    return !replayedMarks.some((mark) => run.includes(mark))
+  }
+
+  #stop(): boolean {
+    this.#call.abort()
+    this.#options.exchange.reply.endStream()
+    this.#options.onEnd?.()
+    return true
+  }
+
+  /** Answers in place of an answer that cannot be read. */
+  invalid(reason: string): string {
+    const { exchange, send } = this.#options
+    const failure = { cause: 'invalid_answer', target: send.target.name, reason } as const
+    exchange.record.failure = failure
+    const error = failureError(failure, exchange.requestId)
+    return writeEvent(errorResponse(this.#id as RequestId, error))
+  }
+
+  answered(response: string): void {
+    this.#options.exchange.record.outcome = outcomeOfAnswer(response)
+  }
+
+  withheld(what: string): void {
+    const { rewrites, send } = this.#options
+    rewrites.withhold?.(send.target, what)
+  }
+
+  large(start: Buffer): boolean {
+    const { rewrites, exchange } = this.#options
+    if (rewrites.response !== undefined) return false
+    this.#large = LargeAnswer.open(start, exchange.reply, this.#call.awaited)
+    return this.#large !== undefined
+  }
+
+  piece(chunk: Buffer): boolean {
+    return this.#large?.write(chunk) ?? true
+  }
+
+  largeEnded(): void {
+    const { exchange, send, onEnd } = this.#options
+    if (this.#large?.end() === false) {
+      const reason = 'its answer is not a JSON object'
+      exchange.record.failure = { cause: 'invalid_answer', target: send.target.name, reason }
+      exchange.reply.breakOff?.()
+    } else exchange.record.outcome = 'ok'
+    onEnd?.()
+  }
+
+  streamEnded(): void {
+    const target = this.#options.send.target.name
+    const reason = 'its event stream ended before the answer'
+    this.#endStream({ cause: 'cut_off', target, reason })
+  }
+
+  failed(failure: TargetFailure): void {
+    const { exchange, onEnd } = this.#options
+    if (this.#streaming) return this.#endStream(failure)
+    if (this.#large !== undefined) {
+      exchange.record.failure = failure
+      exchange.reply.breakOff?.()
+      return onEnd?.()
+    }
+    if (this.#options.recover?.(failure)) return
+    replyFailure(exchange, this.#id, failure)
+    onEnd?.()
+  }
+
+  #endStream(failure: TargetFailure): void {
+    const { exchange, onEnd } = this.#options
+    const isCut = failure.cause === 'cut_off'
+    if (
+      this.#id !== undefined &&
+      !this.#events?.isAnswered &&
+      !(isCut && this.#events?.isResumable)
+    ) {
+      exchange.record.failure = failure
+      const error = failureError(failure, exchange.requestId)
+      exchange.reply.write(writeEvent(errorResponse(this.#id, error)))
+    }
+    exchange.reply.endStream()
+    onEnd?.()
+  }
+}

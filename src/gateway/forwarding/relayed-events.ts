@@ -1,0 +1,90 @@
+import { type Awaited, messageData, readIncoming } from '../../mcp/incoming.js'
+import { type EventFields, readEvent, replaceEventId, writeEvent } from '../../mcp/sse.js'
+import { LEFT_OUT, type Rewrites } from '../rewriting/response-rewriter.js'
+
+/** Whose answer the events are. */
+export interface EventsOwner {
+  /** Writes the event that stands in place of an answer that cannot be read. */
+  invalid(reason: string): string
+  /** Learns of the response as the target wrote it. */
+  answered(response: string): void
+  /** Learns of what the client does not get. */
+  withheld(what: string): void
+}
+
+/** The events of one answer on their way to the client. */
+export class RelayedEvents {
+  readonly #rewrites: Rewrites
+  readonly #awaited: Awaited
+  readonly #owner: EventsOwner
+  /** The response came. */
+  isAnswered = false
+  /** An event with an id came: the client can resume, so an early end is not a failure. */
+  isResumable = false
+  /** The answer cannot be read, and another one stands in its place. */
+  isBroken = false
+
+  constructor(rewrites: Rewrites, awaited: Awaited, owner: EventsOwner) {
+    this.#rewrites = rewrites
+    this.#awaited = awaited
+    this.#owner = owner
+  }
+
+  /** Looks at one event; returns what stands in its place when it must change. */
+  inspect(event: Buffer): string | undefined {
+    const text = event.toString('utf8')
+    const fields = readEvent(text)
+    if (fields.id !== undefined) this.isResumable = true
+    const messages = this.#rewrite(fields)
+    if (this.isBroken) return messages?.[0]
+    const { eventId } = this.#rewrites
+    const isExposed = eventId !== undefined && fields.id !== undefined
+    if (messages === undefined && !isExposed) return undefined
+    const id = isExposed ? eventId(fields.id as string) : fields.id
+    if (messages === undefined) {
+      return id === undefined
+        ? writeEvent(fields.data ?? '', { ...fields, id })
+        : replaceEventId(text, id)
+    }
+    const kept = messages.filter((message) => message !== LEFT_OUT)
+    const last = kept.at(-1)
+    if (last === undefined) {
+      return messages.length > 0 ? LEFT_OUT : skipped({ id, retry: fields.retry })
+    }
+    const before = kept.slice(0, -1).map((message) => writeEvent(message))
+    return before.join('') + writeEvent(last, { ...fields, id })
+  }
+
+  /** Returns the messages that stand in place of an event's data when it must change. */
+  #rewrite(fields: EventFields): readonly string[] | undefined {
+    const rewrites = this.#rewrites
+    if (!fields.data) return undefined
+    if (this.#awaited.id === undefined) {
+      const replayed = rewrites.replayed?.(fields.data)
+      return replayed === undefined || replayed === fields.data ? undefined : [replayed]
+    }
+    const data = messageData(fields)
+    if (data === undefined) return []
+    const messages: string[] = []
+    for (const { kind, text } of readIncoming(data, this.#awaited)) {
+      if (this.isAnswered) {
+        this.#owner.withheld('something behind the answer')
+        messages.push(LEFT_OUT)
+      } else if (kind === 'foreign') {
+        this.isBroken = true
+        return [this.#owner.invalid('an event of its answer belongs to another request')]
+      } else if (kind === 'message') messages.push(rewrites.message?.(text) ?? text)
+      else {
+        this.isAnswered = true
+        this.#owner.answered(text)
+        messages.push(rewrites.response?.(Buffer.from(text))?.toString('utf8') ?? text)
+      }
+    }
+    return messages.length === 1 && messages[0] === data ? undefined : messages
+  }
+}
+
+/** What is left of an event without a message for us: a place to resume at, and how long to wait. */
+function skipped(fields: Pick<EventFields, 'id' | 'retry'>): string {
+  return fields.id === undefined && fields.retry === undefined ? '' : writeEvent('', fields)
+}

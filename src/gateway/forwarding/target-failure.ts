@@ -1,0 +1,83 @@
+import { ERROR_CODES, type WireError } from '../../mcp/jsonrpc.js'
+import { type ErrorCode, messageOf, ProxyError } from '../../util/errors.js'
+
+export type FailureCause =
+  | 'unreachable'
+  | 'timeout'
+  | 'refused_credential'
+  /** Somebody has to sign in first (only where we sign in ourselves). */
+  | 'sign_in_required'
+  | 'http_status'
+  | 'invalid_answer'
+  | 'cut_off'
+  /** The target no longer knows the session that we sent; without HTTP status, nothing was sent. */
+  | 'session_lost'
+  /** The target wants a session, and we sent none. */
+  | 'session_required'
+
+/** Why there is no credential, where that is not for good. */
+const CREDENTIAL_CAUSES: Readonly<Partial<Record<ErrorCode, FailureCause>>> = {
+  SIGN_IN_REQUIRED: 'sign_in_required',
+  ISSUER_UNREACHABLE: 'unreachable',
+}
+
+/** Why a target gave no usable answer. */
+export interface TargetFailure {
+  cause: FailureCause
+  target: string
+  /** The end of a sentence that begins with the target's name. */
+  reason: string
+  /** What clients are told in its place, where it names what is inside. */
+  told?: string
+  httpStatus?: number
+  /** Seconds or an HTTP date, as the target wrote it. */
+  retryAfter?: string
+  /** The JSON-RPC error that the target gave with its status, if it gave one. */
+  answer?: { status: number; body: Buffer }
+}
+
+/** What clients are told where we tell causes apart that are the same to them. */
+const CLIENT_CAUSE: Partial<Record<FailureCause, FailureCause>> = {
+  session_lost: 'http_status',
+  session_required: 'http_status',
+}
+
+const MAY_PASS: ReadonlySet<FailureCause> = new Set([
+  'unreachable',
+  'timeout',
+  'session_lost',
+  'sign_in_required',
+])
+
+const MAY_PASS_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
+
+/** Tells whether the target itself forgot the session. One that is kept here is just opened again. */
+export function isForgotten({ cause, httpStatus }: TargetFailure): boolean {
+  return cause === 'session_lost' && httpStatus !== undefined
+}
+
+/**
+ * Makes the JSON-RPC error that a client gets for a target's failure.
+ *
+ * @param requestId What our log calls the request.
+ */
+export function failureError(
+  { cause, target, reason, told = reason, httpStatus, retryAfter }: TargetFailure,
+  requestId?: string,
+): WireError {
+  const retryable =
+    MAY_PASS.has(cause) || (httpStatus !== undefined && MAY_PASS_STATUS.has(httpStatus))
+  const data: Record<string, unknown> = { target, cause: CLIENT_CAUSE[cause] ?? cause }
+  if (httpStatus !== undefined) data['httpStatus'] = httpStatus
+  if (retryAfter !== undefined) data['retryAfter'] = retryAfter
+  if (retryable) data['retryable'] = true
+  if (requestId !== undefined) data['requestId'] = requestId
+  return { code: ERROR_CODES.internalError, message: `Target "${target}": ${told}`, data }
+}
+
+/** Says why a credential could not be had. */
+export function noCredential(error: unknown): [cause: FailureCause, reason: string] {
+  const known = error instanceof ProxyError
+  const cause = (known && CREDENTIAL_CAUSES[error.code]) || 'refused_credential'
+  return [cause, known ? error.message : `no credential: ${messageOf(error)}`]
+}

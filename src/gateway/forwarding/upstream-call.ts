@@ -1,0 +1,220 @@
+import type { CredentialHeaders } from '../../auth/credentials/credential.js'
+import type { Awaited } from '../../mcp/incoming.js'
+import { EventSplitter } from '../../mcp/sse.js'
+import { Drain } from '../../upstream/http/drain.js'
+import type { UpstreamController } from '../../upstream/upstream.js'
+import { describeNetworkError } from '../../upstream/upstream-error.js'
+import { messageOf } from '../../util/errors.js'
+import { expectationOf, type HeaderFields, oneValue, readHead } from '../answer-head.js'
+import { noteRefusal, refusalOf } from '../target.js'
+import { AnswerBody } from './answer-body.js'
+import { judgeRefusal } from './answer-check.js'
+import { type CredentialUser, sendWithCredential } from './send-with-credential.js'
+import { type FailureCause, noCredential, type TargetFailure } from './target-failure.js'
+import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
+
+/** So often a credential may be replaced within one exchange, each time by one that was refused too. */
+const MAX_REPLACED = 2
+
+const RETRY_SECONDS = '5'
+
+/** What stands before a server that cannot be reached answers so; the server itself is up. */
+const GATEWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504])
+
+/** One HTTP exchange with a target, from its credential to the end of its answer. */
+export class UpstreamCall implements CredentialUser {
+  readonly #send: UpstreamSend
+  readonly #listener: AnswerListener
+  #controller: UpstreamController | undefined
+  #done = false
+  #refusals = 0
+  #refused: CredentialHeaders | undefined
+  #sent: CredentialHeaders | undefined
+  #status = 0
+  #retryAfter: string | undefined
+  #head: AnswerHead = { sessionId: undefined }
+  #splitter: EventSplitter | undefined
+  readonly #body: AnswerBody
+  #drain: Drain | undefined
+
+  constructor(send: UpstreamSend, listener: AnswerListener) {
+    this.#send = send
+    this.#listener = listener
+    this.#body = new AnswerBody(send, listener)
+  }
+
+  get awaited(): Awaited {
+    return this.#body
+  }
+
+  start(): void {
+    sendWithCredential(this.#send, this)
+  }
+
+  abort(): void {
+    this.#finish()
+    this.#controller?.abort(new Error('the client left'))
+  }
+
+  resume(): void {
+    this.#controller?.resume()
+  }
+
+  takes(credential: CredentialHeaders): boolean {
+    if (this.#done) return false
+    if (credential === this.#refused) {
+      this.#giveUp()
+      return false
+    }
+    this.#sent = credential
+    this.#status = 0
+    this.#retryAfter = undefined
+    return true
+  }
+
+  /** There is no credential. */
+  refuse(error: unknown): void {
+    this.#fail(...noCredential(error))
+  }
+
+  onRequestStart(controller: UpstreamController): void {
+    this.#controller = controller
+    if (this.#done) controller.abort(new Error('the client left'))
+  }
+
+  onResponseStart(controller: UpstreamController, status: number, headers: HeaderFields): void {
+    if (this.#isOver(controller) || status < 200) return
+    this.#status = status
+    this.#head = {
+      sessionId: oneValue(headers['mcp-session-id']),
+      cookies: headers['set-cookie'],
+    }
+    this.#retryAfter = oneValue(headers['retry-after'])
+    const expected = expectationOf(this.#send)
+    const verdict = readHead(status, headers, expected)
+    if (verdict.next === 'credential') return void this.#credentialRefused(verdict.challenge)
+    this.#send.target.state = GATEWAY_STATUS.has(status) ? 'down' : 'ok'
+    if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason, verdict.more)
+    if (verdict.next === 'stream') {
+      this.#splitter = new EventSplitter()
+      this.#listener.streaming(this.#head)
+    } else if (status < 400 && expected === 'status') {
+      // whatever it still says answers to nothing
+      this.#done = true
+      this.#drain = new Drain(controller, headers['content-type'])
+      this.#listener.accepted(status)
+    }
+  }
+
+  /** A first try whose credential was refused may still report its end. */
+  #isOver(controller: UpstreamController | undefined): boolean {
+    return this.#done || controller !== this.#controller
+  }
+
+  onResponseData(controller: UpstreamController, chunk: Buffer): void {
+    if (this.#isOver(controller)) return this.#drain?.take(chunk)
+    if (this.#splitter === undefined) return this.#keep(controller, chunk)
+    try {
+      this.#splitter.push(chunk, (run, ends) => {
+        if (!this.#done && !this.#listener.events(run, ends)) controller.pause()
+      })
+      if (!this.#done && !this.#body.hold(this.#splitter.pendingBytes)) this.#refuses('no room')
+    } catch (error) {
+      this.#fail('invalid_answer', `its event stream cannot be read: ${messageOf(error)}`)
+    }
+  }
+
+  #keep(controller: UpstreamController, chunk: Buffer): void {
+    const kept = this.#body.keep(chunk, this.#status)
+    if (kept === 'pause') controller.pause()
+    else if (kept !== 'more') this.#refuses(kept)
+  }
+
+  #refuses(problem: 'too large' | 'no room'): void {
+    if (problem === 'too large') return this.#fail('invalid_answer', 'its answer is too large')
+    this.#status = 503
+    this.#retryAfter = RETRY_SECONDS
+    this.#fail('http_status', 'its answer finds no room here: too many wait to be read')
+  }
+
+  onResponseEnd(controller: UpstreamController): void {
+    if (this.#isOver(controller)) return
+    if (this.#splitter !== undefined || this.#body.isLarge) {
+      this.#finish()
+      if (this.#body.isLarge) this.#listener.largeEnded?.()
+      else this.#listener.streamEnded()
+      return
+    }
+    const body = this.#body.whole()
+    if (this.#status >= 400) return this.#endRefused(body)
+    if (this.#status === 200 && this.#listener.known?.(body)) return this.#finish()
+    const problem = this.#body.pass(this.#status, this.#head)
+    if (problem === undefined) this.#finish()
+    else this.#fail('invalid_answer', problem)
+  }
+
+  #finish(): void {
+    this.#done = true
+    this.#body.clear()
+  }
+
+  #endRefused(body: Buffer): void {
+    const verdict = judgeRefusal(this.#status, body, this.#send, this.#body)
+    const { cause, answer } = verdict
+    if (cause !== undefined) {
+      return this.#fail(
+        cause,
+        verdict.reason,
+        answer && { answer: { status: this.#status, body: answer } },
+      )
+    }
+    this.#finish()
+    this.#listener.answer(this.#status, verdict.answer, this.#head)
+  }
+
+  /**
+   * Tries again where the credential says that it has a better one now. It is told of each refusal,
+   * for the last one may mean that somebody has to sign in.
+   */
+  async #credentialRefused(challenge: string | undefined): Promise<void> {
+    const { target, caller } = this.#send
+    const status = this.#status
+    const refused = this.#controller
+    this.#refusals += 1
+    this.#refused = this.#sent
+    this.#controller = undefined
+    refused?.abort(new Error('the credential was refused'))
+    try {
+      const refusal = { status: status as 401 | 403, challenge }
+      const better = status !== 407 && (await target.credential.refused(caller, refusal))
+      if (this.#done) return
+      if (!better || this.#refusals > MAX_REPLACED) return this.#giveUp()
+      this.start()
+    } catch (error) {
+      this.refuse(error)
+    }
+  }
+
+  #giveUp(): void {
+    this.#fail('refused_credential', refusalOf(this.#send.target, this.#status))
+  }
+
+  onResponseError(controller: UpstreamController | undefined, error: Error): void {
+    if (this.#isOver(controller)) return
+    const { cause, reason, httpStatus } = describeNetworkError(error)
+    if (httpStatus !== undefined) this.#status = httpStatus
+    if (cause === 'unreachable' || cause === 'timeout') this.#send.target.state = 'down'
+    this.#fail(cause, reason)
+  }
+
+  #fail(cause: FailureCause, reason: string, more: Partial<TargetFailure> = {}): void {
+    if (this.#done) return
+    this.#finish()
+    if (cause === 'refused_credential') noteRefusal(this.#send.target)
+    const failure: TargetFailure = { cause, target: this.#send.target.name, reason, ...more }
+    if (this.#status >= 300) failure.httpStatus = this.#status
+    if (this.#retryAfter !== undefined) failure.retryAfter = this.#retryAfter
+    this.#listener.failed(failure)
+    this.#controller?.abort(new Error(reason))
+  }
+}

@@ -1,0 +1,165 @@
+import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
+import { type Message, replaceValues } from '../../mcp/message.js'
+import type { JsonObject } from '../../util/json.js'
+import { type GatewayContext, holderOf, type Request, targetSession } from '../context.js'
+import { replyFailure } from '../exchange.js'
+import type { TargetFailure } from '../forwarding/target-failure.js'
+import { closeSession, notify } from '../sessions/target-session.js'
+import type { Target } from '../target.js'
+import { mergedMembers, missingMeta, readCaching } from './cache-hints.js'
+import { exposeEntries, listDependsOnCaller, listKind } from './lists.js'
+import { ask, readList } from './target-lists.js'
+
+/**
+ * Answers a list from several targets at once, in the order of the configuration, as far as one
+ * answer goes. For a target that is down its last list stands in for a while; else it is left out,
+ * and reported either way. When all fail, that is an error.
+ */
+export async function federateList(
+  context: GatewayContext,
+  request: Request,
+  message: Message,
+): Promise<void> {
+  const { method, params } = message
+  const { exchange } = request
+  const id = message.id as RequestId
+  const holder = holderOf(request)
+  const { cursor = null } = params
+  const isFirst = cursor === null
+  const cursors = isFirst ? undefined : context.cursors.read(method, cursor, holder)
+  if (!isFirst && cursors === undefined) {
+    const error = { code: ERROR_CODES.invalidParams, message: 'Invalid cursor' }
+    return exchange.reply.json(200, errorResponse(id, error))
+  }
+  const deadline = context.clock.now() + context.timeouts.list
+  const asked = context.targets.filter(({ name }) => cursors === undefined || cursors.has(name))
+  const parts = await Promise.all(
+    asked.map((target) =>
+      readList(context, request, target, { method, cursor: cursors?.get(target.name), deadline }),
+    ),
+  )
+  const listed: { entry: string; target: Target; exposed: string }[] = []
+  const given: string[] = []
+  const next = new Map<string, string>()
+  const failures: TargetFailure[] = []
+  const stale: string[] = []
+  for (const part of parts) {
+    const { target } = part
+    const last =
+      'failure' in part && isFirst
+        ? context.lastLists.find(request, target, method, part.failure)
+        : undefined
+    if ('failure' in part) {
+      report(context, part.failure, last !== undefined)
+      if (last === undefined) failures.push(part.failure)
+      else stale.push(target.name)
+    } else if (part.next !== undefined) next.set(target.name, part.next)
+    else if (isFirst) context.lastLists.keep(request, target, method, part.pages)
+    const { principal } = exchange.caller
+    const seen = new Set()
+    const exposed: string[] = []
+    const before = listed.length
+    const onExposed = (name: string) => exposed.push(name)
+    const { names } = context
+    const view = { target, names, method, principal, severalTargets: true, seen, onExposed }
+    for (const page of 'failure' in part ? (last ?? []) : part.pages) {
+      given.push(page)
+      for (const entry of exposeEntries(view, page)) {
+        listed.push({ entry, target, exposed: exposed[listed.length - before] ?? '' })
+      }
+    }
+  }
+  const [failure] = failures
+  if (failure !== undefined && failures.length === parts.length) {
+    return replyFailure(exchange, id, failure)
+  }
+  let rest: JsonObject = {}
+  if (next.size > 0) rest['nextCursor'] = context.cursors.expose(method, next, holder)
+  const missing = failures.map(({ target }) => target)
+  const meta = missingMeta(missing, stale)
+  if (request.meta !== undefined) {
+    // a cursor is for one caller, and so is each part of what it leads through
+    const isOwn = !isFirst || next.size > 0 || listDependsOnCaller(context.targets, method)
+    rest = { ...rest, ...mergedMembers(given.map(readCaching), meta, isOwn) }
+  } else if (Object.keys(meta).length > 0) rest['_meta'] = meta
+  // only now it is known whose each name is: one that leads to another target would stand twice
+  const entries = listed.filter(({ target, exposed }) => {
+    const owner = isNamed(method) ? context.names.route(exposed)?.target : target
+    return owner === undefined || owner === target
+  })
+  const texts = entries.map(({ entry }) => entry)
+  exchange.reply.json(200, listResponse(message, texts, rest))
+}
+
+const isNamed = (method: string) => listKind(method)?.field === 'name'
+
+/** Writes the response around entries that stay as their targets wrote them. */
+export function listResponse(
+  { method, spans, text }: Message,
+  entries: string[],
+  rest: JsonObject,
+): string {
+  const id = spans.get('id')
+  const list = `${JSON.stringify(listKind(method)?.member)}:[${entries.join(',')}]`
+  const members = [list, ...Object.entries(rest).map((member) => writeMember(...member))]
+  const ownId = id === undefined ? 'null' : text.slice(id.start, id.end)
+  return `{"jsonrpc":"2.0","id":${ownId},"result":{${members.join(',')}}}`
+}
+
+function writeMember(name: string, value: unknown): string {
+  return `${JSON.stringify(name)}:${JSON.stringify(value)}`
+}
+
+function report({ logger }: GatewayContext, { target, reason }: TargetFailure, isStale: boolean) {
+  const what = isStale ? 'is down: its last list stands in' : 'is left out'
+  logger.warn('target_unavailable', `Target "${target}" ${what}`, { target, reason })
+}
+
+/** Sends a request to every target and answers with an empty result when one took it. */
+export async function broadcastRequest(
+  context: GatewayContext,
+  request: Request,
+  { id, method, params }: Message,
+): Promise<void> {
+  const deadline = context.clock.now() + context.timeouts.list
+  const having = context.targets.filter((target) => {
+    const session = targetSession(context, request, target)
+    return !context.declared.lacks(request, target, method, session)
+  })
+  const answers = await Promise.all(
+    having.map((target) => ask(context, request, target, { method, params }, deadline)),
+  )
+  const { exchange } = request
+  const failed = answers.find((answer) => !answer.ok)
+  if (failed !== undefined && !failed.ok && answers.every((answer) => !answer.ok)) {
+    return replyFailure(exchange, id, failed.failure)
+  }
+  exchange.reply.json(200, resultResponse(id as string | number, {}))
+}
+
+/** Takes a client's answer back to the target that asked. */
+export function routeAnswer(context: GatewayContext, request: Request, message: Message): void {
+  const { reply } = request.exchange
+  const route = context.requestIds.route(message.id as string | number, holderOf(request))
+  const target = context.targets.find(({ name }) => name === route?.target)
+  const span = message.spans.get('id')
+  if (route === undefined || target === undefined || span === undefined) {
+    const error = { code: -32600, message: 'The answer belongs to no request of ours' }
+    return reply.json(400, errorResponse(null, error))
+  }
+  const text = replaceValues(message.text, [{ span, value: route.id }])
+  void notify(context, request, target, targetSession(context, request, target), text)
+  reply.empty(202)
+}
+
+/** Ends a client's sessions at all targets. */
+export async function closeAll(context: GatewayContext, request: Request): Promise<void> {
+  if (request.session !== undefined) context.sessions.end(request.session)
+  await Promise.all(
+    context.targets.map(async (target) => {
+      const session = targetSession(context, request, target)
+      if (session !== undefined) await closeSession(context, request, target, session)
+    }),
+  )
+  request.exchange.reply.empty(200)
+}

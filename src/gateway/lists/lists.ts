@@ -1,0 +1,190 @@
+import type { Principal } from '../../auth/principal.js'
+import {
+  findMember,
+  memberTexts,
+  objectText,
+  putMembers,
+  replaceParts,
+  scanElements,
+  skipSpace,
+} from '../../mcp/json-text.js'
+import type { Span } from '../../mcp/message.js'
+import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
+import { exposeViews } from '../rewriting/resource-links.js'
+import type { Names } from '../routing/names.js'
+import { exposeTemplate, exposeUri } from '../routing/resource-uris.js'
+import type { Target } from '../target.js'
+
+/** A list method: the result's member that holds the entries, and how each entry is exposed. */
+export interface ListKind {
+  readonly member: string
+  readonly field: 'name' | 'uri' | 'uriTemplate'
+}
+
+export const LIST_KINDS: Readonly<Record<string, ListKind>> = {
+  'tools/list': { member: 'tools', field: 'name' },
+  'prompts/list': { member: 'prompts', field: 'name' },
+  'resources/list': { member: 'resources', field: 'uri' },
+  'resources/templates/list': { member: 'resourceTemplates', field: 'uriTemplate' },
+}
+
+/** Looks a method up by its own name: `constructor` and the like are no lists. */
+export function listKind(method: string): ListKind | undefined {
+  return ownMember(LIST_KINDS, method)
+}
+
+export interface ListView {
+  target: Target
+  names: Names<Target>
+  method: string
+  principal: Principal | undefined
+  /** Resource URIs get the target's name only when there are several targets. */
+  severalTargets: boolean
+  /** Entries that the client has already, by the target's own name or URI; others are added. */
+  seen?: Set<unknown>
+  /** Where the client stands: a page that leads there again leads nowhere. */
+  cursor?: unknown
+  /** Hears the name or URI under which each entry that is not left out is exposed, in order. */
+  onExposed?: (exposed: string) => void
+  /** Sees each entry as the target sent it. */
+  onEntry?: (entry: JsonObject) => void
+}
+
+/** Tells whether entries of a method's lists may have to change on their way to the client. */
+export function changesList({
+  method,
+  severalTargets,
+}: Pick<ListView, 'method' | 'severalTargets'>) {
+  const kind = listKind(method)
+  return kind !== undefined && (kind.field === 'name' || severalTargets)
+}
+
+/** A list in a response message. */
+interface FoundList {
+  kind: ListKind
+  entries: readonly unknown[]
+  result: Span
+  list: Span
+  nextCursor: unknown
+}
+
+function findList({ method }: ListView, text: string): FoundList | undefined {
+  const kind = listKind(method)
+  const message = tryParseJson(text)
+  if (kind === undefined || !isObject(message) || !isObject(message['result'])) return undefined
+  const given = ownMember(message['result'], kind.member)
+  // the empty list of some languages; what an object holds nobody could tell from what is withheld
+  const entries = given === null || isObject(given) ? [] : given
+  const result = findMember(text, skipSpace(text, 0), 'result')
+  const list = result && findMember(text, result.start, kind.member)
+  if (!Array.isArray(entries) || result === undefined || list === undefined) return undefined
+  return { kind, entries, result, list, nextCursor: message['result']['nextCursor'] }
+}
+
+/**
+ * Lists the entries of a response message as this caller may see them, in order: names and URIs
+ * exposed, tools that the policy hides left out, all else as the target wrote it. Entries that are
+ * no objects are left out too.
+ *
+ * @returns None when the message holds no list of this kind.
+ */
+export function exposeEntries(view: ListView, text: string): string[] {
+  const found = findList(view, text)
+  if (found === undefined) return []
+  const places = elementsOf(found, text)
+  return exposeEach(view, found, text, places).filter((entry) => entry !== undefined)
+}
+
+/**
+ * Rewrites a response message that holds a list, as {@link exposeEntries} does its entries.
+ *
+ * @returns `undefined` when it holds none.
+ */
+export function exposeListMessage(view: ListView, text: string): string | undefined {
+  const found = findList(view, text)
+  if (found === undefined) return undefined
+  const { list, result } = found
+  const places = elementsOf(found, text)
+  const entries = exposeEach(view, found, text, places)
+  const isWhole = text[list.start] === '[' && entries.every((entry) => entry !== undefined)
+  const kept = entries.filter((entry) => entry !== undefined)
+  const parts = isWhole
+    ? places.map((place, index) => ({ ...place, text: kept[index] as string }))
+    : [{ ...list, text: `[${kept.join(',')}]` }]
+  const dependsOnCaller = listDependsOnCaller([view.target], view.method)
+  const scope = dependsOnCaller ? findMember(text, result.start, 'cacheScope') : undefined
+  if (scope !== undefined) parts.push({ ...scope, text: '"private"' })
+  const rewritten = replaceParts(
+    text,
+    parts.sort((a, b) => a.start - b.start),
+  )
+  return repeats(view, found) ? withoutCursor(rewritten) : rewritten
+}
+
+function repeats({ cursor }: ListView, { nextCursor }: FoundList): boolean {
+  return typeof nextCursor === 'string' && nextCursor === cursor
+}
+
+function withoutCursor(text: string): string {
+  const rest = memberTexts(objectText(text, 'result')).filter(([name]) => name !== 'nextCursor')
+  const members = rest.map(([name, value]) => `${JSON.stringify(name)}:${value}`)
+  return putMembers(text, { result: `{${members.join(',')}}` })
+}
+
+function elementsOf({ list }: FoundList, text: string): Span[] {
+  return text[list.start] === '[' ? scanElements(text, list.start) : []
+}
+
+/** Exposes each entry; `undefined` stands for one that is left out. */
+function exposeEach(
+  view: ListView,
+  { kind, entries }: FoundList,
+  text: string,
+  places: readonly Span[],
+): (string | undefined)[] {
+  const seen = view.seen ?? new Set()
+  return places.map(({ start, end }, index) => {
+    const entry = entries[index]
+    const own = isObject(entry) ? entry[kind.field] : undefined
+    const field = findMember(text, start, kind.field)
+    if (!isObject(entry) || typeof own !== 'string' || field === undefined) return undefined
+    // model APIs refuse a chat with two tools of one name
+    if (seen.has(own)) return undefined
+    seen.add(own)
+    // a hidden tool has a name too, so that a call by its alias is refused and not passed on
+    const exposedText = exposeField(view, kind, own)
+    const exposed = JSON.stringify(exposedText)
+    if (!isVisible(view, own)) return undefined
+    view.onExposed?.(exposedText)
+    view.onEntry?.(entry)
+    const views = view.severalTargets ? exposeViews(view.target, text, start) : []
+    const parts = [{ ...field, text: exposed }, ...views].map((part) => {
+      return { start: part.start - start, end: part.end - start, text: part.text }
+    })
+    return replaceParts(
+      text.slice(start, end),
+      parts.sort((a, b) => a.start - b.start),
+    )
+  })
+}
+
+/** Tells whether different callers get different lists of these targets. */
+export function listDependsOnCaller(targets: readonly Target[], method: string): boolean {
+  return method === 'tools/list' && targets.some(({ policy }) => policy.dependsOnCaller)
+}
+
+function isVisible({ target, method, principal }: ListView, name: string): boolean {
+  if (method !== 'tools/list') return true
+  const decision = target.policy.decide(name, principal)
+  return decision.allowed || !(decision.hidden || decision.unlisted)
+}
+
+function exposeField(
+  { target, names, severalTargets }: ListView,
+  kind: ListKind,
+  text: string,
+): string {
+  if (kind.field === 'name') return names.expose(target, text)
+  if (!severalTargets) return text
+  return kind.field === 'uri' ? exposeUri(target, text) : exposeTemplate(target, text)
+}

@@ -1,0 +1,206 @@
+import { ownId } from '../../mcp/jsonrpc.js'
+import { ListWalk } from '../../mcp/list-walk.js'
+import {
+  isObject,
+  type JsonObject,
+  ownMember,
+  stringMember,
+  tryParseJson,
+} from '../../util/json.js'
+import {
+  type GatewayContext,
+  modernHeaders,
+  type Request,
+  targetSession,
+  upstreamHeaders,
+} from '../context.js'
+import { type Collected, collect } from '../forwarding/collect-answer.js'
+import type { TargetFailure } from '../forwarding/target-failure.js'
+import { isLost } from '../sessions/lost-session.js'
+import type { TargetSession } from '../sessions/sealed-sessions.js'
+import { closeSession, openSession } from '../sessions/target-session.js'
+import type { Target } from '../target.js'
+import { exposeEntries, listKind } from './lists.js'
+
+/** What one answer to a client may hold of one target; the rest comes with the next cursor. */
+const MAX_PAGES = 100
+
+const MAX_ENTRIES = 2_000
+
+const MAX_CHARS = 8 * 1024 * 1024
+
+const UNKNOWN_LIST = { member: '', field: 'name' } as const
+
+const METHOD_NOT_FOUND = -32601
+
+/** What one target contributes to a list: pages as it sent them, perhaps none, or a failure. */
+export type Part =
+  | { target: Target; pages: readonly string[]; next: string | undefined }
+  | { target: Target; failure: TargetFailure }
+
+/**
+ * Reads all lists of tools and prompts once, so that aliases of other processes are known here.
+ *
+ * @returns The targets whose names could not be read.
+ */
+export async function learnNames(
+  context: GatewayContext,
+  request: Request,
+): Promise<ReadonlySet<Target>> {
+  const unread = new Set<Target>()
+  const learn = async (target: Target, method: string) => {
+    const deadline = context.clock.now() + context.timeouts.list
+    const { principal } = request.exchange.caller
+    const view = { target, names: context.names, method, principal, severalTargets: true }
+    let cursor: string | undefined
+    const cursors = new Set<string>()
+    do {
+      const part = await readList(context, request, target, { method, cursor, deadline })
+      if ('failure' in part) {
+        unread.add(target)
+        return
+      }
+      for (const page of part.pages) exposeEntries(view, page)
+      cursor = part.next
+      // what leads in a circle ends
+      if (cursor !== undefined && cursors.has(cursor)) break
+      if (cursor !== undefined) cursors.add(cursor)
+    } while (cursor !== undefined)
+  }
+  await Promise.all(
+    context.targets.flatMap((target) =>
+      ['tools/list', 'prompts/list'].map((method) => learn(target, method)),
+    ),
+  )
+  return unread
+}
+
+interface ListRequest {
+  method: string
+  /** The target's own. */
+  cursor: string | undefined
+  /** Milliseconds since the epoch. */
+  deadline: number
+}
+
+/**
+ * Reads a target's list page by page until it ends, holds as much as one answer may, or time is up.
+ * A target that fails after its first page is asked for the rest another time.
+ */
+export async function readList(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  { method, cursor, deadline }: ListRequest,
+): Promise<Part> {
+  const pages: string[] = []
+  const session = targetSession(context, request, target)
+  if (context.declared.lacks(request, target, method, session)) {
+    return { target, pages, next: undefined }
+  }
+  let entries = 0
+  let chars = 0
+  let next = cursor
+  const walk = new ListWalk(cursor)
+  do {
+    const params = next === undefined ? {} : { cursor: next }
+    const page = await readPage(context, request, target, { method, params }, deadline)
+    if ('failure' in page) return pages.length === 0 ? page : { target, pages, next }
+    if (page.text !== undefined) pages.push(page.text)
+    entries += page.names.length
+    chars += page.text?.length ?? 0
+    next = walk.next(page.names, page.next)
+  } while (
+    next !== undefined &&
+    pages.length < MAX_PAGES &&
+    entries < MAX_ENTRIES &&
+    chars < MAX_CHARS
+  )
+  return { target, pages, next }
+}
+
+type Page =
+  /** `names` are what the entries are known by. */
+  | { text: string | undefined; names: readonly unknown[]; next: string | undefined }
+  | { target: Target; failure: TargetFailure }
+
+/** Reads one page of a target's list. */
+export async function readPage(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  sent: { method: string; params: JsonObject },
+  deadline: number,
+): Promise<Page> {
+  const collected = await ask(context, request, target, sent, deadline)
+  if (!collected.ok) return { target, failure: collected.failure }
+  const { text } = collected
+  const message = tryParseJson(text)
+  const result = isObject(message) ? message['result'] : undefined
+  const { member, field } = listKind(sent.method) ?? UNKNOWN_LIST
+  const given = isObject(result) ? ownMember(result, member) : undefined
+  // the empty list of some languages
+  const list = given === null ? [] : given
+  if (isObject(result) && Array.isArray(list)) {
+    const names = list.map((entry) => (isObject(entry) ? ownMember(entry, field) : undefined))
+    return { text, names, next: stringMember(result, 'nextCursor') }
+  }
+  if (isObject(message) && lacksMethod(message))
+    return { text: undefined, names: [], next: undefined }
+  const reason = 'its answer is not a list'
+  return { target, failure: { cause: 'invalid_answer', target: target.name, reason } }
+}
+
+function lacksMethod({ error }: JsonObject): boolean {
+  return isObject(error) && error['code'] === METHOD_NOT_FOUND
+}
+
+/**
+ * Sends a request of our own to a target in the era of the client's: in a session, opening one where
+ * it is needed, or with what the client says of itself.
+ */
+export async function ask(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  { method, params }: { method: string; params: JsonObject },
+  deadline: number,
+): Promise<Collected> {
+  const id = ownId()
+  const { exchange, meta } = request
+  const sent = meta === undefined ? params : { ...params, _meta: meta }
+  const body = JSON.stringify({ jsonrpc: '2.0', id, method, params: sent })
+  const attempt = (session: TargetSession | undefined) =>
+    collect({
+      target,
+      caller: exchange.caller,
+      method: 'POST',
+      headers:
+        meta === undefined
+          ? upstreamHeaders(context.clock, exchange, session)
+          : modernHeaders(context.clock, exchange, method),
+      body,
+      id,
+      inSession: session?.id !== undefined,
+      timeoutMs: 0,
+      deadlineMs: Math.max(1, deadline - context.clock.now()),
+      pending: request.pending,
+      clock: context.clock,
+    })
+  const session = targetSession(context, request, target)
+  const first = await attempt(session)
+  if (first.ok || meta !== undefined || !needsSession(first.failure)) return first
+  const { cause } = first.failure
+  const isSure =
+    cause !== 'session_lost' || (await isLost(context, request, target, session, first.failure))
+  if (!isSure) return { ...first, failure: { ...first.failure, cause: 'http_status' } }
+  const opened = await openSession(context, request, target, session)
+  if (opened === undefined) return first
+  const second = await attempt(opened)
+  if (request.sealed === undefined) void closeSession(context, request, target, opened)
+  return second
+}
+
+export function needsSession({ cause }: TargetFailure): boolean {
+  return cause === 'session_lost' || cause === 'session_required'
+}

@@ -1,0 +1,250 @@
+import { ownerOf, type Principal } from '../../auth/principal.js'
+import {
+  findMember,
+  type Member,
+  replaceParts,
+  scanElements,
+  skipSpace,
+} from '../../mcp/json-text.js'
+import { type Message, parseMessageText } from '../../mcp/message.js'
+import { isObject, tryParseJson } from '../../util/json.js'
+import type { Named } from '../routing/names.js'
+import { exposeResourceLinks } from './resource-links.js'
+import type { Marks } from './signed-ids.js'
+
+/** For clients and operators alike. */
+export const WHY_WITHHELD = 'they cannot be kept from other users without SESSION_SECRET'
+
+/** Stands in no target's name. */
+const SEPARATOR = '.'
+
+/** A target as far as its handles are concerned. */
+export interface HandleTarget extends Named {
+  readonly credential: { readonly perCaller?: boolean }
+}
+
+export interface HandlesOptions<T extends HandleTarget> {
+  targets: readonly T[]
+  marks: Marks
+  /** Every process that a caller may meet can read our marks. */
+  marksLast: boolean
+}
+
+/**
+ * What targets hand out to be given back: ids of tasks, and states of requests that wait for input.
+ * Where a target gets the same credential for all callers it cannot tell them apart, so that we do:
+ * what it hands out is marked for the caller, and is nothing when somebody else shows it. Elsewhere a
+ * task's id begins with the target's name when there are several, to lead back to it, and all else
+ * stays as it is. What cannot be marked so, because other processes could not read it, is not handed
+ * out at all.
+ *
+ * @see [SEP-2663, tasks](https://modelcontextprotocol.io/seps/2663-tasks-extension)
+ */
+export function createHandles<T extends HandleTarget>({
+  targets,
+  marks,
+  marksLast,
+}: HandlesOptions<T>) {
+  const only = targets.length === 1 ? targets[0] : undefined
+
+  const isBound = ({ credential }: HandleTarget, principal: Principal | undefined) =>
+    marksLast && isShared(credential, principal)
+
+  const withholds = ({ credential }: HandleTarget, principal: Principal | undefined) =>
+    !marksLast && isShared(credential, principal)
+
+  function readBound(kind: 'k' | 's', exposed: string, principal: Principal | undefined) {
+    const pair = marks.read(kind, exposed, ownerOf(principal))
+    const target = Array.isArray(pair) && targets.find(({ name }) => name === pair[0])
+    if (!target || !isBound(target, principal)) return undefined
+    return { target, own: String((pair as string[])[1]) }
+  }
+
+  return {
+    isOneOfSeveral: only === undefined,
+
+    /** Tells whether what a target hands out is marked for the caller. */
+    isBound,
+
+    /** Tells whether what a target hands out cannot be marked though it must be. */
+    withholds,
+
+    /** Tells whether ids can be bound to who gets them. */
+    canBind: marksLast,
+
+    /** Tells whether all that this caller holds is as its target handed it out. */
+    keepsAll: (principal: Principal | undefined): boolean =>
+      only !== undefined && !isBound(only, principal) && !withholds(only, principal),
+
+    exposeTask(target: HandleTarget, own: string, principal: Principal | undefined): string {
+      if (isBound(target, principal)) {
+        return marks.mark('k', [target.name, own], ownerOf(principal))
+      }
+      return only === undefined ? target.name + SEPARATOR + own : own
+    },
+
+    /** Finds the target and its own id; `undefined` when this caller has no such task. */
+    routeTask(
+      exposed: string,
+      principal: Principal | undefined,
+    ): { target: T; own: string } | undefined {
+      const bound = readBound('k', exposed, principal)
+      if (bound !== undefined) return bound
+      const at = only === undefined ? exposed.indexOf(SEPARATOR) : -1
+      const target = only ?? targets.find(({ name }) => name === exposed.slice(0, at))
+      if (target === undefined || isShared(target.credential, principal)) return undefined
+      return { target, own: exposed.slice(at + 1) }
+    },
+
+    exposeState(target: HandleTarget, own: string, principal: Principal | undefined): string {
+      if (!isBound(target, principal)) return own
+      return marks.mark('s', [target.name, own], ownerOf(principal))
+    },
+
+    /** Returns the target's own state; `undefined` when it gave this caller no such state. */
+    readState(
+      target: HandleTarget,
+      exposed: string,
+      principal: Principal | undefined,
+    ): string | undefined {
+      if (!isShared(target.credential, principal)) return exposed
+      const bound = readBound('s', exposed, principal)
+      return bound?.target.name === target.name ? bound.own : undefined
+    },
+  }
+}
+
+/** The target gets the same credential for all callers, and cannot tell them apart. */
+function isShared(
+  { perCaller }: HandleTarget['credential'],
+  principal: Principal | undefined,
+): boolean {
+  return principal !== undefined && perCaller !== true
+}
+
+export type Handles<T extends HandleTarget = HandleTarget> = ReturnType<typeof createHandles<T>>
+
+/** Without one of these in its text, a message holds no handle: a name may be written in escapes. */
+export const HANDLE_MARKS = ['"taskId', '"requestState"', '\\u00']
+
+/** Of 2026-07-28 and of 2025-11-25. */
+const STATUS: ReadonlySet<unknown> = new Set(['notifications/tasks', 'notifications/tasks/status'])
+
+/** @see [MCP 2025-11-25, tasks](https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/tasks#related-task-metadata) */
+const RELATED = 'io.modelcontextprotocol/related-task'
+
+type Place = Pick<Member, 'start' | 'end'>
+
+type Part = Place & { text: string }
+
+/** Whose message it is. */
+export interface Parties {
+  handles: Handles
+  target: HandleTarget
+  principal: Principal | undefined
+}
+
+/**
+ * Exposes the handles in a target's message: the task that a result or a notification tells of, the
+ * one that it belongs to, those that a subscription is about, and the state of a request that waits
+ * for input. With several targets the resource URIs of a task's result, too. Returns the same text
+ * when there is none.
+ */
+export function exposeHandles({ handles, target, principal }: Parties, text: string): string {
+  if (!HANDLE_MARKS.some((mark) => text.includes(mark))) return text
+  const message = tryParseJson(text)
+  if (!isObject(message)) return text
+  const start = skipSpace(text, 0)
+  const parts: Part[] = []
+  const replace = (place: Place | undefined, expose: (own: string) => string) => {
+    const own = readString(text, place)
+    if (place !== undefined && own !== undefined) {
+      parts.push({ ...place, text: JSON.stringify(expose(own)) })
+    }
+  }
+  const exposeTask = (own: string) => handles.exposeTask(target, own, principal)
+  const params = findMember(text, start, 'params')
+  const result = findMember(text, start, 'result')
+  const teller = STATUS.has(message['method']) ? params : result
+  if (teller !== undefined && text[teller.start] === '{') {
+    const task = findMember(text, teller.start, 'task') ?? teller
+    const id = findMember(text, task.start, 'taskId')
+    replace(id, exposeTask)
+    const own = id && findMember(text, task.start, 'result')
+    if (own !== undefined) {
+      parts.push({ ...own, text: exposeResult(handles, target, text.slice(own.start, own.end)) })
+    }
+  }
+  for (const holder of [params, result]) {
+    if (holder !== undefined) replace(relatedTask(text, holder), exposeTask)
+  }
+  for (const id of subscribedTasks(text, params)) replace(id, exposeTask)
+  replace(result && findMember(text, result.start, 'requestState'), (own) =>
+    handles.exposeState(target, own, principal),
+  )
+  return replaceParts(text, inOrder(parts))
+}
+
+const HEAD = '{"result":'
+
+function exposeResult(handles: Handles, target: HandleTarget, result: string): string {
+  if (!handles.isOneOfSeveral) return result
+  return exposeResourceLinks(target, `${HEAD}${result}}`).slice(HEAD.length, -1)
+}
+
+/**
+ * Puts the targets' own task ids into what a client's message says besides what it asks for: the
+ * task that it belongs to, and those that it subscribes to at a single target. Those that the caller
+ * does not have are left out.
+ */
+export function withOwnTasks(
+  handles: Handles,
+  message: Message,
+  principal: Principal | undefined,
+): Message {
+  const { text } = message
+  if (!mayNameTasks(message) || handles.keepsAll(principal)) return message
+  const start = skipSpace(text, 0)
+  const parts: Part[] = []
+  for (const name of ['params', 'result']) {
+    const holder = findMember(text, start, name)
+    const place = holder && relatedTask(text, holder)
+    const own = handles.routeTask(readString(text, place) ?? '', principal)?.own
+    if (place !== undefined && own !== undefined) {
+      parts.push({ ...place, text: JSON.stringify(own) })
+    }
+  }
+  const ids = findMember(text, start, 'params', 'notifications', 'taskIds')
+  if (ids !== undefined && !handles.isOneOfSeveral) {
+    const own = scanElements(text, ids.start).flatMap((place) => {
+      return handles.routeTask(readString(text, place) ?? '', principal)?.own ?? []
+    })
+    parts.push({ ...ids, text: JSON.stringify(own) })
+  }
+  return parts.length === 0 ? message : parseMessageText(replaceParts(text, inOrder(parts)))
+}
+
+/** Every message is asked this, so that it looks at no more of one than it must. */
+function mayNameTasks({ kind, method, params, text }: Message): boolean {
+  if (kind === 'response') return text.includes(RELATED)
+  const meta = params['_meta']
+  return method === 'subscriptions/listen' || (isObject(meta) && RELATED in meta)
+}
+
+function relatedTask(text: string, { start }: Place): Place | undefined {
+  return findMember(text, start, '_meta', RELATED, 'taskId')
+}
+
+function subscribedTasks(text: string, params: Place | undefined): Place[] {
+  const ids = params && findMember(text, params.start, 'notifications', 'taskIds')
+  return ids === undefined ? [] : scanElements(text, ids.start)
+}
+
+function readString(text: string, place: Place | undefined): string | undefined {
+  if (place === undefined || text[place.start] !== '"') return undefined
+  return JSON.parse(text.slice(place.start, place.end))
+}
+
+function inOrder(parts: readonly Part[]): Part[] {
+  return [...parts].sort((a, b) => a.start - b.start)
+}

@@ -1,0 +1,124 @@
+import { findMember, scanElements, scanMembers, skipSpace } from '../../mcp/json-text.js'
+import { replaceValues, type Span } from '../../mcp/message.js'
+import { isObject, tryParseJson } from '../../util/json.js'
+import type { Named } from '../routing/names.js'
+import { exposeUri } from '../routing/resource-uris.js'
+
+const ANY_DEPTH = { maxDepth: Number.POSITIVE_INFINITY }
+
+/** Members of a `_meta` that name a view of MCP Apps, a resource: today's, and the older ones. */
+const VIEWS = [['ui', 'resourceUri'], ['ui/resourceUri'], ['openai/outputTemplate']] as const
+
+/**
+ * Exposes the resource URIs inside a message of one of several targets: contents of
+ * `resources/read`, links and embedded resources in tool and prompt results and in what a target
+ * asks of a client's model, views of MCP Apps, and `notifications/resources/updated`. Everything
+ * else stays as the target wrote it.
+ *
+ * @see [MCP Apps](https://github.com/modelcontextprotocol/ext-apps/blob/main/specification/2026-01-26/apps.mdx)
+ */
+export function exposeResourceLinks(target: Named, text: string): string {
+  // a name may be written in escapes
+  const mayHold = ['ri"', 'outputTemplate"', '\\u00'].some((mark) => text.includes(mark))
+  // the scan needs valid JSON
+  if (!mayHold || !isObject(tryParseJson(text))) return text
+  const uris = [...findUris(text, skipSpace(text, 0))]
+  if (uris.length === 0) return text
+  return replaceValues(
+    text,
+    uris.map((span) => ({ span, value: exposeUri(target, readString(text, span)) })),
+  )
+}
+
+/** Exposes the views that an entry of a list names, such as a tool; it starts at `start`. */
+export function exposeViews(target: Named, text: string, start: number): (Span & Written)[] {
+  return [...findViews(text, start)].map((span) => {
+    return { ...span, text: JSON.stringify(exposeUri(target, readString(text, span))) }
+  })
+}
+
+interface Written {
+  readonly text: string
+}
+
+function* findUris(text: string, start: number): Iterable<Span> {
+  const method = findMember(text, start, 'method')
+  if (method !== undefined) {
+    if (readString(text, method) === 'notifications/resources/updated') {
+      yield* uriOf(text, start, 'params')
+    }
+    yield* findInPart(text, start, 'params')
+  }
+  yield* findInPart(text, start, 'result')
+  // questions of a result that a client answers with its next request
+  const questions = findMember(text, start, 'result', 'inputRequests')
+  for (const question of questions === undefined ? [] : membersOf(text, questions)) {
+    yield* findInPart(text, question.start, 'params')
+  }
+}
+
+function* findInPart(text: string, start: number, name: 'params' | 'result'): Iterable<Span> {
+  const part = findMember(text, start, name)
+  if (part === undefined || text[part.start] !== '{') return
+  yield* findViews(text, part.start)
+  for (const content of elementsOf(text, part.start, 'contents')) {
+    yield* uriOf(text, content.start)
+    yield* findViews(text, content.start)
+  }
+  yield* findInBlocks(text, part.start)
+  for (const message of elementsOf(text, part.start, 'messages')) {
+    yield* findInBlocks(text, message.start)
+  }
+}
+
+/** The blocks in `content`, which is one or a list, and those in the result of a tool among them. */
+function* findInBlocks(text: string, start: number): Iterable<Span> {
+  for (const block of blocksOf(text, start)) {
+    yield* uriOfBlock(text, block.start)
+    for (const inner of blocksOf(text, block.start)) yield* uriOfBlock(text, inner.start)
+  }
+}
+
+function blocksOf(text: string, start: number): Span[] {
+  const content = findMember(text, start, 'content')
+  if (content === undefined) return []
+  return text[content.start] === '{' ? [content] : scanElements(text, content.start)
+}
+
+function* uriOfBlock(text: string, start: number): Iterable<Span> {
+  yield* findViews(text, start)
+  const type = findMember(text, start, 'type')
+  if (type === undefined) return
+  const name = readString(text, type)
+  if (name === 'resource_link') yield* uriOf(text, start)
+  if (name === 'resource') yield* uriOf(text, start, 'resource')
+}
+
+function* uriOf(text: string, start: number, ...path: string[]): Iterable<Span> {
+  yield* stringAt(text, start, ...path, 'uri')
+}
+
+function* findViews(text: string, start: number): Iterable<Span> {
+  const meta = findMember(text, start, '_meta')
+  if (meta === undefined) return
+  for (const path of VIEWS) yield* stringAt(text, meta.start, ...path)
+}
+
+function* stringAt(text: string, start: number, ...path: string[]): Iterable<Span> {
+  const found = findMember(text, start, ...path)
+  if (found !== undefined && text[found.start] === '"') yield found
+}
+
+function membersOf(text: string, { start }: Span): Span[] {
+  return text[start] === '{' ? (scanMembers(text, start, ANY_DEPTH) ?? []) : []
+}
+
+function elementsOf(text: string, start: number, name: string): Span[] {
+  const list = findMember(text, start, name)
+  return list === undefined ? [] : scanElements(text, list.start)
+}
+
+/** Reads a string value; anything else is ''. */
+function readString(text: string, { start, end }: Span): string {
+  return text[start] === '"' ? JSON.parse(text.slice(start, end)) : ''
+}

@@ -1,0 +1,230 @@
+import type { Principal } from '../../auth/principal.js'
+import type { RequestId } from '../../mcp/jsonrpc.js'
+import type { Message } from '../../mcp/message.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { bindsIds, type GatewayContext, holderOf, type Request } from '../context.js'
+import { exposeElicitations } from '../elicitation-ids.js'
+import { changesList, exposeListMessage, type ListView, listKind } from '../lists/lists.js'
+import { ListCache } from '../lists/rewritten-lists.js'
+import { isAnswerTo, type Resumed } from '../streams/resumed.js'
+import type { Target } from '../target.js'
+import { exposeHandles, HANDLE_MARKS, type Parties } from './bound-ids.js'
+import { exposeResourceLinks } from './resource-links.js'
+import { exposeServerMessage, whyNoServerMessage } from './server-messages.js'
+import { type Withhold, withoutHandles } from './withheld.js'
+
+/** What tells that one thing of a stream is not a request or a notification, or concerns handles. */
+const WATCHED = ['"result"', '"error"', ...HANDLE_MARKS]
+
+/** Creates what changes targets' answers on their way to clients: lists, resource URIs, ids. */
+export function createRewriter(
+  context: Pick<
+    GatewayContext,
+    | 'targets'
+    | 'names'
+    | 'requestIds'
+    | 'eventIds'
+    | 'handles'
+    | 'reopenSessions'
+    | 'withhold'
+    | 'bindsAlone'
+  >,
+) {
+  const { targets, names, requestIds, eventIds, handles, reopenSessions, withhold } = context
+  const cache = new ListCache()
+  /** Tools that say that a second call changes nothing more; only who repeats calls asks. */
+  const idempotent = new Set<string>()
+  const severalTargets = targets.length > 1
+  const none: Rewrites = { withhold }
+
+  function rewriteList(view: ListView, message: Message): Rewrites {
+    const span = message.spans.get('id')
+    const id = span === undefined ? '' : message.text.slice(span.start, span.end)
+    const key = cacheKey(view)
+    return {
+      withhold,
+      known: (bytes) => cache.find(key, id, bytes),
+      response: (bytes) => cache.rewrite(key, id, bytes, (text) => exposeListMessage(view, text)),
+    }
+  }
+
+  /** Exposes a request or a notification; {@link LEFT_OUT} when the target may not say that. */
+  function exposeSpoken(parties: Parties, target: Target, text: string, holder: string): string {
+    const options = { target, holder, severalTargets, takesAnswers: handles.canBind }
+    const exposed = exposeServerMessage(requestIds, text, options)
+    if ('text' in exposed) return exposeHandles(parties, exposed.text)
+    withhold(target, exposed.withheld)
+    return LEFT_OUT
+  }
+
+  function rewriteBound(request: Request, target: Target, asked?: RequestId): Rewrites {
+    const { principal } = request.exchange.caller
+    const parties = { handles, target, principal }
+    const holder = holderOf(request)
+    return {
+      withhold,
+      message: (text) => exposeSpoken(parties, target, text, holder),
+      eventId: (id) =>
+        handles.canBind ? eventIds.exposeOne(target.name, id, holder, asked) : undefined,
+    }
+  }
+
+  return {
+    rewritesFor(request: Request, message: Message, target: Target): Rewrites {
+      const { method } = message
+      const { principal } = request.exchange.caller
+      const isBound = bindsIds(context, request)
+      const bound = isBound ? rewriteBound(request, target, message.id) : none
+      if (changesList({ method, severalTargets }) || pages(message)) {
+        const onEntry = (tool: JsonObject) => {
+          const key = toolKey(target, tool['name'])
+          if (saysIdempotent(tool)) idempotent.add(key)
+          else idempotent.delete(key)
+        }
+        const { cursor } = message.params
+        const view = { target, names, method, principal, severalTargets, cursor }
+        return { ...bound, ...rewriteList(reopenSessions ? { ...view, onEntry } : view, message) }
+      }
+      if (listKind(method) !== undefined && !severalTargets) {
+        const view = { target, names, method, principal, severalTargets }
+        const expose = (text: string) => exposeListMessage(view, text) ?? text
+        const response = (bytes: Buffer) =>
+          bytes.includes('null') ? changed(bytes, expose) : undefined
+        return { ...bound, response }
+      }
+      const parties = { handles, target, principal }
+      if (handles.withholds(target, principal) && mayGiveHandles(request, message)) {
+        const expose = (bytes: Buffer) =>
+          severalTargets ? changed(bytes, (text) => exposeAll(parties, text)) : undefined
+        return { ...bound, response: (bytes) => withoutHandles(bytes) ?? expose(bytes) }
+      }
+      if (severalTargets) {
+        return {
+          ...bound,
+          response: (bytes) => changed(bytes, (text) => exposeAll(parties, text)),
+        }
+      }
+      const givesHandles = mayGiveHandles(request, message) && handles.isBound(target, principal)
+      return givesHandles ? { ...rewriteHandles(parties), ...bound } : bound
+    },
+
+    /**
+     * Rewrites what comes on a stream without a request of its own: requests and notifications, and
+     * where it goes on with the stream of an answer, that answer. It may be a list, whose request came
+     * before it.
+     */
+    rewritesForStream(request: Request, target: Target, resumed: Resumed | undefined): Rewrites {
+      const { principal } = request.exchange.caller
+      const parties = { handles, target, principal }
+      const isBound = bindsIds(context, request)
+      const holder = holderOf(request)
+      const exposeAnswer = (text: string) => {
+        const method = listMethodOf(text)
+        const view = { target, names, method: method ?? '', principal, severalTargets }
+        const list = method === undefined ? undefined : exposeListMessage(view, text)
+        if (list !== undefined) return list
+        return severalTargets ? exposeAll(parties, text) : exposeHandles(parties, text)
+      }
+      const exposeUnbound = (text: string, message: unknown) => {
+        const problem = whyNoServerMessage(text, message)
+        if (problem === undefined) return exposeHandles(parties, text)
+        withhold(target, problem)
+        return LEFT_OUT
+      }
+      const replayed = (text: string) => {
+        const message = tryParseJson(text)
+        if (resumed !== undefined && isAnswerTo(message, resumed)) return exposeAnswer(text)
+        return isBound ? exposeSpoken(parties, target, text, holder) : exposeUnbound(text, message)
+      }
+      if (!isBound) return { withhold, replayed, replayedMarks: WATCHED }
+      const asked = resumed?.request
+      return { ...rewriteBound(request, target, asked), replayed }
+    },
+
+    isIdempotent: (target: Target, tool: string) => idempotent.has(toolKey(target, tool)),
+  }
+}
+
+/** Exposes the resource URIs, the ids of elicitations and the handles in a message of one of several targets. */
+export function exposeAll(parties: Parties, text: string): string {
+  const { target } = parties
+  return exposeHandles(parties, exposeElicitations(target, exposeResourceLinks(target, text)))
+}
+
+function rewriteHandles(parties: Parties): Rewrites {
+  return {
+    response: (bytes) =>
+      HANDLE_MARKS.some((mark) => bytes.includes(mark))
+        ? changed(bytes, (text) => exposeHandles(parties, text))
+        : undefined,
+    message: (text) => exposeHandles(parties, text),
+  }
+}
+
+/** Of the older era, only what makes or asks for a task. */
+function mayGiveHandles({ meta }: Request, { method, spans }: Message): boolean {
+  return meta !== undefined || spans.has('task') || method.startsWith('tasks/')
+}
+
+/** What is not changed stays the bytes that it is. */
+function changed(bytes: Buffer, rewrite: (text: string) => string): Buffer | undefined {
+  const text = bytes.toString('utf8')
+  const rewritten = rewrite(text)
+  return rewritten === text ? undefined : Buffer.from(rewritten)
+}
+
+/** Finds out whose answer this is: of the two methods whose lists change with one target, too. */
+function listMethodOf(text: string): string | undefined {
+  const message = tryParseJson(text)
+  if (!isObject(message) || !isObject(message['result'])) return undefined
+  const { result } = message
+  if (Array.isArray(result['tools'])) return 'tools/list'
+  return Array.isArray(result['prompts']) ? 'prompts/list' : undefined
+}
+
+function saysIdempotent({ annotations }: JsonObject): boolean {
+  return isObject(annotations) && annotations['idempotentHint'] === true
+}
+
+function toolKey(target: Target, tool: unknown): string {
+  return JSON.stringify([target.name, tool])
+}
+
+function cacheKey({ target, method, principal, cursor }: ListView): string {
+  const caller = target.policy.dependsOnCaller && viewOf(principal)
+  return JSON.stringify([target.name, method, caller, cursor])
+}
+
+/** A list that is gone on with may lead to where it is. */
+function pages({ method, params }: Message): boolean {
+  return listKind(method) !== undefined && typeof params['cursor'] === 'string'
+}
+
+/** All of a caller that a policy looks at. */
+function viewOf(principal: Principal | undefined) {
+  return [[...(principal?.scopes ?? [])], principal?.roles, principal?.tenant]
+}
+
+/** Stands for a message that the client does not get. */
+export const LEFT_OUT = ''
+
+/** What is changed in an answer on its way back. */
+export interface Rewrites {
+  /** Learns of what the client does not get. */
+  withhold?: Withhold
+  /** Finds what an answer was rewritten to before, so that equal bytes need no second look. */
+  known?: (bytes: Buffer) => Buffer | undefined
+  /** Rewrites the response's bytes; `undefined` leaves them as they are. */
+  response?: (bytes: Buffer) => Buffer | undefined
+  /**
+   * Rewrites a message that precedes the response: a notification or a request to the client;
+   * {@link LEFT_OUT} where the client does not get it.
+   */
+  message?: (text: string) => string
+  /** Rewrites what a stream without a request brings (GET); {@link LEFT_OUT} as there. */
+  replayed?: (text: string) => string
+  /** Without one of these in it, such a stream passes unseen. */
+  replayedMarks?: readonly string[]
+  /** Exposes an event's id; `undefined` takes it away. */
+  eventId?: (id: string) => string | undefined
+}

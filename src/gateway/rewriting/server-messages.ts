@@ -1,0 +1,151 @@
+import { findMember, replaceParts, scanMembers, skipSpace } from '../../mcp/json-text.js'
+import type { RequestId } from '../../mcp/jsonrpc.js'
+import { foldName } from '../../util/fold.js'
+import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
+import { exposeElicitation } from '../elicitation-ids.js'
+import { exposeUri } from '../routing/resource-uris.js'
+import type { Target } from '../target.js'
+import { exposeResourceLinks } from './resource-links.js'
+import type { RequestIds } from './signed-ids.js'
+
+const TOP_MEMBERS: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'params'])
+
+const ANSWERS: ReadonlySet<string> = new Set(['result', 'error'])
+
+const ELICITATION = ['params', 'elicitationId']
+
+const LIMITS = { maxDepth: Number.POSITIVE_INFINITY }
+
+/** Whose message it is, and who gets it. */
+export interface SpokenOptions {
+  target: Target
+  /** Who may answer. */
+  holder: string
+  /** Resource URIs name their targets. */
+  severalTargets: boolean
+  /** Answers of clients find their way back. */
+  takesAnswers: boolean
+}
+
+/** What becomes of a message: its text for the client, or why the client does not get it. */
+export type Exposed = { text: string } | { withheld: string }
+
+/**
+ * Says why a message cannot be passed on as a request or a notification of a target; `undefined` when
+ * it can. What a client might take for the answer to a request of its own is none: members that only
+ * answers have, in whatever case, and members that stand twice.
+ */
+export function whyNoServerMessage(text: string, message: unknown): string | undefined {
+  if (!isObject(message)) return 'what is no message of JSON-RPC'
+  const keys = scanMembers(text, skipSpace(text, 0), LIMITS)?.map(({ key }) => key) ?? []
+  const method = ownMember(message, 'method')
+  if (keys.some((key) => ANSWERS.has(foldName(key)))) {
+    const isAnswer = method === undefined
+    return isAnswer ? 'an answer where none is due' : 'a request that is an answer, too'
+  }
+  if (typeof method !== 'string') return 'what is no message of JSON-RPC'
+  const known = keys.filter((key) => TOP_MEMBERS.has(foldName(key)))
+  if (new Set(known.map(foldName)).size < known.length) return 'a message with a member twice'
+  const id = ownMember(message, 'id')
+  const isId = id === undefined || id === null || typeof id === 'string' || typeof id === 'number'
+  return isId ? undefined : 'a request whose id is none'
+}
+
+/**
+ * Exposes what a target sends to a client besides its answers, where the ids in it are bound: those
+ * of its requests, where it calls one off too, and their progress tokens lead back to it; the progress
+ * that it tells of is that of the client's own request there; resource URIs name it. Everything else
+ * stays as the target wrote it.
+ */
+export function exposeServerMessage(
+  requestIds: RequestIds,
+  text: string,
+  options: SpokenOptions,
+): Exposed {
+  const message = tryParseJson(text)
+  const problem = whyNoServerMessage(text, message)
+  if (problem !== undefined) return { withheld: problem }
+  return new Exposure(text, message as JsonObject).expose(requestIds, options)
+}
+
+class Exposure {
+  readonly #text: string
+  readonly #message: JsonObject
+  readonly #parts: { start: number; end: number; text: string }[] = []
+
+  constructor(text: string, message: JsonObject) {
+    this.#text = text
+    this.#message = message
+  }
+
+  expose(requestIds: RequestIds, options: SpokenOptions): Exposed {
+    const { target, holder, severalTargets, takesAnswers } = options
+    const method = this.#message['method']
+    const exposeId = (id: RequestId) => requestIds.expose(target.name, id, holder)
+    if (method === 'notifications/cancelled') {
+      if (!this.#replace('requestId', exposeId)) return { withheld: 'a cancellation of nothing' }
+    } else if (method === 'notifications/progress' && severalTargets) {
+      const readToken = (token: RequestId) => requestIds.readToken(target.name, token, holder)
+      if (!this.#replaceText('progressToken', readToken)) {
+        return { withheld: 'progress of a request that is not under way there' }
+      }
+    } else if (method === 'notifications/elicitation/complete' && severalTargets) {
+      if (!this.#replace('elicitationId', (id) => exposeElicitation(target, id))) {
+        return { withheld: 'the completion of no elicitation' }
+      }
+    } else if (method === 'notifications/resources/updated' && severalTargets) {
+      const exposed = this.#replace('uri', (uri) => exposeUri(target, String(uri)))
+      return exposed ? { text: this.#result() } : { withheld: 'an update of no resource' }
+    } else if (ownMember(this.#message, 'id') != null) {
+      if (!takesAnswers) return { withheld: 'a request whose answer might not reach it' }
+      if (method === 'tasks/list' && severalTargets) {
+        return { withheld: 'a request for the tasks that the client has for all targets' }
+      }
+      const exposeToken = (token: RequestId) => requestIds.exposeToken(target.name, token, holder)
+      this.#exposeAt(['id'], exposeId)
+      this.#exposeAt(['params', '_meta', 'progressToken'], exposeToken)
+      if (severalTargets) this.#exposeAt(ELICITATION, (id) => exposeElicitation(target, id))
+    }
+    const text = this.#result()
+    return { text: severalTargets ? exposeResourceLinks(target, text) : text }
+  }
+
+  #exposeAt(path: readonly string[], expose: Expose): void {
+    const place = findMember(this.#text, skipSpace(this.#text, 0), ...path)
+    const value = place && tryParseJson(this.#text.slice(place.start, place.end))
+    if (place === undefined || !isRequestId(value)) return
+    this.#parts.push({ ...place, text: JSON.stringify(expose(value)) })
+  }
+
+  #replace(name: string, expose: Expose): boolean {
+    return this.#replaceText(name, (value) => JSON.stringify(expose(value)))
+  }
+
+  /** Replaces a member of `params` that stands there once, in whatever case. */
+  #replaceText(name: string, expose: (value: RequestId) => string | undefined): boolean {
+    const params = findMember(this.#text, skipSpace(this.#text, 0), 'params')
+    if (params === undefined || this.#text[params.start] !== '{') return false
+    const folded = foldName(name)
+    const found = scanMembers(this.#text, params.start, LIMITS) ?? []
+    const [member, ...others] = found.filter(({ key }) => foldName(key) === folded)
+    if (member === undefined || member.key !== name || others.length > 0) return false
+    const value = tryParseJson(this.#text.slice(member.start, member.end))
+    const text = isRequestId(value) ? expose(value) : undefined
+    if (text === undefined) return false
+    this.#parts.push({ start: member.start, end: member.end, text })
+    return true
+  }
+
+  #result(): string {
+    return replaceParts(
+      this.#text,
+      this.#parts.sort((a, b) => a.start - b.start),
+    )
+  }
+}
+
+type Expose = (id: RequestId) => RequestId
+
+function isRequestId(value: unknown): value is RequestId {
+  return typeof value === 'string' || typeof value === 'number'
+}

@@ -1,0 +1,162 @@
+import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { RequestId } from '../../mcp/jsonrpc.js'
+import { isObject, ownMember, tryParseJson } from '../../util/json.js'
+
+const MARK_BYTES = 12
+
+/**
+ * What a mark is for: `p` an id of a target's request, `t` its progress token, `n` that of a client's
+ * request, `e` an event id, `c` a cursor, `k` a task, `s` the state of a request. A value that was made for one is nothing to another.
+ */
+export type MarkKind = 'p' | 't' | 'n' | 'e' | 'c' | 'k' | 's'
+
+/**
+ * Values that clients hold for us and give back, on any replica with the same secrets: readable, but
+ * worth nothing when changed, or given back by somebody else (HMAC-SHA-256).
+ *
+ * @param secrets The first marks, all are accepted. Without any, only this process knows its marks.
+ */
+export function createMarks(secrets: readonly string[]) {
+  const known = secrets.length > 0 ? secrets : [randomBytes(32)]
+  const keys = known.map((secret) =>
+    Buffer.from(hkdfSync('sha256', secret, '', 'mcp-descope-proxy marks v1', 32)),
+  )
+
+  const markOf = (key: Buffer, kind: MarkKind, payload: string, holder: string) =>
+    createHmac('sha256', key)
+      .update(`${kind}\n${holder}\n${payload}`)
+      .digest()
+      .subarray(0, MARK_BYTES)
+
+  return {
+    /** @param holder Who may give it back: a session or a subject. */
+    mark(kind: MarkKind, value: unknown, holder: string): string {
+      const payload = Buffer.from(JSON.stringify(value)).toString('base64url')
+      const mark = markOf(keys[0] as Buffer, kind, payload, holder).toString('base64url')
+      return `${kind}.${payload}.${mark}`
+    },
+    /** Returns `undefined` for what we did not give to this holder. */
+    read(kind: MarkKind, text: string, holder: string): unknown {
+      const [head, payload = '', sent = '', ...rest] = text.split('.')
+      if (head !== kind || rest.length > 0) return undefined
+      const given = Buffer.from(sent, 'base64url')
+      // the decoder is lenient; one mark has one spelling
+      if (given.length !== MARK_BYTES || given.toString('base64url') !== sent) return undefined
+      const fits = keys.some((key) => timingSafeEqual(markOf(key, kind, payload, holder), given))
+      if (!fits) return undefined
+      return tryParseJson(Buffer.from(payload, 'base64url').toString('utf8'))
+    },
+  }
+}
+
+export type Marks = ReturnType<typeof createMarks>
+
+/**
+ * Cursors into the lists of several targets: each names the targets that have more, with their own
+ * cursors, so that any replica can go on.
+ */
+export function createCursors(marks: Marks) {
+  return {
+    expose: (method: string, next: ReadonlyMap<string, string>, holder: string) =>
+      marks.mark('c', { [method]: Object.fromEntries(next) }, holder),
+    /** Returns `undefined` for a cursor that we did not give to this holder for this method. */
+    read(method: string, exposed: unknown, holder: string): Map<string, string> | undefined {
+      const value = typeof exposed === 'string' ? marks.read('c', exposed, holder) : undefined
+      const next = isObject(value) ? ownMember(value, method) : undefined
+      return isObject(next) ? new Map(Object.entries(next as Record<string, string>)) : undefined
+    },
+  }
+}
+
+export type Cursors = ReturnType<typeof createCursors>
+
+/** Longer ids are not given out: clients send them back in a header. */
+const MAX_LENGTH = 4096
+
+/** Where a client stopped reading. */
+type Position =
+  /** The stream of one target; with a request, that of its answer. */
+  | { target: string; id: string; request: RequestId | undefined }
+  /** The merged stream: the last event id of each target that gave one. */
+  | { last: Map<string, string> }
+
+/**
+ * Event ids when several targets share one server. What a client sends back as `Last-Event-ID` says
+ * by itself where each target's stream goes on, so that any replica can resume it.
+ */
+export function createEventIds(marks: Marks) {
+  return {
+    /**
+     * @param request Whose answer comes on the stream: no other's comes when it is resumed.
+     * @returns `undefined` when the id would be too long to be sent back.
+     */
+    exposeOne: (target: string, id: string, holder: string, request?: RequestId) =>
+      fitting(marks.mark('e', [target, id, request], holder)),
+    /** Leaves out the longest ones where all together are too long: others can be resumed then. */
+    exposeAll(last: ReadonlyMap<string, string>, holder: string): string | undefined {
+      const kept = [...last].sort(([, a], [, b]) => a.length - b.length)
+      for (; kept.length > 0; kept.pop()) {
+        const id = fitting(marks.mark('e', Object.fromEntries(kept), holder))
+        if (id !== undefined) return id
+      }
+      return undefined
+    },
+    /** Returns `undefined` for an id that we did not give to this holder. */
+    read(exposed: string, holder: string): Position | undefined {
+      const value = exposed.length > MAX_LENGTH ? undefined : marks.read('e', exposed, holder)
+      if (Array.isArray(value)) {
+        return { target: value[0], id: value[1], request: value[2] ?? undefined }
+      }
+      if (!isObject(value)) return undefined
+      return { last: new Map(Object.entries(value as Record<string, string>)) }
+    },
+  }
+}
+
+function fitting(id: string): string | undefined {
+  return id.length > MAX_LENGTH ? undefined : id
+}
+
+export type EventIds = ReturnType<typeof createEventIds>
+
+/** An id or a progress token of one target. */
+interface TargetId {
+  target: string
+  id: RequestId
+}
+
+/**
+ * Ids of requests that targets send to clients, when several targets share one server: the id that
+ * the client sees names the target and is marked, so that the client's answer finds its way back
+ * and cannot be turned to another target. The progress tokens of those requests likewise.
+ */
+export function createRequestIds(marks: Marks) {
+  const read = (kind: 'p' | 't', exposed: RequestId, holder: string): TargetId | undefined => {
+    const pair = marks.read(kind, String(exposed), holder)
+    return Array.isArray(pair) ? { target: pair[0], id: pair[1] } : undefined
+  }
+
+  return {
+    expose: (target: string, id: RequestId, holder = '') => marks.mark('p', [target, id], holder),
+    exposeToken: (target: string, token: RequestId, holder = '') =>
+      marks.mark('t', [target, token], holder),
+    /**
+     * Makes the progress token that a target gets with a client's request, so that it can tell of no
+     * other's progress. Clients count their tokens, and use the same ones at all targets.
+     *
+     * @param written The client's own, as it wrote it.
+     */
+    bindToken: (target: string, written: string, holder: string) =>
+      marks.mark('n', [target, written], holder),
+    /** Returns the client's own token as it was written; `undefined` for one that is not bound so. */
+    readToken(target: string, bound: RequestId, holder: string): string | undefined {
+      const pair = marks.read('n', String(bound), holder)
+      return Array.isArray(pair) && pair[0] === target ? String(pair[1]) : undefined
+    },
+    /** Returns `undefined` for an id that we did not give out. */
+    route: (exposed: RequestId, holder = '') => read('p', exposed, holder),
+    routeToken: (exposed: RequestId, holder = '') => read('t', exposed, holder),
+  }
+}
+
+export type RequestIds = ReturnType<typeof createRequestIds>

@@ -1,0 +1,62 @@
+import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
+import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
+import type { Logger } from '../../util/logger.js'
+import type { Clock } from '../../util/runtime.js'
+import type { Named } from '../routing/names.js'
+import { HANDLE_MARKS, WHY_WITHHELD } from './bound-ids.js'
+
+/** One line a minute for each target; how many there were is said in the next one. */
+const PAUSE_MS = 60_000
+
+/** Tells that something of a target was left out, and why. */
+export type Withhold = (target: Named, what: string) => void
+
+/** Creates the function that tells operators of what targets may not say, without flooding them. */
+export function createWithhold(logger: Pick<Logger, 'warn'>, clock: Pick<Clock, 'now'>): Withhold {
+  const told = new Map<string, { at: number; untold: number }>()
+
+  return ({ name }, what) => {
+    const now = clock.now()
+    const last = told.get(name)
+    if (last !== undefined && now - last.at < PAUSE_MS) {
+      last.untold += 1
+      return
+    }
+    const untold = last?.untold ?? 0
+    told.set(name, { at: now, untold: 0 })
+    const more = untold > 0 ? ` (and ${untold} more since the last such line)` : ''
+    logger.warn('withheld', `Target "${name}" sent ${what}: left out${more}`, { target: name })
+  }
+}
+
+const TASKS = 'io.modelcontextprotocol/tasks'
+
+/** Takes tasks out of what a target says that it can do. */
+export function withoutTasks(result: JsonObject): JsonObject {
+  const capabilities = ownMember(result, 'capabilities')
+  if (!isObject(capabilities)) return result
+  const { tasks: _tasks, extensions, ...kept } = capabilities
+  if (!isObject(extensions)) return { ...result, capabilities: kept }
+  const others = Object.fromEntries(Object.entries(extensions).filter(([name]) => name !== TASKS))
+  return { ...result, capabilities: { ...kept, extensions: others } }
+}
+
+/**
+ * Puts an error in place of an answer that hands out a task, or the state of a call that waits for
+ * input.
+ *
+ * @returns `undefined` when the answer holds neither.
+ */
+export function withoutHandles(bytes: Buffer): Buffer | undefined {
+  if (!HANDLE_MARKS.some((mark) => bytes.includes(mark))) return undefined
+  const message = tryParseJson(bytes.toString('utf8'))
+  const result = isObject(message) ? ownMember(message, 'result') : undefined
+  if (!isObject(message) || !isObject(result)) return undefined
+  const hands = [result, ownMember(result, 'task')].some(
+    (holder) => isObject(holder) && Object.hasOwn(holder, 'taskId'),
+  )
+  if (!hands && ownMember(result, 'requestState') === undefined) return undefined
+  const text = `Tasks and calls that wait for input are not given out here: ${WHY_WITHHELD}`
+  const error = { code: ERROR_CODES.internalError, message: text }
+  return Buffer.from(errorResponse(message['id'] as RequestId, error))
+}

@@ -1,0 +1,74 @@
+import { ownerOf } from '../../auth/principal.js'
+import type { GatewayContext, Request } from '../context.js'
+import { learnNames } from '../lists/target-lists.js'
+
+/** How long a caller's lists are not read again for one more name that nobody gave out. */
+const PAUSE_MS = 5_000
+
+const MAX_CALLERS = 10_000
+
+/** How long a name that is in none of a caller's lists is not looked for again. */
+const UNKNOWN_MS = 60_000
+
+const MAX_UNKNOWN = 20_000
+
+/** A reading of one caller's lists, under way or done. */
+interface Reading {
+  done: Promise<ReadonlySet<unknown>>
+  /** Milliseconds since the epoch. */
+  startedAt: number
+}
+
+/**
+ * Creates the function that gets to know an alias which another process gave out. All names that a
+ * caller makes up lead to one reading of the lists in a while. What one caller cannot see keeps it
+ * from nobody else: lists are read for each.
+ *
+ * @returns A promise that resolves when the lists were read; `undefined` when there is nothing to
+ *   learn.
+ */
+export function createAliasLearner(context: GatewayContext) {
+  const { names, clock } = context
+  const readings = new Map<string, Reading>()
+  const running = new Map<string, Promise<void>>()
+  /** Names that a caller's lists did not have, and until when that is believed. */
+  const unknown = new Map<string, number>()
+
+  function read(request: Request): Reading['done'] {
+    const owner = ownerOf(request.exchange.caller.principal)
+    const now = clock.now()
+    const known = readings.get(owner)
+    if (known !== undefined && now - known.startedAt < PAUSE_MS) return known.done
+    readings.delete(owner)
+    const [oldest] = readings.keys()
+    if (readings.size >= MAX_CALLERS && oldest !== undefined) readings.delete(oldest)
+    const done = learnNames(context, request)
+    readings.set(owner, { done, startedAt: now })
+    return done
+  }
+
+  async function learn(name: string, key: string, request: Request): Promise<void> {
+    const unread = await read(request)
+    if (!names.isUnknownAlias(name)) return
+    const target = names.route(name)?.target
+    if (target !== undefined && unread.has(target)) {
+      readings.delete(ownerOf(request.exchange.caller.principal))
+      return
+    }
+    const [oldest] = unknown.keys()
+    if (unknown.size >= MAX_UNKNOWN && oldest !== undefined) unknown.delete(oldest)
+    unknown.delete(key)
+    unknown.set(key, clock.now() + UNKNOWN_MS)
+  }
+
+  return (name: string, request: Request): Promise<void> | undefined => {
+    if (!names.isUnknownAlias(name)) return undefined
+    const key = `${ownerOf(request.exchange.caller.principal)} ${name}`
+    const known = running.get(key)
+    if (known !== undefined) return known
+    if ((unknown.get(key) ?? 0) > clock.now()) return undefined
+    const learning = learn(name, key, request).finally(() => running.delete(key))
+    running.set(key, learning)
+    return learning
+  }
+}

@@ -1,0 +1,130 @@
+import { percentEncode } from '../../util/text.js'
+import type { Named } from './names.js'
+
+/*
+ * Resource URIs when several targets share one server. Clients parse them, and many write them anew:
+ * `new URL`, pydantic's AnyUrl and Go's net/url lower the case of hosts, take `..` and slashes away
+ * and escape characters. What a client gets is therefore what none of them changes, and leads back
+ * to the target's own URI byte for byte.
+ *
+ *   note://a/b          note://docs/a/b               the target's name comes first
+ *   file:///etc/hosts   file://docs/=/etc/hosts       no slash meets another
+ *   note://a/../b       note://docs/+a%2F..%2Fb       what would be changed is escaped
+ *   urn:x               docs+urn:x                    without `://`
+ *   Urn:x               docs+uri:Urn%3Ax              the same, where something would be changed
+ *   {+uri}              docs+{+uri}                   templates stay templates
+ *   file://{+path}      file://docs/={+path}
+ */
+
+const HEAD = /^([a-z][a-z0-9+.-]*:\/\/)/
+
+const SCHEME_AND_REST = /^[a-z][a-z0-9.-]*:[^:]/
+
+/** Characters that nobody escapes or takes for something else. */
+const PLAIN = /^[A-Za-z0-9\-._~!$&()*+,;=:@/?%]*(?:#[A-Za-z0-9\-._~!$&()*+,;=:@/?%]+)?$/
+
+/** Escapes that somebody writes in another way: small letters, and what needs none. */
+const ODD_ESCAPE = /%(?![0-9A-F]{2})|%(?:2D|2E|5F|7E|3[0-9]|[46][1-9A-F]|[57][0-9A])/
+
+/** Segments and ends that somebody takes away. */
+const ODD_SEGMENT = /\/\/|\/\.{1,2}(?:[/?#]|$)|^\.{1,2}(?:[/?#]|$)|\?(?:#|$)/
+
+/** Names a target's resource for clients. */
+export function exposeUri(target: Named, uri: string): string {
+  const head = HEAD.exec(uri)?.[1]
+  const { host, scheme } = tokensOf(target.name)
+  if (head === undefined) {
+    const isPlain = SCHEME_AND_REST.test(uri) && !uri.startsWith('uri:') && isUnchanged(uri)
+    return isPlain ? `${scheme}+${uri}` : `${scheme}+uri:${encode(uri)}`
+  }
+  const rest = uri.slice(head.length)
+  if (!isUnchanged(rest)) return `${head}${host}/+${encode(rest)}`
+  const isDrive = head === 'file://' && /^[A-Za-z]:/.test(rest)
+  return `${head}${host}/${/^\w/.test(rest) && !isDrive ? '' : '='}${rest}`
+}
+
+/** Names what clients make URIs of a target from: what they fill in goes on as it is. */
+export function exposeTemplate(target: Named, template: string): string {
+  const head = HEAD.exec(template)?.[1]
+  const { host, scheme } = tokensOf(target.name)
+  if (head === undefined) return `${scheme}+${template}`
+  const rest = template.slice(head.length)
+  return `${head}${host}/${/^\{?\w/.test(rest) ? '' : '='}${rest}`
+}
+
+/** Finds the target and its own URI, or template, behind an exposed one. */
+export function routeUri<T extends Named>(
+  targets: readonly T[],
+  exposed: string,
+): { target: T; uri: string } | undefined {
+  const head = HEAD.exec(exposed)?.[1]
+  for (const target of head === undefined ? [] : targets) {
+    const rest = restBehind(target, exposed.slice(head?.length))
+    const uri = rest === undefined ? undefined : readRest(rest)
+    if (uri !== undefined) return { target, uri: `${head}${uri}` }
+  }
+  for (const target of targets) {
+    const start = `${tokensOf(target.name).scheme}+`
+    if (!exposed.startsWith(start)) continue
+    const own = exposed.slice(start.length)
+    const uri = own.startsWith('uri:') ? decode(own.slice('uri:'.length)) : own
+    if (uri !== undefined) return { target, uri }
+  }
+  return undefined
+}
+
+function restBehind({ name }: Named, place: string): string | undefined {
+  const slash = place.indexOf('/')
+  if (slash < 0) return undefined
+  const host = place.slice(0, slash)
+  // the name as it is stands in links that are older than this way of writing them
+  return host === tokensOf(name).host || host === name ? place.slice(slash + 1) : undefined
+}
+
+function readRest(rest: string): string | undefined {
+  if (rest.startsWith('=')) return rest.slice(1)
+  return rest.startsWith('+') ? decode(rest.slice(1)) : rest
+}
+
+const isUnchanged = (text: string): boolean =>
+  PLAIN.test(text) && !ODD_ESCAPE.test(text) && !ODD_SEGMENT.test(text)
+
+const encode = (text: string): string => percentEncode(text).replaceAll("'", '%27')
+
+function decode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+interface Tokens {
+  /** Stands where a host does: small letters, and neither a number nor a name with a meaning. */
+  readonly host: string
+  /** Stands at the start of a scheme: a letter first, and no `_`. */
+  readonly scheme: string
+}
+
+const known = new Map<string, Tokens>()
+
+function tokensOf(name: string): Tokens {
+  let tokens = known.get(name)
+  if (tokens === undefined) {
+    const lower = name.toLowerCase()
+    const capitals = `c${placesOf(name, /[A-Z]/)}`
+    const isHost = /^[a-z][a-z0-9_-]*$/.test(name) && !/^(localhost$|xn--)/.test(name)
+    const isScheme = /^[a-z][a-z0-9-]*$/.test(name)
+    const marks = `${capitals}.u${placesOf(name, /_/)}`
+    tokens = {
+      host: isHost ? name : `t-${lower}.${capitals}`,
+      scheme: isScheme ? name : `t.${lower.replaceAll('_', '-')}.${marks}`,
+    }
+    known.set(name, tokens)
+  }
+  return tokens
+}
+
+/** Tells apart names that read the same without their capitals, or with `-` for `_`. */
+const placesOf = (name: string, wanted: RegExp): string =>
+  [...name].flatMap((character, at) => (wanted.test(character) ? [at] : [])).join('-')

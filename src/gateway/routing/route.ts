@@ -1,0 +1,168 @@
+import type { Principal } from '../../auth/principal.js'
+import type { RequestId } from '../../mcp/jsonrpc.js'
+import type { Message, Span } from '../../mcp/message.js'
+import { isObject, type JsonObject, ownMember, stringMember } from '../../util/json.js'
+import { type Handles, type HandleTarget, WHY_WITHHELD } from '../rewriting/bound-ids.js'
+import type { Names } from './names.js'
+import { routeUri } from './resource-uris.js'
+
+/** Where a request goes, and what its text must say there. */
+export interface Route<T> {
+  target: T
+  replacements: readonly { span: Span; value: RequestId }[]
+  /** The target's own tool name, on `tools/call`. */
+  tool: string | undefined
+  /** The target's own name, URI or task id, for `Mcp-Name`. */
+  name: string | undefined
+}
+
+const NO_REPLACEMENTS: Route<unknown>['replacements'] = []
+
+/** Why a request leads nowhere; `message` is for the client. */
+export interface NoRoute {
+  message: string
+}
+
+/** Returns the tool or prompt name of a request, if it has one. */
+export function exposedName({ method, params }: Message): string | undefined {
+  if (method !== 'tools/call' && method !== 'prompts/get') return undefined
+  return typeof params['name'] === 'string' ? params['name'] : undefined
+}
+
+interface Address {
+  span: string
+  kind: string
+}
+
+/** Methods that a name, URI or task id leads to one target. All others go to all or to none. */
+const ADDRESSED: Readonly<Record<string, Address>> = {
+  'tools/call': { span: 'name', kind: 'tool' },
+  'prompts/get': { span: 'name', kind: 'prompt' },
+  'resources/read': { span: 'uri', kind: 'resource' },
+  'resources/subscribe': { span: 'uri', kind: 'resource' },
+  'resources/unsubscribe': { span: 'uri', kind: 'resource' },
+  'completion/complete': { span: 'ref', kind: 'reference' },
+  'tasks/get': { span: 'taskId', kind: 'task' },
+  'tasks/result': { span: 'taskId', kind: 'task' },
+  'tasks/update': { span: 'taskId', kind: 'task' },
+  'tasks/cancel': { span: 'taskId', kind: 'task' },
+}
+
+/** Tells whether a method asks one target for something, so that it must be a request. */
+export function isAddressed(method: string): boolean {
+  return Object.hasOwn(ADDRESSED, method)
+}
+
+export interface RouterDeps<T extends HandleTarget> {
+  targets: readonly T[]
+  names: Names<T>
+  handles: Handles<T>
+}
+
+/**
+ * Creates the function that finds the target of a caller's request.
+ *
+ * @returns `undefined` when the method names no target, so that one target gets it as it is and
+ *   several do not.
+ */
+export function createRouter<T extends HandleTarget>({ targets, names, handles }: RouterDeps<T>) {
+  const only = targets.length === 1 ? targets[0] : undefined
+
+  function find(
+    message: Message,
+    principal: Principal | undefined,
+  ): Route<T> | NoRoute | undefined {
+    const address = ownMember(ADDRESSED, message.method)
+    if (address === undefined) return undefined
+    const key = address.span === 'ref' ? referenceKey(message) : address.span
+    const span = message.spans.get(key)
+    const value = stringOf(message.params, key)
+    if (span === undefined || value === undefined) {
+      return { message: `${message.method} needs the string "${key}"` }
+    }
+    if (key === 'taskId') return byValue(span, value, handles.routeTask(value, principal), 'task')
+    if (key.endsWith('uri')) return byValue(span, value, routeByUri(value), address.kind)
+    const found = names.route(value)
+    if (found === undefined) return { message: `Unknown ${address.kind}: ${value}` }
+    const tool = message.method === 'tools/call' ? found.name : undefined
+    return {
+      target: found.target,
+      replacements: change(span, value, found.name),
+      tool,
+      name: found.name,
+    }
+  }
+
+  function routeByUri(uri: string): Found<T> | undefined {
+    if (only !== undefined) return { target: only, own: uri }
+    const found = routeUri(targets, uri)
+    return found && { target: found.target, own: found.uri }
+  }
+
+  function withState(
+    route: Route<T>,
+    span: Span,
+    { params }: Message,
+    principal: Principal | undefined,
+  ): Route<T> | NoRoute {
+    const { target } = route
+    if (!handles.isBound(target, principal) && !handles.withholds(target, principal)) return route
+    const exposed = stringMember(params, 'requestState') ?? ''
+    const value = handles.readState(route.target, exposed, principal)
+    if (value === undefined) return { message: 'Unknown requestState: ask again without it' }
+    return { ...route, replacements: [...route.replacements, { span, value }] }
+  }
+
+  return (message: Message, principal: Principal | undefined) => {
+    const route = find(message, principal)
+    if (message.spans.has('task') && route !== undefined && 'target' in route) {
+      const isWithheld = handles.withholds(route.target, principal)
+      if (isWithheld) return { message: `Tasks are not given out here: ${WHY_WITHHELD}` }
+    }
+    const state = message.spans.get('requestState')
+    if (state === undefined || route === undefined || !('target' in route)) return route
+    return withState(route, state, message, principal)
+  }
+}
+
+interface Found<T> {
+  target: T
+  /** The target's own URI or task id. */
+  own: string
+}
+
+function byValue<T>(
+  span: Span,
+  value: string,
+  found: Found<T> | undefined,
+  kind: string,
+): Route<T> | NoRoute {
+  if (found === undefined) return { message: `Unknown ${kind}: ${value}` }
+  const { target, own } = found
+  return { target, replacements: change(span, value, own), tool: undefined, name: own }
+}
+
+function change(span: Span, from: string, to: string) {
+  return from === to ? NO_REPLACEMENTS : [{ span, value: to }]
+}
+
+function referenceKey(message: Message): string {
+  return message.spans.has('ref.uri') ? 'ref.uri' : 'ref.name'
+}
+
+/** A member stands once in a message, so that what was parsed is what the span shows. */
+function stringOf(params: JsonObject, key: string): string | undefined {
+  if (!key.startsWith('ref.')) return stringMember(params, key)
+  const { ref } = params
+  return isObject(ref) ? stringMember(ref, key.slice('ref.'.length)) : undefined
+}
+
+/** Tells whether a message gives back an id of a request of a target. */
+export function isAboutIds({ kind, method }: Message): boolean {
+  return kind === 'response' || method === 'notifications/progress'
+}
+
+/** Where a message goes whose method names no target when there is only one. */
+export function asItIs<T>(target: T): Route<T> {
+  return { target, replacements: NO_REPLACEMENTS, tool: undefined, name: undefined }
+}

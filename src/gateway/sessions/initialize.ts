@@ -1,0 +1,107 @@
+import { errorResponse, resultResponse } from '../../mcp/jsonrpc.js'
+import type { Message } from '../../mcp/message.js'
+import { negotiateVersion, olderVersion } from '../../mcp/versions.js'
+import { isObject, type JsonObject, ownMember } from '../../util/json.js'
+import { PRODUCT, VERSION } from '../../util/version.js'
+import type { GatewayContext, Request } from '../context.js'
+import { replyFailure } from '../exchange.js'
+import { withoutTasks } from '../rewriting/withheld.js'
+import type { Target } from '../target.js'
+import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './capabilities.js'
+import { closeAllOf, issueSession, leaveUnusable, type Opening } from './issue-session.js'
+import { initializeTarget, type Opened } from './target-session.js'
+
+/**
+ * Answers `initialize` from all targets. One target's answer stays as it is; several are merged,
+ * and a target that is down is left out until it is needed. A session id is issued only when a
+ * target issued one.
+ */
+export async function initialize(
+  context: GatewayContext,
+  request: Request,
+  message: Message,
+): Promise<void> {
+  const { targets, timeouts } = context
+  const id = message.id as string | number
+  const timeoutMs = targets.length === 1 ? timeouts.answer : timeouts.list
+  const answers = await Promise.all(
+    targets.map((target) =>
+      initializeTarget(context, request, target, {
+        body: message.text,
+        id,
+        timeoutMs,
+        pending: request.pending,
+      }),
+    ),
+  )
+  const opened: Opening[] = []
+  const hasLeft = request.pending?.hasLeft
+  answers.forEach((answer, index) => {
+    const target = targets[index] as Target
+    if (answer.ok) opened.push({ target, session: answer.session, result: answer.result })
+    else if (!hasLeft) reportRefusal(context, target, answer)
+  })
+  if (hasLeft) return void closeAllOf(context, request, opened)
+  const usable = leaveUnusable(context, request, opened)
+  if (usable.length === 0) return replyRefused(request, message, answers)
+  const { principal } = request.exchange.caller
+  const merge = (opening: readonly Opening[]) => {
+    const from = opening.map((it) =>
+      context.handles.withholds(it.target, principal)
+        ? { ...it, result: withoutTasks(it.result) }
+        : it,
+    )
+    const only = targets.length === 1 ? from[0] : undefined
+    const result = only?.result ?? mergeResults(context, message.params, from)
+    if (!context.handles.keepsAll(principal)) hideTaskList(result)
+    return result
+  }
+  const { result, headers } = issueSession(context, request, message.params, usable, merge)
+  request.exchange.reply.json(200, resultResponse(id, result), headers)
+}
+
+/** Who cannot be told from others, or has tasks elsewhere too, is not shown a list of them. */
+function hideTaskList({ capabilities }: JsonObject): void {
+  const tasks = isObject(capabilities) ? capabilities['tasks'] : undefined
+  if (isObject(tasks)) delete tasks['list']
+}
+
+function reportRefusal({ logger }: GatewayContext, target: Target, answer: Opened): void {
+  if (answer.ok) return
+  const reason = 'failure' in answer ? answer.failure.reason : 'it refused initialize'
+  logger.warn('target_unavailable', `Target "${target.name}" is left out: ${reason}`, {
+    target: target.name,
+  })
+}
+
+function replyRefused({ exchange }: Request, { id }: Message, answers: readonly Opened[]): void {
+  for (const answer of answers) {
+    if (answer.ok) continue
+    if ('failure' in answer) {
+      return replyFailure(exchange, id, answer.failure)
+    }
+    exchange.record.outcome = 'rpc_error'
+    return exchange.reply.json(answer.refusal.status, answer.refusal.text)
+  }
+  exchange.reply.json(200, errorResponse(id ?? null, { code: -32603, message: 'No target' }))
+}
+
+function mergeResults(
+  { offersStreams }: GatewayContext,
+  params: JsonObject,
+  opened: readonly Opening[],
+): JsonObject {
+  let version = negotiateVersion(params['protocolVersion'])
+  const unavailable = offersStreams ? undefined : NEEDS_STREAM
+  for (const { session } of opened) version = olderVersion(version, session.version)
+  const sent = opened.map(({ result }) => ownMember(result, 'capabilities'))
+  const capabilities = mergeCapabilities(sent, unavailable)
+  const merged: JsonObject = {
+    protocolVersion: version,
+    capabilities,
+    serverInfo: { name: PRODUCT, version: VERSION },
+  }
+  const instructions = joinInstructions(opened)
+  if (instructions !== undefined) merged['instructions'] = instructions
+  return merged
+}

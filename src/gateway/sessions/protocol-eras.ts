@@ -1,0 +1,169 @@
+import { mirrorHeaders } from '../../mcp/headers.js'
+import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
+import { offersModern, withEnvelope } from '../../mcp/meta.js'
+import { MODERN_VERSION } from '../../mcp/versions.js'
+import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
+import { PRODUCT, VERSION } from '../../util/version.js'
+import { accessKey, type GatewayContext, type Request, upstreamHeaders } from '../context.js'
+import { type Collected, collect } from '../forwarding/collect-answer.js'
+import type { Target } from '../target.js'
+
+/** What a target speaks: 2026-07-28, with older versions or without, or only older ones. */
+export type Era = 'modern' | 'legacy'
+
+/** For so long what a target speaks is taken for granted; then it is asked again, meanwhile. */
+const FRESH_MS = 60_000
+
+/** A target that could not be asked is asked again no sooner. */
+const RETRY_MS = 5_000
+
+const MAX_PROBES = 1_000
+
+const METHOD = 'server/discover'
+
+const PROBE_ID = ownId()
+
+const PROBE_BODY = JSON.stringify({
+  jsonrpc: '2.0',
+  id: PROBE_ID,
+  method: METHOD,
+  params: withEnvelope(
+    {},
+    { clientInfo: { name: PRODUCT, version: VERSION }, clientCapabilities: {} },
+  ),
+})
+
+/** One caller's question to one target. */
+interface Probe {
+  running: Promise<Era | undefined> | undefined
+  /** It went unanswered before, so that nobody waits for it any more. */
+  failed: boolean
+  retryAt: number
+}
+
+type EraDeps = Pick<GatewayContext, 'targets' | 'clock' | 'timeouts' | 'declared'>
+
+/**
+ * Knows which era each target speaks. A target is asked (`server/discover`) when that is first
+ * needed, with the credential that it gets for this caller, and by one request at a time; only the
+ * first one is waited for. What it once spoke counts until it says something else.
+ *
+ * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
+ */
+export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
+  const verdicts = new Map<Target, { era: Era; checkAt: number }>()
+  const probes = new Map<string, Probe>()
+
+  function learn(target: Target, era: Era | undefined): void {
+    if (era !== undefined) verdicts.set(target, { era, checkAt: clock.now() + FRESH_MS })
+  }
+
+  function eraOf(target: Target, request: Request): Era | undefined | Promise<Era | undefined> {
+    const verdict = verdicts.get(target)
+    const now = clock.now()
+    if (verdict !== undefined && now < verdict.checkAt) return verdict.era
+    // who may not ask a target keeps nobody else from asking it
+    const key = accessKey(request, target)
+    const probe = probes.get(key) ?? addProbe(key)
+    if (probe.running === undefined && now >= probe.retryAt) {
+      probe.running = ask(target, request, probe)
+    }
+    return verdict?.era ?? (probe.failed ? undefined : probe.running)
+  }
+
+  function addProbe(key: string): Probe {
+    const probe = { running: undefined, failed: false, retryAt: 0 }
+    const [oldest] = probes.keys()
+    if (probes.size >= MAX_PROBES && oldest !== undefined) probes.delete(oldest)
+    probes.set(key, probe)
+    return probe
+  }
+
+  async function ask(target: Target, request: Request, probe: Probe): Promise<Era | undefined> {
+    const { exchange } = request
+    const session = { id: undefined, version: MODERN_VERSION }
+    const answer = await collect({
+      target,
+      caller: exchange.caller,
+      method: 'POST',
+      headers: [...upstreamHeaders(clock, exchange, session), ...mirrorHeaders(METHOD, undefined)],
+      body: PROBE_BODY,
+      id: PROBE_ID,
+      inSession: false,
+      timeoutMs: 0,
+      deadlineMs: timeouts.list,
+      clock,
+    })
+    const era = readEra(answer)
+    learn(target, era)
+    const message = answer.ok && era === 'modern' ? tryParseJson(answer.text) : undefined
+    const result = isObject(message) ? message['result'] : undefined
+    if (isObject(result)) declared.learn(request, target, result)
+    probe.running = undefined
+    probe.failed = era === undefined
+    probe.retryAt = clock.now() + (probe.failed ? RETRY_MS : 0)
+    return era
+  }
+
+  return {
+    learn,
+
+    /** The target's last known era. */
+    known: (target: Target): Era | undefined => verdicts.get(target)?.era,
+
+    /** The target's era where it is certain enough not to ask again. */
+    current(target: Target): Era | undefined {
+      const verdict = verdicts.get(target)
+      return verdict !== undefined && clock.now() < verdict.checkAt ? verdict.era : undefined
+    },
+
+    /** Makes sure that a target is asked again when its era is needed next. */
+    suspect(target: Target): void {
+      const verdict = verdicts.get(target)
+      if (verdict !== undefined) verdict.checkAt = 0
+    },
+
+    /**
+     * Tells whether requests of the stateless era are served: while no target is known to speak
+     * older versions only. A target that cannot be asked does not hide the others.
+     */
+    serveModern(request: Request): boolean | Promise<boolean> {
+      const eras = targets.map((target) => eraOf(target, request))
+      if (eras.includes('legacy')) return false
+      if (eras.every((era) => !(era instanceof Promise))) return true
+      return Promise.all(eras).then((all) => !all.includes('legacy'))
+    },
+  }
+}
+
+export type Eras = ReturnType<typeof createEras>
+
+/** Statuses by which a server says that it does not work now, whatever it was asked. */
+const PASSING_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
+
+/**
+ * Judges a target's answer to `server/discover`: anything but what the stateless era answers is a
+ * server of an older one, which does not know the method.
+ *
+ * @returns `undefined` when there was no answer of the server itself.
+ */
+export function readEra(answer: Collected): Era | undefined {
+  if (!answer.ok) {
+    const { cause, httpStatus } = answer.failure
+    if (cause === 'invalid_answer' || cause === 'session_required') return 'legacy'
+    const isAnswer = cause === 'http_status' && httpStatus !== undefined && httpStatus >= 400
+    return isAnswer && !PASSING_STATUS.has(httpStatus) ? 'legacy' : undefined
+  }
+  const message = tryParseJson(answer.text)
+  if (!isObject(message)) return 'legacy'
+  const { result, error } = message
+  if (isObject(result)) return offersModern(result) ? 'modern' : 'legacy'
+  const { code, data } = isObject(error) ? error : {}
+  // a server that fails, or a proxy that does not reach its own
+  if (code === ERROR_CODES.internalError) return undefined
+  if (code === ERROR_CODES.missingClientCapability) return 'modern'
+  const versions = isObject(data) ? stringsMember(data, 'supported') : []
+  const isModern =
+    code === ERROR_CODES.unsupportedProtocolVersion && versions.includes(MODERN_VERSION)
+  return isModern ? 'modern' : 'legacy'
+}

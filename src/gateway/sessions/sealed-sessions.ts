@@ -1,0 +1,176 @@
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { ownerOf, type Principal } from '../../auth/principal.js'
+import type { SessionCookie } from '../../upstream/http/cookie-jar.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
+
+const PREFIX = 'v1.'
+
+const NONCE_BYTES = 12
+
+const TAG_BYTES = 16
+
+const LIFETIME_MS = 24 * 60 * 60 * 1000
+
+const MAX_OPENED = 1_000
+
+const MAX_ENDED = 10_000
+
+/** Longer ids are refused unread, and never issued. */
+export const MAX_SESSION_ID_LENGTH = 4096
+
+/** What one target gave us at `initialize`. */
+export interface TargetSession {
+  /** The target's own `Mcp-Session-Id`; `undefined` when it issued none. */
+  id: string | undefined
+  /** The protocol version that it negotiated. */
+  version: string
+  /** Capabilities that it does not declare; `undefined` when that is not known. */
+  lacks?: readonly string[]
+  /** What it wants to have sent back with everything in the session. */
+  cookies?: readonly SessionCookie[]
+}
+
+export interface Session {
+  /** Random; stays the same when the session is sealed anew. */
+  readonly key: string
+  /** The version that the client got. */
+  readonly version: string
+  /** The client's `initialize` parameters, to open a session at a target later. */
+  readonly initialize: JsonObject
+  readonly targets: Map<string, TargetSession>
+}
+
+export interface SessionsOptions {
+  /** The first seals, all open. Each at least 32 bytes. */
+  secrets: readonly string[]
+  clock: Pick<Clock, 'now'>
+  /** Binds a session to one deployment: our public MCP URL. */
+  resource: () => string
+}
+
+/**
+ * Seals sessions into the `Mcp-Session-Id` that clients hold (AES-256-GCM), so that every replica
+ * with the same secret can serve them and nothing is kept here. A session opens only for the
+ * subject that it was made for and is worth nothing without that subject's token.
+ */
+export function createSessions({ secrets, clock, resource }: SessionsOptions) {
+  const keys = secrets.map((secret) =>
+    Buffer.from(hkdfSync('sha256', secret, '', 'mcp-descope-proxy session v1', 32)),
+  )
+
+  /** Sessions in use, so that they need not be opened for every request. */
+  const opened = new Map<string, Opened>()
+  /** Keys of sessions that ended here. Elsewhere their targets say that they do not know them. */
+  const ended = new Set<string>()
+
+  function open(sealed: string, principal: Principal | undefined): Session | undefined {
+    const kept = opened.get(sealed)
+    const known = kept ?? openSealed(sealed)
+    if (known === undefined || known.expiresAt <= clock.now()) return undefined
+    if (known.owner !== ownerOf(principal)) return undefined
+    if (ended.size > 0 && ended.has(known.session.key)) return undefined
+    if (kept === undefined) keep(sealed, known)
+    return known.session
+  }
+
+  function keep(sealed: string, known: Opened): void {
+    const [oldest] = opened.keys()
+    if (opened.size >= MAX_OPENED && oldest !== undefined) opened.delete(oldest)
+    opened.set(sealed, known)
+  }
+
+  function openSealed(sealed: string): Opened | undefined {
+    if (sealed.length > MAX_SESSION_ID_LENGTH || !sealed.startsWith(PREFIX)) return undefined
+    const sent = sealed.slice(PREFIX.length)
+    const bytes = Buffer.from(sent, 'base64url')
+    // the decoder is lenient; one session has one spelling
+    if (bytes.length <= NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== sent) {
+      return undefined
+    }
+    for (const key of keys) {
+      const text = decrypt(key, bytes, resource())
+      if (text !== undefined) return readSession(text)
+    }
+    return undefined
+  }
+
+  /** Returns `undefined` when the sealed session would be too long for a header. */
+  function seal(session: Session, principal: Principal | undefined): string | undefined {
+    const [key] = keys
+    if (key === undefined) return undefined
+    const text = JSON.stringify({
+      k: session.key,
+      o: ownerOf(principal),
+      e: clock.now() + LIFETIME_MS,
+      v: session.version,
+      i: session.initialize,
+      t: [...session.targets].map(([name, { id, version, lacks, cookies }]) => [
+        ...[name, version, id, lacks],
+        cookies,
+      ]),
+    })
+    const sealed = PREFIX + encrypt(key, text, resource()).toString('base64url')
+    return sealed.length <= MAX_SESSION_ID_LENGTH ? sealed : undefined
+  }
+
+  function end({ key }: Session): void {
+    const [oldest] = ended
+    if (ended.size >= MAX_ENDED && oldest !== undefined) ended.delete(oldest)
+    ended.add(key)
+  }
+
+  return { open, seal, end, canSeal: keys.length > 0 }
+}
+
+export type Sessions = ReturnType<typeof createSessions>
+
+/** Makes the key of a new session. */
+export function newSessionKey(): string {
+  return randomBytes(16).toString('base64url')
+}
+
+interface Opened {
+  owner: string
+  /** Milliseconds since the epoch. */
+  expiresAt: number
+  session: Session
+}
+
+function readSession(text: string): Opened | undefined {
+  const value = tryParseJson(text)
+  if (!isObject(value)) return undefined
+  const { k: key, o: owner, e: expiresAt, v: version, i: initialize, t: entries } = value
+  if (typeof key !== 'string') return undefined
+  if (typeof owner !== 'string' || typeof expiresAt !== 'number') return undefined
+  if (typeof version !== 'string' || !isObject(initialize) || !Array.isArray(entries)) {
+    return undefined
+  }
+  const targets = new Map<string, TargetSession>()
+  for (const [name, targetVersion, id, lacks, cookies] of entries) {
+    const part: TargetSession = { version: targetVersion, id: id ?? undefined }
+    if (lacks) part.lacks = lacks
+    if (cookies) part.cookies = cookies
+    targets.set(name, part)
+  }
+  return { owner, expiresAt, session: { key, version, initialize, targets } }
+}
+
+function encrypt(key: Buffer, text: string, context: string): Buffer {
+  const nonce = randomBytes(NONCE_BYTES)
+  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context))
+  return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
+}
+
+function decrypt(key: Buffer, bytes: Buffer, context: string): string | undefined {
+  const nonce = bytes.subarray(0, NONCE_BYTES)
+  const tag = bytes.subarray(-TAG_BYTES)
+  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
+  decipher.setAAD(Buffer.from(context)).setAuthTag(tag)
+  try {
+    const text = decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES))
+    return Buffer.concat([text, decipher.final()]).toString('utf8')
+  } catch {
+    return undefined
+  }
+}

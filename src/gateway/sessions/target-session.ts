@@ -1,0 +1,183 @@
+import { ownId } from '../../mcp/jsonrpc.js'
+import { LEGACY_VERSIONS } from '../../mcp/versions.js'
+import { sessionCookies } from '../../upstream/http/cookie-jar.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { PRODUCT, VERSION } from '../../util/version.js'
+import {
+  type GatewayContext,
+  lateKey,
+  modernHeaders,
+  type Request,
+  rememberLateSession,
+  targetSession,
+  upstreamHeaders,
+} from '../context.js'
+import { type Collected, collect } from '../forwarding/collect-answer.js'
+import type { TargetFailure } from '../forwarding/target-failure.js'
+import type { Target } from '../target.js'
+import { undeclared } from './declared-capabilities.js'
+import type { TargetSession } from './sealed-sessions.js'
+
+/** A target's answer to `initialize`. */
+export type Opened =
+  | { ok: true; session: TargetSession; result: JsonObject }
+  /** The target answered with a JSON-RPC error: `text` and `status` are its own. */
+  | { ok: false; refusal: { status: number; text: string } }
+  | { ok: false; failure: TargetFailure }
+
+interface Initialize {
+  body: string
+  id: string | number
+  timeoutMs: number
+  pending?: Request['pending'] | undefined
+}
+
+/** Sends `initialize` to a target and reads what it negotiated. */
+export async function initializeTarget(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  { body, id, timeoutMs, pending }: Initialize,
+): Promise<Opened> {
+  const collected = await collect({
+    target,
+    caller: request.exchange.caller,
+    method: 'POST',
+    headers: upstreamHeaders(context.clock, request.exchange, undefined).filter(dropVersion),
+    body,
+    id,
+    inSession: false,
+    timeoutMs: 0,
+    deadlineMs: timeoutMs,
+    clock: context.clock,
+    pending,
+  })
+  // it opened what nobody will use
+  if (!collected.ok) void closeSession(context, request, target, { id: collected.head.sessionId })
+  const opened = readOpened(collected, target, context.clock.now())
+  if (opened.ok) context.declared.learn(request, target, opened.result)
+  return opened
+}
+
+/** `initialize` negotiates the version, so it carries none in its headers. */
+function dropVersion(_value: string, index: number, headers: readonly string[]): boolean {
+  const name = headers[index - (index % 2)]
+  return name !== 'mcp-protocol-version'
+}
+
+function readOpened(collected: Collected, target: Target, now: number): Opened {
+  if (!collected.ok) {
+    const { answer } = collected.failure
+    if (answer === undefined) return collected
+    return { ok: false, refusal: { status: answer.status, text: answer.body.toString('utf8') } }
+  }
+  const { status, text, head } = collected
+  const message = tryParseJson(text)
+  const result = isObject(message) ? message['result'] : undefined
+  if (!isObject(result)) return { ok: false, refusal: { status, text } }
+  const version = result['protocolVersion']
+  if (typeof version !== 'string') {
+    const reason = 'its answer to initialize names no protocolVersion'
+    return { ok: false, failure: { cause: 'invalid_answer', target: target.name, reason } }
+  }
+  const session: TargetSession = { id: head.sessionId, version, lacks: undeclared(result) }
+  const cookies = target.url && sessionCookies(head.cookies, target.url, now)
+  if (cookies?.length) session.cookies = cookies
+  return { ok: true, session, result }
+}
+
+/**
+ * Opens a session at a target for a client that has none there: because the target was down at
+ * `initialize`, forgot the session, or the client sends no session id at all.
+ *
+ * @param stale The session that the target did not know any more.
+ * @returns The session, or `undefined` when the target gives none.
+ */
+export function openSession(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  stale?: TargetSession,
+): Promise<TargetSession | undefined> {
+  if (request.session === undefined) return openNew(context, request, target)
+  const current = targetSession(context, request, target)
+  if (stale !== undefined && current !== undefined && current.id !== stale.id) {
+    return Promise.resolve(current)
+  }
+  const key = lateKey(request.session, target)
+  const running =
+    context.opening.get(key) ??
+    openNew(context, request, target).finally(() => context.opening.delete(key))
+  context.opening.set(key, running)
+  return running
+}
+
+async function openNew(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+): Promise<TargetSession | undefined> {
+  const id = ownId()
+  const params = request.session?.initialize ?? {
+    protocolVersion: request.exchange.header('mcp-protocol-version') ?? LEGACY_VERSIONS[0],
+    capabilities: {},
+    clientInfo: { name: PRODUCT, version: VERSION },
+  }
+  const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'initialize', params })
+  const timeoutMs = context.timeouts.answer
+  const opened = await initializeTarget(context, request, target, { body, id, timeoutMs })
+  if (!opened.ok) return undefined
+  await notify(context, request, target, opened.session, {
+    jsonrpc: '2.0',
+    method: 'notifications/initialized',
+  })
+  if (request.session !== undefined) {
+    rememberLateSession(context, request.session, target, opened.session)
+  }
+  return opened.session
+}
+
+/** Sends a notification to a target; a failure concerns nobody who waits. */
+export async function notify(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  session: TargetSession | undefined,
+  message: JsonObject | string,
+): Promise<void> {
+  const { exchange, meta } = request
+  await collect({
+    target,
+    caller: exchange.caller,
+    method: 'POST',
+    headers:
+      meta === undefined
+        ? upstreamHeaders(context.clock, exchange, session)
+        : modernHeaders(context.clock, exchange, exchange.record.method),
+    body: typeof message === 'string' ? message : JSON.stringify(message),
+    inSession: session?.id !== undefined,
+    timeoutMs: 0,
+    deadlineMs: context.timeouts.list,
+    clock: context.clock,
+  })
+}
+
+/** Ends a session at a target, best effort. */
+export async function closeSession(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  session: Partial<TargetSession>,
+): Promise<void> {
+  if (session.id === undefined) return
+  await collect({
+    target,
+    caller: request.exchange.caller,
+    method: 'DELETE',
+    headers: upstreamHeaders(context.clock, request.exchange, session, 'DELETE'),
+    inSession: true,
+    timeoutMs: 0,
+    deadlineMs: context.timeouts.list,
+    clock: context.clock,
+  })
+}

@@ -1,0 +1,210 @@
+import { legacyOnly } from '../mcp/era-refusal.js'
+import { envelopeProblem, envelopeVersion, headerMismatch, isModern } from '../mcp/headers.js'
+import { ERROR_CODES, errorResponse, resultResponse } from '../mcp/jsonrpc.js'
+import type { Message } from '../mcp/message.js'
+import { metaOf } from '../mcp/meta.js'
+import { LEGACY_VERSIONS, MODERN_VERSION, REMOVED_METHODS } from '../mcp/versions.js'
+import { isObject, type JsonObject, ownMember, stringsMember, tryParseJson } from '../util/json.js'
+import { type GatewayContext, pendingOf, type Request } from './context.js'
+import { type Exchange, replyFailure } from './exchange.js'
+import type { Collected } from './forwarding/collect-answer.js'
+import { mergedMembers, missingMeta } from './lists/cache-hints.js'
+import { ask } from './lists/target-lists.js'
+import { withoutTasks } from './rewriting/withheld.js'
+import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './sessions/capabilities.js'
+import { readEra } from './sessions/protocol-eras.js'
+import type { Target } from './target.js'
+
+export interface ModernDeps {
+  context: GatewayContext
+  /** Takes a message that is as it should be. */
+  handle(request: Request, message: Message): void
+  /** Answers for whatever goes wrong on our side. */
+  run(exchange: Exchange, message: Message, work: Promise<void>): void
+}
+
+/**
+ * Creates the entrance for messages of the stateless era. It checks what 2026-07-28 asks of a server
+ * that reads the body. While a target speaks older versions only, all of them are refused as a
+ * server of those versions does, whatever else is wrong with them.
+ *
+ * @see [MCP 2026-07-28, Streamable HTTP](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)
+ */
+export function createModernEntrance({ context, handle, run }: ModernDeps) {
+  const { eras, targets } = context
+  const isKnownOlder = () => targets.some((target) => eras.known(target) === 'legacy')
+
+  return (exchange: Exchange, message: Message): void => {
+    const meta = metaOf(message.params)
+    const request: Request = { exchange, sealed: undefined, session: undefined, meta }
+    if (message.kind !== 'request') {
+      return isKnownOlder() ? refuseEra(exchange, message) : handle(request, message)
+    }
+    const mismatch = headerMismatch(message, (name) => exchange.header(name))
+    // only its header names the era: nothing of it is worth a question to a target
+    if (!isModern(message)) {
+      if (isKnownOlder()) return refuseEra(exchange, message)
+      if (mismatch !== undefined && envelopeVersion(message) !== undefined) {
+        return refuseMismatch(exchange, message, mismatch)
+      }
+      const problem = envelopeProblem(message) ?? '_meta is of another version'
+      return refuse(exchange, message, ERROR_CODES.invalidParams, problem)
+    }
+    const isDiscover = message.method === 'server/discover'
+    // the answers themselves will tell what the targets speak
+    if (mismatch === undefined && isDiscover && (targets.length === 1 || isOurs(message))) {
+      return run(exchange, message, discover(context, pendingOf(request), message))
+    }
+    const enter = (isServed: boolean) => {
+      if (!isServed) return refuseEra(exchange, message)
+      if (mismatch !== undefined) return refuseMismatch(exchange, message, mismatch)
+      if (REMOVED_METHODS.has(message.method)) {
+        const text = `Unknown method: ${message.method}`
+        return refuse(exchange, message, ERROR_CODES.methodNotFound, text)
+      }
+      if (targets.length === 1 || isOurs(message)) return handle(request, message)
+      const problem = envelopeProblem(message)
+      if (problem === undefined) return refuseVersion(exchange, message)
+      refuse(exchange, message, ERROR_CODES.invalidParams, problem)
+    }
+    const served = eras.serveModern(request)
+    if (typeof served === 'boolean') enter(served)
+    else run(exchange, message, served.then(enter))
+  }
+}
+
+/** Tells whether a request is one that we can answer ourselves, in the version that we know. */
+function isOurs(message: Message): boolean {
+  return envelopeProblem(message) === undefined && envelopeVersion(message) === MODERN_VERSION
+}
+
+/** Refuses a later version of the era than the one that is spoken here. */
+function refuseVersion(exchange: Exchange, { id }: Message): void {
+  const requested = exchange.header('mcp-protocol-version')
+  const error = {
+    code: ERROR_CODES.unsupportedProtocolVersion,
+    message: 'Unsupported protocol version',
+    data: { supported: [MODERN_VERSION], requested },
+  }
+  exchange.reply.json(400, errorResponse(id ?? null, error))
+}
+
+function refuseMismatch(exchange: Exchange, message: Message, problem: string): void {
+  refuse(exchange, message, ERROR_CODES.headerMismatch, problem)
+}
+
+function refuse({ reply }: Exchange, { id }: Message, code: number, message: string): void {
+  const status = code === ERROR_CODES.methodNotFound ? 404 : 400
+  reply.json(status, errorResponse(id ?? null, { code, message }))
+}
+
+type Found = { target: Target; result: JsonObject }
+
+/**
+ * Answers `server/discover` from all targets: refused while one of them speaks older versions only,
+ * so that clients fall back to `initialize`. One target's answer stays as it is; several are merged,
+ * and a target that is down is left out.
+ *
+ * @see [MCP 2026-07-28, discovery](https://modelcontextprotocol.io/specification/2026-07-28/server/discover)
+ */
+async function discover(
+  context: GatewayContext,
+  request: Request,
+  message: Message,
+): Promise<void> {
+  const { targets, timeouts, eras } = context
+  const { exchange } = request
+  if (targets.some((target) => eras.current(target) === 'legacy')) {
+    return refuseEra(exchange, message)
+  }
+  const { method, params } = message
+  const wait = targets.length === 1 ? timeouts.answer : timeouts.list
+  const deadline = context.clock.now() + wait
+  const answers = await Promise.all(
+    targets.map((target) => ask(context, request, target, { method, params }, deadline)),
+  )
+  if (!(await isServed(context, request, answers))) {
+    return refuseEra(exchange, message)
+  }
+  const found: Found[] = []
+  answers.forEach((answer, index) => {
+    const result = answer.ok ? memberOf(answer, 'result') : undefined
+    const target = targets[index] as Target
+    if (result === undefined) return
+    context.declared.learn(request, target, result)
+    const isWithheld = context.handles.withholds(target, exchange.caller.principal)
+    found.push({ target, result: isWithheld ? withoutTasks(result) : result })
+  })
+  if (found.length === 0) return replyRefused(exchange, message, answers)
+  const result = targets.length === 1 ? asItIs(found[0] as Found) : merge(context, found)
+  exchange.reply.json(200, resultResponse(message.id as string | number, result))
+}
+
+/** Judges by the answers whether the stateless era is served. */
+async function isServed(
+  { targets, eras }: GatewayContext,
+  request: Request,
+  answers: readonly Collected[],
+): Promise<boolean> {
+  const said = answers.map(readEra)
+  said.forEach((era, index) => {
+    const target = targets[index] as Target
+    if (era === 'modern') eras.learn(target, era)
+    else if (era === 'legacy') eras.suspect(target)
+  })
+  // it may be the client's request that was refused, not its era: our own will tell
+  if (said.includes('legacy')) return eras.serveModern(request)
+  return !targets.some((target) => eras.known(target) === 'legacy')
+}
+
+/** Refuses a request of the stateless era as a server that does not know that era. */
+function refuseEra({ reply }: Exchange, { id, method }: Message): void {
+  reply.json(400, errorResponse(id ?? null, legacyOnly(method)))
+}
+
+function replyRefused(exchange: Exchange, { id }: Message, answers: readonly Collected[]): void {
+  for (const answer of answers) {
+    const error = answer.ok ? memberOf(answer, 'error') : undefined
+    if (answer.ok && error !== undefined) {
+      return exchange.reply.json(answer.status, JSON.stringify({ jsonrpc: '2.0', id, error }))
+    }
+    if (!answer.ok) return replyFailure(exchange, id, answer.failure)
+  }
+  const error = { code: ERROR_CODES.internalError, message: 'No target says what it can do' }
+  exchange.reply.json(200, errorResponse(id ?? null, error))
+}
+
+function memberOf({ text }: Collected & { ok: true }, member: string): JsonObject | undefined {
+  const message = tryParseJson(text)
+  const value = isObject(message) ? ownMember(message, member) : undefined
+  return isObject(value) ? value : undefined
+}
+
+function asItIs({ target, result }: Found): JsonObject {
+  return target.policy.dependsOnCaller ? { ...result, cacheScope: 'private' } : result
+}
+
+function merge({ targets, offersStreams }: GatewayContext, found: readonly Found[]): JsonObject {
+  const results = found.map(({ result }) => result)
+  const unavailable = offersStreams ? undefined : NEEDS_STREAM
+  const sent = results.map((result) => ownMember(result, 'capabilities'))
+  const capabilities = mergeCapabilities(sent, unavailable)
+  const instructions = joinInstructions(found)
+  const present = new Set(found.map(({ target }) => target))
+  const missing = targets.filter((target) => !present.has(target)).map(({ name }) => name)
+  const caching = results.map(({ ttlMs, cacheScope }) => ({ ttlMs, cacheScope }))
+  const isOwn = targets.some(({ policy }) => policy.dependsOnCaller)
+  return {
+    supportedVersions: sharedVersions(results),
+    capabilities,
+    ...(instructions !== undefined && { instructions }),
+    ...mergedMembers(caching, missingMeta(missing), isOwn),
+  }
+}
+
+/** The versions that all of them speak and that we know how to merge. */
+function sharedVersions(results: readonly JsonObject[]): string[] {
+  return [MODERN_VERSION, ...LEGACY_VERSIONS].filter((version) =>
+    results.every((result) => stringsMember(result, 'supportedVersions').includes(version)),
+  )
+}

@@ -1,0 +1,184 @@
+import type { RequestId } from '../../mcp/jsonrpc.js'
+import { type EventFields, lastEventIdHeader, writeEvent } from '../../mcp/sse.js'
+import {
+  accessKey,
+  bindsIds,
+  type GatewayContext,
+  holderOf,
+  type Request,
+  targetSession,
+  upstreamHeaders,
+} from '../context.js'
+import { replyFailure } from '../exchange.js'
+import { relay } from '../forwarding/relay.js'
+import { isForgotten } from '../forwarding/target-failure.js'
+import type { UpstreamSend } from '../forwarding/upstream-send.js'
+import { type createRewriter, LEFT_OUT } from '../rewriting/response-rewriter.js'
+import type { TargetSession } from '../sessions/sealed-sessions.js'
+import { openSession } from '../sessions/target-session.js'
+import type { Target } from '../target.js'
+import { watchLoneStream } from './lone-stream.js'
+import { mayPass, mergeStreams, type StreamSource } from './merged-stream.js'
+import type { Resumed } from './resumed.js'
+
+/** How long a target that answered 405 is not asked for a stream again, milliseconds. */
+const STREAMLESS_MS = 600_000
+
+const MAX_STREAMLESS = 1_000
+
+/** Creates the function that opens the stream for what targets send by themselves (GET). */
+export function createGetStream(
+  context: GatewayContext,
+  rewriter: ReturnType<typeof createRewriter>,
+) {
+  const { targets, clock, eventIds, logger } = context
+  const [only, ...others] = targets
+  /** Who gets no such stream from which target, and until when we believe it. */
+  const streamless = new Map<string, number>()
+
+  return (request: Request): void => {
+    const { exchange } = request
+    const lastEventId = exchange.header('last-event-id')
+    const isOnly = only !== undefined && others.length === 0
+    if (isOnly && !bindsIds(context, request)) {
+      const resumed = lastEventId === undefined ? undefined : { request: undefined }
+      return relayOne(request, only, { lastEventId, resumed })
+    }
+    const position =
+      lastEventId === undefined ? undefined : eventIds.read(lastEventId, holderOf(request))
+    if (position !== undefined && 'target' in position) {
+      const target = targets.find(({ name }) => name === position.target)
+      if (target !== undefined) return relayOne(request, target, readPosition(position))
+    }
+    if (isOnly) return relayOne(request, only, START)
+    const now = clock.now()
+    const asked = targets.filter(
+      (target) => (streamless.get(accessKey(request, target)) ?? 0) <= now,
+    )
+    if (asked.length === 0) return exchange.reply.empty(405)
+    // an id that is not ours says nothing of what was missed: the stream begins anew
+    const last = position !== undefined && 'last' in position ? position.last : new Map()
+    exchange.reply.openStream()
+    const sources = asked.map((target) => createSource(request, target, last))
+    mergeStreams({ reply: exchange.reply, sources, clock })
+  }
+
+  function relayOne(
+    request: Request,
+    target: Target,
+    from: Beginning,
+    opened?: TargetSession,
+  ): void {
+    const { exchange } = request
+    const session = opened ?? targetSession(context, request, target)
+    const rewrites = rewriter.rewritesForStream(request, target, from.resumed)
+    const send = (last = from.lastEventId) => streamRequest(clock, request, target, session, last)
+    const stream = { context, request, target, session, rewrites, send }
+    // where we sign in ourselves, who listens sees to all failures
+    const takeFailure = context.reopenSessions ? undefined : watchLoneStream(stream)
+    relay({
+      exchange,
+      send: send(),
+      rewrites,
+      // a session that another replica keeps is opened here first
+      recover(failure) {
+        const mayReopen = opened === undefined && !context.reopenSessions
+        if (failure.cause !== 'session_lost' || isForgotten(failure) || !mayReopen) {
+          takeFailure?.(failure)
+          return takeFailure !== undefined
+        }
+        void openSession(context, request, target, session).then((found) => {
+          if (found?.id === undefined) replyFailure(exchange, undefined, failure)
+          else relayOne(request, target, from, found)
+        })
+        return true
+      },
+    })
+  }
+
+  /** @param last The last event id of each target, shared by all sources of one stream. */
+  function createSource(request: Request, target: Target, last: Map<string, string>): StreamSource {
+    const { replayed } = rewriter.rewritesForStream(request, target, undefined)
+    let used: TargetSession | undefined
+    let lost: TargetSession | undefined
+    return {
+      request() {
+        used = targetSession(context, request, target)
+        // the next call opens the session again; until then there is nothing to listen to
+        if (used !== undefined && used === lost) return undefined
+        const id = last.get(target.name)
+        return streamRequest(clock, request, target, used, id && lastEventIdHeader(id))
+      },
+      expose({ data = '', id, event }: EventFields) {
+        if (event !== undefined && event !== 'message') return undefined
+        const fields = {
+          event,
+          id: id === undefined ? undefined : exposeId(request, target, id, last),
+        }
+        if (data === '') return writeEvent('', fields)
+        const exposed = replayed?.(data) ?? data
+        return exposed === LEFT_OUT ? undefined : writeEvent(exposed, fields)
+      },
+      again(failure) {
+        // what was down at the client's initialize may get its session later
+        return (
+          mayPass(failure) ||
+          (failure.cause === 'session_required' && request.session !== undefined)
+        )
+      },
+      failed({ cause, httpStatus, reason }, again) {
+        if (cause === 'session_lost') lost = used
+        if (httpStatus === 405) rememberStreamless(accessKey(request, target))
+        else if (!again) {
+          const { name } = target
+          logger.warn('stream_refused', `Target "${name}" gives no stream`, {
+            target: name,
+            reason,
+          })
+        }
+      },
+    }
+  }
+
+  function rememberStreamless(key: string): void {
+    const [oldest] = streamless.keys()
+    if (streamless.size >= MAX_STREAMLESS && oldest !== undefined) streamless.delete(oldest)
+    streamless.set(key, clock.now() + STREAMLESS_MS)
+  }
+
+  function exposeId(request: Request, target: Target, id: string, last: Map<string, string>) {
+    last.set(target.name, id)
+    return eventIds.exposeAll(last, holderOf(request))
+  }
+}
+
+/** Where a stream begins. */
+interface Beginning {
+  /** As it is sent to the target. */
+  lastEventId: string | undefined
+  resumed: Resumed | undefined
+}
+
+const START: Beginning = { lastEventId: undefined, resumed: undefined }
+
+/** Only the stream of an answer brings one. */
+function readPosition({ id, request }: { id: string; request: RequestId | undefined }): Beginning {
+  return {
+    lastEventId: lastEventIdHeader(id),
+    resumed: request === undefined ? undefined : { request },
+  }
+}
+
+function streamRequest(
+  clock: GatewayContext['clock'],
+  { exchange }: Request,
+  target: Target,
+  session: TargetSession | undefined,
+  lastEventId: string | undefined,
+): UpstreamSend {
+  const headers = upstreamHeaders(clock, exchange, session, 'GET')
+  if (lastEventId !== undefined) headers.push('last-event-id', lastEventId)
+  const { caller } = exchange
+  const inSession = session?.id !== undefined
+  return { target, caller, method: 'GET', headers, inSession, timeoutMs: 0 }
+}

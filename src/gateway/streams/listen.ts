@@ -1,0 +1,150 @@
+import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
+import type { Message } from '../../mcp/message.js'
+import { writeEvent } from '../../mcp/sse.js'
+import { isObject, type JsonObject } from '../../util/json.js'
+import { type GatewayContext, modernHeaders, type Request } from '../context.js'
+import type { TargetFailure } from '../forwarding/target-failure.js'
+import type { UpstreamSend } from '../forwarding/upstream-send.js'
+import type { Target } from '../target.js'
+import { ListenBranch, type ListenOwner } from './listen-branch.js'
+import { type MergeOptions, mergeStreams } from './merged-stream.js'
+import {
+  ACKNOWLEDGED,
+  endOfSubscription,
+  mergeFilters,
+  splitFilter,
+  tagged,
+} from './subscription-filter.js'
+
+/**
+ * Answers `subscriptions/listen` from all targets that it concerns: one acknowledgement, one stream.
+ * A target that is down when the client comes, or breaks off, is asked again while the client stays,
+ * and then what may have changed meanwhile is told as changed.
+ *
+ * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions)
+ */
+export function listenToAll(context: GatewayContext, request: Request, message: Message): void {
+  const wanted = message.params['notifications']
+  if (isObject(wanted)) return new Subscription(context, request, message, wanted).start()
+  const text = 'subscriptions/listen needs the object "notifications"'
+  const error = { code: ERROR_CODES.invalidParams, message: text }
+  request.exchange.reply.json(200, errorResponse(message.id ?? null, error))
+}
+
+/** One client's stream and what it is made of. */
+class Subscription implements ListenOwner {
+  readonly id: RequestId
+  /** Nothing is to be written before the acknowledgement. */
+  isAcknowledged = false
+  readonly #context: GatewayContext
+  readonly #request: Request
+  readonly #branches: readonly ListenBranch[]
+  readonly #held: (string | Buffer)[] = []
+  /** Where the targets' streams write to; `watcher` moves them. */
+  readonly #gate: MergeOptions['reply']
+  #cancelDeadline = () => {}
+
+  constructor(context: GatewayContext, request: Request, message: Message, wanted: JsonObject) {
+    this.id = message.id as RequestId
+    this.#context = context
+    this.#request = request
+    this.#gate = { watcher: undefined, write: (events) => this.write(events) }
+    const { principal } = request.exchange.caller
+    const { targets, handles } = context
+    const routeTask = (id: string) => handles.routeTask(id, principal)
+    this.#branches = [...splitFilter(targets, wanted, routeTask)].map(([target, filter]) => {
+      const parties = { handles, target, principal }
+      return new ListenBranch(this, filter, this.#sendTo(target, message, filter), parties)
+    })
+  }
+
+  /** Each target knows the stream by the client's id, and so tags what it sends with that. */
+  #sendTo(target: Target, { method, params }: Message, filter: JsonObject): UpstreamSend {
+    const { exchange } = this.#request
+    const { id } = this
+    const body = { jsonrpc: '2.0', id, method, params: { ...params, notifications: filter } }
+    return {
+      ...{ target, id, caller: exchange.caller, method: 'POST' },
+      headers: modernHeaders(this.#context.clock, exchange, method),
+      body: JSON.stringify(body),
+      inSession: false,
+      isStream: true,
+      timeoutMs: 0,
+    }
+  }
+
+  start(): void {
+    const { clock, timeouts } = this.#context
+    this.#cancelDeadline = clock.after(timeouts.list, () => this.#acknowledge())
+    mergeStreams({ reply: this.#gate, sources: this.#branches, clock })
+    this.#request.exchange.reply.watcher = {
+      onDrain: () => this.#gate.watcher?.onDrain(),
+      onClose: () => this.#close(),
+      onShutdown: () => this.#end(),
+    }
+    this.settle()
+  }
+
+  /** Takes events for the client; holds them, and their streams, until it is told what it gets. */
+  write(events: string | Buffer): boolean {
+    if (this.isAcknowledged) return this.#request.exchange.reply.write(events)
+    this.#held.push(events)
+    return false
+  }
+
+  /** Goes on when nothing is to be waited for any more. */
+  settle(): void {
+    // a target may fail before all have been asked
+    if (this.#gate.watcher === undefined) return
+    if (!this.isAcknowledged) {
+      if (this.#branches.every(({ state }) => state !== 'asked')) this.#acknowledge()
+    } else if (this.#branches.every(({ isOver }) => isOver)) this.#end()
+  }
+
+  /** Goes on without a target that cannot be had. */
+  missing({ reason }: TargetFailure, target: Target): void {
+    const { eras, logger } = this.#context
+    eras.suspect(target)
+    const log = this.isAcknowledged ? logger.debug : logger.warn
+    const { name } = target
+    log('target_unavailable', `Target "${name}" is left out`, { target: name, reason })
+    this.settle()
+  }
+
+  #acknowledge(): void {
+    const { exchange } = this.#request
+    const branches = this.#branches
+    const refused = branches.find(({ state }) => state === 'refused' || state === 'down')
+    if (refused && branches.every(({ state }) => state === 'refused' || state === 'down')) {
+      this.#close()
+      return refused.replyTo(exchange)
+    }
+    this.#cancelDeadline()
+    this.isAcknowledged = true
+    // what is not there yet is promised too: it is asked for until it is
+    const accepted = branches.map(({ target, accepted }) => [target, accepted] as const)
+    const { principal } = exchange.caller
+    const exposeTask = (target: Target, own: string) =>
+      this.#context.handles.exposeTask(target, own, principal)
+    const params = { notifications: mergeFilters(accepted, exposeTask) }
+    const message = tagged({ jsonrpc: '2.0', method: ACKNOWLEDGED, params }, this.id)
+    exchange.reply.openStream()
+    exchange.reply.write(writeEvent(JSON.stringify(message)))
+    for (const events of this.#held.splice(0)) exchange.reply.write(events)
+    this.#gate.watcher?.onDrain()
+    this.settle()
+  }
+
+  #end(): void {
+    if (!this.isAcknowledged) return
+    const { reply } = this.#request.exchange
+    this.#close()
+    reply.write(endOfSubscription(this.id))
+    reply.endStream()
+  }
+
+  #close(): void {
+    this.#cancelDeadline()
+    this.#gate.watcher?.onClose()
+  }
+}

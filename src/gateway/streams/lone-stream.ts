@@ -1,0 +1,91 @@
+import { type EventFields, lastEventIdHeader, writeEvent } from '../../mcp/sse.js'
+import type { GatewayContext, Request } from '../context.js'
+import { replyFailure } from '../exchange.js'
+import { isForgotten, type TargetFailure } from '../forwarding/target-failure.js'
+import type { UpstreamSend } from '../forwarding/upstream-send.js'
+import type { Rewrites } from '../rewriting/response-rewriter.js'
+import { isGone } from '../sessions/lost-session.js'
+import type { TargetSession } from '../sessions/sealed-sessions.js'
+import type { Target } from '../target.js'
+import { mayPass, mergeStreams } from './merged-stream.js'
+
+/** A target that has not answered by then may hold its head back until it has something to say. */
+const HEAD_MS = 500
+
+/** Servers that fail at what they do not know answer GET so, whenever they are asked. */
+const FINAL: ReadonlySet<number> = new Set([500, 501])
+
+/** The one stream that a client asks for (GET), and where it comes from. */
+export interface LoneStream {
+  context: GatewayContext
+  request: Request
+  target: Target
+  session: TargetSession | undefined
+  rewrites: Rewrites
+  /** Makes the request that opens it, behind the last event. */
+  send(lastEventId?: string): UpstreamSend
+}
+
+/**
+ * Sees to it that a client gets a stream or 405, whatever a target answers to GET: clients give a
+ * whole connection up for any other answer. That a session is gone they hear only when the target
+ * says so of a request, too.
+ *
+ * @returns The function that takes a failure before anything was sent.
+ * @see [MCP 2025-11-25, Listening for Messages](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#listening-for-messages-from-the-server)
+ */
+export function watchLoneStream(stream: LoneStream): (failure: TargetFailure) => void {
+  const { context, request, target } = stream
+  const { exchange } = request
+  let isOpen = false
+  let hasFailed = false
+  const open = () => {
+    isOpen = true
+    exchange.reply.openStream()
+  }
+  context.clock.after(HEAD_MS, () => {
+    if (!hasFailed) open()
+  })
+
+  /** A stream that is open already stays silent. */
+  function goWithout({ httpStatus, reason }: TargetFailure): void {
+    if (!isOpen) exchange.reply.empty(405)
+    if (httpStatus === 405) return
+    const { name } = target
+    const text = `Target "${name}" gives no stream`
+    context.logger.warn('stream_refused', text, { target: name, reason })
+  }
+
+  async function askAgain(failure: TargetFailure): Promise<void> {
+    const isLost =
+      context.targets.length === 1 && (await isGone(context, request, target, stream.session))
+    if (!isLost) return goWithout(failure)
+    if (isOpen) exchange.reply.endStream()
+    else replyFailure(exchange, undefined, failure)
+  }
+
+  return (failure) => {
+    hasFailed = true
+    if (isForgotten(failure)) return void askAgain(failure)
+    if (!mayPass(failure) || FINAL.has(failure.httpStatus ?? 0)) return goWithout(failure)
+    exchange.record.failure = failure
+    if (!isOpen) open()
+    tryAgain(stream)
+  }
+}
+
+/** Goes on asking a target that is out of order for the stream, which is open to the client. */
+function tryAgain({ context, request, rewrites, send }: LoneStream): void {
+  let last: string | undefined
+  const { reply } = request.exchange
+  const source = {
+    request: () => send(last && lastEventIdHeader(last)),
+    expose({ data = '', id, event }: EventFields) {
+      last = id ?? last
+      const text = data === '' ? '' : (rewrites.replayed?.(data) ?? data)
+      const exposed = id === undefined ? undefined : (rewrites.eventId?.(id) ?? id)
+      return writeEvent(text, { event, id: exposed })
+    },
+  }
+  mergeStreams({ reply, sources: [source], clock: context.clock })
+}

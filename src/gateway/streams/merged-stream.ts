@@ -1,0 +1,157 @@
+import { type EventFields, readEvent, retryOf } from '../../mcp/sse.js'
+import { createBackoff, parseRetryAfter } from '../../util/backoff.js'
+import type { Clock } from '../../util/runtime.js'
+import type { Reply } from '../exchange.js'
+import type { TargetFailure } from '../forwarding/target-failure.js'
+import { UpstreamCall } from '../forwarding/upstream-call.js'
+import type { AnswerListener, UpstreamSend } from '../forwarding/upstream-send.js'
+
+/** One of the streams that a client gets as one. */
+export interface StreamSource {
+  /**
+   * Makes the request that opens the stream, anew for each try.
+   *
+   * @returns `undefined` when there is nothing to ask for now; it is tried again later.
+   */
+  request(): UpstreamSend | undefined
+  /** Returns the event that the client gets for one of the target; `undefined` leaves it out. */
+  expose(event: EventFields): string | undefined
+  /** Takes what the target answered instead of a stream; it is then left out. */
+  answered?(status: number, body: Buffer): void
+  /** Decides whether to try again when there is no stream; {@link mayPass} when it is absent. */
+  again?(failure: TargetFailure): boolean
+  /** Learns why there is no stream, and whether it is tried again. */
+  failed?(failure: TargetFailure, again: boolean): void
+}
+
+export interface MergeOptions {
+  /** Its stream is open already. */
+  reply: Pick<Reply, 'write'> & { watcher: Reply['watcher'] }
+  sources: readonly StreamSource[]
+  clock: Pick<Clock, 'now' | 'after'>
+  /** As `Math.random`. */
+  random?: () => number
+}
+
+const FIRST_PAUSE_MS = 1_000
+
+const LAST_PAUSE_MS = 30_000
+
+/** A stream that lasted this long failed for a new reason. */
+const STEADY_MS = 30_000
+
+/** A target that still has our last stream (409) is as good as busy; the rest as in HTTP. */
+const MAY_PASS: ReadonlySet<number> = new Set([408, 409, 425, 429])
+
+/**
+ * Writes the event streams of several targets to one client. A stream that ends is opened again with
+ * growing pauses while the client stays; a target that has none is left out. Each target is read
+ * only as fast as the client takes its events, so that none fills memory, and all are closed at once
+ * when the client leaves.
+ */
+export function mergeStreams({ reply, sources, clock, random = Math.random }: MergeOptions): void {
+  const branches = sources.map((source) => new Branch(source, { reply, clock, random }))
+  for (const branch of branches) branch.open()
+  // last, since it is told at once when the client has left already
+  reply.watcher = {
+    onDrain() {
+      for (const branch of branches) branch.resume()
+    },
+    onClose() {
+      for (const branch of branches) branch.close()
+    },
+  }
+}
+
+class Branch implements AnswerListener {
+  readonly #source: StreamSource
+  readonly #reply: MergeOptions['reply']
+  readonly #clock: MergeOptions['clock']
+  readonly #backoff: ReturnType<typeof createBackoff>
+  #call: UpstreamCall | undefined
+  #cancelPause: (() => void) | undefined
+  #openedAt = 0
+  /** How long the target wants us to wait before we come back. */
+  #retryMs: number | undefined
+  #isPaused = false
+  #isClosed = false
+
+  constructor(source: StreamSource, options: Required<Omit<MergeOptions, 'sources'>>) {
+    this.#source = source
+    this.#reply = options.reply
+    this.#clock = options.clock
+    this.#backoff = createBackoff(FIRST_PAUSE_MS, LAST_PAUSE_MS, options.random)
+  }
+
+  open(): void {
+    this.#cancelPause = undefined
+    const send = this.#source.request()
+    if (send === undefined) return this.#pause()
+    this.#openedAt = this.#clock.now()
+    this.#call = new UpstreamCall(send, this)
+    this.#call.start()
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#call?.resume()
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#cancelPause?.()
+    this.#call?.abort()
+  }
+
+  answer(status: number, body: Buffer): void {
+    this.#source.answered?.(status, body)
+  }
+
+  accepted(): void {}
+
+  streaming(): void {}
+
+  events(run: Buffer, ends: readonly number[]): boolean {
+    let exposed = ''
+    let start = 0
+    for (const end of ends) {
+      const fields = readEvent(run.toString('utf8', start, end))
+      start = end
+      this.#retryMs = retryOf(fields) ?? this.#retryMs
+      if (fields.data !== undefined) exposed += this.#source.expose(fields) ?? ''
+    }
+    if (exposed === '') return true
+    this.#backoff.reset()
+    this.#isPaused = !this.#reply.write(exposed)
+    return !this.#isPaused
+  }
+
+  streamEnded(): void {
+    this.#pause(this.#retryMs)
+  }
+
+  failed(failure: TargetFailure): void {
+    const again = this.#source.again?.(failure) ?? mayPass(failure)
+    this.#source.failed?.(failure, again)
+    if (again) this.#pause(parseRetryAfter(failure.retryAfter, this.#clock.now()))
+  }
+
+  /** @param leastMs What the target asks for. */
+  #pause(leastMs = 0): void {
+    // the source may have heard of a failure and closed all of them
+    if (this.#isClosed) return
+    if (this.#clock.now() - this.#openedAt >= STEADY_MS) this.#backoff.reset()
+    const ms = Math.max(leastMs, this.#backoff.next())
+    this.#cancelPause = this.#clock.after(ms, () => this.open())
+  }
+}
+
+/** Tells whether a stream that could not be had may be had later. */
+export function mayPass({ cause, httpStatus }: TargetFailure): boolean {
+  if (cause === 'session_lost') return true
+  if (httpStatus !== undefined && httpStatus >= 400) {
+    return httpStatus >= 500 || MAY_PASS.has(httpStatus)
+  }
+  return cause === 'unreachable' || cause === 'timeout' || cause === 'cut_off'
+}

@@ -1,0 +1,106 @@
+import { type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
+import { META } from '../../mcp/meta.js'
+import { writeEvent } from '../../mcp/sse.js'
+import {
+  bareObject,
+  isObject,
+  type JsonObject,
+  ownMember,
+  setMember,
+  stringsMember,
+} from '../../util/json.js'
+import type { Named } from '../routing/names.js'
+import { exposeUri, routeUri } from '../routing/resource-uris.js'
+
+/** Tells a client, before anything else, what it gets. */
+export const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
+
+/** Members of a filter that name things of one target each; all others concern every target. */
+const URIS = 'resourceSubscriptions'
+
+const TASKS = 'taskIds'
+
+/** The notification that tells of a change, by the filter's member that asks for it. */
+const CHANGES: Readonly<Record<string, string>> = {
+  toolsListChanged: 'notifications/tools/list_changed',
+  promptsListChanged: 'notifications/prompts/list_changed',
+  resourcesListChanged: 'notifications/resources/list_changed',
+}
+
+/**
+ * Splits what a client wants to hear into what each target is asked for, in the target's own terms.
+ * Targets that are not concerned are left out, and so is what no target has.
+ *
+ * @param routeTask Finds a task of the client.
+ * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions#notification-filter)
+ */
+export function splitFilter<T extends Named>(
+  targets: readonly T[],
+  wanted: JsonObject,
+  routeTask: (id: string) => { target: T; own: string } | undefined,
+): Map<T, JsonObject> {
+  const { [URIS]: _uris, [TASKS]: _tasks, ...shared } = wanted
+  const asked = new Map(targets.map((target) => [target, { ...shared } as JsonObject]))
+  const add = (target: T, member: typeof URIS | typeof TASKS, value: string) => {
+    const filter = asked.get(target) as JsonObject
+    filter[member] = [...stringsMember(filter, member), value]
+  }
+  for (const uri of stringsMember(wanted, URIS)) {
+    const found = routeUri(targets, uri)
+    if (found !== undefined) add(found.target, URIS, found.uri)
+  }
+  for (const id of stringsMember(wanted, TASKS)) {
+    const found = routeTask(id)
+    if (found !== undefined) add(found.target, TASKS, found.own)
+  }
+  return new Map([...asked].filter(([, filter]) => !isEmptyFilter(filter)))
+}
+
+/** Tells whether a filter asks for nothing. */
+export function isEmptyFilter(filter: JsonObject): boolean {
+  return Object.values(filter).every(
+    (value) => value === false || value === undefined || (Array.isArray(value) && !value.length),
+  )
+}
+
+/** Joins what targets accepted, in the client's terms. */
+export function mergeFilters<T extends Named>(
+  accepted: readonly (readonly [T, JsonObject])[],
+  exposeTask: (target: T, own: string) => string,
+): JsonObject {
+  const merged: JsonObject = bareObject()
+  for (const [target, filter] of accepted) {
+    for (const [member, value] of Object.entries(filter)) {
+      if (member === URIS || member === TASKS) {
+        const expose = member === URIS ? exposeUri : exposeTask
+        const exposed = stringsMember(filter, member).map((own) => expose(target, own))
+        setMember(merged, member, [...stringsMember(merged, member), ...exposed])
+      } else if (value !== false) setMember(merged, member, value)
+    }
+  }
+  return merged
+}
+
+/** Makes the notifications of all that may have changed unnoticed, as the target would. */
+export function missedChanges(filter: JsonObject): JsonObject[] {
+  const lists = Object.entries(CHANGES).filter(([member]) => ownMember(filter, member) === true)
+  return [
+    ...lists.map(([, method]) => ({ jsonrpc: '2.0', method, params: {} })),
+    ...stringsMember(filter, URIS).map((uri) => {
+      return { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri } }
+    }),
+  ]
+}
+
+/** Returns a message of a subscription with the id that the client knows it by. */
+export function tagged(message: JsonObject, id: RequestId): JsonObject {
+  const params = isObject(message['params']) ? message['params'] : {}
+  const meta = isObject(params['_meta']) ? params['_meta'] : {}
+  return { ...message, params: { ...params, _meta: { ...meta, [META.subscriptionId]: id } } }
+}
+
+/** Writes the event that ends a subscription in order. */
+export function endOfSubscription(id: RequestId): string {
+  const result = { resultType: 'complete', _meta: { [META.subscriptionId]: id } }
+  return writeEvent(resultResponse(id, result))
+}

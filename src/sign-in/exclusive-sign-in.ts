@@ -1,0 +1,150 @@
+import { join } from 'node:path'
+import { isUnknownClient } from '../auth/oauth/failure.js'
+import { splitScopes } from '../auth/oauth/scopes.js'
+import { bindingOf } from '../auth/tokens/sign-in-target.js'
+import type { TokenRecord } from '../auth/tokens/token-store.js'
+import { sleep } from '../util/async.js'
+import { acquireLock } from '../util/lock.js'
+import { openBrowser } from './browser.js'
+import { prepareBrowser, resumeBrowser, runBrowser } from './browser-flow.js'
+import { prepareDevice, runDevice } from './device-flow.js'
+import { type Flow, type FlowPlan, showWaiting, tookTooLong, wasInterrupted } from './flow.js'
+import type { Pending } from './pending-sign-in.js'
+import { planSignIn } from './plan.js'
+import { addressOf } from './ports.js'
+import { type EnsureRequest, isStepUp, scopesNotGranted } from './request.js'
+
+/** How often a process that waits for another one's sign-in looks. */
+const LOOK_MS = 250
+
+/**
+ * Signs in while holding the sign-in lock of the target, or waits for the process that holds it.
+ * Whoever waits goes on with the sign-in when the holder is gone: what it needs is on disk.
+ *
+ * @param stored The record before, if there is one.
+ * @param isGood Whether a record answers the request.
+ */
+export async function signInTogether(
+  flow: Flow,
+  request: EnsureRequest,
+  stored: TokenRecord | undefined,
+  isGood: (record: TokenRecord | undefined) => boolean,
+): Promise<TokenRecord> {
+  const { runtime, store, signal, target, key, options } = flow
+  const lockDeps = { ...runtime, folder: join(flow.folder, 'locks') }
+  const deadline = runtime.clock.now() + options.timeoutMs
+  const isAnswer = (record: TokenRecord | undefined) =>
+    isGood(record) && (!request.force || record?.accessToken !== stored?.accessToken)
+  let opened = false
+  let shown: string | undefined
+  for (;;) {
+    const lease = await acquireLock(lockDeps, `sign-in-${key}`, { waitMs: 0, signal })
+    if (lease !== undefined) {
+      try {
+        const found = await store.load(bindingOf(target))
+        return isAnswer(found) && found ? found : await signIn(flow, request, stored)
+      } finally {
+        await lease.release()
+      }
+    }
+    const found = await store.load(bindingOf(target))
+    if (isAnswer(found) && found) return found
+    const pending = await flow.pending.load(key)
+    if (pending !== undefined && pending.url !== shown) {
+      shown = pending.url
+      showWaiting(flow, pending, true)
+    }
+    if (pending?.kind === 'browser' && flow.asked && !opened) {
+      opened = true
+      await openAgain(flow, pending)
+    }
+    if (signal.aborted) throw wasInterrupted()
+    if (runtime.clock.now() >= deadline) throw tookTooLong()
+    await sleep(runtime.clock, LOOK_MS, signal)
+  }
+}
+
+async function signIn(
+  flow: Flow,
+  request: EnsureRequest,
+  stored: TokenRecord | undefined,
+): Promise<TokenRecord> {
+  const { challenge } = request
+  const plan = () => planSignIn(flow, challenge, stored?.requestedScope)
+  const left = await flow.pending.load(flow.key)
+  if (left !== undefined && canResume(flow, request, left) && (await isStillThere(left, plan))) {
+    if (left.kind === 'device') return await endOrForget(flow, () => runDevice(flow, left, plan))
+    const resumed = await resumeBrowser(left)
+    if (resumed !== undefined) return await endOrForget(flow, () => runBrowser(flow, resumed, true))
+  }
+  await takeStepUp(flow, request)
+  // Nobody ever came back from the last page: perhaps the server no longer knows the client.
+  if (request.force && left?.client.source === 'dynamic') {
+    await flow.clients.forget(left.server.issuer, left.client.id)
+  }
+  for (let attempt = 1; ; attempt++) {
+    const planned = await plan()
+    try {
+      return await endOrForget(flow, async () => {
+        if (planned.method === 'device')
+          return runDevice(flow, await prepareDevice(flow, planned), plan)
+        return runBrowser(flow, await prepareBrowser(flow, planned), false)
+      })
+    } catch (error) {
+      if (attempt > 1 || !isUnknownClient(error)) throw error
+      const dead = await flow.clients.load(planned.server.issuer)
+      if (dead === undefined) throw error
+      await flow.clients.forget(planned.server.issuer, dead.client.id)
+    }
+  }
+}
+
+/** A sign-in that failed is over; one that was interrupted waits on disk for the next process. */
+async function endOrForget<T>(flow: Flow, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (!flow.signal.aborted) await flow.pending.remove(flow.key)
+    throw error
+  }
+}
+
+/** Only a sign-in that asks for all that is needed now, in the way that is wished, can go on. */
+function canResume({ options, target }: Flow, request: EnsureRequest, left: Pending): boolean {
+  const { method, callbackPort, callbackHost } = options
+  if (request.force) return false
+  const { grant } = target
+  if (grant.kind === 'server' && grant.omitResource && left.resource !== undefined) return false
+  if (method !== 'auto' && method !== (left.kind === 'device' ? 'device' : left.method))
+    return false
+  if (left.kind === 'browser') {
+    const { host, port } = addressOf(left.redirectUri)
+    if (host !== callbackHost || port !== (callbackPort ?? port)) return false
+  }
+  const asked = new Set(splitScopes(left.scope))
+  const needed = isStepUp(request) ? splitScopes(request.challenge?.scope) : []
+  return [...needed, ...splitScopes(target.scope)].every((scope) => asked.has(scope))
+}
+
+/** The target may name another authorization server by now, or be another resource. */
+async function isStillThere(
+  { server, resource }: Pending,
+  plan: () => Promise<Pick<FlowPlan, 'server' | 'resource'>>,
+): Promise<boolean> {
+  const now = await plan().catch(() => undefined)
+  if (now === undefined) return true // it cannot be asked: what is on disk is all there is
+  return now.server.issuer === server.issuer && now.resource === resource
+}
+
+async function takeStepUp({ budget, target, asked }: Flow, request: EnsureRequest) {
+  if (!isStepUp(request) || asked) return
+  const scopes = splitScopes(request.challenge?.scope)
+  if (!(await budget.takeStepUp(scopes))) throw scopesNotGranted(target.name, scopes)
+}
+
+/** The user asked just now, and the tab that another process opened may be closed long since. */
+async function openAgain({ options, surroundings, runtime, holder }: Flow, { url }: Pending) {
+  if (!options.openBrowser || !surroundings.hasBrowser) return
+  const started = await openBrowser(runtime, url, surroundings.isWsl)
+  holder.update({ tab: started ? 'opened' : 'failed' })
+}

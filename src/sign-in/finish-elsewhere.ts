@@ -1,0 +1,70 @@
+import type { ClientStore } from '../auth/oauth/registration.js'
+import { bindingOf, type SignInTarget } from '../auth/tokens/sign-in-target.js'
+import { bindingKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
+import { ProxyError } from '../util/errors.js'
+import { createBudget } from './browser.js'
+import type { SignInRuntime } from './flow.js'
+import { parsePasted, pastedState } from './pasted-callback.js'
+import { createPendingStore, type PendingBrowser } from './pending-sign-in.js'
+
+export interface HandOverDeps {
+  runtime: Pick<SignInRuntime, 'clock' | 'fetch'>
+  store: TokenStore
+  clients: ClientStore
+  /** The user's data folder. */
+  folder: string
+  /** The target, if the user named it. */
+  named: SignInTarget | undefined
+  /** Of the client that is configured. */
+  secret: string | undefined
+}
+
+/**
+ * Finishes a sign-in that waits, in this process or another one, with the URL that the browser ended
+ * at. Its `state` says which one. Whoever waits finds the tokens in the store.
+ *
+ * @throws {ProxyError} `USAGE` when nothing waits or the URL belongs to something else, and what a
+ *   sign-in throws.
+ */
+export async function finishPasted(deps: HandOverDeps, text: string): Promise<TokenRecord> {
+  const { runtime, store, folder, named, secret } = deps
+  const pending = createPendingStore(folder, runtime.clock.now)
+  const all = (await pending.list()).filter((one) => one.kind === 'browser')
+  const key = named && bindingKey(bindingOf(named))
+  const waiting = choose(
+    all.filter((one) => key === undefined || one.key === key),
+    text,
+    named?.name,
+  )
+  const response = parsePasted(text, waiting)
+  const { complete } = await import('./browser-flow.js')
+  const budget = createBudget(folder, waiting.key, runtime.clock.now)
+  const flow = { runtime, store, pending, budget, asked: true, target: named }
+  return await complete(flow, waiting, response, { secret })
+}
+
+/** A code alone does not say what it is for, so that it is taken only where just one sign-in waits. */
+function choose(
+  waiting: readonly PendingBrowser[],
+  text: string,
+  name: string | undefined,
+): PendingBrowser {
+  const state = pastedState(text)
+  const found = waiting.find((one) => state !== undefined && one.state === state)
+  const [only, second] = waiting
+  if (found !== undefined) return found
+  if (only !== undefined && second === undefined) return only
+  if (only !== undefined && state === undefined) {
+    throw new ProxyError(
+      'USAGE',
+      'Several sign-ins wait, and this does not say which one it is for',
+      {
+        hint: 'Paste the whole URL from the address bar, in quotes; it ends in `/callback?code=…`.',
+      },
+    )
+  }
+  const what = name === undefined ? 'No sign-in' : `No sign-in to ${name}`
+  throw new ProxyError('USAGE', `${what} waits for ${only === undefined ? 'a' : 'this'} URL`, {
+    hint: 'Run `mcp-descope-proxy login <url>` first, and paste the URL while it waits. Where the program that waits has MCP_DESCOPE_HOME set, set it here to the same folder.',
+  })
+}

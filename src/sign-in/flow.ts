@@ -1,0 +1,142 @@
+import type { GrantPlan } from '../auth/oauth/discover.js'
+import { OAuthRefusedError, withRetries } from '../auth/oauth/failure.js'
+import { grantTimes, storable } from '../auth/oauth/refresh.js'
+import type { ClientStore } from '../auth/oauth/registration.js'
+import type { Grant } from '../auth/oauth/token-endpoint.js'
+import { bindingOf, type SignInTarget } from '../auth/tokens/sign-in-target.js'
+import type { TokenRecord, TokenStore } from '../auth/tokens/token-store.js'
+import { ProxyError } from '../util/errors.js'
+import type { Runtime } from '../util/runtime.js'
+import type { Budget } from './browser.js'
+import type { Surroundings } from './environment.js'
+import type { Pending, PendingStore } from './pending-sign-in.js'
+import type { CallbackChoice } from './ports.js'
+import type { LoginMethod, StateHolder, TabState } from './status.js'
+
+export interface SignInOptions extends CallbackChoice {
+  method: LoginMethod
+  /** `false` never opens a browser; the URL is shown all the same. */
+  openBrowser: boolean
+  /** How long somebody has to sign in, milliseconds. */
+  timeoutMs: number
+  /** How often a device code that expired is replaced by a new one. */
+  deviceRenewals: number
+  /** The program to go back to, for the page that the browser shows. */
+  returnTo: () => string | undefined
+  /** Texts that the user pasted; returns a function that stops listening. */
+  onPaste?: (listener: (text: string) => void) => () => void
+}
+
+export type SignInRuntime = Pick<
+  Runtime,
+  'allowHttp' | 'clock' | 'fetch' | 'env' | 'platform' | 'system'
+>
+
+/** What the ways of signing in share. */
+export interface Flow {
+  readonly runtime: SignInRuntime
+  readonly target: SignInTarget
+  readonly key: string
+  /** The user's data folder. */
+  readonly folder: string
+  readonly store: TokenStore
+  readonly clients: ClientStore
+  readonly pending: PendingStore
+  readonly budget: Budget
+  readonly holder: StateHolder
+  readonly surroundings: Surroundings
+  readonly options: SignInOptions
+  /** Somebody sits there and asked for it: the budget of tabs does not count. */
+  readonly asked: boolean
+  /** It asks for more scopes, which has a budget of its own. */
+  readonly isStepUp: boolean
+  readonly signal: AbortSignal
+}
+
+/** A plan with the scopes that were chosen and the way that will be gone. */
+export interface FlowPlan extends GrantPlan {
+  readonly scope: string | undefined
+  readonly method: Exclude<LoginMethod, 'auto'>
+  readonly note: string | undefined
+}
+
+/** Shows that somebody has to act. */
+export function showWaiting({ holder }: Flow, pending: Pending, resumed: boolean): void {
+  holder.set({
+    phase: 'waiting',
+    method: pending.kind === 'device' ? 'device' : pending.method,
+    url: pending.url,
+    userCode: pending.kind === 'device' ? pending.userCode : undefined,
+    since: pending.since,
+    expiresAt: pending.expiresAt,
+    tab: tabOf(pending, resumed),
+    note: pending.note,
+  })
+}
+
+/** Whoever prepared a sign-in decides next whether a tab is opened for it. */
+function tabOf(pending: Pending, resumed: boolean): TabState {
+  if (pending.kind === 'device' || (pending.method === 'paste' && !resumed)) return 'off'
+  return resumed ? (pending.tab ?? 'elsewhere') : 'opening'
+}
+
+/** What the end of a sign-in needs, in whichever process that is. */
+export type FinishingFlow = Pick<Flow, 'store' | 'pending' | 'budget' | 'asked'> & {
+  readonly runtime: Pick<SignInRuntime, 'clock' | 'fetch'>
+  readonly target?: SignInTarget | undefined
+}
+
+/** Puts the tokens of a finished sign-in where everybody finds them. */
+export async function keepGrant(
+  flow: FinishingFlow,
+  pending: Pending,
+  grant: Grant,
+): Promise<TokenRecord> {
+  const { store, runtime } = flow
+  const { server, client, resource, scope } = pending
+  const binding = pending.binding ?? (flow.target && bindingOf(flow.target))
+  if (binding === undefined) {
+    throw new ProxyError('USAGE', 'This sign-in does not say what it is for', {
+      hint: 'Name the target: `mcp-descope-proxy login <target-or-url> --paste "<url>"`.',
+    })
+  }
+  const record: TokenRecord = {
+    binding,
+    target: pending.target ?? flow.target?.name ?? binding.url,
+    issuer: server.issuer,
+    metadataUrl: server.metadataUrl,
+    resource,
+    client: storable(client, grant),
+    accessToken: grant.accessToken,
+    refreshToken: grant.refreshToken,
+    requestedScope: scope,
+    scope: grant.scope ?? scope,
+    ...grantTimes(runtime.clock.now(), grant),
+  }
+  await store.exclusively(binding, () => store.save(record))
+  await flow.pending.remove(pending.key)
+  if (flow.asked) await flow.budget.reset()
+  return record
+}
+
+/** An exchange is tried again only where the server said that it did nothing. */
+export function exchangeWithRetries<T>(
+  flow: Pick<FinishingFlow, 'runtime'>,
+  task: () => Promise<T>,
+): Promise<T> {
+  return withRetries(
+    flow.runtime,
+    task,
+    (error) => error instanceof OAuthRefusedError && error.refusal.kind === 'transient',
+  )
+}
+
+export function tookTooLong(): ProxyError {
+  return new ProxyError('SIGN_IN_FAILED', 'Nobody signed in in time', {
+    hint: 'Run `mcp-descope-proxy login` to try again.',
+  })
+}
+
+export function wasInterrupted(): ProxyError {
+  return new ProxyError('INTERRUPTED', 'The sign-in was interrupted')
+}

@@ -1,0 +1,143 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { OAuthClient } from '../auth/oauth/client.js'
+import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
+import {
+  numberMember,
+  parseBinding,
+  parseClient,
+  parseServer,
+} from '../auth/tokens/store/record.js'
+import { bindingKey, type TokenBinding } from '../auth/tokens/token-store.js'
+import { isObject, stringMember, tryParseJson } from '../util/json.js'
+import { readPrivateFile, removeFile, writePrivateFile } from '../util/private-files.js'
+import { addressOf } from './ports.js'
+
+interface PendingBase {
+  /** Key of the token binding that it will end in. */
+  readonly key: string
+  /** With these, whoever finishes it need not name the target; versions before did not keep them. */
+  readonly binding?: TokenBinding | undefined
+  /** Name of the target, for people. */
+  readonly target?: string | undefined
+  readonly server: AuthorizationServer
+  /** Without the secret when that comes from the configuration. */
+  readonly client: OAuthClient
+  readonly resource: string | undefined
+  readonly scope: string | undefined
+  readonly note: string | undefined
+  /** Milliseconds since the epoch. */
+  readonly since: number
+  readonly expiresAt: number
+}
+
+/** A sign-in that waits for the browser's redirect. */
+export interface PendingBrowser extends PendingBase {
+  readonly kind: 'browser'
+  readonly method: 'browser' | 'paste'
+  readonly url: string
+  readonly redirectUri: string
+  readonly state: string
+  readonly verifier: string
+  /** Why no tab is open for it; `undefined` when one is. */
+  readonly tab: 'off' | 'withheld' | 'failed' | undefined
+}
+
+/** A sign-in that waits for a user code to be entered. */
+export interface PendingDevice extends PendingBase {
+  readonly kind: 'device'
+  readonly url: string
+  readonly userCode: string
+  readonly deviceCode: string
+  /** Seconds. */
+  readonly interval: number
+}
+
+export type Pending = PendingBrowser | PendingDevice
+
+/** Keeps the sign-in that is under way, so that a process that is started again can go on. */
+export interface PendingStore {
+  /** `undefined` when there is none that could still succeed. */
+  load(key: string): Promise<Pending | undefined>
+  save(pending: Pending): Promise<void>
+  remove(key: string): Promise<void>
+  /** All that could still succeed. */
+  list(): Promise<Pending[]>
+  /**
+   * Ports that the sign-ins of other targets come back to, whether a process waits there or not,
+   * with the keys of those sign-ins.
+   */
+  portsOfOthers(key: string): Promise<ReadonlyMap<number, string>>
+}
+
+const SCHEMA = 1
+
+const TABS = ['off', 'withheld', 'failed'] as const
+
+/** @param folder The user's data folder. @param now Milliseconds since the epoch. */
+export function createPendingStore(folder: string, now: () => number): PendingStore {
+  const pathOf = (key: string) => join(folder, 'sign-in', `${key}.json`)
+  const load = async (key: string): Promise<Pending | undefined> => {
+    const text = await readPrivateFile(pathOf(key))
+    const file = text === undefined ? undefined : tryParseJson(text)
+    if (!isObject(file) || file['schema'] !== SCHEMA) return undefined
+    const pending = parsePending(file['pending'])
+    return pending?.key === key && pending.expiresAt > now() ? pending : undefined
+  }
+  const list = async () => {
+    const names = await readdir(join(folder, 'sign-in')).catch(() => [])
+    const keys = names.flatMap((name) => /^([0-9a-f]{32})\.json$/.exec(name)?.[1] ?? [])
+    const found = await Promise.all(keys.map(load))
+    return found.filter((pending) => pending !== undefined)
+  }
+  return {
+    load,
+    list,
+    async portsOfOthers(key) {
+      const others = (await list()).filter((other) => other.key !== key)
+      const waiting = others.filter((other) => other.kind === 'browser')
+      return new Map(waiting.map((other) => [addressOf(other.redirectUri).port, other.key]))
+    },
+    save: (pending) =>
+      writePrivateFile(pathOf(pending.key), JSON.stringify({ schema: SCHEMA, pending })),
+    remove: (key) => removeFile(pathOf(key)),
+  }
+}
+
+function parsePending(value: unknown): Pending | undefined {
+  if (!isObject(value)) return undefined
+  const text = (member: string) => stringMember(value, member)
+  const server = parseServer(value['server'])
+  const client = parseClient(value['client'])
+  const [key, url] = [text('key'), text('url')]
+  const [since, expiresAt] = [numberMember(value, 'since'), numberMember(value, 'expiresAt')]
+  if (server === undefined || client === undefined || key === undefined) return undefined
+  const binding = parseBinding(value['binding'])
+  if (binding !== undefined && bindingKey(binding) !== key) return undefined
+  if (url === undefined || since === undefined || expiresAt === undefined) return undefined
+  const [resource, scope, note] = [text('resource'), text('scope'), text('note')]
+  const target = text('target')
+  const base = {
+    key,
+    binding,
+    target,
+    server,
+    client,
+    resource,
+    scope,
+    note,
+    url,
+    since,
+    expiresAt,
+  }
+  const [userCode, deviceCode] = [text('userCode'), text('deviceCode')]
+  if (value['kind'] === 'device' && userCode !== undefined && deviceCode !== undefined) {
+    const interval = numberMember(value, 'interval') ?? 5
+    return { ...base, kind: 'device', userCode, deviceCode, interval }
+  }
+  const [redirectUri, state, verifier] = [text('redirectUri'), text('state'), text('verifier')]
+  if (redirectUri === undefined || state === undefined || verifier === undefined) return undefined
+  const method = value['method'] === 'paste' ? 'paste' : 'browser'
+  const tab = TABS.find((known) => known === value['tab'])
+  return { ...base, kind: 'browser', method, redirectUri, state, verifier, tab }
+}

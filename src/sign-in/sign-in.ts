@@ -1,0 +1,118 @@
+import type { ClientStore } from '../auth/oauth/registration.js'
+import { bindingOf, type SignInTarget } from '../auth/tokens/sign-in-target.js'
+import {
+  bindingKey,
+  isExpired,
+  type TokenRecord,
+  type TokenStore,
+} from '../auth/tokens/token-store.js'
+import { singleFlight } from '../util/async.js'
+import { messageOf, ProxyError } from '../util/errors.js'
+import { createBudget } from './browser.js'
+import { detectSurroundings, isCi } from './environment.js'
+import type { Flow, SignInOptions, SignInRuntime } from './flow.js'
+import { createPendingStore } from './pending-sign-in.js'
+import { type EnsureRequest, isStepUp, neededScopes, scopesNotGranted } from './request.js'
+import { createStateHolder, type SignInState } from './status.js'
+
+export interface SignInDeps {
+  runtime: SignInRuntime
+  target: SignInTarget
+  store: TokenStore
+  clients: ClientStore
+  /** The user's data folder. */
+  folder: string
+  options: SignInOptions
+}
+
+export type { EnsureRequest } from './request.js'
+
+/** Signs in to one target, together with all other processes that want the same. */
+export interface SignIn {
+  /**
+   * Resolves with good tokens: those of the store, or those of a sign-in, whoever did it. Calls
+   * while one is under way share it.
+   *
+   * @throws {ProxyError} `SIGN_IN_REQUIRED`, `SIGN_IN_FAILED`, `CREDENTIAL_REFUSED`,
+   *   `ISSUER_UNREACHABLE`, `DISCOVERY_INVALID`, `LISTEN_FAILED` or `INTERRUPTED`
+   */
+  ensure(request: EnsureRequest): Promise<TokenRecord>
+  readonly state: SignInState
+  onChange(listener: (state: SignInState) => void): () => void
+}
+
+/** Creates the sign-in of one target. Nothing is loaded or asked before `ensure` is called. */
+export function createSignIn(deps: SignInDeps): SignIn {
+  const { runtime, target, store } = deps
+  const { clock } = runtime
+  const holder = createStateHolder()
+  const key = bindingKey(bindingOf(target))
+  const budget = createBudget(deps.folder, key, clock.now)
+
+  const isGood = (record: TokenRecord | undefined, request: EnsureRequest) =>
+    record !== undefined &&
+    record.accessToken !== request.refused &&
+    !isExpired(record, clock.now() / 1_000) &&
+    neededScopes(request, record).length === 0
+
+  const run = async (request: EnsureRequest): Promise<TokenRecord> => {
+    const stored = await store.load(bindingOf(target))
+    if (stored !== undefined && !request.force && isGood(stored, request)) return stored
+    refuseIfNobodyThere(deps, request)
+    holder.set({ phase: 'preparing', since: clock.now() })
+    try {
+      const { signInTogether } = await import('./exclusive-sign-in.js')
+      const flow: Flow = {
+        ...deps,
+        key,
+        budget,
+        holder,
+        pending: createPendingStore(deps.folder, clock.now),
+        surroundings: detectSurroundings(runtime),
+        asked: request.interactive === 'asked',
+        isStepUp: isStepUp(request),
+        signal: request.signal ?? new AbortController().signal,
+      }
+      const record = await signInTogether(flow, request, stored, (found) => isGood(found, request))
+      const missing = neededScopes(request, record)
+      if (missing.length > 0) throw scopesNotGranted(target.name, missing)
+      const isOtherClient = stored !== undefined && stored.client.id !== record.client.id
+      holder.set({ phase: 'done', at: clock.now(), isOtherClient })
+      return record
+    } catch (thrown) {
+      const error = asProxyError(thrown)
+      holder.set({ phase: 'failed', at: clock.now(), error })
+      throw error
+    }
+  }
+
+  let latest: EnsureRequest = { interactive: 'never' }
+  const runOnce = singleFlight(() => run(latest))
+  return {
+    ensure(request) {
+      if (request.interactive === 'never') return run(request) // it waits for nobody
+      latest = request
+      return runOnce()
+    },
+    get state() {
+      return holder.get()
+    },
+    onChange: holder.onChange,
+  }
+}
+
+function refuseIfNobodyThere(
+  { runtime, options, target }: SignInDeps,
+  { interactive }: EnsureRequest,
+): void {
+  const chosen = interactive === 'asked' && options.method !== 'auto'
+  if (interactive !== 'never' && (chosen || !isCi(runtime.env))) return
+  throw new ProxyError('SIGN_IN_REQUIRED', `Nobody is signed in to ${target.name}`, {
+    hint: 'Run `mcp-descope-proxy login`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',
+  })
+}
+
+function asProxyError(thrown: unknown): ProxyError {
+  if (thrown instanceof ProxyError) return thrown
+  return new ProxyError('INTERNAL', `The sign-in failed: ${messageOf(thrown)}`, { cause: thrown })
+}

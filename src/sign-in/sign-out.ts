@@ -1,0 +1,66 @@
+import type { ConfiguredClient } from '../auth/oauth/client.js'
+import type { HttpDeps } from '../auth/oauth/http.js'
+import type { TokenSource } from '../auth/tokens/token-source.js'
+import { bindingKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
+import { messageOf } from '../util/errors.js'
+import { createPendingStore } from './pending-sign-in.js'
+
+export interface SignOutDeps extends HttpDeps {
+  store: TokenStore
+  folder: string
+  configured: ConfiguredClient
+  /** Gives a valid access token of the record, refreshed if need be. */
+  source: TokenSource
+}
+
+/** What became of the tokens at the authorization server; here they are gone in any case. */
+export interface SignOutReport {
+  readonly revoked: boolean
+  /** Why not; `undefined` when they are revoked. */
+  readonly reason: string | undefined
+}
+
+/**
+ * Revokes the tokens of a record where the server offers it, then deletes them here. Revocation
+ * comes first: it needs a valid access token, so an expired one is refreshed before.
+ */
+export async function signOut(deps: SignOutDeps, record: TokenRecord): Promise<SignOutReport> {
+  const { store, folder, clock } = deps
+  let report: SignOutReport
+  try {
+    report = await revoke(deps, record)
+  } catch (error) {
+    report = { revoked: false, reason: messageOf(error) }
+  }
+  await store.exclusively(record.binding, () => store.remove(record.binding))
+  await createPendingStore(folder, clock.now).remove(bindingKey(record.binding))
+  return report
+}
+
+async function revoke(deps: SignOutDeps, before: TokenRecord): Promise<SignOutReport> {
+  const { serverOf, withConfiguredSecret } = await import('../auth/oauth/refresh.js')
+  const server = await serverOf(deps, before)
+  if (server.revocationEndpoint === undefined) {
+    return { revoked: false, reason: `${server.issuer} offers no revocation` }
+  }
+  const accessToken = await deps.source.get()
+  const record = (await deps.store.load(before.binding)) ?? before
+  const { revokeToken } = await import('../auth/oauth/revocation.js')
+  const client = withConfiguredSecret(record.client, deps.configured)
+  const proof = accessToken ?? record.accessToken
+  // With the refresh token the whole grant ends; the access token alone only when there is none.
+  const [token, hint] =
+    record.refreshToken === undefined
+      ? ([record.accessToken, 'access_token'] as const)
+      : ([record.refreshToken, 'refresh_token'] as const)
+  const refusal = await revokeToken(deps, { server, client, token, hint, accessToken: proof })
+  if (refusal !== undefined) return { revoked: false, reason: JSON.stringify(refusal.code) }
+  if (record.refreshToken !== undefined) await revokeAccessToken()
+  return { revoked: true, reason: undefined }
+
+  /** Some servers let an access token live on; others refuse, for it ended with the grant. */
+  async function revokeAccessToken(): Promise<void> {
+    const access = { token: record.accessToken, hint: 'access_token', accessToken: proof } as const
+    await revokeToken(deps, { server, client, ...access }).catch(() => undefined)
+  }
+}

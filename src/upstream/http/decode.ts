@@ -1,0 +1,136 @@
+import { createRequire } from 'node:module'
+import type { Transform } from 'node:stream'
+import { UpstreamError } from '../upstream-error.js'
+
+/** What becomes of compressed bytes. */
+export interface DecoderEvents {
+  /** Decompressed bytes; nothing comes any more while the decoder is paused. */
+  onData(chunk: Buffer): void
+  onEnd(): void
+  onError(error: Error): void
+  /** It takes compressed bytes again after `write` returned false. */
+  onDrain(): void
+}
+
+/** Decompresses piece by piece: what comes out is never held beyond a few blocks. */
+export interface Decoder {
+  /** Returns false when no more shall be written for now. */
+  write(chunk: Buffer): boolean
+  end(): void
+  pause(): void
+  resume(): void
+  /** Stops at once; nothing more is told. */
+  destroy(): void
+}
+
+/** As the SDKs' `fetch` does: a server that lists more is at odds with itself. */
+const MAX_CODINGS = 3
+
+const MAX_SHOWN = 40
+
+/** The low bits of a zlib stream's first byte; a bare deflate stream has others. */
+const ZLIB_METHOD = 0x08
+
+/** Loaded when something is compressed, which nobody asks for. */
+const load = createRequire(import.meta.url)
+
+/** Lists what a `Content-Encoding` says that was done to the bytes; none when nothing was. */
+export function codingsOf(encoding: string): string[] {
+  const codings = encoding.split(',').map((coding) => coding.trim().toLowerCase())
+  return codings.filter((coding) => coding !== '' && coding !== 'identity')
+}
+
+/**
+ * Creates what undoes gzip, deflate or br, or several of them.
+ *
+ * @returns `undefined` when one of them is something else.
+ */
+export function createDecoder(encoding: string, events: DecoderEvents): Decoder | undefined {
+  const codings = codingsOf(encoding)
+  if (codings.length > MAX_CODINGS || !codings.every((coding) => KNOWN.has(coding))) {
+    return undefined
+  }
+  // what was applied last comes off first
+  return new ChainDecoder(codings.toReversed(), {
+    ...events,
+    onError: () => {
+      const said = JSON.stringify(encoding.slice(0, MAX_SHOWN))
+      const reason = `its answer cannot be decompressed, though it says ${said}`
+      events.onError(new UpstreamError('invalid_answer', reason))
+    },
+  })
+}
+
+const KNOWN: ReadonlySet<string> = new Set(['gzip', 'x-gzip', 'deflate', 'br'])
+
+class ChainDecoder implements Decoder {
+  readonly #codings: readonly string[]
+  readonly #events: DecoderEvents
+  #chain: Transform[] = []
+  #isPaused = false
+
+  constructor(codings: readonly string[], events: DecoderEvents) {
+    this.#codings = codings
+    this.#events = events
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#chain.length === 0) this.#open(chunk[0] ?? 0)
+    return (this.#chain[0] as Transform).write(chunk)
+  }
+
+  end(): void {
+    const [first] = this.#chain
+    if (first === undefined) this.#events.onEnd()
+    else first.end()
+  }
+
+  pause(): void {
+    this.#isPaused = true
+    this.#chain.at(-1)?.pause()
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.#chain.at(-1)?.resume()
+  }
+
+  destroy(): void {
+    for (const part of this.#chain) {
+      part.removeAllListeners()
+      // what an aborted decompression still has to say concerns nobody
+      part.on('error', () => {})
+      part.destroy()
+    }
+  }
+
+  #open(firstByte: number): void {
+    const { onData, onEnd, onError, onDrain } = this.#events
+    this.#chain = this.#codings.map((coding, index) => createPart(coding, index === 0 && firstByte))
+    for (const [index, part] of this.#chain.entries()) {
+      part.on('error', onError)
+      const next = this.#chain[index + 1]
+      if (next !== undefined) part.pipe(next)
+    }
+    this.#chain[0]?.on('drain', onDrain)
+    const last = this.#chain.at(-1)
+    last?.on('data', onData)
+    last?.on('end', onEnd)
+    if (this.#isPaused) last?.pause()
+  }
+}
+
+/** @param firstByte Of the compressed bytes, where it is known. */
+function createPart(coding: string, firstByte: number | false): Transform {
+  const zlib: typeof import('node:zlib') = load('node:zlib')
+  const { constants } = zlib
+  // a stream that ends early gives what it has, as it does in browsers
+  const lenient = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH }
+  if (coding === 'br') {
+    const flush = constants.BROTLI_OPERATION_FLUSH
+    return zlib.createBrotliDecompress({ flush, finishFlush: flush })
+  }
+  if (coding !== 'deflate') return zlib.createGunzip(lenient)
+  const isBare = firstByte !== false && (firstByte & 0x0f) !== ZLIB_METHOD
+  return isBare ? zlib.createInflateRaw(lenient) : zlib.createInflate(lenient)
+}

@@ -1,0 +1,112 @@
+import { isLoopback } from '../../util/private-addresses.js'
+import type { Runtime } from '../../util/runtime.js'
+import type { Upstream } from '../upstream.js'
+import { type CookieJar, createCookieJar, withCookies } from './cookie-jar.js'
+import { createNodeUpstream, type NodeUpstreamOptions } from './node-upstream.js'
+import { plainAnswers } from './plain-answers.js'
+
+export interface NetworkOptions {
+  runtime: Pick<Runtime, 'clock' | 'env' | 'fetch'>
+  /** Certificates of further authorities, PEM. */
+  ca: readonly string[]
+  /** `false` leaves the proxies that the environment names alone. */
+  proxies?: boolean
+  /** Connects by IPv4 only. */
+  ipv4?: boolean
+  mayRepeat: NodeUpstreamOptions['mayRepeat']
+}
+
+/** How this machine reaches others: directly or through a proxy, trusting whom it is told to. */
+export interface Network {
+  /** Opens the connections to a target. What an origin sets as cookies is sent back to it. */
+  connect(url: URL): Promise<Upstream>
+  /** As the global one. */
+  readonly fetch: typeof globalThis.fetch
+}
+
+/** Creates the network. A proxy's client is loaded only where there is a proxy. */
+export function createNetwork(options: NetworkOptions): Network {
+  const { runtime, ca, proxies = true, ipv4 = false, mayRepeat } = options
+  const { clock } = runtime
+  const env = proxies ? runtime.env : {}
+  const jars = new Map<string, CookieJar>()
+  let trusted: Promise<readonly string[] | undefined> | undefined
+  const trust = () => {
+    trusted ??= ca.length === 0 ? Promise.resolve(undefined) : withRoots(ca)
+    return trusted
+  }
+  const connect = async (url: URL) => {
+    const proxy = proxyFor(url, env)
+    const reach = { ca: await trust(), family: ipv4 ? (4 as const) : undefined }
+    if (proxy === undefined) return createNodeUpstream(url, { clock, mayRepeat, ...reach })
+    const { createProxyUpstream } = await import('./proxy-upstream.js')
+    return createProxyUpstream(url, proxy, reach)
+  }
+  return {
+    async connect(url) {
+      const jar = jars.get(url.origin) ?? createCookieJar(clock)
+      jars.set(url.origin, jar)
+      return withCookies(plainAnswers(await connect(url), url), url, jar)
+    },
+    async fetch(input, init) {
+      const url = new URL(input instanceof Request ? input.url : input)
+      const proxy = proxyFor(url, env)
+      if (proxy === undefined && ca.length === 0 && !ipv4) return runtime.fetch(input, init)
+      const { fetchThrough } = await import('./proxy-upstream.js')
+      const reach = { ca: await trust(), family: ipv4 ? (4 as const) : undefined }
+      return fetchThrough(proxy, reach, url, init)
+    },
+  }
+}
+
+/** A list of our own takes the place of Node's, so that Node's goes into it. */
+async function withRoots(ca: readonly string[]): Promise<readonly string[]> {
+  const tls: Tls = await import('node:tls')
+  return [...(tls.getCACertificates?.('default') ?? tls.rootCertificates), ...ca]
+}
+
+interface Tls {
+  readonly rootCertificates: readonly string[]
+  /** With what Node was told to trust besides; from Node 22.15 on. */
+  getCACertificates?: (type: 'default') => string[]
+}
+
+type Variables = Readonly<Record<string, string | undefined>>
+
+/**
+ * Finds the HTTP proxy for a URL in `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in
+ * either case. Loopback never goes through a proxy.
+ *
+ * @returns The proxy, or `undefined` for a direct connection. A value that is no http(s) URL is
+ *   left out.
+ */
+export function proxyFor(url: URL, env: Variables): URL | undefined {
+  if (isLoopback(url.hostname)) return undefined
+  const name = url.protocol === 'https:' ? 'HTTPS_PROXY' : 'HTTP_PROXY'
+  const value = variable(env, name) ?? variable(env, 'ALL_PROXY')
+  if (value === undefined || isExcepted(url, variable(env, 'NO_PROXY') ?? '')) return undefined
+  const text = /^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? value : `http://${value}`
+  if (!URL.canParse(text)) return undefined
+  const proxy = new URL(text)
+  return proxy.protocol === 'http:' || proxy.protocol === 'https:' ? proxy : undefined
+}
+
+function variable(env: Variables, name: string): string | undefined {
+  return env[name.toLowerCase()] || env[name] || undefined
+}
+
+/** `*`, `host`, `.domain`, `*.domain`, each with or without a port. */
+function isExcepted(url: URL, list: string): boolean {
+  const port = url.port || (url.protocol === 'https:' ? '443' : '80')
+  const host = url.hostname.replace(/[[\]]/g, '').toLowerCase()
+  return list
+    .split(/[\s,]+/)
+    .filter((entry) => entry !== '')
+    .some((entry) => {
+      if (entry === '*') return true
+      const [, name = '', ownPort] = /^\[?(.+?)\]?(?::(\d+))?$/.exec(entry.toLowerCase()) ?? []
+      if (ownPort !== undefined && ownPort !== port) return false
+      const domain = name.replace(/^\*?\./, '')
+      return host === domain || host.endsWith(`.${domain}`)
+    })
+}

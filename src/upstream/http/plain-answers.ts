@@ -1,0 +1,190 @@
+import type { Upstream, UpstreamController, UpstreamHandler, UpstreamRequest } from '../upstream.js'
+import { codingsOf, createDecoder, type Decoder } from './decode.js'
+import {
+  GuardedAnswer,
+  type AnswerHead as Head,
+  NO_CONTROLLER,
+  type OnFault,
+} from './guarded-answer.js'
+
+/** Where requests go, once the target said that its path has a slash more or less. */
+interface Place {
+  readonly url: URL
+  path: string | undefined
+}
+
+/**
+ * Makes the answers on some connections plain: compressed ones are decompressed, a redirect that only
+ * adds or drops a slash at the end of the path is followed and remembered, and an exception in whoever
+ * reads an answer fails that one request.
+ */
+export function plainAnswers(
+  connections: Upstream,
+  url: URL,
+  onFault: OnFault = () => {},
+): Upstream {
+  const place: Place = { url, path: undefined }
+  const parts = { connections, place, onFault }
+  const upstream: Upstream = {
+    send(request, handler) {
+      new PlainAnswer(parts, request, handler).send()
+    },
+    close: () => connections.close(),
+  }
+  return connections.held === undefined ? upstream : { ...upstream, held: connections.held }
+}
+
+/** What all requests on some connections share. */
+interface Parts {
+  readonly connections: Upstream
+  readonly place: Place
+  readonly onFault: OnFault
+}
+
+/** One request, and the way of its answer. Its handler knows it as the controller. */
+class PlainAnswer extends GuardedAnswer implements UpstreamHandler, UpstreamController {
+  readonly #parts: Parts
+  readonly #request: UpstreamRequest
+  #decoder: Decoder | undefined
+  #followedTo: string | undefined
+  #reason: Error | null = null
+  #isPaused = false
+  /** The decoder takes no more for now. */
+  #isFull = false
+
+  constructor(parts: Parts, request: UpstreamRequest, handler: UpstreamHandler) {
+    super(handler, parts.onFault)
+    this.#parts = parts
+    this.#request = request
+  }
+
+  send(): void {
+    const { connections, place } = this.#parts
+    const request = this.#request
+    const path = this.#followedTo ?? request.path ?? place.path
+    connections.send(path === request.path ? request : { ...request, path: path as string }, this)
+  }
+
+  get aborted(): boolean {
+    return this.#reason !== null || this.inner?.aborted === true
+  }
+
+  get reason(): Error | null {
+    return this.#reason ?? this.inner?.reason ?? null
+  }
+
+  get paused(): boolean {
+    return this.#isPaused
+  }
+
+  abort(reason: Error): void {
+    this.#reason ??= reason
+    this.#decoder?.destroy()
+    this.inner?.abort(reason)
+  }
+
+  pause(): void {
+    this.#isPaused = true
+    this.#decoder?.pause()
+    this.inner?.pause()
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.#decoder?.resume()
+    if (!this.#isFull) this.inner?.resume()
+  }
+
+  onRequestStart(controller: UpstreamController, context: unknown): void {
+    const isFirst = this.inner === undefined
+    this.inner = controller
+    if (!isFirst) {
+      if (this.#reason !== null) controller.abort(this.#reason)
+      return
+    }
+    this.begin(context)
+  }
+
+  onResponseStart(controller: UpstreamController, status: number, head: Head, text?: string): void {
+    if (controller !== this.inner) return
+    if (REDIRECTS.has(status) && this.#mayFollow) {
+      this.#followedTo = slashPlace(this.#parts.place.url, head['location'])
+      if (this.#followedTo !== undefined) return this.#follow(controller)
+    }
+    const { place } = this.#parts
+    if (this.#followedTo !== undefined && status < 300) place.path = this.#followedTo
+    const encoding = status < 200 ? undefined : head['content-encoding']
+    const isPlain = encoding === undefined || codingsOf(String(encoding)).length === 0
+    const plain = isPlain ? head : this.#decode(String(encoding), head)
+    this.head(status, plain, text)
+  }
+
+  onResponseData(controller: UpstreamController, chunk: Buffer): void {
+    if (controller !== this.inner) return
+    if (this.#decoder === undefined) return this.data(chunk)
+    this.#isFull = !this.#decoder.write(chunk)
+    if (this.#isFull) controller.pause()
+  }
+
+  onResponseEnd(controller: UpstreamController): void {
+    if (controller !== this.inner) return
+    if (this.#decoder === undefined) this.end()
+    else this.#decoder.end()
+  }
+
+  onResponseError(controller: UpstreamController, error: Error): void {
+    // an answer that was left for the place that it names may still report its end
+    if (this.inner !== undefined && controller !== this.inner && controller != null) return
+    this.#decoder?.destroy()
+    this.error(error)
+  }
+
+  /** Reads compressed bytes from here on; the head then says nothing of them. */
+  #decode(encoding: string, head: Head): Head {
+    this.#decoder = createDecoder(encoding, {
+      onData: (chunk) => this.data(chunk),
+      onEnd: () => this.end(),
+      onError: (error) => {
+        this.error(error)
+        this.inner?.abort(error)
+      },
+      onDrain: () => {
+        this.#isFull = false
+        if (!this.#isPaused) this.inner?.resume()
+      },
+    })
+    return this.#decoder === undefined ? head : withoutEncoding(head)
+  }
+
+  get #mayFollow(): boolean {
+    return (this.#followedTo ?? this.#parts.place.path ?? this.#request.path) === undefined
+  }
+
+  #follow(controller: UpstreamController): void {
+    // whatever it still says comes from a controller that is no longer ours
+    this.inner = NO_CONTROLLER
+    controller.abort(new Error('it named another place'))
+    this.send()
+  }
+}
+
+function withoutEncoding(head: Head): Head {
+  const { 'content-encoding': _, 'content-length': __, ...plain } = head
+  return plain
+}
+
+/** 303 asks for a GET, which is no MCP. */
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 307, 308])
+
+/**
+ * Returns the path and query that a redirect names, when it differs from the URL's only by a slash at
+ * the end of the path: web frameworks answer so to the one or the other. Nothing was done then, so
+ * that the request may be sent again.
+ */
+function slashPlace(url: URL, location: string | string[] | undefined): string | undefined {
+  if (typeof location !== 'string' || !URL.canParse(location, url.href)) return undefined
+  const to = new URL(location, url)
+  if (to.origin !== url.origin || to.search !== url.search || to.username !== '') return undefined
+  const isSame = to.pathname === `${url.pathname}/` || `${to.pathname}/` === url.pathname
+  return isSame ? to.pathname + to.search : undefined
+}

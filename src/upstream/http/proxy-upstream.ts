@@ -1,0 +1,97 @@
+import { Agent, type Dispatcher, fetch, ProxyAgent, type RequestInit } from 'undici'
+import type { Upstream, UpstreamHandler } from '../upstream.js'
+import { codedError, PROXY_REFUSED } from '../upstream-error.js'
+
+const CONNECT_MS = 10_000
+
+/** Whom to trust, and by which addresses to connect. */
+export interface Reach {
+  /** Trusted instead of Node's own list, PEM. */
+  ca: readonly string[] | undefined
+  /** The only family of addresses to connect to. */
+  family: 4 | undefined
+}
+
+function createDispatcher(proxy: URL | undefined, { ca, family }: Reach): Dispatcher {
+  const tls = ca === undefined ? {} : { ca: [...ca] }
+  const connect = { timeout: CONNECT_MS, ...tls, ...(family !== undefined && { family }) }
+  if (proxy === undefined) return new Agent({ connect })
+  const { username, password } = proxy
+  const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  return new ProxyAgent({
+    uri: `${proxy.protocol}//${proxy.host}`,
+    ...(username !== '' && { token: `Basic ${Buffer.from(user).toString('base64')}` }),
+    requestTls: tls,
+    proxyTls: tls,
+    connect,
+    // plain http goes through as it is: many proxies open tunnels to port 443 only
+    proxyTunnel: false,
+  })
+}
+
+/** Opens the connections to a target through an HTTP proxy. */
+export function createProxyUpstream(url: URL, proxy: URL, reach: Reach): Upstream {
+  let dispatcher = createDispatcher(proxy, reach)
+  const { origin } = url
+  const ownPath = url.pathname + url.search
+  return {
+    send(request, handler) {
+      const { method, headers, headersTimeout, bodyTimeout, body = null, path = ownPath } = request
+      const options = { origin, path, method, headers, body, headersTimeout, bodyTimeout }
+      dispatcher.dispatch(options, new ProxiedHandler(handler))
+    },
+    async close() {
+      const old = dispatcher
+      dispatcher = createDispatcher(proxy, reach)
+      await old.destroy()
+    },
+  }
+}
+
+/** Passes everything on, and tells a proxy's 407 by its name. */
+class ProxiedHandler implements Dispatcher.DispatchHandler {
+  readonly #handler: UpstreamHandler
+
+  constructor(handler: UpstreamHandler) {
+    this.#handler = handler
+  }
+
+  onRequestStart(...args: Parameters<NonNullable<UpstreamHandler['onRequestStart']>>): void {
+    this.#handler.onRequestStart?.(...args)
+  }
+
+  onResponseStart(...args: Parameters<NonNullable<UpstreamHandler['onResponseStart']>>): void {
+    const [controller, status] = args
+    if (status !== 407) return this.#handler.onResponseStart?.(...args)
+    this.#handler.onResponseError?.(controller, codedError(PROXY_REFUSED))
+  }
+
+  onResponseData(...args: Parameters<NonNullable<UpstreamHandler['onResponseData']>>): void {
+    this.#handler.onResponseData?.(...args)
+  }
+
+  onResponseEnd(...args: Parameters<NonNullable<UpstreamHandler['onResponseEnd']>>): void {
+    this.#handler.onResponseEnd?.(...args)
+  }
+
+  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+    const refused = /\b407\b/.test(error.message)
+    this.#handler.onResponseError?.(controller, refused ? codedError(PROXY_REFUSED) : error)
+  }
+}
+
+const dispatchers = new Map<string, Dispatcher>()
+
+/** Fetches like the global `fetch`, through a proxy or with authorities of our own, or both. */
+export async function fetchThrough(
+  proxy: URL | undefined,
+  reach: Reach,
+  url: URL,
+  init: globalThis.RequestInit | undefined,
+): Promise<Response> {
+  const key = `${proxy?.href ?? ''} ${reach.ca?.length ?? 0} ${reach.family ?? ''}`
+  const dispatcher = dispatchers.get(key) ?? createDispatcher(proxy, reach)
+  dispatchers.set(key, dispatcher)
+  const options = { ...init, dispatcher } as RequestInit
+  return (await fetch(url, options)) as unknown as Response
+}

@@ -1,0 +1,88 @@
+import type { JsonObject } from '../../util/json.js'
+import type { PeerCall } from './pending-call.js'
+
+const MAX_WAITING = 100
+
+/** Larger messages do not wait for a stream that may never be opened. */
+const MAX_WAITING_LENGTH = 64 * 1024
+
+/** A stream whose client is further behind is ended: it would hold up everybody else. */
+const MAX_BEHIND_BYTES = 4 * 1024 * 1024
+
+/** A request under way. `id` and `token` are the client's own, as they were written. */
+export interface Open {
+  readonly session: PeerSession
+  readonly call: PeerCall
+  readonly id: string
+  readonly token: string | undefined
+  cancelTimer: () => void
+}
+
+/** What one client has at a peer: its calls under way, and its stream (GET). */
+export class PeerSession {
+  /** What the client said at `initialize` that it can do. */
+  readonly capabilities: JsonObject
+  readonly calls = new Set<PeerCall>()
+  readonly #listeners = new Set<PeerCall>()
+  #waiting: string[] = []
+
+  constructor(capabilities: JsonObject = {}) {
+    this.capabilities = capabilities
+  }
+
+  get isListening(): boolean {
+    return this.#listeners.size > 0
+  }
+
+  /** Somebody waits for something here. */
+  get isBusy(): boolean {
+    return this.isListening || this.calls.size > 0
+  }
+
+  /** Makes a request the stream of what the peer sends by itself. */
+  listen(call: PeerCall, onOver: () => void = () => {}): void {
+    this.#listeners.add(call)
+    call.onOver = () => {
+      this.#listeners.delete(call)
+      onOver()
+    }
+    call.listen()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const data of waiting) this.#tell(call, data)
+  }
+
+  /** Takes a message to the client: on its stream, else on a call's; else it waits for a stream. */
+  deliver(data: string): void {
+    const [listener] = this.#listeners
+    const call = listener ?? this.lastCall
+    if (call !== undefined) this.#tell(call, data)
+    else if (data.length <= MAX_WAITING_LENGTH) {
+      this.#waiting.push(data)
+      if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()
+    }
+  }
+
+  /** Takes a request of the peer to the client: it belongs to a call, where there is one. */
+  ask(data: string): void {
+    if (this.lastCall === undefined) this.deliver(data)
+    else this.lastCall.event(data)
+  }
+
+  get lastCall(): PeerCall | undefined {
+    let last: PeerCall | undefined
+    for (const call of this.calls) last = call
+    return last
+  }
+
+  end(): void {
+    for (const listener of this.#listeners) listener.end()
+  }
+
+  #tell(call: PeerCall, data: string): void {
+    call.event(data)
+    if (call.keptBytes > MAX_BEHIND_BYTES && this.#listeners.has(call)) call.abort(TOO_SLOW)
+  }
+}
+
+const TOO_SLOW = new Error('the client reads too slowly')

@@ -1,0 +1,99 @@
+import { randomBytes } from 'node:crypto'
+import { PLACES, replaceAt, writtenAt } from '../../mcp/json-text.js'
+import { ERROR_CODES } from '../../mcp/jsonrpc.js'
+import { type JsonObject, ownMember } from '../../util/json.js'
+import type { PeerSession } from './client-session.js'
+
+const MAX_ASKED = 1_000
+
+/** What a client must have said that it can do, to be asked for it. */
+const CAPABILITY: Readonly<Record<string, string>> = {
+  'sampling/createMessage': 'sampling',
+  'elicitation/create': 'elicitation',
+  'roots/list': 'roots',
+}
+
+/** The requests of a peer to its clients. Each goes to one client, which alone can answer it. */
+export class PeerRequests {
+  readonly #sessions: ReadonlySet<PeerSession>
+  readonly #transmit: (text: string) => void
+  /** Those that are not answered yet, by the id that the client sees. `id` is as the peer wrote it. */
+  readonly #asked = new Map<string, { id: string; session: PeerSession }>()
+  readonly #mark = randomBytes(6).toString('base64url')
+  #count = 0
+
+  constructor(sessions: ReadonlySet<PeerSession>, transmit: (text: string) => void) {
+    this.#sessions = sessions
+    this.#transmit = transmit
+  }
+
+  /** Takes a request of the peer to a client, or answers it where none can. */
+  take(method: string, text: string): void {
+    const id = writtenAt(text, PLACES.id)
+    if (id === undefined) return
+    if (method === 'ping') return this.#reply(id, { result: {} })
+    const session = this.#whoCan(ownMember(CAPABILITY, method))
+    if (session === undefined || this.#asked.size >= MAX_ASKED) {
+      const message = `No client here takes ${method}`
+      return this.#reply(id, { error: { code: ERROR_CODES.methodNotFound, message } })
+    }
+    this.#count += 1
+    const key = `${this.#mark}-${this.#count}`
+    this.#asked.set(key, { id, session })
+    session.ask(replaceAt(text, PLACES.id, JSON.stringify(key)))
+  }
+
+  /**
+   * Gives a client's answer the id that the peer knows.
+   *
+   * @returns `undefined` when this client was not asked.
+   */
+  answer(session: PeerSession, { id }: JsonObject, text: string): string | undefined {
+    const key = String(id)
+    const asked = this.#asked.get(key)
+    if (asked?.session !== session) return undefined
+    this.#asked.delete(key)
+    return replaceAt(text, PLACES.id, asked.id)
+  }
+
+  /** The peer does not want its answer any more. */
+  takeBack(text: string): void {
+    const written = writtenAt(text, PLACES.requestId)
+    for (const [key, { id, session }] of this.#asked) {
+      if (id !== written) continue
+      this.#asked.delete(key)
+      session.deliver(replaceAt(text, PLACES.requestId, JSON.stringify(key)))
+    }
+  }
+
+  /** Answers for a client that is gone. */
+  leave(session: PeerSession): void {
+    for (const [key, asked] of this.#asked) {
+      if (asked.session !== session) continue
+      this.#asked.delete(key)
+      const error = { code: ERROR_CODES.internalError, message: 'The client left' }
+      this.#reply(asked.id, { error })
+    }
+  }
+
+  clear(): void {
+    this.#asked.clear()
+  }
+
+  #reply(id: string, body: JsonObject): void {
+    const wire = JSON.stringify({ jsonrpc: '2.0', id: null, ...body })
+    this.#transmit(replaceAt(wire, PLACES.id, id))
+  }
+
+  /** Chooses among the clients that can do it: one that waits, one that listens, the last. */
+  #whoCan(capability: string | undefined): PeerSession | undefined {
+    const able = [...this.#sessions].filter(
+      ({ capabilities }) => capability === undefined || Object.hasOwn(capabilities, capability),
+    )
+    return (
+      able.findLast(({ calls }) => calls.size > 0) ??
+      able.findLast(({ isListening }) => isListening) ??
+      able.at(-1)
+    )
+  }
+}

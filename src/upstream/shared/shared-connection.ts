@@ -1,0 +1,233 @@
+import { eachValue, numberOf } from '../../mcp/incoming.js'
+import {
+  PLACES,
+  placeOf,
+  putMembers,
+  replaceAt,
+  replacePlaces,
+  writtenAt,
+} from '../../mcp/json-text.js'
+import { messageOf } from '../../util/errors.js'
+import { isDeeper, isObject, type JsonObject } from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
+import { codedError, UpstreamError } from '../upstream-error.js'
+import type { Open, PeerSession } from './client-session.js'
+import type { CallEnd, PeerCall, PeerRequest } from './pending-call.js'
+import { PeerRequests } from './server-requests.js'
+
+/** A call that its client gave up is still waited for, because that is no cancellation. */
+const ABANDONED_MS = 300_000
+
+/** The peer is not read while one call has more than this waiting for its client. */
+const MAX_KEPT_BYTES = 1024 * 1024
+
+export interface PeerOptions {
+  clock: Pick<Clock, 'after'>
+  /**
+   * Sends a message to the peer.
+   *
+   * @param request The client's request that it came in; absent for messages of our own.
+   */
+  transmit(text: string, request?: PeerRequest): void
+  /** Stops and goes on reading what the peer sends. */
+  flow(paused: boolean): void
+  /** Learns of what is no message of JSON-RPC. */
+  onGarbage(text: string): void
+}
+
+/**
+ * One connection to a server that carries the messages of one or of several clients. Ids and
+ * progress tokens are replaced on the way and put back as they were written, so that an answer
+ * reaches the request that it belongs to and nobody else.
+ */
+export class Peer {
+  readonly sessions = new Set<PeerSession>()
+  readonly #options: PeerOptions
+  readonly #open = new Map<number, Open>()
+  readonly #asked: PeerRequests
+  #count = 0
+  #isPaused = false
+
+  constructor(options: PeerOptions) {
+    this.#options = options
+    this.#asked = new PeerRequests(this.sessions, (text) => options.transmit(text))
+  }
+
+  /** Requests under way, also those whose clients left. */
+  get running(): number {
+    return this.#open.size
+  }
+
+  /** Sends a client's request. */
+  request(
+    session: PeerSession,
+    text: string,
+    call: PeerCall,
+    { origin, isModern = false }: { origin?: PeerRequest; isModern?: boolean } = {},
+  ): void {
+    const id = placeOf(text, PLACES.id)
+    if (id === undefined) return call.fail(codedError('ECONNRESET'))
+    this.#count += 1
+    const number = this.#count
+    const token = placeOf(text, PLACES.token)
+    const parts = [id, token].filter((place) => place !== undefined)
+    const open: Open = {
+      ...{ session, call, id: text.slice(id.start, id.end) },
+      token: token && text.slice(token.start, token.end),
+      cancelTimer: () => {},
+    }
+    this.#open.set(number, open)
+    session.calls.add(call)
+    call.onOver = (end) => this.#onOver(number, open, end, isModern)
+    call.onCaughtUp = () => this.#regulate()
+    const mapped = parts.map((place) => ({ place, text: String(number) }))
+    this.#options.transmit(replacePlaces(text, mapped), origin)
+  }
+
+  /** In the era without sessions, a client that leaves has cancelled; before, it has not. */
+  #onOver(number: number, open: Open, end: CallEnd, isModern: boolean): void {
+    open.session.calls.delete(open.call)
+    if (!this.#open.has(number)) return
+    const cancel = () => {
+      this.#open.delete(number)
+      this.#tell('notifications/cancelled', { requestId: number })
+    }
+    if (end === 'answered') this.#open.delete(number)
+    else if (end === 'failed' || isModern) cancel()
+    else open.cancelTimer = this.#options.clock.after(ABANDONED_MS, cancel)
+  }
+
+  /**
+   * Sends a client's notification, or its answer to a request of the peer.
+   *
+   * @returns False when it concerns nothing that the peer knows of.
+   */
+  tell(session: PeerSession, message: JsonObject, text: string, origin?: PeerRequest): boolean {
+    const mapped = 'method' in message ? this.#mapCancelled(session, message, text) : undefined
+    const sent = 'method' in message ? mapped : this.#asked.answer(session, message, text)
+    if (sent === undefined) return false
+    this.#options.transmit(sent, origin)
+    return true
+  }
+
+  #mapCancelled(session: PeerSession, message: JsonObject, text: string): string | undefined {
+    if (message['method'] !== 'notifications/cancelled') return text
+    const written = writtenAt(text, PLACES.requestId)
+    for (const [number, open] of this.#open) {
+      if (open.session === session && open.id === written) {
+        return replaceAt(text, PLACES.requestId, String(number))
+      }
+    }
+    return undefined
+  }
+
+  /** Takes what the peer sent. */
+  take(data: string): void {
+    eachValue(data, (message, text) => this.#takeOne(message, text))
+  }
+
+  #takeOne(message: unknown, text: string): void {
+    if (!isObject(message) || message['jsonrpc'] !== '2.0') this.#options.onGarbage(text)
+    else if (message['method'] === undefined) this.#takeAnswer(message, text)
+    else if (typeof message['method'] !== 'string') this.#options.onGarbage(text)
+    else if (message['id'] === undefined) this.#takeNotification(message, text)
+    else this.#asked.take(message['method'], text)
+  }
+
+  #takeAnswer({ id, result, error }: JsonObject, text: string): void {
+    const number = numberOf(id, isObject(error), this.#open)
+    const open = number === undefined ? undefined : this.#open.get(number)
+    if (number === undefined || open === undefined)
+      return id == null ? this.#options.onGarbage(text) : undefined
+    if (result === undefined && !isObject(error)) return this.#options.onGarbage(text)
+    this.#open.delete(number)
+    open.cancelTimer()
+    const restored = replaceAt(text, PLACES.answeredSubscription, open.id)
+    open.call.answer(putMembers(restored, { id: open.id }))
+  }
+
+  #takeNotification({ method, params }: JsonObject, text: string): void {
+    if (method === 'notifications/cancelled') return this.#asked.takeBack(text)
+    const token = isObject(params) ? params['progressToken'] : undefined
+    if (method === 'notifications/progress') {
+      const open = this.#open.get(token as number)
+      if (open?.token !== undefined) this.#event(open, replaceAt(text, PLACES.progress, open.token))
+      return
+    }
+    const subscribed = placeOf(text, PLACES.subscription)
+    if (subscribed !== undefined) {
+      const open = this.#open.get(Number(text.slice(subscribed.start, subscribed.end)))
+      if (open === undefined) return
+      return this.#event(open, replacePlaces(text, [{ place: subscribed, text: open.id }]))
+    }
+    for (const session of this.sessions) session.deliver(text)
+    this.#regulate()
+  }
+
+  #event({ call }: Open, text: string): void {
+    if (!call.isOver) call.event(text)
+    this.#regulate()
+  }
+
+  /** Ends a client's part: nobody waits for its calls any more. */
+  leave(session: PeerSession): void {
+    this.sessions.delete(session)
+    session.end()
+    for (const call of [...session.calls]) call.fail(codedError('ECONNRESET'))
+    this.#asked.leave(session)
+  }
+
+  /** The connection is gone. */
+  fail(error: Error): void {
+    for (const [number, { call, cancelTimer }] of [...this.#open]) {
+      this.#open.delete(number)
+      cancelTimer()
+      call.fail(error)
+    }
+    this.#asked.clear()
+    for (const session of this.sessions) session.end()
+    this.sessions.clear()
+  }
+
+  #tell(method: string, params: JsonObject): void {
+    this.#options.transmit(JSON.stringify({ jsonrpc: '2.0', method, params }))
+  }
+
+  /** Reads the peer no faster than the slowest call's client. */
+  #regulate(): void {
+    let isBehind = false
+    for (const { call } of this.#open.values()) isBehind ||= call.keptBytes > MAX_KEPT_BYTES
+    if (isBehind === this.#isPaused) return
+    this.#isPaused = isBehind
+    this.#options.flow(isBehind)
+  }
+}
+
+/** Deeper messages are refused from clients, and no result of a tool comes near. */
+const MAX_DEPTH = 1_000
+
+/**
+ * Gives a peer what was written to us.
+ *
+ * @returns Why it cannot be handled: whoever wrote it is not to be talked with any more.
+ */
+export function problemWith(data: string, peer: Pick<Peer, 'take'>): UpstreamError | undefined {
+  if (isDeeper(data, MAX_DEPTH)) return unreadable(`nested deeper than ${MAX_DEPTH}`)
+  try {
+    peer.take(data)
+    return undefined
+  } catch (error) {
+    return unreadable(messageOf(error))
+  }
+}
+
+function unreadable(why: string): UpstreamError {
+  const reason = `its process wrote what cannot be read (${why}), and was ended`
+  return new UpstreamError('invalid_answer', reason)
+}
+
+/** A process that does not answer its first request in time. */
+export function slowStart(ms: number): UpstreamError {
+  const reason = `its process did not answer within ${ms / 1000} s of its start`
+  return new UpstreamError('timeout', reason)
+}

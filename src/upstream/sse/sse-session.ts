@@ -1,0 +1,159 @@
+import { isObject } from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
+import { Drain } from '../http/drain.js'
+import { PeerSession } from '../shared/client-session.js'
+import { isRequest, type PeerCall, type PeerRequest } from '../shared/pending-call.js'
+import { Peer, problemWith } from '../shared/shared-connection.js'
+import {
+  headerPairs,
+  type Upstream,
+  type UpstreamController,
+  type UpstreamHandler,
+} from '../upstream.js'
+import { codedError } from '../upstream-error.js'
+import type { SseStream } from './sse-stream.js'
+
+/** For what we say by ourselves, milliseconds. */
+const OWN_MS = 30_000
+
+const MAX_REFUSAL = 64 * 1024
+
+export interface SseSessionOptions {
+  clock: Pick<Clock, 'after'>
+  stream: SseStream
+  /** Connections to the endpoint that the stream named. */
+  posts: Upstream
+  /** The `initialize` that it was opened for. */
+  asked: PeerRequest
+  /** 0 waits for ever. */
+  idleMs: number
+  onEnd(): void
+}
+
+/** One stream of an old server, which is what a session is there. */
+export class SseSession {
+  readonly #options: SseSessionOptions
+  readonly #peer: Peer
+  readonly #session: PeerSession
+  #cancelTimer = () => {}
+  #isOver = false
+  /** Of the last request, for what we say by ourselves. */
+  #headers: readonly string[]
+
+  constructor(options: SseSessionOptions) {
+    this.#options = options
+    const { stream, asked } = options
+    this.#headers = asked.request.headers
+    this.#peer = new Peer({
+      clock: options.clock,
+      transmit: (text, origin) => this.#transmit(text, origin),
+      flow: (paused) => stream.flow(paused),
+      // the stream of an old server may carry anything else
+      onGarbage: () => {},
+    })
+    const params = asked.message?.['params']
+    const capabilities = isObject(params) ? params['capabilities'] : undefined
+    this.#session = new PeerSession(isObject(capabilities) ? capabilities : {})
+    this.#peer.sessions.add(this.#session)
+  }
+
+  /** Posts a client's message; the answer to a request comes on the stream. */
+  post(asked: PeerRequest): void {
+    this.#stay()
+    const { request, call, message = {}, text } = asked
+    this.#headers = request.headers
+    if (isRequest(message)) this.#peer.request(this.#session, text, call, { origin: asked })
+    else if (!this.#peer.tell(this.#session, message, text, asked)) call.respond(202, {})
+  }
+
+  take(data: string): void {
+    this.#stay()
+    // what cannot be read costs this stream and nobody else
+    if (problemWith(data, this.#peer) !== undefined) this.end()
+  }
+
+  listen(call: PeerCall): void {
+    this.#stay()
+    this.#session.listen(call, () => this.#stay())
+  }
+
+  /** Closes the stream, whoever wants that. */
+  end(): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#cancelTimer()
+    this.#options.onEnd()
+    this.#options.stream.close()
+    this.#peer.fail(codedError('ECONNRESET'))
+    void this.#options.posts.close()
+  }
+
+  /** Begins to wait anew for something to happen. */
+  #stay(): void {
+    const { clock, idleMs } = this.#options
+    this.#cancelTimer()
+    if (idleMs === 0 || this.#isOver) return
+    this.#cancelTimer = clock.after(idleMs, () => {
+      if (this.#session.isBusy || this.#peer.running > 0) this.#stay()
+      else this.end()
+    })
+  }
+
+  #transmit(text: string, origin?: PeerRequest): void {
+    const { posts } = this.#options
+    const headers = withoutSession(origin?.request.headers ?? this.#headers)
+    if (origin !== undefined) {
+      const { request, call } = origin
+      const waits = this.#session.calls.has(call)
+      return posts.send({ ...request, headers, body: text }, watchPost(call, waits))
+    }
+    const times = { headersTimeout: OWN_MS, bodyTimeout: OWN_MS }
+    posts.send({ method: 'POST', headers, body: text, ...times }, {})
+  }
+}
+
+/** The session is ours: the server would not know what it means. */
+function withoutSession(headers: readonly string[]): string[] {
+  return headerPairs(headers)
+    .filter(([name]) => name !== 'mcp-session-id')
+    .flat()
+}
+
+/** What the POST itself says matters only when it is a refusal, or nothing else is waited for. */
+function watchPost(call: PeerCall, waits: boolean): UpstreamHandler {
+  let refusal: { status: number; headers: object; body: string } | undefined
+  let inner: UpstreamController | undefined
+  let drain: Drain | undefined
+  return {
+    onRequestStart(controller) {
+      inner = controller
+      const before = call.onOver
+      call.onOver = (end) => {
+        if (end !== 'answered') inner?.abort(new Error('the client left'))
+        before(end)
+      }
+    },
+    onResponseStart(controller, status, headers) {
+      if (status >= 300) refusal = { status, headers, body: '' }
+      else {
+        // what follows answers to nothing: it comes on the stream
+        drain = new Drain(controller, headers['content-type'])
+        if (!waits) call.respond(202, {})
+      }
+    },
+    onResponseData(_controller, chunk) {
+      drain?.take(chunk)
+      if (refusal !== undefined && refusal.body.length < MAX_REFUSAL) refusal.body += chunk
+    },
+    onResponseEnd() {
+      inner = undefined
+      if (refusal === undefined) return
+      const { status, headers, body } = refusal
+      call.respond(status, headers as Record<string, string>, body)
+    },
+    onResponseError(_controller, error) {
+      // a POST that was taken is answered on the stream
+      if (drain === undefined) call.fail(error)
+    },
+  }
+}

@@ -1,0 +1,155 @@
+import { messageData } from '../../mcp/incoming.js'
+import { type EventFields, EventSplitter } from '../../mcp/sse.js'
+import type { Clock } from '../../util/runtime.js'
+import {
+  headerOf,
+  type Upstream,
+  type UpstreamController,
+  type UpstreamHandler,
+} from '../upstream.js'
+import { codedError, describeNetworkError, UpstreamError } from '../upstream-error.js'
+
+/** For the head of the answer and the first event. */
+const OPEN_MS = 10_000
+
+type Head = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
+
+/** How opening the stream ended. */
+export type Opening =
+  | { kind: 'open'; stream: SseStream }
+  /** The server answered, but with no such stream. */
+  | { kind: 'refused'; status: number; headers: Head; error: Error }
+  | { kind: 'failed'; error: Error }
+
+export interface SseStreamOptions {
+  clock: Pick<Clock, 'after'>
+  url: URL
+  upstream: Upstream
+  /** Names and values in turn. */
+  headers: readonly string[]
+  onMessage(data: string): void
+  onEnd(): void
+}
+
+/** The stream of an old server: it names the endpoint to post to, then it carries all messages. */
+export interface SseStream {
+  readonly endpoint: URL
+  /** Stops reading, and goes on. */
+  flow(paused: boolean): void
+  close(): void
+}
+
+/**
+ * Opens the stream of the transport before Streamable HTTP. The endpoint must be at the origin of
+ * the stream: the requests to it carry our credential.
+ *
+ * @see [MCP 2024-11-05, HTTP with SSE](https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse)
+ */
+export function openSseStream(options: SseStreamOptions): Promise<Opening> {
+  return new Promise((resolve) => {
+    const headers = [...options.headers, 'accept', 'text/event-stream']
+    if (headerOf(headers, 'accept-encoding') === undefined) {
+      headers.push('accept-encoding', 'identity')
+    }
+    const request = { method: 'GET', headers, headersTimeout: OPEN_MS, bodyTimeout: 0 } as const
+    options.upstream.send(request, new StreamHandler(options, resolve))
+  })
+}
+
+class StreamHandler implements UpstreamHandler {
+  readonly #options: SseStreamOptions
+  readonly #resolve: (opening: Opening) => void
+  readonly #splitter = new EventSplitter()
+  #controller: UpstreamController | undefined
+  #cancelTimer = () => {}
+  #isOpen = false
+  #isOver = false
+
+  constructor(options: SseStreamOptions, resolve: (opening: Opening) => void) {
+    this.#options = options
+    this.#resolve = resolve
+  }
+
+  onRequestStart(controller: UpstreamController): void {
+    this.#controller = controller
+  }
+
+  onResponseStart(_controller: UpstreamController, status: number, headers: Head): void {
+    const type = String(headers['content-type'] ?? '').toLowerCase()
+    if (status === 200 && type.startsWith('text/event-stream')) {
+      this.#cancelTimer = this.#options.clock.after(OPEN_MS, () => {
+        const reason = 'its event stream names no endpoint'
+        this.#end({ kind: 'failed', error: new UpstreamError('timeout', reason) })
+      })
+      return
+    }
+    const what = status === 200 ? 'no event stream' : `HTTP ${status}`
+    const error = new UpstreamError('invalid_answer', `it answered ${what} to a GET`)
+    this.#end({ kind: 'refused', status, headers, error })
+  }
+
+  onResponseData(_controller: UpstreamController, chunk: Buffer): void {
+    if (this.#isOver) return
+    try {
+      this.#splitter.each(chunk, (fields) => this.#take(fields))
+    } catch {
+      this.#break(codedError('ECONNRESET'))
+    }
+  }
+
+  onResponseEnd(): void {
+    this.#break(codedError('ECONNRESET'))
+  }
+
+  onResponseError(_controller: UpstreamController, error: Error): void {
+    this.#break(error)
+  }
+
+  #take(fields: EventFields): void {
+    if (this.#isOver) return
+    if (fields.event === 'endpoint' && fields.data) return this.#openAt(fields.data)
+    const data = messageData(fields)
+    if (this.#isOpen && data !== undefined) this.#options.onMessage(data)
+  }
+
+  #openAt(text: string): void {
+    if (this.#isOpen) return
+    const { url } = this.#options
+    const endpoint = URL.canParse(text, url.href) ? new URL(text, url) : undefined
+    if (endpoint?.origin !== url.origin || endpoint.username !== '') {
+      const reason = 'its event stream names an endpoint at another origin'
+      return this.#end({ kind: 'failed', error: new UpstreamError('invalid_answer', reason) })
+    }
+    this.#isOpen = true
+    this.#cancelTimer()
+    const close = () => {
+      this.#isOver = true
+      this.#controller?.abort(new Error('the stream is not needed any more'))
+    }
+    const flow = (paused: boolean) => {
+      if (paused) this.#controller?.pause()
+      else this.#controller?.resume()
+    }
+    this.#resolve({ kind: 'open', stream: { endpoint, flow, close } })
+  }
+
+  #break(error: Error): void {
+    if (this.#isOver) return
+    this.#cancelTimer()
+    if (!this.#isOpen) return this.#end({ kind: 'failed', error })
+    this.#isOver = true
+    this.#options.onEnd()
+  }
+
+  #end(opening: Opening): void {
+    this.#cancelTimer()
+    this.#isOver = true
+    this.#controller?.abort(new Error('no stream'))
+    this.#resolve(opening)
+  }
+}
+
+/** Says for the end of a sentence why a stream could not be opened. */
+export function reasonOf(opening: Exclude<Opening, { kind: 'open' }>): string {
+  return describeNetworkError(opening.error).reason
+}

@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../../util/runtime.js'
+import {
+  isRequest,
+  PeerCall,
+  type PeerRequest,
+  readPeerRequest,
+  refuseModern,
+  sessionLost,
+  sessionRequired,
+} from '../shared/pending-call.js'
+import {
+  headerPairs,
+  SSE_SESSION,
+  type Upstream,
+  type UpstreamHandler,
+  type UpstreamRequest,
+} from '../upstream.js'
+import { UpstreamError } from '../upstream-error.js'
+import { SseSession } from './sse-session.js'
+import { type Opening, openSseStream } from './sse-stream.js'
+
+export interface SseUpstreamOptions {
+  clock: Pick<Clock, 'after'>
+  url: URL
+  /** Opens the connections to a URL of the server. */
+  connect: (url: URL) => Promise<Upstream>
+  /** A stream that nobody uses is closed after that many milliseconds; without it, never. */
+  idleMs?: number
+}
+
+/** An old server that looks like a new one. */
+export interface SseUpstream extends Upstream {
+  /** Tells whether the server opens streams, by one that is closed again. */
+  probe(request: Pick<UpstreamRequest, 'headers'>): Promise<Opening>
+}
+
+/** Belongs to one request, and not to the stream. */
+const OF_REQUEST = /^(accept|content-type|content-length|mcp-.*|last-event-id)$/
+
+const MAX_STREAMS = 10_000
+
+/**
+ * Makes a server of the transport before Streamable HTTP look like one of today: each `initialize`
+ * opens a stream, which is a session; each POST gets its own answer, matched by id; what the server
+ * sends by itself comes on GET. A session whose stream broke is lost.
+ */
+export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
+  const { clock, url, connect, idleMs = 0 } = options
+  const sessions = new Map<string, SseSession>()
+  let connecting: Promise<Upstream> | undefined
+  /** Streams that are being opened. */
+  let opening = 0
+
+  const open = async (
+    { headers }: Pick<UpstreamRequest, 'headers'>,
+    onMessage: (data: string) => void,
+    onEnd: () => void,
+  ): Promise<Opening> => {
+    connecting ??= connect(url)
+    const ofStream = headerPairs(headers).filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
+    const upstream = await connecting
+    return openSseStream({ clock, url, upstream, headers: ofStream.flat(), onMessage, onEnd })
+  }
+
+  async function start(asked: PeerRequest): Promise<void> {
+    const { request, call } = asked
+    if (sessions.size + opening >= MAX_STREAMS) {
+      const reason = `all ${MAX_STREAMS} streams that it may have are open`
+      return call.fail(new UpstreamError('http_status', reason, 429))
+    }
+    let session: SseSession | undefined
+    opening += 1
+    const opened = await open(
+      request,
+      (data) => session?.take(data),
+      () => session?.end(),
+    ).finally(() => {
+      opening -= 1
+    })
+    if (opened.kind === 'refused') return call.respond(opened.status, opened.headers)
+    if (opened.kind === 'failed') return call.fail(opened.error)
+    const { stream } = opened
+    if (call.isOver) return stream.close()
+    const id = `${SSE_SESSION}${randomUUID()}`
+    const posts = await connect(stream.endpoint)
+    session = new SseSession({
+      clock,
+      stream,
+      posts,
+      asked,
+      idleMs,
+      onEnd: () => sessions.delete(id),
+    })
+    sessions.set(id, session)
+    call.sessionId = id
+    session.post(asked)
+  }
+
+  function post(asked: PeerRequest): void {
+    const { call, message, sessionId, modernVersion } = asked
+    if (message === undefined) return call.respond(400, {})
+    if (modernVersion !== undefined) return refuseModern(asked)
+    if (sessionId === undefined) {
+      if (message['method'] !== 'initialize') return call.fail(sessionRequired())
+      return void start(asked)
+    }
+    const session = sessions.get(sessionId)
+    if (session === undefined) return call.fail(sessionLost())
+    if (isRequest(message)) call.sessionId = sessionId
+    session.post(asked)
+  }
+
+  return {
+    async probe(request) {
+      const opened = await open(
+        request,
+        () => {},
+        () => {},
+      )
+      if (opened.kind === 'open') opened.stream.close()
+      return opened
+    },
+    send(request, handler: UpstreamHandler) {
+      const call = new PeerCall(handler, clock, request)
+      const asked = readPeerRequest(request, call)
+      if (request.method === 'POST') return post(asked)
+      const session = asked.sessionId === undefined ? undefined : sessions.get(asked.sessionId)
+      if (session === undefined) {
+        return asked.sessionId === undefined ? call.respond(405, {}) : call.fail(sessionLost())
+      }
+      if (request.method === 'GET') return session.listen(call)
+      session.end()
+      call.respond(200, {})
+    },
+    async close() {
+      for (const session of sessions.values()) session.end()
+      await (await connecting)?.close()
+      connecting = undefined
+    },
+    held: { kind: 'stream', count: () => sessions.size },
+  }
+}

@@ -1,0 +1,226 @@
+import { MODERN_VERSION } from '../../mcp/versions.js'
+import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
+import type { Logger } from '../../util/logger.js'
+import type { Clock } from '../../util/runtime.js'
+import { PRODUCT, VERSION } from '../../util/version.js'
+import { UpstreamError } from '../upstream-error.js'
+import type { ChildOptions } from './child-process.js'
+import { StdioSlot } from './restarts.js'
+import { StdioServer } from './server-process.js'
+
+const MIN_SWEEP_MS = 50
+
+const MAX_SWEEP_MS = 60_000
+
+const MAX_SHOWN = 200
+
+export interface StdioLimits {
+  /** Most processes of this target at once. */
+  children: number
+  /** Most requests under way at one process. */
+  requests: number
+  /** A process that nobody uses is ended after that many milliseconds. */
+  idleMs: number
+  /** For a process to answer its first request, milliseconds. */
+  startMs: number
+}
+
+/** Counts the processes of all targets together. */
+export interface ChildBudget {
+  readonly max: number
+  used: number
+}
+
+export interface StdioOptions extends Pick<ChildOptions, 'spawn' | 'name' | 'program' | 'redact'> {
+  clock: Pick<Clock, 'after' | 'now'>
+  logger: Pick<Logger, 'debug' | 'warn'>
+  limits: StdioLimits
+  budget: ChildBudget
+  /** As `Math.random`. */
+  random: () => number
+}
+
+/** The processes of one target, one for each caller (and for each era that callers speak). */
+export class StdioProcesses {
+  readonly #options: StdioOptions
+  readonly #slots = new Map<string, StdioSlot>()
+  readonly #all = new Set<StdioServer>()
+  /** Being started. */
+  #starting = 0
+  #speaksModern: boolean | undefined
+  #isSweeping = false
+  #isClosed = false
+  #hasWarned = false
+
+  constructor(options: StdioOptions) {
+    this.#options = options
+  }
+
+  get count(): number {
+    return this.#all.size
+  }
+
+  /** Returns the caller's process, if there is one. */
+  running(owner: string): StdioServer | undefined {
+    return this.#slots.get(legacyKey(owner))?.server
+  }
+
+  /**
+   * Returns the caller's process, which is started where there is none.
+   *
+   * @throws {UpstreamError} when it cannot be started now.
+   */
+  get(owner: string): Promise<StdioServer> {
+    return this.#get(legacyKey(owner))
+  }
+
+  /** Returns a process that speaks the era without sessions, if the program does at all. */
+  async getModern(owner: string): Promise<StdioServer | undefined> {
+    if (this.#speaksModern === false) return undefined
+    const server = await this.#get(modernKey(owner))
+    this.#speaksModern ??= await speaksModern(server)
+    if (this.#speaksModern) return server
+    const [slot, legacy] = [modernKey(owner), legacyKey(owner)].map((key) => this.#slots.get(key))
+    if (slot?.server === server) {
+      this.#slots.delete(modernKey(owner))
+      // it was only asked, and can still be initialized
+      if (legacy === undefined) this.#slots.set(legacyKey(owner), slot)
+      else void server.end()
+    }
+    return undefined
+  }
+
+  #get(key: string): Promise<StdioServer> {
+    let slot = this.#slots.get(key)
+    if (slot === undefined) {
+      slot = new StdioSlot(this.#options)
+      this.#slots.set(key, slot)
+      this.#sweepLater()
+    }
+    return slot.get((own) => this.#start(own))
+  }
+
+  async #start(slot: StdioSlot): Promise<StdioServer> {
+    const { budget, limits, name, logger } = this.#options
+    this.#starting += 1
+    try {
+      await this.#makeRoom()
+      const server = await StdioServer.start({
+        ...this.#options,
+        ...limits,
+        onGarbage: (text) => this.#warnOnce(text),
+        onHostile: (reason) => {
+          logger.warn('child_hostile', `Target "${name}": ${reason}`, { target: name })
+        },
+        onEnd: (error, wanted) => {
+          budget.used -= 1
+          this.#all.delete(server)
+          slot.onEnd(server, wanted ? undefined : error)
+          if (wanted) logger.debug('child_ended', `Target "${name}": its process was ended`)
+          else logger.warn('child_ended', `Target "${name}": ${error.message}`, { target: name })
+        },
+      }).catch((error: unknown) => {
+        budget.used -= 1
+        throw error
+      })
+      this.#all.add(server)
+      if (this.#isClosed) await server.end()
+      return server
+    } finally {
+      this.#starting -= 1
+    }
+  }
+
+  /**
+   * Ends processes that nobody uses until another one may be started, and counts that one.
+   *
+   * @throws {UpstreamError} when all are in use.
+   */
+  async #makeRoom(): Promise<void> {
+    const { limits, budget } = this.#options
+    for (;;) {
+      const isFull = this.#all.size + this.#starting > limits.children
+      if (!isFull && budget.used < budget.max) {
+        budget.used += 1
+        return
+      }
+      const [idlest] = [...this.#all]
+        .filter(({ idleSince }) => idleSince !== undefined)
+        .sort((a, b) => (a.idleSince ?? 0) - (b.idleSince ?? 0))
+      if (idlest === undefined) {
+        const which = isFull
+          ? `${limits.children} processes`
+          : `${budget.max} processes of all targets`
+        throw new UpstreamError('http_status', `all ${which} are in use`, 429)
+      }
+      await idlest.end()
+    }
+  }
+
+  #sweepLater(): void {
+    if (this.#isSweeping || this.#isClosed || this.#slots.size === 0) return
+    this.#isSweeping = true
+    const { clock, limits } = this.#options
+    const ms = Math.min(Math.max(limits.idleMs / 4, MIN_SWEEP_MS), MAX_SWEEP_MS)
+    clock.after(ms, () => {
+      this.#isSweeping = false
+      this.#sweep()
+      this.#sweepLater()
+    })
+  }
+
+  #sweep(): void {
+    const now = this.#options.clock.now()
+    const before = now - this.#options.limits.idleMs
+    for (const server of this.#all) {
+      server.sweep(now, before)
+      if ((server.idleSince ?? now) < before) void server.end()
+    }
+    for (const [key, slot] of this.#slots) if (slot.isVacant) this.#slots.delete(key)
+  }
+
+  #warnOnce(text: string): void {
+    if (this.#hasWarned) return
+    this.#hasWarned = true
+    const { logger, name, redact } = this.#options
+    const shown = JSON.stringify(redact(text.slice(0, MAX_SHOWN)))
+    const said = `Target "${name}" writes to stdout what is no MCP message: ${shown}`
+    logger.warn('child_output', `${said}; such lines are left out`, { target: name })
+  }
+
+  /** Ends all processes. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    const starting = [...this.#slots.values()].map((slot) => slot.starting)
+    await Promise.allSettled([...starting, ...[...this.#all].map((server) => server.end())])
+  }
+}
+
+const legacyKey = (owner: string) => `legacy ${owner}`
+
+const modernKey = (owner: string) => `modern ${owner}`
+
+const META = 'io.modelcontextprotocol'
+
+const DISCOVER = JSON.stringify({
+  ...{ jsonrpc: '2.0', id: 0, method: 'server/discover' },
+  params: {
+    _meta: {
+      [`${META}/protocolVersion`]: MODERN_VERSION,
+      [`${META}/clientInfo`]: { name: PRODUCT, version: VERSION },
+      [`${META}/clientCapabilities`]: {},
+    },
+  },
+})
+
+/**
+ * Asks a program whether it speaks the era without sessions. Whatever else it says, does or leaves
+ * undone means that it does not.
+ *
+ * @see [MCP 2026-07-28, stdio](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/stdio)
+ */
+async function speaksModern(server: StdioServer): Promise<boolean> {
+  const answer = tryParseJson(await server.ask(DISCOVER).catch(() => ''))
+  const result = isObject(answer) ? answer['result'] : undefined
+  return isObject(result) && stringsMember(result, 'supportedVersions').includes(MODERN_VERSION)
+}

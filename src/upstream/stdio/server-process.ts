@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto'
+import { PLACES, replaceAt, writtenAt } from '../../mcp/json-text.js'
+import { LEGACY_VERSIONS, olderVersion } from '../../mcp/versions.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { PeerSession } from '../shared/client-session.js'
+import { isRequest, PeerCall, type PeerRequest } from '../shared/pending-call.js'
+import { Peer, problemWith, slowStart } from '../shared/shared-connection.js'
+import { UpstreamError } from '../upstream-error.js'
+import { StdioChild } from './child-process.js'
+import type { ServerOptions } from './options.js'
+
+const MAX_SESSIONS = 1_000
+
+/** A session of one client, and when it was last used. */
+interface Member {
+  readonly session: PeerSession
+  usedAt: number
+}
+
+/** One process of a target, with all sessions of one caller. It is initialized once for them all. */
+export class StdioServer {
+  readonly #options: ServerOptions
+  readonly #peer: Peer
+  readonly #members = new Map<string, Member>()
+  /** Of the era without sessions, where requests belong to none. */
+  readonly #stateless = new PeerSession()
+  #child: StdioChild | undefined
+  #initialized: Promise<string> | undefined
+  #isReady = false
+  #usedAt: number
+
+  private constructor(options: ServerOptions) {
+    this.#options = options
+    this.#usedAt = options.clock.now()
+    this.#peer = new Peer({
+      clock: options.clock,
+      transmit: (text) => this.#child?.write(text),
+      flow: (paused) => this.#child?.flow(paused),
+      onGarbage: options.onGarbage,
+    })
+  }
+
+  /** @throws {UpstreamError} when the program cannot be started. */
+  static async start(options: ServerOptions): Promise<StdioServer> {
+    const server = new StdioServer(options)
+    server.#child = await StdioChild.start({
+      ...options,
+      onLine(line) {
+        const problem = server.isEnding ? undefined : problemWith(line, server.#peer)
+        if (problem !== undefined) server.#fails(problem)
+      },
+      onTooLong: () => options.onGarbage('a line of more than 32 MiB'),
+      onEnd(error, wanted) {
+        server.#members.clear()
+        options.onEnd(error, wanted)
+        server.#peer.fail(error)
+      },
+    })
+    return server
+  }
+
+  /** Ends this process, and nobody else's, for a line that cannot be handled. */
+  #fails(error: UpstreamError): void {
+    this.#options.onHostile(error.message)
+    this.#members.clear()
+    void this.end()
+    this.#peer.fail(error)
+  }
+
+  /** It takes nothing any more. */
+  get isEnding(): boolean {
+    return this.#child?.isEnding === true
+  }
+
+  /** Since when nobody uses it, milliseconds since the epoch; `undefined` while somebody does. */
+  get idleSince(): number | undefined {
+    let { isBusy } = this.#stateless
+    for (const { session } of this.#members.values()) isBusy ||= session.isBusy
+    return isBusy || this.#peer.running > 0 ? undefined : this.#usedAt
+  }
+
+  /** Ends sessions that were not used since then, and notes what is in use now. */
+  sweep(now: number, before: number): void {
+    if (this.idleSince === undefined) this.#usedAt = now
+    for (const [id, member] of this.#members) {
+      if (member.session.isBusy) member.usedAt = now
+      else if (member.usedAt < before) this.leave(id)
+    }
+  }
+
+  /** Answers `initialize` with the program's own answer, which was asked for once. */
+  async initialize({ call, message = {}, text }: PeerRequest): Promise<void> {
+    const params = isObject(message['params']) ? message['params'] : {}
+    this.#initialized ??= this.ask(text)
+    try {
+      const answer = await this.#initialized
+      const wire = tryParseJson(answer)
+      if (!isObject(wire) || !isObject(wire['result'])) this.#initialized = undefined
+      else if (!call.isOver) call.sessionId = this.#join(params['capabilities'])
+      const own = replaceAt(answer, PLACES.id, writtenAt(text, PLACES.id) ?? 'null')
+      call.answer(withVersion(own, wire, params['protocolVersion']))
+    } catch (error) {
+      call.fail(error as Error)
+      void this.end()
+    }
+  }
+
+  /** Sends a request of our own. Rejects when it is not answered in the time of a start. */
+  ask(text: string): Promise<string> {
+    this.#usedAt = this.#options.clock.now()
+    const { clock, startMs } = this.#options
+    return new Promise((resolve, reject) => {
+      let answer = ''
+      const call = new PeerCall(
+        {
+          onResponseData(_controller, chunk) {
+            answer += chunk
+          },
+          onResponseEnd: () => resolve(answer),
+          onResponseError(_controller, error) {
+            reject(error instanceof UpstreamError ? error : slowStart(startMs))
+          },
+        },
+        clock,
+        { headersTimeout: startMs, bodyTimeout: startMs },
+      )
+      this.#peer.request(new PeerSession(), text, call)
+    })
+  }
+
+  #join(capabilities: unknown): string {
+    const id = randomUUID()
+    const session = new PeerSession(isObject(capabilities) ? capabilities : {})
+    const [oldest] = this.#members.keys()
+    if (this.#members.size >= MAX_SESSIONS && oldest !== undefined) this.leave(oldest)
+    this.#members.set(id, { session, usedAt: this.#options.clock.now() })
+    this.#peer.sessions.add(session)
+    return id
+  }
+
+  /** Finds a session of this process, which counts as used then. */
+  use(id: string | undefined): PeerSession | undefined {
+    const member = id === undefined ? undefined : this.#members.get(id)
+    if (member === undefined) return undefined
+    this.#usedAt = this.#options.clock.now()
+    member.usedAt = this.#usedAt
+    return member.session
+  }
+
+  /** Takes a message of a session: a request, a notification or an answer. */
+  post(session: PeerSession, { call, message = {}, text }: PeerRequest): void {
+    if (this.#refuses(call, message)) return
+    if (isRequest(message)) return this.#peer.request(session, text, call)
+    const isReadiness = message['method'] === 'notifications/initialized'
+    // it was told once, by whoever was the first
+    if (!isReadiness || !this.#isReady) this.#peer.tell(session, message, text)
+    this.#isReady ||= isReadiness
+    call.respond(202, {})
+  }
+
+  /** Takes a message of the era without sessions. */
+  postModern({ call, message = {}, text }: PeerRequest): void {
+    this.#usedAt = this.#options.clock.now()
+    if (this.#refuses(call, message)) return
+    if (!isRequest(message)) return call.respond(202, {})
+    this.#peer.sessions.add(this.#stateless)
+    this.#peer.request(this.#stateless, text, call, { isModern: true })
+  }
+
+  #refuses(call: PeerCall, message: JsonObject): boolean {
+    const { requests } = this.#options
+    if (this.#child?.isDeaf) {
+      call.fail(new UpstreamError('http_status', 'its process does not read what it is sent', 503))
+    } else if (isRequest(message) && this.#peer.running >= requests) {
+      const reason = `it has ${requests} requests of this caller under way, which is the most`
+      call.fail(new UpstreamError('http_status', reason, 429))
+    }
+    return call.isOver
+  }
+
+  /** Ends a session. */
+  leave(id: string): void {
+    const member = this.#members.get(id)
+    this.#members.delete(id)
+    if (member !== undefined) this.#peer.leave(member.session)
+  }
+
+  /** Ends the process. */
+  async end(): Promise<void> {
+    await this.#child?.end()
+  }
+}
+
+/**
+ * Gives a client its own version in a program's answer to `initialize`, when that is older than the
+ * one that the program agreed upon with the first client.
+ *
+ * @param wire The answer, parsed.
+ */
+function withVersion(text: string, wire: unknown, requested: unknown): string {
+  const result = isObject(wire) ? wire['result'] : undefined
+  const spoken = isObject(result) ? result['protocolVersion'] : undefined
+  const known = LEGACY_VERSIONS.find((version) => version === requested)
+  if (known === undefined || typeof spoken !== 'string') return text
+  return replaceAt(text, PLACES.protocolVersion, JSON.stringify(olderVersion(known, spoken)))
+}

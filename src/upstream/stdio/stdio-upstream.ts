@@ -1,0 +1,118 @@
+import type { ProgramConfig, ProxyConfig } from '../../config/types.js'
+import { childEnvironment } from '../../util/child-environment.js'
+import { ProxyError } from '../../util/errors.js'
+import type { Logger } from '../../util/logger.js'
+import { createRedactor, isSecretName } from '../../util/redact.js'
+import type { Clock, Runtime, System } from '../../util/runtime.js'
+import {
+  PeerCall,
+  type PeerRequest,
+  readPeerRequest,
+  refuseModern,
+  sessionLost,
+  sessionRequired,
+} from '../shared/pending-call.js'
+import { headerOf, OWNER, type Upstream } from '../upstream.js'
+import { type ChildBudget, type StdioOptions, StdioProcesses } from './process-pool.js'
+
+/** What starting programs takes. */
+export interface ProgramHost {
+  readonly clock: Clock
+  readonly env?: Runtime['env']
+  readonly system?: Pick<System, 'spawn'>
+}
+
+export interface ProgramOptions {
+  /** Seconds. */
+  timeouts: Pick<ProxyConfig['timeouts'], 'start' | 'idle'>
+  /** Shared by all targets. */
+  budget: ChildBudget
+  logger: Logger
+}
+
+/** Shorter values are words that any text may hold. */
+const MIN_SECRET_LENGTH = 12
+
+/** Opens a target that is a program. Nothing is started before the first request. */
+export function createProgramUpstream(
+  { clock, env = {}, system }: ProgramHost,
+  name: string,
+  program: ProgramConfig,
+  { timeouts, budget, logger }: ProgramOptions,
+): Upstream {
+  const spawn = system?.spawn
+  if (spawn === undefined) throw new ProxyError('INTERNAL', 'No program can be started here')
+  const [command, ...args] = program.command
+  return createStdioUpstream({
+    ...{ clock, spawn, name, logger, budget, random: Math.random },
+    program: { command, args, env: childEnvironment(env, program.env), cwd: program.cwd },
+    redact: createRedactor(secretsOf(program)),
+    limits: {
+      children: program.maxChildren,
+      requests: program.maxRequests,
+      idleMs: timeouts.idle * 1_000,
+      startMs: timeouts.start * 1_000,
+    },
+  })
+}
+
+/** What a program may have written of what it was given, and what clients must not read. */
+function secretsOf({ env }: ProgramConfig): string[] {
+  return Object.entries(env)
+    .filter(([name, value]) => isSecretName(name) || value.length >= MIN_SECRET_LENGTH)
+    .map(([, value]) => value)
+}
+
+/**
+ * Makes a program that speaks MCP on stdin and stdout look like a server of today. Each caller, as
+ * {@link OWNER} names it, has one process, which all sessions of the caller share.
+ *
+ * @see [MCP 2025-11-25, stdio](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio)
+ */
+function createStdioUpstream(options: StdioOptions): Upstream {
+  const { clock } = options
+  const processes = new StdioProcesses(options)
+
+  async function initialize(owner: string, asked: PeerRequest): Promise<void> {
+    const server = await processes.get(owner)
+    if (!asked.call.isOver) await server.initialize(asked)
+  }
+
+  async function postModern(owner: string, asked: PeerRequest): Promise<void> {
+    const server = await processes.getModern(owner)
+    if (server === undefined) refuseModern(asked)
+    else if (!asked.call.isOver) server.postModern(asked)
+  }
+
+  function post(owner: string, asked: PeerRequest): void {
+    const { call, message, sessionId, modernVersion } = asked
+    const fail = (error: Error) => call.fail(error)
+    if (message === undefined) return call.respond(400, {})
+    if (modernVersion !== undefined) return void postModern(owner, asked).catch(fail)
+    if (message['method'] === 'initialize') return void initialize(owner, asked).catch(fail)
+    if (sessionId === undefined) return call.fail(sessionRequired())
+    const server = processes.running(owner)
+    const session = server?.use(sessionId)
+    if (server === undefined || session === undefined) return call.fail(sessionLost())
+    server.post(session, asked)
+  }
+
+  return {
+    send(request, handler) {
+      const call = new PeerCall(handler, clock, request)
+      const asked = readPeerRequest(request, call)
+      const owner = headerOf(request.headers, OWNER) ?? ''
+      if (request.method === 'POST') return post(owner, asked)
+      const { sessionId } = asked
+      if (sessionId === undefined) return call.respond(405, {})
+      const server = processes.running(owner)
+      const session = server?.use(sessionId)
+      if (server === undefined || session === undefined) return call.fail(sessionLost())
+      if (request.method === 'GET') return session.listen(call)
+      server.leave(sessionId)
+      call.respond(200, {})
+    },
+    close: () => processes.close(),
+    held: { kind: 'child', count: () => processes.count },
+  }
+}

@@ -1,0 +1,207 @@
+import { randomBytes } from 'node:crypto'
+import { memberText, memberTexts, objectText, putMembers } from '../../mcp/json-text.js'
+import type { Message } from '../../mcp/message.js'
+import {
+  isObject,
+  type JsonObject,
+  ownMember,
+  setMember,
+  stringMember,
+  tryParseJson,
+} from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
+import type { ClientExchange } from './client-response.js'
+import type { LegacySession } from './legacy-session.js'
+
+/** A request that a server wants its client to answer before it goes on; all texts are JSON. */
+export interface InputRequest {
+  /** How the server calls it. */
+  readonly key: string
+  readonly method: string
+  readonly params: string
+}
+
+/** What a server needs before it can answer. */
+export interface RequiredInput {
+  readonly requests: readonly InputRequest[]
+  /** To be sent back as it is. */
+  readonly state: string | undefined
+}
+
+/** How the ids of our requests to clients begin. */
+export const QUESTION_MARK = 'mcp-descope-proxy/question/'
+
+/** A person may have to answer. */
+const LONGEST_WAIT_MS = 10 * 60_000
+
+const CAPABILITY_OF: ReadonlyMap<string, string> = new Map([
+  ['elicitation/create', 'elicitation'],
+  ['sampling/createMessage', 'sampling'],
+  ['roots/list', 'roots'],
+])
+
+/** Reads a result whose `resultType` is `input_required`. */
+export function readRequiredInput(response: string): RequiredInput {
+  const result = objectText(response, 'result')
+  const requests = memberTexts(objectText(result, 'inputRequests')).map(([key, request]) => ({
+    key,
+    method: String(tryParseJson(memberText(request, 'method') ?? '')),
+    params: objectText(request, 'params'),
+  }))
+  return { requests, state: memberText(result, 'requestState') }
+}
+
+/** Says why a client cannot be asked; `undefined` when it can. */
+export function whyNotAsk(request: InputRequest, known: JsonObject): string | undefined {
+  const { method } = request
+  const capability = CAPABILITY_OF.get(method)
+  if (capability === undefined) return `${JSON.stringify(method)} is no request for clients`
+  const declared = ownMember(known, capability)
+  if (!isObject(declared)) return `this client has no ${capability}`
+  const isLacking = opensUrl(request) && !isObject(declared['url'])
+  return isLacking ? 'this client opens no URLs' : undefined
+}
+
+/** The older era names such requests, which the newer one does not need. */
+function opensUrl({ method, params }: InputRequest): boolean {
+  return method === 'elicitation/create' && memberText(params, 'mode') === '"url"'
+}
+
+export interface QuestionsOptions {
+  clock: Pick<Clock, 'after'>
+  exchange: ClientExchange
+  session: LegacySession
+  /** Gets the results as JSON texts, by the server's own keys. */
+  onAnswered(results: Record<string, string>): void
+  onFailed(reason: string): void
+}
+
+/** Asks a client on the stream of its call, and waits until all is answered. */
+export class Questions {
+  readonly #options: QuestionsOptions
+  readonly #open = new Map<string, InputRequest>()
+  readonly #results: Record<string, string> = {}
+  #cancelTimer = () => {}
+
+  constructor(options: QuestionsOptions) {
+    this.#options = options
+  }
+
+  ask(requests: readonly InputRequest[]): void {
+    const { exchange, session, clock } = this.#options
+    this.#cancelTimer = clock.after(LONGEST_WAIT_MS, () =>
+      this.#fail(`The client did not answer within ${LONGEST_WAIT_MS / 1000} s`),
+    )
+    for (const request of requests) {
+      const id = `${QUESTION_MARK}${randomBytes(16).toString('base64url')}`
+      this.#open.set(id, request)
+      session.asked.set(id, (answer) => this.#take(id, request, answer))
+      const method = JSON.stringify(request.method)
+      const params = opensUrl(request)
+        ? putMembers(request.params, { elicitationId: JSON.stringify(id) })
+        : request.params
+      exchange.event(`{"jsonrpc":"2.0","id":"${id}","method":${method},"params":${params}}`)
+    }
+  }
+
+  /** Takes back what is not answered yet. */
+  stop(): void {
+    this.#cancelTimer()
+    const { exchange, session } = this.#options
+    for (const id of this.#open.keys()) {
+      session.asked.delete(id)
+      const params = { requestId: id, reason: 'It is not needed any more' }
+      const method = 'notifications/cancelled'
+      exchange.event(JSON.stringify({ jsonrpc: '2.0', method, params }))
+    }
+    this.#open.clear()
+  }
+
+  #take(id: string, { key, method }: InputRequest, answer: Message): void {
+    const { session, onAnswered } = this.#options
+    session.asked.delete(id)
+    this.#open.delete(id)
+    const result = memberText(answer.text, 'result')
+    if (result === undefined) {
+      const error = tryParseJson(objectText(answer.text, 'error')) as JsonObject
+      return this.#fail(`The client refused ${method}: ${stringMember(error, 'message') ?? ''}`)
+    }
+    setMember(this.#results, key, result)
+    if (this.#open.size > 0) return
+    this.#cancelTimer()
+    onAnswered(this.#results)
+  }
+
+  #fail(reason: string): void {
+    this.stop()
+    this.#options.onFailed(reason)
+  }
+}
+
+interface InputRoundsOptions {
+  clock: Pick<Clock, 'after'>
+  exchange: ClientExchange
+  session: LegacySession
+  /** Sends the request again with more members of `params`, as JSON texts. */
+  onReady(params: Record<string, string>): void
+  onFailed(reason: string): void
+}
+
+const MAX_ROUNDS = 10
+
+/** A server that only wants to be asked again is not asked at once. */
+const FIRST_PAUSE_MS = 100
+
+/**
+ * What a server wants to know before it answers a request, asked of a client of the older era.
+ *
+ * @see [MCP 2026-07-28, multi round-trip requests](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/mrtr)
+ */
+export class InputRounds {
+  readonly #options: InputRoundsOptions
+  #questions: Questions | undefined
+  #count = 0
+
+  constructor(options: InputRoundsOptions) {
+    this.#options = options
+  }
+
+  /** The client is asked something at the moment. */
+  get isAsking(): boolean {
+    return this.#questions !== undefined
+  }
+
+  /** Takes a response whose `resultType` is `input_required`. */
+  take(response: string): void {
+    const { clock, exchange, session, onReady, onFailed } = this.#options
+    const { requests, state } = readRequiredInput(response)
+    const stateMember: Record<string, string> = state === undefined ? {} : { requestState: state }
+    this.#count += 1
+    if (this.#count > MAX_ROUNDS) {
+      return onFailed(`The target needed its client more than ${MAX_ROUNDS} times`)
+    }
+    if (requests.length === 0) {
+      clock.after(FIRST_PAUSE_MS * 2 ** (this.#count - 1), () => onReady(stateMember))
+      return
+    }
+    for (const request of requests) {
+      const reason = whyNotAsk(request, session.client.capabilities)
+      if (reason !== undefined) return onFailed(`The target needs its client, but ${reason}`)
+    }
+    this.#questions = new Questions({
+      ...{ clock, exchange, session },
+      onAnswered: (results) => {
+        this.#questions = undefined
+        onReady({ inputResponses: putMembers('{}', results), ...stateMember })
+      },
+      onFailed,
+    })
+    this.#questions.ask(requests)
+  }
+
+  /** Takes back what the client did not answer yet. */
+  stop(): void {
+    this.#questions?.stop()
+    this.#questions = undefined
+  }
+}

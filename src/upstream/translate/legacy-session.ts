@@ -1,0 +1,153 @@
+import { randomBytes } from 'node:crypto'
+import type { RequestId } from '../../mcp/jsonrpc.js'
+import type { Message } from '../../mcp/message.js'
+import { negotiateVersion } from '../../mcp/versions.js'
+import { isObject, type JsonObject, stringMember, tryParseJson } from '../../util/json.js'
+import { PRODUCT, VERSION } from '../../util/version.js'
+import { TRANSLATED_SESSION } from '../upstream.js'
+
+/** What a client said of itself at `initialize`, as far as later requests need it. */
+export interface LegacyClient {
+  /** The version that it was told. */
+  readonly version: string
+  readonly capabilities: JsonObject
+  readonly info: JsonObject
+}
+
+const NONCE_BYTES = 9
+
+/** Several of these are sealed into one id of the gateway. */
+const MAX_ID_LENGTH = 768
+
+const TASKS = 'io.modelcontextprotocol/tasks'
+
+/** What we know of a client that sends no session id: nothing, so that nothing is asked of it. */
+export const UNKNOWN_CLIENT: LegacyClient = {
+  version: negotiateVersion(undefined),
+  capabilities: {},
+  info: { name: PRODUCT, version: VERSION },
+}
+
+/** Reads a client from the parameters of `initialize`. */
+export function readClient(params: JsonObject): LegacyClient {
+  const { capabilities, clientInfo, protocolVersion } = params
+  return {
+    version: negotiateVersion(protocolVersion),
+    capabilities: isObject(capabilities) ? forRequests(capabilities) : {},
+    info: isObject(clientInfo) ? clientInfo : UNKNOWN_CLIENT.info,
+  }
+}
+
+/** Leaves out what cannot be kept: tasks of either kind, and that the list of roots changes. */
+function forRequests(capabilities: JsonObject): JsonObject {
+  const { tasks: _tasks, roots, extensions, ...kept } = capabilities
+  if (isObject(roots)) kept['roots'] = {}
+  const others = isObject(extensions) ? withoutTasks(extensions) : {}
+  if (Object.keys(others).length > 0) kept['extensions'] = others
+  return kept
+}
+
+/** Leaves the extension out that answers calls with tasks, which older clients cannot ask for. */
+export function withoutTasks(extensions: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(extensions).filter(([name]) => name !== TASKS))
+}
+
+/**
+ * Makes a session id that carries the client, so that any process can serve its requests. It is
+ * unique, and of visible ASCII; whoever gets it could read and change it, so it must be sealed.
+ */
+export function writeSessionId(client: LegacyClient): string {
+  const nonce = randomBytes(NONCE_BYTES).toString('base64url')
+  const { version, info } = client
+  const { experimental: _experimental, extensions: _extensions, ...plain } = client.capabilities
+  const { name, version: release } = info
+  const short = { version, info: { name, version: release }, capabilities: plain }
+  const ids = [client, short].map((it) => `${TRANSLATED_SESSION}${nonce}.${visible(it)}`)
+  return ids.find((id) => id.length <= MAX_ID_LENGTH) ?? `${TRANSLATED_SESSION}${nonce}.{}`
+}
+
+/** Writes JSON in the characters that a session id may have. */
+function visible({ version, capabilities, info }: LegacyClient): string {
+  return JSON.stringify({ v: version, c: capabilities, i: info }).replace(
+    /[^\x21-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+}
+
+/** Reads the client from a session id of ours; `undefined` when it is another id. */
+export function readSessionId(id: string): LegacyClient | undefined {
+  if (!id.startsWith(TRANSLATED_SESSION)) return undefined
+  const value = tryParseJson(id.slice(id.indexOf('.', TRANSLATED_SESSION.length) + 1))
+  if (!isObject(value)) return undefined
+  const { c: capabilities, i: info } = value
+  return {
+    version: stringMember(value, 'v') ?? UNKNOWN_CLIENT.version,
+    capabilities: isObject(capabilities) ? capabilities : {},
+    info: isObject(info) ? info : UNKNOWN_CLIENT.info,
+  }
+}
+
+/** Something under way in a session that its client can stop. */
+export interface Running {
+  cancel(): void
+}
+
+/** The stream on which a client hears what nobody asked for. */
+export interface Listening {
+  /**
+   * Asks for other notifications. Resolves with the URIs whose updates the target will tell;
+   * `undefined` when the stream went meanwhile.
+   */
+  renew(headers: readonly string[]): Promise<readonly string[] | undefined>
+}
+
+/**
+ * What one process remembers of a client's session. The session id carries what every process must
+ * know; this is what happens here: calls, their questions to the client, streams and their filter.
+ */
+export interface LegacySession {
+  readonly client: LegacyClient
+  /** As `logging/setLevel` said here. */
+  logLevel: string | undefined
+  readonly calls: Map<RequestId, Running>
+  /** Requests that were sent to the client, by id, and who waits for the answer. */
+  readonly asked: Map<RequestId, (answer: Message) => void>
+  /** The resources whose updates the client wants. */
+  readonly uris: Set<string>
+  readonly streams: Set<Listening>
+}
+
+const MAX_SESSIONS = 10_000
+
+/** Sessions by the id that the translation gave out. */
+export class LegacySessions {
+  readonly #sessions = new Map<string, LegacySession>()
+
+  /** Without an id of ours the session lasts for one request. */
+  get(id: string | undefined): LegacySession {
+    const client = id === undefined ? undefined : readSessionId(id)
+    if (id === undefined || client === undefined) return newSession(UNKNOWN_CLIENT)
+    const known = this.#sessions.get(id)
+    if (known !== undefined) return known
+    const session = newSession(client)
+    const [oldest] = this.#sessions.keys()
+    if (this.#sessions.size >= MAX_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest)
+    this.#sessions.set(id, session)
+    return session
+  }
+
+  delete(id: string | undefined): void {
+    if (id !== undefined) this.#sessions.delete(id)
+  }
+}
+
+export function newSession(client: LegacyClient): LegacySession {
+  return {
+    client,
+    logLevel: undefined,
+    calls: new Map(),
+    asked: new Map(),
+    uris: new Set(),
+    streams: new Set(),
+  }
+}

@@ -1,0 +1,172 @@
+import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
+import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
+import type { UpstreamController, UpstreamRequest } from '../upstream.js'
+import { UpstreamError } from '../upstream-error.js'
+import type { ClientExchange } from './client-response.js'
+import type { LegacySession, Listening } from './legacy-session.js'
+import { ModernAnswer, modernHeaders, ownRequest } from './stateless-wire.js'
+import type { TranslatorParts } from './translator.js'
+
+export interface ListenStreamOptions {
+  parts: TranslatorParts
+  exchange: ClientExchange
+  request: UpstreamRequest
+  session: LegacySession
+}
+
+const LISTEN = 'subscriptions/listen'
+
+const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
+
+const ACK_MS = 10_000
+
+/** One subscription of the target for this stream. */
+interface Asked {
+  /** Counts up: a later one knows all that the client wants to hear. */
+  readonly number: number
+  /** Ends it at the target, and whoever waits for its acknowledgement waits no more. */
+  giveUp(reason: Error): void
+}
+
+/**
+ * The stream that an older client opens with GET, filled by `subscriptions/listen`. When the client
+ * wants to hear of another resource, a new subscription takes the place of the old one.
+ *
+ * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions)
+ */
+export class ListenStream implements Listening {
+  readonly #options: ListenStreamOptions
+  /** All that the target has, or will have when it acknowledges. */
+  readonly #asked = new Set<Asked>()
+  /** The one that counts; the first one does before it is acknowledged. */
+  #current: Asked | undefined
+  #count = 0
+
+  constructor(options: ListenStreamOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    const { exchange, session, request } = this.#options
+    session.streams.add(this)
+    exchange.onLeave = () => this.#close()
+    void this.renew(request.headers)
+  }
+
+  renew(headers: readonly string[]): Promise<readonly string[] | undefined> {
+    const { parts, exchange, session } = this.#options
+    const id = ownId()
+    const notifications: JsonObject = {
+      toolsListChanged: true,
+      promptsListChanged: true,
+      resourcesListChanged: true,
+      ...(session.uris.size > 0 && { resourceSubscriptions: [...session.uris] }),
+    }
+    const body = ownRequest(id, LISTEN, { notifications }, session)
+    return new Promise((resolve) => {
+      let controller: UpstreamController | undefined
+      const cancelTimer = parts.clock.after(ACK_MS, () => {
+        answer.abort(new Error('nothing was acknowledged'))
+        over(() => exchange.fail(new UpstreamError('timeout', 'it did not acknowledge in time')))
+      })
+      /** The stream that is there stays when a new subscription comes to nothing. */
+      const over = (end: () => void) => {
+        cancelTimer()
+        resolve([])
+        this.#asked.delete(asked)
+        if (asked !== this.#current) return
+        this.#close()
+        end()
+      }
+      const answer: ModernAnswer = new ModernAnswer(id, {
+        started: (started) => {
+          controller = started
+          if (asked === this.#current) exchange.follow(started)
+        },
+        streaming: () => exchange.openStream(),
+        kept: (bytes) => exchange.write(bytes),
+        notified: (text) => {
+          const accepted = acknowledged(text)
+          if (accepted === undefined) return exchange.event(text)
+          cancelTimer()
+          resolve(accepted)
+          if (this.#take(asked) && controller !== undefined) exchange.follow(controller)
+        },
+        // a graceful end, or an error
+        responded: (text) =>
+          over(() => (exchange.isStreaming ? exchange.end() : refuse(exchange, errorCode(text)))),
+        refused: (status, head, content) => {
+          const code = errorCode(content.toString('utf8'))
+          // an error says more than a status of 200
+          const says = code !== undefined && (status === 200 || hasNoStream(code))
+          over(() => (says ? refuse(exchange, code) : exchange.pass(status, head, content)))
+        },
+        failed: (error) => over(() => exchange.fail(error)),
+      })
+      const asked: Asked = {
+        number: ++this.#count,
+        giveUp(reason) {
+          cancelTimer()
+          resolve(undefined)
+          answer.abort(reason)
+        },
+      }
+      this.#asked.add(asked)
+      this.#current ??= asked
+      parts.inner.send(
+        {
+          ...{ method: 'POST', isStream: true, body, headersTimeout: ACK_MS, bodyTimeout: 0 },
+          headers: modernHeaders(headers, { method: LISTEN, params: {} }),
+        },
+        answer,
+      )
+    })
+  }
+
+  /** Lets an acknowledged subscription count; tells whether it does: not when a later one was first. */
+  #take(asked: Asked): boolean {
+    const current = this.#current
+    if (current === asked) return true
+    const isLater = current === undefined || asked.number > current.number
+    const other = isLater ? current : asked
+    if (isLater) this.#current = asked
+    if (other !== undefined && this.#asked.delete(other)) {
+      other.giveUp(new Error('another one took its place'))
+    }
+    return isLater
+  }
+
+  #close(): void {
+    this.#options.session.streams.delete(this)
+    this.#current = undefined
+    for (const asked of this.#asked) asked.giveUp(new Error('the client left'))
+    this.#asked.clear()
+  }
+}
+
+/** Says that there is no stream, or, for an error that may pass, that there is none for now. */
+function refuse(exchange: ClientExchange, code: number | undefined): void {
+  if (code === undefined || hasNoStream(code)) return exchange.empty(405)
+  exchange.fail(new UpstreamError('http_status', `it refused ${LISTEN} with error ${code}`, 503))
+}
+
+function errorCode(response: string): number | undefined {
+  const message = tryParseJson(response)
+  const error = isObject(message) ? message['error'] : undefined
+  const code = isObject(error) ? error['code'] : undefined
+  return typeof code === 'number' ? code : undefined
+}
+
+/** The server does not know the method, or serves only clients that can do more. */
+function hasNoStream(code: number): boolean {
+  return code === ERROR_CODES.methodNotFound || code === ERROR_CODES.missingClientCapability
+}
+
+/** Returns the URIs that an acknowledgement accepts; `undefined` when the message is none. */
+function acknowledged(text: string): readonly string[] | undefined {
+  const message = tryParseJson(text)
+  if (!isObject(message) || message['method'] !== ACKNOWLEDGED) return undefined
+  const { params } = message
+  const accepted = isObject(params) ? params['notifications'] : undefined
+  return isObject(accepted) ? stringsMember(accepted, 'resourceSubscriptions') : []
+}

@@ -1,0 +1,124 @@
+import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
+import type { Message } from '../../mcp/message.js'
+import { META, metaOf } from '../../mcp/meta.js'
+import { isObject, type JsonObject, stringMember } from '../../util/json.js'
+import { PRODUCT, VERSION } from '../../util/version.js'
+import type { UpstreamRequest } from '../upstream.js'
+import { UpstreamError } from '../upstream-error.js'
+import type { ClientExchange } from './client-response.js'
+import { QUESTION_MARK } from './input-requests.js'
+import { type LegacyClient, type LegacySession, withoutTasks } from './legacy-session.js'
+import type { TranslatorParts } from './translator.js'
+
+/** One message of a client on its way. */
+export interface Turn {
+  readonly parts: TranslatorParts
+  readonly exchange: ClientExchange
+  readonly request: UpstreamRequest
+  readonly message: Message
+  readonly session: LegacySession
+  /** The session lives longer than this request. */
+  readonly isKept: boolean
+}
+
+/** Of all resources together that one session wants to hear of, characters. */
+const MAX_URIS_LENGTH = 64 * 1024
+
+const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
+
+export function answer({ exchange, message }: Turn, result: object = {}): void {
+  exchange.answer(resultResponse(message.id as RequestId, result))
+}
+
+export function refuse({ exchange, message }: Turn, code: number, text: string): void {
+  exchange.answer(errorResponse(message.id as RequestId, { code, message: text }))
+}
+
+/** `logging/setLevel`: the level goes with every later request that comes to this process. */
+export function setLevel(turn: Turn): void {
+  const level = stringMember(turn.message.params, 'level')
+  if (level === undefined || !LEVELS.includes(level)) {
+    return refuse(turn, ERROR_CODES.invalidParams, `"level" must be one of ${LEVELS.join(', ')}`)
+  }
+  turn.session.logLevel = level
+  answer(turn)
+}
+
+/** `resources/subscribe` and `resources/unsubscribe`: change what the open streams listen for. */
+export async function subscribe(turn: Turn): Promise<void> {
+  const { request, message, session, isKept } = turn
+  const uri = stringMember(message.params, 'uri')
+  if (uri === undefined) {
+    return refuse(turn, ERROR_CODES.invalidParams, `${message.method} needs the string "uri"`)
+  }
+  if (!isKept) {
+    const text = 'Subscriptions need a session: send the Mcp-Session-Id that initialize gave'
+    return refuse(turn, ERROR_CODES.invalidRequest, text)
+  }
+  const wants = message.method === 'resources/subscribe'
+  if (wants) session.uris.add(uri)
+  else session.uris.delete(uri)
+  if ([...session.uris].join('').length > MAX_URIS_LENGTH) {
+    session.uris.delete(uri)
+    return refuse(turn, ERROR_CODES.invalidParams, 'This session has too many subscriptions')
+  }
+  const renewed = [...session.streams].map((stream) => stream.renew(request.headers))
+  const accepted = (await Promise.all(renewed)).filter((uris) => uris !== undefined)
+  if (wants && accepted.length > 0 && !accepted.some((uris) => uris.includes(uri))) {
+    session.uris.delete(uri)
+    return refuse(turn, ERROR_CODES.invalidParams, `The target tells no updates of ${uri}`)
+  }
+  answer(turn)
+}
+
+/** Only a cancellation has a counterpart in the newer era. */
+export function takeNotification({ exchange, message, session }: Turn): void {
+  if (message.method === 'notifications/cancelled') {
+    session.calls.get(message.params['requestId'] as RequestId)?.cancel()
+  }
+  exchange.empty(202)
+}
+
+/** Takes a client's answer to a question of the target. */
+export function takeAnswer({ parts, exchange, message, session }: Turn): void {
+  const take = session.asked.get(message.id as RequestId)
+  if (take !== undefined) {
+    take(message)
+    return exchange.empty(202)
+  }
+  let reason = 'nothing was asked under the id of this answer'
+  if (String(message.id).startsWith(QUESTION_MARK)) {
+    reason = 'the call that waits for this answer is over, or runs in another process'
+    const { logger, target } = parts
+    logger.warn('answer_lost', `Target "${target}": ${reason}. ${ADVICE}`, { target })
+  }
+  exchange.fail(new UpstreamError('invalid_answer', reason))
+}
+
+const ADVICE =
+  'Where tools ask their user, run one worker and let the balancer keep a session at one replica'
+
+/** What both eras call by the same name. */
+const SAME = ['tools', 'prompts', 'resources', 'completions', 'logging', 'experimental'] as const
+
+/** Makes the result of `initialize` from that of `server/discover`. */
+export function initializeResult(discovered: JsonObject, { version }: LegacyClient): JsonObject {
+  const instructions = stringMember(discovered, 'instructions')
+  const serverInfo = metaOf(discovered)[META.serverInfo]
+  const { capabilities } = discovered
+  return {
+    protocolVersion: version,
+    capabilities: isObject(capabilities) ? legacyCapabilities(capabilities) : {},
+    serverInfo: isObject(serverInfo) ? serverInfo : { name: PRODUCT, version: VERSION },
+    ...(instructions !== undefined && { instructions }),
+  }
+}
+
+function legacyCapabilities(capabilities: JsonObject): JsonObject {
+  const kept: JsonObject = {}
+  for (const name of SAME) if (name in capabilities) kept[name] = capabilities[name]
+  const { extensions } = capabilities
+  const others = isObject(extensions) ? withoutTasks(extensions) : {}
+  if (Object.keys(others).length > 0) kept['extensions'] = others
+  return kept
+}

@@ -1,0 +1,112 @@
+import { ownId } from '../../mcp/jsonrpc.js'
+import { offersModern } from '../../mcp/meta.js'
+import { isLegacyVersion, MODERN_VERSION } from '../../mcp/versions.js'
+import { isObject, type JsonObject, stringsMember } from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
+import { readAnswer } from '../read-answer.js'
+import type { Upstream } from '../upstream.js'
+import { UpstreamError } from '../upstream-error.js'
+import type { ClientExchange } from './client-response.js'
+import { type LegacySession, newSession, UNKNOWN_CLIENT } from './legacy-session.js'
+import { modernHeaders, olderHeaders, ownRequest } from './stateless-wire.js'
+
+/** The answer to `server/discover`. */
+export type Discovery =
+  | { readonly ok: true; readonly result: JsonObject }
+  | {
+      readonly ok: false
+      /** The target was asked and is of another era. */
+      readonly isOtherEra: boolean
+      /** It wants another credential before it says anything. */
+      readonly wantsCredential: boolean
+      /** Hands whatever came instead to a client. */
+      pass(exchange: ClientExchange): void
+    }
+
+const ASK_MS = 30_000
+
+/** Statuses that tell of credentials, of load or of trouble, and nothing of the protocol. */
+const NO_VERDICT: ReadonlySet<number> = new Set([401, 403, 407, 408, 429])
+
+const PASSED_HEADERS = ['content-type', 'www-authenticate', 'retry-after']
+
+/** Makes what asks a target something of our own, with the credential of a client's request. */
+export function createAsking({ clock, inner }: { clock: Pick<Clock, 'after'>; inner: Upstream }) {
+  const ask = (
+    headers: readonly string[],
+    method: string,
+    params: JsonObject,
+    session: LegacySession,
+  ) => {
+    const id = ownId()
+    const request = {
+      method: 'POST',
+      headers: modernHeaders(headers, { method, params }),
+      body: ownRequest(id, method, params, session),
+    } as const
+    return readAnswer({ clock, upstream: inner }, request, id, ASK_MS)
+  }
+
+  return {
+    async discover(headers: readonly string[], session: LegacySession): Promise<Discovery> {
+      const first = await ask(headers, 'server/discover', {}, session)
+      // a server may refuse and name this very version: then once more is right
+      const again = first.kind === 'answer' && namesModern(first.answer.message?.['error'])
+      const read = again ? await ask(headers, 'server/discover', {}, session) : first
+      if (read.kind === 'failed') {
+        const error = new UpstreamError(read.failure.cause, read.failure.reason)
+        return {
+          ...{ ok: false, isOtherEra: false, wantsCredential: false },
+          pass: (exchange) => exchange.fail(error),
+        }
+      }
+      const { status, header, text, message } = read.answer
+      const result = message?.['result']
+      if (isObject(result) && offersModern(result)) return { ok: true, result }
+      const head = Object.fromEntries(PASSED_HEADERS.map((name) => [name, header(name)]))
+      return {
+        ok: false,
+        isOtherEra: status < 500 && !NO_VERDICT.has(status),
+        wantsCredential: status === 401 || status === 403,
+        pass: (exchange) => exchange.pass(status, head, Buffer.from(text)),
+      }
+    },
+
+    /** Opens a session as an older client does, and ends it. */
+    async takesInitialize(headers: readonly string[]): Promise<boolean> {
+      const id = 'mcp-descope-proxy/initialize'
+      const { version, capabilities, info } = UNKNOWN_CLIENT
+      const params = { protocolVersion: version, capabilities, clientInfo: info }
+      const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'initialize', params })
+      const request = { method: 'POST', headers: olderHeaders(headers), body } as const
+      const read = await readAnswer({ clock, upstream: inner }, request, id, ASK_MS)
+      if (read.kind === 'failed') return false
+      const { message, header } = read.answer
+      const session = header('mcp-session-id')
+      if (session !== undefined) {
+        const ending = [...olderHeaders(headers), 'mcp-session-id', session]
+        const end = { method: 'DELETE', headers: ending } as const
+        void readAnswer({ clock, upstream: inner }, end, undefined, ASK_MS)
+      }
+      const result = message?.['result']
+      return isObject(result) && isLegacyVersion(String(result['protocolVersion']))
+    },
+
+    /** Reads one page of the tools; `undefined` when there is none to be had. */
+    async tools(
+      headers: readonly string[],
+      cursor: string | undefined,
+    ): Promise<JsonObject | undefined> {
+      const params = cursor === undefined ? {} : { cursor }
+      const read = await ask(headers, 'tools/list', params, newSession(UNKNOWN_CLIENT))
+      const result = read.kind === 'answer' ? read.answer.message?.['result'] : undefined
+      return isObject(result) ? result : undefined
+    },
+  }
+}
+
+/** Tells whether an error lists 2026-07-28 among the versions that a server speaks. */
+function namesModern(error: unknown): boolean {
+  const data = isObject(error) ? error['data'] : undefined
+  return isObject(data) && stringsMember(data, 'supported').includes(MODERN_VERSION)
+}

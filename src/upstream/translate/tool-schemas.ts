@@ -1,0 +1,126 @@
+import { createHash } from 'node:crypto'
+import { ListWalk } from '../../mcp/list-walk.js'
+import { isObject, type JsonObject, stringMember } from '../../util/json.js'
+import type { Logger } from '../../util/logger.js'
+import type { Clock } from '../../util/runtime.js'
+import { headerPairs } from '../upstream.js'
+import { type MirroredParam, scanParams } from './param-headers.js'
+
+export interface ToolSchemasOptions {
+  clock: Pick<Clock, 'now'>
+  logger: Pick<Logger, 'warn'>
+  /** Name of the target, for people. */
+  target: string
+  /** Asks the target for a page of its tools; `undefined` when it gives none. */
+  askPage(headers: readonly string[], cursor: string | undefined): Promise<JsonObject | undefined>
+}
+
+/** What one caller sees of the tools. */
+interface View {
+  readonly tools: Map<string, readonly MirroredParam[]>
+  /** When all pages were read last. */
+  readAt: number
+  reading: Promise<void> | undefined
+}
+
+/** Headers that say nothing of who asks. */
+const OF_REQUEST =
+  /^(accept|content-type|user-agent|mcp-.*|traceparent|tracestate|baggage|x-request-id)$/
+
+const MAX_VIEWS = 100
+
+const MAX_TOOLS = 10_000
+
+const MAX_PAGES = 100
+
+/** A tool that no list names is looked for again after this time. */
+const LOOK_AGAIN_MS = 60_000
+
+/** Knows which arguments of which tools are repeated in headers, as each caller sees the tools. */
+export class ToolSchemas {
+  readonly #options: ToolSchemasOptions
+  readonly #views = new Map<string, View>()
+  readonly #reported = new Set<string>()
+
+  constructor(options: ToolSchemasOptions) {
+    this.#options = options
+  }
+
+  /** Returns what a tool wants repeated; asks the target for its tools where it is not known. */
+  paramsOf(
+    headers: readonly string[],
+    tool: string,
+  ): readonly MirroredParam[] | Promise<readonly MirroredParam[]> {
+    const view = this.#view(headers)
+    const known = view.tools.get(tool)
+    if (known !== undefined) return known
+    if (this.#options.clock.now() - view.readAt < LOOK_AGAIN_MS) return []
+    return this.read(headers).then(() => view.tools.get(tool) ?? [])
+  }
+
+  /** Reads all tools, however long ago that was done last. */
+  read(headers: readonly string[]): Promise<void> {
+    const view = this.#view(headers)
+    view.reading ??= this.#readPages(headers, view).finally(() => {
+      view.reading = undefined
+    })
+    return view.reading
+  }
+
+  async #readPages(headers: readonly string[], view: View): Promise<void> {
+    let cursor: string | undefined
+    const walk = new ListWalk()
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const result = await this.#options.askPage(headers, cursor)
+      if (result === undefined) break
+      this.#learn(result, view)
+      const { tools } = result
+      const names = Array.isArray(tools) ? tools.map((tool) => isObject(tool) && tool['name']) : []
+      cursor = walk.next(names, stringMember(result, 'nextCursor'))
+      if (cursor === undefined) break
+    }
+    view.readAt = this.#options.clock.now()
+  }
+
+  /**
+   * Keeps what a list on its way to the client says.
+   *
+   * @returns The tools without those that must be left out; `undefined` when there are none.
+   */
+  learn(headers: readonly string[], result: JsonObject): JsonObject[] | undefined {
+    return this.#learn(result, this.#view(headers))
+  }
+
+  #learn({ tools }: JsonObject, view: View): JsonObject[] | undefined {
+    return Array.isArray(tools) ? tools.filter((tool) => this.#takes(tool, view)) : undefined
+  }
+
+  #takes(tool: unknown, { tools }: View): boolean {
+    const name = isObject(tool) ? stringMember(tool, 'name') : undefined
+    if (!isObject(tool) || name === undefined) return true
+    const scan = scanParams(tool['inputSchema'])
+    if (tools.size < MAX_TOOLS) tools.set(name, scan.valid ? scan.params : [])
+    if (!scan.valid) this.#report(name, scan.reason)
+    return scan.valid
+  }
+
+  #report(tool: string, reason: string): void {
+    if (this.#reported.has(tool) || this.#reported.size > MAX_TOOLS) return
+    this.#reported.add(tool)
+    const { logger, target } = this.#options
+    const text = `Tool "${tool}" of target "${target}" is left out: ${reason}`
+    logger.warn('tool_left_out', text, { target, tool })
+  }
+
+  #view(headers: readonly string[]): View {
+    const identity = headerPairs(headers).filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
+    const key = createHash('sha256').update(JSON.stringify(identity)).digest('base64')
+    const known = this.#views.get(key)
+    if (known !== undefined) return known
+    const view = { tools: new Map(), readAt: Number.NEGATIVE_INFINITY, reading: undefined }
+    const [oldest] = this.#views.keys()
+    if (this.#views.size >= MAX_VIEWS && oldest !== undefined) this.#views.delete(oldest)
+    this.#views.set(key, view)
+    return view
+  }
+}

@@ -1,0 +1,241 @@
+import { memberText, objectText, putMembers } from '../../mcp/json-text.js'
+import { ERROR_CODES, errorResponse, ownId, type RequestId } from '../../mcp/jsonrpc.js'
+import type { Message } from '../../mcp/message.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import type { UpstreamController, UpstreamRequest } from '../upstream.js'
+import { answerTo, type ClientExchange, type Head } from './client-response.js'
+import { InputRounds } from './input-requests.js'
+import type { LegacySession, Running } from './legacy-session.js'
+import { type MirroredParam, paramHeaders } from './param-headers.js'
+import {
+  ModernAnswer,
+  type ModernAnswerListener,
+  modernHeaders,
+  modernText,
+  type RetryParts,
+} from './stateless-wire.js'
+import type { TranslatorParts } from './translator.js'
+
+export interface TranslatedCallOptions {
+  parts: TranslatorParts
+  exchange: ClientExchange
+  request: UpstreamRequest
+  message: Message
+  session: LegacySession
+  /** The client speaks 2026-07-28 itself; only what it cannot know of HTTP is added. */
+  isModern?: boolean
+}
+
+/** A request of an older client on its way to a server of 2026-07-28, in as many rounds as it takes. */
+export class TranslatedCall implements ModernAnswerListener, Running {
+  readonly #options: TranslatedCallOptions
+  #answer: ModernAnswer | undefined
+  readonly #rounds: InputRounds
+  #retry: RetryParts | undefined
+  #readTools = false
+  /** The client left, and the target goes on with its call. */
+  #isAlone = false
+  #isOver = false
+
+  constructor(options: TranslatedCallOptions) {
+    this.#options = options
+    const { exchange, session, parts } = options
+    this.#rounds = new InputRounds({
+      ...{ clock: parts.clock, exchange, session },
+      onReady: (params) => this.#again(params),
+      onFailed: (reason) => this.#refuse(reason),
+    })
+  }
+
+  start(): void {
+    const { exchange, session, message } = this.#options
+    session.calls.set(message.id as RequestId, this)
+    exchange.onLeave = (reason) => this.#left(reason)
+    this.#send()
+  }
+
+  /** The client wants no answer any more, which a closed stream says in the newer era. */
+  cancel(): void {
+    this.#answer?.abort(new Error('the client cancelled its request'))
+    this.#refuse('The client cancelled this request')
+  }
+
+  /** In the older era a client that leaves cancels nothing: what a tool does must not stop halfway. */
+  #left(reason: Error): void {
+    const { message, isModern } = this.#options
+    this.#isAlone = !isModern && !this.#rounds.isAsking && message.method === 'tools/call'
+    if (this.#isAlone) return
+    this.#answer?.abort(reason)
+    this.#end()
+  }
+
+  #send(): void {
+    const { parts, request, message } = this.#options
+    const { name, arguments: args } = message.params
+    if (message.method !== 'tools/call' || typeof name !== 'string' || !isObject(args)) {
+      return this.#dispatch([])
+    }
+    const params = parts.schemas.paramsOf(request.headers, name)
+    if (params instanceof Promise) this.#when(params, (read) => this.#dispatch(read))
+    else this.#dispatch(params)
+  }
+
+  #dispatch(params: readonly MirroredParam[]): void {
+    if (this.#isOver) return
+    const { parts, request, message, session, isModern } = this.#options
+    const body = isModern ? request.body : modernText(message.text, session, this.#retry)
+    const mirrored = paramHeaders(params, message.params['arguments'])
+    const plain = isModern ? request.headers : modernHeaders(request.headers, message)
+    const headers = [...plain, ...mirrored]
+    this.#answer = new ModernAnswer(this.#retry?.id ?? (message.id as RequestId), this)
+    parts.inner.send({ ...request, headers, body }, this.#answer)
+  }
+
+  started(controller: UpstreamController): void {
+    if (!this.#isAlone) this.#options.exchange.follow(controller)
+  }
+
+  streaming(): void {
+    this.#options.exchange.openStream()
+  }
+
+  notified(text: string): void {
+    this.#options.exchange.event(text)
+  }
+
+  kept(bytes: Buffer): void {
+    this.#options.exchange.write(bytes)
+  }
+
+  responded(text: string): void {
+    const { parts, request, message, isModern } = this.#options
+    const type =
+      !isModern && /"(input_required|task)"/.test(text)
+        ? tryParseJson(memberText(objectText(text, 'result'), 'resultType') ?? '')
+        : undefined
+    if (type === 'input_required') return this.#inputRequired(text)
+    if (type === 'task') return this.#refuse(NO_TASKS)
+    const learn = (result: JsonObject) => parts.schemas.learn(request.headers, result)
+    let answer: string
+    try {
+      answer = fitResult(text, message.method, isModern === true, learn)
+    } catch (error) {
+      return this.#failWith(error)
+    }
+    this.#finish(this.#retry === undefined ? answer : answerTo(message, answer))
+  }
+
+  refused(status: number, head: Head, body: Buffer): void {
+    const { parts, request, exchange, message, isModern } = this.#options
+    const text = body.toString('utf8')
+    const response = tryParseJson(text)
+    const error = isObject(response) ? response['error'] : undefined
+    const code = isObject(error) ? error['code'] : undefined
+    const isCall = message.method === 'tools/call'
+    if (code === ERROR_CODES.headerMismatch && isCall && !this.#readTools) {
+      this.#readTools = true
+      return this.#when(parts.schemas.read(request.headers), () => this.#send())
+    }
+    const isOtherEra = !isModern && parts.isOtherEra(status, code)
+    if (!isModern && isObject(error) && !isOtherEra) return this.#finish(answerTo(message, text))
+    if (exchange.isStreaming) {
+      return this.#refuse(`The target answered HTTP ${status}`)
+    }
+    this.#end()
+    // to a client in a session 404 says: initialize again
+    if (isOtherEra) exchange.empty(404)
+    else exchange.pass(status, head, body)
+  }
+
+  #when<T>(read: Promise<T>, goOn: (value: T) => void): void {
+    read.then(goOn).catch((error: unknown) => this.#failWith(error))
+  }
+
+  #failWith(error: unknown): void {
+    this.#end()
+    this.#options.exchange.failWith(error)
+  }
+
+  failed(error: Error): void {
+    this.#end()
+    this.#options.exchange.fail(error)
+  }
+
+  #inputRequired(text: string): void {
+    // nobody is left to be asked
+    if (this.#options.exchange.isOver) this.#end()
+    else this.#rounds.take(text)
+  }
+
+  #again(params: Record<string, string>): void {
+    this.#retry = { id: ownId(), params }
+    this.#send()
+  }
+
+  #refuse(text: string): void {
+    const error = { code: ERROR_CODES.internalError, message: text }
+    this.#finish(errorResponse(this.#options.message.id ?? null, error))
+  }
+
+  #finish(response: string): void {
+    this.#end()
+    this.#options.exchange.answer(response)
+  }
+
+  #end(): void {
+    this.#isOver = true
+    this.#rounds.stop()
+    const { session, message } = this.#options
+    const id = message.id as RequestId
+    if (session.calls.get(id) === this) session.calls.delete(id)
+  }
+}
+
+const NO_TASKS =
+  'The target answered with a task, which only clients of 2026-07-28 can follow; its result is lost'
+
+const ODD_STRUCTURE = /"structuredContent"\s*:\s*[^{\s]/
+
+/**
+ * Changes in a response what its client may not get to see: tools whose annotations are not valid,
+ * and for clients of the older era structure that is no object, which the text repeats.
+ *
+ * @param learn Returns the tools of a list that may be shown.
+ * @see [MCP 2026-07-28, key changes](https://modelcontextprotocol.io/specification/2026-07-28/changelog)
+ */
+function fitResult(
+  text: string,
+  method: string,
+  isModern: boolean,
+  learn: (result: JsonObject) => JsonObject[] | undefined,
+): string {
+  const isOdd = method === 'tools/call' && !isModern && ODD_STRUCTURE.test(text)
+  if (method !== 'tools/list' && !isOdd) return text
+  const result = tryParseJson(objectText(text, 'result'))
+  if (!isObject(result)) return text
+  const fitted = isOdd ? withObject(result) : withTools(result, learn(result), isModern)
+  return fitted === result ? text : putMembers(text, { result: JSON.stringify(fitted) })
+}
+
+function withObject(result: JsonObject): JsonObject {
+  const { structuredContent, ...others } = result
+  return isObject(structuredContent) ? result : others
+}
+
+function withTools(
+  result: JsonObject,
+  shown: JsonObject[] | undefined,
+  isModern: boolean,
+): JsonObject {
+  const sent = result['tools']
+  const tools = isModern ? shown : shown?.map(olderTool)
+  if (tools === undefined || !Array.isArray(sent)) return result
+  const isSame = tools.length === sent.length && tools.every((tool, at) => tool === sent[at])
+  return isSame ? result : { ...result, tools }
+}
+
+function olderTool(tool: JsonObject): JsonObject {
+  const { outputSchema, ...others } = tool
+  if (outputSchema === undefined) return tool
+  return isObject(outputSchema) && outputSchema['type'] === 'object' ? tool : others
+}

@@ -1,0 +1,224 @@
+import { anyResponse, messageData } from '../../mcp/incoming.js'
+import { ERROR_CODES } from '../../mcp/jsonrpc.js'
+import { EventSplitter, readEvent } from '../../mcp/sse.js'
+import { MODERN_VERSION } from '../../mcp/versions.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import type { Logger } from '../../util/logger.js'
+import type { Clock } from '../../util/runtime.js'
+import { type AnswerWatch, HeldAnswer, withLatePart } from '../held-answer.js'
+import {
+  headerOf,
+  TRANSLATED_SESSION,
+  type Upstream,
+  type UpstreamHandler,
+  type UpstreamRequest,
+} from '../upstream.js'
+import type { Translator } from './translator.js'
+
+export interface TranslatingOptions {
+  clock: Clock
+  logger: Pick<Logger, 'info' | 'warn'>
+  /** Name of the target, for people. */
+  target: string
+  /** `auto` finds out what the target speaks. */
+  protocol: 'auto' | typeof MODERN_VERSION
+  /** Clients of 2026-07-28 come without HTTP, so that nobody made `Mcp-Param-*` for them. */
+  mirrorsParams: boolean
+}
+
+/** A target that spoke an older version is looked at again after this time. */
+const LEGACY_MS = 10 * 60_000
+
+const PASSING: ReadonlySet<number> = new Set([401, 403, 407, 408, 413, 429])
+
+const SAYS_MODERN: ReadonlySet<unknown> = new Set([
+  ERROR_CODES.unsupportedProtocolVersion,
+  ERROR_CODES.headerMismatch,
+  ERROR_CODES.invalidParams,
+])
+
+/**
+ * Lets clients of the versions up to 2025-11-25 use a server that speaks only 2026-07-28. All passes
+ * untouched until such a server refuses `initialize`, or answers it in that version; then it is asked
+ * with `server/discover`, and from there on requests and answers are translated. A refusal of anything
+ * else decides nothing: a server that takes `initialize` is one for older clients, whatever it thinks
+ * of a request. What translates is loaded only when it is needed.
+ *
+ * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
+ */
+export function createTranslatingUpstream(inner: Upstream, options: TranslatingOptions): Upstream {
+  let isLegacy = false
+  let isModern = options.protocol === MODERN_VERSION
+  let translator: Translator | undefined
+  let loading: Promise<Translator> | undefined
+
+  const load = async (): Promise<Translator> => {
+    const { Translator } = await import('./translator.js')
+    translator = new Translator({
+      ...options,
+      inner,
+      onOtherEra() {
+        isModern = options.protocol === MODERN_VERSION
+      },
+    })
+    return translator
+  }
+
+  function translate(handler: UpstreamHandler, work: (loaded: Translator) => void): void {
+    if (translator !== undefined) return work(translator)
+    loading ??= load()
+    withLatePart(loading, handler, work)
+  }
+
+  function foundLegacy(): void {
+    if (isLegacy) return
+    isLegacy = true
+    options.clock.after(LEGACY_MS, () => {
+      isLegacy = false
+    })
+  }
+
+  function foundModern(): void {
+    isModern = true
+    const { logger, target } = options
+    const text = `Target "${target}" speaks ${MODERN_VERSION} only: older clients are translated`
+    logger.info('translating', text, { target })
+  }
+
+  /** A refusal may mean that the target speaks only the newer version. */
+  function decide(
+    answer: HeldAnswer,
+    message: JsonObject | undefined,
+    request: UpstreamRequest,
+    handler: UpstreamHandler,
+  ): void {
+    const isStart = startsSession(request)
+    if (isStart && message !== undefined && speaksOlder(message)) {
+      foundLegacy()
+      return answer.replay()
+    }
+    if (!isStart && !SAYS_MODERN.has(errorCode(message))) return answer.replay()
+    translate(handler, (loaded) => void ask(loaded, answer, request, handler))
+  }
+
+  /** Asks the target itself what it speaks, with nothing of the request but its credential. */
+  async function ask(
+    loaded: Translator,
+    answer: HeldAnswer,
+    request: UpstreamRequest,
+    handler: UpstreamHandler,
+  ): Promise<void> {
+    if (!startsSession(request) && (await loaded.takesInitialize(request))) {
+      foundLegacy()
+      return answer.replay()
+    }
+    const discovery = await loaded.discover(request)
+    if (answer.isOver) return
+    if (discovery.ok) {
+      foundModern()
+      answer.drop()
+      loaded.send(request, handler, discovery.result)
+    } else if (discovery.wantsCredential) {
+      // whoever signs in then begins anew
+      answer.drop()
+      loaded.pass(discovery, handler)
+    } else answer.replay()
+  }
+
+  /** Sends a request to a target of which nothing is known yet. */
+  function probe(request: UpstreamRequest, handler: UpstreamHandler): void {
+    let streamed: ResponseReader | undefined
+    const watch: AnswerWatch = {
+      holds(status, headers) {
+        const inSession = headerOf(request.headers, 'mcp-session-id') !== undefined
+        if (status >= 400) return status < 500 && !PASSING.has(status) && !inSession
+        if (startsSession(request)) {
+          const type = String(headers['content-type'] ?? '').toLowerCase()
+          if (type.startsWith('text/event-stream')) {
+            // who waits has to learn of the session, whose end is theirs to ask for
+            if (status === 200 && headers['mcp-session-id'] !== undefined) return false
+            streamed = new ResponseReader()
+          }
+          return streamed !== undefined || type.startsWith('application/json')
+        }
+        // only older servers have sessions
+        if (inSession) foundLegacy()
+        return false
+      },
+      isEnough: (chunk) => streamed?.read(chunk) ?? false,
+      decide(answer) {
+        const message = streamed === undefined ? anyResponse(answer.text) : streamed.response
+        decide(answer, message, request, handler)
+      },
+    }
+    inner.send(request, new HeldAnswer(handler, watch))
+  }
+
+  return {
+    send(request, handler) {
+      if (isLegacy) return inner.send(request, handler)
+      if (headerOf(request.headers, 'mcp-method') !== undefined) {
+        if (!options.mirrorsParams || !isOfTools(request)) return inner.send(request, handler)
+        return translate(handler, (loaded) => loaded.mirror(request, handler))
+      }
+      if (isModern || isTranslated(request)) {
+        return translate(handler, (loaded) => loaded.send(request, handler))
+      }
+      if (request.method === 'POST') return probe(request, handler)
+      inner.send(request, handler)
+    },
+    close: () => inner.close(),
+  }
+}
+
+/** Tells whether an answer to `initialize` opens what older clients know. */
+function speaksOlder({ result }: JsonObject): boolean {
+  if (!isObject(result)) return false
+  const version = result['protocolVersion']
+  return typeof version !== 'string' || version < MODERN_VERSION
+}
+
+function errorCode(message: JsonObject | undefined): unknown {
+  const error = message?.['error']
+  return isObject(error) ? error['code'] : undefined
+}
+
+/** The session is one that a translation gave out, be it in another process. */
+function isTranslated({ headers }: UpstreamRequest): boolean {
+  return headerOf(headers, 'mcp-session-id')?.startsWith(TRANSLATED_SESSION) === true
+}
+
+function startsSession({ body }: UpstreamRequest): boolean {
+  return methodOf(body, '"initialize"') === 'initialize'
+}
+
+function isOfTools({ body }: UpstreamRequest): boolean {
+  const method = methodOf(body, '"tools/')
+  return method === 'tools/list' || method === 'tools/call'
+}
+
+/** Reads the method of a message where its text holds `mark` at all. */
+function methodOf(body: UpstreamRequest['body'], mark: string): unknown {
+  if (body === undefined || !body.includes(mark)) return undefined
+  const message = tryParseJson(body.toString())
+  return isObject(message) ? message['method'] : undefined
+}
+
+/** Finds the response among the events of an answer. */
+class ResponseReader {
+  readonly #splitter = new EventSplitter()
+  response: JsonObject | undefined
+
+  /** Takes the next bytes; returns whether the response is there. */
+  read(chunk: Buffer): boolean {
+    this.#splitter.push(chunk, (run, ends) => {
+      let start = 0
+      for (const end of ends) {
+        const data = messageData(readEvent(run.toString('utf8', start, end)))
+        if (data !== undefined) this.response ??= anyResponse(data)
+        start = end
+      }
+    })
+    return this.response !== undefined
+  }
+}

@@ -1,0 +1,179 @@
+import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
+import { parseMessageText } from '../../mcp/message.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { headerOf, type Upstream, type UpstreamHandler, type UpstreamRequest } from '../upstream.js'
+import { ClientExchange } from './client-response.js'
+import { LegacySessions, newSession, readClient, writeSessionId } from './legacy-session.js'
+import { ListenStream } from './listen-stream.js'
+import {
+  answer,
+  initializeResult,
+  refuse,
+  setLevel,
+  subscribe,
+  type Turn,
+  takeAnswer,
+  takeNotification,
+} from './local-methods.js'
+import { createAsking, type Discovery } from './probe.js'
+import { ToolSchemas } from './tool-schemas.js'
+import { TranslatedCall } from './translated-call.js'
+import type { TranslatingOptions } from './translating-upstream.js'
+
+/** What all that is under way to one target shares. */
+export interface TranslatorParts extends Pick<TranslatingOptions, 'clock' | 'logger' | 'target'> {
+  readonly inner: Upstream
+  readonly schemas: ToolSchemas
+  /** Tells whether a refusal says that the target does not speak 2026-07-28 any more. */
+  isOtherEra(status: number, code: unknown): boolean
+}
+
+export interface TranslatorOptions extends TranslatingOptions {
+  inner: Upstream
+  /** The target turned out not to speak 2026-07-28. */
+  onOtherEra(): void
+}
+
+/** What servers of the older era say to a version that they do not know. */
+const LEGACY_CODES: ReadonlySet<unknown> = new Set([
+  -32000,
+  ERROR_CODES.unsupportedProtocolVersion,
+  // with 400; a server of 2026-07-28 answers 404 to a method that it does not know
+  ERROR_CODES.methodNotFound,
+])
+
+/** A method is repeated in a header, where it is never disguised. */
+const HEADER_VALUE = /^[\x21-\x7e]+$/
+
+/** Makes a server of 2026-07-28 look like one of the versions before it. */
+export class Translator {
+  readonly #options: TranslatorOptions
+  readonly #parts: TranslatorParts
+  readonly #sessions = new LegacySessions()
+  readonly #asking: ReturnType<typeof createAsking>
+
+  constructor(options: TranslatorOptions) {
+    this.#options = options
+    const { inner, clock, logger, target } = options
+    const asking = createAsking({ clock, inner })
+    const schemas = new ToolSchemas({ clock, logger, target, askPage: asking.tools })
+    this.#asking = asking
+    this.#parts = {
+      ...{ inner, clock, logger, target, schemas },
+      isOtherEra: (status, code) => this.#isOtherEra(status, code),
+    }
+  }
+
+  /** Asks the target, for the client of this request, whether it speaks 2026-07-28. */
+  discover({ headers, body }: UpstreamRequest): Promise<Discovery> {
+    const message = tryParseJson(String(body ?? ''))
+    const params = isObject(message) && isObject(message['params']) ? message['params'] : {}
+    return this.#asking.discover(headers, newSession(readClient(params)))
+  }
+
+  /** Asks the target whether it still opens sessions, as it does for older clients. */
+  takesInitialize({ headers }: UpstreamRequest): Promise<boolean> {
+    return this.#asking.takesInitialize(headers)
+  }
+
+  /** Answers a request with what the target said when it was asked. */
+  pass(discovery: Discovery, handler: UpstreamHandler): void {
+    if (!discovery.ok) discovery.pass(new ClientExchange(handler))
+  }
+
+  /**
+   * Takes a request of an older client.
+   *
+   * @param discovered What the target just said of itself.
+   */
+  send(request: UpstreamRequest, handler: UpstreamHandler, discovered?: JsonObject): void {
+    const exchange = new ClientExchange(handler)
+    if (exchange.isOver) return
+    const parts = this.#parts
+    const id = headerOf(request.headers, 'mcp-session-id')
+    const session = this.#sessions.get(id)
+    if (request.method === 'GET') {
+      return new ListenStream({ parts, exchange, request, session }).start()
+    }
+    if (request.method === 'DELETE') {
+      this.#sessions.delete(id)
+      return exchange.empty(200)
+    }
+    const message = parseMessageText(String(request.body ?? ''))
+    const turn: Turn = { parts, exchange, request, message, session, isKept: id !== undefined }
+    if (message.kind === 'response') return takeAnswer(turn)
+    if (message.kind === 'notification') return takeNotification(turn)
+    const work =
+      message.method === 'initialize'
+        ? this.#initialize(turn, handler, discovered)
+        : this.#handle(turn)
+    work?.catch((error: unknown) => exchange.failWith(error))
+  }
+
+  /** Adds to a request of 2026-07-28 what its client cannot know of HTTP. */
+  mirror(request: UpstreamRequest, handler: UpstreamHandler): void {
+    const exchange = new ClientExchange(handler)
+    if (exchange.isOver) return
+    const parts = this.#parts
+    const message = parseMessageText(String(request.body ?? ''))
+    const session = this.#sessions.get(undefined)
+    new TranslatedCall({ parts, exchange, request, message, session, isModern: true }).start()
+  }
+
+  #handle(turn: Turn): Promise<void> | undefined {
+    const { method } = turn.message
+    if (method === 'ping') return this.#ping(turn)
+    if (method === 'resources/subscribe' || method === 'resources/unsubscribe') {
+      return subscribe(turn)
+    }
+    if (method === 'logging/setLevel') setLevel(turn)
+    else if (!method.startsWith('tasks/') && HEADER_VALUE.test(method)) {
+      new TranslatedCall(turn).start()
+    } else refuse(turn, ERROR_CODES.methodNotFound, `Method not found: ${method}`)
+    return undefined
+  }
+
+  async #initialize(
+    { exchange, request, message }: Turn,
+    handler: UpstreamHandler,
+    discovered: JsonObject | undefined,
+  ): Promise<void> {
+    const id = message.id as RequestId
+    const client = readClient(message.params)
+    const discovery: Discovery =
+      discovered === undefined
+        ? await this.#asking.discover(request.headers, newSession(client))
+        : { ok: true, result: discovered }
+    if (exchange.isOver) return
+    if (discovery.ok) {
+      const result = initializeResult(discovery.result, client)
+      const head = { 'mcp-session-id': writeSessionId(client) }
+      return exchange.answer(resultResponse(id, result), head)
+    }
+    if (!discovery.isOtherEra) return discovery.pass(exchange)
+    const { protocol, inner, target, onOtherEra } = this.#options
+    onOtherEra()
+    if (protocol === 'auto') return inner.send(request, handler)
+    const text = `${target} does not speak 2026-07-28, which --protocol asks for`
+    const error = { code: ERROR_CODES.unsupportedProtocolVersion, message: text }
+    exchange.answer(errorResponse(id, error))
+  }
+
+  /** Nothing else tells whether the target is still there. */
+  async #ping(turn: Turn): Promise<void> {
+    const discovery = await this.#asking.discover(turn.request.headers, turn.session)
+    if (discovery.ok) answer(turn)
+    else discovery.pass(turn.exchange)
+  }
+
+  #isOtherEra(status: number, code: unknown): boolean {
+    const is =
+      code === undefined
+        ? status === 404 || status === 405
+        : status >= 400 &&
+          LEGACY_CODES.has(code) &&
+          (status === 400 || code !== ERROR_CODES.methodNotFound)
+    if (is) this.#options.onOtherEra()
+    return is
+  }
+}

@@ -1,0 +1,142 @@
+import { type Dispatcher, Pool } from 'undici'
+import type { OnFault } from './http/guarded-answer.js'
+import { plainAnswers } from './http/plain-answers.js'
+
+const CONNECT_TIMEOUT_MS = 10_000
+
+/** Below the 5 s after which Node's servers drop idle connections, so that we are never late. */
+const KEEP_ALIVE_MS = 4_000
+
+/** What undici says of a connection that it closed because its request was aborted. */
+const ABORTED = 'aborted'
+
+export type UpstreamHandler = Dispatcher.DispatchHandler
+
+export type UpstreamController = Dispatcher.DispatchController
+
+export interface UpstreamRequest {
+  method: 'POST' | 'GET' | 'DELETE'
+  /** Path and query, where they are others than those of the connections' URL. */
+  path?: string
+  /** Names and values in turn. */
+  headers: string[]
+  body?: string | Buffer | undefined
+  /** The answer is a stream that stays open, whatever the method. */
+  isStream?: boolean | undefined
+  /** Milliseconds until the response head; 0 waits for ever. */
+  headersTimeout: number
+  /** Milliseconds between two pieces of the response body; 0 waits for ever. */
+  bodyTimeout: number
+}
+
+/** Connections to one target's URL. */
+export interface Upstream {
+  /** Sends a request; never throws and never follows a redirect. */
+  send(request: UpstreamRequest, handler: UpstreamHandler): void
+  /** Drops all connections at once. */
+  close(): Promise<void>
+  /** Counts what is held open for clients, where that is worth knowing. */
+  readonly held?: { kind: 'child' | 'stream'; count(): number }
+}
+
+/**
+ * Opens the connections to a target lazily. Event streams that stay open have a pool of their own,
+ * since undici looks for a free connection from the first to the last.
+ *
+ * @param onFault Told of a mistake of ours in reading an answer.
+ */
+export function createUpstream(url: URL, onFault?: OnFault): Upstream {
+  const options = {
+    connections: null,
+    pipelining: 1,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+  }
+  const calls = dropAborted(new Pool(url.origin, options))
+  const streams = dropAborted(new Pool(url.origin, options))
+  const ownPath = url.pathname + url.search
+  const connections: Upstream = {
+    send(request, handler) {
+      const pool = request.method === 'GET' || request.isStream ? streams : calls
+      const { method, headers, headersTimeout, bodyTimeout, body = null, path = ownPath } = request
+      pool.dispatch({ path, method, headers, body, headersTimeout, bodyTimeout }, handler)
+    },
+    async close() {
+      await Promise.all([calls.destroy(), streams.destroy()])
+    },
+  }
+  return plainAnswers(connections, url, onFault)
+}
+
+/**
+ * Takes a connection out of its pool when its request is given up. undici would connect it anew at
+ * once, for the request that nobody waits for any more, and hold that connection for seconds.
+ */
+function dropAborted(pool: Pool): Pool {
+  pool.on('disconnect', (origin, targets, error) => {
+    const client = targets.at(-1)
+    if (client === undefined || client === pool || error.message !== ABORTED) return
+    // the pool forgets a client on this event only
+    pool.emit('connectionError', origin, [client], error)
+    client.destroy(error).catch(() => undefined)
+  })
+  return pool
+}
+
+/** Makes pairs of names and values that stand in turn. */
+export function headerPairs(headers: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = []
+  for (let i = 0; i < headers.length; i += 2) {
+    pairs.push([headers[i] as string, headers[i + 1] as string])
+  }
+  return pairs
+}
+
+/** Returns the value of a header, whose name is in lower case as we write it. */
+export function headerOf(headers: readonly string[], name: string): string | undefined {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]
+  return undefined
+}
+
+/**
+ * The member among a request's headers that says for whom it is, to upstreams in this process that
+ * keep callers apart. No HTTP header can have this name, so that no client can send one.
+ */
+export const OWNER = ':owner'
+
+type Parts = Required<UpstreamHandler>
+
+/** Passes everything on: the base of handlers that only look at something. */
+export class PassingHandler implements UpstreamHandler {
+  readonly #handler: UpstreamHandler
+
+  constructor(handler: UpstreamHandler) {
+    this.#handler = handler
+  }
+
+  onRequestStart(...args: Parameters<Parts['onRequestStart']>): void {
+    this.#handler.onRequestStart?.(...args)
+  }
+
+  onResponseStart(...args: Parameters<Parts['onResponseStart']>): void {
+    this.#handler.onResponseStart?.(...args)
+  }
+
+  onResponseData(...args: Parameters<Parts['onResponseData']>): void {
+    this.#handler.onResponseData?.(...args)
+  }
+
+  onResponseEnd(...args: Parameters<Parts['onResponseEnd']>): void {
+    this.#handler.onResponseEnd?.(...args)
+  }
+
+  onResponseError(...args: Parameters<Parts['onResponseError']>): void {
+    this.#handler.onResponseError?.(...args)
+  }
+}
+
+/** How the session ids begin that the translation gives out: they name the era of their target. */
+export const TRANSLATED_SESSION = 'mcp-2026-07-28.'
+
+/** How the session ids begin that stand for a stream of the older transport in this process. */
+export const SSE_SESSION = 'mcp-descope-proxy-sse-'

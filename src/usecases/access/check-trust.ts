@@ -1,0 +1,103 @@
+import { createInterface } from 'node:readline'
+import { bindingOf } from '../../auth/tokens/sign-in-target.js'
+import type { CheckFlags } from '../../cli/check-options.js'
+import { variablesIn } from '../../config/references.js'
+import { type Flow, untrustedFlows } from '../../config/trust.js'
+import { ProxyError } from '../../util/errors.js'
+import { isSecretName, printable } from '../../util/redact.js'
+import type { Runtime } from '../../util/runtime.js'
+import type { BridgeTarget } from './find-target.js'
+import { openStores } from './token-sources.js'
+
+/** How requests are authenticated besides what is configured. */
+export interface TrustUse {
+  /** Targets get only what is configured, as `serve` does it. */
+  readonly asServe: boolean
+  /** Descope is asked for a token of the client's own. */
+  readonly asksDescope: boolean
+}
+
+/**
+ * Refuses to send what is the user's to a place that only a file of the working directory names: the
+ * folder may be a clone of somebody else's project. At a terminal the user is asked, and a yes is
+ * kept for these secrets, these places and this folder.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID` before anything was sent.
+ */
+export async function requireTrust(
+  runtime: Runtime,
+  { signIn, configured }: BridgeTarget,
+  flags: Pick<CheckFlags, 'trust' | 'header' | 'store'>,
+  { asServe, asksDescope }: TrustUse,
+): Promise<void> {
+  if (configured === undefined || flags.trust) return
+  const { loaded } = configured
+  const { id, secret } = signIn.client
+  const ofClient = id !== undefined && secret ? ['MCP_DESCOPE_CLIENT_SECRET'] : []
+  const sent = {
+    targets: configured.targets.map(({ name }) => name),
+    headers: flags.header.flatMap(secretsOfHeader),
+    toDescope: asksDescope ? ofClient : undefined,
+  }
+  // looking for a kept sign-in may ask a keychain: only where it could go astray
+  const any = ['a sign-in']
+  if (untrustedFlows(loaded, { ...sent, signIn: any, onBehalf: any }).length === 0) return
+  const onBehalf = await signInsOf(runtime, signIn, flags, ofClient)
+  const flows = untrustedFlows(loaded, { ...sent, signIn: asServe ? [] : onBehalf, onBehalf })
+  if (flows.length === 0) return
+  const { isTrusted, keepTrust } = await import('./kept-trust.js')
+  if (await isTrusted(runtime, flows)) return
+  const { isCi } = await import('../../sign-in/environment.js')
+  const { errIsTty, inIsTty } = runtime.io
+  const mayAsk = errIsTty && inIsTty && !isCi(runtime.env)
+  if (mayAsk && (await ask(runtime, flows))) return keepTrust(runtime, flows)
+  throw new ProxyError(
+    'CONFIG_INVALID',
+    `Nobody said that this folder is trusted:\n${list(flows)}`,
+    {
+      hint: hintFor(flows, loaded.isProjectFile),
+    },
+  )
+}
+
+/** A header on the command line is a secret by its name, or because it holds a variable. */
+function secretsOfHeader(header: string): string[] {
+  const variables = variablesIn(header)
+  if (variables.length > 0) return variables
+  const name = header.split(':', 1)[0]?.trim() ?? ''
+  return isSecretName(name) ? [`--header ${name}`] : []
+}
+
+async function signInsOf(
+  runtime: Runtime,
+  signIn: BridgeTarget['signIn'],
+  { store }: Pick<CheckFlags, 'store'>,
+  ofClient: readonly string[],
+): Promise<readonly string[]> {
+  if (runtime.env['MCP_DESCOPE_TOKEN']) return ['MCP_DESCOPE_TOKEN']
+  const kept = await openStores(runtime, store).store.load(bindingOf(signIn))
+  return kept === undefined ? ofClient : ['the kept sign-in']
+}
+
+async function ask({ io }: Pick<Runtime, 'io'>, flows: readonly Flow[]): Promise<boolean> {
+  io.err(`The files of this folder would send:\n${list(flows)}\n`)
+  io.err('Is that meant? If others wrote them, look at them first. [y/N] ')
+  const lines = createInterface({ input: io.stdin, terminal: false })
+  const answer = await new Promise<string>((resolve) => {
+    lines.once('line', resolve).once('close', () => resolve(''))
+  })
+  lines.close()
+  io.stdin.pause()
+  return /^\s*y(es)?\s*$/i.test(answer)
+}
+
+const list = (flows: readonly Flow[]) =>
+  flows.map(({ what, to, from }) => `  ${what} to ${printable(to)}, named by ${from}`).join('\n')
+
+function hintFor(flows: readonly Flow[], isProjectFile: boolean): string {
+  const files = new Set(flows.map(({ from }) => /^file (.*?)(:\d+)?$/.exec(from)?.[1]))
+  const [file] = files
+  const byConfig = isProjectFile && files.size === 1 && file !== undefined
+  const otherwise = byConfig ? `, or name the file with \`--config ${file}\`` : ''
+  return `Nothing was sent. If you trust whoever wrote these files, add \`--trust\`${otherwise}.`
+}

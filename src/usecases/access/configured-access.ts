@@ -1,0 +1,71 @@
+import { bindingOf, type SignInNeed, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import type { TokenSource } from '../../auth/tokens/token-source.js'
+import type { LoadedConfig } from '../../config/load.js'
+import type { TargetConfig } from '../../config/types.js'
+import type { Upstream } from '../../upstream/upstream.js'
+import { ProxyError } from '../../util/errors.js'
+import type { Logger } from '../../util/logger.js'
+import type { Runtime } from '../../util/runtime.js'
+import type { Access } from '../run-bridge/run-bridge.js'
+import { withAcceptance } from './accepted-tokens.js'
+import type { SeveralSignIns } from './several-sign-ins.js'
+import type { SignInStores } from './token-sources.js'
+
+export interface ConfiguredAccessOptions {
+  runtime: Pick<Runtime, 'fetch' | 'clock'>
+  logger: Logger
+  source: TokenSource
+  stores: SignInStores
+  signIn: SignInTarget
+  loaded: LoadedConfig
+  onNeed(need: SignInNeed): void
+  /** Targets that are signed in to one by one. */
+  several?: SeveralSignIns | undefined
+}
+
+/**
+ * Makes the access to targets that have credentials of their own. Where Descope is configured,
+ * somebody has to sign in there before anything is sent, and no target ever sees that token.
+ */
+export async function configuredAccess(options: ConfiguredAccessOptions): Promise<Access> {
+  const { runtime, logger, source, stores, signIn, loaded, onNeed, several } = options
+  const { createCredential } = await import('../../auth/credentials/create.js')
+  const { configUrl } = loaded.config.descope
+  if (configUrl === undefined || signIn.grant.kind !== 'issuer') {
+    const credentialOf = ({ name, credential, url }: TargetConfig) =>
+      several?.partOf(name)?.credential ??
+      createCredential(credential, { runtime, targetUrl: url ?? '', descope: undefined })
+    const caller = () => ({ principal: undefined, accessToken: undefined })
+    const watch = (upstream: Upstream, { name }: TargetConfig) => {
+      const part = several?.partOf(name)
+      return part === undefined ? upstream : withAcceptance(upstream, part.source)
+    }
+    return { credentialOf, caller, signsIn: several !== undefined, watch }
+  }
+  const [{ createSignedInCaller }, { parseConfigUrl }] = await Promise.all([
+    import('../../auth/tokens/signed-in-caller.js'),
+    import('../../auth/descope/descope.js'),
+  ])
+  const project = parseConfigUrl(configUrl)
+  const tokenEndpoint = async () => {
+    const { discover } = await import('../../auth/descope/discovery.js')
+    const { tokenEndpoint: found } = await discover(runtime, project, loaded.config.descope.issuers)
+    if (found !== undefined) return found
+    throw new ProxyError('DISCOVERY_INVALID', `Descope names no token endpoint at ${project.base}`)
+  }
+  const descope = { project, tokenEndpoint }
+  const caller = createSignedInCaller({
+    runtime,
+    logger,
+    source,
+    target: signIn.name,
+    config: { ...loaded.config.descope, configUrl },
+    resource: signIn.grant.resource,
+    clientId: async () =>
+      signIn.client.id ?? (await stores.store.load(bindingOf(signIn)))?.client.id,
+    onNeed,
+  })
+  const credentialOf = ({ credential, url }: TargetConfig) =>
+    createCredential(credential, { runtime, targetUrl: url ?? '', descope })
+  return { credentialOf, caller, signsIn: true }
+}

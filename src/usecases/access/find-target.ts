@@ -1,0 +1,175 @@
+import type { SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import type { LoadedConfig } from '../../config/load.js'
+import type { ProxyConfig, TargetConfig } from '../../config/types.js'
+import { likelyUrl } from '../../util/endpoint.js'
+import { ProxyError } from '../../util/errors.js'
+import { nearest } from '../../util/nearest.js'
+import type { Runtime } from '../../util/runtime.js'
+
+/** Flags that say whom a sign-in is for and as which client. */
+export interface TargetFlags {
+  config?: string
+  profile?: string
+  clientId?: string
+  clientMetadataUrl?: string
+  scope?: string
+  /** `false` leaves the resource indicator out. */
+  resource?: boolean
+}
+
+/** What is configured of the targets that a bridge leads to: one, or several behind one sign-in. */
+export interface ConfiguredTargets {
+  readonly targets: readonly TargetConfig[]
+  readonly loaded: LoadedConfig
+}
+
+/** What a bridge leads to. */
+export interface BridgeTarget {
+  readonly signIn: SignInTarget
+  /** `undefined` for a URL, of which nothing is configured. */
+  readonly configured: ConfiguredTargets | undefined
+}
+
+type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
+
+/** As {@link findBridgeTarget}, for who only signs in. */
+export async function findSignInTarget(
+  runtime: Where,
+  argument: string | undefined,
+  flags: TargetFlags,
+): Promise<SignInTarget> {
+  const { signIn, configured } = await findBridgeTarget(runtime, argument, flags)
+  const { targets = [] } = configured ?? {}
+  if (targets.length < 2 || signIn.grant.kind === 'issuer') return signIn
+  throw new ProxyError('USAGE', 'Several targets are configured', {
+    hint: `Name one of ${targets.map(({ name }) => name).join(', ')}.`,
+  })
+}
+
+/**
+ * Finds what `[target-or-url]` means for the bridge and the commands of its sign-in: a URL stands
+ * for itself, a name for a configured target, nothing for all that are configured. Like the bridge,
+ * this never reads a configuration from the working directory, unless it is `report` that asks.
+ *
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`
+ */
+export async function findBridgeTarget(
+  runtime: Where,
+  argument: string | undefined,
+  flags: TargetFlags,
+  use: 'stdio' | 'report' = 'stdio',
+): Promise<BridgeTarget> {
+  const { env } = runtime
+  const common = {
+    profile: flags.profile ?? env['MCP_DESCOPE_PROFILE'] ?? 'default',
+    client: {
+      id: flags.clientId ?? (env['MCP_DESCOPE_CLIENT_ID'] || undefined),
+      secret: env['MCP_DESCOPE_CLIENT_SECRET'] || undefined,
+      metadataUrl: flags.clientMetadataUrl ?? (env['MCP_DESCOPE_CLIENT_METADATA_URL'] || undefined),
+    },
+    scope: flags.scope,
+  }
+  if (argument !== undefined && /^https?:\/\//i.test(argument)) {
+    const url = parseTargetUrl(argument)
+    const name = `${url.host}${url.pathname}`
+    const grant = serverGrant(url, flags)
+    return { signIn: { ...common, name, grant }, configured: undefined }
+  }
+  refuseOtherScheme(argument)
+  const { loadConfig } = await import('../../config/load.js')
+  const { config: file, profile } = flags
+  const loaded = loadConfig(runtime, {
+    flags: {
+      ...(file !== undefined && { config: file }),
+      ...(profile !== undefined && { profile }),
+    },
+    for: use,
+  })
+  const targets = chooseTargets(loaded, argument)
+  const grant = await grantOf(loaded.config, targets, flags)
+  const name = targets.map((target) => target.name).join(' and ')
+  return { signIn: { ...common, name, grant }, configured: { targets, loaded } }
+}
+
+/**
+ * Several targets, or one with a credential of its own, behind a configured Descope server are
+ * signed in to at Descope; every other target says itself who issues its tokens.
+ */
+async function grantOf(
+  config: ProxyConfig,
+  targets: readonly TargetConfig[],
+  flags: TargetFlags,
+): Promise<SignInTarget['grant']> {
+  const { configUrl } = config.descope
+  const [first] = targets
+  const hasOwn =
+    first?.credential.type !== 'none' || first.program !== undefined || targets.length > 1
+  if (configUrl === undefined || !hasOwn) {
+    const url = targets.find((target) => target.url !== undefined)?.url
+    if (url === undefined) throw noSignIn(first?.name ?? '')
+    return serverGrant(parseTargetUrl(url), flags)
+  }
+  const [{ parseConfigUrl }, { mcpUrlOf }] = await Promise.all([
+    import('../../auth/descope/descope.js'),
+    import('../../config/public-url.js'),
+  ])
+  const { publicUrl } = config.server
+  return {
+    kind: 'issuer',
+    issuer: parseConfigUrl(configUrl).issuer,
+    resource:
+      publicUrl === undefined || flags.resource === false ? undefined : mcpUrlOf(config.server, 0),
+  }
+}
+
+function noSignIn(name: string): ProxyError {
+  return new ProxyError('USAGE', `The target "${name}" is a program, and nobody signs in to that`, {
+    hint: 'Set descope.configUrl to sign in at Descope first, or let the assistant start the program itself.',
+  })
+}
+
+function serverGrant(url: URL, { resource = true }: TargetFlags): SignInTarget['grant'] {
+  return { kind: 'server', url, ...(!resource && { omitResource: true }) }
+}
+
+function chooseTargets(
+  { config: { targets }, origins }: LoadedConfig,
+  name: string | undefined,
+): readonly TargetConfig[] {
+  if (name === undefined) {
+    if (targets.length > 0) return targets
+    throw new ProxyError('USAGE', 'No target is configured', { hint: 'Name a URL: https://…/mcp.' })
+  }
+  const found = targets.find((target) => target.name === name)
+  if (found !== undefined) {
+    // alone it needs no prefix, unless somebody wants one
+    const isDefault = origins.get(`targets.${name}.prefix`)?.from === 'default'
+    return [isDefault ? { ...found, prefix: '' } : found]
+  }
+  const names = targets.map((target) => target.name)
+  const meant = likelyUrl(name) ?? nearest(name, names)
+  throw new ProxyError('USAGE', `There is no target ${JSON.stringify(name)}`, {
+    hint: meant === undefined ? 'Name a configured target, or a URL.' : `Did you mean ${meant}?`,
+  })
+}
+
+/** What has a scheme is no name of a target, whatever is configured. */
+function refuseOtherScheme(argument: string | undefined): void {
+  if (argument === undefined || !/^[a-z][a-z0-9+.-]*:\//i.test(argument)) return
+  const meant = likelyUrl(argument)
+  throw new ProxyError('USAGE', `${JSON.stringify(argument.slice(0, 200))} is no http(s) URL`, {
+    hint: meant === undefined ? 'Name a URL: https://…/mcp.' : `Did you mean ${meant}?`,
+  })
+}
+
+function parseTargetUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || url.username !== '' || url.password !== '') {
+    throw new ProxyError(
+      'USAGE',
+      'The URL of the target is not an http(s) URL without credentials',
+      { hint: 'Name a URL such as https://mcp.example.com/mcp.' },
+    )
+  }
+  return url
+}

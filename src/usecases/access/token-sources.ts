@@ -1,0 +1,155 @@
+import type { BearerChallenge } from '../../auth/oauth/parse-challenge.js'
+import type { ClientStore } from '../../auth/oauth/registration.js'
+import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import type { StoreChoice, StoreDeps } from '../../auth/tokens/store/data-key.js'
+import { createClientStore, createTokenStore } from '../../auth/tokens/store/file-store.js'
+import { createStoredTokenSource } from '../../auth/tokens/stored-token-source.js'
+import type { TokenSource } from '../../auth/tokens/token-source.js'
+import {
+  bindingKey,
+  type TokenBinding,
+  type TokenRecord,
+  type TokenStore,
+} from '../../auth/tokens/token-store.js'
+import { peekClaims } from '../../auth/verify/unverified-claims.js'
+import type { StoreFlags } from '../../cli/sign-in-options.js'
+import { dataFolder } from '../../config/folders.js'
+import { requireFolder } from '../../util/private-files.js'
+import type { Runtime } from '../../util/runtime.js'
+import { findSignInTarget } from './find-target.js'
+
+export type PartsRuntime = Pick<
+  Runtime,
+  'allowHttp' | 'clock' | 'env' | 'fetch' | 'homeDir' | 'platform' | 'system'
+>
+
+/** Where this user's tokens and registrations are. */
+export interface SignInStores {
+  readonly folder: string
+  readonly store: TokenStore
+  readonly clients: ClientStore
+}
+
+/**
+ * Opens the stores. Nothing is read, and nothing is created before something is kept.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID` when the folder cannot be one.
+ */
+export function openStores(runtime: PartsRuntime, choice: StoreChoice = 'auto'): SignInStores {
+  const { clock, system, platform } = runtime
+  const folder = dataFolder(runtime)
+  requireFolder(folder)
+  const deps: StoreDeps = { clock, system, platform, folder, choice }
+  return { folder, store: createTokenStore(deps), clients: createClientStore(deps) }
+}
+
+/** Gives the tokens of a sign-in. What refreshing needs is loaded when it is needed. */
+export function storedSource(
+  runtime: PartsRuntime,
+  { folder, store, clients }: SignInStores,
+  binding: TokenBinding,
+  configured: SignInTarget['client'],
+): TokenSource {
+  const { clock, fetch, allowHttp } = runtime
+  return createStoredTokenSource({
+    clock,
+    store,
+    binding,
+    async refresh(record) {
+      const { refreshRecord } = await import('../../auth/oauth/refresh.js')
+      return refreshRecord({ clock, fetch, allowHttp, configured, clients }, record)
+    },
+    async isStillNamed(record, challenge) {
+      if (binding.issuer !== undefined) return true // it is configured, and no target names it
+      const { isStillNamed } = await import('../../auth/tokens/still-named.js')
+      return isStillNamed({ clock, fetch }, new URL(binding.url), record, challenge)
+    },
+    onAccepted() {
+      const key = bindingKey(binding)
+      void import('../../sign-in/browser.js')
+        .then(({ createBudget }) => createBudget(folder, key, clock.now).prove())
+        .catch(() => undefined)
+    },
+  })
+}
+
+/** Names whose sign-ins are kept, by the names of what they are for, as far as tokens say it. */
+export async function identitiesOf(
+  { store }: Pick<SignInStores, 'store'>,
+  signIns: Iterable<SignInTarget>,
+): Promise<Map<string, string | undefined>> {
+  const identities = new Map<string, string | undefined>()
+  for (const signIn of signIns) {
+    const record = await store.load(bindingOf(signIn))
+    const who = record && JSON.stringify([record.issuer, peekClaims(record.accessToken)['sub']])
+    identities.set(signIn.name, who)
+  }
+  return identities
+}
+
+/**
+ * Chooses where the tokens of a target come from: `MCP_DESCOPE_TOKEN`; the client itself when
+ * nobody can be asked and it has a secret; else a sign-in.
+ *
+ * @param unattended Nobody can be asked to sign in.
+ * @param challenge How the target refused a request without a token, where that is known;
+ *   `awaited` when it comes with a `get`.
+ */
+export async function chooseTokenSource(
+  runtime: PartsRuntime,
+  stores: SignInStores,
+  target: SignInTarget,
+  unattended: boolean,
+  challenge?: BearerChallenge | 'awaited',
+): Promise<{ source: TokenSource; kind: 'static' | 'client' | 'stored' }> {
+  const token = runtime.env['MCP_DESCOPE_TOKEN']
+  if (token) {
+    const { staticTokenSource } = await import('../../auth/tokens/token-source.js')
+    return { source: staticTokenSource(token), kind: 'static' }
+  }
+  const { id, secret } = target.client
+  const stored = { source: storedSource(runtime, stores, bindingOf(target), target.client) }
+  if (!unattended || id === undefined || secret === undefined) return { ...stored, kind: 'stored' }
+  if ((await stores.store.load(bindingOf(target))) !== undefined)
+    return { ...stored, kind: 'stored' }
+  const { createClientCredentialsSource } = await import(
+    '../../auth/tokens/client-credentials-source.js'
+  )
+  const { grant, scope } = target
+  const source = createClientCredentialsSource({
+    ...runtime,
+    target: grant,
+    client: { id, secret },
+    scope,
+    challenge,
+  })
+  return { source, kind: 'client' }
+}
+
+/**
+ * Finds the kept sign-ins of a target, whatever client they were made with, or all of them.
+ *
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when the argument names nothing.
+ */
+export async function recordsOf(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: StoreFlags,
+): Promise<{ stores: SignInStores; records: TokenRecord[] }> {
+  const stores = openStores(runtime, flags.store)
+  const all = await stores.store.list()
+  if (argument === undefined) {
+    const { profile } = flags
+    const isMeant = (record: TokenRecord) => !profile || record.binding.profile === profile
+    return { stores, records: all.filter(isMeant) }
+  }
+  const target = await findSignInTarget(runtime, argument, flags)
+  const { url, profile, clientId } = bindingOf(target)
+  const records = all.filter(
+    ({ binding }) =>
+      binding.url === url &&
+      binding.profile === profile &&
+      (flags.clientId === undefined || binding.clientId === clientId),
+  )
+  return { stores, records }
+}

@@ -1,0 +1,169 @@
+import { parseConfigUrl } from '../../auth/descope/descope.js'
+import { createClientCredentialsSource } from '../../auth/tokens/client-credentials-source.js'
+import type { InspectFlags } from '../../cli/commands/inspect.js'
+import {
+  inspectionStyle,
+  renderInspected,
+  renderSection,
+  renderSettings,
+} from '../../cli/inspection-text.js'
+import { openNetwork } from '../../cli/network-options.js'
+import { mcpUrlOf } from '../../config/public-url.js'
+import type { CheckReport, Report, Verdict } from '../../diagnose/check.js'
+import { descopeChecks } from '../../diagnose/checks/descope.js'
+import { judgeOwnToken } from '../../diagnose/checks/descope-token.js'
+import { renderSummary, type TextStyle } from '../../diagnose/reporters/text.js'
+import { type RunResult, runChecks } from '../../diagnose/run.js'
+import { traceNetwork } from '../../upstream/http/trace.js'
+import { ProxyError } from '../../util/errors.js'
+import { createRedactor, printable } from '../../util/redact.js'
+import type { Runtime } from '../../util/runtime.js'
+import { PRODUCT, VERSION } from '../../util/version.js'
+import { requireTrust } from '../access/check-trust.js'
+import {
+  type BridgeTarget,
+  type ConfiguredTargets,
+  findBridgeTarget,
+} from '../access/find-target.js'
+import { EXIT, failureOf, STATUS_OF, worstOf } from '../exit-codes.js'
+import { checkTarget, countOutcomes } from '../test-target/test-target.js'
+import {
+  configuredSettings,
+  createInspection,
+  type Inspected,
+  type ShownSettings,
+} from './inspection.js'
+
+/** What `inspect --json` prints without an argument. */
+export interface InspectedConfiguration {
+  readonly ok: boolean
+  readonly settings: ShownSettings
+  /** What Descope says; empty where it is not configured. */
+  readonly descope: readonly CheckReport[]
+  readonly targets: readonly Inspected[]
+  /** Names of the targets that are programs on stdio, which are not checked. */
+  readonly programs: readonly string[]
+  readonly counts: Report['counts']
+  readonly exitCode: number
+}
+
+/**
+ * Shows what `serve` would run with: what is configured, what Descope says, and what each target says.
+ *
+ * @returns The exit status.
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when there is nothing to check.
+ */
+export async function inspectConfiguration(runtime: Runtime, flags: InspectFlags): Promise<number> {
+  if (flags.header.length > 0 || flags.curl) {
+    throw new ProxyError('USAGE', '`--header` and `--curl` are about one target', {
+      hint: 'Name the target: `mcp-descope-proxy inspect <target-or-url>`.',
+    })
+  }
+  const { io, clock } = runtime
+  const began = clock.now()
+  const found = await findBridgeTarget(runtime, undefined, flags, 'report')
+  const { signIn, configured } = found
+  if (configured === undefined) throw new Error('Without an argument there is a configuration')
+  await requireTrust(runtime, found, flags, { asServe: true, asksDescope: true })
+  const settings = configuredSettings(configured.loaded, (key) => !key.startsWith('targets.'))
+  const descope = await inspectDescope(runtime, flags, signIn, configured)
+  const targets: Inspected[] = []
+  const failures = [...descope.failures]
+  const programs: string[] = []
+  for (const { name, program } of configured.targets) {
+    if (program !== undefined) {
+      programs.push(name)
+      continue
+    }
+    const inspection = { ...createInspection(runtime, flags), asServe: true }
+    const result = await checkTarget(runtime, name, { ...flags, trust: true }, inspection)
+    if (result.worst !== undefined) failures.push(result.worst)
+    const inspected = inspection.gather(result)
+    targets.push({ ...inspected, settings: withoutDescope(inspected.settings) })
+  }
+  const all = [descope.reports, ...targets.map(checksOf)].flat()
+  const worst = worstOf(failures)
+  const exitCode = worst === undefined ? EXIT.ok : STATUS_OF[worst]
+  const document: InspectedConfiguration = {
+    ok: worst === undefined,
+    settings,
+    descope: descope.reports,
+    targets,
+    programs,
+    counts: countOutcomes(all),
+    exitCode,
+  }
+  if (flags.json) io.out(`${JSON.stringify(document)}\n`)
+  else {
+    const style = inspectionStyle(runtime)
+    io.out(render(document, configured.loaded.file, style))
+    io.out(renderSummary({ ...document, checks: all }, clock.now() - began, style))
+  }
+  if (flags.json && worst !== undefined) throw failureOf(all, worst)
+  return exitCode
+}
+
+async function inspectDescope(
+  runtime: Runtime,
+  flags: InspectFlags,
+  { client, scope }: BridgeTarget['signIn'],
+  { loaded: { config, secrets } }: ConfiguredTargets,
+): Promise<RunResult> {
+  const { configUrl } = config.descope
+  if (configUrl === undefined) return { reports: [], failures: [] }
+  const { clock, io } = runtime
+  const known = [...secrets, client.secret]
+  const clean = (text: string) => printable(createRedactor(known)(text))
+  const open = openNetwork(runtime, flags)
+  const { fetch } = flags.trace ? traceNetwork(open, clean, (text) => io.err(`${text}\n`)) : open
+  const { id, secret } = client
+  const judgeToken = async (): Promise<Verdict> => {
+    const resource = mcpUrlOf(config.server, config.server.port)
+    const target = { kind: 'issuer' as const, issuer: parseConfigUrl(configUrl).issuer, resource }
+    const credentials = { id: id ?? '', secret: secret ?? '' }
+    const deps = { fetch, clock, target, client: credentials, scope }
+    const token = (await createClientCredentialsSource(deps).get()) ?? ''
+    known.push(token)
+    return judgeOwnToken(token, { ...config.descope, configUrl, resource }, clock)
+  }
+  const hasClient = id !== undefined && secret !== undefined
+  const checks = descopeChecks(
+    { fetch, clock },
+    { ...config.descope, configUrl },
+    hasClient ? judgeToken : undefined,
+  )
+  const options = { clock, only: [], leaveOut: [], baseline: undefined, clean }
+  return await runChecks(checks, options)
+}
+
+/** Those of Descope stand above, once for all targets. */
+function withoutDescope(settings: ShownSettings): ShownSettings {
+  return Object.fromEntries(Object.entries(settings).filter(([key]) => !/^descope\./.test(key)))
+}
+
+function checksOf({ network, authorization, protocol, contents }: Inspected): CheckReport[] {
+  return [...network, ...authorization, ...protocol, ...contents]
+}
+
+function render(
+  { settings, descope, targets, programs }: InspectedConfiguration,
+  file: string | undefined,
+  style: TextStyle,
+): string {
+  const { bold, cyan, yellow } = style.colors
+  const missing = ` ${yellow('!')} not configured: \`serve\` would not start; set DESCOPE_CONFIG_URL`
+  return [
+    `${bold(`${PRODUCT} ${VERSION}`)}   ${cyan(file ?? 'configured by the environment')}\n\n`,
+    renderSettings(settings, style),
+    descope.length > 0
+      ? renderSection('descope', descope, style)
+      : `\n${bold('descope')}\n${missing}\n`,
+    ...targets.map(({ target, url, ...found }) => {
+      return `\n${bold(`target ${target}`)}   ${cyan(url)}\n\n${renderInspected({ target, url, ...found }, style)}`
+    }),
+    ...programs.map(
+      (name) =>
+        `\n${bold(`target ${name}`)}   ${cyan('a program on stdio')}\n ${yellow('!')} not checked here: check the URL of a running \`serve\`\n`,
+    ),
+  ].join('')
+}

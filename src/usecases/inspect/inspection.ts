@@ -1,0 +1,141 @@
+import { createPublicValue } from '../../cli/commands/config/display.js'
+import type { InspectFlags } from '../../cli/commands/inspect.js'
+import type { ToolPolicyConfig } from '../../config/types.js'
+import type { CheckReport, ToolFinding } from '../../diagnose/check.js'
+import { createNames } from '../../gateway/routing/names.js'
+import { createToolPolicy } from '../../gateway/routing/policy.js'
+import { traceNetwork } from '../../upstream/http/trace.js'
+import type { Runtime } from '../../util/runtime.js'
+import type { CheckEvents, CheckResult, CheckStart } from '../test-target/test-target.js'
+
+export const SECTIONS = ['network', 'authorization', 'protocol', 'contents'] as const
+
+export type Section = (typeof SECTIONS)[number]
+
+/** Settings by their key, each with where its value comes from. Without secrets. */
+export type ShownSettings = Readonly<Record<string, { value: unknown; origin: string }>>
+
+/** A tool, and the name under which `serve` has it. */
+export interface InspectedTool extends ToolFinding {
+  readonly exposedAs: string
+  readonly length: number
+  /** What `serve` does with it: `restricted` depends on the caller's roles, tenant or scopes. */
+  readonly policy: 'allowed' | 'restricted' | 'refused'
+}
+
+/** What `inspect --json` prints of one target. */
+export type Inspected = Omit<CheckResult['report'], 'checks'> &
+  Omit<CheckResult['findings'], 'tools'> &
+  Readonly<Record<Section, readonly CheckReport[]>> & {
+    readonly settings: ShownSettings
+    readonly tools: readonly InspectedTool[]
+  }
+
+export interface Inspection extends CheckEvents {
+  /** Puts together what there is to show, once all checks have run. */
+  gather(result: CheckResult): Inspected
+}
+
+/** Creates what takes note of an inspection of one target. */
+export function createInspection(runtime: Runtime, flags: InspectFlags): Inspection {
+  const { io } = runtime
+  let start: CheckStart | undefined
+  return {
+    onStart(given) {
+      start = given
+    },
+    onReport() {},
+    forPeople: true,
+    ...(flags.trace && {
+      watch: (network, clean) => traceNetwork(network, clean, (text) => io.err(`${text}\n`)),
+    }),
+    gather(result) {
+      const { checks, ...rest } = result.report
+      const settings = settingsOf(result, start, profileOrigin(runtime, flags))
+      const of = (section: Section) => checks.filter(({ id }) => sectionOf(id) === section)
+      return {
+        ...rest,
+        settings,
+        network: of('network'),
+        authorization: of('authorization'),
+        protocol: of('protocol'),
+        contents: of('contents'),
+        ...result.findings,
+        tools: exposedTools(result),
+      }
+    },
+  }
+}
+
+function sectionOf(id: string): Section {
+  if (id.startsWith('reach.')) return 'network'
+  if (id.startsWith('auth.')) return 'authorization'
+  return id.startsWith('protocol.') ? 'protocol' : 'contents'
+}
+
+/** As `serve` would name them; what is not configured stands behind nothing of ours. */
+function exposedTools({ target: { configured }, findings }: CheckResult): InspectedTool[] {
+  const name = configured?.targets[0]?.name
+  const { config } = configured?.loaded ?? {}
+  const target = config?.targets.find((known) => known.name === name)
+  const names =
+    config === undefined ? undefined : createNames(config.targets, config.names.maxLength)
+  const judge = target === undefined ? () => 'allowed' as const : createJudge(target.tools)
+  return findings.tools.map((tool) => {
+    const exposedAs = target === undefined ? tool.name : names?.expose(target, tool.name)
+    const name = exposedAs ?? tool.name
+    return { ...tool, exposedAs: name, length: name.length, policy: judge(tool.name) }
+  })
+}
+
+/** Says what policy does with a tool, for a caller of whom nothing is known. */
+function createJudge(config: ToolPolicyConfig): (name: string) => InspectedTool['policy'] {
+  const whole = createToolPolicy(config)
+  const ofAnyCaller = createToolPolicy({ ...config, roles: {}, tenants: {}, scopes: {} })
+  return (name) => {
+    if (whole.decide(name, undefined).allowed) return 'allowed'
+    return ofAnyCaller.decide(name, undefined).allowed ? 'restricted' : 'refused'
+  }
+}
+
+function profileOrigin({ env }: Pick<Runtime, 'env'>, { profile }: InspectFlags): string {
+  if (profile !== undefined) return 'flag --profile'
+  return env['MCP_DESCOPE_PROFILE'] ? 'env MCP_DESCOPE_PROFILE' : 'default'
+}
+
+/** What is configured of the target and of Descope, with where it comes from. */
+function settingsOf(
+  { target, report }: CheckResult,
+  start: CheckStart | undefined,
+  profileFrom: string,
+): ShownSettings {
+  const { loaded, targets } = target.configured ?? { loaded: undefined, targets: [] }
+  const prefix = `targets.${targets[0]?.name}.`
+  const isOurs = (key: string) => key.startsWith(prefix) || key.startsWith('descope.')
+  const proxy = start?.proxy
+  return {
+    ...(loaded === undefined
+      ? { url: { value: report.url, origin: 'argument' } }
+      : configuredSettings(loaded, isOurs)),
+    profile: { value: start?.profile, origin: profileFrom },
+    credential:
+      start?.access === 'none'
+        ? { value: 'none', origin: 'default' }
+        : { value: start?.kind, origin: start?.access ?? 'default' },
+    proxy: { value: proxy ?? null, origin: proxy === undefined ? 'default' : 'environment' },
+  }
+}
+
+type Loaded = NonNullable<CheckResult['target']['configured']>['loaded']
+
+/** The settings that somebody made, of those that are asked for. */
+export function configuredSettings(
+  { origins, secrets }: Loaded,
+  isWanted: (key: string) => boolean,
+): ShownSettings {
+  const publicValue = createPublicValue({ secrets: new Set(secrets) })
+  const set = [...origins].filter(([key, { from }]) => from !== 'default' && isWanted(key))
+  return Object.fromEntries(
+    set.map(([key, { value, from }]) => [key, { value: publicValue(key, value), origin: from }]),
+  )
+}

@@ -1,0 +1,127 @@
+import { discoverProtectedResource } from '../../auth/oauth/protected-resource.js'
+import { INSUFFICIENT_SCOPE, type TokenSource } from '../../auth/tokens/token-source.js'
+import { askTarget, type Reception } from '../../diagnose/ask-target.js'
+import { judgeRefusal } from '../../diagnose/checks/auth.js'
+import type { EnsureRequest } from '../../sign-in/sign-in.js'
+import type { Network } from '../../upstream/http/network.js'
+import { ProxyError } from '../../util/errors.js'
+import type { Runtime } from '../../util/runtime.js'
+
+export interface MeetOptions {
+  runtime: Pick<Runtime, 'clock'>
+  network: Network
+  /** Name of the target, for people. */
+  name: string
+  url: URL
+  /** The sign-in that is kept; `undefined` to leave it out of account. */
+  source: TokenSource | undefined
+}
+
+/** What a target that was asked means for whoever wants to sign in to it. */
+export type Meeting =
+  /** The kept sign-in is good; `doubt` says why that could not be seen. */
+  | { readonly next: 'keep'; readonly doubt: string | undefined }
+  | { readonly next: 'sign-in'; readonly need: Pick<EnsureRequest, 'challenge' | 'refused'> }
+  /** It lets everybody in and names no authorization server. */
+  | { readonly next: 'nothing' }
+
+type Need = Extract<Meeting, { next: 'sign-in' }>['need']
+
+const TIMEOUT_MS = 10_000
+
+/** A token that is refused is refreshed, and what comes of that is tried too. */
+const TRIES = 3
+
+/**
+ * Asks a target, before anybody is sent anywhere, whether it takes the sign-in that is kept, and if
+ * not, where and for what to sign in.
+ *
+ * @throws {ProxyError} when it cannot be reached, or is nothing that one signs in to.
+ */
+export async function meetTarget(options: MeetOptions): Promise<Meeting> {
+  const { source } = options
+  let token = await source?.get().catch(() => undefined)
+  const ask = () =>
+    askTarget({ ...options, clock: options.runtime.clock, token, timeoutMs: TIMEOUT_MS })
+  for (let tries = 1; ; tries++) {
+    const met = await ask()
+    if (token === undefined || source === undefined) return withoutToken(options, met)
+    if (met.kind === 'welcome') source.accepted?.(token)
+    if (met.kind !== 'refused') {
+      return { next: 'keep', doubt: met.kind === 'welcome' ? undefined : met.verdict.detail }
+    }
+    const { challenge, answer } = met
+    if (answer.status === 403 && challenge.error !== INSUFFICIENT_SCOPE) {
+      return { next: 'keep', doubt: 'it refuses this account (HTTP 403)' }
+    }
+    const need: Need = { challenge, refused: token }
+    const verdict = await source.refused(token, challenge).catch(() => undefined)
+    if (verdict?.next !== 'retry' || tries === TRIES) return { next: 'sign-in', need }
+    token = await source.get().catch(() => undefined)
+  }
+}
+
+async function withoutToken(options: MeetOptions, met: Reception): Promise<Meeting> {
+  const { network, runtime, url, name } = options
+  if (met.kind === 'refused') return { next: 'sign-in', need: { challenge: met.challenge } }
+  if (met.kind === 'blocked' || met.kind === 'unreachable') throw explained(name, met.verdict)
+  const deps = { fetch: network.fetch, clock: runtime.clock }
+  const described = await discoverProtectedResource(deps, url).catch(() => undefined)
+  if (described !== undefined && described.authorizationServers.length > 0) {
+    return { next: 'sign-in', need: {} }
+  }
+  if (met.kind === 'welcome') return { next: 'nothing' }
+  throw explained(name, met.verdict)
+}
+
+/**
+ * Says why a sign-in failed before anybody was asked, where the target names no authorization server
+ * and a guess at one led to nothing: it most likely wants a token that its operator hands out.
+ */
+export async function explainGuess(
+  options: MeetOptions,
+  need: Need,
+  error: unknown,
+): Promise<unknown> {
+  const { network, runtime, url, name } = options
+  const deps = { fetch: network.fetch, clock: runtime.clock }
+  const { discoverAuthorizationServer } = await import('../../auth/oauth/server-metadata.js')
+  try {
+    const described = await discoverProtectedResource(deps, url, need.challenge?.resourceMetadata)
+    if (described !== undefined) return error
+    if ((await discoverAuthorizationServer(deps, url.origin)) !== undefined) return error
+  } catch {
+    return error
+  }
+  const again = await askTarget({
+    ...options,
+    clock: runtime.clock,
+    token: undefined,
+    timeoutMs: TIMEOUT_MS,
+  })
+  if (again.kind !== 'refused') return error
+  const { detail } = await judgeRefusal(again.answer, async () => false)
+  return new ProxyError(
+    'CREDENTIAL_REFUSED',
+    `${name} wants a credential and publishes nowhere how to sign in: ${detail}`,
+    {
+      hint: 'If it wants a token that its operator hands out, pass that one: MCP_DESCOPE_TOKEN or `--header` with `stdio`, a "credential" in the configuration of `serve`. There is nothing to sign in to.',
+      cause: error,
+    },
+  )
+}
+
+function explained(
+  name: string,
+  {
+    detail,
+    hint,
+    code,
+  }: { detail: string; hint?: string; code?: 'CHECK_FAILED' | ProxyError['code'] },
+): ProxyError {
+  return new ProxyError(
+    code ?? 'PROTOCOL_INVALID',
+    `${name}: ${detail}`,
+    hint === undefined ? {} : { hint },
+  )
+}

@@ -1,0 +1,173 @@
+import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import type { TokenRecord } from '../../auth/tokens/token-store.js'
+import type { LoginFlags } from '../../cli/commands/login.js'
+import { renderIdentity, reportIdentity } from '../../cli/identity-report.js'
+import { openNetwork } from '../../cli/network-options.js'
+import { pastedLines, readToken } from '../../cli/sign-in-input.js'
+import { createSignInTalk } from '../../cli/sign-in-text.js'
+import { createSignIn, type EnsureRequest, type SignInDeps } from '../../sign-in/sign-in.js'
+import type { Network } from '../../upstream/http/network.js'
+import { ProxyError } from '../../util/errors.js'
+import type { Runtime } from '../../util/runtime.js'
+import { findSignInTarget } from '../access/find-target.js'
+import { placesOfSignIn, requirePrivacy } from '../access/plain-http.js'
+import { openStores, type SignInStores, storedSource } from '../access/token-sources.js'
+import { explainGuess, meetTarget } from './meet-target.js'
+
+const TIMEOUT_MS = 5 * 60_000
+
+const DEVICE_RENEWALS = 3
+
+/** Everything that `login` works with. */
+interface Desk {
+  readonly runtime: Runtime
+  readonly network: Network
+  readonly stores: SignInStores
+  readonly target: SignInTarget
+  readonly deps: SignInDeps
+  readonly flags: LoginFlags
+  readonly signal: AbortSignal
+}
+
+/** Runs `login`: asks the target, has somebody sign in where that is needed, and says who it is. */
+export async function runLogin(
+  given: Runtime,
+  argument: string | undefined,
+  flags: LoginFlags,
+): Promise<void> {
+  const network = openNetwork(given, flags)
+  const runtime: Runtime = { ...given, fetch: network.fetch }
+  const stores = openStores(runtime, flags.store)
+  if (flags.paste !== undefined) {
+    const { finishPasted } = await import('../../sign-in/finish-elsewhere.js')
+    const secret = runtime.env['MCP_DESCOPE_CLIENT_SECRET'] || undefined
+    const named =
+      argument === undefined ? undefined : await findSignInTarget(runtime, argument, flags)
+    const record = await finishPasted({ runtime, ...stores, named, secret }, flags.paste)
+    return report(runtime, stores, record, flags, 'Signed in')
+  }
+  const target = await findSignInTarget(runtime, argument, flags)
+  requirePrivacy(placesOfSignIn(target), flags.allowHttp)
+  const stop = new AbortController()
+  const stopSignals = runtime.onSignal(() => stop.abort())
+  const deps = depsOf(runtime, stores, target, flags)
+  const desk = { runtime, network, stores, target, deps, flags, signal: stop.signal }
+  try {
+    const before = await stores.store.load(bindingOf(target))
+    const { record, isKept } = await signIn(desk)
+    if (record === undefined) return sayOpen(desk)
+    const isOld = isKept || before?.accessToken === record.accessToken
+    await report(runtime, stores, record, flags, isOld ? 'Already signed in' : 'Signed in')
+  } finally {
+    stopSignals()
+  }
+}
+
+function depsOf(
+  runtime: Runtime,
+  stores: SignInStores,
+  target: SignInTarget,
+  flags: LoginFlags,
+): SignInDeps {
+  const { io } = runtime
+  return {
+    runtime,
+    target,
+    ...stores,
+    options: {
+      method: flags.login,
+      openBrowser: flags.browser,
+      callbackHost: flags.callbackHost,
+      callbackPort: flags.callbackPort,
+      timeoutMs: TIMEOUT_MS,
+      deviceRenewals: io.errIsTty ? DEVICE_RENEWALS : 0,
+      returnTo: () => 'your terminal',
+      onPaste: (listener) => pastedLines(io.stdin, listener),
+    },
+  }
+}
+
+interface Outcome {
+  /** `undefined` where there is nothing to sign in to. */
+  readonly record: TokenRecord | undefined
+  /** It was there before, though its token may have been refreshed. */
+  readonly isKept?: boolean
+}
+
+async function signIn(desk: Desk): Promise<Outcome> {
+  const { runtime, network, stores, target, deps, flags, signal } = desk
+  if (flags.withToken) return { record: await readToken(runtime, deps) }
+  if (runtime.env['MCP_DESCOPE_TOKEN']) {
+    throw new ProxyError('USAGE', 'MCP_DESCOPE_TOKEN is set, so a sign-in would not be used', {
+      hint: 'Remove MCP_DESCOPE_TOKEN first.',
+    })
+  }
+  const { grant, name } = target
+  const signing = createSignIn(deps)
+  let isShown = false
+  const stopLooking = signing.onChange(({ phase }) => {
+    isShown ||= phase === 'waiting'
+  })
+  const stopTalk = signing.onChange(createSignInTalk(runtime, name))
+  const force = flags.force ?? false
+  const ensure = async (need: Pick<EnsureRequest, 'challenge' | 'refused'>) => ({
+    record: await signing.ensure({ interactive: 'asked', force, signal, ...need }),
+  })
+  try {
+    if (grant.kind !== 'server') return await ensure({})
+    const source = force
+      ? undefined
+      : storedSource(runtime, stores, bindingOf(target), target.client)
+    const options = { runtime, network, name, url: grant.url, source }
+    const meeting = await meetTarget(options)
+    if (meeting.next === 'nothing') return { record: undefined }
+    if (meeting.next === 'keep') return { record: await kept(desk, meeting.doubt), isKept: true }
+    try {
+      return await ensure(meeting.need)
+    } catch (error) {
+      throw isShown ? error : await explainGuess(options, meeting.need, error)
+    }
+  } finally {
+    stopTalk()
+    stopLooking()
+  }
+}
+
+async function kept({ runtime, stores, target }: Desk, doubt: string | undefined) {
+  const { store } = stores
+  const binding = bindingOf(target)
+  if (doubt !== undefined) {
+    runtime.io.err(`Kept as it is, for ${target.name} could not say whether it is good: ${doubt}\n`)
+  }
+  const record = await store.exclusively(binding, async () => {
+    const found = await store.load(binding)
+    if (!found?.refused || doubt !== undefined) return found
+    await store.save({ ...found, refused: undefined })
+    return { ...found, refused: undefined }
+  })
+  if (record !== undefined) return record
+  throw new ProxyError('SIGN_IN_REQUIRED', `Nobody is signed in to ${target.name} any more`, {
+    hint: 'Run the command again.',
+  })
+}
+
+function sayOpen({ runtime, target, flags }: Desk): void {
+  const { io } = runtime
+  io.err(
+    `${target.name} lets everybody in and names no authorization server: nothing to sign in to.\n`,
+  )
+  if (flags.json) io.out(`${JSON.stringify({ target: target.name, signIn: 'not needed' })}\n`)
+}
+
+async function report(
+  { io, clock }: Runtime,
+  { store }: SignInStores,
+  record: TokenRecord,
+  flags: LoginFlags,
+  what: string,
+): Promise<void> {
+  const identity = reportIdentity(record, await store.place(), clock.now())
+  if (flags.json) return io.out(`${JSON.stringify(identity)}\n`)
+  io.err(`${what} as ${identity.account ?? 'unknown'}\n`)
+  io.out(renderIdentity(identity, clock.now()))
+}

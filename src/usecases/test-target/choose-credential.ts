@@ -1,0 +1,194 @@
+import type { CredentialHeaders } from '../../auth/credentials/credential.js'
+import type { StoreFlags } from '../../cli/sign-in-options.js'
+import type { Access, Proof } from '../../diagnose/access.js'
+import { ProxyError } from '../../util/errors.js'
+import { isReadableOnTheWay } from '../../util/private-addresses.js'
+import { isSecretName } from '../../util/redact.js'
+import type { Runtime } from '../../util/runtime.js'
+import type { BridgeTarget } from '../access/find-target.js'
+import { sentInTheClear } from '../access/plain-http.js'
+import { chooseTokenSource, openStores } from '../access/token-sources.js'
+
+/** What is known of a target before anything is sent. */
+export interface CheckedTarget {
+  readonly target: BridgeTarget
+  readonly url: URL
+  /** Of `--header`. */
+  readonly headers: readonly (readonly [string, string])[]
+}
+
+/**
+ * Chooses how to authenticate at a target: what `--header` says, the credential that is configured,
+ * `TARGET_TOKEN`, else an access token (given, of the client itself, or of a sign-in that is kept).
+ * Nobody is ever asked to sign in.
+ *
+ * @param asServe Only with what is configured, as `serve` does: no user's token ever goes to a target.
+ */
+export async function openAccess(
+  runtime: Runtime,
+  checked: CheckedTarget,
+  flags: Pick<StoreFlags, 'store'>,
+  asServe = false,
+): Promise<Access> {
+  const access = await chooseAccess(runtime, checked, flags, asServe)
+  // `serve` warns of it when it starts
+  if (asServe || runtime.allowHttp || !isReadableOnTheWay(checked.url)) return access
+  if (access.kind !== 'stored') throw sentInTheClear(checked.url)
+  return {
+    ...access,
+    async authenticate(challenge) {
+      if ((await access.authenticate(challenge)) !== undefined) throw sentInTheClear(checked.url)
+      return undefined
+    },
+  }
+}
+
+async function chooseAccess(
+  runtime: Runtime,
+  checked: CheckedTarget,
+  flags: Pick<StoreFlags, 'store'>,
+  asServe: boolean,
+): Promise<Access> {
+  const { target, url, headers } = checked
+  const secret = headers.filter(([name]) => isSecretName(name))
+  const plain = Object.fromEntries(headers.filter(([name]) => !isSecretName(name)))
+  if (secret.length > 0) {
+    const label = `--header ${secret.map(([name]) => name).join(', ')}`
+    return fixed(label, plain, Object.fromEntries(secret))
+  }
+  const credential = target.configured?.targets[0]?.credential
+  if (credential !== undefined && credential.type !== 'none') {
+    return configured(runtime, checked, flags, plain)
+  }
+  if (asServe) return nobody(plain, target.signIn.name)
+  const token = tokenFor(url, runtime.env)
+  if (target.configured === undefined && token !== undefined) {
+    return fixed('TARGET_TOKEN', plain, { authorization: `Bearer ${token}` })
+  }
+  return signedIn(runtime, checked, flags, plain)
+}
+
+/** `TARGET_TOKEN` is for the target of `TARGET_MCP_SERVER_URL`; without that, for the one named. */
+export function tokenFor(url: URL, env: Runtime['env']): string | undefined {
+  const token = env['TARGET_TOKEN']
+  const place = env['TARGET_MCP_SERVER_URL']
+  if (!token) return undefined
+  if (!place) return token
+  return URL.canParse(place) && new URL(place).href === url.href ? token : undefined
+}
+
+function fixed(label: string, plain: Access['plain'], headers: CredentialHeaders): Access {
+  const proof = { headers, token: undefined }
+  return {
+    label,
+    kind: 'static',
+    plain,
+    hasClient: true,
+    authenticate: async () => proof,
+    again: async () => undefined,
+  }
+}
+
+/** For targets that are open, as far as the configuration knows. */
+function nobody(plain: Access['plain'], name: string): Access {
+  return {
+    label: 'none',
+    kind: 'stored',
+    plain,
+    hasClient: false,
+    async authenticate() {
+      throw new ProxyError(
+        'CREDENTIAL_REFUSED',
+        'the target wants a credential, and none is configured',
+        {
+          hint: `Configure targets.${name}.credential: bearer, header, client-credentials, token-exchange or connection.`,
+        },
+      )
+    },
+    again: async () => undefined,
+  }
+}
+
+/** The target's own credential. Some kinds act for a user, who has to be signed in. */
+async function configured(
+  runtime: Runtime,
+  { target: { signIn, configured: found } }: CheckedTarget,
+  flags: Pick<StoreFlags, 'store'>,
+  plain: Access['plain'],
+): Promise<Access> {
+  const [target] = found?.targets ?? []
+  if (found === undefined || target === undefined) throw new Error('There is a configured target')
+  const { type } = target.credential
+  const isOwn = type !== 'token-exchange' && type !== 'connection'
+  const { configuredAccess } = await import('../access/configured-access.js')
+  const { createLogger } = await import('../../util/logger.js')
+  const stores = openStores(runtime, flags.store)
+  const { source } = await chooseTokenSource(runtime, stores, signIn, true)
+  const { clock } = runtime
+  const logger = createLogger({
+    io: { err: () => {} },
+    clock,
+    level: 'error',
+    format: 'text',
+    redact: (text) => text,
+  })
+  const access = await configuredAccess({
+    ...{ runtime, logger, source, stores, signIn, loaded: found.loaded },
+    onNeed: () => undefined,
+  })
+  const credential = access.credentialOf(target)
+  const caller = async () =>
+    isOwn ? { principal: undefined, accessToken: undefined } : await access.caller()
+  return {
+    label: `the configured credential (${type})`,
+    kind: 'static',
+    plain,
+    hasClient: true,
+    authenticate: async () => ({
+      headers: await credential.headers(await caller()),
+      token: undefined,
+    }),
+    again: async () => undefined,
+  }
+}
+
+const LABELS = {
+  static: 'MCP_DESCOPE_TOKEN',
+  client: 'client credentials',
+  stored: 'kept sign-in',
+} as const
+
+const KINDS = { static: 'token', client: 'client', stored: 'stored' } as const
+
+async function signedIn(
+  runtime: Runtime,
+  { target: { signIn } }: CheckedTarget,
+  flags: Pick<StoreFlags, 'store'>,
+  plain: Access['plain'],
+): Promise<Access> {
+  const stores = openStores(runtime, flags.store)
+  let chosen = await chooseTokenSource(runtime, stores, signIn, true)
+  const { kind } = chosen
+  const prove = async (): Promise<Proof | undefined> => {
+    const token = await chosen.source.get()
+    return token === undefined ? undefined : { headers: bearer(token), token }
+  }
+  return {
+    label: LABELS[kind],
+    kind: KINDS[kind],
+    plain,
+    hasClient: signIn.client.id !== undefined,
+    async authenticate(challenge) {
+      if (kind === 'client')
+        chosen = await chooseTokenSource(runtime, stores, signIn, true, challenge)
+      return prove()
+    },
+    async again({ token }, challenge) {
+      if (token === undefined) return undefined
+      const verdict = await chosen.source.refused(token, challenge)
+      return verdict.next === 'retry' ? prove() : undefined
+    },
+  }
+}
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` })
