@@ -1,37 +1,11 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { WantedCall } from '../diagnose/checks/call.js'
+import type { WantedReporter } from '../usecases/inputs.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { addNetworkOptions, gather, type NetworkFlags } from './network-options.js'
-import { addStoreOptions, type StoreFlags } from './sign-in-options.js'
+import { addNetworkOptions, gather } from './network-options.js'
+import { addStoreOptions } from './sign-in-options.js'
 
 export const REPORTERS = ['default', 'json', 'junit', 'github'] as const
-
-/** One reporter; without a file it writes to stdout. */
-export interface WantedReporter {
-  readonly kind: (typeof REPORTERS)[number]
-  readonly file: string | undefined
-}
-
-/** Flags of `test-target`. */
-export interface CheckFlags extends StoreFlags, NetworkFlags {
-  header: readonly string[]
-  /** Send secrets also where only a file of the working directory says so. */
-  trust: boolean
-  reporter: readonly WantedReporter[]
-  json?: boolean
-  call: readonly WantedCall[]
-  only: readonly string[]
-  skip: readonly string[]
-  /** Seconds. */
-  wait: number
-  /** Seconds. */
-  timeout: number
-  /** Milliseconds. */
-  budget?: number
-  baseline?: string
-  strict: boolean
-  viaStdio: boolean
-}
 
 /** Adds the flags that say whom to check, and as who. */
 export function addCheckedOptions(command: Command): Command {
@@ -46,17 +20,6 @@ export function addCheckedOptions(command: Command): Command {
     .option('--trust', 'Send secrets to the URLs that files of this folder name.', false)
     .option('--json', 'Print one JSON document on stdout.')
 }
-
-/** The flags of `test-target` as they are when nobody gives one. */
-export const NO_CHECK_FLAGS = {
-  reporter: [],
-  call: [],
-  only: [],
-  skip: [],
-  wait: 0,
-  strict: false,
-  viaStdio: false,
-} as const
 
 /** Adds the flags of `test-target`. */
 export function addCheckOptions(command: Command): Command {

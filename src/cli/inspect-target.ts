@@ -1,10 +1,10 @@
 import { renderSummary } from '../diagnose/reporters/text.js'
 import { failureOf } from '../usecases/exit-codes.js'
+import type { InspectFlags } from '../usecases/inputs.js'
 import { createInspection } from '../usecases/inspect/inspection.js'
 import { checkTarget } from '../usecases/test-target/test-target.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import type { InspectFlags } from './commands/inspect.js'
 import { curlOf, inspectionStyle, renderInspected } from './inspection-text.js'
 
 /**

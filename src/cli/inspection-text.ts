@@ -1,6 +1,7 @@
 import type { CheckReport } from '../diagnose/check.js'
 import { INITIALIZE_PARAMS } from '../diagnose/client.js'
 import { gatherSkipped, renderCheck, type TextStyle, wrap } from '../diagnose/reporters/text.js'
+import type { InspectedConfiguration } from '../usecases/inspect/inspect-configuration.js'
 import {
   type Inspected,
   type InspectedTool,
@@ -8,6 +9,7 @@ import {
   type ShownSettings,
 } from '../usecases/inspect/inspection.js'
 import type { Runtime } from '../util/runtime.js'
+import { PRODUCT, VERSION } from '../util/version.js'
 import { createColors } from './colors.js'
 import { displayValue } from './commands/config/display.js'
 
@@ -125,4 +127,27 @@ export function curlOf({ url, authorization, settings }: Inspected): string {
     `  -H 'content-type: application/json' -H 'accept: application/json, text/event-stream' \\`,
     `  -d ${quote(JSON.stringify(body))}\n`,
   ].join('\n')
+}
+
+export function render(
+  { settings, descope, targets, programs }: InspectedConfiguration,
+  file: string | undefined,
+  style: TextStyle,
+): string {
+  const { bold, cyan, yellow } = style.colors
+  const missing = ` ${yellow('!')} not configured: \`serve\` would not start; set DESCOPE_CONFIG_URL`
+  return [
+    `${bold(`${PRODUCT} ${VERSION}`)}   ${cyan(file ?? 'configured by the environment')}\n\n`,
+    renderSettings(settings, style),
+    descope.length > 0
+      ? renderSection('descope', descope, style)
+      : `\n${bold('descope')}\n${missing}\n`,
+    ...targets.map(({ target, url, ...found }) => {
+      return `\n${bold(`target ${target}`)}   ${cyan(url)}\n\n${renderInspected({ target, url, ...found }, style)}`
+    }),
+    ...programs.map(
+      (name) =>
+        `\n${bold(`target ${name}`)}   ${cyan('a program on stdio')}\n ${yellow('!')} not checked here: check the URL of a running \`serve\`\n`,
+    ),
+  ].join('')
 }

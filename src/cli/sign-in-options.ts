@@ -1,22 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { STORE_CHOICES, type StoreChoice } from '../auth/tokens/store/data-key.js'
+import { STORE_CHOICES } from '../auth/tokens/store/data-key.js'
 import { LOOKUPS } from '../config/lookups.js'
-import { CALLBACK_HOSTS, type CallbackHost } from '../sign-in/ports.js'
-import { LOGIN_METHODS, type LoginMethod } from '../sign-in/status.js'
-import type { TargetFlags } from '../usecases/access/find-target.js'
-
-/** Flags of every command that uses tokens of a sign-in. */
-export interface StoreFlags extends TargetFlags {
-  store: StoreChoice
-}
-
-/** Flags of every command that can sign in. */
-export interface SignInFlags extends StoreFlags {
-  login: LoginMethod
-  browser: boolean
-  callbackHost: CallbackHost
-  callbackPort?: number
-}
+import { CALLBACK_HOSTS } from '../sign-in/ports.js'
+import { LOGIN_METHODS } from '../sign-in/status.js'
 
 /** Adds the flags that say whose tokens are meant and where they are. */
 export function addStoreOptions(command: Command): Command {

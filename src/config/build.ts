@@ -86,6 +86,7 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
 }
 
 type Get = <K extends TargetKey>(key: K) => SettingValues[K]
+
 type Optional = <K extends TargetKey>(key: K) => SettingValues[K] | undefined
 
 function buildProgram(get: Get, optional: Optional): TargetConfig['program'] {

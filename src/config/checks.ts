@@ -6,12 +6,6 @@ import type { SettingKey, SettingValues } from './settings.js'
 import type { Variables } from './sources.js'
 import type { CredentialConfig } from './types.js'
 
-/**
- * What the configuration is read for. `serve` must be complete; `stdio` keeps away from the working
- * directory; `report` takes what there is, like `serve`.
- */
-export type ConfigUse = 'serve' | 'stdio' | 'report'
-
 const RESERVED_PATHS = /^\/(healthz|readyz|\.well-known)(\/|$)/
 
 /** Reads a setting that has no target's name in its key. */

@@ -2,7 +2,7 @@ import { ProxyError } from '../util/errors.js'
 import { secretsOfUrl } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { buildConfig } from './build.js'
-import { type ConfigUse, checkTogether, missingForServe } from './checks.js'
+import { checkTogether, missingForServe } from './checks.js'
 import { readDotEnv } from './dot-env.js'
 import { type ConfigFile, findFile } from './file.js'
 import { fileLayers } from './file-layers.js'
@@ -18,7 +18,7 @@ import {
   type Variables,
   warnOfUnknownVariables,
 } from './sources.js'
-import type { ConfigInput, ProxyConfig } from './types.js'
+import type { ConfigInput, ConfigUse, ProxyConfig } from './types.js'
 
 export interface LoadedConfig {
   config: ProxyConfig

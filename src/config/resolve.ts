@@ -1,8 +1,8 @@
-import type { ConfigUse } from './checks.js'
 import { checkTargetName, type Layer, type Raw, type Sourced } from './layers.js'
 import { type Findings, type ReadContext, readValue } from './read-value.js'
 import { SETTINGS } from './settings.js'
 import type { Setting } from './table.js'
+import type { ConfigUse } from './types.js'
 
 /** Every setting with its value, its origin and all that was said about it. */
 export interface Resolution extends Findings {

@@ -1,5 +1,11 @@
 import type { LogFormat, LogLevel } from '../util/logger.js'
 
+/**
+ * What the configuration is read for. `serve` must be complete; `stdio` keeps away from the working
+ * directory; `report` takes what there is, like `serve`.
+ */
+export type ConfigUse = 'serve' | 'stdio' | 'report'
+
 /** The effective configuration: every setting resolved, checked and defaulted. */
 export interface ProxyConfig {
   descope: DescopeConfig

@@ -1,7 +1,7 @@
 import { createScanner } from 'jsonc-parser'
 import { isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
 import { createRedactor } from '../util/redact.js'
-import type { MergeRequest } from './merge.js'
+import type { MergeRequest } from './edit-error.js'
 import { sectionsOf, tomlTokens } from './toml-sections.js'
 
 /** One line of a diff; `sign` says whether it is kept, removed or added. */

@@ -1,4 +1,5 @@
 import { ProxyError } from '../util/errors.js'
+import type { Entry, Host } from './host.js'
 
 /** What keeps a host's file from being edited. */
 export interface Flaw {
@@ -31,4 +32,19 @@ export function brokenFile(path: string, { what, at }: Flaw): ProxyError {
     `${path} is broken at line ${line}, column ${column}: ${what}`,
     { hint: 'Correct the file, and run the command again. Nothing was written.' },
   )
+}
+
+/** What became of a file's text. */
+export interface Merged {
+  readonly text: string
+  /** `same` and `taken` leave the text as it is; `taken` means that another entry has the name. */
+  readonly outcome: 'added' | 'replaced' | 'same' | 'taken'
+}
+
+export interface MergeRequest {
+  readonly host: Pick<Host, 'format' | 'container'>
+  readonly name: string
+  readonly entry: Entry
+  /** Replace another entry of the same name. */
+  readonly force: boolean
 }

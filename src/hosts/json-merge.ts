@@ -1,9 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { getNodeValue, type Node } from 'jsonc-parser'
 import { isObject, type JsonObject, ownMember } from '../util/json.js'
-import { BrokenText } from './edit-error.js'
+import { BrokenText, type Merged, type MergeRequest } from './edit-error.js'
 import { insertChild, memberOf, parseRoot, replaceValue, typedMemberOf } from './json-document.js'
-import type { Merged, MergeRequest } from './merge.js'
 import { lineBreakOf } from './text.js'
 
 type Input = MergeRequest['entry']['inputs'][number]

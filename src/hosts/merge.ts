@@ -1,19 +1,4 @@
-import type { Entry, Host } from './host.js'
-
-/** What became of a file's text. */
-export interface Merged {
-  readonly text: string
-  /** `same` and `taken` leave the text as it is; `taken` means that another entry has the name. */
-  readonly outcome: 'added' | 'replaced' | 'same' | 'taken'
-}
-
-export interface MergeRequest {
-  readonly host: Pick<Host, 'format' | 'container'>
-  readonly name: string
-  readonly entry: Entry
-  /** Replace another entry of the same name. */
-  readonly force: boolean
-}
+import type { Merged, MergeRequest } from './edit-error.js'
 
 const MARK = '\uFEFF'
 

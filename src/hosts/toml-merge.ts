@@ -1,8 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parse, TomlError } from 'smol-toml'
 import { isObject, type JsonObject, ownMember, setMember } from '../util/json.js'
-import { BrokenText } from './edit-error.js'
-import type { Merged, MergeRequest } from './merge.js'
+import { BrokenText, type Merged, type MergeRequest } from './edit-error.js'
 import { lineBreakOf } from './text.js'
 import { sectionsOf, tomlTable } from './toml-sections.js'
 

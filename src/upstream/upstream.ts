@@ -1,14 +1,12 @@
-import { type Dispatcher, Pool } from 'undici'
-import type { OnFault } from './http/guarded-answer.js'
-import { plainAnswers } from './http/plain-answers.js'
+import type { Dispatcher } from 'undici'
 
-const CONNECT_TIMEOUT_MS = 10_000
+export const CONNECT_TIMEOUT_MS = 10_000
 
 /** Below the 5 s after which Node's servers drop idle connections, so that we are never late. */
-const KEEP_ALIVE_MS = 4_000
+export const KEEP_ALIVE_MS = 4_000
 
 /** What undici says of a connection that it closed because its request was aborted. */
-const ABORTED = 'aborted'
+export const ABORTED = 'aborted'
 
 export type UpstreamHandler = Dispatcher.DispatchHandler
 
@@ -37,50 +35,6 @@ export interface Upstream {
   close(): Promise<void>
   /** Counts what is held open for clients, where that is worth knowing. */
   readonly held?: { kind: 'child' | 'stream'; count(): number }
-}
-
-/**
- * Opens the connections to a target lazily. Event streams that stay open have a pool of their own,
- * since undici looks for a free connection from the first to the last.
- *
- * @param onFault Told of a mistake of ours in reading an answer.
- */
-export function createUpstream(url: URL, onFault?: OnFault): Upstream {
-  const options = {
-    connections: null,
-    pipelining: 1,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    connect: { timeout: CONNECT_TIMEOUT_MS },
-  }
-  const calls = dropAborted(new Pool(url.origin, options))
-  const streams = dropAborted(new Pool(url.origin, options))
-  const ownPath = url.pathname + url.search
-  const connections: Upstream = {
-    send(request, handler) {
-      const pool = request.method === 'GET' || request.isStream ? streams : calls
-      const { method, headers, headersTimeout, bodyTimeout, body = null, path = ownPath } = request
-      pool.dispatch({ path, method, headers, body, headersTimeout, bodyTimeout }, handler)
-    },
-    async close() {
-      await Promise.all([calls.destroy(), streams.destroy()])
-    },
-  }
-  return plainAnswers(connections, url, onFault)
-}
-
-/**
- * Takes a connection out of its pool when its request is given up. undici would connect it anew at
- * once, for the request that nobody waits for any more, and hold that connection for seconds.
- */
-function dropAborted(pool: Pool): Pool {
-  pool.on('disconnect', (origin, targets, error) => {
-    const client = targets.at(-1)
-    if (client === undefined || client === pool || error.message !== ABORTED) return
-    // the pool forgets a client on this event only
-    pool.emit('connectionError', origin, [client], error)
-    client.destroy(error).catch(() => undefined)
-  })
-  return pool
 }
 
 /** Makes pairs of names and values that stand in turn. */

@@ -1,23 +1,9 @@
 import { Command, Option } from 'commander'
 import { LOOKUPS } from '../../config/lookups.js'
+import type { AddFlags } from '../../usecases/inputs.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addJsonOption } from '../options.js'
-
-/** Flags of `add`. */
-export interface AddFlags {
-  name?: string
-  http?: boolean
-  write?: boolean
-  dryRun?: boolean
-  force?: boolean
-  absolute?: boolean
-  project?: boolean
-  env: readonly string[]
-  config?: string
-  profile?: string
-  json?: boolean
-}
 
 const AFTER_HELP = `
 Hosts: claude-desktop, claude-code, cursor, vscode, windsurf, codex, gemini.

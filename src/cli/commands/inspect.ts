@@ -1,14 +1,9 @@
 import { Command } from 'commander'
 import { exitWith } from '../../usecases/exit-codes.js'
+import { type InspectFlags, NO_CHECK_FLAGS } from '../../usecases/inputs.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
-import { addCheckedOptions, type CheckFlags, NO_CHECK_FLAGS } from '../check-options.js'
-
-/** Flags of `inspect`. */
-export interface InspectFlags extends CheckFlags {
-  trace: boolean
-  curl: boolean
-}
+import { addCheckedOptions } from '../check-options.js'
 
 /** Declares `inspect`: every link of the chain, for people. `run` is replaced in tests of the flags. */
 export function inspectCommand(runtime: Runtime, run = runInspect): Command {

@@ -1,10 +1,12 @@
 import { Command } from 'commander'
 import { redirectUrisOf } from '../../sign-in/ports.js'
+import type { SignInFlags } from '../../usecases/inputs.js'
+import type { NetworkFlags } from '../../usecases/network.js'
 import type { Runtime } from '../../util/runtime.js'
 import { readFlags } from '../flag-variables.js'
-import { addNetworkOptions, type NetworkFlags } from '../network-options.js'
+import { addNetworkOptions } from '../network-options.js'
 import { addJsonOption } from '../options.js'
-import { addSignInOptions, type SignInFlags } from '../sign-in-options.js'
+import { addSignInOptions } from '../sign-in-options.js'
 
 /** Flags of `login`. */
 export interface LoginFlags extends SignInFlags, NetworkFlags {

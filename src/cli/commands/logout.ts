@@ -2,13 +2,15 @@ import { Command } from 'commander'
 import type { TokenRecord } from '../../auth/tokens/token-store.js'
 import type { SignOutReport } from '../../sign-in/sign-out.js'
 import { recordsOf, type SignInStores, storedSource } from '../../usecases/access/token-sources.js'
+import type { StoreFlags } from '../../usecases/inputs.js'
+import { type NetworkFlags, withNetwork } from '../../usecases/network.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
 import { readFlags } from '../flag-variables.js'
-import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
+import { addNetworkOptions } from '../network-options.js'
 import { addJsonOption } from '../options.js'
-import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
+import { addStoreOptions } from '../sign-in-options.js'
 
 interface Flags extends StoreFlags, NetworkFlags {
   all?: boolean

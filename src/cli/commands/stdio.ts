@@ -1,10 +1,11 @@
 import { Command } from 'commander'
 import type { BridgeTarget } from '../../usecases/access/find-target.js'
 import { exitWith } from '../../usecases/exit-codes.js'
+import { type BridgeFlags, parseHeaders } from '../../usecases/inputs.js'
 import { createLogger, type Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
-import { addBridgeOptions, type BridgeFlags, parseHeaders } from '../bridge-options.js'
+import { addBridgeOptions } from '../bridge-options.js'
 import { readFlags } from '../flag-variables.js'
 
 const AFTER_HELP = `

@@ -1,8 +1,9 @@
 import { Command } from 'commander'
 import { exitWith } from '../../usecases/exit-codes.js'
+import type { CheckFlags } from '../../usecases/inputs.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
-import { addCheckOptions, type CheckFlags } from '../check-options.js'
+import { addCheckOptions } from '../check-options.js'
 
 const AFTER_HELP = `
 Without a sign-in: static tokens as --header, TARGET_TOKEN or the configured credential. Behind

@@ -7,12 +7,14 @@ import {
   openStores,
   type SignInStores,
 } from '../../usecases/access/token-sources.js'
+import type { StoreFlags } from '../../usecases/inputs.js'
+import { type NetworkFlags, withNetwork } from '../../usecases/network.js'
 import { ProxyError } from '../../util/errors.js'
 import { ownMember } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
 import { readFlags } from '../flag-variables.js'
-import { addNetworkOptions, type NetworkFlags, withNetwork } from '../network-options.js'
-import { addStoreOptions, type StoreFlags } from '../sign-in-options.js'
+import { addNetworkOptions } from '../network-options.js'
+import { addStoreOptions } from '../sign-in-options.js'
 
 interface Flags extends StoreFlags, NetworkFlags {
   /** Seconds. */

@@ -2,23 +2,19 @@ import { findMember } from '../../mcp/json-text.js'
 import { errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../../mcp/message.js'
 import { isObject } from '../../util/json.js'
-import {
-  type GatewayContext,
-  holderOf,
-  modernHeaders,
-  type Request,
-  targetSession,
-  upstreamHeaders,
-} from '../context.js'
+import type { GatewayContext } from '../context.js'
 import { type Exchange, replyFailure } from '../exchange.js'
 import { needsSession } from '../lists/target-lists.js'
+import { holderOf, type Request } from '../request.js'
 import type { createRewriter, Rewrites } from '../rewriting/response-rewriter.js'
 import type { Route } from '../routing/route.js'
+import { targetSession } from '../sessions/late-sessions.js'
 import { isLost } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { type RelayOptions, relay } from './relay.js'
+import { modernHeaders, upstreamHeaders } from './request-headers.js'
 import { isForgotten, type TargetFailure } from './target-failure.js'
 import type { UpstreamSend } from './upstream-send.js'
 

@@ -1,6 +1,6 @@
 import type { Clock } from '../../util/runtime.js'
-import { accessKey, type Request } from '../context.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
+import { accessKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
 
 /** For so long a list stands in for a target that is down, milliseconds. */

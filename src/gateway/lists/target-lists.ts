@@ -7,15 +7,12 @@ import {
   stringMember,
   tryParseJson,
 } from '../../util/json.js'
-import {
-  type GatewayContext,
-  modernHeaders,
-  type Request,
-  targetSession,
-  upstreamHeaders,
-} from '../context.js'
+import type { GatewayContext } from '../context.js'
 import { type Collected, collect } from '../forwarding/collect-answer.js'
+import { modernHeaders, upstreamHeaders } from '../forwarding/request-headers.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
+import type { Request } from '../request.js'
+import { targetSession } from '../sessions/late-sessions.js'
 import { isLost } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, openSession } from '../sessions/target-session.js'

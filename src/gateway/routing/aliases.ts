@@ -1,6 +1,7 @@
 import { ownerOf } from '../../auth/principal.js'
-import type { GatewayContext, Request } from '../context.js'
+import type { GatewayContext } from '../context.js'
 import { learnNames } from '../lists/target-lists.js'
+import type { Request } from '../request.js'
 
 /** How long a caller's lists are not read again for one more name that nobody gave out. */
 const PAUSE_MS = 5_000

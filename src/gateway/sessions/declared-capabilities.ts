@@ -1,5 +1,5 @@
 import { isObject, type JsonObject, ownMember } from '../../util/json.js'
-import { accessKey, type Request } from '../context.js'
+import { accessKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
 import type { TargetSession } from './sealed-sessions.js'
 

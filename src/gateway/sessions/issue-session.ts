@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
-import type { GatewayContext, Request } from '../context.js'
+import type { GatewayContext } from '../context.js'
+import type { Request } from '../request.js'
 import type { Target } from '../target.js'
 import { newSessionKey, type TargetSession } from './sealed-sessions.js'
 import { closeSession } from './target-session.js'

@@ -1,6 +1,8 @@
-import { type GatewayContext, type Request, upstreamHeaders } from '../context.js'
+import type { GatewayContext } from '../context.js'
 import { collect } from '../forwarding/collect-answer.js'
+import { upstreamHeaders } from '../forwarding/request-headers.js'
 import { isForgotten, type TargetFailure } from '../forwarding/target-failure.js'
+import type { Request } from '../request.js'
 import type { Target } from '../target.js'
 import type { TargetSession } from './sealed-sessions.js'
 

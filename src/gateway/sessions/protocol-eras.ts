@@ -4,8 +4,10 @@ import { offersModern, withEnvelope } from '../../mcp/meta.js'
 import { MODERN_VERSION } from '../../mcp/versions.js'
 import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
-import { accessKey, type GatewayContext, type Request, upstreamHeaders } from '../context.js'
+import type { GatewayContext } from '../context.js'
 import { type Collected, collect } from '../forwarding/collect-answer.js'
+import { upstreamHeaders } from '../forwarding/request-headers.js'
+import { accessKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
 
 /** What a target speaks: 2026-07-28, with older versions or without, or only older ones. */

@@ -3,19 +3,14 @@ import { LEGACY_VERSIONS } from '../../mcp/versions.js'
 import { sessionCookies } from '../../upstream/http/cookie-jar.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
-import {
-  type GatewayContext,
-  lateKey,
-  modernHeaders,
-  type Request,
-  rememberLateSession,
-  targetSession,
-  upstreamHeaders,
-} from '../context.js'
+import type { GatewayContext } from '../context.js'
 import { type Collected, collect } from '../forwarding/collect-answer.js'
+import { modernHeaders, upstreamHeaders } from '../forwarding/request-headers.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
+import type { Request } from '../request.js'
 import type { Target } from '../target.js'
 import { undeclared } from './declared-capabilities.js'
+import { lateKey, rememberLateSession, targetSession } from './late-sessions.js'
 import type { TargetSession } from './sealed-sessions.js'
 
 /** A target's answer to `initialize`. */

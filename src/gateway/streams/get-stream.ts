@@ -1,19 +1,14 @@
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { type EventFields, lastEventIdHeader, writeEvent } from '../../mcp/sse.js'
-import {
-  accessKey,
-  bindsIds,
-  type GatewayContext,
-  holderOf,
-  type Request,
-  targetSession,
-  upstreamHeaders,
-} from '../context.js'
+import { bindsIds, type GatewayContext } from '../context.js'
 import { replyFailure } from '../exchange.js'
 import { relay } from '../forwarding/relay.js'
+import { upstreamHeaders } from '../forwarding/request-headers.js'
 import { isForgotten } from '../forwarding/target-failure.js'
 import type { UpstreamSend } from '../forwarding/upstream-send.js'
+import { accessKey, holderOf, type Request } from '../request.js'
 import { type createRewriter, LEFT_OUT } from '../rewriting/response-rewriter.js'
+import { targetSession } from '../sessions/late-sessions.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'

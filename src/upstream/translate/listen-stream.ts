@@ -4,8 +4,8 @@ import type { UpstreamController, UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { ClientExchange } from './client-response.js'
 import type { LegacySession, Listening } from './legacy-session.js'
+import type { TranslatorParts } from './options.js'
 import { ModernAnswer, modernHeaders, ownRequest } from './stateless-wire.js'
-import type { TranslatorParts } from './translator.js'
 
 export interface ListenStreamOptions {
   parts: TranslatorParts

@@ -8,7 +8,7 @@ import { UpstreamError } from '../upstream-error.js'
 import type { ClientExchange } from './client-response.js'
 import { QUESTION_MARK } from './input-requests.js'
 import { type LegacyClient, type LegacySession, withoutTasks } from './legacy-session.js'
-import type { TranslatorParts } from './translator.js'
+import type { TranslatorParts } from './options.js'
 
 /** One message of a client on its way. */
 export interface Turn {

@@ -6,6 +6,7 @@ import type { UpstreamController, UpstreamRequest } from '../upstream.js'
 import { answerTo, type ClientExchange, type Head } from './client-response.js'
 import { InputRounds } from './input-requests.js'
 import type { LegacySession, Running } from './legacy-session.js'
+import type { TranslatorParts } from './options.js'
 import { type MirroredParam, paramHeaders } from './param-headers.js'
 import {
   ModernAnswer,
@@ -14,7 +15,6 @@ import {
   modernText,
   type RetryParts,
 } from './stateless-wire.js'
-import type { TranslatorParts } from './translator.js'
 
 export interface TranslatedCallOptions {
   parts: TranslatorParts

@@ -3,8 +3,6 @@ import { ERROR_CODES } from '../../mcp/jsonrpc.js'
 import { EventSplitter, readEvent } from '../../mcp/sse.js'
 import { MODERN_VERSION } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import type { Logger } from '../../util/logger.js'
-import type { Clock } from '../../util/runtime.js'
 import { type AnswerWatch, HeldAnswer, withLatePart } from '../held-answer.js'
 import {
   headerOf,
@@ -13,18 +11,8 @@ import {
   type UpstreamHandler,
   type UpstreamRequest,
 } from '../upstream.js'
+import type { TranslatingOptions } from './options.js'
 import type { Translator } from './translator.js'
-
-export interface TranslatingOptions {
-  clock: Clock
-  logger: Pick<Logger, 'info' | 'warn'>
-  /** Name of the target, for people. */
-  target: string
-  /** `auto` finds out what the target speaks. */
-  protocol: 'auto' | typeof MODERN_VERSION
-  /** Clients of 2026-07-28 come without HTTP, so that nobody made `Mcp-Param-*` for them. */
-  mirrorsParams: boolean
-}
 
 /** A target that spoke an older version is looked at again after this time. */
 const LEGACY_MS = 10 * 60_000

@@ -1,7 +1,7 @@
 import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
 import { parseMessageText } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import { headerOf, type Upstream, type UpstreamHandler, type UpstreamRequest } from '../upstream.js'
+import { headerOf, type UpstreamHandler, type UpstreamRequest } from '../upstream.js'
 import { ClientExchange } from './client-response.js'
 import { LegacySessions, newSession, readClient, writeSessionId } from './legacy-session.js'
 import { ListenStream } from './listen-stream.js'
@@ -15,24 +15,10 @@ import {
   takeAnswer,
   takeNotification,
 } from './local-methods.js'
+import type { TranslatorOptions, TranslatorParts } from './options.js'
 import { createAsking, type Discovery } from './probe.js'
 import { ToolSchemas } from './tool-schemas.js'
 import { TranslatedCall } from './translated-call.js'
-import type { TranslatingOptions } from './translating-upstream.js'
-
-/** What all that is under way to one target shares. */
-export interface TranslatorParts extends Pick<TranslatingOptions, 'clock' | 'logger' | 'target'> {
-  readonly inner: Upstream
-  readonly schemas: ToolSchemas
-  /** Tells whether a refusal says that the target does not speak 2026-07-28 any more. */
-  isOtherEra(status: number, code: unknown): boolean
-}
-
-export interface TranslatorOptions extends TranslatingOptions {
-  inner: Upstream
-  /** The target turned out not to speak 2026-07-28. */
-  onOtherEra(): void
-}
 
 /** What servers of the older era say to a version that they do not know. */
 const LEGACY_CODES: ReadonlySet<unknown> = new Set([

@@ -1,11 +1,11 @@
 import { createInterface } from 'node:readline'
 import { bindingOf } from '../../auth/tokens/sign-in-target.js'
-import type { CheckFlags } from '../../cli/check-options.js'
 import { variablesIn } from '../../config/references.js'
 import { type Flow, untrustedFlows } from '../../config/trust.js'
 import { ProxyError } from '../../util/errors.js'
 import { isSecretName, printable } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
+import type { CheckFlags } from '../inputs.js'
 import type { BridgeTarget } from './find-target.js'
 import { openStores } from './token-sources.js'
 

@@ -1,12 +1,13 @@
+import type { TargetCredential } from '../../auth/credentials/credential.js'
 import { bindingOf, type SignInNeed, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
+import type { StdioOptions } from '../../bridge/run.js'
 import type { LoadedConfig } from '../../config/load.js'
 import type { TargetConfig } from '../../config/types.js'
 import type { Upstream } from '../../upstream/upstream.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
-import type { Access } from '../run-bridge/run-bridge.js'
 import { withAcceptance } from './accepted-tokens.js'
 import type { SeveralSignIns } from './several-sign-ins.js'
 import type { SignInStores } from './token-sources.js'
@@ -68,4 +69,13 @@ export async function configuredAccess(options: ConfiguredAccessOptions): Promis
   const credentialOf = ({ credential, url }: TargetConfig) =>
     createCredential(credential, { runtime, targetUrl: url ?? '', descope })
   return { credentialOf, caller, signsIn: true }
+}
+
+/** What requests to targets are authenticated with, and who is behind them. */
+export interface Access extends Pick<StdioOptions, 'caller'> {
+  credentialOf(target: TargetConfig): TargetCredential
+  /** Somebody can sign in here. */
+  signsIn: boolean
+  /** Looks at what goes to a target. */
+  watch?(upstream: Upstream, target: TargetConfig): Upstream
 }

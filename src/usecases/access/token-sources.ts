@@ -12,10 +12,10 @@ import {
   type TokenStore,
 } from '../../auth/tokens/token-store.js'
 import { peekClaims } from '../../auth/verify/unverified-claims.js'
-import type { StoreFlags } from '../../cli/sign-in-options.js'
 import { dataFolder } from '../../config/folders.js'
 import { requireFolder } from '../../util/private-files.js'
 import type { Runtime } from '../../util/runtime.js'
+import type { StoreFlags } from '../inputs.js'
 import { findSignInTarget } from './find-target.js'
 
 export type PartsRuntime = Pick<

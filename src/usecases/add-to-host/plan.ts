@@ -1,4 +1,3 @@
-import type { AddFlags } from '../../cli/commands/add.js'
 import type { Entry, Host, Server } from '../../hosts/host.js'
 import { findHost } from '../../hosts/hosts.js'
 import { isTemporary, launchOf } from '../../hosts/launch.js'
@@ -8,6 +7,7 @@ import { likelyEndpoint } from '../../util/endpoint.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
+import type { AddFlags } from '../inputs.js'
 import { type AddTarget, findAddTarget, findServerUrl } from './resolve-server.js'
 
 /** What is to be added, to which host, and where. */

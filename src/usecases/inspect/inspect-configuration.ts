@@ -1,24 +1,16 @@
 import { parseConfigUrl } from '../../auth/descope/descope.js'
 import { createClientCredentialsSource } from '../../auth/tokens/client-credentials-source.js'
-import type { InspectFlags } from '../../cli/commands/inspect.js'
-import {
-  inspectionStyle,
-  renderInspected,
-  renderSection,
-  renderSettings,
-} from '../../cli/inspection-text.js'
-import { openNetwork } from '../../cli/network-options.js'
+import { inspectionStyle, render } from '../../cli/inspection-text.js'
 import { mcpUrlOf } from '../../config/public-url.js'
 import type { CheckReport, Report, Verdict } from '../../diagnose/check.js'
 import { descopeChecks } from '../../diagnose/checks/descope.js'
 import { judgeOwnToken } from '../../diagnose/checks/descope-token.js'
-import { renderSummary, type TextStyle } from '../../diagnose/reporters/text.js'
+import { renderSummary } from '../../diagnose/reporters/text.js'
 import { type RunResult, runChecks } from '../../diagnose/run.js'
 import { traceNetwork } from '../../upstream/http/trace.js'
 import { ProxyError } from '../../util/errors.js'
 import { createRedactor, printable } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
-import { PRODUCT, VERSION } from '../../util/version.js'
 import { requireTrust } from '../access/check-trust.js'
 import {
   type BridgeTarget,
@@ -26,6 +18,8 @@ import {
   findBridgeTarget,
 } from '../access/find-target.js'
 import { EXIT, failureOf, STATUS_OF, worstOf } from '../exit-codes.js'
+import type { InspectFlags } from '../inputs.js'
+import { openNetwork } from '../network.js'
 import { checkTarget, countOutcomes } from '../test-target/test-target.js'
 import {
   configuredSettings,
@@ -143,27 +137,4 @@ function withoutDescope(settings: ShownSettings): ShownSettings {
 
 function checksOf({ network, authorization, protocol, contents }: Inspected): CheckReport[] {
   return [...network, ...authorization, ...protocol, ...contents]
-}
-
-function render(
-  { settings, descope, targets, programs }: InspectedConfiguration,
-  file: string | undefined,
-  style: TextStyle,
-): string {
-  const { bold, cyan, yellow } = style.colors
-  const missing = ` ${yellow('!')} not configured: \`serve\` would not start; set DESCOPE_CONFIG_URL`
-  return [
-    `${bold(`${PRODUCT} ${VERSION}`)}   ${cyan(file ?? 'configured by the environment')}\n\n`,
-    renderSettings(settings, style),
-    descope.length > 0
-      ? renderSection('descope', descope, style)
-      : `\n${bold('descope')}\n${missing}\n`,
-    ...targets.map(({ target, url, ...found }) => {
-      return `\n${bold(`target ${target}`)}   ${cyan(url)}\n\n${renderInspected({ target, url, ...found }, style)}`
-    }),
-    ...programs.map(
-      (name) =>
-        `\n${bold(`target ${name}`)}   ${cyan('a program on stdio')}\n ${yellow('!')} not checked here: check the URL of a running \`serve\`\n`,
-    ),
-  ].join('')
 }

@@ -1,11 +1,11 @@
-import { createPublicValue } from '../../cli/commands/config/display.js'
-import type { InspectFlags } from '../../cli/commands/inspect.js'
+import { createPublicValue } from '../../config/public-value.js'
 import type { ToolPolicyConfig } from '../../config/types.js'
 import type { CheckReport, ToolFinding } from '../../diagnose/check.js'
 import { createNames } from '../../gateway/routing/names.js'
 import { createToolPolicy } from '../../gateway/routing/policy.js'
 import { traceNetwork } from '../../upstream/http/trace.js'
 import type { Runtime } from '../../util/runtime.js'
+import type { InspectFlags } from '../inputs.js'
 import type { CheckEvents, CheckResult, CheckStart } from '../test-target/test-target.js'
 
 export const SECTIONS = ['network', 'authorization', 'protocol', 'contents'] as const

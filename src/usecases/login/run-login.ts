@@ -2,7 +2,6 @@ import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.j
 import type { TokenRecord } from '../../auth/tokens/token-store.js'
 import type { LoginFlags } from '../../cli/commands/login.js'
 import { renderIdentity, reportIdentity } from '../../cli/identity-report.js'
-import { openNetwork } from '../../cli/network-options.js'
 import { pastedLines, readToken } from '../../cli/sign-in-input.js'
 import { createSignInTalk } from '../../cli/sign-in-text.js'
 import { createSignIn, type EnsureRequest, type SignInDeps } from '../../sign-in/sign-in.js'
@@ -12,6 +11,7 @@ import type { Runtime } from '../../util/runtime.js'
 import { findSignInTarget } from '../access/find-target.js'
 import { placesOfSignIn, requirePrivacy } from '../access/plain-http.js'
 import { openStores, type SignInStores, storedSource } from '../access/token-sources.js'
+import { openNetwork } from '../network.js'
 import { explainGuess, meetTarget } from './meet-target.js'
 
 const TIMEOUT_MS = 5 * 60_000

@@ -1,9 +1,9 @@
 import type { SignInPort, SignInTarget } from '../../auth/tokens/sign-in-target.js'
-import type { BridgeFlags } from '../../cli/bridge-options.js'
 import { createSignInTalk } from '../../cli/sign-in-text.js'
 import { createSignIn } from '../../sign-in/sign-in.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { SignInStores } from '../access/token-sources.js'
+import type { BridgeFlags } from '../inputs.js'
 
 const SIGN_IN_MS = 10 * 60_000
 

@@ -11,16 +11,14 @@ import type { TokenSource } from '../../auth/tokens/token-source.js'
 import { bindingKey } from '../../auth/tokens/token-store.js'
 import { createMemory } from '../../bridge/offline.js'
 import type { StdioOptions } from '../../bridge/run.js'
-import type { BridgeFlags } from '../../cli/bridge-options.js'
-import { openNetwork } from '../../cli/network-options.js'
 import type { TargetConfig } from '../../config/types.js'
 import { createTarget } from '../../gateway/target.js'
-import type { Upstream } from '../../upstream/upstream.js'
 import { didYouMeanEndpoint } from '../../util/endpoint.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import { withAcceptance } from '../access/accepted-tokens.js'
+import type { Access } from '../access/configured-access.js'
 import type { BridgeTarget } from '../access/find-target.js'
 import type { SeveralSignIns } from '../access/several-sign-ins.js'
 import {
@@ -30,6 +28,8 @@ import {
   type SignInStores,
   storedSource,
 } from '../access/token-sources.js'
+import type { BridgeFlags } from '../inputs.js'
+import { openNetwork } from '../network.js'
 import { connectTarget, mayRepeat, openProgram, speakProtocol } from './targets.js'
 
 /** What a target that is only a URL has: the settings' defaults, without loading the settings. */
@@ -46,15 +46,6 @@ export const URL_DEFAULTS = {
   names: { maxLength: 56 },
   limits: { children: 100 },
 } as const
-
-/** What requests to targets are authenticated with, and who is behind them. */
-export interface Access extends Pick<StdioOptions, 'caller'> {
-  credentialOf(target: TargetConfig): TargetCredential
-  /** Somebody can sign in here. */
-  signsIn: boolean
-  /** Looks at what goes to a target. */
-  watch?(upstream: Upstream, target: TargetConfig): Upstream
-}
 
 /** Joins the bridge's parts. Whatever a good start does not need is loaded later. */
 export async function bridgeParts(

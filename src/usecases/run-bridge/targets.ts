@@ -1,16 +1,14 @@
-import type { BridgeFlags, Transport } from '../../cli/bridge-options.js'
 import type { ProgramConfig, TargetConfig } from '../../config/types.js'
 import { createTarget, type Target } from '../../gateway/target.js'
 import type { Network } from '../../upstream/http/network.js'
 import type { ProgramOptions } from '../../upstream/stdio/stdio-upstream.js'
-import {
-  createTranslatingUpstream,
-  type TranslatingOptions,
-} from '../../upstream/translate/translating-upstream.js'
+import type { TranslatingOptions } from '../../upstream/translate/options.js'
+import { createTranslatingUpstream } from '../../upstream/translate/translating-upstream.js'
 import { createAutoUpstream } from '../../upstream/transport-detection.js'
 import type { Upstream, UpstreamRequest } from '../../upstream/upstream.js'
 import { isObject, tryParseJson } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
+import type { BridgeFlags, Transport } from '../inputs.js'
 
 /** The user's own process of a target that is a program. */
 export async function openProgram(

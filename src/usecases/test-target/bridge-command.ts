@@ -1,6 +1,6 @@
-import type { CheckFlags } from '../../cli/check-options.js'
 import { dotEnvFor } from '../../config/referenced-variables.js'
 import type { Runtime } from '../../util/runtime.js'
+import type { CheckFlags } from '../inputs.js'
 import { type CheckedTarget, tokenFor } from './choose-credential.js'
 
 /**

@@ -1,5 +1,4 @@
 import type { CredentialHeaders } from '../../auth/credentials/credential.js'
-import type { StoreFlags } from '../../cli/sign-in-options.js'
 import type { Access, Proof } from '../../diagnose/access.js'
 import { ProxyError } from '../../util/errors.js'
 import { isReadableOnTheWay } from '../../util/private-addresses.js'
@@ -8,6 +7,7 @@ import type { Runtime } from '../../util/runtime.js'
 import type { BridgeTarget } from '../access/find-target.js'
 import { sentInTheClear } from '../access/plain-http.js'
 import { chooseTokenSource, openStores } from '../access/token-sources.js'
+import type { StoreFlags } from '../inputs.js'
 
 /** What is known of a target before anything is sent. */
 export interface CheckedTarget {

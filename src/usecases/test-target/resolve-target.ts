@@ -1,6 +1,4 @@
 import { resolve } from 'node:path'
-import { parseHeaders } from '../../cli/bridge-options.js'
-import type { CheckFlags } from '../../cli/check-options.js'
 import { readText } from '../../util/bounded-file.js'
 import { ProxyError } from '../../util/errors.js'
 import { fileErrorCode } from '../../util/private-files.js'
@@ -8,6 +6,7 @@ import { isSecretName, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { requireTrust } from '../access/check-trust.js'
 import { findBridgeTarget } from '../access/find-target.js'
+import { type CheckFlags, parseHeaders } from '../inputs.js'
 import type { CheckedTarget } from './choose-credential.js'
 
 /**

@@ -6,6 +6,7 @@ import { createFolder } from '../../helpers/folder.js'
 import { createTestRuntime, type TestRuntimeOptions } from '../../helpers/runtime.js'
 
 const URL = 'https://mcp.acme.com/mcp'
+
 /** How users write a reference. */
 const variable = (name: string) => `\${${name}}`
 

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: this is how users write a reference
 import { describe, expect, it } from 'vitest'
-import { createPublicValue } from '../../../src/cli/commands/config/display.js'
 import { loadConfig } from '../../../src/config/load.js'
+import { createPublicValue } from '../../../src/config/public-value.js'
 import { createFolder } from '../../helpers/folder.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import type { GatewayContext, Request } from '../../../src/gateway/context.js'
+import type { GatewayContext } from '../../../src/gateway/context.js'
+import type { Request } from '../../../src/gateway/request.js'
 import { createAliasLearner } from '../../../src/gateway/routing/aliases.js'
 import { createNames } from '../../../src/gateway/routing/names.js'
 import { createManualClock } from '../../helpers/runtime.js'

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import type { Request } from '../../../src/gateway/context.js'
 import type { TargetFailure } from '../../../src/gateway/forwarding/target-failure.js'
 import { createLastLists } from '../../../src/gateway/lists/last-known-lists.js'
+import type { Request } from '../../../src/gateway/request.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { principal, target } from './support.js'
 

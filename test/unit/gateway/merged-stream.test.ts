@@ -1,7 +1,7 @@
 import { afterEach, expect, it } from 'vitest'
 import { mergeStreams } from '../../../src/gateway/streams/merged-stream.js'
 import { createTarget } from '../../../src/gateway/target.js'
-import { createUpstream } from '../../../src/upstream/upstream.js'
+import { createUpstream } from '../../../src/upstream/http/pool.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'

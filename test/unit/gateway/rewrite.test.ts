@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import type { GatewayContext, Request } from '../../../src/gateway/context.js'
+import type { GatewayContext } from '../../../src/gateway/context.js'
+import type { Request } from '../../../src/gateway/request.js'
 import { createRewriter } from '../../../src/gateway/rewriting/response-rewriter.js'
 import { createNames } from '../../../src/gateway/routing/names.js'
 import { parseMessageText } from '../../../src/mcp/message.js'

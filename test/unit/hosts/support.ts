@@ -1,6 +1,8 @@
-import { type Merged, type MergeRequest, merge } from '../../../src/hosts/merge.js'
+import type { Merged, MergeRequest } from '../../../src/hosts/edit-error.js'
+import { merge } from '../../../src/hosts/merge.js'
 
 export const JSON_HOST = { format: 'json', container: 'mcpServers' } as const
+
 export const TOML_HOST = { format: 'toml', container: 'mcp_servers' } as const
 
 export const ENTRY = { value: { command: 'npx' }, inputs: [] }

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { BrokenText } from '../../../src/hosts/edit-error.js'
-import type { MergeRequest } from '../../../src/hosts/merge.js'
+import type { BrokenText, MergeRequest } from '../../../src/hosts/edit-error.js'
 import { sectionsOf, tomlTable } from '../../../src/hosts/toml-sections.js'
 import { mergeText, TOML_HOST } from './support.js'
 

@@ -1,13 +1,13 @@
 import { renderDiff, veilText } from '../../../hosts/diff.js'
-import { BrokenText, brokenFile } from '../../../hosts/edit-error.js'
+import { BrokenText, brokenFile, type Merged } from '../../../hosts/edit-error.js'
 import { type HostFile, readHostFile, writeHostFile } from '../../../hosts/host-file.js'
-import { type Merged, merge } from '../../../hosts/merge.js'
+import { merge } from '../../../hosts/merge.js'
 import { type Offer, offerOf } from '../../../hosts/offer.js'
 import { type AddPlan, planAdd } from '../../../usecases/add-to-host/plan.js'
+import type { AddFlags } from '../../../usecases/inputs.js'
 import { ProxyError } from '../../../util/errors.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { createColors } from '../../colors.js'
-import type { AddFlags } from '../add.js'
 
 /** A user's own file may hold secrets of other servers; a project's file is for everybody. */
 const MODES = { user: 0o600, project: 0o644 }

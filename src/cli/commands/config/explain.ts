@@ -1,6 +1,7 @@
 import { KINDS } from '../../../config/kinds.js'
 import type { Raw } from '../../../config/layers.js'
 import { readSettings, type Settings } from '../../../config/load.js'
+import { createPublicValue } from '../../../config/public-value.js'
 import { hasReference, isFileReference } from '../../../config/references.js'
 import { type Flags, findSetting } from '../../../config/settings.js'
 import type { Setting } from '../../../config/table.js'
@@ -8,7 +9,7 @@ import { ProxyError } from '../../../util/errors.js'
 import { nearest } from '../../../util/nearest.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { createColors } from '../../colors.js'
-import { createPublicValue, displayValue, reportFindings } from './display.js'
+import { displayValue, reportFindings } from './display.js'
 
 /**
  * Prints what a setting means, its value, and what each source says about it.

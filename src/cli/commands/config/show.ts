@@ -1,10 +1,11 @@
 import { readSettings } from '../../../config/load.js'
+import { createPublicValue } from '../../../config/public-value.js'
 import type { Flags } from '../../../config/settings.js'
 import { wrap } from '../../../diagnose/reporters/text.js'
 import { isObject } from '../../../util/json.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { createColors } from '../../colors.js'
-import { createPublicValue, displayValue, reportFindings } from './display.js'
+import { displayValue, reportFindings } from './display.js'
 
 const GAP = '  '
 

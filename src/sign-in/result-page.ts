@@ -2,8 +2,8 @@ import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
 import { whoSignedIn } from '../auth/oauth/user-info.js'
 import type { TokenRecord } from '../auth/tokens/token-store.js'
 import { accountOf } from '../auth/verify/unverified-claims.js'
-import { type CallbackPage, failurePage, successPage } from '../sign-in/callback-page.js'
-import type { Flow } from '../sign-in/flow.js'
+import { type CallbackPage, failurePage, successPage } from './callback-page.js'
+import type { Flow } from './flow.js'
 import type { ProxyError } from '../util/errors.js'
 
 /**

@@ -1,0 +1,30 @@
+import { cleanParameter } from '../cli/commands/config/display.js'
+import { createRedactor } from '../util/redact.js'
+import type { Settings } from './load.js'
+import { findSetting } from './settings.js'
+
+export const REDACTED = '[redacted]'
+
+/** Creates a function that gives a setting's value without any secret, for programs. */
+export function createPublicValue({ secrets }: Pick<Settings, 'secrets'>) {
+  const redact = createRedactor(secrets, { wholeUrls: true })
+  const clean = (value: unknown): unknown => {
+    if (typeof value === 'string') return redact(cleanUrl(value))
+    if (Array.isArray(value)) return value.map(clean)
+    if (typeof value !== 'object' || value === null) return value ?? null
+    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, clean(item)]))
+  }
+  return (key: string, value: unknown): unknown => {
+    const isSet = value !== undefined && !(Array.isArray(value) && value.length === 0)
+    return findSetting(key)?.secret && isSet ? REDACTED : clean(value)
+  }
+}
+
+/** Covers what a URL may hold besides the place: a password, and what in its query may be a key. */
+function cleanUrl(text: string): string {
+  if (!text.includes('://')) return text
+  return text
+    .replace(/:\/\/[^/@?#\s]*@/g, `://${REDACTED}@`)
+    .replace(/\?[^#\s]*/g, (query) => `?${query.slice(1).split('&').map(cleanParameter).join('&')}`)
+    .replace(/#\S+/g, `#${REDACTED}`)
+}

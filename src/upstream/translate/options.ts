@@ -1,0 +1,30 @@
+import type { MODERN_VERSION } from '../../mcp/versions.js'
+import type { Logger } from '../../util/logger.js'
+import type { Clock } from '../../util/runtime.js'
+import type { Upstream } from '../upstream.js'
+import type { ToolSchemas } from './tool-schemas.js'
+
+export interface TranslatingOptions {
+  clock: Clock
+  logger: Pick<Logger, 'info' | 'warn'>
+  /** Name of the target, for people. */
+  target: string
+  /** `auto` finds out what the target speaks. */
+  protocol: 'auto' | typeof MODERN_VERSION
+  /** Clients of 2026-07-28 come without HTTP, so that nobody made `Mcp-Param-*` for them. */
+  mirrorsParams: boolean
+}
+
+/** What all that is under way to one target shares. */
+export interface TranslatorParts extends Pick<TranslatingOptions, 'clock' | 'logger' | 'target'> {
+  readonly inner: Upstream
+  readonly schemas: ToolSchemas
+  /** Tells whether a refusal says that the target does not speak 2026-07-28 any more. */
+  isOtherEra(status: number, code: unknown): boolean
+}
+
+export interface TranslatorOptions extends TranslatingOptions {
+  inner: Upstream
+  /** The target turned out not to speak 2026-07-28. */
+  onOtherEra(): void
+}
