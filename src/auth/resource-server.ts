@@ -2,12 +2,14 @@ import { messageOf, ProxyError } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
-import { acceptsIssuer, type DescopeProject, parseConfigUrl } from './descope/descope.js'
 import {
+  acceptsIssuer,
   createDocumentCache,
+  type DescopeProject,
   type Discovery,
   type DiscoveryKind,
   discover,
+  parseConfigUrl,
 } from './descope/discovery.js'
 import { type Authenticator, createAuthenticator } from './verify/authenticator.js'
 import { createKeyStore, type KeysState } from './verify/jwks.js'

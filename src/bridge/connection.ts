@@ -1,7 +1,6 @@
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
 import type { Message } from '../mcp/message.js'
-import { sleep } from '../util/async.js'
-import { type Backoff, createBackoff, parseRetryAfter } from '../util/backoff.js'
+import { type Backoff, createBackoff, parseRetryAfter, sleep } from '../util/async.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'

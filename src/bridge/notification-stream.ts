@@ -1,7 +1,7 @@
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { messagesIn } from '../mcp/incoming.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
-import { type Backoff, createBackoff, parseRetryAfter } from '../util/backoff.js'
+import { type Backoff, createBackoff, parseRetryAfter } from '../util/async.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { Link } from './gateway-client.js'

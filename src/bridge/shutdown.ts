@@ -1,4 +1,4 @@
-import { firstFault } from '../util/fault.js'
+import { firstFault } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock, Runtime } from '../util/runtime.js'
 import type { Link } from './gateway-client.js'

@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { WantedCall } from '../diagnose/checks/call.js'
 import type { WantedReporter } from '../usecases/inputs.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { addNetworkOptions, gather } from './network-options.js'
+import { addNetworkOptions, gather } from './options.js'
 import { addStoreOptions } from './sign-in-options.js'
 
 export const REPORTERS = ['default', 'json', 'junit', 'github'] as const

@@ -1,5 +1,5 @@
 import type { LoadedConfig } from '../config/load.js'
-import { warnOfShortSecrets } from '../config/short-secrets.js'
+import { warnOfShortSecrets } from '../config/public-value.js'
 import { isMissingPart, messageOf, ProxyError } from '../util/errors.js'
 import { createLogger } from '../util/logger.js'
 import { createRedactor, escapeUnsafe, printableLines } from '../util/redact.js'

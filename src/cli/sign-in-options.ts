@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { STORE_CHOICES } from '../auth/tokens/store/data-key.js'
-import { LOOKUPS } from '../config/lookups.js'
+import { LOOKUPS } from '../config/table.js'
 import { CALLBACK_HOSTS } from '../sign-in/ports.js'
 import { LOGIN_METHODS } from '../sign-in/status.js'
 

@@ -1,5 +1,5 @@
-import { nearest } from '../util/nearest.js'
 import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/private-addresses.js'
+import { nearest } from '../util/text.js'
 import { mcpUrlOf } from './public-url.js'
 import type { Resolution } from './resolve.js'
 import type { SettingKey, SettingValues } from './settings.js'

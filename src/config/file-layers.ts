@@ -1,9 +1,12 @@
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
+import { parseEnv } from 'node:util'
 import { isObject, type JsonObject } from '../util/json.js'
-import { nearest } from '../util/nearest.js'
+import { nearest } from '../util/text.js'
 import { lineOf } from './document.js'
-import type { ConfigFile } from './file.js'
+import { type ConfigFile, isNoFile, readOptional } from './file.js'
 import { type Layer, type Sourced, treeLayer } from './layers.js'
+import type { Findings } from './read-value.js'
+import type { Variables } from './sources.js'
 
 /**
  * Reads the settings of a configuration file.
@@ -64,4 +67,19 @@ function unknownProfile(
       ? `write one of ${names.join(', ')}`
       : 'write a configuration file with "profiles", or leave it out'
   return `There is no profile "${value}"${file ? ` in ${file.shown}` : ''} (${from}) — ${write}`
+}
+
+/** Reads the `.env` of a folder; one that is not there, or is a folder, holds nothing. */
+export function readDotEnv(
+  folder: string,
+  { problems, warnings }: Pick<Findings, 'problems' | 'warnings'> = { problems: [], warnings: [] },
+): Variables {
+  const { text, why } = readOptional(join(folder, '.env'))
+  if (text !== undefined) return parseEnv(text)
+  if (isNoFile(why)) return {}
+  // whoever may not read it was given its variables another way
+  const isForbidden = /^(EACCES|EPERM)$/.test(why)
+  const said = isForbidden ? warnings : problems
+  said.push(`.env cannot be read (${why}) (.env) — let us read it, or delete it`)
+  return {}
 }

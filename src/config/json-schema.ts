@@ -3,7 +3,7 @@ import { isObject, type JsonObject, ownMember, setMember } from '../util/json.js
 import { KINDS } from './kinds.js'
 import { PARSERS } from './parsers.js'
 import { SETTINGS } from './settings.js'
-import type { Setting } from './table.js'
+import { LOOKUPS, type Setting } from './table.js'
 
 const REFERENCE = { $ref: '#/$defs/reference' }
 
@@ -95,4 +95,32 @@ function withReferences(schema: JsonObject): JsonObject {
   }
   const isFree = schema['type'] === 'string' && !('pattern' in schema) && !('enum' in schema)
   return isFree ? schema : { anyOf: [schema, REFERENCE] }
+}
+
+/** Renders the table of all settings in Markdown, as the README shows it. */
+export function renderSettingsTable(): string {
+  const rows: readonly Setting[] = SETTINGS
+  const lookups = LOOKUPS.map(({ flag, env, help }) => ['', code(flag), code(env), '', help])
+  const settings = rows.map((row) => [
+    code(row.key.replace('*', '<name>')),
+    row.flag ? code(row.flag) : '',
+    row.env.map(code).join(' '),
+    defaultOf(row),
+    row.help,
+  ])
+  const head = ['Setting', 'Flag', 'Environment', 'Default', 'Meaning']
+  return [head, head.map(() => '---'), ...lookups, ...settings]
+    .map((cells) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`)
+    .join('\n')
+}
+
+const code = (text: string) => `\`${text}\``
+
+function defaultOf(row: Setting): string {
+  const { default: value, unit } = row
+  if (value === undefined) return row.secret ? 'none; secret' : ''
+  if (typeof value === 'object') {
+    return Object.values(value as object).length === 0 ? '' : code(JSON.stringify(value))
+  }
+  return `${code(String(value))}${unit ? ` ${unit}` : ''}`
 }

@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from '../util/json.js'
-import { nearest } from '../util/nearest.js'
+import { nearest } from '../util/text.js'
 import { KINDS } from './kinds.js'
 import { SETTINGS } from './settings.js'
 import type { Setting } from './table.js'

@@ -3,11 +3,9 @@ import { secretsOfUrl } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { buildConfig } from './build.js'
 import { checkTogether, missingForServe } from './checks.js'
-import { readDotEnv } from './dot-env.js'
 import { type ConfigFile, findFile } from './file.js'
-import { fileLayers } from './file-layers.js'
+import { fileLayers, readDotEnv } from './file-layers.js'
 import { type Sourced, treeLayer } from './layers.js'
-import type { LOOKUPS } from './lookups.js'
 import type { Findings } from './read-value.js'
 import { placePrefix, type Resolution, resolveLayers, targetNames } from './resolve.js'
 import type { Flags } from './settings.js'
@@ -18,6 +16,7 @@ import {
   type Variables,
   warnOfUnknownVariables,
 } from './sources.js'
+import type { LOOKUPS } from './table.js'
 import type { ConfigInput, ConfigUse, ProxyConfig } from './types.js'
 
 export interface LoadedConfig {

@@ -1,7 +1,7 @@
 import type { Runtime } from '../util/runtime.js'
 import { parseDocument } from './document.js'
-import { readDotEnv } from './dot-env.js'
 import { readOptional } from './file.js'
+import { readDotEnv } from './file-layers.js'
 import type { LoadedConfig } from './load.js'
 import { variablesIn } from './references.js'
 import { OTHER_VARIABLES } from './settings.js'

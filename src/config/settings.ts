@@ -1,6 +1,5 @@
 import type { KindTypes } from './kinds.js'
-import { LOOKUPS } from './lookups.js'
-import { type Setting, setting } from './table.js'
+import { LOOKUPS, type Setting, setting } from './table.js'
 
 /** The target that the environment and a nameless `--target` configure. */
 export const ENVIRONMENT_TARGET = 'target'
@@ -167,6 +166,7 @@ export const SETTINGS = [
 ] as const satisfies readonly Setting[]
 
 type Row = (typeof SETTINGS)[number]
+
 export type SettingKey = Row['key']
 
 /** The value of each setting, by key. */

@@ -1,4 +1,4 @@
-import { nearest } from '../util/nearest.js'
+import { nearest } from '../util/text.js'
 import type { Layer, Raw } from './layers.js'
 import {
   ENVIRONMENT_TARGET,

@@ -2,7 +2,7 @@ import { ProxyError } from '../util/errors.js'
 import { createGlobMatcher } from '../util/glob.js'
 import type { Clock } from '../util/runtime.js'
 import { type Check, type CheckReport, type FailureCode, skip, type Verdict } from './check.js'
-import { toVerdict } from './failure.js'
+import { toVerdict } from './explain.js'
 
 export interface RunOptions {
   clock: Pick<Clock, 'now'>

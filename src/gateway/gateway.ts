@@ -6,8 +6,14 @@ import { messageOf } from '../util/errors.js'
 import { bindsIds, type GatewayContext } from './context.js'
 import type { Exchange } from './exchange.js'
 import { forward } from './forwarding/forward.js'
-import { followEmptyCursor, followsEmptyCursor } from './lists/empty-cursor.js'
-import { broadcastRequest, closeAll, federateList, routeAnswer } from './lists/fan-out.js'
+import {
+  broadcastRequest,
+  closeAll,
+  federateList,
+  followEmptyCursor,
+  followsEmptyCursor,
+  routeAnswer,
+} from './lists/fan-out.js'
 import { createLastLists } from './lists/last-known-lists.js'
 import { listKind } from './lists/lists.js'
 import { pendingOf, type Request } from './request.js'
@@ -23,7 +29,7 @@ import { createWithhold } from './rewriting/withheld.js'
 import { createAliasLearner } from './routing/aliases.js'
 import { createNames, tellNames } from './routing/names.js'
 import { asItIs, createRouter, exposedName, isAboutIds, isAddressed } from './routing/route.js'
-import { createDeclared } from './sessions/declared-capabilities.js'
+import { createDeclared } from './sessions/capabilities.js'
 import { initialize } from './sessions/initialize.js'
 import { createEras } from './sessions/protocol-eras.js'
 import { createModernEntrance } from './stateless.js'

@@ -1,8 +1,7 @@
 import { isLoopbackUrl } from '../util/private-addresses.js'
 import { HOST_IDS, type Host, type HostId, type Where } from './host.js'
-import { findHost } from './hosts.js'
+import { deriveName, findHost } from './hosts.js'
 import { launchOf, pinnedProduct, shellLine } from './launch.js'
-import { deriveName } from './names.js'
 import { offerOf } from './offer.js'
 
 /** How a person connects an assistant to a server, on whatever machine they are. */

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 import { MIB, readBytes } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
-import { brokenFile } from './edit-error.js'
+import { brokenFile, type Merged, type MergeRequest } from './edit-error.js'
 
 /** A host's file as it was read. */
 export interface HostFile {
@@ -116,4 +116,22 @@ async function isLink(path: string): Promise<boolean> {
 function failed(what: 'read' | 'write', path: string, cause: unknown): ProxyError {
   const why = fileErrorCode(cause) ?? 'unknown reason'
   return new ProxyError('CONFIG_INVALID', `Cannot ${what} ${path} (${why})`, { hint: HINT, cause })
+}
+
+const MARK = '\uFEFF'
+
+/**
+ * Puts a server into the text of a host's file and leaves everything else as it is: order,
+ * comments, indentation, line breaks, byte order mark.
+ *
+ * @throws {BrokenText} when the text is not what the host can read.
+ */
+export async function merge(text: string, request: MergeRequest): Promise<Merged> {
+  const mark = text.startsWith(MARK) ? MARK : ''
+  const plain = text.slice(mark.length)
+  const merged =
+    request.host.format === 'toml'
+      ? (await import('./toml-merge.js')).mergeToml(plain, request)
+      : (await import('./json-document.js')).mergeJson(plain, request)
+  return { ...merged, text: mark + merged.text }
 }

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import { parse, TomlError } from 'smol-toml'
 import { isObject, type JsonObject, ownMember, setMember } from '../util/json.js'
+import { lineBreakOf } from '../util/text.js'
 import { BrokenText, type Merged, type MergeRequest } from './edit-error.js'
-import { lineBreakOf } from './text.js'
 import { sectionsOf, tomlTable } from './toml-sections.js'
 
 /** Comparing calls itself for each level. */

@@ -1,8 +1,11 @@
+import { ERROR_CODES, type WireError } from './jsonrpc.js'
+
 /** Versions with `initialize`, newest first. */
 export const LEGACY_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'] as const
 
 /** Versions that a session may have and that we cannot negotiate ourselves. */
 const EARLIEST_VERSIONS = ['2024-11-05', '2024-10-07'] as const
+
 const SESSION_VERSIONS: ReadonlySet<string> = new Set([...LEGACY_VERSIONS, ...EARLIEST_VERSIONS])
 
 /** The first version without `initialize` and sessions. */
@@ -32,4 +35,17 @@ export function isLegacyVersion(version: string): boolean {
 /** Returns the older of two versions. */
 export function olderVersion(a: string, b: string): string {
   return a < b ? a : b
+}
+
+/**
+ * Makes the error by which a server of the versions before 2026-07-28 refuses a request of that
+ * version: it does not know the method. `-32022` would say that the server knows the stateless
+ * protocol, and clients that hear it never try `initialize`.
+ *
+ * @param method What the request asked for.
+ * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
+ */
+export function legacyOnly(method: string): WireError {
+  const message = `Method not found: ${method.slice(0, 60)} of 2026-07-28; this server speaks ${LEGACY_VERSIONS.join(', ')}: send "initialize" first`
+  return { code: ERROR_CODES.methodNotFound, message }
 }

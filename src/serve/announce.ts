@@ -3,7 +3,7 @@ import { mcpUrlOf } from '../config/public-url.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import { listenUrl } from './listen.js'
+import { listenUrl } from './http-server.js'
 
 /** What of a loaded configuration is said at the start. */
 type Announced = Pick<LoadedConfig, 'config' | 'file'>

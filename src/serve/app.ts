@@ -4,20 +4,19 @@ import { resourceMetadataUrl } from '../auth/verify/resource-metadata.js'
 import { toTokenError } from '../auth/verify/token-error.js'
 import type { ProxyConfig } from '../config/types.js'
 import type { Gateway } from '../gateway/gateway.js'
+import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Clock } from '../util/runtime.js'
 import { createAuthenticate } from './authenticate.js'
-import { type Caps, createCaps } from './caps.js'
+import { type Caps, createCaps, createRateLimit } from './caps.js'
 import { createEndpoint } from './endpoint.js'
-import { guardedHandler } from './guarded-handler.js'
 import type { HttpReply } from './http-reply.js'
 import type { BrokenRequest } from './http-server.js'
 import type { MakeOffers } from './landing-page.js'
 import type { Metrics } from './metrics.js'
 import { corsHeaders, createAccessOf, OPEN_TO_ALL, preflightHeaders } from './origins.js'
 import { createPublicRoutes } from './public-routes.js'
-import { createRateLimit } from './rate-limit.js'
 import { brokenSummary, createRefuse, shown } from './refuse.js'
 import { createRequestLog } from './request-log.js'
 
@@ -206,5 +205,26 @@ export function createApp(options: AppOptions): App {
     stop() {
       stopped = true
     },
+  }
+}
+
+type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+/**
+ * Keeps an exception of one request from reaching Node's server, which would end the process with all
+ * other requests.
+ */
+function guardedHandler(handle: RequestHandler, logger: Logger): RequestHandler {
+  return (request, response) => {
+    try {
+      handle(request, response)
+    } catch (error) {
+      const what = error instanceof Error ? error.stack : error
+      logger.error('internal', `A request failed: ${what}`)
+      if (response.headersSent) return void response.destroy()
+      const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
+      response.writeHead(500, { 'content-type': 'application/json' })
+      response.end(errorResponse(null, wire))
+    }
   }
 }

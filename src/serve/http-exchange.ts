@@ -10,9 +10,14 @@ import type { LogFields } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Clock } from '../util/runtime.js'
 import type { Place } from './caps.js'
-import { HttpReply, type HttpReplyOwner } from './http-reply.js'
+import {
+  type Accepted,
+  HttpReply,
+  type HttpReplyOwner,
+  readAccepted,
+  type WrittenId,
+} from './http-reply.js'
 import { corsHeaders } from './origins.js'
-import { type Accepted, readAccepted, type WrittenId } from './reply-form.js'
 import { isOwnError, nameRequest, withRequestId } from './request-id.js'
 import type { RequestSummary } from './request-log.js'
 

@@ -1,11 +1,14 @@
 import { createServer, type Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { ProxyConfig } from '../config/types.js'
+import { ProxyError } from '../util/errors.js'
 import { ownMember } from '../util/json.js'
 
 const MAX_HEADER_BYTES = 16 * 1024
+
 /** Above the idle time of common load balancers, so that they close connections and not we. */
 const KEEP_ALIVE_MS = 75_000
+
 /** Node looks at its times only so often. */
 const CHECK_MS = 500
 
@@ -59,4 +62,45 @@ export function createHttpServer(
 /** Tells, as Node does by itself, whether an answer is on its way that ours would stand in. */
 function isAnswering(socket: Socket & { _httpMessage?: { headersSent: boolean } | null }): boolean {
   return socket._httpMessage?.headersSent === true
+}
+
+/** Where a server listens. */
+interface ListenAddress {
+  host: string
+  /** 0 picks a free port. */
+  port: number
+}
+
+/** Makes the URL of an address that is listened on; an IPv6 address stands in brackets. */
+export function listenUrl({ host, port }: ListenAddress, path: string): string {
+  const name = host.replace(/[[\]]/g, '')
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}${path}`
+}
+
+/**
+ * Listens on a port.
+ *
+ * @throws {ProxyError} `LISTEN_FAILED`
+ */
+export function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(listenError(error, host, port))
+    })
+    server.listen({ host: host.replace(/[[\]]/g, ''), port }, () => resolve())
+  })
+}
+
+function listenError({ code }: NodeJS.ErrnoException, host: string, port: number): ProxyError {
+  const reasons: Record<string, [string, string]> = {
+    EADDRINUSE: ['another program listens there', 'Stop it, or choose another port with `--port`.'],
+    EACCES: ['this user may not', 'Choose a port above 1023 with `--port`.'],
+    EADDRNOTAVAIL: ['this machine has no such address', 'Set `--host` to 127.0.0.1 or 0.0.0.0.'],
+    ENOTFOUND: ['the host name does not exist', 'Set `--host` to 127.0.0.1 or 0.0.0.0.'],
+  }
+  const [reason, hint] = ownMember(reasons, code ?? '') ?? [
+    code ?? 'unknown',
+    'Check `--host` and `--port`.',
+  ]
+  return new ProxyError('LISTEN_FAILED', `Cannot listen on ${host}:${port}: ${reason}`, { hint })
 }

@@ -1,6 +1,5 @@
-import { escapeHtml, ICON_URL, richText } from '../util/page.js'
+import { escapeHtml, ICON_URL, PAGE_STYLE, pagePolicy, richText } from '../util/page.js'
 import { PRODUCT } from '../util/version.js'
-import { PAGE_HEADERS, SCRIPT, STYLE } from './landing-assets.js'
 
 /** How people connect one assistant: what `add` knows of it. */
 export interface LandingOffer {
@@ -86,3 +85,54 @@ function copyBox(what: string, text: string): string {
 }
 
 const codeOf = (text: string) => `<code>${escapeHtml(text)}</code>`
+
+const STYLE = `${PAGE_STYLE}h2{font-size:1.15rem;letter-spacing:-.01em;margin:2.5rem 0 .75rem}
+.lead{font-size:1.08rem;color:var(--dim);margin:0 0 1.5rem}
+.copy{position:relative;margin:.5rem 0 1rem}
+pre{margin:0;background:var(--well);border:1px solid var(--line);border-radius:10px;padding:.8rem 1rem;white-space:pre-wrap;overflow-wrap:anywhere}
+.url pre{padding:1rem 1.15rem;background:var(--card)}
+.url code{font-size:1.05rem;font-weight:600}
+.files{margin:.5rem 0;padding:0;list-style:none;color:var(--dim);font-size:.92rem}
+.can-copy pre{padding-right:5.5rem}
+button{position:absolute;top:.5rem;right:.5rem;font:600 .82rem/1 system-ui,sans-serif;color:var(--ink);background:var(--card);border:1px solid var(--line);border-radius:7px;padding:.5rem .75rem;min-height:2rem;cursor:pointer}
+.url button{top:50%;transform:translateY(-50%)}
+button:hover{border-color:var(--accent)}
+.actions{display:flex;flex-wrap:wrap;gap:.6rem;margin:1rem 0 0;padding:0;list-style:none}
+.button{display:inline-block;background:var(--accent);color:var(--on);font-weight:600;text-decoration:none;border-radius:9px;padding:.6rem 1.05rem}
+.button:hover{text-decoration:underline}
+.hosts{background:var(--card);border:1px solid var(--line);border-radius:14px;overflow:hidden}
+details+details{border-top:1px solid var(--line)}
+summary{display:flex;align-items:center;gap:.75rem;padding:.95rem 1.15rem;font-weight:600;cursor:pointer;list-style:none}
+summary::-webkit-details-marker{display:none}
+summary::before{content:"";width:.5rem;height:.5rem;border:solid var(--dim);border-width:0 2px 2px 0;transform:rotate(-45deg);flex:none}
+[open]>summary::before{transform:rotate(45deg)}
+summary:hover{background:var(--well)}
+summary span{margin-left:auto;font-weight:400;color:var(--dim);font-size:.9rem}
+.how{padding:0 1.15rem .8rem}
+.targets{display:flex;flex-wrap:wrap;gap:.5rem;margin:0;padding:0;list-style:none}
+:focus-visible{outline:3px solid var(--accent);outline-offset:2px}
+summary:focus-visible{outline-offset:-3px;border-radius:14px}
+.away{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+@media(max-width:30rem){main{padding-top:2rem}summary span{display:none}.how .can-copy pre{padding:3rem 1rem .8rem}}
+`
+
+/** Adds the buttons that need a script, and only where the browser lets a page copy. */
+const SCRIPT = `
+if(navigator.clipboard)for(const box of document.querySelectorAll('.copy')){
+const text=box.querySelector('code').textContent,button=document.createElement('button'),said=document.getElementById('said')
+button.type='button';button.textContent='Copy';button.setAttribute('aria-label','Copy '+box.dataset.what)
+button.addEventListener('click',async()=>{
+try{await navigator.clipboard.writeText(text);button.textContent='Copied';said.textContent='Copied '+box.dataset.what}
+catch{button.textContent='Not allowed';said.textContent='The browser does not let this page copy'}
+setTimeout(()=>{button.textContent='Copy';said.textContent=''},2500)})
+box.classList.add('can-copy');box.append(button)}
+`
+
+/** Headers of the page: its own style, script and icon are let through by hash, and nothing else. */
+const PAGE_HEADERS = {
+  'content-type': 'text/html; charset=utf-8',
+  'cache-control': 'no-cache',
+  'content-security-policy': pagePolicy(STYLE, SCRIPT),
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+} as const

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { isIP } from 'node:net'
 import { isLoopback } from '../util/private-addresses.js'
-import { listen } from './listen.js'
+import { listen } from './http-server.js'
 import type { Metrics } from './metrics.js'
 import { shown } from './refuse.js'
 

@@ -4,7 +4,6 @@ import type { ExchangeRecord } from '../gateway/exchange.js'
 import type { LogFields, Logger, LogLevel, PreparedRecord } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { Metrics } from './metrics.js'
-import { createRefusalLimit, type LeftOut } from './refusal-limit.js'
 
 /** Longest name of a method or a tool in a record, characters. */
 const MAX_TEXT = 128
@@ -193,4 +192,56 @@ function subjectHash(principal: Principal): string {
     hashes.set(principal, hash)
   }
   return hash
+}
+
+const WINDOW_MS = 60_000
+
+/** Records in a window, of one reason and one remote address, and of all. */
+const MAX_OF_ONE = 10
+
+const MAX_OF_ALL = 200
+
+/** How many refusals were not logged, by reason. */
+type LeftOut = ReadonlyMap<string, number>
+
+/**
+ * Creates the limit of records about requests that nobody was signed in for, so that whoever sends
+ * many of them fills neither the log nor the memory.
+ *
+ * @param tell Called at the end of a window in which some were left out.
+ * @returns A function that tells whether one more is logged.
+ */
+export function createRefusalLimit(clock: Clock, tell: (leftOut: LeftOut) => void) {
+  let startedAt = Number.NEGATIVE_INFINITY
+  let count = 0
+  const counts = new Map<string, number>()
+  let leftOut = new Map<string, number>()
+
+  function leaveOut(refusal: string): boolean {
+    if (leftOut.size === 0) {
+      clock.after(Math.max(0, startedAt + WINDOW_MS - clock.now()), () => {
+        const told = leftOut
+        leftOut = new Map()
+        tell(told)
+      })
+    }
+    leftOut.set(refusal, (leftOut.get(refusal) ?? 0) + 1)
+    return false
+  }
+
+  return (refusal: string, remote: string | undefined): boolean => {
+    const now = clock.now()
+    if (now - startedAt >= WINDOW_MS || now < startedAt) {
+      startedAt = now
+      count = 0
+      counts.clear()
+    }
+    if (count >= MAX_OF_ALL) return leaveOut(refusal)
+    const key = `${refusal} ${remote}`
+    const ofOne = counts.get(key) ?? 0
+    if (ofOne >= MAX_OF_ONE) return leaveOut(refusal)
+    counts.set(key, ofOne + 1)
+    count++
+    return true
+  }
 }

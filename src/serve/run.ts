@@ -1,6 +1,6 @@
 import type { LoadedConfig } from '../config/load.js'
 import { sleep } from '../util/async.js'
-import { firstFault } from '../util/fault.js'
+import { firstFault } from '../util/errors.js'
 import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'

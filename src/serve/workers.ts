@@ -1,15 +1,18 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { ProxyConfig } from '../config/types.js'
-import { firstFault } from '../util/fault.js'
+import { firstFault } from '../util/errors.js'
 import { isObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { startMetricsServer } from './metrics-server.js'
 
 const FIRST_RESTART_MS = 1_000
+
 const LAST_RESTART_MS = 30_000
+
 /** A worker that lived this long ended for a new reason. */
 const STEADY_MS = 10_000
+
 /** So many times in a row a worker and those that took its place may end at once. */
 const MAX_FAILURES = 5
 

@@ -11,10 +11,10 @@ import { chooseClient, configuredClient } from '../auth/oauth/registration.js'
 import { exchangeCode } from '../auth/oauth/token-endpoint.js'
 import { bindingOf } from '../auth/tokens/sign-in-target.js'
 import type { TokenRecord } from '../auth/tokens/token-store.js'
-import { resultPage } from './result-page.js'
 import { ProxyError } from '../util/errors.js'
 import { lockHolder } from '../util/lock.js'
 import { openBrowser } from './browser.js'
+import { resultPage } from './callback-page.js'
 import { type CallbackListener, listenForCallback } from './callback-server.js'
 import {
   exchangeWithRetries,
@@ -200,7 +200,7 @@ export async function portHolder(
   { runtime, pending, key, folder }: Pick<Flow, 'runtime' | 'pending' | 'key' | 'folder'>,
   port: number,
 ): Promise<string | undefined> {
-  const { listeningProcess } = await import('../util/port-owner.js')
+  const { listeningProcess } = await import('./port-owner.js')
   const found = await listeningProcess(port)
   if (found !== undefined) return `process ${found.pid}, ${found.name}`
   const other = (await pending.portsOfOthers(key)).get(port)

@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { stateMatches } from '../auth/oauth/authorization.js'
 import { ProxyError } from '../util/errors.js'
-import { parseRequestTarget } from '../util/request-target.js'
+import { parseRequestTarget } from '../util/url-text.js'
 import { type CallbackPage, failurePage, PAGE_HEADERS, renderPage } from './callback-page.js'
 import { type CallbackHost, redirectUriOf } from './ports.js'
 

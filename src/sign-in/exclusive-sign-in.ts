@@ -1,18 +1,29 @@
 import { join } from 'node:path'
-import { isUnknownClient } from '../auth/oauth/failure.js'
-import { splitScopes } from '../auth/oauth/scopes.js'
+import { deviceNotOffered } from '../auth/oauth/device.js'
+import { discoverGrantPlan, type GrantPlan } from '../auth/oauth/discover.js'
+import { isUnknownClient, withRetries } from '../auth/oauth/failure.js'
+import type { BearerChallenge } from '../auth/oauth/parse-challenge.js'
+import { chooseScope, splitScopes } from '../auth/oauth/scopes.js'
 import { bindingOf } from '../auth/tokens/sign-in-target.js'
+import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
 import type { TokenRecord } from '../auth/tokens/token-store.js'
 import { sleep } from '../util/async.js'
 import { acquireLock } from '../util/lock.js'
 import { openBrowser } from './browser.js'
 import { prepareBrowser, resumeBrowser, runBrowser } from './browser-flow.js'
 import { prepareDevice, runDevice } from './device-flow.js'
-import { type Flow, type FlowPlan, showWaiting, tookTooLong, wasInterrupted } from './flow.js'
+import {
+  type EnsureRequest,
+  type Flow,
+  type FlowPlan,
+  isStepUp,
+  scopesNotGranted,
+  showWaiting,
+  tookTooLong,
+  wasInterrupted,
+} from './flow.js'
 import type { Pending } from './pending-sign-in.js'
-import { planSignIn } from './plan.js'
 import { addressOf } from './ports.js'
-import { type EnsureRequest, isStepUp, scopesNotGranted } from './request.js'
 
 /** How often a process that waits for another one's sign-in looks. */
 const LOOK_MS = 250
@@ -147,4 +158,54 @@ async function openAgain({ options, surroundings, runtime, holder }: Flow, { url
   if (!options.openBrowser || !surroundings.hasBrowser) return
   const started = await openBrowser(runtime, url, surroundings.isWsl)
   holder.update({ tab: started ? 'opened' : 'failed' })
+}
+
+const ENABLE_DEVICE =
+  'To sign in with a code instead, switch on Settings > Authentication Methods > Device Authentication in the Descope console.'
+
+/**
+ * Finds out where and for what to sign in, and chooses the way.
+ *
+ * @param previousScope What was asked for last time; a step-up asks for that and more.
+ * @throws {RetryableError} when somebody cannot be asked now.
+ * @throws {ProxyError} `DISCOVERY_INVALID`, or `SIGN_IN_FAILED` when the wished way is not offered.
+ */
+async function planSignIn(
+  flow: Flow,
+  challenge: BearerChallenge | undefined,
+  previousScope: string | undefined,
+): Promise<FlowPlan> {
+  const { runtime, target } = flow
+  const plan = await withRetries(runtime, () => discoverGrantPlan(runtime, target.grant, challenge))
+  const isStepUp = challenge?.error === INSUFFICIENT_SCOPE
+  const scope = chooseScope({
+    configured: target.scope,
+    challenged: challenge?.scope,
+    resource: plan.resourceScopes,
+    server: plan.server.scopesSupported,
+    previous: isStepUp ? (previousScope ?? target.scope ?? '') : undefined,
+  })
+  return { ...plan, scope, ...chooseMethod(flow, plan) }
+}
+
+/**
+ * Chooses between the browser of this machine, a code, and a URL to paste back. A code needs a
+ * server that offers it.
+ */
+export function chooseMethod(
+  { options, surroundings }: Pick<Flow, 'options' | 'surroundings'>,
+  { server }: Pick<GrantPlan, 'server'>,
+): Pick<FlowPlan, 'method' | 'note'> {
+  const offersDevice = server.deviceAuthorizationEndpoint !== undefined
+  if (options.method === 'device' && !offersDevice) throw deviceNotOffered(server.issuer)
+  if (options.method !== 'auto') return { method: options.method, note: undefined }
+  const { hasBrowser, why } = surroundings
+  if (hasBrowser) return { method: 'browser', note: undefined }
+  if (offersDevice) {
+    return { method: 'device', note: `${why}, so a code is used instead of a browser.` }
+  }
+  return {
+    method: 'paste',
+    note: `${why}, so open the URL elsewhere and bring back the URL where the browser ends. ${ENABLE_DEVICE}`,
+  }
 }

@@ -10,9 +10,16 @@ import { singleFlight } from '../util/async.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { createBudget } from './browser.js'
 import { detectSurroundings, isCi } from './environment.js'
-import type { Flow, SignInOptions, SignInRuntime } from './flow.js'
+import {
+  type EnsureRequest,
+  type Flow,
+  isStepUp,
+  neededScopes,
+  type SignInOptions,
+  type SignInRuntime,
+  scopesNotGranted,
+} from './flow.js'
 import { createPendingStore } from './pending-sign-in.js'
-import { type EnsureRequest, isStepUp, neededScopes, scopesNotGranted } from './request.js'
 import { createStateHolder, type SignInState } from './status.js'
 
 export interface SignInDeps {
@@ -25,7 +32,7 @@ export interface SignInDeps {
   options: SignInOptions
 }
 
-export type { EnsureRequest } from './request.js'
+export type { EnsureRequest } from './flow.js'
 
 /** Signs in to one target, together with all other processes that want the same. */
 export interface SignIn {

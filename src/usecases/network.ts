@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
-import { MAX_PEM_BYTES } from '../cli/network-options.js'
+import { MAX_PEM_BYTES } from '../cli/options.js'
 import { createNetwork, type Network, type NetworkOptions } from '../upstream/http/network.js'
 import { readText } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'

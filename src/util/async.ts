@@ -42,3 +42,37 @@ export function createClock(): Clock {
     },
   }
 }
+/** Grows from `firstMs` to `lastMs`, doubling. */
+export interface Backoff {
+  /** Gives the next pause, milliseconds: up to half as much again by chance. */
+  next(): number
+  reset(): void
+}
+
+/** @param random As `Math.random`. */
+export function createBackoff(firstMs: number, lastMs: number, random: () => number): Backoff {
+  let ms = firstMs
+  return {
+    next() {
+      const pause = ms
+      ms = Math.min(ms * 2, lastMs)
+      return Math.min(pause + (random() * pause) / 2, lastMs)
+    },
+    reset() {
+      ms = firstMs
+    },
+  }
+}
+
+/**
+ * Reads `Retry-After`.
+ *
+ * @param now Milliseconds since the epoch.
+ * @returns Milliseconds from now, at most an hour; `undefined` when it says nothing.
+ * @see [RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)
+ */
+export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
+  if (value === undefined) return undefined
+  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now
+  return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), 3_600_000)
+}

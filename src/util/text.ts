@@ -24,6 +24,7 @@ export function percentEncode(text: string): string {
     return encodeURIComponent(text.replace(/[\ud800-\udfff]/g, '\ufffd'))
   }
 }
+
 /** Line and column in a text, both from 1. */
 export interface Position {
   readonly line: number
@@ -44,3 +45,74 @@ export function createPositions(text: string): (offset: number) => Position {
     return { line: low + 1, column: offset - (starts[low] ?? 0) + 1 }
   }
 }
+/** The line breaks of a text, by its first one. */
+export function lineBreakOf(text: string): '\n' | '\r\n' {
+  return /\r?\n/.exec(text)?.[0] === '\r\n' ? '\r\n' : '\n'
+}
+
+/** Spaces and tabs at the start of the line that holds this offset. */
+export function indentAt(text: string, offset: number): string {
+  const start = text.lastIndexOf('\n', offset - 1) + 1
+  return /^[ \t]*/.exec(text.slice(start, offset))?.[0] ?? ''
+}
+
+/** Tells whether nothing but spaces and tabs stands before this offset on its line. */
+export function startsLine(text: string, offset: number): boolean {
+  const start = text.lastIndexOf('\n', offset - 1) + 1
+  return start > 0 && /^[ \t]*$/.test(text.slice(start, offset))
+}
+const PLAIN = /^[\x21-\x7e]*$/
+
+/** Marks above and below letters, and what is not to be seen at all. */
+const UNSEEN = /[\p{M}\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cf}]+/gu
+
+/**
+ * Folds a name as the most lenient reader does: without case (also of `ſ`, `ß`, the Kelvin sign and
+ * the Turkish letters), width, accents, white space around it and characters that are not seen. Two
+ * names that anybody may take for the same one are equal when they are folded.
+ *
+ * @see [Unicode §3.13](https://www.unicode.org/versions/latest/core-spec/chapter-3/) Default Case Algorithms
+ */
+export function foldName(name: string): string {
+  if (PLAIN.test(name)) return name.toLowerCase()
+  return foldLetters(foldLetters(name)).trim()
+}
+
+/** Twice, since upper case may take a letter apart whose parts fold further. */
+function foldLetters(text: string): string {
+  return text.normalize('NFKD').replace(UNSEEN, '').toUpperCase().toLowerCase().replaceAll('ς', 'σ')
+}
+/** Finds the candidate that somebody who wrote `word` most likely meant, if one is near enough. */
+export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+  let best: string | undefined
+  let bestDistance = Math.max(1, Math.floor(word.length * 0.4)) + 1
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) {
+      best = candidate
+      bestDistance = distance
+    }
+  }
+  return best
+}
+
+/** Counts the insertions, deletions, replacements and swaps of neighbours between two words. */
+export function editDistance(a: string, b: string): number {
+  let beforeLast: number[] = []
+  let last = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row]
+    for (let column = 1; column <= b.length; column++) {
+      const replace = at(last, column - 1) + (a[row - 1] === b[column - 1] ? 0 : 1)
+      let cost = Math.min(replace, at(last, column) + 1, at(current, column - 1) + 1)
+      const swapped = a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]
+      if (row > 1 && column > 1 && swapped) cost = Math.min(cost, at(beforeLast, column - 2) + 1)
+      current.push(cost)
+    }
+    beforeLast = last
+    last = current
+  }
+  return at(last, b.length)
+}
+
+const at = (row: readonly number[], column: number) => row[column] ?? Number.POSITIVE_INFINITY

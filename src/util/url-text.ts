@@ -23,7 +23,9 @@ function endOfPlace(text: string): number {
 }
 
 const HIDDEN = '[redacted]'
+
 const HIDDEN_QUERY = '?…'
+
 const WEB_ADDRESS = /https?:\/\/[^\s"'`<>]+/gi
 
 /** The same for each web address in a text. */
@@ -50,4 +52,70 @@ function shownInText(address: string): string {
   let end = address.length
   while (end > shown.length && '.,;:!?)]}\\'.includes(address.charAt(end - 1))) end--
   return shown + address.slice(end)
+}
+/** How most servers name the path of their MCP endpoint. */
+const USUAL = '/mcp'
+
+/**
+ * Guesses the MCP endpoint that somebody meant who named another place of a server, such as its front
+ * page; `undefined` where the URL looks like an endpoint already. Without the query, which may hold
+ * something secret.
+ */
+export function likelyEndpoint(url: URL): string | undefined {
+  const path = url.pathname.replace(/\/{1,64}$/, '')
+  if (/\/(?:mcp|sse|messages?)$/i.test(path)) return undefined
+  return `${url.origin}${path}${USUAL}`
+}
+
+/** Asks whether the MCP endpoint was meant, in place of an address that turned out to be none. */
+export function didYouMeanEndpoint(url: URL): string | undefined {
+  const likely = likelyEndpoint(url)
+  return likely === undefined ? undefined : `Did you mean ${likely}?`
+}
+
+/**
+ * Guesses the URL that somebody meant who left out its scheme, or misspelt it; `undefined` where a
+ * text looks more like a name.
+ */
+export function likelyUrl(text: string): string | undefined {
+  if (text.length > 2_000 || /[\s\\"'<>]/.test(text)) return undefined
+  const rest = /^[a-z]{2,8}:\/{1,3}(.+)$/i.exec(text)?.[1] ?? text.replace(/^\/\//, '')
+  const host = /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::\d{1,5})?(?=[/?#]|$)/i.exec(rest)?.[1]
+  if (host === undefined) return undefined
+  const isLocal = /^(?:localhost|127\.[\d.]+|\[::1\])$/i.test(host)
+  const looksLikeHost = isLocal || host.includes('.') || host.startsWith('[')
+  if (!looksLikeHost && !/[:/]/.test(rest)) return undefined
+  const url = `${isLocal ? 'http' : 'https'}://${rest}`
+  if (!URL.canParse(url)) return undefined
+  const { origin, pathname, username, password } = new URL(url)
+  if (username !== '' || password !== '') return undefined
+  return pathname === '/' ? `${origin}${USUAL}` : `${origin}${pathname}`
+}
+/** Path and query of a request. */
+export interface RequestTarget {
+  readonly path: string
+  readonly query: URLSearchParams
+}
+
+/** More than this is no request of ours, and not worth taking apart. */
+const MAX_LENGTH = 16_384
+
+/**
+ * Takes the target of a request apart, whatever it is: nothing that somebody writes there throws.
+ * The path stays as it was written; nothing in it is resolved or decoded.
+ *
+ * @returns `undefined` for what is neither a path nor a URL, such as `*` or `example.com:443`.
+ * @see [RFC 9112 §3.2](https://www.rfc-editor.org/rfc/rfc9112#section-3.2)
+ */
+export function parseRequestTarget(target: string | undefined): RequestTarget | undefined {
+  if (target === undefined || target.length > MAX_LENGTH) return undefined
+  const origin = /^https?:\/\/[^/?#]*/i.exec(target)?.[0] ?? ''
+  const local = target.slice(origin.length)
+  const text = origin !== '' && !local.startsWith('/') ? `/${local}` : local
+  if (!text.startsWith('/')) return undefined
+  const [beforeFragment = ''] = text.split('#', 1)
+  const mark = beforeFragment.indexOf('?')
+  if (mark < 0) return { path: beforeFragment, query: new URLSearchParams() }
+  const query = new URLSearchParams(beforeFragment.slice(mark + 1))
+  return { path: beforeFragment.slice(0, mark), query }
 }

@@ -3,7 +3,7 @@ import { ProxyError } from '../../util/errors.js'
 import { isObject, stringMember, tryParseJson } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
 import { type HttpReply, isTransient, requestReply } from '../fetch-json.js'
-import { describeOAuthError } from '../oauth/oauth-error.js'
+import { describeOAuthError } from '../oauth/failure.js'
 import { saysTokenInvalid } from '../oauth/parse-challenge.js'
 import type { Descope } from '../resource-server.js'
 import {

@@ -1,9 +1,8 @@
 import { sleep } from '../../util/async.js'
 import { ProxyError, type ProxyErrorOptions } from '../../util/errors.js'
-import { tryParseJson } from '../../util/json.js'
+import { isObject, textMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { isTransient } from '../fetch-json.js'
-import { readOAuthError } from './oauth-error.js'
 
 /**
  * What an authorization server's refusal means for us:
@@ -156,4 +155,46 @@ export async function withRetries<T>(
 function retryAfterOf(error: unknown): number | undefined {
   if (error instanceof OAuthRefusedError) return error.refusal.retryAfterMs
   return error instanceof RetryableError ? error.retryAfterMs : undefined
+}
+
+/** What an authorization server said when it refused; both members are its free text. */
+interface OAuthError {
+  /** OAuth's `error` or Descope's `errorCode`. */
+  readonly code: string
+  readonly description: string | undefined
+}
+
+/**
+ * Reads an error body in OAuth's form (`error`, `error_description`) or in Descope's own
+ * (`errorCode`, `errorDescription`, `errorMessage`), or returns `undefined` when it is neither.
+ *
+ * @see [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2) Error Response
+ */
+function readOAuthError(body: unknown): OAuthError | undefined {
+  if (!isObject(body)) return undefined
+  const error = textMember(body, 'error')
+  if (error !== undefined) {
+    const description = textMember(body, 'error_description') ?? textMember(body, 'description')
+    return { code: error, description }
+  }
+  const code = textMember(body, 'errorCode')
+  if (code === undefined) return undefined
+  const description =
+    textMember(body, 'errorMessage') ??
+    textMember(body, 'message') ??
+    textMember(body, 'errorDescription')
+  return { code, description }
+}
+
+/** Renders an error body for a message, its text quoted and shortened; `''` when it is none. */
+export function describeOAuthError(body: unknown): string {
+  const error = readOAuthError(body)
+  if (!error) return ''
+  return error.description === undefined
+    ? quote(error.code)
+    : `${quote(error.code)} ${quote(error.description)}`
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 200))
 }

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander'
-import { LOOKUPS } from '../../config/lookups.js'
+import { LOOKUPS } from '../../config/table.js'
 import type { AddFlags } from '../../usecases/inputs.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'

@@ -4,8 +4,7 @@ import type { SignInFlags } from '../../usecases/inputs.js'
 import type { NetworkFlags } from '../../usecases/network.js'
 import type { Runtime } from '../../util/runtime.js'
 import { readFlags } from '../flag-variables.js'
-import { addNetworkOptions } from '../network-options.js'
-import { addJsonOption } from '../options.js'
+import { addJsonOption, addNetworkOptions } from '../options.js'
 import { addSignInOptions } from '../sign-in-options.js'
 
 /** Flags of `login`. */

@@ -8,8 +8,7 @@ import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
 import { readFlags } from '../flag-variables.js'
-import { addNetworkOptions } from '../network-options.js'
-import { addJsonOption } from '../options.js'
+import { addJsonOption, addNetworkOptions } from '../options.js'
 import { addStoreOptions } from '../sign-in-options.js'
 
 interface Flags extends StoreFlags, NetworkFlags {

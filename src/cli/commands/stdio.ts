@@ -1,12 +1,13 @@
-import { Command } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import type { BridgeTarget } from '../../usecases/access/find-target.js'
 import { exitWith } from '../../usecases/exit-codes.js'
-import { type BridgeFlags, parseHeaders } from '../../usecases/inputs.js'
-import { createLogger, type Logger } from '../../util/logger.js'
+import { type BridgeFlags, PROTOCOLS, parseHeaders, TRANSPORTS } from '../../usecases/inputs.js'
+import { createLogger, LOG_LEVELS, type Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
-import { addBridgeOptions } from '../bridge-options.js'
 import { readFlags } from '../flag-variables.js'
+import { addNetworkOptions, gather } from '../options.js'
+import { addSignInOptions } from '../sign-in-options.js'
 
 const AFTER_HELP = `
 Started by an assistant, which speaks MCP on stdin and stdout. Ends when stdin is closed.
@@ -51,7 +52,7 @@ async function runBridge(
 }
 
 async function warningsOn({ env }: Runtime, { configured }: BridgeTarget): Promise<string[]> {
-  const { warnOfShortSecret, warnOfShortSecrets } = await import('../../config/short-secrets.js')
+  const { warnOfShortSecret, warnOfShortSecrets } = await import('../../config/public-value.js')
   return [
     ...(configured?.loaded.warnings ?? []),
     ...(configured === undefined ? [] : warnOfShortSecrets(configured.loaded)),
@@ -90,4 +91,36 @@ async function createBridgeLogger(
     format: log?.format ?? 'text',
     redact: createRedactor(secrets),
   })
+}
+
+const LONGEST_WAIT_S = 3_600
+
+/** Adds the flags of the bridge. */
+function addBridgeOptions(command: Command): Command {
+  return addNetworkOptions(addSignInOptions(command))
+    .addOption(
+      new Option('--header <header>', 'Header for the target, "Name: value"; repeatable.')
+        .argParser(gather)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--transport <kind>', 'How the target speaks MCP.')
+        .choices(TRANSPORTS)
+        .default('auto'),
+    )
+    .addOption(
+      new Option('--protocol <version>', 'Which versions of MCP to use with the target.')
+        .choices(PROTOCOLS)
+        .default('auto'),
+    )
+    .addOption(new Option('--log-level <level>', 'How much to say.').choices(LOG_LEVELS))
+    .option('--log-file <file>', 'Write the log there too, at most 5 files of 1 MB.')
+    .option('--login-wait <seconds>', 'How long a call waits for a sign-in.', parseWait, 25)
+    .option('--wait-for-login', 'Answer nothing before somebody signed in.', false)
+}
+
+function parseWait(text: string): number {
+  const seconds = /^\d{1,5}(\.\d{1,3})?$/.test(text) ? Number(text) : -1
+  if (seconds >= 0 && seconds <= LONGEST_WAIT_S) return seconds
+  throw new InvalidArgumentError(`Expected a number of seconds up to ${LONGEST_WAIT_S}.`)
 }

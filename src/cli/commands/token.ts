@@ -13,7 +13,7 @@ import { ProxyError } from '../../util/errors.js'
 import { ownMember } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
 import { readFlags } from '../flag-variables.js'
-import { addNetworkOptions } from '../network-options.js'
+import { addNetworkOptions } from '../options.js'
 import { addStoreOptions } from '../sign-in-options.js'
 
 interface Flags extends StoreFlags, NetworkFlags {

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject, stringMember } from '../../util/json.js'
 import { parseBasic } from './clients.js'
 import { authorization, type Call, json, jsonBody, type Reply } from './http.js'
-import { randomId } from './ids.js'
+import { randomId } from './records.js'
 import { refusal } from './refusals.js'
 import { nowSeconds, remember, type State } from './state.js'
 import { sign } from './tokens.js'

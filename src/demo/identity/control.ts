@@ -11,9 +11,9 @@ import { decideDevice } from './device.js'
 import { issuerUrl } from './documents.js'
 import { type Call, type Handler, json, jsonBody, type Reply } from './http.js'
 import { rotateKeys } from './keys.js'
-import { mint } from './mint.js'
 import { refusal } from './refusals.js'
 import { applyChanges, type State } from './state.js'
+import { mint } from './tokens.js'
 
 /**
  * Controls the emulator over HTTP, so that other processes can drive it. Changes take a JSON body:

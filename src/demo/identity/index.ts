@@ -31,12 +31,12 @@ import { revokeConsents } from './account.js'
 import { decideDevice } from './device.js'
 import { issuerUrl } from './documents.js'
 import { createKeyRing, rotateKeys } from './keys.js'
-import { type MintOptions, mint } from './mint.js'
 import { type IdentityInput, parseOptions } from './options.js'
 import type { Counters, RecordedRequest } from './records.js'
 import { createRoutes } from './routes.js'
 import { listen } from './server.js'
 import { applyChanges, createState } from './state.js'
+import { type MintOptions, mint } from './tokens.js'
 
 export type { IdentityInput } from './options.js'
 

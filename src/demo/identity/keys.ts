@@ -1,7 +1,7 @@
 import { generateKeyPair, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import { exportJWK, type JWK } from 'jose'
-import { randomId } from './ids.js'
+import { randomId } from './records.js'
 
 export interface SigningKey {
   readonly kid: string

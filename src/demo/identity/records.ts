@@ -1,3 +1,5 @@
+import { randomBytes } from 'node:crypto'
+
 /** Which of Descope's two authorization servers was asked: the MCP server's or the project's. */
 export type Surface = 'agentic' | 'project'
 
@@ -84,4 +86,17 @@ export const NO_COUNTS = {
   connectionRefreshes: 0,
   failures: 0,
 }
+
 export type Counters = { [name in keyof typeof NO_COUNTS]: number }
+
+/** Makes the 27 letters and digits that follow the prefix of a Descope id. */
+export function randomId(): string {
+  let id = ''
+  while (id.length < 27) id += randomBytes(40).toString('base64').replace(/[+/=]/g, '')
+  return id.slice(0, 27)
+}
+
+/** Makes a client id in the form that Descope's registration gives: base64 of `P…:TPA…`. */
+export function newClientId(projectId: string): string {
+  return Buffer.from(`${projectId}:TPA${randomId()}`).toString('base64')
+}

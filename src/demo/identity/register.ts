@@ -1,8 +1,7 @@
 import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
 import { isLoopback } from '../../util/private-addresses.js'
 import { type Handler, json, jsonBody } from './http.js'
-import { newClientId } from './ids.js'
-import type { Client } from './records.js'
+import { type Client, newClientId } from './records.js'
 import { refusal } from './refusals.js'
 import { newSecret, nowSeconds } from './state.js'
 

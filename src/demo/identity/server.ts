@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { sleep } from '../../util/async.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
 import { isObject, tryParseJson } from '../../util/json.js'
-import { parseRequestTarget, type RequestTarget } from '../../util/request-target.js'
+import { parseRequestTarget, type RequestTarget } from '../../util/url-text.js'
 import { authorization, type Call, json, mediaType, type Reply, readBody } from './http.js'
 import type { Failure, IdentityOptions } from './options.js'
 import type { RecordedRequest } from './records.js'

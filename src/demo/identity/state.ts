@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../util/runtime.js'
-import { randomId } from './ids.js'
 import type { KeyRing } from './keys.js'
 import { changeOptions, type Failure, type IdentityOptions } from './options.js'
 import {
@@ -12,6 +11,7 @@ import {
   NO_COUNTS,
   type RecordedRequest,
   type RefreshToken,
+  randomId,
 } from './records.js'
 
 export interface State {

@@ -1,8 +1,8 @@
 import { type CompactJWSHeaderParameters, CompactSign, jwtVerify } from 'jose'
+import type { JsonObject } from '../../util/json.js'
 import { issuerUrl } from './documents.js'
-import { randomId } from './ids.js'
-import type { SigningKey } from './keys.js'
-import type { Surface } from './records.js'
+import { createSigningKey, type SigningKey } from './keys.js'
+import { newClientId, randomId, type Surface } from './records.js'
 import { refusal } from './refusals.js'
 import { nowSeconds, remember, type State } from './state.js'
 
@@ -139,4 +139,29 @@ function audience(state: State, { clientId, resources }: Subject): string | stri
 
 function orUndefined<T extends object>(value: T): T | undefined {
   return Object.keys(value).length > 0 ? value : undefined
+}
+
+export interface MintOptions {
+  /** `foreign`: a key that the project does not have, under the `kid` of the one that it has. */
+  key?: 'current' | 'foreign'
+}
+
+/**
+ * Mints an access token of the configured user.
+ *
+ * @param claims Replace those that the options in force would give; `undefined` takes one away.
+ * @param header Replaces header members; `alg` may be `none` or `HS256` (keyed with the public
+ *   key's PEM), to try what a validator must refuse.
+ */
+export async function mint(
+  state: State,
+  claims: JsonObject = {},
+  header: JsonObject = {},
+  { key = 'current' }: MintOptions = {},
+): Promise<string> {
+  const { scopes } = state.options
+  const subject = { clientId: newClientId(state.projectId), scopes, resources: [] }
+  const { current } = state.keys
+  const signer = key === 'foreign' ? { ...(await createSigningKey()), kid: current.kid } : current
+  return sign(state, { ...accessClaims(state, subject), ...claims }, header, signer)
 }

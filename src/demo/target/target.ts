@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID, timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
@@ -6,14 +6,12 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { ProxyError } from '../../util/errors.js'
 import { isLoopback } from '../../util/private-addresses.js'
-import { parseRequestTarget } from '../../util/request-target.js'
 import type { Clock } from '../../util/runtime.js'
-import { refusalOf } from './gate.js'
+import { parseRequestTarget } from '../../util/url-text.js'
 import { registerLiveTools } from './live-tools.js'
 import { registerResources } from './resources.js'
 import { createSessions, type Sessions } from './sessions.js'
-import { registerTools } from './tools.js'
-import { headerNames, type SeenCredential, seenCredentials } from './whoami.js'
+import { headerNames, registerTools, type SeenCredential, seenCredentials } from './tools.js'
 
 export interface TargetOptions {
   clock: Clock
@@ -157,4 +155,60 @@ function sendError(
   const body = { jsonrpc: '2.0', id: null, error: { code: -32000, message } }
   response.writeHead(status, { ...headers, 'content-type': 'application/json' })
   response.end(JSON.stringify(body))
+}
+
+/** Why a request is not let in. */
+interface Refusal {
+  status: number
+  message: string
+  headers: Record<string, string>
+}
+
+/**
+ * Decides whether a request may come in: the token when one is needed, and on loopback the Host and
+ * Origin, so that no web page can reach the server through DNS rebinding.
+ *
+ * @param token Expected as `Authorization: Bearer …` or `X-Api-Key`; `undefined` lets everybody in.
+ * @returns What to answer instead, or `undefined` when the request is fine.
+ */
+function refusalOf(
+  request: Pick<IncomingMessage, 'headers'>,
+  { token, onLoopback }: { token: string | undefined; onLoopback: boolean },
+): Refusal | undefined {
+  const { host = '', origin } = request.headers
+  if (onLoopback && !isLoopbackHost(host)) {
+    return { status: 421, message: 'This server answers to loopback names only', headers: {} }
+  }
+  if (origin !== undefined && !isLoopbackOrigin(origin)) {
+    return { status: 403, message: 'Requests from this origin are not allowed', headers: {} }
+  }
+  if (token === undefined || sentTokens(request).some((sent) => isSame(sent, token))) {
+    return undefined
+  }
+  const reason = sentTokens(request).length === 0 ? '' : ', error="invalid_token"'
+  const headers = { 'www-authenticate': `Bearer realm="example target"${reason}` }
+  return { status: 401, message: 'This server needs its API token', headers }
+}
+
+function isLoopbackHost(host: string): boolean {
+  return isLoopback(host.replace(/:\d+$/, ''))
+}
+
+function isLoopbackOrigin(origin: string): boolean {
+  return URL.canParse(origin) && isLoopback(new URL(origin).hostname)
+}
+
+function sentTokens({ headers }: Pick<IncomingMessage, 'headers'>): string[] {
+  const bearer = /^bearer +(\S.*)$/i.exec(headers.authorization ?? '')?.[1]
+  const key = headers['x-api-key']
+  return [bearer, typeof key === 'string' ? key : undefined].filter((sent) => sent !== undefined)
+}
+
+/** Takes the same time wherever the two differ. */
+function isSame(sent: string, expected: string): boolean {
+  return timingSafeEqual(digest(sent), digest(expected))
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
 }

@@ -1,11 +1,20 @@
-import { parseConfigUrl } from '../../auth/descope/descope.js'
-import { type Discovery, discover } from '../../auth/descope/discovery.js'
+import { isResource } from '../../auth/audience.js'
+import {
+  acceptsIssuer,
+  type Discovery,
+  discover,
+  parseConfigUrl,
+} from '../../auth/descope/discovery.js'
 import { requestReply } from '../../auth/fetch-json.js'
 import type { HttpDeps } from '../../auth/oauth/http.js'
+import { checkClaims, toPrincipal } from '../../auth/verify/claims.js'
 import { processKeySet } from '../../auth/verify/jwks.js'
+import { TokenError, type TokenErrorReason } from '../../auth/verify/token-error.js'
+import { peekClaims } from '../../auth/verify/unverified-claims.js'
 import { type JsonObject, stringMember } from '../../util/json.js'
 import { peerUrlProblem } from '../../util/private-addresses.js'
-import { type Check, pass, skip, type Verdict, warn } from '../check.js'
+import type { Clock } from '../../util/runtime.js'
+import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { type ClientWays, checkDevice, checkRegistration } from './registration.js'
 
 /** What is configured of Descope. */
@@ -90,4 +99,53 @@ function safeUrl(document: JsonObject, member: string, issuer: string): string |
   const text = stringMember(document, member)
   if (text === undefined || peerUrlProblem(text, new URL(issuer)) !== undefined) return undefined
   return text
+}
+
+/** What a token for our own MCP endpoint has to be like. */
+interface TokenRules extends DescopeSettings {
+  /** The public MCP URL. */
+  readonly resource: string
+  readonly audience: readonly string[]
+  readonly requiredScopes: readonly string[]
+}
+
+/** Says whether `serve` would take a token, but for its signature, and what to set if not. */
+export function judgeOwnToken(
+  token: string,
+  { configUrl, issuers, resource, audience, requiredScopes }: TokenRules,
+  clock: Pick<Clock, 'now'>,
+): Verdict {
+  const claims = peekClaims(token)
+  const isOurs = isResource(resource)
+  try {
+    checkClaims(claims, clock.now() / 1_000, {
+      acceptsIssuer: acceptsIssuer(parseConfigUrl(configUrl), issuers),
+      acceptsAudience: (candidate) => isOurs(candidate) || audience.includes(candidate),
+      expectedAudience: resource,
+    })
+  } catch (error) {
+    if (!(error instanceof TokenError)) throw error
+    const received = error.details?.['receivedAudience'] ?? error.details?.['receivedIssuer']
+    const detail = received === undefined ? error.message : `${error.message}: ${received}`
+    return fail(detail, hintOf(error.reason, resource), 'CREDENTIAL_REFUSED')
+  }
+  const { scopes } = toPrincipal(claims)
+  const missing = requiredScopes.filter((scope) => !scopes.has(scope))
+  if (missing.length === 0) return pass(`client credentials work, aud has ${resource}`)
+  return fail(
+    `the token lacks the scopes ${missing.join(' ')}`,
+    'In Descope, add them to the MCP server, and allow them to the client by a Policy (Agentic Identity Hub > Policies).',
+    'CREDENTIAL_REFUSED',
+  )
+}
+
+function hintOf(reason: TokenErrorReason, resource: string): string {
+  switch (reason) {
+    case 'wrong_audience':
+      return `In Descope, set the MCP Server URL of the MCP server to ${resource}, or name the audience in descope.audience.`
+    case 'wrong_issuer':
+      return 'Use the Discovery URL of the MCP server that the client belongs to, or name the issuer in descope.issuers.'
+    default:
+      return 'Check the clock here, and the token settings of the MCP server in Descope.'
+  }
 }

@@ -4,6 +4,7 @@ import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { answerOf, resultOf, rpcErrorOf } from '../client.js'
 import { explain } from '../explain.js'
 import { type Handshake, initialize } from '../handshake.js'
+import { KINDS, type Kind, type List } from '../lists.js'
 import { type Probe, resultsOf } from '../probe.js'
 
 const NEEDS = ['reach.tcp', 'reach.tls', 'auth.token']
@@ -100,3 +101,34 @@ export function explainHandshake(
 function named({ session }: Handshake): string {
   return session?.server === undefined ? '' : `, ${session.server.slice(0, 60)}`
 }
+
+/**
+ * Creates the check of all results against the schemas of the protocol. It comes after the checks
+ * that got the results.
+ */
+export function schemaCheck(probe: Probe, lists: (kind: Kind) => Promise<List>): Check {
+  return {
+    id: 'protocol.schema',
+    needs: ['protocol.modern', 'protocol.legacy'],
+    prepare: loadSchemas,
+    async run() {
+      await Promise.all(KINDS.map((kind) => lists(kind)))
+      const { schemaProblems } = await loadSchemas()
+      const problems = [...new Set(probe.seen.flatMap(schemaProblems))]
+      const [first, second] = problems
+      if (first === undefined) {
+        const methods = new Set(probe.seen.map(({ method }) => method))
+        return pass(`${probe.seen.length} results of ${methods.size} methods are valid`)
+      }
+      const more = problems.length - (second === undefined ? 1 : 2)
+      const shown = second === undefined ? first : `${first}; ${second}`
+      return fail(
+        more > 0 ? `${shown}; and ${more} more` : shown,
+        'Correct what the server sends there: clients with strict types drop the whole answer.',
+        'PROTOCOL_INVALID',
+      )
+    },
+  }
+}
+
+const loadSchemas = () => import('./mcp-schemas.js')

@@ -4,7 +4,7 @@ import { describeNetworkError } from '../../upstream/upstream-error.js'
 import { type Check, fail, pass, skip, type Verdict } from '../check.js'
 import { answerOf } from '../client.js'
 import { connectTcp, connectTls, describeCertificate } from '../connect.js'
-import { explainFailure } from '../failure.js'
+import { explainFailure } from '../explain.js'
 import type { Probe } from '../probe.js'
 
 /** Creates the checks of the way to the target, or to the proxy that leads there. */

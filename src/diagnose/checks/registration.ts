@@ -1,5 +1,5 @@
+import { describeOAuthError } from '../../auth/oauth/failure.js'
 import { fetchText, type HttpDeps } from '../../auth/oauth/http.js'
-import { describeOAuthError } from '../../auth/oauth/oauth-error.js'
 import type { AuthorizationServer } from '../../auth/oauth/server-metadata.js'
 import { tryParseJson } from '../../util/json.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'

@@ -1,7 +1,7 @@
 import { readAnswer } from '../../upstream/read-answer.js'
 import { type Check, pass, skip, type Verdict, warn } from '../check.js'
 import { answerOf } from '../client.js'
-import { explainFailure } from '../failure.js'
+import { explainFailure } from '../explain.js'
 import type { Probe } from '../probe.js'
 
 const NEEDS = ['protocol.modern', 'protocol.legacy']

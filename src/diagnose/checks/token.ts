@@ -4,12 +4,11 @@ import { readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
 import { peekClaims } from '../../auth/verify/unverified-claims.js'
 import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
-import { isGiven, type Proof } from '../access.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { answerOf, createHttpClient, isRefusal } from '../client.js'
 import { gateOf } from '../explain.js'
 import { type Handshake, shakeHands } from '../handshake.js'
-import { type Probe, refusedBy } from '../probe.js'
+import { isGiven, type Probe, type Proof, refusedBy } from '../probe.js'
 import { GATE, OPEN } from './auth.js'
 
 const REACH = ['reach.tcp', 'reach.tls'] as const

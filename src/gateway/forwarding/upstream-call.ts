@@ -1,15 +1,19 @@
 import type { CredentialHeaders } from '../../auth/credentials/credential.js'
 import type { Awaited } from '../../mcp/incoming.js'
 import { EventSplitter } from '../../mcp/sse.js'
-import { Drain } from '../../upstream/http/drain.js'
-import type { UpstreamController } from '../../upstream/upstream.js'
+import {
+  DRAIN_MS,
+  Drain,
+  type UpstreamController,
+  type UpstreamHandler,
+} from '../../upstream/upstream.js'
 import { describeNetworkError } from '../../upstream/upstream-error.js'
 import { messageOf } from '../../util/errors.js'
-import { expectationOf, type HeaderFields, oneValue, readHead } from '../answer-head.js'
+import { ownMember } from '../../util/json.js'
 import { noteRefusal, refusalOf } from '../target.js'
 import { AnswerBody } from './answer-body.js'
 import { judgeRefusal } from './answer-check.js'
-import { type CredentialUser, sendWithCredential } from './send-with-credential.js'
+import { expectationOf, type HeaderFields, oneValue, readHead } from './answer-head.js'
 import { type FailureCause, noCredential, type TargetFailure } from './target-failure.js'
 import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
 
@@ -217,4 +221,37 @@ export class UpstreamCall implements CredentialUser {
     this.#listener.failed(failure)
     this.#controller?.abort(new Error(reason))
   }
+}
+
+/** Whoever sends a request that needs a credential first. */
+interface CredentialUser extends UpstreamHandler {
+  /** Tells whether the request is still to be sent, with this credential. */
+  takes(credential: CredentialHeaders): boolean
+  /** There is no credential. */
+  refuse(error: unknown): void
+}
+
+/** Sends a request to a target with the credential that it gets for this caller. */
+function sendWithCredential(send: UpstreamSend, user: CredentialUser): void {
+  try {
+    const headers = send.target.credential.headers(send.caller)
+    if (!(headers instanceof Promise)) dispatch(send, user, headers)
+    else {
+      headers
+        .then((ready) => dispatch(send, user, ready))
+        .catch((error: unknown) => user.refuse(error))
+    }
+  } catch (error) {
+    user.refuse(error)
+  }
+}
+
+function dispatch(send: UpstreamSend, user: CredentialUser, credential: CredentialHeaders): void {
+  if (!user.takes(credential)) return
+  const { target, method, headers, body, isStream, timeoutMs } = send
+  const all = headers.slice()
+  for (const name of Object.keys(credential)) all.push(name, ownMember(credential, name) as string)
+  const bodyTimeout = expectationOf(send) === 'status' ? DRAIN_MS : timeoutMs
+  const headersTimeout = timeoutMs
+  target.upstream.send({ method, headers: all, body, isStream, headersTimeout, bodyTimeout }, user)
 }

@@ -5,12 +5,11 @@ import type { GatewayContext } from '../context.js'
 import { replyFailure } from '../exchange.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import { holderOf, type Request } from '../request.js'
-import { targetSession } from '../sessions/late-sessions.js'
-import { closeSession, notify } from '../sessions/target-session.js'
+import { closeSession, notify, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { mergedMembers, missingMeta, readCaching } from './cache-hints.js'
 import { exposeEntries, listDependsOnCaller, listKind } from './lists.js'
-import { ask, readList } from './target-lists.js'
+import { ask, readList, readPage } from './target-lists.js'
 
 /**
  * Answers a list from several targets at once, in the order of the configuration, as far as one
@@ -164,4 +163,35 @@ export async function closeAll(context: GatewayContext, request: Request): Promi
     }),
   )
   request.exchange.reply.empty(200)
+}
+
+/** Tells whether a client follows a cursor that may be one, or say that there is no more. */
+export function followsEmptyCursor({ method, params }: Message): boolean {
+  return params['cursor'] === '' && listKind(method) !== undefined
+}
+
+/**
+ * Answers a client that follows `"nextCursor": ""` of a single target. Where that leads back to the
+ * beginning, the list has ended; where it leads on, there is what the first page has not.
+ */
+export async function followEmptyCursor(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+  message: Message,
+): Promise<void> {
+  const { method } = message
+  const deadline = context.clock.now() + context.timeouts.answer
+  const ask = (params: JsonObject) =>
+    readPage(context, request, target, { method, params }, deadline)
+  const [first, page] = await Promise.all([ask({}), ask({ cursor: '' })])
+  const { exchange } = request
+  if ('failure' in page) return replyFailure(exchange, message.id, page.failure)
+  const { principal } = exchange.caller
+  const seen = new Set('failure' in first ? [] : first.names)
+  const isNews = page.names.some((name) => typeof name === 'string' && !seen.has(name))
+  const view = { target, names: context.names, method, principal, severalTargets: false, seen }
+  const entries = page.text === undefined ? [] : exposeEntries(view, page.text)
+  const leadsOn = isNews && page.next !== undefined && page.next !== ''
+  exchange.reply.json(200, listResponse(message, entries, leadsOn ? { nextCursor: page.next } : {}))
 }

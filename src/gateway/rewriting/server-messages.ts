@@ -1,8 +1,15 @@
-import { findMember, replaceParts, scanMembers, skipSpace } from '../../mcp/json-text.js'
+import {
+  findMember,
+  type Member,
+  replaceParts,
+  scanElements,
+  scanMembers,
+  skipSpace,
+} from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
-import { foldName } from '../../util/fold.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
-import { exposeElicitation } from '../elicitation-ids.js'
+import { foldName } from '../../util/text.js'
+import type { Named } from '../routing/names.js'
 import { exposeUri } from '../routing/resource-uris.js'
 import type { Target } from '../target.js'
 import { exposeResourceLinks } from './resource-links.js'
@@ -148,4 +155,36 @@ type Expose = (id: RequestId) => RequestId
 
 function isRequestId(value: unknown): value is RequestId {
   return typeof value === 'string' || typeof value === 'number'
+}
+
+/** Stands in no target's name. */
+const SEPARATOR = '.'
+
+/**
+ * Names the target in the id of an elicitation, so that none can tell a client that the elicitation of
+ * another one is complete. Clients compare these ids and never give them back.
+ *
+ * @see [MCP 2025-11-25, completion notifications](https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation#completion-notifications-for-url-mode-elicitation)
+ */
+function exposeElicitation({ name }: Named, own: string | number): string {
+  return name + SEPARATOR + own
+}
+
+/** Exposes the ids of the elicitations that an error asks for before a request is sent again. */
+export function exposeElicitations(target: Named, text: string): string {
+  if (!text.includes('"elicitations"') && !text.includes('\\u00')) return text
+  if (tryParseJson(text) === undefined) return text
+  const list = findMember(text, skipSpace(text, 0), 'error', 'data', 'elicitations')
+  if (list === undefined) return text
+  const parts = scanElements(text, list.start).flatMap(({ start }) => {
+    const place = findMember(text, start, 'elicitationId')
+    return place === undefined ? [] : writeExposed(target, text, place)
+  })
+  return replaceParts(text, parts)
+}
+
+function writeExposed(target: Named, text: string, { start, end }: Member) {
+  const own = tryParseJson(text.slice(start, end))
+  if (typeof own !== 'string' && typeof own !== 'number') return []
+  return [{ start, end, text: JSON.stringify(exposeElicitation(target, own)) }]
 }

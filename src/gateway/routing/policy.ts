@@ -1,7 +1,7 @@
 import type { Principal } from '../../auth/principal.js'
 import type { ToolPolicyConfig } from '../../config/types.js'
-import { foldName } from '../../util/fold.js'
 import { createGlobMatcher } from '../../util/glob.js'
+import { foldName } from '../../util/text.js'
 
 /**
  * What a caller may do with a tool. `hidden` tools are neither listed nor callable; a tool with

@@ -2,8 +2,7 @@ import type { RequestId } from '../../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../../mcp/message.js'
 import type { GatewayContext } from '../context.js'
 import { holderOf, type Request } from '../request.js'
-import { targetSession } from '../sessions/late-sessions.js'
-import { notify } from '../sessions/target-session.js'
+import { notify, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 
 /** So many calls are remembered; the oldest is forgotten first, ended or not. */

@@ -1,5 +1,5 @@
 import { type EventFields, readEvent, retryOf } from '../../mcp/sse.js'
-import { createBackoff, parseRetryAfter } from '../../util/backoff.js'
+import { createBackoff, parseRetryAfter } from '../../util/async.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Reply } from '../exchange.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'

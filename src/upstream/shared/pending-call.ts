@@ -1,7 +1,6 @@
-import { legacyOnly } from '../../mcp/era-refusal.js'
 import { errorResponse } from '../../mcp/jsonrpc.js'
 import { writeEvent } from '../../mcp/sse.js'
-import { MODERN_VERSION } from '../../mcp/versions.js'
+import { legacyOnly, MODERN_VERSION } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import {

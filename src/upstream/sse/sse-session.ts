@@ -1,10 +1,10 @@
 import { isObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import { Drain } from '../http/drain.js'
 import { PeerSession } from '../shared/client-session.js'
 import { isRequest, type PeerCall, type PeerRequest } from '../shared/pending-call.js'
 import { Peer, problemWith } from '../shared/shared-connection.js'
 import {
+  Drain,
   headerPairs,
   type Upstream,
   type UpstreamController,

@@ -1,4 +1,4 @@
-import { type Backoff, createBackoff } from '../../util/backoff.js'
+import { type Backoff, createBackoff } from '../../util/async.js'
 import type { Clock } from '../../util/runtime.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { StdioServer } from './server-process.js'

@@ -2,12 +2,12 @@ import { randomUUID } from 'node:crypto'
 import { PLACES, replaceAt, writtenAt } from '../../mcp/json-text.js'
 import { LEGACY_VERSIONS, olderVersion } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
 import { PeerSession } from '../shared/client-session.js'
 import { isRequest, PeerCall, type PeerRequest } from '../shared/pending-call.js'
 import { Peer, problemWith, slowStart } from '../shared/shared-connection.js'
 import { UpstreamError } from '../upstream-error.js'
-import { StdioChild } from './child-process.js'
-import type { ServerOptions } from './options.js'
+import { type ChildOptions, StdioChild } from './child-process.js'
 
 const MAX_SESSIONS = 1_000
 
@@ -203,4 +203,17 @@ function withVersion(text: string, wire: unknown, requested: unknown): string {
   const known = LEGACY_VERSIONS.find((version) => version === requested)
   if (known === undefined || typeof spoken !== 'string') return text
   return replaceAt(text, PLACES.protocolVersion, JSON.stringify(olderVersion(known, spoken)))
+}
+
+/** What the server of one process needs. */
+interface ServerOptions extends Omit<ChildOptions, 'onLine' | 'onTooLong'> {
+  clock: Pick<Clock, 'after' | 'now'>
+  /** Most requests under way at once. */
+  requests: number
+  /** Until the answer to its first request, milliseconds. */
+  startMs: number
+  /** Learns of output that is no message. */
+  onGarbage(text: string): void
+  /** Learns why it is ended for what it wrote. */
+  onHostile(reason: string): void
 }

@@ -1,7 +1,7 @@
 import { anyResponse, messageData } from '../../mcp/incoming.js'
-import { ERROR_CODES } from '../../mcp/jsonrpc.js'
+import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
 import { EventSplitter, readEvent } from '../../mcp/sse.js'
-import { MODERN_VERSION } from '../../mcp/versions.js'
+import { legacyOnly, MODERN_VERSION } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { type AnswerWatch, HeldAnswer, withLatePart } from '../held-answer.js'
 import {
@@ -11,6 +11,7 @@ import {
   type UpstreamHandler,
   type UpstreamRequest,
 } from '../upstream.js'
+import { ClientExchange } from './client-response.js'
 import type { TranslatingOptions } from './options.js'
 import type { Translator } from './translator.js'
 
@@ -208,5 +209,20 @@ class ResponseReader {
       }
     })
     return this.response !== undefined
+  }
+}
+
+/** Keeps the newer era from a target: clients that try it are told to use `initialize`. */
+export function createLegacyUpstream(inner: Upstream): Upstream {
+  return {
+    send(request, handler) {
+      const method = headerOf(request.headers, 'mcp-method')
+      if (method === undefined) return inner.send(request, handler)
+      const message = tryParseJson(String(request.body ?? ''))
+      const id = isObject(message) ? (message['id'] as RequestId | undefined) : undefined
+      const body = Buffer.from(errorResponse(id ?? null, legacyOnly(method)))
+      new ClientExchange(handler).pass(400, { 'content-type': 'application/json' }, body)
+    },
+    close: () => inner.close(),
   }
 }

@@ -8,9 +8,8 @@ import type { Upstream } from '../../upstream/upstream.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
-import { withAcceptance } from './accepted-tokens.js'
 import type { SeveralSignIns } from './several-sign-ins.js'
-import type { SignInStores } from './token-sources.js'
+import { type SignInStores, withAcceptance } from './token-sources.js'
 
 export interface ConfiguredAccessOptions {
   runtime: Pick<Runtime, 'fetch' | 'clock'>
@@ -45,7 +44,7 @@ export async function configuredAccess(options: ConfiguredAccessOptions): Promis
   }
   const [{ createSignedInCaller }, { parseConfigUrl }] = await Promise.all([
     import('../../auth/tokens/signed-in-caller.js'),
-    import('../../auth/descope/descope.js'),
+    import('../../auth/descope/discovery.js'),
   ])
   const project = parseConfigUrl(configUrl)
   const tokenEndpoint = async () => {

@@ -1,10 +1,10 @@
 import type { SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { LoadedConfig } from '../../config/load.js'
 import type { ProxyConfig, TargetConfig } from '../../config/types.js'
-import { likelyUrl } from '../../util/endpoint.js'
 import { ProxyError } from '../../util/errors.js'
-import { nearest } from '../../util/nearest.js'
 import type { Runtime } from '../../util/runtime.js'
+import { nearest } from '../../util/text.js'
+import { likelyUrl } from '../../util/url-text.js'
 
 /** Flags that say whom a sign-in is for and as which client. */
 export interface TargetFlags {
@@ -110,7 +110,7 @@ async function grantOf(
     return serverGrant(parseTargetUrl(url), flags)
   }
   const [{ parseConfigUrl }, { mcpUrlOf }] = await Promise.all([
-    import('../../auth/descope/descope.js'),
+    import('../../auth/descope/discovery.js'),
     import('../../config/public-url.js'),
   ])
   const { publicUrl } = config.server

@@ -13,6 +13,7 @@ import {
 } from '../../auth/tokens/token-store.js'
 import { peekClaims } from '../../auth/verify/unverified-claims.js'
 import { dataFolder } from '../../config/folders.js'
+import { PassingHandler, type Upstream, type UpstreamHandler } from '../../upstream/upstream.js'
 import { requireFolder } from '../../util/private-files.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { StoreFlags } from '../inputs.js'
@@ -152,4 +153,32 @@ export async function recordsOf(
       (flags.clientId === undefined || binding.clientId === clientId),
   )
   return { stores, records }
+}
+
+/** Tells a source of tokens which of them a target took. */
+export function withAcceptance(upstream: Upstream, source: TokenSource): Upstream {
+  if (source.accepted === undefined) return upstream
+  return {
+    send(request, handler) {
+      const at = request.headers.indexOf('authorization')
+      const token = at < 0 ? '' : (request.headers[at + 1] ?? '').slice('Bearer '.length)
+      upstream.send(request, new AcceptanceHandler(handler, () => source.accepted?.(token)))
+    },
+    close: () => upstream.close(),
+  }
+}
+
+class AcceptanceHandler extends PassingHandler {
+  readonly #onAccepted: () => void
+
+  constructor(handler: UpstreamHandler, onAccepted: () => void) {
+    super(handler)
+    this.#onAccepted = onAccepted
+  }
+
+  override onResponseStart(...args: Parameters<PassingHandler['onResponseStart']>): void {
+    const [, status] = args
+    if (status >= 200 && status < 300) this.#onAccepted()
+    super.onResponseStart(...args)
+  }
 }

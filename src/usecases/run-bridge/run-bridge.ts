@@ -13,11 +13,10 @@ import { createMemory } from '../../bridge/offline.js'
 import type { StdioOptions } from '../../bridge/run.js'
 import type { TargetConfig } from '../../config/types.js'
 import { createTarget } from '../../gateway/target.js'
-import { didYouMeanEndpoint } from '../../util/endpoint.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
-import { withAcceptance } from '../access/accepted-tokens.js'
+import { didYouMeanEndpoint } from '../../util/url-text.js'
 import type { Access } from '../access/configured-access.js'
 import type { BridgeTarget } from '../access/find-target.js'
 import type { SeveralSignIns } from '../access/several-sign-ins.js'
@@ -27,6 +26,7 @@ import {
   openStores,
   type SignInStores,
   storedSource,
+  withAcceptance,
 } from '../access/token-sources.js'
 import type { BridgeFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
@@ -79,7 +79,7 @@ export async function bridgeParts(
     })
   }
   const open = async (target: SignInTarget) => {
-    const { openSignIn } = await import('./open-sign-in.js')
+    const { openSignIn } = await import('../access/sign-in-text.js')
     return openSignIn(runtime, stores, target, flags, () => hostName)
   }
   const several =

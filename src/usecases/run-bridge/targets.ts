@@ -49,7 +49,7 @@ export async function speakProtocol(
   { protocol, ...parts }: Parts,
 ): Promise<Upstream> {
   if (protocol === 'legacy') {
-    return (await import('../../upstream/translate/refuse-stateless.js')).createLegacyUpstream(
+    return (await import('../../upstream/translate/translating-upstream.js')).createLegacyUpstream(
       upstream,
     )
   }

@@ -1,5 +1,5 @@
 import type { CredentialHeaders } from '../../auth/credentials/credential.js'
-import type { Access, Proof } from '../../diagnose/access.js'
+import type { Access, Proof } from '../../diagnose/probe.js'
 import { ProxyError } from '../../util/errors.js'
 import { isReadableOnTheWay } from '../../util/private-addresses.js'
 import { isSecretName } from '../../util/redact.js'

@@ -9,9 +9,8 @@ import {
   StreamableHTTPClientTransport as TransportV2,
 } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { followAuthorization, readCallback } from '../../../src/demo/browser.js'
 import { createMemoryOAuthProvider } from '../../../src/demo/oauth-provider.js'
-import { createVisitor } from '../../../src/demo/visitor.js'
+import { createVisitor, followAuthorization, readCallback } from '../../../src/demo/visitor.js'
 import { type Stack, startStack } from '../../helpers/stack.js'
 import { startModernTarget } from '../../helpers/targets/modern.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
@@ -19,13 +18,17 @@ import { type RecordingTarget, startRecordingTarget } from '../../helpers/target
 const REDIRECT_URL = 'http://127.0.0.1:28699/callback'
 
 let target: RecordingTarget
+
 let stack: Stack
+
 beforeAll(async () => {
   target = await startRecordingTarget({ sessions: 'required' })
   const credential = { type: 'bearer', token: 'token-of-the-target' } as const
   stack = await startStack({ targets: { target: { url: target.url, credential } } })
 })
+
 beforeEach(() => target.clear())
+
 afterAll(async () => {
   await stack.close()
   await target.close()

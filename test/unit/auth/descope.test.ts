@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { acceptsIssuer, parseConfigUrl } from '../../../src/auth/descope/descope.js'
+import { acceptsIssuer, parseConfigUrl } from '../../../src/auth/descope/discovery.js'
 import { OTHER_PROJECT, OTHER_SERVER, PROJECT, SERVER } from './support.js'
 
 const AGENTIC = `/v1/apps/agentic/${PROJECT}/${SERVER}`

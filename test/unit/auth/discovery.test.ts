@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { parseConfigUrl } from '../../../src/auth/descope/descope.js'
-import { discover, fetchDiscovery, processDiscovery } from '../../../src/auth/descope/discovery.js'
+import {
+  discover,
+  fetchDiscovery,
+  parseConfigUrl,
+  processDiscovery,
+} from '../../../src/auth/descope/discovery.js'
 import {
   AGENTIC_PATH,
   createTestClock,

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { type CryptoKey, exportSPKI, generateKeyPair, importJWK, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { acceptsIssuer, parseConfigUrl } from '../../../src/auth/descope/descope.js'
+import { acceptsIssuer, parseConfigUrl } from '../../../src/auth/descope/discovery.js'
 import { TokenError } from '../../../src/auth/verify/token-error.js'
 import { createVerifier, type VerifierOptions } from '../../../src/auth/verify/verify-token.js'
 import type { JsonObject } from '../../../src/util/json.js'

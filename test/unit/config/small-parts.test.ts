@@ -4,7 +4,7 @@ import { readValueFromText } from '../../../src/config/layers.js'
 import { PARSERS } from '../../../src/config/parsers.js'
 import { mcpUrlOf } from '../../../src/config/public-url.js'
 import { variableName } from '../../../src/config/table.js'
-import { editDistance, nearest } from '../../../src/util/nearest.js'
+import { editDistance, nearest } from '../../../src/util/text.js'
 
 describe('the URL of a server without a public one', () => {
   it.each([

@@ -1,13 +1,14 @@
 import { describe, expect, it, vi } from 'vitest'
 import { demoCommand } from '../../../src/cli/commands/demo.js'
-import { followAuthorization, readCallback } from '../../../src/demo/browser.js'
 import { type DemoStarters, runDemo } from '../../../src/demo/demo.js'
 import { createMemoryOAuthProvider } from '../../../src/demo/oauth-provider.js'
 import { createSteps } from '../../../src/demo/steps.js'
+import { followAuthorization, readCallback } from '../../../src/demo/visitor.js'
 import { ProxyError } from '../../../src/util/errors.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 
 const CALLBACK = 'http://127.0.0.1:28682/callback'
+
 const START = new URL('https://issuer.example/authorize?state=s')
 
 /** Answers each URL, without its query, with a redirect or a status. */

@@ -2,8 +2,8 @@ import type { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/se
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
 import { createSessions } from '../../../src/demo/target/sessions.js'
+import { headerNames, seenCredentials } from '../../../src/demo/target/tools.js'
 import { citiesLike, describeWeather, weatherIn } from '../../../src/demo/target/weather.js'
-import { headerNames, seenCredentials } from '../../../src/demo/target/whoami.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 describe('weatherIn', () => {

@@ -1,7 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { type Expectation, judgeHead, oneValue } from '../../../src/gateway/answer-head.js'
+import {
+  type Expectation,
+  judgeHead,
+  oneValue,
+} from '../../../src/gateway/forwarding/answer-head.js'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
+
 const STREAM_TYPE = { 'content-type': 'text/event-stream' }
 
 describe('judgeHead', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { BrokenText } from '../../../src/hosts/edit-error.js'
-import { merge } from '../../../src/hosts/merge.js'
+import { merge } from '../../../src/hosts/host-file.js'
 import { ENTRY, JSON_HOST, mergeText } from './support.js'
 
 const NEW = `"acme": {

@@ -1,9 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { HOST_IDS } from '../../../src/hosts/host.js'
-import { findHost } from '../../../src/hosts/hosts.js'
+import { checkName, deriveName, findHost } from '../../../src/hosts/hosts.js'
 import { isTemporary, launchOf } from '../../../src/hosts/launch.js'
-import { checkName, deriveName } from '../../../src/hosts/names.js'
 import { secretParameter } from '../../../src/usecases/add-to-host/resolve-server.js'
 
 const PROGRAM = { node: 'C:\\node.exe', script: 'C:\\a b\\bin.js' }

@@ -1,5 +1,5 @@
 import type { Merged, MergeRequest } from '../../../src/hosts/edit-error.js'
-import { merge } from '../../../src/hosts/merge.js'
+import { merge } from '../../../src/hosts/host-file.js'
 
 export const JSON_HOST = { format: 'json', container: 'mcpServers' } as const
 

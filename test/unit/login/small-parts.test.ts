@@ -7,9 +7,9 @@ import {
 import { createBudget, isOpenable, openBrowser } from '../../../src/sign-in/browser.js'
 import { nextPace } from '../../../src/sign-in/device-flow.js'
 import { detectSurroundings, isCi } from '../../../src/sign-in/environment.js'
+import { chooseMethod } from '../../../src/sign-in/exclusive-sign-in.js'
 import { parsePasted } from '../../../src/sign-in/pasted-callback.js'
 import { createPendingStore, type PendingBrowser } from '../../../src/sign-in/pending-sign-in.js'
-import { chooseMethod } from '../../../src/sign-in/plan.js'
 import { createManualClock, createTestRuntime } from '../../helpers/runtime.js'
 import { privateFolder } from '../../helpers/sign-in.js'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createRateLimit } from '../../../src/serve/rate-limit.js'
+import { createRateLimit } from '../../../src/serve/caps.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { principal } from '../gateway/support.js'
 

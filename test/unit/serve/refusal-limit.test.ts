@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createRefusalLimit } from '../../../src/serve/refusal-limit.js'
+import { createRefusalLimit } from '../../../src/serve/request-log.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 function setUp() {

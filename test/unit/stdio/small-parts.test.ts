@@ -6,7 +6,7 @@ import { createHost } from '../../../src/bridge/host.js'
 import { createMemory } from '../../../src/bridge/offline.js'
 import { LineSplitter } from '../../../src/mcp/lines.js'
 import { mayRepeat } from '../../../src/usecases/run-bridge/targets.js'
-import { createBackoff, parseRetryAfter } from '../../../src/util/backoff.js'
+import { createBackoff, parseRetryAfter } from '../../../src/util/async.js'
 import { openLogFile } from '../../../src/util/log-file.js'
 import { privateFolder } from '../../helpers/sign-in.js'
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { parseRequestTarget } from '../../../src/util/request-target.js'
+import { parseRequestTarget } from '../../../src/util/url-text.js'
 
 it.each([
   ['/', '/', ''],

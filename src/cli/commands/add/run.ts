@@ -1,7 +1,6 @@
 import { renderDiff, veilText } from '../../../hosts/diff.js'
 import { BrokenText, brokenFile, type Merged } from '../../../hosts/edit-error.js'
-import { type HostFile, readHostFile, writeHostFile } from '../../../hosts/host-file.js'
-import { merge } from '../../../hosts/merge.js'
+import { type HostFile, merge, readHostFile, writeHostFile } from '../../../hosts/host-file.js'
 import { type Offer, offerOf } from '../../../hosts/offer.js'
 import { type AddPlan, planAdd } from '../../../usecases/add-to-host/plan.js'
 import type { AddFlags } from '../../../usecases/inputs.js'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { type ConnectionSettings, connection } from '../../../../src/auth/credentials/connection.js'
 import type { Caller } from '../../../../src/auth/credentials/credential.js'
-import { parseConfigUrl } from '../../../../src/auth/descope/descope.js'
+import { parseConfigUrl } from '../../../../src/auth/descope/discovery.js'
 import { AGENTIC_PATH, createTestClock, listen, PROJECT, START, sendJson } from '../support.js'
 
 const UNAUTHORIZED = { status: 401, challenge: undefined } as const

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { createCredential } from '../../../../src/auth/credentials/create.js'
 import type { Caller } from '../../../../src/auth/credentials/credential.js'
-import { parseConfigUrl } from '../../../../src/auth/descope/descope.js'
+import { parseConfigUrl } from '../../../../src/auth/descope/discovery.js'
 import type { CredentialConfig } from '../../../../src/config/types.js'
 import { AGENTIC_PATH, createTestClock, START } from '../support.js'
 

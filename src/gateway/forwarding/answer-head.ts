@@ -1,6 +1,6 @@
-import { isPrivateHost } from '../util/private-addresses.js'
-import type { FailureCause, TargetFailure } from './forwarding/target-failure.js'
-import type { UpstreamSend } from './forwarding/upstream-send.js'
+import { isPrivateHost } from '../../util/private-addresses.js'
+import type { FailureCause, TargetFailure } from './target-failure.js'
+import type { UpstreamSend } from './upstream-send.js'
 
 export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>
 

@@ -1,6 +1,10 @@
-import type { SignInState, WaitingState } from '../sign-in/status.js'
-import type { Runtime } from '../util/runtime.js'
-import { createColors } from './colors.js'
+import type { SignInPort, SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import { createColors } from '../../cli/colors.js'
+import { createSignIn } from '../../sign-in/sign-in.js'
+import type { SignInState, WaitingState } from '../../sign-in/status.js'
+import type { Runtime } from '../../util/runtime.js'
+import type { BridgeFlags } from '../inputs.js'
+import type { SignInStores } from './token-sources.js'
 
 /** Says on stderr what a person has to do, each thing once. */
 export function createSignInTalk(
@@ -62,4 +66,30 @@ export function minutes(ms: number): string {
 function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
   return text.replace(/\u001b(?!\[\d{1,2}m)|[\u0000-\u0009\u000b-\u001a\u007f-\u009f]+/g, ' ')
+}
+
+const SIGN_IN_MS = 10 * 60_000
+
+const DEVICE_RENEWALS = 2
+
+/** Opens the sign-in of the bridge to a target, which says on stderr what a person has to do. */
+export function openSignIn(
+  runtime: Runtime,
+  stores: SignInStores,
+  target: SignInTarget,
+  { login, browser, callbackHost, callbackPort }: BridgeFlags,
+  returnTo: () => string | undefined,
+): SignInPort {
+  const signIn = createSignIn({
+    runtime,
+    target,
+    ...stores,
+    options: {
+      ...{ method: login, openBrowser: browser, callbackHost, callbackPort, returnTo },
+      timeoutMs: SIGN_IN_MS,
+      deviceRenewals: DEVICE_RENEWALS,
+    },
+  })
+  signIn.onChange(createSignInTalk(runtime, target.name, false))
+  return signIn
 }
