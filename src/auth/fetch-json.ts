@@ -3,7 +3,7 @@ import type { Runtime } from '../util/runtime.js'
 import { shownUrl } from '../util/url-text.js'
 
 /** An answer that was read to its end. */
-export interface HttpReply {
+export interface FetchedText {
   readonly status: number
   readonly headers: Headers
   /** `undefined` when it was longer than the limit. */
@@ -28,7 +28,7 @@ export async function requestReply(
   url: string,
   init: RequestInit = {},
   { timeoutMs = 5_000, maxBytes = 262_144 }: HttpLimits = {},
-): Promise<HttpReply> {
+): Promise<FetchedText> {
   const controller = new AbortController()
   let late = false
   const cancel = clock.after(timeoutMs, () => {

@@ -21,7 +21,7 @@ export interface Principal {
 const owners = new WeakMap<Principal, string>()
 
 /** Stands for issuer, subject and tenant of a caller without naming them; '' without a caller. */
-export function ownerOf(principal: Principal | undefined): string {
+export function callerId(principal: Principal | undefined): string {
   if (principal === undefined) return ''
   let owner = owners.get(principal)
   if (owner === undefined) {

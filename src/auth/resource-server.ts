@@ -5,8 +5,8 @@ import type { Runtime } from '../util/runtime.js'
 import {
   acceptsIssuer,
   createDocumentCache,
+  type DescopeDiscovery,
   type DescopeProject,
-  type Discovery,
   type DiscoveryKind,
   discover,
   parseConfigUrl,
@@ -73,7 +73,7 @@ export function createDescope({ runtime, config, resource, logger }: DescopeOpti
   }
   const project = parseConfigUrl(config.configUrl)
   const extraIssuers = config.issuers
-  let discovery: Discovery | undefined
+  let discovery: DescopeDiscovery | undefined
   let cancelRetry = () => {}
   let stopped = false
 

@@ -1,19 +1,19 @@
 import type { SignInNeed } from '../auth/tokens/sign-in-target.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
-import { isModern } from '../mcp/headers.js'
+import { isStateless } from '../mcp/headers.js'
 import type { Message } from '../mcp/message.js'
 import { networkHint } from '../upstream/upstream-error.js'
 import { Connection, type ConnectionOptions } from './connection.js'
 import type { Backlog } from './host.js'
 import { emptyAnswer, lacksMethod, learn } from './offline.js'
-import { Held, type OpenRequest, OpenRequests } from './requests.js'
-import type { SignInDesk } from './sign-in-coordinator.js'
+import { type OpenRequest, OpenRequests, ParkedRequests } from './requests.js'
+import type { SignInCoordinator } from './sign-in-coordinator.js'
 import { respond } from './sign-in-messages.js'
 import { retryable, SignedOut } from './signed-out.js'
 
 export interface BridgeOptions
   extends Omit<ConnectionOptions, 'requests' | 'onReady' | 'onSignInNeeded' | 'onUnreachable'> {
-  desk: SignInDesk
+  desk: SignInCoordinator
   backlog: Backlog
   /** Why somebody had to sign in last. */
   need: () => SignInNeed
@@ -34,18 +34,18 @@ export class Bridge {
   readonly requests: OpenRequests
   readonly connection: Connection
   readonly #options: BridgeOptions
-  readonly #held: Held
+  readonly #held: ParkedRequests
   readonly #signedOut: SignedOut
 
   constructor(options: BridgeOptions) {
     this.#options = options
-    this.#held = new Held(options.clock)
+    this.#held = new ParkedRequests(options.clock)
     this.requests = new OpenRequests(options.host, options.backlog)
     this.connection = new Connection({
       ...options,
       requests: this.requests,
       onReady: (isConnected) => {
-        if (isConnected) options.desk.prove()
+        if (isConnected) options.desk.markTokenAccepted()
         this.#onReady()
       },
       onSignInNeeded: (request) => this.#signedOut.begin(request),
@@ -66,7 +66,7 @@ export class Bridge {
     if (message.kind === 'response') return void this.#options.link.send(message)
     if (message.kind === 'notification') return this.#notified(message)
     const request = this.requests.add(message)
-    if (message.method === 'ping' && !isModern(message)) {
+    if (message.method === 'ping' && !isStateless(message)) {
       return this.requests.answer(request, respond(message, request.id, {}))
     }
     if (message.method === 'initialize') return this.connection.initialize(request)
@@ -103,14 +103,14 @@ export class Bridge {
       void link.send(message)
       return this.#options.onReady()
     }
-    if (this.connection.phase === 'ready' || isModern(message)) void link.send(message)
+    if (this.connection.phase === 'ready' || isStateless(message)) void link.send(message)
   }
 
   #cancelled(message: Message): void {
     const request = this.requests.cancel(message.params['requestId'])
     if (request?.reply === undefined) return
     // in the stateless era the end of the exchange says it
-    if (!isModern(request.message)) void this.#options.link.send(message)
+    if (!isStateless(request.message)) void this.#options.link.send(message)
     request.reply.close()
   }
 
@@ -142,7 +142,7 @@ export class Bridge {
     let hasFailed = false
     request.reply = link.request(message, {
       answered: (text) => {
-        if (!hasFailed) this.#options.desk.prove()
+        if (!hasFailed) this.#options.desk.markTokenAccepted()
         learn(this.#options.memory, message, text)
         if (message.method === 'tools/list' && this.#signedOut.isNeeded) {
           return void this.#signedOut.addLogin(request, text)

@@ -4,8 +4,8 @@ import { type Backoff, createBackoff, parseRetryAfter, sleep } from '../util/asy
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
-import type { BridgeSession, Link } from './gateway-client.js'
-import type { Host } from './host.js'
+import type { BridgeSession, GatewayClient } from './gateway-client.js'
+import type { HostConnection } from './host.js'
 import { type Memory, offlineInitialize } from './offline.js'
 import type { OpenRequest, OpenRequests } from './requests.js'
 
@@ -233,8 +233,8 @@ export interface ConnectionOptions {
   clock: Clock
   logger: Logger
   random: () => number
-  host: Host
-  link: Link
+  host: HostConnection
+  link: GatewayClient
   session: BridgeSession
   memory: Memory
   requests: OpenRequests

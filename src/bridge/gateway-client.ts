@@ -2,19 +2,19 @@ import type { Caller } from '../auth/credentials/credential.js'
 import type { Exchange, ExchangeRecord } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
 import type { Gateway } from '../gateway/gateway.js'
-import { encodeHeaderValue, envelopeVersion, isModern, namedBy } from '../mcp/headers.js'
+import { encodeHeaderValue, envelopeVersion, isStateless, mcpNameOf } from '../mcp/headers.js'
 import { errorResponse, ownId, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, parseMessageText } from '../mcp/message.js'
 import { lastEventIdHeader } from '../mcp/sse.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import type { Backlog, Host } from './host.js'
+import type { Backlog, HostConnection } from './host.js'
 import { type Hooks, MessageReply, type ReplyListener, RequestListener } from './reply-listener.js'
 
-export interface LinkOptions {
+export interface GatewayClientOptions {
   gateway: Gateway
   session: BridgeSession
-  host: Host
+  host: HostConnection
   backlog: Backlog
   /** Name of the target, for people. */
   target: string
@@ -27,15 +27,15 @@ export interface LinkOptions {
 }
 
 /** The result of a request of our own. */
-export type Outcome =
+export type GatewayOutcome =
   | { ok: true; result: JsonObject; sessionId: string | undefined }
   | { ok: false; failure: TargetFailure | undefined; text: string }
 
 /** The way from the bridge to the target: every message goes through the gateway. */
-export class Link {
-  readonly #options: LinkOptions
+export class GatewayClient {
+  readonly #options: GatewayClientOptions
 
-  constructor(options: LinkOptions) {
+  constructor(options: GatewayClientOptions) {
     this.#options = options
   }
 
@@ -71,7 +71,7 @@ export class Link {
   }
 
   /** Sends a request of our own. */
-  ask(method: string, params: JsonObject): Promise<Outcome> {
+  ask(method: string, params: JsonObject): Promise<GatewayOutcome> {
     const id = ownId()
     const message = parseMessageText(JSON.stringify({ jsonrpc: '2.0', id, method, params }))
     return new Promise((resolve) => {
@@ -167,7 +167,7 @@ function readOutcome(
   text: string,
   sessionId: string | undefined,
   failure: TargetFailure | undefined,
-): Outcome {
+): GatewayOutcome {
   const message = tryParseJson(text)
   const result = isObject(message) ? message['result'] : undefined
   if (isObject(result)) return { ok: true, result, sessionId }
@@ -206,7 +206,7 @@ class BridgeExchange implements Exchange {
     this.reply = reply
     this.record = { method: '', tool: undefined, target: undefined, failure: undefined }
     this.#options = options
-    this.#modern = message !== undefined && isModern(message)
+    this.#modern = message !== undefined && isStateless(message)
   }
 
   header(name: string): string | undefined {
@@ -232,7 +232,7 @@ function modernHeader(message: Message, name: string): string | undefined {
   if (name === 'mcp-method') return message.method
   if (name === 'mcp-protocol-version') return envelopeVersion(message)
   if (name !== 'mcp-name') return undefined
-  const value = namedBy(message)
+  const value = mcpNameOf(message)
   return value === undefined ? undefined : encodeHeaderValue(value)
 }
 

@@ -5,7 +5,7 @@ import { InvalidMessageError, type Message, parseMessage } from '../mcp/message.
 import type { Io } from '../util/runtime.js'
 
 /** The program that started us: it reads our stdout. */
-export interface Host {
+export interface HostConnection {
   /** Sends one message as one line; later messages go behind it. */
   send(message: string): void
   /** The host reads too slowly for more. */
@@ -15,7 +15,7 @@ export interface Host {
 }
 
 /** Creates the way to the host. Nothing else may write to stdout. */
-export function createHost(io: Pick<Io, 'out' | 'outDrained'>): Host {
+export function createHostConnection(io: Pick<Io, 'out' | 'outDrained'>): HostConnection {
   const waiting: (() => void)[] = []
   let behind = false
   return {
@@ -84,7 +84,7 @@ const AHEAD_BYTES = 1024 * 1024
  */
 export function readMessages(
   stdin: Readable,
-  host: Host,
+  host: HostConnection,
   backlog: Backlog,
   onMessage: (message: Message) => void,
 ): void {

@@ -4,15 +4,15 @@ import { type EventFields, retryOf } from '../mcp/sse.js'
 import { type Backoff, createBackoff, parseRetryAfter } from '../util/async.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
-import type { Link } from './gateway-client.js'
-import type { Host } from './host.js'
+import type { GatewayClient } from './gateway-client.js'
+import type { HostConnection } from './host.js'
 import type { MessageReply } from './reply-listener.js'
 
 export interface StreamListenerOptions {
   clock: Clock
   random: () => number
-  link: Pick<Link, 'listen'>
-  host: Pick<Host, 'send'>
+  link: Pick<GatewayClient, 'listen'>
+  host: Pick<HostConnection, 'send'>
   logger: Logger
   /** The target forgot the session: something has to open it again before this can go on. */
   onSessionLost(): void

@@ -3,7 +3,7 @@ import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { messageData, readIncoming } from '../mcp/incoming.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { type EventFields, EventSplitter, retryOf } from '../mcp/sse.js'
-import type { Host } from './host.js'
+import type { HostConnection } from './host.js'
 
 /** What becomes of one exchange with the target. */
 export interface ReplyListener {
@@ -23,10 +23,10 @@ export interface ReplyListener {
 export class MessageReply implements Reply {
   watcher: ReplyWatcher | undefined
   readonly #listener: ReplyListener
-  readonly #host: Pick<Host, 'isBehind' | 'whenReady'>
+  readonly #host: Pick<HostConnection, 'isBehind' | 'whenReady'>
   #closed = false
 
-  constructor(listener: ReplyListener, host: Pick<Host, 'isBehind' | 'whenReady'>) {
+  constructor(listener: ReplyListener, host: Pick<HostConnection, 'isBehind' | 'whenReady'>) {
     this.#listener = listener
     this.#host = host
   }
@@ -81,13 +81,13 @@ export interface Hooks {
 /** Waits for the answer to one request; the messages before it go to the host as they come. */
 export class RequestListener implements ReplyListener {
   readonly #id: RequestId
-  readonly #host: Host
+  readonly #host: HostConnection
   readonly #hooks: Hooks
   #answered = false
   #lastEventId: string | undefined
   #retryMs: number | undefined
 
-  constructor(id: RequestId, host: Host, hooks: Hooks) {
+  constructor(id: RequestId, host: HostConnection, hooks: Hooks) {
     this.#id = id
     this.#host = host
     this.#hooks = hooks

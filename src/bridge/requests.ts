@@ -4,7 +4,7 @@ import { errorResponse, type RequestId, type WireError } from '../mcp/jsonrpc.js
 import type { Message } from '../mcp/message.js'
 import { tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
-import type { Backlog, Host } from './host.js'
+import type { Backlog, HostConnection } from './host.js'
 import type { MessageReply } from './reply-listener.js'
 
 /** A request of the host that has no answer yet. */
@@ -23,11 +23,11 @@ export interface OpenRequest {
 
 /** The host's open requests: each one is answered once, whatever happens. */
 export class OpenRequests {
-  readonly #host: Host
+  readonly #host: HostConnection
   readonly #backlog: Backlog
   readonly #open = new Set<OpenRequest>()
 
-  constructor(host: Host, backlog: Backlog) {
+  constructor(host: HostConnection, backlog: Backlog) {
     this.#host = host
     this.#backlog = backlog
   }
@@ -94,7 +94,7 @@ const NO_ID = '{"jsonrpc":"2.0","id":null'
 type Reason = 'connection' | 'sign-in'
 
 /** The requests that wait for something else than the target's answer. */
-export class Held {
+export class ParkedRequests {
   readonly #clock: Clock
   readonly #waiting = new Map<OpenRequest, Reason>()
 

@@ -4,14 +4,14 @@ import { idText } from '../mcp/json-text.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
 import type { Clock } from '../util/runtime.js'
-import type { Link } from './gateway-client.js'
-import type { Host } from './host.js'
+import type { GatewayClient } from './gateway-client.js'
+import type { HostConnection } from './host.js'
 import type { OpenRequest, OpenRequests } from './requests.js'
 
 export interface ResumeOptions {
   clock: Clock
-  link: Pick<Link, 'listen'>
-  host: Pick<Host, 'send'>
+  link: Pick<GatewayClient, 'listen'>
+  host: Pick<HostConnection, 'send'>
   requests: OpenRequests
 }
 

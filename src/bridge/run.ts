@@ -9,13 +9,13 @@ import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { Bridge } from './bridge.js'
-import { createSession, Link } from './gateway-client.js'
-import { Backlog, createHost, type Host, readMessages } from './host.js'
+import { createSession, GatewayClient } from './gateway-client.js'
+import { Backlog, createHostConnection, type HostConnection, readMessages } from './host.js'
 import { StreamListener } from './notification-stream.js'
 import type { Memory } from './offline.js'
 import { resumeAnswer } from './resume-request.js'
-import { Liveness, watchLife } from './shutdown.js'
-import { SignInDesk } from './sign-in-coordinator.js'
+import { Shutdown, watchParent } from './shutdown.js'
+import { SignInCoordinator } from './sign-in-coordinator.js'
 
 /** How long answers are waited for when the host closed our stdin, milliseconds. */
 const LAST_ANSWERS_MS = 900
@@ -33,10 +33,10 @@ type StdioRuntime = Pick<Runtime, 'clock' | 'io' | 'onFault' | 'onSignal' | 'sys
  *
  * @returns The exit status.
  */
-export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Promise<number> {
+export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions): Promise<number> {
   const { clock, io } = runtime
   const { memory, logger } = options
-  const life = watchLife(runtime, logger)
+  const life = watchParent(runtime, logger)
   const over = new AbortController()
   const parts = assemble(runtime, options, over.signal)
   const { host, backlog, bridge, listener } = parts
@@ -71,7 +71,7 @@ export async function runStdio(runtime: StdioRuntime, options: StdioOptions): Pr
 }
 
 /** Ends what belongs to somebody who signed out, or in whose place somebody else signed in. */
-function watchSignIn({ identities, logger }: StdioOptions, { listener, bridge }: Parts) {
+function watchSignIn({ identities, logger }: RunBridgeOptions, { listener, bridge }: Parts) {
   let known: Identities = new Map()
   return async () => {
     const now = await identities?.().catch(() => known)
@@ -93,15 +93,15 @@ function watchSignIn({ identities, logger }: StdioOptions, { listener, bridge }:
 /** Reconnects when the target is silent, or when this machine was asleep. */
 function watchTarget(
   { clock }: Pick<Runtime, 'clock'>,
-  { targets, random, logger, name }: StdioOptions,
+  { targets, random, logger, name }: RunBridgeOptions,
   { link, listener, bridge }: Parts,
   onTick: () => void,
-): Liveness {
+): Shutdown {
   const reconnect = (pauseMs: number) => {
     for (const { upstream } of targets) void upstream.close()
     listener.restart(pauseMs)
   }
-  const liveness = new Liveness({
+  const liveness = new Shutdown({
     clock,
     link,
     isListening: () => listener.isOpen && bridge.connection.phase === 'ready',
@@ -145,7 +145,7 @@ const HOSTS: ReadonlyMap<string, string> = new Map([
 /** By the names of targets; `undefined` where nobody is signed in. */
 type Identities = ReadonlyMap<string, string | undefined>
 
-export interface StdioOptions {
+export interface RunBridgeOptions {
   /** Names what is behind the bridge, for people. */
   name: string
   targets: readonly Target[]
@@ -178,13 +178,13 @@ export interface StdioOptions {
 
 /** Everything of a bridge, joined and not started. */
 interface Parts {
-  readonly host: Host
+  readonly host: HostConnection
   readonly backlog: Backlog
-  readonly link: Link
+  readonly link: GatewayClient
   readonly gateway: Gateway
   readonly listener: StreamListener
   readonly bridge: Bridge
-  readonly desk: SignInDesk
+  readonly desk: SignInCoordinator
 }
 
 /**
@@ -194,16 +194,16 @@ interface Parts {
  */
 function assemble(
   { clock, io }: Pick<Runtime, 'clock' | 'io'>,
-  options: StdioOptions,
+  options: RunBridgeOptions,
   signal: AbortSignal,
 ): Parts {
   const { logger } = options
   const target = options.name
-  const host = createHost(io)
+  const host = createHostConnection(io)
   const backlog = new Backlog()
   const session = createSession()
   const gateway = openGateway(clock, options)
-  const link = new Link({
+  const link = new GatewayClient({
     ...{ gateway, session, host, backlog, target, caller: options.caller },
     guess: options.guess,
     onOwed: (message) => bridge.owe(message),
@@ -213,7 +213,7 @@ function assemble(
     // a ping is safe to repeat, so that the gateway opens the session again for it
     onSessionLost: () => void link.ask('ping', {}),
   })
-  const desk = new SignInDesk({
+  const desk = new SignInCoordinator({
     ...{ clock, logger, target, signal },
     open: options.openSignIn,
     hasToken: options.hasToken,
@@ -232,7 +232,7 @@ function assemble(
   return { host, backlog, link, gateway, listener, bridge, desk }
 }
 
-function openGateway(clock: Runtime['clock'], options: StdioOptions): Gateway {
+function openGateway(clock: Runtime['clock'], options: RunBridgeOptions): Gateway {
   const { name, targets, logger, timeouts, maxNameLength } = options
   const secret = randomBytes(32).toString('hex')
   return createGateway({

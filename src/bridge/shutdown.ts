@@ -1,11 +1,11 @@
 import { firstFault } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock, Runtime } from '../util/runtime.js'
-import type { Link } from './gateway-client.js'
+import type { GatewayClient } from './gateway-client.js'
 
-export interface LivenessOptions {
+export interface ShutdownOptions {
   clock: Clock
-  link: Pick<Link, 'ask'>
+  link: Pick<GatewayClient, 'ask'>
   /** Tells whether a stream is open that would not notice that its other end is gone. */
   isListening: () => boolean
   /** The target does not answer any more, although connections look open. */
@@ -26,15 +26,15 @@ const PING_TICKS = 5
 const MAX_MISSED = 2
 
 /** Finds out that the other end is gone, or that this machine was asleep. */
-export class Liveness {
-  readonly #options: LivenessOptions
+export class Shutdown {
+  readonly #options: ShutdownOptions
   #cancel = () => {}
   #lastTick = 0
   #ticks = 0
   #missed = 0
   #waiting = 0
 
-  constructor(options: LivenessOptions) {
+  constructor(options: ShutdownOptions) {
     this.#options = options
   }
 
@@ -104,7 +104,7 @@ interface Life {
 }
 
 /** Starts watching. Signals no longer end the process by themselves. */
-export function watchLife(runtime: LifeRuntime, logger: Logger): Life {
+export function watchParent(runtime: LifeRuntime, logger: Logger): Life {
   const { io, onSignal, system } = runtime
   const parent = system.parentPid
   let end: (how: Ending) => void = () => {}

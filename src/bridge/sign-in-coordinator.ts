@@ -5,7 +5,7 @@ import { messageOf, ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 
-export interface SignInDeskOptions {
+export interface SignInCoordinatorOptions {
   clock: Clock
   logger: Logger
   /** Name of the target, for people. */
@@ -29,8 +29,8 @@ export interface SignInDeskOptions {
 const LOOK_MS = 3_000
 
 /** Has somebody sign in when that is needed, one at a time, and knows how far that is. */
-export class SignInDesk {
-  readonly #options: SignInDeskOptions
+export class SignInCoordinator {
+  readonly #options: SignInCoordinatorOptions
   #port: SignInPort | undefined
   #running = false
   #failure: ProxyError | undefined
@@ -40,7 +40,7 @@ export class SignInDesk {
   #settled: Promise<void> = Promise.resolve()
   #listeners = new Set<() => void>()
 
-  constructor(options: SignInDeskOptions) {
+  constructor(options: SignInCoordinatorOptions) {
     this.#options = options
   }
 
@@ -56,7 +56,7 @@ export class SignInDesk {
   }
 
   /** The target took a token: when it refuses one later, somebody may sign in anew. */
-  prove(): void {
+  markTokenAccepted(): void {
     this.#unproven = false
   }
 

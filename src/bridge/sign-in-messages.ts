@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { SignInView } from '../auth/tokens/sign-in-target.js'
-import { isModern } from '../mcp/headers.js'
+import { isStateless } from '../mcp/headers.js'
 import { resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import type { ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { showUrls } from '../util/url-text.js'
 import type { BridgeSession } from './gateway-client.js'
-import type { Host } from './host.js'
+import type { HostConnection } from './host.js'
 import type { OpenRequest } from './requests.js'
 
 /** The tool that stands in for the target's own ones while nobody is signed in. */
@@ -69,12 +69,12 @@ export function toolText({ message, id }: OpenRequest, text: string, isError: bo
 
 /** Writes a response; the stateless era wants every result to say that it is complete. */
 export function respond(message: Message, id: string | number, result: JsonObject): string {
-  if (!isModern(message)) return resultResponse(id, result)
+  if (!isStateless(message)) return resultResponse(id, result)
   return resultResponse(id, { resultType: 'complete', ttlMs: 0, cacheScope: 'private', ...result })
 }
 
 interface LoginPromptOptions {
-  host: Host
+  host: HostConnection
   session: BridgeSession
   /** Name of the target, for people. */
   target: string

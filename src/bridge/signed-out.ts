@@ -5,10 +5,10 @@ import type { Message } from '../mcp/message.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import type { Connection } from './connection.js'
 import type { BridgeSession } from './gateway-client.js'
-import type { Host } from './host.js'
+import type { HostConnection } from './host.js'
 import { emptyAnswer, hasTool, type Memory, offlineDiscover } from './offline.js'
-import type { Held, OpenRequest, OpenRequests } from './requests.js'
-import type { SignInDesk } from './sign-in-coordinator.js'
+import type { OpenRequest, OpenRequests, ParkedRequests } from './requests.js'
+import type { SignInCoordinator } from './sign-in-coordinator.js'
 import {
   describeSignIn,
   LOGIN_TOOL,
@@ -20,11 +20,11 @@ import {
 
 export interface SignedOutOptions {
   memory: Memory
-  held: Held
+  held: ParkedRequests
   requests: OpenRequests
   connection: Connection
-  desk: SignInDesk
-  host: Host
+  desk: SignInCoordinator
+  host: HostConnection
   session: BridgeSession
   /** Name of the target, for people. */
   target: string

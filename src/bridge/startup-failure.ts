@@ -3,7 +3,7 @@ import { LineSplitter } from '../mcp/lines.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
-import { createHost } from './host.js'
+import { createHostConnection } from './host.js'
 
 const PATIENCE_MS = 3_000
 
@@ -29,7 +29,7 @@ export function answerPending(
       const request = tryParseJson(line.toString('utf8'))
       if (!isObject(request) || !('method' in request) || !isId(request['id'])) return
       const error = { code: ERROR_CODES.internalError, message }
-      createHost(io).send(errorResponse(request['id'], error))
+      createHostConnection(io).send(errorResponse(request['id'], error))
       finish()
     }
     const lines = new LineSplitter(take, () => {})

@@ -1,6 +1,6 @@
 import { splitScopes } from '../auth/oauth/scopes.js'
 import type { StorePlace, TokenRecord } from '../auth/tokens/token-store.js'
-import { accountOf, peekClaims } from '../auth/verify/unverified-claims.js'
+import { accountOf, readUnverifiedClaims } from '../auth/verify/unverified-claims.js'
 import { minutes } from '../usecases/access/sign-in-text.js'
 import { stringMember } from '../util/json.js'
 import { shownUrl } from '../util/url-text.js'
@@ -36,7 +36,7 @@ export function reportIdentity(
     url: shownUrl(record.binding.url),
     profile: record.binding.profile,
     issuer: record.issuer,
-    subject: stringMember(peekClaims(accessToken), 'sub'),
+    subject: stringMember(readUnverifiedClaims(accessToken), 'sub'),
     account: accountOf(accessToken),
     clientId: record.client.id,
     scopes: splitScopes(record.scope),

@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { bindingOf } from '../auth/tokens/sign-in-target.js'
 import { numberMember } from '../auth/tokens/store/record.js'
 import type { TokenRecord } from '../auth/tokens/token-store.js'
-import { peekClaims } from '../auth/verify/unverified-claims.js'
+import { readUnverifiedClaims } from '../auth/verify/unverified-claims.js'
 import type { SignInDeps } from '../sign-in/sign-in.js'
 import { ProxyError } from '../util/errors.js'
 import { stringMember } from '../util/json.js'
@@ -42,7 +42,7 @@ export async function readToken(
       hint: 'Run `mcp-descope-proxy login --with-token < token.txt`.',
     })
   }
-  const claims = peekClaims(accessToken)
+  const claims = readUnverifiedClaims(accessToken)
   const scope = stringMember(claims, 'scope')
   const binding = bindingOf(target)
   const record: TokenRecord = {

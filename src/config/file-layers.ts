@@ -5,7 +5,7 @@ import { nearest } from '../util/text.js'
 import { lineOf } from './document.js'
 import { type ConfigFile, isNoFile, readOptional } from './file.js'
 import { type Layer, type Sourced, treeLayer } from './layers.js'
-import type { Findings } from './read-value.js'
+import type { ValueFindings } from './read-value.js'
 import type { Variables } from './sources.js'
 
 /**
@@ -72,7 +72,10 @@ function unknownProfile(
 /** Reads the `.env` of a folder; one that is not there, or is a folder, holds nothing. */
 export function readDotEnv(
   folder: string,
-  { problems, warnings }: Pick<Findings, 'problems' | 'warnings'> = { problems: [], warnings: [] },
+  { problems, warnings }: Pick<ValueFindings, 'problems' | 'warnings'> = {
+    problems: [],
+    warnings: [],
+  },
 ): Variables {
   const { text, why } = readOptional(join(folder, '.env'))
   if (text !== undefined) return parseEnv(text)

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { isObject, type JsonObject, ownMember, setMember } from '../util/json.js'
-import { KINDS } from './kinds.js'
+import { SETTING_KINDS } from './kinds.js'
 import { PARSERS } from './parsers.js'
 import { SETTINGS } from './settings.js'
 import { LOOKUPS, type Setting } from './table.js'
@@ -74,7 +74,7 @@ function child(parent: JsonObject, member: string, make: () => JsonObject): Json
 
 function leaf(row: Setting): JsonObject {
   const unit = row.unit ? ` In ${row.unit}.` : ''
-  const takes = row.secret ? ` Takes ${KINDS[row.kind].expects}; never in plain text.` : ''
+  const takes = row.secret ? ` Takes ${SETTING_KINDS[row.kind].expects}; never in plain text.` : ''
   const byDefault = row.default === undefined ? {} : { default: row.default }
   return { description: `${row.help}${unit}${takes}`, ...byDefault, ...shapeOf(row) }
 }

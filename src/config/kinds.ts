@@ -38,7 +38,7 @@ export interface KindTypes {
   folder: string
 }
 
-export type Kind = keyof KindTypes
+export type SettingKind = keyof KindTypes
 
 interface KindFacts {
   /** Completes the sentence "write …". */
@@ -49,7 +49,7 @@ interface KindFacts {
 }
 
 /** Everything about a kind that can be said without loading the parsers. */
-export const KINDS: Readonly<Record<Kind, KindFacts>> = {
+export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   text: { expects: 'a text that is not empty' },
   url: { expects: 'an http(s) URL without user name, password and fragment' },
   publicUrl: { expects: 'an http(s) URL without user name, password, query and fragment' },

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject } from '../util/json.js'
 import { nearest } from '../util/text.js'
-import { KINDS } from './kinds.js'
+import { SETTING_KINDS } from './kinds.js'
 import { SETTINGS } from './settings.js'
 import type { Setting } from './table.js'
 
@@ -80,11 +80,11 @@ export interface Sourced<T = unknown> {
   readonly value: T
   readonly from: string
   /** What was filled in for references; none where nothing was. */
-  readonly parts?: readonly Part[]
+  readonly parts?: readonly LayerPart[]
 }
 
 /** What a reference in a value was replaced by. */
-export interface Part {
+export interface LayerPart {
   /** As people know it: `AWS_SECRET_ACCESS_KEY`, `@/path/to/file`. */
   readonly name: string
   /** `env NAME`, `.env NAME`, or the file itself: `@/path/to/file`. */
@@ -108,7 +108,7 @@ export type Layer = ReadonlyMap<string, Raw>
 
 /** Turns text into what the setting's kind wants; text that does not fit stays as it is. */
 export function readValueFromText(row: Pick<Setting, 'kind'>, text: string): unknown {
-  switch (KINDS[row.kind].from) {
+  switch (SETTING_KINDS[row.kind].from) {
     case 'number':
       return /^\s*-?\d+(\.\d+)?\s*$/.test(text) ? Number(text) : text
     case 'boolean':

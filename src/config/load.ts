@@ -6,7 +6,7 @@ import { checkTogether, missingForServe } from './checks.js'
 import { type ConfigFile, findFile } from './file.js'
 import { fileLayers, readDotEnv } from './file-layers.js'
 import { type Sourced, treeLayer } from './layers.js'
-import type { Findings } from './read-value.js'
+import type { ValueFindings } from './read-value.js'
 import { placePrefix, type Resolution, resolveLayers, targetNames } from './resolve.js'
 import type { Flags } from './settings.js'
 import {
@@ -72,7 +72,7 @@ export function resolveConfig(
     cwd = '.',
   }: { env?: Variables; for?: ConfigUse; cwd?: string } = {},
 ): LoadedConfig {
-  const findings: Findings = { problems: [], warnings: [], secrets: new Set() }
+  const findings: ValueFindings = { problems: [], warnings: [], secrets: new Set() }
   const given = treeLayer(
     { ...input },
     {
@@ -114,7 +114,7 @@ export function readSettings(
   { flags, for: use, fileOnly = false }: LoadOptions,
 ): Settings {
   const { cwd, env } = runtime
-  const findings: Findings = { problems: [], warnings: [], secrets: new Set() }
+  const findings: ValueFindings = { problems: [], warnings: [], secrets: new Set() }
   const inProject = use !== 'stdio'
   const dotEnv = inProject ? readDotEnv(cwd, findings) : {}
   findings.warnings.push(

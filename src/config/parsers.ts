@@ -2,7 +2,7 @@ import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { configUrlProblem, PROJECT_ID } from '../util/descope-url.js'
 import { trimSlashes } from '../util/text.js'
-import type { Kind, KindTypes } from './kinds.js'
+import type { KindTypes, SettingKind } from './kinds.js'
 
 const text = z.string().min(1)
 /** What a program can be given: no text of the system may hold a zero byte. */
@@ -41,7 +41,7 @@ const publicUrl = url
   .overwrite((value) => (URL.canParse(value) ? trimSlashes(new URL(value).href) : value))
 
 /** Checks and normalises the value of each kind. */
-export const PARSERS: { readonly [K in Kind]: z.ZodType<KindTypes[K]> } = {
+export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } = {
   text,
   url,
   publicUrl,

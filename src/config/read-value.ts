@@ -3,8 +3,8 @@ import { isObject, ownMember } from '../util/json.js'
 import { createRedactor, isSecretName } from '../util/redact.js'
 import { cutText } from '../util/text.js'
 import { markUrl } from '../util/url-text.js'
-import { KINDS } from './kinds.js'
-import { type Part, type Raw, readValueFromText, type Sourced } from './layers.js'
+import { SETTING_KINDS } from './kinds.js'
+import { type LayerPart, type Raw, readValueFromText, type Sourced } from './layers.js'
 import { PARSERS } from './parsers.js'
 import {
   type Expanded,
@@ -16,7 +16,7 @@ import {
 import type { Setting } from './table.js'
 
 /** What reading collects on its way. */
-export interface Findings {
+export interface ValueFindings {
   problems: string[]
   warnings: string[]
   secrets: Set<string>
@@ -38,9 +38,9 @@ export function readValue(
   key: string,
   raw: Raw,
   context: ReadContext,
-  findings: Findings,
+  findings: ValueFindings,
 ): Read {
-  const parts: Part[] = []
+  const parts: LayerPart[] = []
   const wrong = (what: string, write: string) => {
     findings.problems.push(`${what} (${raw.from}) — write ${write}`)
     return { value: undefined, parts }
@@ -64,7 +64,7 @@ export function readValue(
     // a reason of our own says more than the value
     const own = parsed.error.issues.find(({ code }) => code === 'custom')?.message
     const what = row.kind === 'configUrl' && own ? own : describe(row, expanded.value, findings)
-    return wrong(`${key} ${what}`, KINDS[row.kind].expects)
+    return wrong(`${key} ${what}`, SETTING_KINDS[row.kind].expects)
   }
   if (row.secret) for (const secret of texts(parsed.data)) keepSecret(secret, findings)
   else if (row.kind === 'url') keepQuerySecrets(String(parsed.data), findings)
@@ -74,7 +74,7 @@ export function readValue(
 
 interface Read {
   readonly value: unknown
-  readonly parts: readonly Part[]
+  readonly parts: readonly LayerPart[]
 }
 
 type Deep = { value: unknown; problem?: Expanded['problem'] }
@@ -85,7 +85,7 @@ function expandDeep(
   raw: Raw,
   value: unknown,
   context: ReadContext,
-  findings: Findings & { parts: Part[] },
+  findings: ValueFindings & { parts: LayerPart[] },
 ): Deep {
   if (typeof value === 'string') {
     const isFile = row.secret && isFileReference(value)
@@ -125,21 +125,21 @@ function expandDeep(
 }
 
 /** Adds a secret, and without its scheme when it is a whole Authorization value. */
-function keepSecret(secret: string, { secrets }: Findings): void {
+function keepSecret(secret: string, { secrets }: ValueFindings): void {
   if (secret === '') return
   secrets.add(secret)
   const bare = /^(?:bearer|basic|token)\s+(\S+)$/i.exec(secret)?.[1]
   if (bare) secrets.add(bare)
 }
 
-function keepQuerySecrets(url: string, findings: Findings): void {
+function keepQuerySecrets(url: string, findings: ValueFindings): void {
   for (const [name, value] of new URL(url).searchParams) {
     if (isSecretName(name)) keepSecret(value, findings)
   }
 }
 
 /** A variable whose name says that it is a secret holds one, also when it is written out. */
-function keepNamedSecrets(env: object, key: string, raw: Raw, findings: Findings): void {
+function keepNamedSecrets(env: object, key: string, raw: Raw, findings: ValueFindings): void {
   for (const [name, value] of Object.entries(env)) {
     if (!isSecretName(name)) continue
     keepSecret(value, findings)
@@ -155,7 +155,7 @@ function keepNamedSecrets(env: object, key: string, raw: Raw, findings: Findings
 const texts = (value: unknown): string[] =>
   [value].flat().filter((item): item is string => typeof item === 'string')
 
-function describe(row: Setting, value: unknown, { secrets }: Findings): string {
+function describe(row: Setting, value: unknown, { secrets }: ValueFindings): string {
   if (row.secret) return 'is not usable'
   return `is ${createRedactor(secrets, { wholeUrls: true })(showValue(value))}`
 }

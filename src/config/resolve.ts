@@ -1,11 +1,11 @@
 import { checkTargetName, type Layer, type Raw, type Sourced } from './layers.js'
-import { type Findings, type ReadContext, readValue } from './read-value.js'
+import { type ReadContext, readValue, type ValueFindings } from './read-value.js'
 import { SETTINGS } from './settings.js'
 import type { Setting } from './table.js'
 import type { ConfigUse } from './types.js'
 
 /** Every setting with its value, its origin and all that was said about it. */
-export interface Resolution extends Findings {
+export interface Resolution extends ValueFindings {
   /** Effective values, by key, in the order of the table. Invalid ones hold `undefined`. */
   values: Map<string, Sourced>
   /** What each source says about a key, strongest first, as it was written. */
@@ -26,7 +26,7 @@ export function resolveLayers(
   targets: readonly string[],
   use: ConfigUse,
   context: ReadContext,
-  findings: Findings,
+  findings: ValueFindings,
 ): Resolution {
   const resolution: Resolution = {
     ...findings,
@@ -90,7 +90,7 @@ function isLeftOver(key: string, layers: readonly Layer[]): boolean {
  * Names the targets, those of the weakest source first. A file makes a target by any member, a flag
  * or a variable only by its URL.
  */
-export function targetNames(layers: readonly Layer[], findings: Findings): string[] {
+export function targetNames(layers: readonly Layer[], findings: ValueFindings): string[] {
   const names = new Map<string, Raw>()
   for (const layer of layers.toReversed()) {
     for (const [key, raw] of layer) {

@@ -1,10 +1,10 @@
-import { KINDS, type Kind } from './kinds.js'
+import { SETTING_KINDS, type SettingKind } from './kinds.js'
 
 /** Commands that take settings as flags. */
 export type SettingsCommand = 'serve'
 
 /** One setting. Everything that is said about it anywhere is derived from this. */
-export interface Setting<K extends string = string, T extends Kind = Kind> {
+export interface Setting<K extends string = string, T extends SettingKind = SettingKind> {
   /** Its place in the configuration; `*` stands for the name of a target. */
   readonly key: K
   readonly kind: T
@@ -29,7 +29,7 @@ interface More {
 }
 
 /** Writes one row of the table. Without `env`, the variable's name is made from the key. */
-export function setting<const K extends string, const T extends Kind>(
+export function setting<const K extends string, const T extends SettingKind>(
   key: K,
   kind: T,
   byDefault: unknown,
@@ -42,11 +42,11 @@ export function setting<const K extends string, const T extends Kind>(
     default: byDefault,
     help,
     flag,
-    repeatable: KINDS[kind].from === 'list' || key === 'targets.*.url',
+    repeatable: SETTING_KINDS[kind].from === 'list' || key === 'targets.*.url',
     commands: flag === undefined ? [] : ['serve'],
     env: env ?? (key.includes('*') ? [] : [variableName(key)]),
     unit,
-    secret: KINDS[kind].secret ?? false,
+    secret: SETTING_KINDS[kind].secret ?? false,
   }
 }
 

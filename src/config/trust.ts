@@ -3,7 +3,7 @@ import type { LoadedConfig } from './load.js'
 import { findSetting } from './settings.js'
 
 /** Something of the user's that would go to a place that only the working directory names. */
-export interface Flow {
+export interface TrustFlow {
   /** As people know it: `AWS_SECRET_ACCESS_KEY`, `@~/.token`, `the kept sign-in`. */
   readonly what: string
   /** The URL, without its query; as it is written where it holds something of the user's. */
@@ -36,8 +36,8 @@ const CONFIG_URL = 'descope.configUrl'
  * configuration file that was found there, or its `.env`. The project's own secrets may go where the
  * project says, and anything may go where a flag, the environment or the user's own file says.
  */
-export function untrustedFlows(loaded: Settings, sent: Sent): Flow[] {
-  const flows: Flow[] = []
+export function untrustedFlows(loaded: Settings, sent: Sent): TrustFlow[] {
+  const flows: TrustFlow[] = []
   const send = (what: readonly string[], key: string) => {
     const place = loaded.origins.get(key)
     if (place?.value === undefined || !isNamedByProject(place, loaded)) return
@@ -88,7 +88,7 @@ function usersSecretsOf(key: string, given: Sourced, loaded: Settings): string[]
 
 const withoutQuery = (url: string) => url.split(/[?#]/, 1)[0] ?? ''
 
-function unique(flows: readonly Flow[]): Flow[] {
+function unique(flows: readonly TrustFlow[]): TrustFlow[] {
   const known = new Map(flows.map((flow) => [`${flow.what} ${flow.url} ${flow.from}`, flow]))
   return [...known.values()]
 }

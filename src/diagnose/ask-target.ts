@@ -4,7 +4,7 @@ import type { HttpAnswer } from '../upstream/read-answer.js'
 import type { Clock } from '../util/runtime.js'
 import type { Verdict } from './check.js'
 import { explainHandshake } from './checks/protocol.js'
-import { answerOf, createHttpClient, type Exchange, isRefusal } from './client.js'
+import { answerOf, type CheckExchange, createHttpClient, isRefusal } from './client.js'
 import { gateOf } from './explain.js'
 import { type Handshake, shakeHands } from './handshake.js'
 
@@ -48,7 +48,7 @@ export async function askTarget(options: AskOptions): Promise<Reception> {
   }
 }
 
-function judge(hands: Handshake, tools: Exchange | undefined, url: URL): Reception {
+function judge(hands: Handshake, tools: CheckExchange | undefined, url: URL): Reception {
   const { discover, initialize, session } = hands
   const refusal = [discover, initialize, tools].find((exchange) => exchange && isRefusal(exchange))
   const answer = refusal && answerOf(refusal)

@@ -1,4 +1,4 @@
-import { encodeHeaderValue, namedBy } from '../mcp/headers.js'
+import { encodeHeaderValue, mcpNameOf } from '../mcp/headers.js'
 import { type Sender, withEnvelope } from '../mcp/meta.js'
 import { LEGACY_VERSIONS } from '../mcp/versions.js'
 import { type HttpAnswer, type ReadResult, readAnswer } from '../upstream/read-answer.js'
@@ -8,10 +8,10 @@ import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 
 /** What became of one request. */
-export type Exchange = ReadResult
+export type CheckExchange = ReadResult
 
 /** One request to the target, in the terms of its era. */
-export interface Call {
+export interface CheckRequest {
   method: string
   params?: JsonObject
   /** Of the session; both absent before there is one. */
@@ -24,11 +24,11 @@ export interface Call {
 
 /** Speaks MCP with the target, one request at a time or several. */
 export interface McpClient {
-  request(call: Call): Promise<Exchange>
+  request(call: CheckRequest): Promise<CheckExchange>
   /** Sends a notification; what becomes of it does not matter. */
-  notify(call: Call): Promise<void>
+  notify(call: CheckRequest): Promise<void>
   /** Ends a session at the target. */
-  endSession(call: Omit<Call, 'method'>): Promise<void>
+  endSession(call: Omit<CheckRequest, 'method'>): Promise<void>
   close(): Promise<void>
 }
 
@@ -53,7 +53,7 @@ export function createHttpClient(
   timeoutMs: number,
 ): McpClient {
   let lastId = 0
-  const send = (call: Call, id: number | undefined): Promise<Exchange> => {
+  const send = (call: CheckRequest, id: number | undefined): Promise<CheckExchange> => {
     const { method, era, params = {} } = call
     const full = era === 'modern' ? withEnvelope(params, SENDER) : params
     const message = { jsonrpc: '2.0', ...(id !== undefined && { id }), method, params: full }
@@ -80,9 +80,9 @@ export function createHttpClient(
   }
 }
 
-function headersOf(call: Partial<Call>): Record<string, string> {
+function headersOf(call: Partial<CheckRequest>): Record<string, string> {
   const { method, era, params = {}, version, sessionId, headers = {} } = call
-  const name = era === 'modern' && method !== undefined ? namedBy({ method, params }) : undefined
+  const name = era === 'modern' && method !== undefined ? mcpNameOf({ method, params }) : undefined
   return {
     accept: ACCEPT,
     'accept-encoding': 'identity',
@@ -100,12 +100,12 @@ function toPairs(headers: Readonly<Record<string, string>>): string[] {
 }
 
 /** The answer of an exchange, if there was one. */
-export function answerOf(exchange: Exchange): HttpAnswer | undefined {
+export function answerOf(exchange: CheckExchange): HttpAnswer | undefined {
   return exchange.kind === 'answer' ? exchange.answer : undefined
 }
 
 /** The result of an exchange, if it ended well. */
-export function resultOf(exchange: Exchange | undefined): JsonObject | undefined {
+export function resultOf(exchange: CheckExchange | undefined): JsonObject | undefined {
   if (exchange?.kind !== 'answer' || exchange.answer.status >= 300) return undefined
   const result = exchange.answer.message?.['result']
   return isObject(result) ? result : undefined
@@ -113,7 +113,7 @@ export function resultOf(exchange: Exchange | undefined): JsonObject | undefined
 
 /** The JSON-RPC error of an exchange, if that is how it ended. */
 export function rpcErrorOf(
-  exchange: Exchange,
+  exchange: CheckExchange,
 ): { readonly code: number; readonly message: string; readonly data: unknown } | undefined {
   const error = answerOf(exchange)?.message?.['error']
   if (!isObject(error)) return undefined
@@ -122,7 +122,7 @@ export function rpcErrorOf(
 }
 
 /** Tells whether a server asks who we are. */
-export function isRefusal(exchange: Exchange): boolean {
+export function isRefusal(exchange: CheckExchange): boolean {
   const status = answerOf(exchange)?.status
   return status === 401 || status === 403
 }

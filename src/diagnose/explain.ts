@@ -6,7 +6,7 @@ import { isObject, ownMember, tryParseJson } from '../util/json.js'
 import { cutText } from '../util/text.js'
 import { didYouMeanEndpoint, shownUrl } from '../util/url-text.js'
 import { type FailureCode, fail, type Verdict } from './check.js'
-import { answerOf, type Exchange, rpcErrorOf } from './client.js'
+import { answerOf, type CheckExchange, rpcErrorOf } from './client.js'
 
 const LOG = 'Look into the log of the server.'
 
@@ -34,7 +34,7 @@ const ELSEWHERE: ReadonlySet<number> = new Set([400, 404, 405, 410, 501])
  * @param method What was asked, for the text.
  * @param url Where it was asked, to guess the endpoint that was meant.
  */
-export function explain(exchange: Exchange, method: string, url?: URL): Verdict {
+export function explain(exchange: CheckExchange, method: string, url?: URL): Verdict {
   const { isElsewhere, ...verdict } = explainExchange(exchange, method)
   const meant = url && isElsewhere ? didYouMeanEndpoint(url) : undefined
   return meant === undefined ? verdict : { ...verdict, hint: `${meant} ${verdict.hint ?? ''}` }
@@ -43,7 +43,7 @@ export function explain(exchange: Exchange, method: string, url?: URL): Verdict 
 /** Where it may be no MCP endpoint at all, `isElsewhere`. */
 type Explanation = Verdict & { readonly isElsewhere?: true }
 
-function explainExchange(exchange: Exchange, method: string): Explanation {
+function explainExchange(exchange: CheckExchange, method: string): Explanation {
   if (exchange.kind === 'failed') return explainFailure(exchange.failure, method)
   const { answer } = exchange
   const { status, message, text } = answer
@@ -152,7 +152,7 @@ export function gateOf({ status, header, text }: HttpAnswer): Verdict | undefine
 }
 
 /** Tells whether a gateway or the network says that the server may come later. */
-export function mayComeLater(exchange: Exchange): boolean {
+export function mayComeLater(exchange: CheckExchange): boolean {
   const answer = answerOf(exchange)
   if (answer === undefined) return true
   return answer.status === 502 || answer.status === 503 || answer.status === 504

@@ -1,7 +1,7 @@
 import { isResource } from '../auth/audience.js'
 import { checkClaims, toPrincipal } from '../auth/verify/claims.js'
 import { TokenError } from '../auth/verify/token-error.js'
-import { peekClaims } from '../auth/verify/unverified-claims.js'
+import { readUnverifiedClaims } from '../auth/verify/unverified-claims.js'
 import { isObject, type JsonObject } from '../util/json.js'
 import { describeTool, type Findings } from './check.js'
 import type { Probe } from './probe.js'
@@ -33,7 +33,7 @@ export async function readFindings(
 
 async function readClaims(probe: Probe, clean: (text: string) => string) {
   const proof = await probe.known()
-  const claims = proof?.token === undefined ? {} : peekClaims(proof.token)
+  const claims = proof?.token === undefined ? {} : readUnverifiedClaims(proof.token)
   if (Object.keys(claims).length === 0) return { claims: null, problem: null }
   const shown = JSON.parse(clean(JSON.stringify(claims))) as JsonObject
   return { claims: shown, problem: await problemOf(probe, claims) }

@@ -3,8 +3,8 @@ import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../util/json.js'
 import {
   answerOf,
-  type Call,
-  type Exchange,
+  type CheckExchange,
+  type CheckRequest,
   INITIALIZE_PARAMS,
   isRefusal,
   type McpClient,
@@ -16,7 +16,7 @@ export const OLDER_VERSION = '2024-11-05'
 const SPOKEN: readonly string[] = [...LEGACY_VERSIONS, OLDER_VERSION]
 
 /** What was agreed on with the target, and the way to go on talking. */
-export interface Session {
+export interface CheckSession {
   readonly era: 'modern' | 'legacy'
   readonly version: string
   /** `undefined` when the server issued none. */
@@ -30,19 +30,19 @@ export interface Session {
     method: string,
     params?: JsonObject,
     headers?: Readonly<Record<string, string>>,
-  ): Promise<Exchange>
+  ): Promise<CheckExchange>
   close(): Promise<void>
 }
 
 /** How the target took the first requests. */
 export interface Handshake {
   /** `undefined` where only `initialize` was asked for. */
-  readonly discover: Exchange | undefined
+  readonly discover: CheckExchange | undefined
   /** `undefined` when it was not sent. */
-  readonly initialize: Exchange | undefined
+  readonly initialize: CheckExchange | undefined
   /** It speaks only the transport before Streamable HTTP. */
   readonly older: boolean
-  readonly session: Session | undefined
+  readonly session: CheckSession | undefined
 }
 
 export interface HandshakeOptions {
@@ -68,13 +68,13 @@ export async function shakeHands(options: HandshakeOptions): Promise<Handshake> 
     const session = modernSession(client, headers, found)
     return { discover, initialize: undefined, older: false, session }
   }
-  const opened = await initialize(client, headers)
+  const opened = await initializeChecked(client, headers)
   if (opened.session !== undefined || openOlder === undefined || !mayBeOlder(opened.exchange)) {
     const { exchange, session } = opened
     return { discover, initialize: exchange, older: false, session }
   }
   const older = await openOlder()
-  const second = await initialize(older, headers)
+  const second = await initializeChecked(older, headers)
   if (second.session !== undefined) {
     return { discover, initialize: second.exchange, older: true, session: second.session }
   }
@@ -83,10 +83,10 @@ export async function shakeHands(options: HandshakeOptions): Promise<Handshake> 
 }
 
 /** Sends `initialize`, and `notifications/initialized` when it went well. */
-export async function initialize(
+export async function initializeChecked(
   client: McpClient,
   headers: HandshakeOptions['headers'],
-): Promise<{ exchange: Exchange; session: Session | undefined }> {
+): Promise<{ exchange: CheckExchange; session: CheckSession | undefined }> {
   const method = 'initialize'
   const call = { method, era: 'legacy' as const, params: INITIALIZE_PARAMS, headers }
   const exchange = await client.request(call)
@@ -98,7 +98,7 @@ export async function initialize(
   const sessionId = answerOf(exchange)?.header('mcp-session-id')
   const rest = { era: 'legacy' as const, version, sessionId, headers }
   await client.notify({ ...rest, method: 'notifications/initialized' })
-  const session: Session = {
+  const session: CheckSession = {
     era: 'legacy',
     version,
     sessionId,
@@ -119,7 +119,7 @@ function modernSession(
   client: McpClient,
   headers: HandshakeOptions['headers'],
   found: JsonObject,
-): Session {
+): CheckSession {
   return {
     era: 'modern',
     version: MODERN_VERSION,
@@ -134,12 +134,12 @@ function modernSession(
   }
 }
 
-function modern(headers: HandshakeOptions['headers'], method: string): Call {
+function modern(headers: HandshakeOptions['headers'], method: string): CheckRequest {
   return { method, era: 'modern', version: MODERN_VERSION, headers }
 }
 
 /** @see [MCP 2025-11-25](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#backwards-compatibility) */
-function mayBeOlder(exchange: Exchange): boolean {
+function mayBeOlder(exchange: CheckExchange): boolean {
   const answer = answerOf(exchange)
   if (answer === undefined || answer.message !== undefined) return false
   return answer.status === 400 || answer.status === 404 || answer.status === 405

@@ -4,8 +4,8 @@ import { resultOf } from './client.js'
 import { explain } from './explain.js'
 import type { Probe } from './probe.js'
 
-export const KINDS = ['tools', 'resources', 'prompts'] as const
-export type Kind = (typeof KINDS)[number]
+export const CONTENT_KINDS = ['tools', 'resources', 'prompts'] as const
+export type ContentKind = (typeof CONTENT_KINDS)[number]
 
 /** One list with all its pages, or why there is none. */
 export interface List {
@@ -19,8 +19,8 @@ export interface List {
 const MAX_PAGES = 100
 
 /** Creates the reader of the three lists; each is asked for once. */
-export function createLists(probe: Probe): (kind: Kind) => Promise<List> {
-  const known = new Map<Kind, Promise<List>>()
+export function createLists(probe: Probe): (kind: ContentKind) => Promise<List> {
+  const known = new Map<ContentKind, Promise<List>>()
   return (kind) => {
     const list = known.get(kind) ?? readList(probe, kind)
     known.set(kind, list)
@@ -28,7 +28,7 @@ export function createLists(probe: Probe): (kind: Kind) => Promise<List> {
   }
 }
 
-async function readList(probe: Probe, kind: Kind): Promise<List> {
+async function readList(probe: Probe, kind: ContentKind): Promise<List> {
   const session = await probe.session()
   const isOffered = isObject(session.capabilities[kind])
   const entries: JsonObject[] = []

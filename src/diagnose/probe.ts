@@ -10,7 +10,7 @@ import { ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { answerOf, createHttpClient, isRefusal, type McpClient, resultOf } from './client.js'
-import { type Handshake, type Session, shakeHands } from './handshake.js'
+import { type CheckSession, type Handshake, shakeHands } from './handshake.js'
 
 export interface ProbeOptions {
   clock: Clock
@@ -24,7 +24,7 @@ export interface ProbeOptions {
   /** Certificates of further authorities, PEM. */
   ca: readonly string[]
   url: URL
-  access: Access
+  access: CheckAccess
   timeoutMs: number
   /** Talks through the bridge instead of straight with the target. */
   openBridge?: (() => Promise<McpClient>) | undefined
@@ -58,14 +58,14 @@ export interface Probe extends ProbeOptions {
   /** The same, through the bridge where that is asked for. */
   talk(): Promise<Handshake>
   /** @throws {ProxyError} `PROTOCOL_INVALID` when there is none. */
-  session(): Promise<Session>
+  session(): Promise<CheckSession>
   /** Whatever the checks were answered with, for the check of the schemas. */
   readonly seen: SeenResult[]
   close(): Promise<void>
 }
 
 /** Opens the connections to a target; nothing is sent yet. */
-export async function createProbe(options: ProbeOptions): Promise<Probe> {
+export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
   const { clock, network, url, access, timeoutMs, openBridge } = options
   const upstream = await network.connect(url)
   const client = createHttpClient(clock, upstream, timeoutMs)
@@ -193,7 +193,7 @@ export interface Proof {
 }
 
 /** How we authenticate at the target, as far as it is known before anything is sent. */
-export interface Access {
+export interface CheckAccess {
   /** For people: `client credentials`, `TARGET_TOKEN`, `signed in`. */
   readonly label: string
   /**
@@ -218,6 +218,6 @@ export interface Access {
 }
 
 /** Tells whether somebody gave us a credential for this very check. */
-export function isGiven({ kind }: Access): boolean {
+export function isGiven({ kind }: CheckAccess): boolean {
   return kind !== 'stored'
 }

@@ -1,7 +1,7 @@
 import { withEnvelope } from '../mcp/meta.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock, RunningProgram } from '../util/runtime.js'
-import { type Exchange, type McpClient, SENDER } from './client.js'
+import { type CheckExchange, type McpClient, SENDER } from './client.js'
 
 /** Speaks MCP with a bridge, which authenticates by itself: headers do not matter here. */
 export function createStdioClient(
@@ -9,11 +9,11 @@ export function createStdioClient(
   bridge: RunningProgram,
   timeoutMs: number,
 ): McpClient {
-  const waiting = new Map<number, (exchange: Exchange) => void>()
+  const waiting = new Map<number, (exchange: CheckExchange) => void>()
   let lastId = 0
   let rest = ''
   let ended: string | undefined
-  const failed = (cause: 'timeout' | 'cut_off', reason: string): Exchange => {
+  const failed = (cause: 'timeout' | 'cut_off', reason: string): CheckExchange => {
     return { kind: 'failed', failure: { cause, reason } }
   }
 

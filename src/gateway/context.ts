@@ -2,7 +2,7 @@ import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { LastLists } from './lists/last-known-lists.js'
 import type { Request } from './request.js'
-import type { Handles } from './rewriting/bound-ids.js'
+import type { BoundIds } from './rewriting/bound-ids.js'
 import type { Cursors, EventIds, RequestIds } from './rewriting/signed-ids.js'
 import type { Withhold } from './rewriting/withheld.js'
 import type { Names } from './routing/names.js'
@@ -19,7 +19,7 @@ export interface GatewayContext {
   readonly requestIds: RequestIds
   readonly eventIds: EventIds
   readonly cursors: Cursors
-  readonly handles: Handles<Target>
+  readonly handles: BoundIds<Target>
   readonly lastLists: LastLists
   readonly eras: Eras
   /** Tells of what targets may not say. */

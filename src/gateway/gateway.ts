@@ -1,4 +1,4 @@
-import { claimsModern, isModern } from '../mcp/headers.js'
+import { claimsModern, isStateless } from '../mcp/headers.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isLegacyVersion, LEGACY_VERSIONS } from '../mcp/versions.js'
@@ -17,13 +17,13 @@ import {
 import { createLastLists } from './lists/last-known-lists.js'
 import { listKind } from './lists/lists.js'
 import { pendingOf, type Request } from './request.js'
-import { createHandles, withOwnTasks } from './rewriting/bound-ids.js'
-import { createRewriter } from './rewriting/response-rewriter.js'
+import { createBoundIds, unbindIds } from './rewriting/bound-ids.js'
+import { createResponseRewriter } from './rewriting/response-rewriter.js'
 import {
   createCursors,
   createEventIds,
-  createMarks,
   createRequestIds,
+  createSigner,
 } from './rewriting/signed-ids.js'
 import { createWithhold } from './rewriting/withheld.js'
 import { createAliasLearner } from './routing/aliases.js'
@@ -32,7 +32,7 @@ import { asItIs, createRouter, exposedName, isAboutIds, isAddressed } from './ro
 import { createDeclared } from './sessions/capabilities.js'
 import { initialize } from './sessions/initialize.js'
 import { createEras } from './sessions/protocol-eras.js'
-import { createModernEntrance } from './stateless.js'
+import { createStatelessEntrance } from './stateless.js'
 import { createNotifications } from './streams/client-notifications.js'
 import { createGetStream } from './streams/get-stream.js'
 import { listenToAll } from './streams/listen.js'
@@ -71,7 +71,7 @@ export interface Gateway {
 
 /** Creates the gateway. Nothing is connected before the first message. */
 export function createGateway({ secrets, maxNameLength, ...options }: GatewayOptions): Gateway {
-  const marks = createMarks(secrets)
+  const marks = createSigner(secrets)
   const declared = createDeclared()
   const { targets, logger } = options
   const names = createNames(targets, maxNameLength, tellNames(logger))
@@ -81,7 +81,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     requestIds: createRequestIds(marks),
     eventIds: createEventIds(marks),
     cursors: createCursors(marks),
-    handles: createHandles({ targets, marks, marksLast: secrets.length > 0 }),
+    handles: createBoundIds({ targets, marks, marksLast: secrets.length > 0 }),
     lastLists: createLastLists(options.clock),
     eras: createEras({ ...options, declared }),
     declared,
@@ -91,15 +91,15 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
   }
   const only = targets.length === 1 ? targets[0] : undefined
   const route = createRouter(context)
-  const rewriter = createRewriter(context)
+  const rewriter = createResponseRewriter(context)
   const learnAlias = createAliasLearner(context)
   const listen = createGetStream(context, rewriter)
   const notifications = createNotifications(context)
-  const enterModern = createModernEntrance({ context, handle, run })
+  const enterModern = createStatelessEntrance({ context, handle, run })
 
   function handle(request: Request, asSent: Message): void {
     const { principal } = request.exchange.caller
-    const message = withOwnTasks(context.handles, asSent, principal)
+    const message = unbindIds(context.handles, asSent, principal)
     if (message.kind === 'request') return handleRequest(request, message)
     if (message.kind === 'notification' && !takers(message.method)) {
       logger.debug('unknown_method', `${JSON.stringify(message.method.slice(0, 100))} was left out`)
@@ -190,7 +190,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
       // an initialize that says its version belongs to the older era, whatever is put around it
       const initializes = message.method === 'initialize' && 'protocolVersion' in message.params
       const version = exchange.header('mcp-protocol-version')
-      if (!initializes && (isModern(message) || claimsModern(message, version))) {
+      if (!initializes && (isStateless(message) || claimsModern(message, version))) {
         return enterModern(exchange, message)
       }
       // whoever initializes wants a new session, and an old one does not matter

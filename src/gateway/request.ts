@@ -1,4 +1,4 @@
-import { ownerOf } from '../auth/principal.js'
+import { callerId } from '../auth/principal.js'
 import type { JsonObject } from '../util/json.js'
 import type { Exchange } from './exchange.js'
 import type { Pending } from './forwarding/collect-answer.js'
@@ -31,11 +31,11 @@ export function pendingOf(request: Request): Request {
 }
 
 /** Names who may give back what we hand out: the session, or the subject where there is none. */
-export function holderOf({ session, exchange }: Request): string {
-  return session?.key ?? ownerOf(exchange.caller.principal)
+export function bindingKey({ session, exchange }: Request): string {
+  return session?.key ?? callerId(exchange.caller.principal)
 }
 
 /** Names a target and, where it can tell callers apart, the caller. */
 export function accessKey({ exchange }: Request, { name, credential }: Target): string {
-  return credential.perCaller ? `${name} ${ownerOf(exchange.caller.principal)}` : name
+  return credential.perCaller ? `${name} ${callerId(exchange.caller.principal)}` : name
 }

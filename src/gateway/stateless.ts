@@ -1,4 +1,4 @@
-import { envelopeProblem, envelopeVersion, headerMismatch, isModern } from '../mcp/headers.js'
+import { envelopeProblem, envelopeVersion, headerMismatch, isStateless } from '../mcp/headers.js'
 import { ERROR_CODES, errorResponse, resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { metaOf } from '../mcp/meta.js'
@@ -6,16 +6,16 @@ import { LEGACY_VERSIONS, legacyOnly, MODERN_VERSION, REMOVED_METHODS } from '..
 import { isObject, type JsonObject, ownMember, stringsMember, tryParseJson } from '../util/json.js'
 import type { GatewayContext } from './context.js'
 import { type Exchange, replyFailure } from './exchange.js'
-import type { Collected } from './forwarding/collect-answer.js'
+import type { TargetAnswer } from './forwarding/collect-answer.js'
 import { mergedMembers, missingMeta } from './lists/cache-hints.js'
-import { ask } from './lists/target-lists.js'
+import { requestTarget } from './lists/target-lists.js'
 import { pendingOf, type Request } from './request.js'
 import { withoutTasks } from './rewriting/withheld.js'
 import { joinInstructions, mergeCapabilities, NEEDS_STREAM } from './sessions/capabilities.js'
 import { readEra } from './sessions/protocol-eras.js'
 import type { Target } from './target.js'
 
-export interface ModernDeps {
+export interface StatelessDeps {
   context: GatewayContext
   /** Takes a message that is as it should be. */
   handle(request: Request, message: Message): void
@@ -30,7 +30,7 @@ export interface ModernDeps {
  *
  * @see [MCP 2026-07-28, Streamable HTTP](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)
  */
-export function createModernEntrance({ context, handle, run }: ModernDeps) {
+export function createStatelessEntrance({ context, handle, run }: StatelessDeps) {
   const { eras, targets } = context
   const isKnownOlder = () => targets.some((target) => eras.known(target) === 'legacy')
 
@@ -42,7 +42,7 @@ export function createModernEntrance({ context, handle, run }: ModernDeps) {
     }
     const mismatch = headerMismatch(message, (name) => exchange.header(name))
     // only its header names the era: nothing of it is worth a question to a target
-    if (!isModern(message)) {
+    if (!isStateless(message)) {
       if (isKnownOlder()) return refuseEra(exchange, message)
       if (mismatch !== undefined && envelopeVersion(message) !== undefined) {
         return refuseMismatch(exchange, message, mismatch)
@@ -121,7 +121,7 @@ async function discover(
   const wait = targets.length === 1 ? timeouts.answer : timeouts.list
   const deadline = context.clock.now() + wait
   const answers = await Promise.all(
-    targets.map((target) => ask(context, request, target, { method, params }, deadline)),
+    targets.map((target) => requestTarget(context, request, target, { method, params }, deadline)),
   )
   if (!(await isServed(context, request, answers))) {
     return refuseEra(exchange, message)
@@ -144,7 +144,7 @@ async function discover(
 async function isServed(
   { targets, eras }: GatewayContext,
   request: Request,
-  answers: readonly Collected[],
+  answers: readonly TargetAnswer[],
 ): Promise<boolean> {
   const said = answers.map(readEra)
   said.forEach((era, index) => {
@@ -162,7 +162,7 @@ function refuseEra({ reply }: Exchange, { id, method }: Message): void {
   reply.json(400, errorResponse(id ?? null, legacyOnly(method)))
 }
 
-function replyRefused(exchange: Exchange, { id }: Message, answers: readonly Collected[]): void {
+function replyRefused(exchange: Exchange, { id }: Message, answers: readonly TargetAnswer[]): void {
   for (const answer of answers) {
     const error = answer.ok ? memberOf(answer, 'error') : undefined
     if (answer.ok && error !== undefined) {
@@ -174,7 +174,7 @@ function replyRefused(exchange: Exchange, { id }: Message, answers: readonly Col
   exchange.reply.json(200, errorResponse(id ?? null, error))
 }
 
-function memberOf({ text }: Collected & { ok: true }, member: string): JsonObject | undefined {
+function memberOf({ text }: TargetAnswer & { ok: true }, member: string): JsonObject | undefined {
   const message = tryParseJson(text)
   const value = isObject(message) ? ownMember(message, member) : undefined
   return isObject(value) ? value : undefined

@@ -1,7 +1,7 @@
 import type { TargetCredential } from '../auth/credentials/credential.js'
-import { ownerOf } from '../auth/principal.js'
+import { callerId } from '../auth/principal.js'
 import type { TargetConfig } from '../config/types.js'
-import { OWNER, type Upstream } from '../upstream/upstream.js'
+import { CALLER_ID_FIELD, type Upstream } from '../upstream/upstream.js'
 import { createGlobMatcher } from '../util/glob.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { foldName } from '../util/text.js'
@@ -96,7 +96,7 @@ export function refusalOf({ credential }: Target, status: number): string {
 export function ownerCredential(): TargetCredential {
   return {
     perCaller: true,
-    headers: ({ principal }) => ({ [OWNER]: ownerOf(principal) }),
+    headers: ({ principal }) => ({ [CALLER_ID_FIELD]: callerId(principal) }),
     refused: () => false,
   }
 }

@@ -146,7 +146,7 @@ type Own = Pick<MergeRequest, 'host' | 'name' | 'entry'>
  *
  * @param own The server that is shown whole; `undefined` when none is.
  */
-export function veilText(text: string, format: Own['host']['format'], own?: Own): string {
+export function redactText(text: string, format: Own['host']['format'], own?: Own): string {
   const ranges = format === 'toml' ? tomlValues(text) : jsonValues(text)
   const open = own === undefined ? [] : format === 'toml' ? ownToml(text, own) : ownJson(text, own)
   let [shown, from] = ['', 0]

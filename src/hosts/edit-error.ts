@@ -9,7 +9,7 @@ export interface Flaw {
 }
 
 /** Thrown by what edits the text of a file and does not know its path. */
-export class BrokenText extends Error {
+export class EditError extends Error {
   readonly flaw: Flaw
 
   constructor(flaw: Flaw) {

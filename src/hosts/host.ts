@@ -17,14 +17,14 @@ export type HostId = (typeof HOST_IDS)[number]
 export type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
 
 /** How a host reaches the server: it starts a program, or calls a URL. */
-export type Connection =
+export type EntryTransport =
   | { readonly kind: 'stdio'; readonly command: string; readonly args: readonly string[] }
   | { readonly kind: 'http'; readonly url: string }
 
 /** A server as we want it in a host, before it is spelled the host's way. */
 export interface Server {
   readonly name: string
-  readonly connection: Connection
+  readonly connection: EntryTransport
   /** Variables of the program whose values may be written. Never a secret. */
   readonly values: Readonly<Record<string, string>>
   /** Variables of the program that the host fills in from elsewhere. */

@@ -3,13 +3,13 @@ import { createScanner, getNodeValue } from 'jsonc-parser'
 import { isObject, type JsonObject, ownMember } from '../util/json.js'
 import { isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
 import { createPositions, indentAt, lineBreakOf, startsLine } from '../util/text.js'
-import { BrokenText, type Merged, type MergeRequest } from './edit-error.js'
+import { EditError, type Merged, type MergeRequest } from './edit-error.js'
 
 /**
  * Parses JSON in which comments and trailing commas are allowed.
  *
  * @returns The object at the root; `undefined` when the text holds nothing besides comments.
- * @throws {BrokenText} when it is not JSON, or no object.
+ * @throws {EditError} when it is not JSON, or no object.
  */
 export function parseRoot(text: string): Node | undefined {
   const root = parseJsonc(text)
@@ -23,7 +23,7 @@ export function parseRoot(text: string): Node | undefined {
 /**
  * Finds the value of a member.
  *
- * @throws {BrokenText} when the member stands twice: programs differ in which one they take.
+ * @throws {EditError} when the member stands twice: programs differ in which one they take.
  */
 export function memberOf(text: string, object: Node, name: string): Node | undefined {
   const found = (object.children ?? []).filter(({ children }) => children?.[0]?.value === name)
@@ -37,7 +37,7 @@ export function memberOf(text: string, object: Node, name: string): Node | undef
 /**
  * Finds the value of a member that has to be of one type.
  *
- * @throws {BrokenText}
+ * @throws {EditError}
  */
 export function typedMemberOf(
   text: string,
@@ -76,7 +76,7 @@ export function tailFrom(text: string, from: number, parent: Node): Tail {
 }
 
 const broken = (text: string, offset: number, what: string) =>
-  new BrokenText({ what, at: createPositions(text)(offset) })
+  new EditError({ what, at: createPositions(text)(offset) })
 
 /** How a text is laid out. */
 interface Layout {
@@ -172,14 +172,14 @@ type Input = MergeRequest['entry']['inputs'][number]
  * The text is edited by hand, so the result is parsed, too: it has to differ from what was there
  * by the entry and by nothing else.
  *
- * @throws {BrokenText}
+ * @throws {EditError}
  */
 export function mergeJson(text: string, request: MergeRequest): Merged {
   const merged = mergeServer(text, request)
   if (merged.outcome === 'same' || merged.outcome === 'taken') return merged
   const result = request.entry.inputs.reduce(mergeInput, merged.text)
   if (!isDeepStrictEqual(objectIn(result), expected(text, request))) {
-    throw new BrokenText({
+    throw new EditError({
       what: 'it is written in a way that this program does not edit',
       at: undefined,
     })

@@ -1,7 +1,7 @@
 import { ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import type { Connection } from './host.js'
+import type { EntryTransport } from './host.js'
 
 /** What cmd.exe would take for its own: it reads the line again before npx sees it. */
 const SPECIAL_TO_CMD = /[&|<>^%!"\s]/
@@ -19,7 +19,7 @@ export function launchOf(
   { platform, program }: Pick<Runtime, 'platform' | 'program'>,
   target: string,
   { absolute }: { absolute: boolean },
-): Extract<Connection, { kind: 'stdio' }> {
+): Extract<EntryTransport, { kind: 'stdio' }> {
   if (absolute) {
     return { kind: 'stdio', command: program.node, args: [program.script, 'stdio', target] }
   }

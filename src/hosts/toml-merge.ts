@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { parse, TomlError } from 'smol-toml'
 import { isObject, type JsonObject, ownMember, setMember } from '../util/json.js'
 import { lineBreakOf } from '../util/text.js'
-import { BrokenText, type Merged, type MergeRequest } from './edit-error.js'
+import { EditError, type Merged, type MergeRequest } from './edit-error.js'
 import { sectionsOf, tomlTable } from './toml-sections.js'
 
 /** Comparing calls itself for each level. */
@@ -14,7 +14,7 @@ const MAX_DEPTH = 200
  * The text is edited by hand, so the result is parsed, too: it has to differ from what was there
  * by the entry and by nothing else.
  *
- * @throws {BrokenText} when the text is not TOML, or is written in a way that we do not edit.
+ * @throws {EditError} when the text is not TOML, or is written in a way that we do not edit.
  */
 export function mergeToml(text: string, { host, name, entry, force }: MergeRequest): Merged {
   const expected = parseToml(text)
@@ -60,7 +60,7 @@ function parseToml(text: string): JsonObject {
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
     const what = /: (.*)/.exec(error.message)?.[1] ?? 'it is no TOML'
-    throw new BrokenText({ what, at: { line: error.line, column: error.column } })
+    throw new EditError({ what, at: { line: error.line, column: error.column } })
   }
   if (isTooDeep(content)) throw cannotEdit(`it has more than ${MAX_DEPTH} levels`)
   return content
@@ -97,4 +97,4 @@ function plain(value: unknown): unknown {
       )
 }
 
-const cannotEdit = (what: string) => new BrokenText({ what, at: undefined })
+const cannotEdit = (what: string) => new EditError({ what, at: undefined })

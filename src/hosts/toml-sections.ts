@@ -2,7 +2,7 @@ import { parse } from 'smol-toml'
 import { isObject, type JsonObject } from '../util/json.js'
 
 /** One table of a TOML document: its header and what stands below it. */
-export interface Section {
+export interface TomlSection {
   readonly key: readonly string[]
   readonly start: number
   /** Comments and blank lines above the next header belong to that one. */
@@ -10,7 +10,7 @@ export interface Section {
 }
 
 /** Finds where the tables of a valid TOML document stand. */
-export function sectionsOf(text: string): Section[] {
+export function sectionsOf(text: string): TomlSection[] {
   const headers = [...tomlTokens(text)]
     .filter(({ kind }) => kind === 'header')
     .map(({ start, end }) => ({

@@ -31,7 +31,7 @@ export function envelopeVersion(message: Message): string | undefined {
 }
 
 /** Tells whether a message belongs to the stateless era: its body decides, not its headers. */
-export function isModern(message: Message): boolean {
+export function isStateless(message: Message): boolean {
   const version = envelopeVersion(message)
   if (version !== undefined) return version >= MODERN_VERSION
   return message.method === 'server/discover' || message.method === 'subscriptions/listen'
@@ -70,7 +70,7 @@ const NAME_MEMBER: Readonly<Record<string, string>> = {
 }
 
 /** Returns what `Mcp-Name` says of a message, undisguised; `undefined` where it is not sent. */
-export function namedBy({
+export function mcpNameOf({
   method,
   params,
 }: Pick<Message, 'method' | 'params'>): string | undefined {
@@ -110,7 +110,7 @@ export function headerMismatch(
   }
   const sentMethod = header('mcp-method')
   if (sentMethod !== message.method) return differs('Mcp-Method', sentMethod, message.method)
-  const value = namedBy(message)
+  const value = mcpNameOf(message)
   if (value === undefined) return undefined
   const sentName = header('mcp-name')
   if (sentName === undefined || decodeHeaderValue(sentName) !== value) {

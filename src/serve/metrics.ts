@@ -4,14 +4,14 @@ import type { KeysState } from '../auth/verify/jwks.js'
 import { LIST_KINDS } from '../gateway/lists/lists.js'
 import type { Target } from '../gateway/target.js'
 import type { Caps } from './caps.js'
-import type { Outcome } from './request-log.js'
+import type { RequestOutcome } from './request-log.js'
 
 export interface RequestMetric {
   method: string
   target: string | undefined
   status: number
   ms: number
-  outcome: Outcome
+  outcome: RequestOutcome
   refusal: string | undefined
   cause: string | undefined
 }

@@ -4,7 +4,7 @@ import type { ServerConfig } from '../config/types.js'
 import { isLoopback } from '../util/private-addresses.js'
 
 /** Which Host and Origin headers are let in. */
-export interface Access {
+export interface RequestOrigins {
   /** @see [RFC 9110 §7.4](https://www.rfc-editor.org/rfc/rfc9110#section-7.4) Rejecting Misdirected Requests */
   allowsHost(host: string | undefined): boolean
   /** `undefined` means that the request names no origin, which is allowed. */
@@ -26,7 +26,7 @@ export function createAccess(
   }: Pick<ServerConfig, 'host' | 'allowedHosts' | 'allowedOrigins'>,
   publicUrl: string,
   extraHosts: readonly string[] = [],
-): Access {
+): RequestOrigins {
   const { host: publicHost, origin: publicOrigin } = new URL(publicUrl)
   const hosts = new Set(
     [publicHost, ...allowedHosts, ...extraHosts].map((name) => name.toLowerCase()),
@@ -69,7 +69,7 @@ export function createAccessOf(
     extraHosts?: readonly string[] | undefined
     isOnLoopback?: ((request: IncomingMessage) => boolean) | undefined
   },
-): (request: IncomingMessage) => Access {
+): (request: IncomingMessage) => RequestOrigins {
   const { resource, extraHosts, isOnLoopback } = options
   const inside = createAccess(server, resource, extraHosts)
   const outside = createAccess({ ...server, host: '' }, resource, extraHosts)

@@ -9,7 +9,7 @@ import type { Metrics } from './metrics.js'
 const MAX_TEXT = 128
 
 /** How a request ended. */
-export type Outcome =
+export type RequestOutcome =
   | 'ok'
   /** A tool's result says `isError`. */
   | 'tool_error'
@@ -47,7 +47,7 @@ interface Prepared {
   method: string
   target: string | undefined
   status: number
-  outcome: Outcome
+  outcome: RequestOutcome
   write: PreparedRecord
 }
 
@@ -68,7 +68,11 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
   const byCaller = new WeakMap<Principal, Map<string, Prepared>>()
   const isLogged = createRefusalLimit(clock, (leftOut) => tellLeftOut(logger, leftOut))
 
-  function prepare(summary: RequestSummary, outcome: Outcome, level: LogLevel): PreparedRecord {
+  function prepare(
+    summary: RequestSummary,
+    outcome: RequestOutcome,
+    level: LogLevel,
+  ): PreparedRecord {
     const { record, status, principal, refusal, why, seen, event = 'request' } = summary
     const method = shorten(record.method)
     const text = why === undefined ? `${method} ${status}` : `${method} ${status}: ${why}`
@@ -87,7 +91,7 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
   }
 
   /** What one caller does with one tool is logged alike, again and again. */
-  function prepared(summary: RequestSummary, outcome: Outcome): PreparedRecord {
+  function prepared(summary: RequestSummary, outcome: RequestOutcome): PreparedRecord {
     const { record, status, principal, refusal } = summary
     if (principal === undefined || refusal !== undefined || record.failure !== undefined) {
       return prepare(summary, outcome, 'info')
@@ -148,7 +152,7 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
   }
 }
 
-function outcomeOf({ record, refusal, hasLeft }: RequestSummary): Outcome {
+function outcomeOf({ record, refusal, hasLeft }: RequestSummary): RequestOutcome {
   if (record.failure !== undefined) return 'target_failure'
   if (refusal !== undefined || record.refusal !== undefined) return 'refused'
   return hasLeft === true ? 'client_left' : (record.outcome ?? 'ok')

@@ -22,7 +22,7 @@ import {
   tookTooLong,
   wasInterrupted,
 } from './flow.js'
-import type { Pending } from './pending-sign-in.js'
+import type { PendingSignIn } from './pending-sign-in.js'
 import { addressOf } from './ports.js'
 
 /** How often a process that waits for another one's sign-in looks. */
@@ -121,7 +121,11 @@ async function endOrForget<T>(flow: Flow, run: () => Promise<T>): Promise<T> {
 }
 
 /** Only a sign-in that asks for all that is needed now, in the way that is wished, can go on. */
-function canResume({ options, target }: Flow, request: EnsureRequest, left: Pending): boolean {
+function canResume(
+  { options, target }: Flow,
+  request: EnsureRequest,
+  left: PendingSignIn,
+): boolean {
   const { method, callbackPort, callbackHost } = options
   if (request.force) return false
   const { grant } = target
@@ -139,7 +143,7 @@ function canResume({ options, target }: Flow, request: EnsureRequest, left: Pend
 
 /** The target may name another authorization server by now, or be another resource. */
 async function isStillThere(
-  { server, resource }: Pending,
+  { server, resource }: PendingSignIn,
   plan: () => Promise<Pick<FlowPlan, 'server' | 'resource'>>,
 ): Promise<boolean> {
   const now = await plan().catch(() => undefined)
@@ -154,7 +158,7 @@ async function takeStepUp({ budget, target, asked }: Flow, request: EnsureReques
 }
 
 /** The user asked just now, and the tab that another process opened may be closed long since. */
-async function openAgain({ options, surroundings, runtime, holder }: Flow, { url }: Pending) {
+async function openAgain({ options, surroundings, runtime, holder }: Flow, { url }: PendingSignIn) {
   if (!options.openBrowser || !surroundings.hasBrowser) return
   const started = await openBrowser(runtime, url, surroundings.isWsl)
   holder.update({ tab: started ? 'opened' : 'failed' })

@@ -1,6 +1,6 @@
 import type { ClientStore } from '../auth/oauth/registration.js'
 import { bindingOf, type SignInTarget } from '../auth/tokens/sign-in-target.js'
-import { bindingKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
+import { storeKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
 import { ProxyError } from '../util/errors.js'
 import { createBudget } from './browser.js'
 import type { SignInRuntime } from './flow.js'
@@ -30,7 +30,7 @@ export async function finishPasted(deps: HandOverDeps, text: string): Promise<To
   const { runtime, store, folder, named, secret } = deps
   const pending = createPendingStore(folder, runtime.clock.now)
   const all = (await pending.list()).filter((one) => one.kind === 'browser')
-  const key = named && bindingKey(bindingOf(named))
+  const key = named && storeKey(bindingOf(named))
   const waiting = choose(
     all.filter((one) => key === undefined || one.key === key),
     text,

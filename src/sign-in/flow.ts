@@ -12,7 +12,7 @@ import { ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
 import type { Budget } from './browser.js'
 import type { Surroundings } from './environment.js'
-import type { Pending, PendingStore } from './pending-sign-in.js'
+import type { PendingSignIn, PendingStore } from './pending-sign-in.js'
 import type { CallbackChoice } from './ports.js'
 import type { LoginMethod, StateHolder, TabState } from './status.js'
 
@@ -64,7 +64,7 @@ export interface FlowPlan extends GrantPlan {
 }
 
 /** Shows that somebody has to act. */
-export function showWaiting({ holder }: Flow, pending: Pending, resumed: boolean): void {
+export function showWaiting({ holder }: Flow, pending: PendingSignIn, resumed: boolean): void {
   holder.set({
     phase: 'waiting',
     method: pending.kind === 'device' ? 'device' : pending.method,
@@ -78,7 +78,7 @@ export function showWaiting({ holder }: Flow, pending: Pending, resumed: boolean
 }
 
 /** Whoever prepared a sign-in decides next whether a tab is opened for it. */
-function tabOf(pending: Pending, resumed: boolean): TabState {
+function tabOf(pending: PendingSignIn, resumed: boolean): TabState {
   if (pending.kind === 'device' || (pending.method === 'paste' && !resumed)) return 'off'
   return resumed ? (pending.tab ?? 'elsewhere') : 'opening'
 }
@@ -92,7 +92,7 @@ export type FinishingFlow = Pick<Flow, 'store' | 'pending' | 'budget' | 'asked'>
 /** Puts the tokens of a finished sign-in where everybody finds them. */
 export async function keepGrant(
   flow: FinishingFlow,
-  pending: Pending,
+  pending: PendingSignIn,
   grant: Grant,
 ): Promise<TokenRecord> {
   const { store, runtime } = flow

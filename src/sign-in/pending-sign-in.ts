@@ -8,7 +8,7 @@ import {
   parseClient,
   parseServer,
 } from '../auth/tokens/store/record.js'
-import { bindingKey, type TokenBinding } from '../auth/tokens/token-store.js'
+import { storeKey, type TokenBinding } from '../auth/tokens/token-store.js'
 import { isObject, stringMember, tryParseJson } from '../util/json.js'
 import { readPrivateFile, removeFile, writePrivateFile } from '../util/private-files.js'
 import { addressOf } from './ports.js'
@@ -53,16 +53,16 @@ export interface PendingDevice extends PendingBase {
   readonly interval: number
 }
 
-export type Pending = PendingBrowser | PendingDevice
+export type PendingSignIn = PendingBrowser | PendingDevice
 
 /** Keeps the sign-in that is under way, so that a process that is started again can go on. */
 export interface PendingStore {
   /** `undefined` when there is none that could still succeed. */
-  load(key: string): Promise<Pending | undefined>
-  save(pending: Pending): Promise<void>
+  load(key: string): Promise<PendingSignIn | undefined>
+  save(pending: PendingSignIn): Promise<void>
   remove(key: string): Promise<void>
   /** All that could still succeed. */
-  list(): Promise<Pending[]>
+  list(): Promise<PendingSignIn[]>
   /**
    * Ports that the sign-ins of other targets come back to, whether a process waits there or not,
    * with the keys of those sign-ins.
@@ -77,7 +77,7 @@ const TABS = ['off', 'withheld', 'failed'] as const
 /** @param folder The user's data folder. @param now Milliseconds since the epoch. */
 export function createPendingStore(folder: string, now: () => number): PendingStore {
   const pathOf = (key: string) => join(folder, 'sign-in', `${key}.json`)
-  const load = async (key: string): Promise<Pending | undefined> => {
+  const load = async (key: string): Promise<PendingSignIn | undefined> => {
     const text = await readPrivateFile(pathOf(key))
     const file = text === undefined ? undefined : tryParseJson(text)
     if (!isObject(file) || file['schema'] !== SCHEMA) return undefined
@@ -104,7 +104,7 @@ export function createPendingStore(folder: string, now: () => number): PendingSt
   }
 }
 
-function parsePending(value: unknown): Pending | undefined {
+function parsePending(value: unknown): PendingSignIn | undefined {
   if (!isObject(value)) return undefined
   const text = (member: string) => stringMember(value, member)
   const server = parseServer(value['server'])
@@ -113,7 +113,7 @@ function parsePending(value: unknown): Pending | undefined {
   const [since, expiresAt] = [numberMember(value, 'since'), numberMember(value, 'expiresAt')]
   if (server === undefined || client === undefined || key === undefined) return undefined
   const binding = parseBinding(value['binding'])
-  if (binding !== undefined && bindingKey(binding) !== key) return undefined
+  if (binding !== undefined && storeKey(binding) !== key) return undefined
   if (url === undefined || since === undefined || expiresAt === undefined) return undefined
   const [resource, scope, note] = [text('resource'), text('scope'), text('note')]
   const target = text('target')

@@ -1,8 +1,8 @@
 import type { ClientStore } from '../auth/oauth/registration.js'
 import { bindingOf, type SignInTarget } from '../auth/tokens/sign-in-target.js'
 import {
-  bindingKey,
   isExpired,
+  storeKey,
   type TokenRecord,
   type TokenStore,
 } from '../auth/tokens/token-store.js'
@@ -53,7 +53,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
   const { runtime, target, store } = deps
   const { clock } = runtime
   const holder = createStateHolder()
-  const key = bindingKey(bindingOf(target))
+  const key = storeKey(bindingOf(target))
   const budget = createBudget(deps.folder, key, clock.now)
 
   const isGood = (record: TokenRecord | undefined, request: EnsureRequest) =>

@@ -1,7 +1,7 @@
 import type { ConfiguredClient } from '../auth/oauth/client.js'
 import type { HttpDeps } from '../auth/oauth/http.js'
 import type { TokenSource } from '../auth/tokens/token-source.js'
-import { bindingKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
+import { storeKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
 import { messageOf } from '../util/errors.js'
 import { createPendingStore } from './pending-sign-in.js'
 
@@ -33,7 +33,7 @@ export async function signOut(deps: SignOutDeps, record: TokenRecord): Promise<S
     report = { revoked: false, reason: messageOf(error) }
   }
   await store.exclusively(record.binding, () => store.remove(record.binding))
-  await createPendingStore(folder, clock.now).remove(bindingKey(record.binding))
+  await createPendingStore(folder, clock.now).remove(storeKey(record.binding))
   return report
 }
 

@@ -2,7 +2,7 @@ import { bindingOf } from '../auth/tokens/sign-in-target.js'
 import type { TokenRecord } from '../auth/tokens/token-store.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { type Flow, tookTooLong, wasInterrupted } from './flow.js'
-import type { Pending } from './pending-sign-in.js'
+import type { PendingSignIn } from './pending-sign-in.js'
 
 /** How often to look whether another process (`login --paste`) finished this sign-in. */
 const LOOK_MS = 500
@@ -21,7 +21,7 @@ export interface End {
  * Watches what can end a sign-in from outside: tokens that another process put into the store,
  * the time that somebody has, and an abort.
  */
-export function waitForEnd(flow: Flow, pending: Pending): End {
+export function waitForEnd(flow: Flow, pending: PendingSignIn): End {
   const { runtime, store, signal, target, holder } = flow
   const { clock } = runtime
   const { promise, resolve, reject } = deferred<TokenRecord>()
@@ -75,7 +75,7 @@ export function waitForEnd(flow: Flow, pending: Pending): End {
   }
 }
 
-function hintFor({ client, kind }: Pending): string | undefined {
+function hintFor({ client, kind }: PendingSignIn): string | undefined {
   if (kind === 'device') return undefined
   const again =
     client.source === 'dynamic' ? 'mcp-descope-proxy login --force' : 'mcp-descope-proxy login'

@@ -3,14 +3,14 @@ import { NO_CONTROLLER } from './http/guarded-answer.js'
 import type { UpstreamController, UpstreamHandler } from './upstream.js'
 import { UpstreamError } from './upstream-error.js'
 
-export type AnswerHead = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
+export type ResponseHeaders = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
 
 const MAX_BODY_BYTES = 64 * 1024
 
 /** Decides about an answer. */
 export interface AnswerWatch {
   /** Tells by the head whether the answer is held back until it was read. */
-  holds(status: number, headers: AnswerHead): boolean
+  holds(status: number, headers: ResponseHeaders): boolean
   /** Tells of an answer that is held whether it can be decided about before it ends. */
   isEnough?(chunk: Buffer): boolean
   /** A held answer is complete, or enough: replay it, or send something else in its place. */
@@ -22,7 +22,7 @@ export class HeldAnswer implements UpstreamHandler {
   readonly #handler: UpstreamHandler
   readonly #watch: AnswerWatch
   #controller: UpstreamController | undefined
-  #head: AnswerHead = {}
+  #head: ResponseHeaders = {}
   #body: Buffer[] | undefined
   #bytes = 0
   #isDecided = false
@@ -50,7 +50,7 @@ export class HeldAnswer implements UpstreamHandler {
     this.#handler.onRequestStart?.(controller, context)
   }
 
-  onResponseStart(controller: UpstreamController, status: number, headers: AnswerHead): void {
+  onResponseStart(controller: UpstreamController, status: number, headers: ResponseHeaders): void {
     this.status = status
     this.#head = headers
     if (this.#watch.holds(status, headers)) this.#body = []
@@ -99,7 +99,7 @@ export class HeldAnswer implements UpstreamHandler {
   }
 
   /** Answers with a head alone in place of the held answer. */
-  respond(status: number, headers: AnswerHead): void {
+  respond(status: number, headers: ResponseHeaders): void {
     const controller = this.#controller as UpstreamController
     this.#handler.onResponseStart?.(controller, status, headers)
     this.#handler.onResponseEnd?.(controller, {})
@@ -120,7 +120,7 @@ export class HeldAnswer implements UpstreamHandler {
 }
 
 /** Goes on with what is loaded or opened late; where that fails, so does the request. */
-export function withLatePart<T>(
+export function whenLoaded<T>(
   part: Promise<T>,
   handler: UpstreamHandler,
   goOn: (part: T) => void,

@@ -1,7 +1,7 @@
 import { anyResponse } from '../mcp/incoming.js'
 import { isObject, tryParseJson } from '../util/json.js'
-import { HeldAnswer, lateFailure, withLatePart } from './held-answer.js'
-import type { Opening } from './sse/sse-stream.js'
+import { HeldAnswer, lateFailure, whenLoaded } from './held-answer.js'
+import type { OpeningStream } from './sse/sse-stream.js'
 import type { SseUpstream } from './sse/sse-upstream.js'
 import {
   headerOf,
@@ -34,7 +34,7 @@ export interface AutoOptions {
 export function createAutoUpstream({ http, openSse, onChoice }: AutoOptions): Upstream {
   let chosen: Upstream | undefined
   let sse: Promise<SseUpstream> | undefined
-  let opening: Promise<Opening> | undefined
+  let opening: Promise<OpeningStream> | undefined
 
   const older = () => {
     sse ??= openSse()
@@ -42,7 +42,7 @@ export function createAutoUpstream({ http, openSse, onChoice }: AutoOptions): Up
   }
 
   const sendOlder = (request: UpstreamRequest, handler: UpstreamHandler) => {
-    withLatePart(older(), handler, (transport) => transport.send(request, handler))
+    whenLoaded(older(), handler, (transport) => transport.send(request, handler))
   }
 
   const openOnce = (request: UpstreamRequest) => {

@@ -56,7 +56,7 @@ export function headerOf(headers: readonly string[], name: string): string | und
  * The member among a request's headers that says for whom it is, to upstreams in this process that
  * keep callers apart. No HTTP header can have this name, so that no client can send one.
  */
-export const OWNER = ':owner'
+export const CALLER_ID_FIELD = ':owner'
 
 type Parts = Required<UpstreamHandler>
 

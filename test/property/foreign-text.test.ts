@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseChallenges, readBearerChallenge } from '../../src/auth/oauth/parse-challenge.js'
 import { parseDocument } from '../../src/config/document.js'
-import { veilText } from '../../src/hosts/diff.js'
+import { redactText } from '../../src/hosts/diff.js'
 import { LineSplitter } from '../../src/mcp/lines.js'
 import { createCookieJar } from '../../src/upstream/http/cookie-jar.js'
 import { createRedactor, printable } from '../../src/util/redact.js'
@@ -73,7 +73,7 @@ describe('text from outside', () => {
     fc.assert(
       fc.property(value, fc.constantFrom('"', "'"), (secret, quote) => {
         const written = quote === '"' ? JSON.stringify(`QQ${secret}`) : `'QQ${secret}'`
-        const shown = veilText(`[mcp_servers.other.env]\n"API_KEY" = ${written}\n`, 'toml')
+        const shown = redactText(`[mcp_servers.other.env]\n"API_KEY" = ${written}\n`, 'toml')
         expect(shown).not.toContain('QQ')
       }),
       runs,
@@ -104,7 +104,7 @@ describe('text from outside', () => {
   it.each<[string, (hostile: string) => unknown]>([
     ['a challenge', parseChallenges],
     ['JSON of a configuration', (hostile) => parseDocument('x.json', hostile)],
-    ['a line of a host file', (hostile) => veilText(`${hostile}\n${hostile}`, 'json')],
+    ['a line of a host file', (hostile) => redactText(`${hostile}\n${hostile}`, 'json')],
     ['a cookie', (hostile) => createCookieJar({ now: () => 0 }).keep(hostile)],
     ['a line of a log', (hostile) => printable(createRedactor(['secret'])(hostile))],
   ])('takes linear time, as %s of 100 KB', (_title, read) => {

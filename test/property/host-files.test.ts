@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { parse } from 'smol-toml'
 import { describe, expect, it } from 'vitest'
-import { BrokenText, type MergeRequest } from '../../src/hosts/edit-error.js'
+import { EditError, type MergeRequest } from '../../src/hosts/edit-error.js'
 import { HOST_IDS } from '../../src/hosts/host.js'
 import { merge } from '../../src/hosts/host-file.js'
 import { findHost } from '../../src/hosts/hosts.js'
@@ -161,7 +161,7 @@ describe('a file of an assistant, whatever it holds', () => {
         try {
           merged = await merge(given, wanted)
         } catch (error) {
-          expect(error).toBeInstanceOf(BrokenText)
+          expect(error).toBeInstanceOf(EditError)
           return
         }
         if (merged.outcome === 'same' || merged.outcome === 'taken') {
@@ -206,7 +206,7 @@ describe('a file of an assistant, whatever it holds', () => {
       `{"a":${'['.repeat(400)}${']'.repeat(400)}}`,
     ]) {
       await expect(merge(hostile, { host, name: 'acme', entry, force: true })).rejects.toThrow(
-        BrokenText,
+        EditError,
       )
     }
   })

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { ProxyError } from '../../util/errors.js'
 import { isObject, stringMember, tryParseJson } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
-import { type HttpReply, isTransient, requestReply } from '../fetch-json.js'
+import { type FetchedText, isTransient, requestReply } from '../fetch-json.js'
 import { describeOAuthError } from '../oauth/failure.js'
 import { saysTokenInvalid } from '../oauth/parse-challenge.js'
 import type { Descope } from '../resource-server.js'
@@ -107,7 +107,7 @@ function keyOf(settings: ConnectionSettings, caller: Caller): string {
  *   `ISSUER_UNREACHABLE` when it may work later.
  */
 export function readConnectionToken(
-  { status, text }: HttpReply,
+  { status, text }: FetchedText,
   settings: ConnectionSettings,
   now: number,
 ): Issued {

@@ -28,11 +28,11 @@ export interface TargetCredential {
    * @returns Whether `headers` gives better ones now, so that one more try makes sense.
    * @throws {ProxyError} `SIGN_IN_REQUIRED` when somebody has to sign in first.
    */
-  refused(caller: Caller, refusal: Refusal): boolean | Promise<boolean>
+  refused(caller: Caller, refusal: CredentialRefusal): boolean | Promise<boolean>
 }
 
 /** How a target refused a credential. */
-export interface Refusal {
+export interface CredentialRefusal {
   status: 401 | 403
   /** The `WWW-Authenticate` header. */
   challenge: string | undefined

@@ -12,7 +12,7 @@ import type { Logger } from '../../util/logger.js'
 import { parseHttpUrl } from '../../util/private-addresses.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
-import { type HttpReply, isTransient, requestReply } from '../fetch-json.js'
+import { type FetchedText, isTransient, requestReply } from '../fetch-json.js'
 import { describeOAuthError } from '../oauth/failure.js'
 
 export const DISCOVERY_KINDS = ['openid-configuration', 'oauth-authorization-server'] as const
@@ -20,7 +20,7 @@ export const DISCOVERY_KINDS = ['openid-configuration', 'oauth-authorization-ser
 export type DiscoveryKind = (typeof DISCOVERY_KINDS)[number]
 
 /** What is used of a discovery document, checked, beside the document itself. */
-export interface Discovery {
+export interface DescopeDiscovery {
   /** As Descope sent it; its other members are not checked. */
   readonly document: JsonObject
   readonly issuer: string
@@ -43,7 +43,7 @@ export async function fetchDiscovery(
   project: DescopeProject,
   kind: DiscoveryKind,
   extraIssuers: readonly string[] = [],
-): Promise<Discovery> {
+): Promise<DescopeDiscovery> {
   const url = project.discoveryUrls[DISCOVERY_KINDS.indexOf(kind)] ?? project.discoveryUrls[0]
   const reply = await requestReply(runtime, url, { headers: { accept: 'application/json' } })
   return processDiscovery(reply, url, project, extraIssuers)
@@ -58,7 +58,7 @@ export async function discover(
   runtime: Pick<Runtime, 'fetch' | 'clock'>,
   project: DescopeProject,
   extraIssuers: readonly string[] = [],
-): Promise<Discovery> {
+): Promise<DescopeDiscovery> {
   try {
     return await fetchDiscovery(runtime, project, 'openid-configuration', extraIssuers)
   } catch (error) {
@@ -81,11 +81,11 @@ export async function discover(
  * @see [RFC 8414 §3.3](https://www.rfc-editor.org/rfc/rfc8414#section-3.3) Metadata Validation
  */
 export function processDiscovery(
-  reply: HttpReply,
+  reply: FetchedText,
   url: string,
   project: DescopeProject,
   extraIssuers: readonly string[] = [],
-): Discovery {
+): DescopeDiscovery {
   const document = reply.text === undefined ? undefined : tryParseJson(reply.text)
   const issuer = isObject(document) ? stringMember(document, 'issuer') : undefined
   if (!isObject(document) || issuer === undefined) throw notADocument(reply, url, document)
@@ -111,7 +111,7 @@ function ownUrl(project: DescopeProject, text: string | undefined): string | und
   return url?.origin === project.base ? url.href : undefined
 }
 
-function notADocument({ status, text }: HttpReply, url: string, body: unknown): ProxyError {
+function notADocument({ status, text }: FetchedText, url: string, body: unknown): ProxyError {
   if (isTransient(status)) {
     return new ProxyError('ISSUER_UNREACHABLE', `${shownUrl(url)} answered ${status}`, {
       hint: 'Wait and try again; see https://www.descopestatus.com if it stays so.',

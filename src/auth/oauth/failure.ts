@@ -12,11 +12,11 @@ import { isTransient } from '../fetch-json.js'
  * - `poll`: the device flow goes on (`authorization_pending`, `slow_down`)
  * - `refused`: anything else
  */
-export type RefusalKind = 'transient' | 'grant' | 'client' | 'poll' | 'refused'
+export type OAuthRefusalKind = 'transient' | 'grant' | 'client' | 'poll' | 'refused'
 
 /** An error answer in OAuth's shape (RFC 6749 §5.2) or in Descope's own. */
-export interface Refusal {
-  readonly kind: RefusalKind
+export interface OAuthRefusal {
+  readonly kind: OAuthRefusalKind
   /** `error`, or Descope's `errorCode`. */
   readonly code: string
   readonly description: string | undefined
@@ -31,9 +31,9 @@ export interface Refusal {
 
 /** An authorization server refused, or could not answer. */
 export class OAuthRefusedError extends ProxyError {
-  readonly refusal: Refusal
+  readonly refusal: OAuthRefusal
 
-  constructor(doing: string, refusal: Refusal, options: ProxyErrorOptions = {}) {
+  constructor(doing: string, refusal: OAuthRefusal, options: ProxyErrorOptions = {}) {
     const said =
       refusal.description === undefined ? '' : ` (${JSON.stringify(refusal.description)})`
     super(
@@ -71,7 +71,7 @@ export function isUnknownClient(error: unknown): boolean {
 }
 
 /** A polling answer where nothing is polled (`slow_down` to a refresh) means to come back later. */
-const mayPass = ({ kind }: Refusal) => kind === 'transient' || kind === 'poll'
+const mayPass = ({ kind }: OAuthRefusal) => kind === 'transient' || kind === 'poll'
 
 /** Descope's codes: E063302 consent gone, E061005 token invalid or expired. */
 const GRANT_CODES = new Set(['invalid_grant', 'E063302', 'E061005', 'expired_token'])
@@ -90,7 +90,11 @@ const POLL_CODES = new Set(['authorization_pending', 'slow_down'])
  * @param body The answer's text.
  * @see [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2)
  */
-export function readRefusal(status: number, headers: Headers, body: string): Refusal | undefined {
+export function readRefusal(
+  status: number,
+  headers: Headers,
+  body: string,
+): OAuthRefusal | undefined {
   const said = readOAuthError(tryParseJson(body))
   if (said === undefined && status >= 200 && status < 300) return undefined
   const description = said?.description?.slice(0, 300)
@@ -109,7 +113,7 @@ function kindOf(
   status: number,
   code: string | undefined,
   description: string | undefined,
-): RefusalKind {
+): OAuthRefusalKind {
   if (code !== undefined) {
     if (POLL_CODES.has(code)) return 'poll'
     if (TRANSIENT_CODES.has(code)) return 'transient'

@@ -16,7 +16,7 @@ import {
   type OAuthClient,
   unsupportedMethod,
 } from './client.js'
-import { OAuthRefusedError, type Refusal, readRefusal } from './failure.js'
+import { type OAuthRefusal, OAuthRefusedError, readRefusal } from './failure.js'
 import { fetchText, type HttpDeps, type ReadResponse } from './http.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
@@ -143,7 +143,7 @@ export function readRegistration(
   }
 }
 
-function isAboutRedirect({ code, description = '' }: Refusal): boolean {
+function isAboutRedirect({ code, description = '' }: OAuthRefusal): boolean {
   return code === 'invalid_redirect_uri' || /redirect|loopback|127\.0\.0\.1/i.test(description)
 }
 

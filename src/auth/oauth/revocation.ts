@@ -1,6 +1,6 @@
 import type { ClientAuth } from 'oauth4webapi'
 import type { OAuthClient } from './client.js'
-import { type Refusal, readRefusal } from './failure.js'
+import { type OAuthRefusal, readRefusal } from './failure.js'
 import type { HttpDeps } from './http.js'
 import { libraryCall } from './load-oauth4webapi.js'
 import type { AuthorizationServer } from './server-metadata.js'
@@ -25,7 +25,7 @@ export interface RevocationRequest {
 export async function revokeToken(
   deps: HttpDeps,
   request: RevocationRequest,
-): Promise<Refusal | undefined> {
+): Promise<OAuthRefusal | undefined> {
   const refusal = await send(deps, request, false)
   if (refusal === undefined || request.client.authMethod !== 'none') return refusal
   return await send(deps, request, true)
@@ -35,7 +35,7 @@ async function send(
   deps: HttpDeps,
   { server, client, token, hint, accessToken }: RevocationRequest,
   withBearer: boolean,
-): Promise<Refusal | undefined> {
+): Promise<OAuthRefusal | undefined> {
   const { oauth, as, client: who, auth, options } = await libraryCall(deps, server, client)
   const proof: ClientAuth = (_server, { client_id }, body, headers) => {
     body.set('client_id', client_id)

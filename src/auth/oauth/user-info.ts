@@ -1,6 +1,6 @@
 import { isObject, stringMember, tryParseJson } from '../../util/json.js'
 import { requestReply } from '../fetch-json.js'
-import { nameOf, peekClaims } from '../verify/unverified-claims.js'
+import { nameOf, readUnverifiedClaims } from '../verify/unverified-claims.js'
 import { type HttpDeps, requireSafeUrl } from './http.js'
 import { splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
@@ -20,7 +20,7 @@ export async function whoSignedIn(
   { issuer, userinfoEndpoint }: AuthorizationServer,
   { accessToken, scope }: { accessToken: string; scope: string | undefined },
 ): Promise<string | undefined> {
-  const claims = peekClaims(accessToken)
+  const claims = readUnverifiedClaims(accessToken)
   const name = nameOf(claims)
   if (name !== undefined || userinfoEndpoint === undefined) return name
   if (!splitScopes(scope).includes('openid')) return undefined

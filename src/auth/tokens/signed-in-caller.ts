@@ -7,7 +7,7 @@ import { acceptsIssuer, discover, parseConfigUrl } from '../descope/discovery.js
 import { createAuthenticator } from '../verify/authenticator.js'
 import { createKeyStore } from '../verify/jwks.js'
 import { toTokenError } from '../verify/token-error.js'
-import { peekClaims } from '../verify/unverified-claims.js'
+import { readUnverifiedClaims } from '../verify/unverified-claims.js'
 import { createVerifier } from '../verify/verify-token.js'
 import type { SignInNeed } from './sign-in-target.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
@@ -109,7 +109,7 @@ async function audienceFor(
   const { audience } = config
   if (resource !== undefined) return { resource: () => resource, audience }
   const client = (await clientId()) ?? ''
-  const claims = peekClaims(token)
+  const claims = readUnverifiedClaims(token)
   const { aud } = claims
   const own = typeof aud === 'string' ? [aud] : stringsMember(claims, 'aud')
   const isForUs = client !== '' && claims['azp'] === client

@@ -63,7 +63,7 @@ export interface TokenStore {
 }
 
 /** A stable name for files and locks. Two bindings never share it, and it tells nothing. */
-export function bindingKey({ profile, url, issuer, clientId }: TokenBinding): string {
+export function storeKey({ profile, url, issuer, clientId }: TokenBinding): string {
   const text = JSON.stringify([profile, url, issuer ?? '', clientId ?? ''])
   return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }

@@ -11,7 +11,7 @@ import {
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
-import { type HttpReply, isTransient, requestReply } from '../fetch-json.js'
+import { type FetchedText, isTransient, requestReply } from '../fetch-json.js'
 import { TokenError } from './token-error.js'
 
 /** Older keys are fetched again, in the background, when one is asked for. */
@@ -129,7 +129,7 @@ const MAX_KEYS = 100
  *
  * @see [RFC 7517 §5](https://www.rfc-editor.org/rfc/rfc7517#section-5) JWK Set Format
  */
-export async function processKeySet({ status, text }: HttpReply, url: string): Promise<KeySet> {
+export async function processKeySet({ status, text }: FetchedText, url: string): Promise<KeySet> {
   const body = text === undefined ? undefined : tryParseJson(text)
   const listed = isObject(body) && Array.isArray(body['keys']) ? body['keys'] : undefined
   if (status !== 200 || !listed) {

@@ -10,7 +10,7 @@ import {
  * Reads the claims of a token for display. Does not verify anything: nothing may be decided by
  * what it returns. A token that is no JWT has no claims.
  */
-export function peekClaims(token: string): JsonObject {
+export function readUnverifiedClaims(token: string): JsonObject {
   const payload = token.split('.')[1]
   const json = payload && tryParseJson(Buffer.from(payload, 'base64url').toString('utf8'))
   return isObject(json) ? bareObject(json) : {}
@@ -27,6 +27,6 @@ export function nameOf(claims: JsonObject): string | undefined {
  * anybody but the server.
  */
 export function accountOf(token: string): string | undefined {
-  const claims = peekClaims(token)
+  const claims = readUnverifiedClaims(token)
   return nameOf(claims) ?? (stringMember(claims, 'sub') || undefined)
 }

@@ -36,7 +36,7 @@ async function runBridge(
   argument: string | undefined,
   flags: BridgeFlags,
 ): Promise<void> {
-  const [{ findBridgeTarget }, { bridgeParts }, { runStdio }, { placesOf, requirePrivacy }] =
+  const [{ findBridgeTarget }, { composeBridge }, { runStdio }, { placesOf, requirePrivacy }] =
     await Promise.all([
       import('../../usecases/access/find-target.js'),
       import('../../usecases/run-bridge/run-bridge.js'),
@@ -48,7 +48,7 @@ async function runBridge(
   const headers = parseHeaders(flags.header, runtime.env)
   const logger = await createBridgeLogger(runtime, target, flags, headers)
   for (const warning of await warningsOn(runtime, target)) logger.warn('configuration', warning)
-  exitWith(await runStdio(runtime, await bridgeParts(runtime, target, flags, headers, logger)))
+  exitWith(await runStdio(runtime, await composeBridge(runtime, target, flags, headers, logger)))
 }
 
 async function warningsOn({ env }: Runtime, { configured }: BridgeTarget): Promise<string[]> {

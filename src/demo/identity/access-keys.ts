@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, stringMember } from '../../util/json.js'
 import { parseBasic } from './clients.js'
-import { authorization, type Call, json, jsonBody, type Reply } from './http.js'
+import { authorization, type IdentityCall, type IdentityReply, json, jsonBody } from './http.js'
 import { randomId } from './records.js'
 import { refusal } from './refusals.js'
 import { nowSeconds, remember, type State } from './state.js'
@@ -12,7 +12,7 @@ import { sign } from './tokens.js'
  *
  * @throws {Refusal} `invalid_token`
  */
-export async function exchangeAccessKey(state: State, call: Call): Promise<Reply> {
+export async function exchangeAccessKey(state: State, call: IdentityCall): Promise<IdentityReply> {
   const key = projectBearer(state, call)
   const body = call.body === '' ? {} : jsonBody(call)
   const options = isObject(body['loginOptions']) ? body['loginOptions'] : {}
@@ -25,7 +25,10 @@ export async function exchangeAccessKey(state: State, call: Call): Promise<Reply
  *
  * @throws {Refusal} `invalid_token`
  */
-export async function accessKeyToken(state: State, call: Call): Promise<Reply | undefined> {
+export async function accessKeyToken(
+  state: State,
+  call: IdentityCall,
+): Promise<IdentityReply | undefined> {
   const basic = authorization(call, 'basic')
   if (basic === undefined) return undefined
   const [project, key] = parseBasic(basic)
@@ -40,7 +43,7 @@ export async function accessKeyToken(state: State, call: Call): Promise<Reply | 
  *
  * @throws {Refusal} `invalid_token` when the header is missing or names another project.
  */
-export function projectBearer(state: State, call: Call): string {
+export function projectBearer(state: State, call: IdentityCall): string {
   const [project, ...rest] = (authorization(call, 'bearer') ?? '').split(':')
   const value = rest.join(':')
   remember(state, value)

@@ -1,5 +1,5 @@
 import { authenticateClient } from './clients.js'
-import { authorization, bodyParams, type Call, json, type Reply } from './http.js'
+import { authorization, bodyParams, type IdentityCall, type IdentityReply, json } from './http.js'
 import { refusal } from './refusals.js'
 import { remember, type State } from './state.js'
 import { verifyOwn } from './tokens.js'
@@ -12,7 +12,7 @@ import { verifyOwn } from './tokens.js'
  * @throws {Refusal} `invalid_token`, and what client authentication throws.
  * @see [RFC 7009 §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)
  */
-export async function revoke(state: State, call: Call): Promise<Reply> {
+export async function revoke(state: State, call: IdentityCall): Promise<IdentityReply> {
   const params = bodyParams(call)
   const client = authenticateClient(state, call, params)
   if (client.clientSecret === undefined) {
@@ -37,7 +37,7 @@ export async function revoke(state: State, call: Call): Promise<Reply> {
  *
  * @throws {Refusal} `invalid_token` or `userinfo_gone`
  */
-export async function userinfo(state: State, call: Call): Promise<Reply> {
+export async function userinfo(state: State, call: IdentityCall): Promise<IdentityReply> {
   const value = authorization(call, 'bearer')
   const { sub } = await verifyOwn(state, value)
   if (!state.projectTokens.has(value ?? '')) throw refusal('userinfo_gone')

@@ -1,9 +1,9 @@
 import { resolveClient } from './clients.js'
 import { issuerUrl } from './documents.js'
-import { bodyParams, type Call, checkedParams, type Reply } from './http.js'
+import { bodyParams, checkedParams, type IdentityCall, type IdentityReply } from './http.js'
 import { consentPage, errorPage } from './pages.js'
-import type { AuthorizationRequest, Client, Surface } from './records.js'
-import { describe, Refusal, refusal, renderRefusal } from './refusals.js'
+import type { Client, EmulatorAuthorization, Surface } from './records.js'
+import { describe, EmulatorRefusal, refusal, renderRefusal } from './refusals.js'
 import { requestedResources, requestedScopes } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
 
@@ -18,7 +18,11 @@ const CODE_TTL_MS = 60_000
  *
  * @see [RFC 6749 §4.1.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.1)
  */
-export async function authorize(state: State, call: Call, surface: Surface): Promise<Reply> {
+export async function authorize(
+  state: State,
+  call: IdentityCall,
+  surface: Surface,
+): Promise<IdentityReply> {
   let params: URLSearchParams
   let client: Client
   let redirectUri: string
@@ -39,7 +43,7 @@ export async function authorize(state: State, call: Call, surface: Surface): Pro
     state.pending.set(transaction, request)
     return consentPage(client.name, state.options.user.email, request.grant.scopes, { transaction })
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error
+    if (!(error instanceof EmulatorRefusal)) throw error
     return redirectTo(state, surface, redirectUri, {
       error: error.oauthError,
       error_description: `${describe(error.message)} (${error.errorCode})`,
@@ -65,7 +69,7 @@ function parseRequest(
   params: URLSearchParams,
   client: Client,
   redirectUri: string,
-): AuthorizationRequest {
+): EmulatorAuthorization {
   if (params.get('response_type') !== 'code') throw refusal('unsupported_response')
   const challenge = params.get('code_challenge') ?? undefined
   remember(state, challenge)
@@ -91,7 +95,7 @@ function parseRequest(
   }
 }
 
-function decide(state: State, params: URLSearchParams): Reply {
+function decide(state: State, params: URLSearchParams): IdentityReply {
   const transaction = params.get('transaction') ?? ''
   const request = state.pending.get(transaction)
   if (request === undefined) throw refusal('invalid_request', 'This page was already answered.')
@@ -99,7 +103,7 @@ function decide(state: State, params: URLSearchParams): Reply {
   return params.get('decision') === 'approve' ? grantCode(state, request) : deny(state, request)
 }
 
-function grantCode(state: State, request: AuthorizationRequest): Reply {
+function grantCode(state: State, request: EmulatorAuthorization): IdentityReply {
   const code = newSecret(state)
   state.codes.set(code, {
     ...request,
@@ -112,7 +116,7 @@ function grantCode(state: State, request: AuthorizationRequest): Reply {
   })
 }
 
-function deny(state: State, request: AuthorizationRequest): Reply {
+function deny(state: State, request: EmulatorAuthorization): IdentityReply {
   return redirectTo(state, request.grant.surface, request.redirectUri, {
     error: 'access_denied',
     error_description: 'The user denied the request',
@@ -125,7 +129,7 @@ function redirectTo(
   surface: Surface,
   redirectUri: string,
   parameters: Record<string, string | undefined>,
-): Reply {
+): IdentityReply {
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== undefined) query.set(name, value)
@@ -138,8 +142,8 @@ function redirectTo(
   }
 }
 
-function refusalPage(error: unknown): Reply {
-  if (!(error instanceof Refusal)) throw error
+function refusalPage(error: unknown): IdentityReply {
+  if (!(error instanceof EmulatorRefusal)) throw error
   const { status } = renderRefusal(error, 'descope')
   return errorPage(status, `${error.oauthError} ${error.errorCode}`, error.message)
 }

@@ -2,7 +2,7 @@ import { request } from 'undici'
 import { isObject, stringMember, stringsMember, tryParseJson } from '../../util/json.js'
 import { isLoopback } from '../../util/private-addresses.js'
 import type { Client } from './records.js'
-import { Refusal, refusal } from './refusals.js'
+import { EmulatorRefusal, refusal } from './refusals.js'
 
 /** Largest metadata document, bytes. */
 const DOCUMENT_LIMIT = 16_384
@@ -18,7 +18,7 @@ export function isMetadataUrl(clientId: string): boolean {
  * Fetches a Client ID Metadata Document: over https, or http on loopback; no redirects; small;
  * within 5 seconds.
  *
- * @throws {Refusal} `invalid_metadata`, saying what is wrong with the URL or the document.
+ * @throws {EmulatorRefusal} `invalid_metadata`, saying what is wrong with the URL or the document.
  * @see [OAuth Client ID Metadata Document](https://datatracker.ietf.org/doc/html/draft-ietf-oauth-client-id-metadata-document)
  */
 export async function fetchClientMetadata(clientId: string): Promise<Client> {
@@ -44,7 +44,7 @@ export function urlProblem(clientId: string): string | undefined {
 /**
  * Checks a metadata document.
  *
- * @throws {Refusal} `invalid_metadata`
+ * @throws {EmulatorRefusal} `invalid_metadata`
  */
 export function parseClientMetadata(clientId: string, text: string): Client {
   const document = tryParseJson(text)
@@ -84,7 +84,7 @@ async function download(url: string): Promise<string> {
     if (statusCode !== 200) throw wrong(`was answered with ${statusCode}`)
     return text
   } catch (error) {
-    if (error instanceof Refusal) throw error
+    if (error instanceof EmulatorRefusal) throw error
     throw wrong('could not be fetched')
   }
 }

@@ -1,5 +1,5 @@
 import { fetchClientMetadata, isMetadataUrl } from './client-metadata.js'
-import { authorization, type Call } from './http.js'
+import { authorization, type IdentityCall } from './http.js'
 import type { Client } from './records.js'
 import { refusal } from './refusals.js'
 import { remember, type State } from './state.js'
@@ -50,7 +50,11 @@ export async function resolveClient(state: State, clientId: string | null): Prom
  * @throws {Refusal} `unknown_client`, `bad_secret` or `invalid_request`
  * @see [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
  */
-export function authenticateClient(state: State, call: Call, params: URLSearchParams): Client {
+export function authenticateClient(
+  state: State,
+  call: IdentityCall,
+  params: URLSearchParams,
+): Client {
   const basic = authorization(call, 'basic')
   const [clientId, secret] =
     basic === undefined

@@ -1,6 +1,6 @@
 import { isObject, stringMember, stringsMember } from '../../util/json.js'
 import { projectBearer } from './access-keys.js'
-import { type Call, json, jsonBody, type Reply } from './http.js'
+import { type IdentityCall, type IdentityReply, json, jsonBody } from './http.js'
 import type { ConfiguredConnection } from './options.js'
 import { randomId } from './records.js'
 import { refusal } from './refusals.js'
@@ -22,10 +22,10 @@ const FETCH_SCOPE = 'outbound.token.fetch'
  */
 export async function connectionToken(
   state: State,
-  call: Call,
+  call: IdentityCall,
   owner: 'user' | 'tenant',
   latest: boolean,
-): Promise<Reply> {
+): Promise<IdentityReply> {
   const caller = await authenticate(state, projectBearer(state, call))
   const body = jsonBody(call)
   const id = stringMember(body, `${owner}Id`)

@@ -9,7 +9,7 @@ import {
 import { revokeConsents } from './account.js'
 import { decideDevice } from './device.js'
 import { issuerUrl } from './documents.js'
-import { type Call, type Handler, json, jsonBody, type Reply } from './http.js'
+import { type Handler, type IdentityCall, type IdentityReply, json, jsonBody } from './http.js'
 import { rotateKeys } from './keys.js'
 import { refusal } from './refusals.js'
 import { applyChanges, type State } from './state.js'
@@ -70,7 +70,7 @@ function describe(state: State): object {
   }
 }
 
-function setOptions(state: State, call: Call): Reply {
+function setOptions(state: State, call: IdentityCall): IdentityReply {
   const changes = jsonBody(call)
   try {
     applyChanges(state, changes)
@@ -81,7 +81,7 @@ function setOptions(state: State, call: Call): Reply {
 }
 
 /** JSON has no `undefined`: the claims to take away are listed in `remove`. */
-async function mintToken(state: State, call: Call): Promise<Reply> {
+async function mintToken(state: State, call: IdentityCall): Promise<IdentityReply> {
   const body = jsonBody(call)
   const removed = stringsMember(body, 'remove').map((name) => [name, undefined])
   const claims = { ...objectMember(body, 'claims'), ...Object.fromEntries(removed) }
@@ -89,7 +89,7 @@ async function mintToken(state: State, call: Call): Promise<Reply> {
   return json(200, { token: await mint(state, claims, objectMember(body, 'header'), { key }) })
 }
 
-function decide(state: State, call: Call, outcome: 'approved' | 'denied'): Reply {
+function decide(state: State, call: IdentityCall, outcome: 'approved' | 'denied'): IdentityReply {
   const userCode = stringMember(jsonBody(call), 'userCode') ?? ''
   if (!decideDevice(state, userCode, outcome)) throw refusal('not_found', 'No such user code')
   return json(200, {})

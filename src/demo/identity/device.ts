@@ -1,6 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { authenticateClient } from './clients.js'
-import { bodyParams, type Call, checkedParams, json, type Reply } from './http.js'
+import { bodyParams, checkedParams, type IdentityCall, type IdentityReply, json } from './http.js'
 import { consentPage, errorPage, page } from './pages.js'
 import type { Client, DeviceRequest } from './records.js'
 import { refusal } from './refusals.js'
@@ -19,7 +19,7 @@ const TOLERANCE_MS = 200
  * @throws {Refusal} `device_off`, and what client authentication, scopes and resources throw.
  * @see [RFC 8628 §3.1](https://www.rfc-editor.org/rfc/rfc8628#section-3.1)
  */
-export function startDevice(state: State, call: Call): Reply {
+export function startDevice(state: State, call: IdentityCall): IdentityReply {
   const { device, deviceTtl, deviceInterval } = state.options
   if (!device) throw refusal('device_off')
   const params = bodyParams(call)
@@ -64,7 +64,7 @@ export function pollDevice(
   state: State,
   client: Client,
   params: URLSearchParams,
-): Reply | Promise<Reply> {
+): IdentityReply | Promise<IdentityReply> {
   state.counters.devicePolls++
   remember(state, params.get('device_code'))
   const request = state.devices.get(params.get('device_code') ?? '')
@@ -105,7 +105,7 @@ export function decideDevice(
  * Serves the page where a user enters the code. With approval `auto` or `deny`, opening it with a
  * code decides at once.
  */
-export function devicePage(state: State, call: Call): Reply {
+export function devicePage(state: State, call: IdentityCall): IdentityReply {
   const params = call.method === 'POST' ? bodyParams(call) : checkedParams(call.query)
   const userCode = params.get('user_code')
   if (userCode === null) {

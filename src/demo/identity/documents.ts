@@ -1,4 +1,4 @@
-import type { Handler, Reply } from './http.js'
+import type { Handler, IdentityReply } from './http.js'
 import type { Surface } from './records.js'
 import type { State } from './state.js'
 
@@ -56,7 +56,7 @@ export const keySet: Handler = (state) => {
   }
 }
 
-function answer(state: State, document: object): Reply {
+function answer(state: State, document: object): IdentityReply {
   state.counters.documents++
   return { status: 200, headers: CACHEABLE, body: document }
 }

@@ -7,7 +7,7 @@ import type { State } from './state.js'
 const BODY_LIMIT = 65_536
 
 /** A request, read to its end. */
-export interface Call {
+export interface IdentityCall {
   readonly method: string
   readonly path: string
   readonly query: URLSearchParams
@@ -15,17 +15,17 @@ export interface Call {
   readonly body: string
 }
 
-export interface Reply {
+export interface IdentityReply {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   /** An object is sent as JSON. */
   readonly body?: string | object
 }
 
-export type Handler = (state: State, call: Call) => Reply | Promise<Reply>
+export type Handler = (state: State, call: IdentityCall) => IdentityReply | Promise<IdentityReply>
 
 /** Answers with JSON that no cache may keep. */
-export function json(status: number, body: object): Reply {
+export function json(status: number, body: object): IdentityReply {
   return { status, headers: { 'cache-control': 'no-store' }, body }
 }
 
@@ -55,7 +55,7 @@ export function mediaType(headers: IncomingHttpHeaders): string {
  *
  * @throws {Refusal} `invalid_request`
  */
-export function jsonBody(call: Call): JsonObject {
+export function jsonBody(call: IdentityCall): JsonObject {
   const body = mediaType(call.headers) === 'application/json' ? tryParseJson(call.body) : undefined
   if (!isObject(body)) throw refusal('invalid_request', 'The body must be a JSON object')
   return body
@@ -67,7 +67,7 @@ export function jsonBody(call: Call): JsonObject {
  * @throws {Refusal} `invalid_request`
  * @see [RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)
  */
-export function bodyParams(call: Call): URLSearchParams {
+export function bodyParams(call: IdentityCall): URLSearchParams {
   const type = mediaType(call.headers)
   if (type === 'application/x-www-form-urlencoded') return checkedParams(call.body)
   if (type !== 'application/json') {
@@ -98,7 +98,7 @@ export function checkedParams(source: string | URLSearchParams): URLSearchParams
 }
 
 /** Returns the value of `Authorization` for one scheme, or `undefined`. */
-export function authorization(call: Call, scheme: 'basic' | 'bearer'): string | undefined {
+export function authorization(call: IdentityCall, scheme: 'basic' | 'bearer'): string | undefined {
   const [name, value] = (call.headers.authorization ?? '').split(/ +/, 2)
   return name?.toLowerCase() === scheme && value ? value : undefined
 }

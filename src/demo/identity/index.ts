@@ -34,7 +34,7 @@ import { createKeyRing, rotateKeys } from './keys.js'
 import { type IdentityInput, parseOptions } from './options.js'
 import type { Counters, RecordedRequest } from './records.js'
 import { createRoutes } from './routes.js'
-import { listen } from './server.js'
+import { listenIdentity } from './server.js'
 import { applyChanges, createState } from './state.js'
 import { type MintOptions, mint } from './tokens.js'
 
@@ -87,7 +87,7 @@ export async function startIdentity({
   const options = parseOptions(input)
   const state = createState(options, clock, await createKeyRing())
   const { projectId, serverId } = state
-  const server = await listen(options, state, createRoutes(projectId, serverId))
+  const server = await listenIdentity(options, state, createRoutes(projectId, serverId))
   const { port } = server.address() as AddressInfo
   state.baseUrl =
     options.publicUrl === undefined

@@ -1,4 +1,4 @@
-import { json, type Reply } from './http.js'
+import { type IdentityReply, json } from './http.js'
 import type { Client } from './records.js'
 import { refusal } from './refusals.js'
 import { requestedResources, requestedScopes } from './scopes.js'
@@ -14,11 +14,11 @@ const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token'
  * @throws {Refusal} `unauthorized_client`, `not_associated`, `invalid_scope` or `invalid_target`
  * @see [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)
  */
-export async function clientCredentials(
+export async function grantClientCredentials(
   state: State,
   client: Client,
   params: URLSearchParams,
-): Promise<Reply> {
+): Promise<IdentityReply> {
   requireMachine(client)
   const claims = accessClaims(state, {
     clientId: client.clientId,
@@ -48,7 +48,7 @@ export async function exchangeToken(
   state: State,
   client: Client,
   params: URLSearchParams,
-): Promise<Reply> {
+): Promise<IdentityReply> {
   remember(state, params.get('subject_token'))
   requireMachine(client)
   if (params.get('subject_token_type') !== ACCESS_TOKEN_TYPE) {

@@ -1,4 +1,4 @@
-import type { Reply } from './http.js'
+import type { IdentityReply } from './http.js'
 
 const HEADERS = {
   'content-type': 'text/html; charset=utf-8',
@@ -15,7 +15,7 @@ button,input{font:inherit;padding:.5rem 1.2rem;margin-right:.5rem}small{color:#6
 @media(prefers-color-scheme:dark){body{color:#eee;background:#1c1c1e}code{background:#333}small{color:#aaa}}`
 
 /** Renders a page. `body` is HTML: whatever comes from outside must have gone through `escapeHtml`. */
-export function page(status: number, title: string, body: string): Reply {
+export function page(status: number, title: string, body: string): IdentityReply {
   const html = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escapeHtml(title)}</title><style>${STYLE}</style></head>
@@ -27,7 +27,7 @@ ${body}
 }
 
 /** Renders what went wrong where no redirect may be trusted. */
-export function errorPage(status: number, code: string, message: string): Reply {
+export function errorPage(status: number, code: string, message: string): IdentityReply {
   return page(
     status,
     'This sign-in request is not valid',
@@ -42,7 +42,7 @@ export function consentPage(
   user: string,
   scopes: readonly string[],
   hidden: Readonly<Record<string, string>>,
-): Reply {
+): IdentityReply {
   const list = scopes.map((scope) => `<li><code>${escapeHtml(scope)}</code></li>`).join('')
   const fields = Object.entries(hidden)
     .map(([name, value]) => `<input type="hidden" name="${name}" value="${escapeHtml(value)}">`)

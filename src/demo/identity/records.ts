@@ -14,7 +14,7 @@ export interface Client {
 }
 
 /** What a user consented to. Codes and refresh tokens point at it; revoking it ends them all. */
-export interface Grant {
+export interface EmulatorGrant {
   readonly clientId: string
   readonly surface: Surface
   readonly scopes: readonly string[]
@@ -23,28 +23,28 @@ export interface Grant {
   revoked: boolean
 }
 
-export interface AuthorizationRequest {
-  readonly grant: Grant
+export interface EmulatorAuthorization {
+  readonly grant: EmulatorGrant
   readonly redirectUri: string
   readonly state: string | undefined
   readonly challenge: string | undefined
   readonly nonce: string | undefined
 }
 
-export interface Code extends AuthorizationRequest {
+export interface Code extends EmulatorAuthorization {
   /** Milliseconds since the epoch, like every `…At` here. */
   readonly expiresAt: number
   used: boolean
 }
 
 export interface RefreshToken {
-  readonly grant: Grant
+  readonly grant: EmulatorGrant
   readonly expiresAt: number
   used: boolean
 }
 
 export interface DeviceRequest {
-  readonly grant: Grant
+  readonly grant: EmulatorGrant
   readonly userCode: string
   readonly expiresAt: number
   outcome: 'pending' | 'approved' | 'denied' | 'used'

@@ -54,13 +54,13 @@ const REFUSALS = {
   too_large: [413, 'E000413', 'Request is too large', 413, 'invalid_request'],
 } as const satisfies Record<string, readonly [number, string, string, number, string]>
 
-export type RefusalKind = keyof typeof REFUSALS
+export type EmulatorRefusalKind = keyof typeof REFUSALS
 
 /** Thrown by a handler to answer with an error. It never leaves the emulator. */
-export class Refusal extends Error {
-  readonly kind: RefusalKind
+export class EmulatorRefusal extends Error {
+  readonly kind: EmulatorRefusalKind
 
-  constructor(kind: RefusalKind, message: string) {
+  constructor(kind: EmulatorRefusalKind, message: string) {
     super(message)
     this.name = 'Refusal'
     this.kind = kind
@@ -78,12 +78,15 @@ export class Refusal extends Error {
 }
 
 /** Makes a refusal; without `message`, in the words that go with its kind. */
-export function refusal(kind: RefusalKind, message: string = REFUSALS[kind][2]): Refusal {
-  return new Refusal(kind, message)
+export function refusal(
+  kind: EmulatorRefusalKind,
+  message: string = REFUSALS[kind][2],
+): EmulatorRefusal {
+  return new EmulatorRefusal(kind, message)
 }
 
 /** Renders a refusal as status and JSON body. */
-export function renderRefusal(error: Refusal, style: 'descope' | 'oauth') {
+export function renderRefusal(error: EmulatorRefusal, style: 'descope' | 'oauth') {
   const [descopeStatus, errorCode, , oauthStatus, oauthError] = REFUSALS[error.kind]
   if (style === 'oauth') {
     return {

@@ -15,7 +15,7 @@ const SCRIPT_SCHEMES = ['javascript:', 'data:', 'vbscript:', 'file:', 'blob:', '
  *
  * @see [RFC 7591 §3](https://www.rfc-editor.org/rfc/rfc7591#section-3)
  */
-export const register: Handler = (state, call) => {
+export const registerClient: Handler = (state, call) => {
   if (call.headers['x-forwarded-host'] !== undefined) {
     throw refusal('invalid_request', '"x-forwarded-host" is not allowed here')
   }

@@ -7,11 +7,11 @@ import { connectionToken } from './connections.js'
 import { CONTROL } from './control.js'
 import { devicePage, pollDevice, startDevice } from './device.js'
 import { agenticDocument, bareDocument, keySet, projectDocument } from './documents.js'
-import { bodyParams, type Call, type Handler, type Reply } from './http.js'
-import { clientCredentials, exchangeToken } from './machine-grants.js'
+import { bodyParams, type Handler, type IdentityCall, type IdentityReply } from './http.js'
+import { exchangeToken, grantClientCredentials } from './machine-grants.js'
 import type { Client, Surface } from './records.js'
 import { refusal } from './refusals.js'
-import { register } from './register.js'
+import { registerClient } from './register.js'
 import type { State } from './state.js'
 import { redeemCode, refresh } from './user-grants.js'
 
@@ -54,7 +54,7 @@ export function createRoutes(projectId: string, serverId: string): Routes {
     `/v2/keys/${projectId}`,
     `/v1/keys/${projectId}`,
   )
-  add({ POST: register }, `/v1/mgmt/mcp/client/${projectId}/${serverId}/register`)
+  add({ POST: registerClient }, `/v1/mgmt/mcp/client/${projectId}/${serverId}/register`)
 
   const oauth = '/oauth2/v1'
   const prefixes = [`${oauth}/apps`, `${oauth}/apps/${projectId}`]
@@ -81,7 +81,11 @@ export function createRoutes(projectId: string, serverId: string): Routes {
  *
  * @throws {Refusal} `not_found`, `method`, and whatever the handler refuses.
  */
-export async function answerCall(routes: Routes, state: State, call: Call): Promise<Reply> {
+export async function answerCall(
+  routes: Routes,
+  state: State,
+  call: IdentityCall,
+): Promise<IdentityReply> {
   const route = routes.get(call.path)
   if (route === undefined) throw refusal('not_found')
   if (route.open && call.method === 'OPTIONS') return { status: 204, headers: CORS }
@@ -107,12 +111,12 @@ type GrantHandler = (
   state: State,
   client: Client,
   params: URLSearchParams,
-) => Reply | Promise<Reply>
+) => IdentityReply | Promise<IdentityReply>
 
 const GRANTS: Readonly<Record<string, GrantHandler>> = {
   authorization_code: redeemCode,
   refresh_token: refresh,
-  client_credentials: clientCredentials,
+  client_credentials: grantClientCredentials,
   'urn:ietf:params:oauth:grant-type:device_code': pollDevice,
   'urn:ietf:params:oauth:grant-type:token-exchange': exchangeToken,
 }
@@ -122,7 +126,7 @@ const GRANTS: Readonly<Record<string, GrantHandler>> = {
  *
  * @see [RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)
  */
-async function token(state: State, call: Call): Promise<Reply> {
+async function token(state: State, call: IdentityCall): Promise<IdentityReply> {
   const params = bodyParams(call)
   const type = params.get('grant_type') ?? ''
   const grant = ownMember(GRANTS, type)

@@ -1,5 +1,5 @@
 import { PROJECT_SCOPES } from './documents.js'
-import type { Grant, Surface } from './records.js'
+import type { EmulatorGrant, Surface } from './records.js'
 import { refusal } from './refusals.js'
 import type { State } from './state.js'
 
@@ -42,7 +42,7 @@ export function requestedResources(state: State, resources: readonly string[]): 
  *
  * @throws {Refusal} `invalid_scope` or `invalid_target`
  */
-export function narrow(state: State, grant: Grant, params: URLSearchParams) {
+export function narrow(state: State, grant: EmulatorGrant, params: URLSearchParams) {
   const scopes = splitScope(params.get('scope'))
   const resources = requestedResources(state, params.getAll('resource'))
   if (resources.length > 1) throw refusal('invalid_target', 'Only one "resource" is supported')

@@ -3,10 +3,17 @@ import { sleep } from '../../util/async.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
 import { isObject, tryParseJson } from '../../util/json.js'
 import { parseRequestTarget, type RequestTarget } from '../../util/url-text.js'
-import { authorization, type Call, json, mediaType, type Reply, readBody } from './http.js'
+import {
+  authorization,
+  type IdentityCall,
+  type IdentityReply,
+  json,
+  mediaType,
+  readBody,
+} from './http.js'
 import type { Failure, IdentityOptions } from './options.js'
 import type { RecordedRequest } from './records.js'
-import { Refusal, renderRefusal } from './refusals.js'
+import { EmulatorRefusal, renderRefusal } from './refusals.js'
 import { answerCall, type Routes } from './routes.js'
 import type { State } from './state.js'
 
@@ -18,7 +25,7 @@ const RECORDED_LIMIT = 10_000
  *
  * @throws {ProxyError} `LISTEN_FAILED`
  */
-export async function listen(
+export async function listenIdentity(
   { host, port }: IdentityOptions,
   state: State,
   routes: Routes,
@@ -45,8 +52,8 @@ async function handle(
   const { path, query } = parseRequestTarget(request.url) ?? NOWHERE
   const method = request.method ?? 'GET'
   const record = recordRequest(state, method, { path, query }, request)
-  let call: Call | undefined
-  let reply: Reply | undefined
+  let call: IdentityCall | undefined
+  let reply: IdentityReply | undefined
   try {
     const body = await readBody(request)
     call = { method, path, query, headers: request.headers, body }
@@ -93,7 +100,7 @@ function recordRequest(
   return record
 }
 
-function parseBody({ headers, body }: Call): unknown {
+function parseBody({ headers, body }: IdentityCall): unknown {
   if (mediaType(headers) === 'application/x-www-form-urlencoded') {
     return Object.fromEntries(new URLSearchParams(body))
   }
@@ -109,7 +116,7 @@ function takeFailure(state: State, path: string): Failure | undefined {
   return failure
 }
 
-function failureReply({ status, body, retryAfter }: Failure): Reply | undefined {
+function failureReply({ status, body, retryAfter }: Failure): IdentityReply | undefined {
   if (status === 0) return undefined
   const isHtml = typeof body === 'string' && body.trimStart().startsWith('<')
   return {
@@ -122,8 +129,8 @@ function failureReply({ status, body, retryAfter }: Failure): Reply | undefined 
   }
 }
 
-function errorReply(state: State, call: Call | undefined, error: unknown): Reply {
-  if (!(error instanceof Refusal)) {
+function errorReply(state: State, call: IdentityCall | undefined, error: unknown): IdentityReply {
+  if (!(error instanceof EmulatorRefusal)) {
     return json(500, { errorCode: 'E000500', errorMessage: messageOf(error) })
   }
   const { status, body } = renderRefusal(error, state.options.errorStyle)
@@ -137,7 +144,7 @@ function errorReply(state: State, call: Call | undefined, error: unknown): Reply
   return { ...reply, headers: { ...reply.headers, 'www-authenticate': 'Basic realm="emulator"' } }
 }
 
-function send(response: ServerResponse, { status, headers = {}, body }: Reply): void {
+function send(response: ServerResponse, { status, headers = {}, body }: IdentityReply): void {
   const isJson = isObject(body) || Array.isArray(body)
   response.writeHead(status, {
     ...(isJson ? { 'content-type': 'application/json; charset=utf-8' } : {}),

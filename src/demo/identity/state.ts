@@ -3,11 +3,11 @@ import type { Clock } from '../../util/runtime.js'
 import type { KeyRing } from './keys.js'
 import { changeOptions, type Failure, type IdentityOptions } from './options.js'
 import {
-  type AuthorizationRequest,
   type Client,
   type Code,
   type Counters,
   type DeviceRequest,
+  type EmulatorAuthorization,
   NO_COUNTS,
   type RecordedRequest,
   type RefreshToken,
@@ -24,7 +24,7 @@ export interface State {
   readonly keys: KeyRing
   /** Registered ones and those from metadata documents; configured ones stay in `options`. */
   readonly clients: Map<string, Client>
-  readonly pending: Map<string, AuthorizationRequest>
+  readonly pending: Map<string, EmulatorAuthorization>
   readonly codes: Map<string, Code>
   readonly refreshTokens: Map<string, RefreshToken>
   readonly devices: Map<string, DeviceRequest>

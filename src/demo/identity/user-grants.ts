@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { json, type Reply } from './http.js'
-import type { Client, Grant } from './records.js'
+import { type IdentityReply, json } from './http.js'
+import type { Client, EmulatorGrant } from './records.js'
 import { refusal } from './refusals.js'
 import { narrow } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
@@ -16,7 +16,7 @@ export function redeemCode(
   state: State,
   client: Client,
   params: URLSearchParams,
-): Reply | Promise<Reply> {
+): IdentityReply | Promise<IdentityReply> {
   const verifier = params.get('code_verifier')
   remember(state, params.get('code'), verifier)
   const code = state.codes.get(params.get('code') ?? '')
@@ -50,7 +50,7 @@ export function refresh(
   state: State,
   client: Client,
   params: URLSearchParams,
-): Reply | Promise<Reply> {
+): IdentityReply | Promise<IdentityReply> {
   const value = params.get('refresh_token')
   remember(state, value)
   const known = state.refreshTokens.get(value ?? '')
@@ -73,14 +73,18 @@ export function refresh(
 
 interface Issue {
   /** What the access token gets of the grant. */
-  access: Grant
+  access: EmulatorGrant
   nonce?: string | undefined
   /** Whether a new refresh token comes along. */
   refresh: boolean
 }
 
 /** Issues the tokens of a grant. */
-export async function tokenReply(state: State, grant: Grant, issue: Issue): Promise<Reply> {
+export async function tokenReply(
+  state: State,
+  grant: EmulatorGrant,
+  issue: Issue,
+): Promise<IdentityReply> {
   const { ttl, refreshTtl } = state.options
   const { scopes } = issue.access
   let refreshToken: string | undefined

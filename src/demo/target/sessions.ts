@@ -1,7 +1,7 @@
 import type { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import type { Clock } from '../../util/runtime.js'
 
-export interface SessionsOptions {
+export interface TargetSessionsOptions {
   clock: Clock
   /** Most sessions at a time; the one that was idle longest makes room. */
   max: number
@@ -9,7 +9,7 @@ export interface SessionsOptions {
   idleMs: number
 }
 
-export interface Sessions {
+export interface TargetSessions {
   readonly size: number
   add(id: string, transport: StreamableHTTPServerTransport): void
   /** The session's transport; it counts as used now. */
@@ -28,7 +28,11 @@ interface Session {
 }
 
 /** Creates the table of sessions, bounded in number and in time. */
-export function createSessions({ clock, max, idleMs }: SessionsOptions): Sessions {
+export function createTargetSessions({
+  clock,
+  max,
+  idleMs,
+}: TargetSessionsOptions): TargetSessions {
   const sessions = new Map<string, Session>()
   let cancelSweep: (() => void) | undefined
 

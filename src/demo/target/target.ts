@@ -10,10 +10,10 @@ import type { Clock } from '../../util/runtime.js'
 import { parseRequestTarget } from '../../util/url-text.js'
 import { registerLiveTools } from './live-tools.js'
 import { registerResources } from './resources.js'
-import { createSessions, type Sessions } from './sessions.js'
+import { createTargetSessions, type TargetSessions } from './sessions.js'
 import { headerNames, registerTools, type SeenCredential, seenCredentials } from './tools.js'
 
-export interface TargetOptions {
+export interface ExampleTargetOptions {
   clock: Clock
   /** Default 127.0.0.1. */
   host?: string
@@ -53,11 +53,11 @@ const PATH = /^\/mcp\/?$/
  *
  * @throws {ProxyError} `LISTEN_FAILED` when the port cannot be had.
  */
-export async function startTarget(options: TargetOptions): Promise<ExampleTarget> {
+export async function startTarget(options: ExampleTargetOptions): Promise<ExampleTarget> {
   const { clock, host = '127.0.0.1', port = 0, token } = options
   const { maxSessions = 100, sessionIdleMs = 30 * 60_000 } = options
   const requests: SeenRequest[] = []
-  const sessions = createSessions({ clock, max: maxSessions, idleMs: sessionIdleMs })
+  const sessions = createTargetSessions({ clock, max: maxSessions, idleMs: sessionIdleMs })
   const onLoopback = isLoopback(host)
 
   const server = createServer((request, response) => {
@@ -97,7 +97,7 @@ export async function startTarget(options: TargetOptions): Promise<ExampleTarget
 async function handle(
   request: IncomingMessage,
   response: ServerResponse,
-  sessions: Sessions,
+  sessions: TargetSessions,
   clock: Clock,
 ): Promise<void> {
   const id = request.headers['mcp-session-id']?.toString()
@@ -117,7 +117,7 @@ async function handle(
 }
 
 /** Connects a server of its own to a new transport, which joins the table once it is initialized. */
-async function openSession(sessions: Sessions, clock: Clock) {
+async function openSession(sessions: TargetSessions, clock: Clock) {
   const transport: StreamableHTTPServerTransport = new StreamableHTTPServerTransport({
     sessionIdGenerator: randomUUID,
     onsessioninitialized: (id) => sessions.add(id, transport),
@@ -158,7 +158,7 @@ function sendError(
 }
 
 /** Why a request is not let in. */
-interface Refusal {
+interface TargetRefusal {
   status: number
   message: string
   headers: Record<string, string>
@@ -174,7 +174,7 @@ interface Refusal {
 function refusalOf(
   request: Pick<IncomingMessage, 'headers'>,
   { token, onLoopback }: { token: string | undefined; onLoopback: boolean },
-): Refusal | undefined {
+): TargetRefusal | undefined {
   const { host = '', origin } = request.headers
   if (onLoopback && !isLoopbackHost(host)) {
     return { status: 421, message: 'This server answers to loopback names only', headers: {} }

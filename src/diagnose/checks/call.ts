@@ -5,7 +5,7 @@ import type { Clock } from '../../util/runtime.js'
 import { type Check, fail, pass, type Verdict } from '../check.js'
 import { resultOf, rpcErrorOf } from '../client.js'
 import { explain } from '../explain.js'
-import type { Kind, List } from '../lists.js'
+import type { ContentKind, List } from '../lists.js'
 import type { Probe } from '../probe.js'
 
 /** A tool call to make, and what its result has to be. */
@@ -18,7 +18,7 @@ export interface WantedCall {
   readonly contains: string | undefined
 }
 
-type Lists = (kind: Kind) => Promise<List>
+type Lists = (kind: ContentKind) => Promise<List>
 
 /** Creates a check for each call; the second of the same tool is `tools.call:<name>#2`. */
 export function callChecks(probe: Probe, lists: Lists, calls: readonly WantedCall[]): Check[] {

@@ -1,6 +1,6 @@
 import { stringMember } from '../../util/json.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
-import type { Kind, List } from '../lists.js'
+import type { ContentKind, List } from '../lists.js'
 
 const NEEDS = ['protocol.modern', 'protocol.legacy']
 
@@ -11,7 +11,7 @@ const NAME = /^[A-Za-z0-9_.-]{1,128}$/
 const CLIENT_NAME = /^[A-Za-z0-9_-]{1,56}$/
 
 /** Creates the checks of what the target offers. */
-export function contentsChecks(lists: (kind: Kind) => Promise<List>): Check[] {
+export function contentsChecks(lists: (kind: ContentKind) => Promise<List>): Check[] {
   return [
     { id: 'tools.list', needs: NEEDS, run: async () => judge('tools', await lists('tools')) },
     { id: 'tools.names', needs: ['tools.list'], run: async () => checkNames(await lists('tools')) },
@@ -24,7 +24,7 @@ export function contentsChecks(lists: (kind: Kind) => Promise<List>): Check[] {
   ]
 }
 
-function judge(kind: Kind, { isOffered, entries, pages, problem }: List): Verdict {
+function judge(kind: ContentKind, { isOffered, entries, pages, problem }: List): Verdict {
   if (!isOffered) return skip(`the target offers no ${kind}`)
   if (problem !== undefined) return problem
   const count = `${entries.length} ${entries.length === 1 ? kind.slice(0, -1) : kind}`

@@ -1,7 +1,7 @@
 import { isResource } from '../../auth/audience.js'
 import {
   acceptsIssuer,
-  type Discovery,
+  type DescopeDiscovery,
   discover,
   parseConfigUrl,
 } from '../../auth/descope/discovery.js'
@@ -10,7 +10,7 @@ import type { HttpDeps } from '../../auth/oauth/http.js'
 import { checkClaims, toPrincipal } from '../../auth/verify/claims.js'
 import { processKeySet } from '../../auth/verify/jwks.js'
 import { TokenError, type TokenErrorReason } from '../../auth/verify/token-error.js'
-import { peekClaims } from '../../auth/verify/unverified-claims.js'
+import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
 import { type JsonObject, stringMember } from '../../util/json.js'
 import { peerUrlProblem } from '../../util/private-addresses.js'
 import type { Clock } from '../../util/runtime.js'
@@ -18,7 +18,7 @@ import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { type ClientWays, checkDevice, checkRegistration } from './registration.js'
 
 /** What is configured of Descope. */
-export interface DescopeSettings {
+export interface CheckedDescope {
   readonly configUrl: string
   /** Accepted besides the family that `configUrl` stands for. */
   readonly issuers: readonly string[]
@@ -31,11 +31,11 @@ export interface DescopeSettings {
  */
 export function descopeChecks(
   deps: HttpDeps,
-  { configUrl, issuers }: DescopeSettings,
+  { configUrl, issuers }: CheckedDescope,
   judgeToken: (() => Promise<Verdict>) | undefined,
 ): Check[] {
   const project = parseConfigUrl(configUrl)
-  let found: Discovery | undefined
+  let found: DescopeDiscovery | undefined
   const known = () => {
     if (found === undefined) throw new Error('Discovery comes first')
     return found
@@ -65,7 +65,10 @@ export function descopeChecks(
   ]
 }
 
-function judgeDiscovery({ issuer, document }: Discovery, serverId: string | undefined): Verdict {
+function judgeDiscovery(
+  { issuer, document }: DescopeDiscovery,
+  serverId: string | undefined,
+): Verdict {
   const scopes = document['scopes_supported']
   const offered = Array.isArray(scopes) && scopes.length > 0 ? `, scopes ${scopes.join(' ')}` : ''
   if (serverId !== undefined) return pass(`issuer ${issuer}${offered}`)
@@ -75,7 +78,10 @@ function judgeDiscovery({ issuer, document }: Discovery, serverId: string | unde
   )
 }
 
-async function checkKeys(deps: HttpDeps, { jwksUri, jwksUriRefused }: Discovery): Promise<Verdict> {
+async function checkKeys(
+  deps: HttpDeps,
+  { jwksUri, jwksUriRefused }: DescopeDiscovery,
+): Promise<Verdict> {
   const reply = await requestReply(deps, jwksUri, { headers: { accept: 'application/json' } })
   const { size } = await processKeySet(reply, jwksUri)
   const count = `${size} RS256 ${size === 1 ? 'key' : 'keys'}`
@@ -86,7 +92,7 @@ async function checkKeys(deps: HttpDeps, { jwksUri, jwksUriRefused }: Discovery)
   )
 }
 
-function waysOf({ issuer, document }: Discovery): ClientWays {
+function waysOf({ issuer, document }: DescopeDiscovery): ClientWays {
   return {
     issuer,
     registrationEndpoint: safeUrl(document, 'registration_endpoint', issuer),
@@ -102,7 +108,7 @@ function safeUrl(document: JsonObject, member: string, issuer: string): string |
 }
 
 /** What a token for our own MCP endpoint has to be like. */
-interface TokenRules extends DescopeSettings {
+interface TokenRules extends CheckedDescope {
   /** The public MCP URL. */
   readonly resource: string
   readonly audience: readonly string[]
@@ -115,7 +121,7 @@ export function judgeOwnToken(
   { configUrl, issuers, resource, audience, requiredScopes }: TokenRules,
   clock: Pick<Clock, 'now'>,
 ): Verdict {
-  const claims = peekClaims(token)
+  const claims = readUnverifiedClaims(token)
   const isOurs = isResource(resource)
   try {
     checkClaims(claims, clock.now() / 1_000, {

@@ -3,8 +3,8 @@ import { isObject, stringMember, stringsMember } from '../../util/json.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { answerOf, resultOf, rpcErrorOf } from '../client.js'
 import { explain } from '../explain.js'
-import { type Handshake, initialize } from '../handshake.js'
-import { KINDS, type Kind, type List } from '../lists.js'
+import { type Handshake, initializeChecked } from '../handshake.js'
+import { CONTENT_KINDS, type ContentKind, type List } from '../lists.js'
 import { type Probe, resultsOf } from '../probe.js'
 
 const NEEDS = ['reach.tcp', 'reach.tls', 'auth.token']
@@ -54,7 +54,7 @@ async function checkLegacy(probe: Probe): Promise<Verdict> {
 /** Asks a server of today for `initialize` too: most clients still start with it. */
 async function checkBesides(probe: Probe, { session }: Handshake): Promise<Verdict> {
   if (session === undefined) return skip('there is no conversation')
-  const found = await initialize(session.client, session.headers)
+  const found = await initializeChecked(session.client, session.headers)
   if (found.session !== undefined) {
     probe.seen.push({ method: 'initialize', result: resultOf(found.exchange) ?? {} })
     const { version, close } = found.session
@@ -106,13 +106,13 @@ function named({ session }: Handshake): string {
  * Creates the check of all results against the schemas of the protocol. It comes after the checks
  * that got the results.
  */
-export function schemaCheck(probe: Probe, lists: (kind: Kind) => Promise<List>): Check {
+export function schemaCheck(probe: Probe, lists: (kind: ContentKind) => Promise<List>): Check {
   return {
     id: 'protocol.schema',
     needs: ['protocol.modern', 'protocol.legacy'],
     prepare: loadSchemas,
     async run() {
-      await Promise.all(KINDS.map((kind) => lists(kind)))
+      await Promise.all(CONTENT_KINDS.map((kind) => lists(kind)))
       const { schemaProblems } = await loadSchemas()
       const problems = [...new Set(probe.seen.flatMap(schemaProblems))]
       const [first, second] = problems

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { isResource } from '../../auth/audience.js'
 import { readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
-import { peekClaims } from '../../auth/verify/unverified-claims.js'
+import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
 import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
@@ -53,7 +53,7 @@ async function checkToken(probe: Probe): Promise<Verdict> {
 }
 
 function describeProof({ access, clock, ...probe }: Probe, proof: Proof | undefined): string {
-  const claims = proof?.token === undefined ? {} : peekClaims(proof.token)
+  const claims = proof?.token === undefined ? {} : readUnverifiedClaims(proof.token)
   const { exp } = claims
   const parts = [access.label]
   const resource = probe.resource?.resource ?? probe.url.href
@@ -67,7 +67,7 @@ function describeProof({ access, clock, ...probe }: Probe, proof: Proof | undefi
 
 /** Says what speaks against a token; all of it is read without being verified. */
 function hintOf({ access, clock, url, resource, server }: Probe, proof: Proof | undefined): string {
-  const claims = proof?.token === undefined ? {} : peekClaims(proof.token)
+  const claims = proof?.token === undefined ? {} : readUnverifiedClaims(proof.token)
   if (Object.keys(claims).length === 0) {
     return access.kind === 'static'
       ? `Set ${access.label} to the credential that the server takes.`
@@ -137,7 +137,8 @@ async function checkBadToken(probe: Probe): Promise<Verdict> {
   await hands.session?.close()
   await client.close()
   if (hands.session === undefined) return judgeRefusal(probe, hands, 'a broken token')
-  const isJwt = proof?.token !== undefined && Object.keys(peekClaims(proof.token)).length > 0
+  const isJwt =
+    proof?.token !== undefined && Object.keys(readUnverifiedClaims(proof.token)).length > 0
   return isJwt
     ? fail(
         'accepts a token with a broken signature',

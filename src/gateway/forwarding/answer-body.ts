@@ -4,7 +4,7 @@ import type { RequestId } from '../../mcp/jsonrpc.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { type MemoryBudget, UNCOUNTED_BYTES } from '../../util/memory-budget.js'
 import { checkAnswer, MAX_PARSED_BYTES, mendAnswer } from './answer-check.js'
-import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
+import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
 const MAX_JSON_BYTES = 64 * 1024 * 1024
 
@@ -81,7 +81,7 @@ export class AnswerBody implements Awaited {
    *
    * @returns What is wrong with it otherwise.
    */
-  pass(status: number, head: AnswerHead): string | undefined {
+  pass(status: number, head: TargetAnswerHead): string | undefined {
     const body = this.whole()
     const text = body.length <= MAX_TEXT_BYTES ? body.toString('utf8') : undefined
     const problem = checkAnswer(body, this.#send.id as RequestId, text)

@@ -148,7 +148,7 @@ export type RefusalVerdict =
   | { cause: FailureCause; reason: string; answer: Buffer | undefined }
 
 /** Judges a 4xx: the target's own JSON-RPC error, a lost or a missing session, or no MCP at all. */
-export function judgeRefusal(
+export function classifyRefusal(
   status: number,
   body: Buffer,
   { id, inSession }: Pick<UpstreamSend, 'id' | 'inSession'>,

@@ -3,12 +3,12 @@ import { readEvent } from '../../mcp/sse.js'
 import type { Clock } from '../../util/runtime.js'
 import type { TargetFailure } from './target-failure.js'
 import { UpstreamCall } from './upstream-call.js'
-import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
+import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
 /** A target's response as a whole, or why there is none. */
-export type Collected =
-  | { ok: true; status: number; text: string; head: AnswerHead }
-  | { ok: false; failure: TargetFailure; head: AnswerHead }
+export type TargetAnswer =
+  | { ok: true; status: number; text: string; head: TargetAnswerHead }
+  | { ok: false; failure: TargetFailure; head: TargetAnswerHead }
 
 /** What is under way for one request alone. */
 export interface Pending {
@@ -18,7 +18,7 @@ export interface Pending {
   hasLeft: boolean
 }
 
-export interface CollectOptions extends UpstreamSend {
+export interface SendAndWaitOptions extends UpstreamSend {
   clock: Pick<Clock, 'after'>
   /** Milliseconds for the whole exchange. */
   deadlineMs: number
@@ -30,11 +30,11 @@ export interface CollectOptions extends UpstreamSend {
  * Sends a request to a target and waits for its response. Messages that precede the response on an
  * event stream are dropped: nobody waits for them.
  */
-export function collect(options: CollectOptions): Promise<Collected> {
+export function sendAndWait(options: SendAndWaitOptions): Promise<TargetAnswer> {
   return new Promise((resolve) => {
     const { target, clock, deadlineMs, pending } = options
-    let head: AnswerHead = { sessionId: undefined }
-    const finish = (collected: Collected) => {
+    let head: TargetAnswerHead = { sessionId: undefined }
+    const finish = (collected: TargetAnswer) => {
       cancel()
       pending?.leaves.delete(leave)
       resolve(collected)

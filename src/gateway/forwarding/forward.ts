@@ -5,22 +5,22 @@ import { isObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
 import { type Exchange, replyFailure } from '../exchange.js'
 import { needsSession } from '../lists/target-lists.js'
-import { holderOf, type Request } from '../request.js'
-import type { createRewriter, Rewrites } from '../rewriting/response-rewriter.js'
+import { bindingKey, type Request } from '../request.js'
+import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
 import type { Route } from '../routing/route.js'
 import { isLost } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, openSession, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { type RelayOptions, relay } from './relay.js'
-import { modernHeaders, upstreamHeaders } from './request-headers.js'
+import { statelessHeaders, upstreamHeaders } from './request-headers.js'
 import { isForgotten, type TargetFailure } from './target-failure.js'
 import type { UpstreamSend } from './upstream-send.js'
 
 /** One client message on its way to one target. */
 export interface Forwarding {
   context: GatewayContext
-  rewriter: ReturnType<typeof createRewriter>
+  rewriter: ReturnType<typeof createResponseRewriter>
   request: Request
   message: Message
   route: Route<Target>
@@ -59,7 +59,7 @@ function withReplacements({ context, request, message, route }: Forwarding): str
   if (token === undefined) return replaceValues(text, route.replacements)
   const written = text.slice(token.start, token.end)
   const { target } = route
-  const bound = context.requestIds.bindToken(target.name, written, holderOf(request))
+  const bound = context.requestIds.bindToken(target.name, written, bindingKey(request))
   const values = [...route.replacements, { span: token, value: bound }]
   return replaceValues(text, values)
 }
@@ -73,7 +73,7 @@ function withoutAnswer({ answer: _answer, ...failure }: TargetFailure): TargetFa
 class Forward implements RelayOptions {
   readonly exchange: Exchange
   readonly send: UpstreamSend
-  readonly rewrites: Rewrites
+  readonly rewrites: ResponseTransforms
   readonly hasSession: boolean
   readonly #forwarding: Forwarding
   readonly #session: TargetSession | undefined
@@ -88,7 +88,7 @@ class Forward implements RelayOptions {
     const isStream = modern && message.method === 'subscriptions/listen'
     this.rewrites = rewriter.rewritesFor(request, message, route.target)
     const headers = modern
-      ? modernHeaders(context.clock, this.exchange, message.method, this.#mirroredName)
+      ? statelessHeaders(context.clock, this.exchange, message.method, this.#mirroredName)
       : upstreamHeaders(context.clock, this.exchange, this.#session)
     this.send = {
       target: route.target,

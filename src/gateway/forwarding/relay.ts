@@ -1,19 +1,19 @@
 import { errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { type Exchange, type ReplyWatcher, replyFailure } from '../exchange.js'
-import { LEFT_OUT, type Rewrites } from '../rewriting/response-rewriter.js'
+import { LEFT_OUT, type ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { endOfSubscription } from '../streams/subscription-filter.js'
 import { LargeAnswer } from './large-answer.js'
 import { outcomeOfAnswer } from './outcome.js'
 import { RelayedEvents } from './relayed-events.js'
 import { failureError, type TargetFailure } from './target-failure.js'
 import { UpstreamCall } from './upstream-call.js'
-import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
+import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
 export interface RelayOptions {
   exchange: Exchange
   send: UpstreamSend
-  rewrites: Rewrites
+  rewrites: ResponseTransforms
   /** The client has a session with us, which it would take a 404 to have lost. */
   hasSession?: boolean
   /** Handles a failure before anything was sent; returns true when it did. */
@@ -71,7 +71,7 @@ class Relay implements AnswerListener, ReplyWatcher {
     return true
   }
 
-  answer(status: number, body: Buffer, _head: AnswerHead, text?: string): void {
+  answer(status: number, body: Buffer, _head: TargetAnswerHead, text?: string): void {
     const { exchange, rewrites, hasSession, onEnd } = this.#options
     const isError = status >= 400
     // whatever its status, what a client may not see is in none

@@ -1,6 +1,6 @@
 import { type Awaited, messageData, readIncoming } from '../../mcp/incoming.js'
 import { type EventFields, readEvent, replaceEventId, writeEvent } from '../../mcp/sse.js'
-import { LEFT_OUT, type Rewrites } from '../rewriting/response-rewriter.js'
+import { LEFT_OUT, type ResponseTransforms } from '../rewriting/response-rewriter.js'
 
 /** Whose answer the events are. */
 export interface EventsOwner {
@@ -14,7 +14,7 @@ export interface EventsOwner {
 
 /** The events of one answer on their way to the client. */
 export class RelayedEvents {
-  readonly #rewrites: Rewrites
+  readonly #rewrites: ResponseTransforms
   readonly #awaited: Awaited
   readonly #owner: EventsOwner
   /** The response came. */
@@ -24,7 +24,7 @@ export class RelayedEvents {
   /** The answer cannot be read, and another one stands in its place. */
   isBroken = false
 
-  constructor(rewrites: Rewrites, awaited: Awaited, owner: EventsOwner) {
+  constructor(rewrites: ResponseTransforms, awaited: Awaited, owner: EventsOwner) {
     this.#rewrites = rewrites
     this.#awaited = awaited
     this.#owner = owner

@@ -48,7 +48,7 @@ export function upstreamHeaders(
  *
  * @param name The target's own name of what is asked for, where there is one.
  */
-export function modernHeaders(
+export function statelessHeaders(
   clock: Pick<Clock, 'now'>,
   exchange: Exchange,
   method: string,

@@ -76,7 +76,7 @@ export function failureError(
 }
 
 /** Says why a credential could not be had. */
-export function noCredential(error: unknown): [cause: FailureCause, reason: string] {
+export function credentialMissing(error: unknown): [cause: FailureCause, reason: string] {
   const known = error instanceof ProxyError
   const cause = (known && CREDENTIAL_CAUSES[error.code]) || 'refused_credential'
   return [cause, known ? error.message : `no credential: ${messageOf(error)}`]

@@ -12,10 +12,10 @@ import { messageOf } from '../../util/errors.js'
 import { ownMember } from '../../util/json.js'
 import { noteRefusal, refusalOf } from '../target.js'
 import { AnswerBody } from './answer-body.js'
-import { judgeRefusal } from './answer-check.js'
+import { classifyRefusal } from './answer-check.js'
 import { expectationOf, type HeaderFields, oneValue, readHead } from './answer-head.js'
-import { type FailureCause, noCredential, type TargetFailure } from './target-failure.js'
-import type { AnswerHead, AnswerListener, UpstreamSend } from './upstream-send.js'
+import { credentialMissing, type FailureCause, type TargetFailure } from './target-failure.js'
+import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
 /** So often a credential may be replaced within one exchange, each time by one that was refused too. */
 const MAX_REPLACED = 2
@@ -36,7 +36,7 @@ export class UpstreamCall implements CredentialUser {
   #sent: CredentialHeaders | undefined
   #status = 0
   #retryAfter: string | undefined
-  #head: AnswerHead = { sessionId: undefined }
+  #head: TargetAnswerHead = { sessionId: undefined }
   #splitter: EventSplitter | undefined
   readonly #body: AnswerBody
   #drain: Drain | undefined
@@ -78,7 +78,7 @@ export class UpstreamCall implements CredentialUser {
 
   /** There is no credential. */
   refuse(error: unknown): void {
-    this.#fail(...noCredential(error))
+    this.#fail(...credentialMissing(error))
   }
 
   onRequestStart(controller: UpstreamController): void {
@@ -163,7 +163,7 @@ export class UpstreamCall implements CredentialUser {
   }
 
   #endRefused(body: Buffer): void {
-    const verdict = judgeRefusal(this.#status, body, this.#send, this.#body)
+    const verdict = classifyRefusal(this.#status, body, this.#send, this.#body)
     const { cause, answer } = verdict
     if (cause !== undefined) {
       return this.#fail(

@@ -22,7 +22,7 @@ export interface UpstreamSend {
 }
 
 /** Response headers of the target that matter to us. */
-export interface AnswerHead {
+export interface TargetAnswerHead {
   sessionId: string | undefined
   cookies?: string | string[] | undefined
 }
@@ -35,7 +35,7 @@ export interface AnswerListener {
    * A whole, checked JSON answer: 200, or a JSON-RPC error under its 4xx status. `text` is the same
    * decoded, when it is short.
    */
-  answer(status: number, body: Buffer, head: AnswerHead, text?: string): void
+  answer(status: number, body: Buffer, head: TargetAnswerHead, text?: string): void
   /**
    * Takes over an answer that is too large to be parsed and need not change: it then gets each piece
    * as it comes. False leaves it to be collected.
@@ -48,7 +48,7 @@ export interface AnswerListener {
   largeEnded?(): void
   /** A notification or DELETE was taken. */
   accepted(status: number): void
-  streaming(head: AnswerHead): void
+  streaming(head: TargetAnswerHead): void
   /** Whole events; returns false to be paused. */
   events(run: Buffer, ends: readonly number[]): boolean
   streamEnded(): void

@@ -4,12 +4,12 @@ import type { JsonObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
 import { replyFailure } from '../exchange.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
-import { holderOf, type Request } from '../request.js'
+import { bindingKey, type Request } from '../request.js'
 import { closeSession, notify, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { mergedMembers, missingMeta, readCaching } from './cache-hints.js'
 import { exposeEntries, listDependsOnCaller, listKind } from './lists.js'
-import { ask, readList, readPage } from './target-lists.js'
+import { readList, readPage, requestTarget } from './target-lists.js'
 
 /**
  * Answers a list from several targets at once, in the order of the configuration, as far as one
@@ -24,7 +24,7 @@ export async function federateList(
   const { method, params } = message
   const { exchange } = request
   const id = message.id as RequestId
-  const holder = holderOf(request)
+  const holder = bindingKey(request)
   const { cursor = null } = params
   const isFirst = cursor === null
   const cursors = isFirst ? undefined : context.cursors.read(method, cursor, holder)
@@ -128,7 +128,7 @@ export async function broadcastRequest(
     return !context.declared.lacks(request, target, method, session)
   })
   const answers = await Promise.all(
-    having.map((target) => ask(context, request, target, { method, params }, deadline)),
+    having.map((target) => requestTarget(context, request, target, { method, params }, deadline)),
   )
   const { exchange } = request
   const failed = answers.find((answer) => !answer.ok)
@@ -141,7 +141,7 @@ export async function broadcastRequest(
 /** Takes a client's answer back to the target that asked. */
 export function routeAnswer(context: GatewayContext, request: Request, message: Message): void {
   const { reply } = request.exchange
-  const route = context.requestIds.route(message.id as string | number, holderOf(request))
+  const route = context.requestIds.route(message.id as string | number, bindingKey(request))
   const target = context.targets.find(({ name }) => name === route?.target)
   const span = message.spans.get('id')
   if (route === undefined || target === undefined || span === undefined) {

@@ -8,8 +8,8 @@ import {
   tryParseJson,
 } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
-import { type Collected, collect } from '../forwarding/collect-answer.js'
-import { modernHeaders, upstreamHeaders } from '../forwarding/request-headers.js'
+import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
+import { statelessHeaders, upstreamHeaders } from '../forwarding/request-headers.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import type { Request } from '../request.js'
 import { isLost } from '../sessions/lost-session.js'
@@ -30,7 +30,7 @@ const UNKNOWN_LIST = { member: '', field: 'name' } as const
 const METHOD_NOT_FOUND = -32601
 
 /** What one target contributes to a list: pages as it sent them, perhaps none, or a failure. */
-export type Part =
+export type TargetPart =
   | { target: Target; pages: readonly string[]; next: string | undefined }
   | { target: Target; failure: TargetFailure }
 
@@ -88,7 +88,7 @@ export async function readList(
   request: Request,
   target: Target,
   { method, cursor, deadline }: ListRequest,
-): Promise<Part> {
+): Promise<TargetPart> {
   const pages: string[] = []
   const session = targetSession(context, request, target)
   if (context.declared.lacks(request, target, method, session)) {
@@ -128,7 +128,7 @@ export async function readPage(
   sent: { method: string; params: JsonObject },
   deadline: number,
 ): Promise<Page> {
-  const collected = await ask(context, request, target, sent, deadline)
+  const collected = await requestTarget(context, request, target, sent, deadline)
   if (!collected.ok) return { target, failure: collected.failure }
   const { text } = collected
   const message = tryParseJson(text)
@@ -155,26 +155,26 @@ function lacksMethod({ error }: JsonObject): boolean {
  * Sends a request of our own to a target in the era of the client's: in a session, opening one where
  * it is needed, or with what the client says of itself.
  */
-export async function ask(
+export async function requestTarget(
   context: GatewayContext,
   request: Request,
   target: Target,
   { method, params }: { method: string; params: JsonObject },
   deadline: number,
-): Promise<Collected> {
+): Promise<TargetAnswer> {
   const id = ownId()
   const { exchange, meta } = request
   const sent = meta === undefined ? params : { ...params, _meta: meta }
   const body = JSON.stringify({ jsonrpc: '2.0', id, method, params: sent })
   const attempt = (session: TargetSession | undefined) =>
-    collect({
+    sendAndWait({
       target,
       caller: exchange.caller,
       method: 'POST',
       headers:
         meta === undefined
           ? upstreamHeaders(context.clock, exchange, session)
-          : modernHeaders(context.clock, exchange, method),
+          : statelessHeaders(context.clock, exchange, method),
       body,
       id,
       inSession: session?.id !== undefined,

@@ -1,4 +1,4 @@
-import { ownerOf, type Principal } from '../../auth/principal.js'
+import { callerId, type Principal } from '../../auth/principal.js'
 import {
   findMember,
   type Member,
@@ -10,7 +10,7 @@ import { type Message, parseMessageText } from '../../mcp/message.js'
 import { isObject, tryParseJson } from '../../util/json.js'
 import type { Named } from '../routing/names.js'
 import { exposeResourceLinks } from './resource-links.js'
-import type { Marks } from './signed-ids.js'
+import type { Signer } from './signed-ids.js'
 
 /** For clients and operators alike. */
 export const WHY_WITHHELD = 'they cannot be kept from other users without SESSION_SECRET'
@@ -19,13 +19,13 @@ export const WHY_WITHHELD = 'they cannot be kept from other users without SESSIO
 const SEPARATOR = '.'
 
 /** A target as far as its handles are concerned. */
-export interface HandleTarget extends Named {
+export interface BoundIdTarget extends Named {
   readonly credential: { readonly perCaller?: boolean }
 }
 
-export interface HandlesOptions<T extends HandleTarget> {
+export interface BoundIdsOptions<T extends BoundIdTarget> {
   targets: readonly T[]
-  marks: Marks
+  marks: Signer
   /** Every process that a caller may meet can read our marks. */
   marksLast: boolean
 }
@@ -40,21 +40,21 @@ export interface HandlesOptions<T extends HandleTarget> {
  *
  * @see [SEP-2663, tasks](https://modelcontextprotocol.io/seps/2663-tasks-extension)
  */
-export function createHandles<T extends HandleTarget>({
+export function createBoundIds<T extends BoundIdTarget>({
   targets,
   marks,
   marksLast,
-}: HandlesOptions<T>) {
+}: BoundIdsOptions<T>) {
   const only = targets.length === 1 ? targets[0] : undefined
 
-  const isBound = ({ credential }: HandleTarget, principal: Principal | undefined) =>
+  const isBound = ({ credential }: BoundIdTarget, principal: Principal | undefined) =>
     marksLast && isShared(credential, principal)
 
-  const withholds = ({ credential }: HandleTarget, principal: Principal | undefined) =>
+  const withholds = ({ credential }: BoundIdTarget, principal: Principal | undefined) =>
     !marksLast && isShared(credential, principal)
 
   function readBound(kind: 'k' | 's', exposed: string, principal: Principal | undefined) {
-    const pair = marks.read(kind, exposed, ownerOf(principal))
+    const pair = marks.read(kind, exposed, callerId(principal))
     const target = Array.isArray(pair) && targets.find(({ name }) => name === pair[0])
     if (!target || !isBound(target, principal)) return undefined
     return { target, own: String((pair as string[])[1]) }
@@ -76,9 +76,9 @@ export function createHandles<T extends HandleTarget>({
     keepsAll: (principal: Principal | undefined): boolean =>
       only !== undefined && !isBound(only, principal) && !withholds(only, principal),
 
-    exposeTask(target: HandleTarget, own: string, principal: Principal | undefined): string {
+    exposeTask(target: BoundIdTarget, own: string, principal: Principal | undefined): string {
       if (isBound(target, principal)) {
-        return marks.mark('k', [target.name, own], ownerOf(principal))
+        return marks.mark('k', [target.name, own], callerId(principal))
       }
       return only === undefined ? target.name + SEPARATOR + own : own
     },
@@ -96,14 +96,14 @@ export function createHandles<T extends HandleTarget>({
       return { target, own: exposed.slice(at + 1) }
     },
 
-    exposeState(target: HandleTarget, own: string, principal: Principal | undefined): string {
+    exposeState(target: BoundIdTarget, own: string, principal: Principal | undefined): string {
       if (!isBound(target, principal)) return own
-      return marks.mark('s', [target.name, own], ownerOf(principal))
+      return marks.mark('s', [target.name, own], callerId(principal))
     },
 
     /** Returns the target's own state; `undefined` when it gave this caller no such state. */
     readState(
-      target: HandleTarget,
+      target: BoundIdTarget,
       exposed: string,
       principal: Principal | undefined,
     ): string | undefined {
@@ -116,16 +116,16 @@ export function createHandles<T extends HandleTarget>({
 
 /** The target gets the same credential for all callers, and cannot tell them apart. */
 function isShared(
-  { perCaller }: HandleTarget['credential'],
+  { perCaller }: BoundIdTarget['credential'],
   principal: Principal | undefined,
 ): boolean {
   return principal !== undefined && perCaller !== true
 }
 
-export type Handles<T extends HandleTarget = HandleTarget> = ReturnType<typeof createHandles<T>>
+export type BoundIds<T extends BoundIdTarget = BoundIdTarget> = ReturnType<typeof createBoundIds<T>>
 
 /** Without one of these in its text, a message holds no handle: a name may be written in escapes. */
-export const HANDLE_MARKS = ['"taskId', '"requestState"', '\\u00']
+export const BOUND_ID_MEMBERS = ['"taskId', '"requestState"', '\\u00']
 
 /** Of 2026-07-28 and of 2025-11-25. */
 const STATUS: ReadonlySet<unknown> = new Set(['notifications/tasks', 'notifications/tasks/status'])
@@ -139,8 +139,8 @@ type Part = Place & { text: string }
 
 /** Whose message it is. */
 export interface Parties {
-  handles: Handles
-  target: HandleTarget
+  handles: BoundIds
+  target: BoundIdTarget
   principal: Principal | undefined
 }
 
@@ -150,8 +150,8 @@ export interface Parties {
  * for input. With several targets the resource URIs of a task's result, too. Returns the same text
  * when there is none.
  */
-export function exposeHandles({ handles, target, principal }: Parties, text: string): string {
-  if (!HANDLE_MARKS.some((mark) => text.includes(mark))) return text
+export function bindIds({ handles, target, principal }: Parties, text: string): string {
+  if (!BOUND_ID_MEMBERS.some((mark) => text.includes(mark))) return text
   const message = tryParseJson(text)
   if (!isObject(message)) return text
   const start = skipSpace(text, 0)
@@ -187,7 +187,7 @@ export function exposeHandles({ handles, target, principal }: Parties, text: str
 
 const HEAD = '{"result":'
 
-function exposeResult(handles: Handles, target: HandleTarget, result: string): string {
+function exposeResult(handles: BoundIds, target: BoundIdTarget, result: string): string {
   if (!handles.isOneOfSeveral) return result
   return exposeResourceLinks(target, `${HEAD}${result}}`).slice(HEAD.length, -1)
 }
@@ -197,8 +197,8 @@ function exposeResult(handles: Handles, target: HandleTarget, result: string): s
  * task that it belongs to, and those that it subscribes to at a single target. Those that the caller
  * does not have are left out.
  */
-export function withOwnTasks(
-  handles: Handles,
+export function unbindIds(
+  handles: BoundIds,
   message: Message,
   principal: Principal | undefined,
 ): Message {

@@ -6,18 +6,18 @@ import { bindsIds, type GatewayContext } from '../context.js'
 import { isAnswerTo, type Resumed } from '../forwarding/answer-check.js'
 import { changesList, exposeListMessage, type ListView, listKind } from '../lists/lists.js'
 import { ListCache } from '../lists/rewritten-lists.js'
-import { holderOf, type Request } from '../request.js'
+import { bindingKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
-import { exposeHandles, HANDLE_MARKS, type Parties } from './bound-ids.js'
+import { BOUND_ID_MEMBERS, bindIds, type Parties } from './bound-ids.js'
 import { exposeResourceLinks } from './resource-links.js'
 import { exposeElicitations, exposeServerMessage, whyNoServerMessage } from './server-messages.js'
 import { type Withhold, withoutHandles } from './withheld.js'
 
 /** What tells that one thing of a stream is not a request or a notification, or concerns handles. */
-const WATCHED = ['"result"', '"error"', ...HANDLE_MARKS]
+const WATCHED = ['"result"', '"error"', ...BOUND_ID_MEMBERS]
 
 /** Creates what changes targets' answers on their way to clients: lists, resource URIs, ids. */
-export function createRewriter(
+export function createResponseRewriter(
   context: Pick<
     GatewayContext,
     | 'targets'
@@ -35,9 +35,9 @@ export function createRewriter(
   /** Tools that say that a second call changes nothing more; only who repeats calls asks. */
   const idempotent = new Set<string>()
   const severalTargets = targets.length > 1
-  const none: Rewrites = { withhold }
+  const none: ResponseTransforms = { withhold }
 
-  function rewriteList(view: ListView, message: Message): Rewrites {
+  function rewriteList(view: ListView, message: Message): ResponseTransforms {
     const span = message.spans.get('id')
     const id = span === undefined ? '' : message.text.slice(span.start, span.end)
     const key = cacheKey(view)
@@ -52,15 +52,15 @@ export function createRewriter(
   function exposeSpoken(parties: Parties, target: Target, text: string, holder: string): string {
     const options = { target, holder, severalTargets, takesAnswers: handles.canBind }
     const exposed = exposeServerMessage(requestIds, text, options)
-    if ('text' in exposed) return exposeHandles(parties, exposed.text)
+    if ('text' in exposed) return bindIds(parties, exposed.text)
     withhold(target, exposed.withheld)
     return LEFT_OUT
   }
 
-  function rewriteBound(request: Request, target: Target, asked?: RequestId): Rewrites {
+  function rewriteBound(request: Request, target: Target, asked?: RequestId): ResponseTransforms {
     const { principal } = request.exchange.caller
     const parties = { handles, target, principal }
-    const holder = holderOf(request)
+    const holder = bindingKey(request)
     return {
       withhold,
       message: (text) => exposeSpoken(parties, target, text, holder),
@@ -70,7 +70,7 @@ export function createRewriter(
   }
 
   return {
-    rewritesFor(request: Request, message: Message, target: Target): Rewrites {
+    rewritesFor(request: Request, message: Message, target: Target): ResponseTransforms {
       const { method } = message
       const { principal } = request.exchange.caller
       const isBound = bindsIds(context, request)
@@ -113,21 +113,25 @@ export function createRewriter(
      * where it goes on with the stream of an answer, that answer. It may be a list, whose request came
      * before it.
      */
-    rewritesForStream(request: Request, target: Target, resumed: Resumed | undefined): Rewrites {
+    rewritesForStream(
+      request: Request,
+      target: Target,
+      resumed: Resumed | undefined,
+    ): ResponseTransforms {
       const { principal } = request.exchange.caller
       const parties = { handles, target, principal }
       const isBound = bindsIds(context, request)
-      const holder = holderOf(request)
+      const holder = bindingKey(request)
       const exposeAnswer = (text: string) => {
         const method = listMethodOf(text)
         const view = { target, names, method: method ?? '', principal, severalTargets }
         const list = method === undefined ? undefined : exposeListMessage(view, text)
         if (list !== undefined) return list
-        return severalTargets ? exposeAll(parties, text) : exposeHandles(parties, text)
+        return severalTargets ? exposeAll(parties, text) : bindIds(parties, text)
       }
       const exposeUnbound = (text: string, message: unknown) => {
         const problem = whyNoServerMessage(text, message)
-        if (problem === undefined) return exposeHandles(parties, text)
+        if (problem === undefined) return bindIds(parties, text)
         withhold(target, problem)
         return LEFT_OUT
       }
@@ -148,16 +152,16 @@ export function createRewriter(
 /** Exposes the resource URIs, the ids of elicitations and the handles in a message of one of several targets. */
 export function exposeAll(parties: Parties, text: string): string {
   const { target } = parties
-  return exposeHandles(parties, exposeElicitations(target, exposeResourceLinks(target, text)))
+  return bindIds(parties, exposeElicitations(target, exposeResourceLinks(target, text)))
 }
 
-function rewriteHandles(parties: Parties): Rewrites {
+function rewriteHandles(parties: Parties): ResponseTransforms {
   return {
     response: (bytes) =>
-      HANDLE_MARKS.some((mark) => bytes.includes(mark))
-        ? changed(bytes, (text) => exposeHandles(parties, text))
+      BOUND_ID_MEMBERS.some((mark) => bytes.includes(mark))
+        ? changed(bytes, (text) => bindIds(parties, text))
         : undefined,
-    message: (text) => exposeHandles(parties, text),
+    message: (text) => bindIds(parties, text),
   }
 }
 
@@ -209,7 +213,7 @@ function viewOf(principal: Principal | undefined) {
 export const LEFT_OUT = ''
 
 /** What is changed in an answer on its way back. */
-export interface Rewrites {
+export interface ResponseTransforms {
   /** Learns of what the client does not get. */
   withhold?: Withhold
   /** Finds what an answer was rewritten to before, so that equal bytes need no second look. */

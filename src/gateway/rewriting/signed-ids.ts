@@ -8,7 +8,7 @@ const MARK_BYTES = 12
  * What a mark is for: `p` an id of a target's request, `t` its progress token, `n` that of a client's
  * request, `e` an event id, `c` a cursor, `k` a task, `s` the state of a request. A value that was made for one is nothing to another.
  */
-export type MarkKind = 'p' | 't' | 'n' | 'e' | 'c' | 'k' | 's'
+export type SignedIdKind = 'p' | 't' | 'n' | 'e' | 'c' | 'k' | 's'
 
 /**
  * Values that clients hold for us and give back, on any replica with the same secrets: readable, but
@@ -16,13 +16,13 @@ export type MarkKind = 'p' | 't' | 'n' | 'e' | 'c' | 'k' | 's'
  *
  * @param secrets The first marks, all are accepted. Without any, only this process knows its marks.
  */
-export function createMarks(secrets: readonly string[]) {
+export function createSigner(secrets: readonly string[]) {
   const known = secrets.length > 0 ? secrets : [randomBytes(32)]
   const keys = known.map((secret) =>
     Buffer.from(hkdfSync('sha256', secret, '', 'mcp-descope-proxy marks v1', 32)),
   )
 
-  const markOf = (key: Buffer, kind: MarkKind, payload: string, holder: string) =>
+  const markOf = (key: Buffer, kind: SignedIdKind, payload: string, holder: string) =>
     createHmac('sha256', key)
       .update(`${kind}\n${holder}\n${payload}`)
       .digest()
@@ -30,13 +30,13 @@ export function createMarks(secrets: readonly string[]) {
 
   return {
     /** @param holder Who may give it back: a session or a subject. */
-    mark(kind: MarkKind, value: unknown, holder: string): string {
+    mark(kind: SignedIdKind, value: unknown, holder: string): string {
       const payload = Buffer.from(JSON.stringify(value)).toString('base64url')
       const mark = markOf(keys[0] as Buffer, kind, payload, holder).toString('base64url')
       return `${kind}.${payload}.${mark}`
     },
     /** Returns `undefined` for what we did not give to this holder. */
-    read(kind: MarkKind, text: string, holder: string): unknown {
+    read(kind: SignedIdKind, text: string, holder: string): unknown {
       const [head, payload = '', sent = '', ...rest] = text.split('.')
       if (head !== kind || rest.length > 0) return undefined
       const given = Buffer.from(sent, 'base64url')
@@ -49,13 +49,13 @@ export function createMarks(secrets: readonly string[]) {
   }
 }
 
-export type Marks = ReturnType<typeof createMarks>
+export type Signer = ReturnType<typeof createSigner>
 
 /**
  * Cursors into the lists of several targets: each names the targets that have more, with their own
  * cursors, so that any replica can go on.
  */
-export function createCursors(marks: Marks) {
+export function createCursors(marks: Signer) {
   return {
     expose: (method: string, next: ReadonlyMap<string, string>, holder: string) =>
       marks.mark('c', { [method]: Object.fromEntries(next) }, holder),
@@ -84,7 +84,7 @@ type Position =
  * Event ids when several targets share one server. What a client sends back as `Last-Event-ID` says
  * by itself where each target's stream goes on, so that any replica can resume it.
  */
-export function createEventIds(marks: Marks) {
+export function createEventIds(marks: Signer) {
   return {
     /**
      * @param request Whose answer comes on the stream: no other's comes when it is resumed.
@@ -130,7 +130,7 @@ interface TargetId {
  * the client sees names the target and is marked, so that the client's answer finds its way back
  * and cannot be turned to another target. The progress tokens of those requests likewise.
  */
-export function createRequestIds(marks: Marks) {
+export function createRequestIds(marks: Signer) {
   const read = (kind: 'p' | 't', exposed: RequestId, holder: string): TargetId | undefined => {
     const pair = marks.read(kind, String(exposed), holder)
     return Array.isArray(pair) ? { target: pair[0], id: pair[1] } : undefined

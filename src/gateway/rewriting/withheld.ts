@@ -3,7 +3,7 @@ import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/j
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Named } from '../routing/names.js'
-import { HANDLE_MARKS, WHY_WITHHELD } from './bound-ids.js'
+import { BOUND_ID_MEMBERS, WHY_WITHHELD } from './bound-ids.js'
 
 /** One line a minute for each target; how many there were is said in the next one. */
 const PAUSE_MS = 60_000
@@ -48,7 +48,7 @@ export function withoutTasks(result: JsonObject): JsonObject {
  * @returns `undefined` when the answer holds neither.
  */
 export function withoutHandles(bytes: Buffer): Buffer | undefined {
-  if (!HANDLE_MARKS.some((mark) => bytes.includes(mark))) return undefined
+  if (!BOUND_ID_MEMBERS.some((mark) => bytes.includes(mark))) return undefined
   const message = tryParseJson(bytes.toString('utf8'))
   const result = isObject(message) ? ownMember(message, 'result') : undefined
   if (!isObject(message) || !isObject(result)) return undefined

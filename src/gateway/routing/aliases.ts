@@ -1,4 +1,4 @@
-import { ownerOf } from '../../auth/principal.js'
+import { callerId } from '../../auth/principal.js'
 import type { GatewayContext } from '../context.js'
 import { learnNames } from '../lists/target-lists.js'
 import type { Request } from '../request.js'
@@ -36,7 +36,7 @@ export function createAliasLearner(context: GatewayContext) {
   const unknown = new Map<string, number>()
 
   function read(request: Request): Reading['done'] {
-    const owner = ownerOf(request.exchange.caller.principal)
+    const owner = callerId(request.exchange.caller.principal)
     const now = clock.now()
     const known = readings.get(owner)
     if (known !== undefined && now - known.startedAt < PAUSE_MS) return known.done
@@ -53,7 +53,7 @@ export function createAliasLearner(context: GatewayContext) {
     if (!names.isUnknownAlias(name)) return
     const target = names.route(name)?.target
     if (target !== undefined && unread.has(target)) {
-      readings.delete(ownerOf(request.exchange.caller.principal))
+      readings.delete(callerId(request.exchange.caller.principal))
       return
     }
     const [oldest] = unknown.keys()
@@ -64,7 +64,7 @@ export function createAliasLearner(context: GatewayContext) {
 
   return (name: string, request: Request): Promise<void> | undefined => {
     if (!names.isUnknownAlias(name)) return undefined
-    const key = `${ownerOf(request.exchange.caller.principal)} ${name}`
+    const key = `${callerId(request.exchange.caller.principal)} ${name}`
     const known = running.get(key)
     if (known !== undefined) return known
     if ((unknown.get(key) ?? 0) > clock.now()) return undefined

@@ -21,7 +21,7 @@ export interface Named {
 }
 
 /** A name of one target that would lead to another one. */
-export interface Meeting<T> {
+export interface NameCollision<T> {
   target: T
   /** The target's own name, and how it would be exposed. */
   name: string
@@ -47,7 +47,7 @@ interface Owned<T> {
 
 export interface NamesListener<T> {
   /** Told once of each name that would lead to another target. */
-  onMeeting?(meeting: Meeting<T>): void
+  onMeeting?(meeting: NameCollision<T>): void
   /** Told once of each clash. */
   onClash?(clash: Clash<T>): void
 }

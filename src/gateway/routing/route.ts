@@ -2,7 +2,7 @@ import type { Principal } from '../../auth/principal.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message, Span } from '../../mcp/message.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../../util/json.js'
-import { type Handles, type HandleTarget, WHY_WITHHELD } from '../rewriting/bound-ids.js'
+import { type BoundIds, type BoundIdTarget, WHY_WITHHELD } from '../rewriting/bound-ids.js'
 import type { Names } from './names.js'
 import { routeUri } from './resource-uris.js'
 
@@ -53,10 +53,10 @@ export function isAddressed(method: string): boolean {
   return Object.hasOwn(ADDRESSED, method)
 }
 
-export interface RouterDeps<T extends HandleTarget> {
+export interface RouterDeps<T extends BoundIdTarget> {
   targets: readonly T[]
   names: Names<T>
-  handles: Handles<T>
+  handles: BoundIds<T>
 }
 
 /**
@@ -65,7 +65,7 @@ export interface RouterDeps<T extends HandleTarget> {
  * @returns `undefined` when the method names no target, so that one target gets it as it is and
  *   several do not.
  */
-export function createRouter<T extends HandleTarget>({ targets, names, handles }: RouterDeps<T>) {
+export function createRouter<T extends BoundIdTarget>({ targets, names, handles }: RouterDeps<T>) {
   const only = targets.length === 1 ? targets[0] : undefined
 
   function find(

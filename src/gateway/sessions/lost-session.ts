@@ -1,5 +1,5 @@
 import type { GatewayContext } from '../context.js'
-import { collect } from '../forwarding/collect-answer.js'
+import { sendAndWait } from '../forwarding/collect-answer.js'
 import { upstreamHeaders } from '../forwarding/request-headers.js'
 import { isForgotten, type TargetFailure } from '../forwarding/target-failure.js'
 import type { Request } from '../request.js'
@@ -29,7 +29,7 @@ export async function isGone(
   session: TargetSession | undefined,
 ): Promise<boolean> {
   const id = 'mcp-descope-proxy-ping'
-  const answer = await collect({
+  const answer = await sendAndWait({
     target,
     caller: request.exchange.caller,
     method: 'POST',

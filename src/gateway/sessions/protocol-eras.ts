@@ -5,7 +5,7 @@ import { MODERN_VERSION } from '../../mcp/versions.js'
 import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
 import type { GatewayContext } from '../context.js'
-import { type Collected, collect } from '../forwarding/collect-answer.js'
+import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
 import { upstreamHeaders } from '../forwarding/request-headers.js'
 import { accessKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
@@ -84,7 +84,7 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
   async function ask(target: Target, request: Request, probe: Probe): Promise<Era | undefined> {
     const { exchange } = request
     const session = { id: undefined, version: MODERN_VERSION }
-    const answer = await collect({
+    const answer = await sendAndWait({
       target,
       caller: exchange.caller,
       method: 'POST',
@@ -149,7 +149,7 @@ const PASSING_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
  *
  * @returns `undefined` when there was no answer of the server itself.
  */
-export function readEra(answer: Collected): Era | undefined {
+export function readEra(answer: TargetAnswer): Era | undefined {
   if (!answer.ok) {
     const { cause, httpStatus } = answer.failure
     if (cause === 'invalid_answer' || cause === 'session_required') return 'legacy'

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
-import { ownerOf, type Principal } from '../../auth/principal.js'
+import { callerId, type Principal } from '../../auth/principal.js'
 import type { SessionCookie } from '../../upstream/http/cookie-jar.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
@@ -68,7 +68,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     const kept = opened.get(sealed)
     const known = kept ?? openSealed(sealed)
     if (known === undefined || known.expiresAt <= clock.now()) return undefined
-    if (known.owner !== ownerOf(principal)) return undefined
+    if (known.owner !== callerId(principal)) return undefined
     if (ended.size > 0 && ended.has(known.session.key)) return undefined
     if (kept === undefined) keep(sealed, known)
     return known.session
@@ -101,7 +101,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     if (key === undefined) return undefined
     const text = JSON.stringify({
       k: session.key,
-      o: ownerOf(principal),
+      o: callerId(principal),
       e: clock.now() + LIFETIME_MS,
       v: session.version,
       i: session.initialize,

@@ -4,8 +4,8 @@ import { sessionCookies } from '../../upstream/http/cookie-jar.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
 import type { GatewayContext } from '../context.js'
-import { type Collected, collect } from '../forwarding/collect-answer.js'
-import { modernHeaders, upstreamHeaders } from '../forwarding/request-headers.js'
+import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
+import { statelessHeaders, upstreamHeaders } from '../forwarding/request-headers.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import type { Request } from '../request.js'
 import type { Target } from '../target.js'
@@ -33,7 +33,7 @@ export async function initializeTarget(
   target: Target,
   { body, id, timeoutMs, pending }: Initialize,
 ): Promise<Opened> {
-  const collected = await collect({
+  const collected = await sendAndWait({
     target,
     caller: request.exchange.caller,
     method: 'POST',
@@ -59,7 +59,7 @@ function dropVersion(_value: string, index: number, headers: readonly string[]):
   return name !== 'mcp-protocol-version'
 }
 
-function readOpened(collected: Collected, target: Target, now: number): Opened {
+function readOpened(collected: TargetAnswer, target: Target, now: number): Opened {
   if (!collected.ok) {
     const { answer } = collected.failure
     if (answer === undefined) return collected
@@ -140,14 +140,14 @@ export async function notify(
   message: JsonObject | string,
 ): Promise<void> {
   const { exchange, meta } = request
-  await collect({
+  await sendAndWait({
     target,
     caller: exchange.caller,
     method: 'POST',
     headers:
       meta === undefined
         ? upstreamHeaders(context.clock, exchange, session)
-        : modernHeaders(context.clock, exchange, exchange.record.method),
+        : statelessHeaders(context.clock, exchange, exchange.record.method),
     body: typeof message === 'string' ? message : JSON.stringify(message),
     inSession: session?.id !== undefined,
     timeoutMs: 0,
@@ -164,7 +164,7 @@ export async function closeSession(
   session: Partial<TargetSession>,
 ): Promise<void> {
   if (session.id === undefined) return
-  await collect({
+  await sendAndWait({
     target,
     caller: request.exchange.caller,
     method: 'DELETE',

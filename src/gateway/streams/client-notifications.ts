@@ -1,7 +1,7 @@
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../../mcp/message.js'
 import type { GatewayContext } from '../context.js'
-import { holderOf, type Request } from '../request.js'
+import { bindingKey, type Request } from '../request.js'
 import { notify, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 
@@ -27,7 +27,7 @@ export function createNotifications(context: GatewayContext) {
     const span = spans.get('progressToken')
     if (message.method === 'notifications/progress' && span !== undefined) {
       const token = params['progressToken'] as RequestId
-      const route = requestIds.routeToken(token, holderOf(request))
+      const route = requestIds.routeToken(token, bindingKey(request))
       const target = targets.find(({ name }) => name === route?.target)
       if (route !== undefined && target !== undefined) {
         sendTo(request, [target], replaceValues(text, [{ span, value: route.id }]))

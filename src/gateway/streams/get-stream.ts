@@ -7,8 +7,8 @@ import { relay } from '../forwarding/relay.js'
 import { upstreamHeaders } from '../forwarding/request-headers.js'
 import { isForgotten } from '../forwarding/target-failure.js'
 import type { UpstreamSend } from '../forwarding/upstream-send.js'
-import { accessKey, holderOf, type Request } from '../request.js'
-import { type createRewriter, LEFT_OUT } from '../rewriting/response-rewriter.js'
+import { accessKey, bindingKey, type Request } from '../request.js'
+import { type createResponseRewriter, LEFT_OUT } from '../rewriting/response-rewriter.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { openSession, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
@@ -23,7 +23,7 @@ const MAX_STREAMLESS = 1_000
 /** Creates the function that opens the stream for what targets send by themselves (GET). */
 export function createGetStream(
   context: GatewayContext,
-  rewriter: ReturnType<typeof createRewriter>,
+  rewriter: ReturnType<typeof createResponseRewriter>,
 ) {
   const { targets, clock, eventIds, logger } = context
   const [only, ...others] = targets
@@ -39,7 +39,7 @@ export function createGetStream(
       return relayOne(request, only, { lastEventId, resumed })
     }
     const position =
-      lastEventId === undefined ? undefined : eventIds.read(lastEventId, holderOf(request))
+      lastEventId === undefined ? undefined : eventIds.read(lastEventId, bindingKey(request))
     if (position !== undefined && 'target' in position) {
       const target = targets.find(({ name }) => name === position.target)
       if (target !== undefined) return relayOne(request, target, readPosition(position))
@@ -142,7 +142,7 @@ export function createGetStream(
 
   function exposeId(request: Request, target: Target, id: string, last: Map<string, string>) {
     last.set(target.name, id)
-    return eventIds.exposeAll(last, holderOf(request))
+    return eventIds.exposeAll(last, bindingKey(request))
   }
 }
 

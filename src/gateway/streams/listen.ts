@@ -3,7 +3,7 @@ import type { Message } from '../../mcp/message.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { isObject, type JsonObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
-import { modernHeaders } from '../forwarding/request-headers.js'
+import { statelessHeaders } from '../forwarding/request-headers.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import type { UpstreamSend } from '../forwarding/upstream-send.js'
 import type { Request } from '../request.js'
@@ -67,7 +67,7 @@ class Subscription implements ListenOwner {
     const body = { jsonrpc: '2.0', id, method, params: { ...params, notifications: filter } }
     return {
       ...{ target, id, caller: exchange.caller, method: 'POST' },
-      headers: modernHeaders(this.#context.clock, exchange, method),
+      headers: statelessHeaders(this.#context.clock, exchange, method),
       body: JSON.stringify(body),
       inSession: false,
       isStream: true,

@@ -4,7 +4,7 @@ import { replyFailure } from '../exchange.js'
 import { isForgotten, type TargetFailure } from '../forwarding/target-failure.js'
 import type { UpstreamSend } from '../forwarding/upstream-send.js'
 import type { Request } from '../request.js'
-import type { Rewrites } from '../rewriting/response-rewriter.js'
+import type { ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { isGone } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import type { Target } from '../target.js'
@@ -22,7 +22,7 @@ export interface LoneStream {
   request: Request
   target: Target
   session: TargetSession | undefined
-  rewrites: Rewrites
+  rewrites: ResponseTransforms
   /** Makes the request that opens it, behind the last event. */
   send(lastEventId?: string): UpstreamSend
 }

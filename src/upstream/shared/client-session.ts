@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../util/json.js'
-import type { PeerCall } from './pending-call.js'
+import type { PendingCall } from './pending-call.js'
 
 const MAX_WAITING = 100
 
@@ -11,19 +11,19 @@ const MAX_BEHIND_BYTES = 4 * 1024 * 1024
 
 /** A request under way. `id` and `token` are the client's own, as they were written. */
 export interface Open {
-  readonly session: PeerSession
-  readonly call: PeerCall
+  readonly session: ClientSession
+  readonly call: PendingCall
   readonly id: string
   readonly token: string | undefined
   cancelTimer: () => void
 }
 
 /** What one client has at a peer: its calls under way, and its stream (GET). */
-export class PeerSession {
+export class ClientSession {
   /** What the client said at `initialize` that it can do. */
   readonly capabilities: JsonObject
-  readonly calls = new Set<PeerCall>()
-  readonly #listeners = new Set<PeerCall>()
+  readonly calls = new Set<PendingCall>()
+  readonly #listeners = new Set<PendingCall>()
   #waiting: string[] = []
 
   constructor(capabilities: JsonObject = {}) {
@@ -40,7 +40,7 @@ export class PeerSession {
   }
 
   /** Makes a request the stream of what the peer sends by itself. */
-  listen(call: PeerCall, onOver: () => void = () => {}): void {
+  listen(call: PendingCall, onOver: () => void = () => {}): void {
     this.#listeners.add(call)
     call.onOver = () => {
       this.#listeners.delete(call)
@@ -69,8 +69,8 @@ export class PeerSession {
     else this.lastCall.event(data)
   }
 
-  get lastCall(): PeerCall | undefined {
-    let last: PeerCall | undefined
+  get lastCall(): PendingCall | undefined {
+    let last: PendingCall | undefined
     for (const call of this.calls) last = call
     return last
   }
@@ -79,7 +79,7 @@ export class PeerSession {
     for (const listener of this.#listeners) listener.end()
   }
 
-  #tell(call: PeerCall, data: string): void {
+  #tell(call: PendingCall, data: string): void {
     call.event(data)
     if (call.keptBytes > MAX_BEHIND_BYTES && this.#listeners.has(call)) call.abort(TOO_SLOW)
   }

@@ -24,7 +24,7 @@ export type CallEnd = 'answered' | 'left' | 'failed'
  * One request to a peer that answers on a stream of its own, told as if its answer came on the
  * request: as JSON, or as an event stream once a message precedes the answer.
  */
-export class PeerCall implements UpstreamController {
+export class PendingCall implements UpstreamController {
   readonly #handler: UpstreamHandler
   readonly #clock: Pick<Clock, 'after'>
   readonly #times: Pick<UpstreamRequest, 'headersTimeout' | 'bodyTimeout'>
@@ -167,9 +167,9 @@ export class PeerCall implements UpstreamController {
 }
 
 /** What a request to a peer says, read once. */
-export interface PeerRequest {
+export interface SharedRequest {
   readonly request: UpstreamRequest
-  readonly call: PeerCall
+  readonly call: PendingCall
   /** The message that a POST carries; `undefined` when it is none. */
   readonly message: JsonObject | undefined
   readonly text: string
@@ -179,7 +179,7 @@ export interface PeerRequest {
 }
 
 /** Reads what a request to a peer says. */
-export function readPeerRequest(request: UpstreamRequest, call: PeerCall): PeerRequest {
+export function readSharedRequest(request: UpstreamRequest, call: PendingCall): SharedRequest {
   const text = request.body?.toString() ?? ''
   const message = tryParseJson(text)
   const version = headerOf(request.headers, 'mcp-protocol-version')
@@ -209,7 +209,7 @@ export function sessionRequired(): UpstreamError {
 }
 
 /** Answers that a peer knows only the era with sessions. */
-export function refuseModern({ call, message }: PeerRequest): void {
+export function refuseStateless({ call, message }: SharedRequest): void {
   const given = message?.['id']
   const id = typeof given === 'string' || typeof given === 'number' ? given : null
   const body = errorResponse(id, legacyOnly(String(message?.['method'])))

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { PLACES, replaceAt, writtenAt } from '../../mcp/json-text.js'
 import { ERROR_CODES } from '../../mcp/jsonrpc.js'
 import { type JsonObject, ownMember } from '../../util/json.js'
-import type { PeerSession } from './client-session.js'
+import type { ClientSession } from './client-session.js'
 
 const MAX_ASKED = 1_000
 
@@ -14,15 +14,15 @@ const CAPABILITY: Readonly<Record<string, string>> = {
 }
 
 /** The requests of a peer to its clients. Each goes to one client, which alone can answer it. */
-export class PeerRequests {
-  readonly #sessions: ReadonlySet<PeerSession>
+export class ServerRequests {
+  readonly #sessions: ReadonlySet<ClientSession>
   readonly #transmit: (text: string) => void
   /** Those that are not answered yet, by the id that the client sees. `id` is as the peer wrote it. */
-  readonly #asked = new Map<string, { id: string; session: PeerSession }>()
+  readonly #asked = new Map<string, { id: string; session: ClientSession }>()
   readonly #mark = randomBytes(6).toString('base64url')
   #count = 0
 
-  constructor(sessions: ReadonlySet<PeerSession>, transmit: (text: string) => void) {
+  constructor(sessions: ReadonlySet<ClientSession>, transmit: (text: string) => void) {
     this.#sessions = sessions
     this.#transmit = transmit
   }
@@ -48,7 +48,7 @@ export class PeerRequests {
    *
    * @returns `undefined` when this client was not asked.
    */
-  answer(session: PeerSession, { id }: JsonObject, text: string): string | undefined {
+  answer(session: ClientSession, { id }: JsonObject, text: string): string | undefined {
     const key = String(id)
     const asked = this.#asked.get(key)
     if (asked?.session !== session) return undefined
@@ -67,7 +67,7 @@ export class PeerRequests {
   }
 
   /** Answers for a client that is gone. */
-  leave(session: PeerSession): void {
+  leave(session: ClientSession): void {
     for (const [key, asked] of this.#asked) {
       if (asked.session !== session) continue
       this.#asked.delete(key)
@@ -86,7 +86,7 @@ export class PeerRequests {
   }
 
   /** Chooses among the clients that can do it: one that waits, one that listens, the last. */
-  #whoCan(capability: string | undefined): PeerSession | undefined {
+  #whoCan(capability: string | undefined): ClientSession | undefined {
     const able = [...this.#sessions].filter(
       ({ capabilities }) => capability === undefined || Object.hasOwn(capabilities, capability),
     )

@@ -11,9 +11,9 @@ import { messageOf } from '../../util/errors.js'
 import { isDeeper, isObject, type JsonObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { codedError, UpstreamError } from '../upstream-error.js'
-import type { Open, PeerSession } from './client-session.js'
-import type { CallEnd, PeerCall, PeerRequest } from './pending-call.js'
-import { PeerRequests } from './server-requests.js'
+import type { ClientSession, Open } from './client-session.js'
+import type { CallEnd, PendingCall, SharedRequest } from './pending-call.js'
+import { ServerRequests } from './server-requests.js'
 
 /** A call that its client gave up is still waited for, because that is no cancellation. */
 const ABANDONED_MS = 300_000
@@ -21,14 +21,14 @@ const ABANDONED_MS = 300_000
 /** The peer is not read while one call has more than this waiting for its client. */
 const MAX_KEPT_BYTES = 1024 * 1024
 
-export interface PeerOptions {
+export interface SharedConnectionOptions {
   clock: Pick<Clock, 'after'>
   /**
    * Sends a message to the peer.
    *
    * @param request The client's request that it came in; absent for messages of our own.
    */
-  transmit(text: string, request?: PeerRequest): void
+  transmit(text: string, request?: SharedRequest): void
   /** Stops and goes on reading what the peer sends. */
   flow(paused: boolean): void
   /** Learns of what is no message of JSON-RPC. */
@@ -40,17 +40,17 @@ export interface PeerOptions {
  * progress tokens are replaced on the way and put back as they were written, so that an answer
  * reaches the request that it belongs to and nobody else.
  */
-export class Peer {
-  readonly sessions = new Set<PeerSession>()
-  readonly #options: PeerOptions
+export class SharedConnection {
+  readonly sessions = new Set<ClientSession>()
+  readonly #options: SharedConnectionOptions
   readonly #open = new Map<number, Open>()
-  readonly #asked: PeerRequests
+  readonly #asked: ServerRequests
   #count = 0
   #isPaused = false
 
-  constructor(options: PeerOptions) {
+  constructor(options: SharedConnectionOptions) {
     this.#options = options
-    this.#asked = new PeerRequests(this.sessions, (text) => options.transmit(text))
+    this.#asked = new ServerRequests(this.sessions, (text) => options.transmit(text))
   }
 
   /** Requests under way, also those whose clients left. */
@@ -60,10 +60,10 @@ export class Peer {
 
   /** Sends a client's request. */
   request(
-    session: PeerSession,
+    session: ClientSession,
     text: string,
-    call: PeerCall,
-    { origin, isModern = false }: { origin?: PeerRequest; isModern?: boolean } = {},
+    call: PendingCall,
+    { origin, isModern = false }: { origin?: SharedRequest; isModern?: boolean } = {},
   ): void {
     const id = placeOf(text, PLACES.id)
     if (id === undefined) return call.fail(codedError('ECONNRESET'))
@@ -102,7 +102,7 @@ export class Peer {
    *
    * @returns False when it concerns nothing that the peer knows of.
    */
-  tell(session: PeerSession, message: JsonObject, text: string, origin?: PeerRequest): boolean {
+  tell(session: ClientSession, message: JsonObject, text: string, origin?: SharedRequest): boolean {
     const mapped = 'method' in message ? this.#mapCancelled(session, message, text) : undefined
     const sent = 'method' in message ? mapped : this.#asked.answer(session, message, text)
     if (sent === undefined) return false
@@ -110,7 +110,7 @@ export class Peer {
     return true
   }
 
-  #mapCancelled(session: PeerSession, message: JsonObject, text: string): string | undefined {
+  #mapCancelled(session: ClientSession, message: JsonObject, text: string): string | undefined {
     if (message['method'] !== 'notifications/cancelled') return text
     const written = writtenAt(text, PLACES.requestId)
     for (const [number, open] of this.#open) {
@@ -170,7 +170,7 @@ export class Peer {
   }
 
   /** Ends a client's part: nobody waits for its calls any more. */
-  leave(session: PeerSession): void {
+  leave(session: ClientSession): void {
     this.sessions.delete(session)
     session.end()
     for (const call of [...session.calls]) call.fail(codedError('ECONNRESET'))
@@ -211,7 +211,10 @@ const MAX_DEPTH = 1_000
  *
  * @returns Why it cannot be handled: whoever wrote it is not to be talked with any more.
  */
-export function problemWith(data: string, peer: Pick<Peer, 'take'>): UpstreamError | undefined {
+export function problemWith(
+  data: string,
+  peer: Pick<SharedConnection, 'take'>,
+): UpstreamError | undefined {
   if (isDeeper(data, MAX_DEPTH)) return unreadable(`nested deeper than ${MAX_DEPTH}`)
   try {
     peer.take(data)

@@ -1,8 +1,8 @@
 import { isObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import { PeerSession } from '../shared/client-session.js'
-import { isRequest, type PeerCall, type PeerRequest } from '../shared/pending-call.js'
-import { Peer, problemWith } from '../shared/shared-connection.js'
+import { ClientSession } from '../shared/client-session.js'
+import { isRequest, type PendingCall, type SharedRequest } from '../shared/pending-call.js'
+import { problemWith, SharedConnection } from '../shared/shared-connection.js'
 import {
   Drain,
   headerPairs,
@@ -24,7 +24,7 @@ export interface SseSessionOptions {
   /** Connections to the endpoint that the stream named. */
   posts: Upstream
   /** The `initialize` that it was opened for. */
-  asked: PeerRequest
+  asked: SharedRequest
   /** 0 waits for ever. */
   idleMs: number
   onEnd(): void
@@ -33,8 +33,8 @@ export interface SseSessionOptions {
 /** One stream of an old server, which is what a session is there. */
 export class SseSession {
   readonly #options: SseSessionOptions
-  readonly #peer: Peer
-  readonly #session: PeerSession
+  readonly #peer: SharedConnection
+  readonly #session: ClientSession
   #cancelTimer = () => {}
   #isOver = false
   /** Of the last request, for what we say by ourselves. */
@@ -44,7 +44,7 @@ export class SseSession {
     this.#options = options
     const { stream, asked } = options
     this.#headers = asked.request.headers
-    this.#peer = new Peer({
+    this.#peer = new SharedConnection({
       clock: options.clock,
       transmit: (text, origin) => this.#transmit(text, origin),
       flow: (paused) => stream.flow(paused),
@@ -53,12 +53,12 @@ export class SseSession {
     })
     const params = asked.message?.['params']
     const capabilities = isObject(params) ? params['capabilities'] : undefined
-    this.#session = new PeerSession(isObject(capabilities) ? capabilities : {})
+    this.#session = new ClientSession(isObject(capabilities) ? capabilities : {})
     this.#peer.sessions.add(this.#session)
   }
 
   /** Posts a client's message; the answer to a request comes on the stream. */
-  post(asked: PeerRequest): void {
+  post(asked: SharedRequest): void {
     this.#stay()
     const { request, call, message = {}, text } = asked
     this.#headers = request.headers
@@ -72,7 +72,7 @@ export class SseSession {
     if (problemWith(data, this.#peer) !== undefined) this.end()
   }
 
-  listen(call: PeerCall): void {
+  listen(call: PendingCall): void {
     this.#stay()
     this.#session.listen(call, () => this.#stay())
   }
@@ -99,7 +99,7 @@ export class SseSession {
     })
   }
 
-  #transmit(text: string, origin?: PeerRequest): void {
+  #transmit(text: string, origin?: SharedRequest): void {
     const { posts } = this.#options
     const headers = withoutSession(origin?.request.headers ?? this.#headers)
     if (origin !== undefined) {
@@ -120,7 +120,7 @@ function withoutSession(headers: readonly string[]): string[] {
 }
 
 /** What the POST itself says matters only when it is a refusal, or nothing else is waited for. */
-function watchPost(call: PeerCall, waits: boolean): UpstreamHandler {
+function watchPost(call: PendingCall, waits: boolean): UpstreamHandler {
   let refusal: { status: number; headers: object; body: string } | undefined
   let inner: UpstreamController | undefined
   let drain: Drain | undefined

@@ -15,7 +15,7 @@ const OPEN_MS = 10_000
 type Head = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
 
 /** How opening the stream ended. */
-export type Opening =
+export type OpeningStream =
   | { kind: 'open'; stream: SseStream }
   /** The server answered, but with no such stream. */
   | { kind: 'refused'; status: number; headers: Head; error: Error }
@@ -45,7 +45,7 @@ export interface SseStream {
  *
  * @see [MCP 2024-11-05, HTTP with SSE](https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse)
  */
-export function openSseStream(options: SseStreamOptions): Promise<Opening> {
+export function openSseStream(options: SseStreamOptions): Promise<OpeningStream> {
   return new Promise((resolve) => {
     const headers = [...options.headers, 'accept', 'text/event-stream']
     if (headerOf(headers, 'accept-encoding') === undefined) {
@@ -58,14 +58,14 @@ export function openSseStream(options: SseStreamOptions): Promise<Opening> {
 
 class StreamHandler implements UpstreamHandler {
   readonly #options: SseStreamOptions
-  readonly #resolve: (opening: Opening) => void
+  readonly #resolve: (opening: OpeningStream) => void
   readonly #splitter = new EventSplitter()
   #controller: UpstreamController | undefined
   #cancelTimer = () => {}
   #isOpen = false
   #isOver = false
 
-  constructor(options: SseStreamOptions, resolve: (opening: Opening) => void) {
+  constructor(options: SseStreamOptions, resolve: (opening: OpeningStream) => void) {
     this.#options = options
     this.#resolve = resolve
   }
@@ -141,7 +141,7 @@ class StreamHandler implements UpstreamHandler {
     this.#options.onEnd()
   }
 
-  #end(opening: Opening): void {
+  #end(opening: OpeningStream): void {
     this.#cancelTimer()
     this.#isOver = true
     this.#controller?.abort(new Error('no stream'))
@@ -150,6 +150,6 @@ class StreamHandler implements UpstreamHandler {
 }
 
 /** Says for the end of a sentence why a stream could not be opened. */
-export function reasonOf(opening: Exclude<Opening, { kind: 'open' }>): string {
+export function reasonOf(opening: Exclude<OpeningStream, { kind: 'open' }>): string {
   return describeNetworkError(opening.error).reason
 }

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../util/runtime.js'
 import {
   isRequest,
-  PeerCall,
-  type PeerRequest,
-  readPeerRequest,
-  refuseModern,
+  PendingCall,
+  readSharedRequest,
+  refuseStateless,
+  type SharedRequest,
   sessionLost,
   sessionRequired,
 } from '../shared/pending-call.js'
@@ -18,7 +18,7 @@ import {
 } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import { SseSession } from './sse-session.js'
-import { type Opening, openSseStream } from './sse-stream.js'
+import { type OpeningStream, openSseStream } from './sse-stream.js'
 
 export interface SseUpstreamOptions {
   clock: Pick<Clock, 'after'>
@@ -32,7 +32,7 @@ export interface SseUpstreamOptions {
 /** An old server that looks like a new one. */
 export interface SseUpstream extends Upstream {
   /** Tells whether the server opens streams, by one that is closed again. */
-  probe(request: Pick<UpstreamRequest, 'headers'>): Promise<Opening>
+  probe(request: Pick<UpstreamRequest, 'headers'>): Promise<OpeningStream>
 }
 
 /** Belongs to one request, and not to the stream. */
@@ -56,14 +56,14 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     { headers }: Pick<UpstreamRequest, 'headers'>,
     onMessage: (data: string) => void,
     onEnd: () => void,
-  ): Promise<Opening> => {
+  ): Promise<OpeningStream> => {
     connecting ??= connect(url)
     const ofStream = headerPairs(headers).filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
     const upstream = await connecting
     return openSseStream({ clock, url, upstream, headers: ofStream.flat(), onMessage, onEnd })
   }
 
-  async function start(asked: PeerRequest): Promise<void> {
+  async function start(asked: SharedRequest): Promise<void> {
     const { request, call } = asked
     if (sessions.size + opening >= MAX_STREAMS) {
       const reason = `all ${MAX_STREAMS} streams that it may have are open`
@@ -97,10 +97,10 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     session.post(asked)
   }
 
-  function post(asked: PeerRequest): void {
+  function post(asked: SharedRequest): void {
     const { call, message, sessionId, modernVersion } = asked
     if (message === undefined) return call.respond(400, {})
-    if (modernVersion !== undefined) return refuseModern(asked)
+    if (modernVersion !== undefined) return refuseStateless(asked)
     if (sessionId === undefined) {
       if (message['method'] !== 'initialize') return call.fail(sessionRequired())
       return void start(asked)
@@ -122,8 +122,8 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
       return opened
     },
     send(request, handler: UpstreamHandler) {
-      const call = new PeerCall(handler, clock, request)
-      const asked = readPeerRequest(request, call)
+      const call = new PendingCall(handler, clock, request)
+      const asked = readSharedRequest(request, call)
       if (request.method === 'POST') return post(asked)
       const session = asked.sessionId === undefined ? undefined : sessions.get(asked.sessionId)
       if (session === undefined) {

@@ -31,7 +31,8 @@ export interface ChildBudget {
   used: number
 }
 
-export interface StdioOptions extends Pick<ChildOptions, 'spawn' | 'name' | 'program' | 'redact'> {
+export interface ProcessPoolOptions
+  extends Pick<ChildOptions, 'spawn' | 'name' | 'program' | 'redact'> {
   clock: Pick<Clock, 'after' | 'now'>
   logger: Pick<Logger, 'debug' | 'warn'>
   limits: StdioLimits
@@ -42,7 +43,7 @@ export interface StdioOptions extends Pick<ChildOptions, 'spawn' | 'name' | 'pro
 
 /** The processes of one target, one for each caller (and for each era that callers speak). */
 export class StdioProcesses {
-  readonly #options: StdioOptions
+  readonly #options: ProcessPoolOptions
   readonly #slots = new Map<string, StdioSlot>()
   readonly #all = new Set<StdioServer>()
   /** Being started. */
@@ -52,7 +53,7 @@ export class StdioProcesses {
   #isClosed = false
   #hasWarned = false
 
-  constructor(options: StdioOptions) {
+  constructor(options: ProcessPoolOptions) {
     this.#options = options
   }
 

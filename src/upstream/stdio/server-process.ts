@@ -3,9 +3,9 @@ import { PLACES, replaceAt, writtenAt } from '../../mcp/json-text.js'
 import { LEGACY_VERSIONS, olderVersion } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import { PeerSession } from '../shared/client-session.js'
-import { isRequest, PeerCall, type PeerRequest } from '../shared/pending-call.js'
-import { Peer, problemWith, slowStart } from '../shared/shared-connection.js'
+import { ClientSession } from '../shared/client-session.js'
+import { isRequest, PendingCall, type SharedRequest } from '../shared/pending-call.js'
+import { problemWith, SharedConnection, slowStart } from '../shared/shared-connection.js'
 import { UpstreamError } from '../upstream-error.js'
 import { type ChildOptions, StdioChild } from './child-process.js'
 
@@ -13,17 +13,17 @@ const MAX_SESSIONS = 1_000
 
 /** A session of one client, and when it was last used. */
 interface Member {
-  readonly session: PeerSession
+  readonly session: ClientSession
   usedAt: number
 }
 
 /** One process of a target, with all sessions of one caller. It is initialized once for them all. */
 export class StdioServer {
   readonly #options: ServerOptions
-  readonly #peer: Peer
+  readonly #peer: SharedConnection
   readonly #members = new Map<string, Member>()
   /** Of the era without sessions, where requests belong to none. */
-  readonly #stateless = new PeerSession()
+  readonly #stateless = new ClientSession()
   #child: StdioChild | undefined
   #initialized: Promise<string> | undefined
   #isReady = false
@@ -32,7 +32,7 @@ export class StdioServer {
   private constructor(options: ServerOptions) {
     this.#options = options
     this.#usedAt = options.clock.now()
-    this.#peer = new Peer({
+    this.#peer = new SharedConnection({
       clock: options.clock,
       transmit: (text) => this.#child?.write(text),
       flow: (paused) => this.#child?.flow(paused),
@@ -89,7 +89,7 @@ export class StdioServer {
   }
 
   /** Answers `initialize` with the program's own answer, which was asked for once. */
-  async initialize({ call, message = {}, text }: PeerRequest): Promise<void> {
+  async initialize({ call, message = {}, text }: SharedRequest): Promise<void> {
     const params = isObject(message['params']) ? message['params'] : {}
     this.#initialized ??= this.ask(text)
     try {
@@ -111,7 +111,7 @@ export class StdioServer {
     const { clock, startMs } = this.#options
     return new Promise((resolve, reject) => {
       let answer = ''
-      const call = new PeerCall(
+      const call = new PendingCall(
         {
           onResponseData(_controller, chunk) {
             answer += chunk
@@ -124,13 +124,13 @@ export class StdioServer {
         clock,
         { headersTimeout: startMs, bodyTimeout: startMs },
       )
-      this.#peer.request(new PeerSession(), text, call)
+      this.#peer.request(new ClientSession(), text, call)
     })
   }
 
   #join(capabilities: unknown): string {
     const id = randomUUID()
-    const session = new PeerSession(isObject(capabilities) ? capabilities : {})
+    const session = new ClientSession(isObject(capabilities) ? capabilities : {})
     const [oldest] = this.#members.keys()
     if (this.#members.size >= MAX_SESSIONS && oldest !== undefined) this.leave(oldest)
     this.#members.set(id, { session, usedAt: this.#options.clock.now() })
@@ -139,7 +139,7 @@ export class StdioServer {
   }
 
   /** Finds a session of this process, which counts as used then. */
-  use(id: string | undefined): PeerSession | undefined {
+  use(id: string | undefined): ClientSession | undefined {
     const member = id === undefined ? undefined : this.#members.get(id)
     if (member === undefined) return undefined
     this.#usedAt = this.#options.clock.now()
@@ -148,7 +148,7 @@ export class StdioServer {
   }
 
   /** Takes a message of a session: a request, a notification or an answer. */
-  post(session: PeerSession, { call, message = {}, text }: PeerRequest): void {
+  post(session: ClientSession, { call, message = {}, text }: SharedRequest): void {
     if (this.#refuses(call, message)) return
     if (isRequest(message)) return this.#peer.request(session, text, call)
     const isReadiness = message['method'] === 'notifications/initialized'
@@ -159,7 +159,7 @@ export class StdioServer {
   }
 
   /** Takes a message of the era without sessions. */
-  postModern({ call, message = {}, text }: PeerRequest): void {
+  postModern({ call, message = {}, text }: SharedRequest): void {
     this.#usedAt = this.#options.clock.now()
     if (this.#refuses(call, message)) return
     if (!isRequest(message)) return call.respond(202, {})
@@ -167,7 +167,7 @@ export class StdioServer {
     this.#peer.request(this.#stateless, text, call, { isModern: true })
   }
 
-  #refuses(call: PeerCall, message: JsonObject): boolean {
+  #refuses(call: PendingCall, message: JsonObject): boolean {
     const { requests } = this.#options
     if (this.#child?.isDeaf) {
       call.fail(new UpstreamError('http_status', 'its process does not read what it is sent', 503))

@@ -5,15 +5,15 @@ import type { Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName } from '../../util/redact.js'
 import type { Clock, Runtime, System } from '../../util/runtime.js'
 import {
-  PeerCall,
-  type PeerRequest,
-  readPeerRequest,
-  refuseModern,
+  PendingCall,
+  readSharedRequest,
+  refuseStateless,
+  type SharedRequest,
   sessionLost,
   sessionRequired,
 } from '../shared/pending-call.js'
-import { headerOf, OWNER, type Upstream } from '../upstream.js'
-import { type ChildBudget, type StdioOptions, StdioProcesses } from './process-pool.js'
+import { CALLER_ID_FIELD, headerOf, type Upstream } from '../upstream.js'
+import { type ChildBudget, type ProcessPoolOptions, StdioProcesses } from './process-pool.js'
 
 /** What starting programs takes. */
 export interface ProgramHost {
@@ -65,26 +65,26 @@ function secretsOf({ env }: ProgramConfig): string[] {
 
 /**
  * Makes a program that speaks MCP on stdin and stdout look like a server of today. Each caller, as
- * {@link OWNER} names it, has one process, which all sessions of the caller share.
+ * {@link CALLER_ID_FIELD} names it, has one process, which all sessions of the caller share.
  *
  * @see [MCP 2025-11-25, stdio](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio)
  */
-function createStdioUpstream(options: StdioOptions): Upstream {
+function createStdioUpstream(options: ProcessPoolOptions): Upstream {
   const { clock } = options
   const processes = new StdioProcesses(options)
 
-  async function initialize(owner: string, asked: PeerRequest): Promise<void> {
+  async function initialize(owner: string, asked: SharedRequest): Promise<void> {
     const server = await processes.get(owner)
     if (!asked.call.isOver) await server.initialize(asked)
   }
 
-  async function postModern(owner: string, asked: PeerRequest): Promise<void> {
+  async function postModern(owner: string, asked: SharedRequest): Promise<void> {
     const server = await processes.getModern(owner)
-    if (server === undefined) refuseModern(asked)
+    if (server === undefined) refuseStateless(asked)
     else if (!asked.call.isOver) server.postModern(asked)
   }
 
-  function post(owner: string, asked: PeerRequest): void {
+  function post(owner: string, asked: SharedRequest): void {
     const { call, message, sessionId, modernVersion } = asked
     const fail = (error: Error) => call.fail(error)
     if (message === undefined) return call.respond(400, {})
@@ -99,9 +99,9 @@ function createStdioUpstream(options: StdioOptions): Upstream {
 
   return {
     send(request, handler) {
-      const call = new PeerCall(handler, clock, request)
-      const asked = readPeerRequest(request, call)
-      const owner = headerOf(request.headers, OWNER) ?? ''
+      const call = new PendingCall(handler, clock, request)
+      const asked = readSharedRequest(request, call)
+      const owner = headerOf(request.headers, CALLER_ID_FIELD) ?? ''
       if (request.method === 'POST') return post(owner, asked)
       const { sessionId } = asked
       if (sessionId === undefined) return call.respond(405, {})

@@ -12,7 +12,7 @@ const JSON_HEAD = { 'content-type': 'application/json' }
 const STREAM_HEAD = { 'content-type': 'text/event-stream' }
 
 /** A client's request whose answer we make, from one answer of the target, from several or none. */
-export class ClientExchange implements UpstreamController {
+export class ClientResponse implements UpstreamController {
   readonly #handler: UpstreamHandler
   #reason: Error | null = null
   #paused = false

@@ -10,8 +10,8 @@ import {
   tryParseJson,
 } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import type { ClientExchange } from './client-response.js'
-import type { LegacySession } from './legacy-session.js'
+import type { ClientResponse } from './client-response.js'
+import type { TranslatedSession } from './legacy-session.js'
 
 /** A request that a server wants its client to answer before it goes on; all texts are JSON. */
 export interface InputRequest {
@@ -29,7 +29,7 @@ export interface RequiredInput {
 }
 
 /** How the ids of our requests to clients begin. */
-export const QUESTION_MARK = 'mcp-descope-proxy/question/'
+export const INPUT_REQUEST_PREFIX = 'mcp-descope-proxy/question/'
 
 /** A person may have to answer. */
 const LONGEST_WAIT_MS = 10 * 60_000
@@ -67,23 +67,23 @@ function opensUrl({ method, params }: InputRequest): boolean {
   return method === 'elicitation/create' && memberText(params, 'mode') === '"url"'
 }
 
-export interface QuestionsOptions {
+export interface InputRequestsOptions {
   clock: Pick<Clock, 'after'>
-  exchange: ClientExchange
-  session: LegacySession
+  exchange: ClientResponse
+  session: TranslatedSession
   /** Gets the results as JSON texts, by the server's own keys. */
   onAnswered(results: Record<string, string>): void
   onFailed(reason: string): void
 }
 
 /** Asks a client on the stream of its call, and waits until all is answered. */
-export class Questions {
-  readonly #options: QuestionsOptions
+export class InputRequests {
+  readonly #options: InputRequestsOptions
   readonly #open = new Map<string, InputRequest>()
   readonly #results: Record<string, string> = {}
   #cancelTimer = () => {}
 
-  constructor(options: QuestionsOptions) {
+  constructor(options: InputRequestsOptions) {
     this.#options = options
   }
 
@@ -93,7 +93,7 @@ export class Questions {
       this.#fail(`The client did not answer within ${LONGEST_WAIT_MS / 1000} s`),
     )
     for (const request of requests) {
-      const id = `${QUESTION_MARK}${randomBytes(16).toString('base64url')}`
+      const id = `${INPUT_REQUEST_PREFIX}${randomBytes(16).toString('base64url')}`
       this.#open.set(id, request)
       session.asked.set(id, (answer) => this.#take(id, request, answer))
       const method = JSON.stringify(request.method)
@@ -140,8 +140,8 @@ export class Questions {
 
 interface InputRoundsOptions {
   clock: Pick<Clock, 'after'>
-  exchange: ClientExchange
-  session: LegacySession
+  exchange: ClientResponse
+  session: TranslatedSession
   /** Sends the request again with more members of `params`, as JSON texts. */
   onReady(params: Record<string, string>): void
   onFailed(reason: string): void
@@ -159,7 +159,7 @@ const FIRST_PAUSE_MS = 100
  */
 export class InputRounds {
   readonly #options: InputRoundsOptions
-  #questions: Questions | undefined
+  #questions: InputRequests | undefined
   #count = 0
 
   constructor(options: InputRoundsOptions) {
@@ -188,7 +188,7 @@ export class InputRounds {
       const reason = whyNotAsk(request, session.client.capabilities)
       if (reason !== undefined) return onFailed(`The target needs its client, but ${reason}`)
     }
-    this.#questions = new Questions({
+    this.#questions = new InputRequests({
       ...{ clock, exchange, session },
       onAnswered: (results) => {
         this.#questions = undefined

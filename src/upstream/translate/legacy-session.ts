@@ -7,7 +7,7 @@ import { PRODUCT, VERSION } from '../../util/version.js'
 import { TRANSLATED_SESSION } from '../upstream.js'
 
 /** What a client said of itself at `initialize`, as far as later requests need it. */
-export interface LegacyClient {
+export interface SessionClient {
   /** The version that it was told. */
   readonly version: string
   readonly capabilities: JsonObject
@@ -22,14 +22,14 @@ const MAX_ID_LENGTH = 768
 const TASKS = 'io.modelcontextprotocol/tasks'
 
 /** What we know of a client that sends no session id: nothing, so that nothing is asked of it. */
-export const UNKNOWN_CLIENT: LegacyClient = {
+export const UNKNOWN_CLIENT: SessionClient = {
   version: negotiateVersion(undefined),
   capabilities: {},
   info: { name: PRODUCT, version: VERSION },
 }
 
 /** Reads a client from the parameters of `initialize`. */
-export function readClient(params: JsonObject): LegacyClient {
+export function readClient(params: JsonObject): SessionClient {
   const { capabilities, clientInfo, protocolVersion } = params
   return {
     version: negotiateVersion(protocolVersion),
@@ -42,13 +42,13 @@ export function readClient(params: JsonObject): LegacyClient {
 function forRequests(capabilities: JsonObject): JsonObject {
   const { tasks: _tasks, roots, extensions, ...kept } = capabilities
   if (isObject(roots)) kept['roots'] = {}
-  const others = isObject(extensions) ? withoutTasks(extensions) : {}
+  const others = isObject(extensions) ? dropTasks(extensions) : {}
   if (Object.keys(others).length > 0) kept['extensions'] = others
   return kept
 }
 
 /** Leaves the extension out that answers calls with tasks, which older clients cannot ask for. */
-export function withoutTasks(extensions: JsonObject): JsonObject {
+export function dropTasks(extensions: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(extensions).filter(([name]) => name !== TASKS))
 }
 
@@ -56,7 +56,7 @@ export function withoutTasks(extensions: JsonObject): JsonObject {
  * Makes a session id that carries the client, so that any process can serve its requests. It is
  * unique, and of visible ASCII; whoever gets it could read and change it, so it must be sealed.
  */
-export function writeSessionId(client: LegacyClient): string {
+export function writeSessionId(client: SessionClient): string {
   const nonce = randomBytes(NONCE_BYTES).toString('base64url')
   const { version, info } = client
   const { experimental: _experimental, extensions: _extensions, ...plain } = client.capabilities
@@ -67,7 +67,7 @@ export function writeSessionId(client: LegacyClient): string {
 }
 
 /** Writes JSON in the characters that a session id may have. */
-function visible({ version, capabilities, info }: LegacyClient): string {
+function visible({ version, capabilities, info }: SessionClient): string {
   return JSON.stringify({ v: version, c: capabilities, i: info }).replace(
     /[^\x21-\x7e]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
@@ -75,7 +75,7 @@ function visible({ version, capabilities, info }: LegacyClient): string {
 }
 
 /** Reads the client from a session id of ours; `undefined` when it is another id. */
-export function readSessionId(id: string): LegacyClient | undefined {
+export function readSessionId(id: string): SessionClient | undefined {
   if (!id.startsWith(TRANSLATED_SESSION)) return undefined
   const value = tryParseJson(id.slice(id.indexOf('.', TRANSLATED_SESSION.length) + 1))
   if (!isObject(value)) return undefined
@@ -105,8 +105,8 @@ export interface Listening {
  * What one process remembers of a client's session. The session id carries what every process must
  * know; this is what happens here: calls, their questions to the client, streams and their filter.
  */
-export interface LegacySession {
-  readonly client: LegacyClient
+export interface TranslatedSession {
+  readonly client: SessionClient
   /** As `logging/setLevel` said here. */
   logLevel: string | undefined
   readonly calls: Map<RequestId, Running>
@@ -120,11 +120,11 @@ export interface LegacySession {
 const MAX_SESSIONS = 10_000
 
 /** Sessions by the id that the translation gave out. */
-export class LegacySessions {
-  readonly #sessions = new Map<string, LegacySession>()
+export class TranslatedSessions {
+  readonly #sessions = new Map<string, TranslatedSession>()
 
   /** Without an id of ours the session lasts for one request. */
-  get(id: string | undefined): LegacySession {
+  get(id: string | undefined): TranslatedSession {
     const client = id === undefined ? undefined : readSessionId(id)
     if (id === undefined || client === undefined) return newSession(UNKNOWN_CLIENT)
     const known = this.#sessions.get(id)
@@ -141,7 +141,7 @@ export class LegacySessions {
   }
 }
 
-export function newSession(client: LegacyClient): LegacySession {
+export function newSession(client: SessionClient): TranslatedSession {
   return {
     client,
     logLevel: undefined,

@@ -2,16 +2,16 @@ import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
 import type { UpstreamController, UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { ClientExchange } from './client-response.js'
-import type { LegacySession, Listening } from './legacy-session.js'
+import type { ClientResponse } from './client-response.js'
+import type { Listening, TranslatedSession } from './legacy-session.js'
 import type { TranslatorParts } from './options.js'
-import { ModernAnswer, modernHeaders, ownRequest } from './stateless-wire.js'
+import { ownRequest, StatelessAnswer, statelessHeadersOf } from './stateless-wire.js'
 
 export interface ListenStreamOptions {
   parts: TranslatorParts
-  exchange: ClientExchange
+  exchange: ClientResponse
   request: UpstreamRequest
-  session: LegacySession
+  session: TranslatedSession
 }
 
 const LISTEN = 'subscriptions/listen'
@@ -78,7 +78,7 @@ export class ListenStream implements Listening {
         this.#close()
         end()
       }
-      const answer: ModernAnswer = new ModernAnswer(id, {
+      const answer: StatelessAnswer = new StatelessAnswer(id, {
         started: (started) => {
           controller = started
           if (asked === this.#current) exchange.follow(started)
@@ -116,7 +116,7 @@ export class ListenStream implements Listening {
       parts.inner.send(
         {
           ...{ method: 'POST', isStream: true, body, headersTimeout: ACK_MS, bodyTimeout: 0 },
-          headers: modernHeaders(headers, { method: LISTEN, params: {} }),
+          headers: statelessHeadersOf(headers, { method: LISTEN, params: {} }),
         },
         answer,
       )
@@ -145,7 +145,7 @@ export class ListenStream implements Listening {
 }
 
 /** Says that there is no stream, or, for an error that may pass, that there is none for now. */
-function refuse(exchange: ClientExchange, code: number | undefined): void {
+function refuse(exchange: ClientResponse, code: number | undefined): void {
   if (code === undefined || hasNoStream(code)) return exchange.empty(405)
   exchange.fail(new UpstreamError('http_status', `it refused ${LISTEN} with error ${code}`, 503))
 }

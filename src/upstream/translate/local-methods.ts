@@ -5,18 +5,18 @@ import { isObject, type JsonObject, stringMember } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
 import type { UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { ClientExchange } from './client-response.js'
-import { QUESTION_MARK } from './input-requests.js'
-import { type LegacyClient, type LegacySession, withoutTasks } from './legacy-session.js'
+import type { ClientResponse } from './client-response.js'
+import { INPUT_REQUEST_PREFIX } from './input-requests.js'
+import { dropTasks, type SessionClient, type TranslatedSession } from './legacy-session.js'
 import type { TranslatorParts } from './options.js'
 
 /** One message of a client on its way. */
 export interface Turn {
   readonly parts: TranslatorParts
-  readonly exchange: ClientExchange
+  readonly exchange: ClientResponse
   readonly request: UpstreamRequest
   readonly message: Message
-  readonly session: LegacySession
+  readonly session: TranslatedSession
   /** The session lives longer than this request. */
   readonly isKept: boolean
 }
@@ -87,7 +87,7 @@ export function takeAnswer({ parts, exchange, message, session }: Turn): void {
     return exchange.empty(202)
   }
   let reason = 'nothing was asked under the id of this answer'
-  if (String(message.id).startsWith(QUESTION_MARK)) {
+  if (String(message.id).startsWith(INPUT_REQUEST_PREFIX)) {
     reason = 'the call that waits for this answer is over, or runs in another process'
     const { logger, target } = parts
     logger.warn('answer_lost', `Target "${target}": ${reason}. ${ADVICE}`, { target })
@@ -102,7 +102,7 @@ const ADVICE =
 const SAME = ['tools', 'prompts', 'resources', 'completions', 'logging', 'experimental'] as const
 
 /** Makes the result of `initialize` from that of `server/discover`. */
-export function initializeResult(discovered: JsonObject, { version }: LegacyClient): JsonObject {
+export function initializeResult(discovered: JsonObject, { version }: SessionClient): JsonObject {
   const instructions = stringMember(discovered, 'instructions')
   const serverInfo = metaOf(discovered)[META.serverInfo]
   const { capabilities } = discovered
@@ -118,7 +118,7 @@ function legacyCapabilities(capabilities: JsonObject): JsonObject {
   const kept: JsonObject = {}
   for (const name of SAME) if (name in capabilities) kept[name] = capabilities[name]
   const { extensions } = capabilities
-  const others = isObject(extensions) ? withoutTasks(extensions) : {}
+  const others = isObject(extensions) ? dropTasks(extensions) : {}
   if (Object.keys(others).length > 0) kept['extensions'] = others
   return kept
 }

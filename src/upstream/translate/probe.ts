@@ -6,12 +6,12 @@ import type { Clock } from '../../util/runtime.js'
 import { readAnswer } from '../read-answer.js'
 import type { Upstream } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { ClientExchange } from './client-response.js'
-import { type LegacySession, newSession, UNKNOWN_CLIENT } from './legacy-session.js'
-import { modernHeaders, olderHeaders, ownRequest } from './stateless-wire.js'
+import type { ClientResponse } from './client-response.js'
+import { newSession, type TranslatedSession, UNKNOWN_CLIENT } from './legacy-session.js'
+import { olderHeaders, ownRequest, statelessHeadersOf } from './stateless-wire.js'
 
 /** The answer to `server/discover`. */
-export type Discovery =
+export type ServerDiscovery =
   | { readonly ok: true; readonly result: JsonObject }
   | {
       readonly ok: false
@@ -20,7 +20,7 @@ export type Discovery =
       /** It wants another credential before it says anything. */
       readonly wantsCredential: boolean
       /** Hands whatever came instead to a client. */
-      pass(exchange: ClientExchange): void
+      pass(exchange: ClientResponse): void
     }
 
 const ASK_MS = 30_000
@@ -31,24 +31,27 @@ const NO_VERDICT: ReadonlySet<number> = new Set([401, 403, 407, 408, 429])
 const PASSED_HEADERS = ['content-type', 'www-authenticate', 'retry-after']
 
 /** Makes what asks a target something of our own, with the credential of a client's request. */
-export function createAsking({ clock, inner }: { clock: Pick<Clock, 'after'>; inner: Upstream }) {
+export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inner: Upstream }) {
   const ask = (
     headers: readonly string[],
     method: string,
     params: JsonObject,
-    session: LegacySession,
+    session: TranslatedSession,
   ) => {
     const id = ownId()
     const request = {
       method: 'POST',
-      headers: modernHeaders(headers, { method, params }),
+      headers: statelessHeadersOf(headers, { method, params }),
       body: ownRequest(id, method, params, session),
     } as const
     return readAnswer({ clock, upstream: inner }, request, id, ASK_MS)
   }
 
   return {
-    async discover(headers: readonly string[], session: LegacySession): Promise<Discovery> {
+    async discover(
+      headers: readonly string[],
+      session: TranslatedSession,
+    ): Promise<ServerDiscovery> {
       const first = await ask(headers, 'server/discover', {}, session)
       // a server may refuse and name this very version: then once more is right
       const again = first.kind === 'answer' && namesModern(first.answer.message?.['error'])

@@ -1,4 +1,4 @@
-import { mirrorHeaders, namedBy } from '../../mcp/headers.js'
+import { mcpNameOf, mirrorHeaders } from '../../mcp/headers.js'
 import { type Awaited, messageData, readIncoming } from '../../mcp/incoming.js'
 import { objectText, putMembers } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
@@ -10,10 +10,10 @@ import type { JsonObject } from '../../util/json.js'
 import { headerPairs, type UpstreamController, type UpstreamHandler } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { Head } from './client-response.js'
-import type { LegacySession } from './legacy-session.js'
+import type { TranslatedSession } from './legacy-session.js'
 
 /** What comes of one request to the target. Exactly one of `responded`, `refused`, `failed` is last. */
-export interface ModernAnswerListener {
+export interface StatelessAnswerListener {
   started?(controller: UpstreamController): void
   /** The answer comes as an event stream. */
   streaming?(): void
@@ -31,9 +31,9 @@ export interface ModernAnswerListener {
 const MAX_BYTES = 64 * 1024 * 1024
 
 /** Reads one answer of a server of 2026-07-28. */
-export class ModernAnswer implements UpstreamHandler, Awaited {
+export class StatelessAnswer implements UpstreamHandler, Awaited {
   readonly id: RequestId
-  readonly #listener: ModernAnswerListener
+  readonly #listener: StatelessAnswerListener
   #controller: UpstreamController | undefined
   #splitter: EventSplitter | undefined
   #status = 0
@@ -44,7 +44,7 @@ export class ModernAnswer implements UpstreamHandler, Awaited {
   #reason: Error | undefined
 
   /** @param id Of the request, which its response must carry. */
-  constructor(id: RequestId, listener: ModernAnswerListener) {
+  constructor(id: RequestId, listener: StatelessAnswerListener) {
     this.id = id
     this.#listener = listener
   }
@@ -154,7 +154,7 @@ export interface RetryParts {
 }
 
 /** Makes the headers of a request of 2026-07-28 from those of an older one. */
-export function modernHeaders(
+export function statelessHeadersOf(
   headers: readonly string[],
   message: Pick<Message, 'method' | 'params'>,
 ): string[] {
@@ -163,7 +163,7 @@ export function modernHeaders(
     ACCEPT,
     ['content-type', 'application/json'],
     ['mcp-protocol-version', MODERN_VERSION],
-    mirrorHeaders(message.method, namedBy(message)),
+    mirrorHeaders(message.method, mcpNameOf(message)),
   ].flat()
 }
 
@@ -177,7 +177,11 @@ export function olderHeaders(headers: readonly string[]): string[] {
 }
 
 /** Makes the text of a request of 2026-07-28 from that of an older one. */
-export function modernText(text: string, session: LegacySession, retry?: RetryParts): string {
+export function statelessText(
+  text: string,
+  session: TranslatedSession,
+  retry?: RetryParts,
+): string {
   const params = objectText(text, 'params')
   const _meta = putMembers(objectText(params, '_meta'), envelope(session))
   return putMembers(text, {
@@ -191,13 +195,13 @@ export function ownRequest(
   id: RequestId,
   method: string,
   params: JsonObject,
-  session: LegacySession,
+  session: TranslatedSession,
 ): string {
-  return modernText(JSON.stringify({ jsonrpc: '2.0', id, method, params }), session)
+  return statelessText(JSON.stringify({ jsonrpc: '2.0', id, method, params }), session)
 }
 
 /** @see [MCP 2026-07-28, `_meta`](https://modelcontextprotocol.io/specification/2026-07-28/basic/index#meta) */
-function envelope({ client, logLevel }: LegacySession): Record<string, string> {
+function envelope({ client, logLevel }: TranslatedSession): Record<string, string> {
   const members: JsonObject = {
     [META.version]: MODERN_VERSION,
     [META.clientInfo]: client.info,

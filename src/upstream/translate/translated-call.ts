@@ -3,33 +3,33 @@ import { ERROR_CODES, errorResponse, ownId, type RequestId } from '../../mcp/jso
 import type { Message } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { UpstreamController, UpstreamRequest } from '../upstream.js'
-import { answerTo, type ClientExchange, type Head } from './client-response.js'
+import { answerTo, type ClientResponse, type Head } from './client-response.js'
 import { InputRounds } from './input-requests.js'
-import type { LegacySession, Running } from './legacy-session.js'
+import type { Running, TranslatedSession } from './legacy-session.js'
 import type { TranslatorParts } from './options.js'
 import { type MirroredParam, paramHeaders } from './param-headers.js'
 import {
-  ModernAnswer,
-  type ModernAnswerListener,
-  modernHeaders,
-  modernText,
   type RetryParts,
+  StatelessAnswer,
+  type StatelessAnswerListener,
+  statelessHeadersOf,
+  statelessText,
 } from './stateless-wire.js'
 
 export interface TranslatedCallOptions {
   parts: TranslatorParts
-  exchange: ClientExchange
+  exchange: ClientResponse
   request: UpstreamRequest
   message: Message
-  session: LegacySession
+  session: TranslatedSession
   /** The client speaks 2026-07-28 itself; only what it cannot know of HTTP is added. */
   isModern?: boolean
 }
 
 /** A request of an older client on its way to a server of 2026-07-28, in as many rounds as it takes. */
-export class TranslatedCall implements ModernAnswerListener, Running {
+export class TranslatedCall implements StatelessAnswerListener, Running {
   readonly #options: TranslatedCallOptions
-  #answer: ModernAnswer | undefined
+  #answer: StatelessAnswer | undefined
   readonly #rounds: InputRounds
   #retry: RetryParts | undefined
   #readTools = false
@@ -83,11 +83,11 @@ export class TranslatedCall implements ModernAnswerListener, Running {
   #dispatch(params: readonly MirroredParam[]): void {
     if (this.#isOver) return
     const { parts, request, message, session, isModern } = this.#options
-    const body = isModern ? request.body : modernText(message.text, session, this.#retry)
+    const body = isModern ? request.body : statelessText(message.text, session, this.#retry)
     const mirrored = paramHeaders(params, message.params['arguments'])
-    const plain = isModern ? request.headers : modernHeaders(request.headers, message)
+    const plain = isModern ? request.headers : statelessHeadersOf(request.headers, message)
     const headers = [...plain, ...mirrored]
-    this.#answer = new ModernAnswer(this.#retry?.id ?? (message.id as RequestId), this)
+    this.#answer = new StatelessAnswer(this.#retry?.id ?? (message.id as RequestId), this)
     parts.inner.send({ ...request, headers, body }, this.#answer)
   }
 
@@ -118,7 +118,7 @@ export class TranslatedCall implements ModernAnswerListener, Running {
     const learn = (result: JsonObject) => parts.schemas.learn(request.headers, result)
     let answer: string
     try {
-      answer = fitResult(text, message.method, isModern === true, learn)
+      answer = downgradeResult(text, message.method, isModern === true, learn)
     } catch (error) {
       return this.#failWith(error)
     }
@@ -203,7 +203,7 @@ const ODD_STRUCTURE = /"structuredContent"\s*:\s*[^{\s]/
  * @param learn Returns the tools of a list that may be shown.
  * @see [MCP 2026-07-28, key changes](https://modelcontextprotocol.io/specification/2026-07-28/changelog)
  */
-function fitResult(
+function downgradeResult(
   text: string,
   method: string,
   isModern: boolean,

@@ -3,7 +3,7 @@ import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js
 import { EventSplitter, readEvent } from '../../mcp/sse.js'
 import { legacyOnly, MODERN_VERSION } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import { type AnswerWatch, HeldAnswer, withLatePart } from '../held-answer.js'
+import { type AnswerWatch, HeldAnswer, whenLoaded } from '../held-answer.js'
 import {
   headerOf,
   TRANSLATED_SESSION,
@@ -11,7 +11,7 @@ import {
   type UpstreamHandler,
   type UpstreamRequest,
 } from '../upstream.js'
-import { ClientExchange } from './client-response.js'
+import { ClientResponse } from './client-response.js'
 import type { TranslatingOptions } from './options.js'
 import type { Translator } from './translator.js'
 
@@ -56,7 +56,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
   function translate(handler: UpstreamHandler, work: (loaded: Translator) => void): void {
     if (translator !== undefined) return work(translator)
     loading ??= load()
-    withLatePart(loading, handler, work)
+    whenLoaded(loading, handler, work)
   }
 
   function foundLegacy(): void {
@@ -213,7 +213,7 @@ class ResponseReader {
 }
 
 /** Keeps the newer era from a target: clients that try it are told to use `initialize`. */
-export function createLegacyUpstream(inner: Upstream): Upstream {
+export function createSessionBasedUpstream(inner: Upstream): Upstream {
   return {
     send(request, handler) {
       const method = headerOf(request.headers, 'mcp-method')
@@ -221,7 +221,7 @@ export function createLegacyUpstream(inner: Upstream): Upstream {
       const message = tryParseJson(String(request.body ?? ''))
       const id = isObject(message) ? (message['id'] as RequestId | undefined) : undefined
       const body = Buffer.from(errorResponse(id ?? null, legacyOnly(method)))
-      new ClientExchange(handler).pass(400, { 'content-type': 'application/json' }, body)
+      new ClientResponse(handler).pass(400, { 'content-type': 'application/json' }, body)
     },
     close: () => inner.close(),
   }

@@ -2,8 +2,8 @@ import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../.
 import { parseMessageText } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { headerOf, type UpstreamHandler, type UpstreamRequest } from '../upstream.js'
-import { ClientExchange } from './client-response.js'
-import { LegacySessions, newSession, readClient, writeSessionId } from './legacy-session.js'
+import { ClientResponse } from './client-response.js'
+import { newSession, readClient, TranslatedSessions, writeSessionId } from './legacy-session.js'
 import { ListenStream } from './listen-stream.js'
 import {
   answer,
@@ -16,7 +16,7 @@ import {
   takeNotification,
 } from './local-methods.js'
 import type { TranslatorOptions, TranslatorParts } from './options.js'
-import { createAsking, type Discovery } from './probe.js'
+import { createProbe, type ServerDiscovery } from './probe.js'
 import { ToolSchemas } from './tool-schemas.js'
 import { TranslatedCall } from './translated-call.js'
 
@@ -35,13 +35,13 @@ const HEADER_VALUE = /^[\x21-\x7e]+$/
 export class Translator {
   readonly #options: TranslatorOptions
   readonly #parts: TranslatorParts
-  readonly #sessions = new LegacySessions()
-  readonly #asking: ReturnType<typeof createAsking>
+  readonly #sessions = new TranslatedSessions()
+  readonly #asking: ReturnType<typeof createProbe>
 
   constructor(options: TranslatorOptions) {
     this.#options = options
     const { inner, clock, logger, target } = options
-    const asking = createAsking({ clock, inner })
+    const asking = createProbe({ clock, inner })
     const schemas = new ToolSchemas({ clock, logger, target, askPage: asking.tools })
     this.#asking = asking
     this.#parts = {
@@ -51,7 +51,7 @@ export class Translator {
   }
 
   /** Asks the target, for the client of this request, whether it speaks 2026-07-28. */
-  discover({ headers, body }: UpstreamRequest): Promise<Discovery> {
+  discover({ headers, body }: UpstreamRequest): Promise<ServerDiscovery> {
     const message = tryParseJson(String(body ?? ''))
     const params = isObject(message) && isObject(message['params']) ? message['params'] : {}
     return this.#asking.discover(headers, newSession(readClient(params)))
@@ -63,8 +63,8 @@ export class Translator {
   }
 
   /** Answers a request with what the target said when it was asked. */
-  pass(discovery: Discovery, handler: UpstreamHandler): void {
-    if (!discovery.ok) discovery.pass(new ClientExchange(handler))
+  pass(discovery: ServerDiscovery, handler: UpstreamHandler): void {
+    if (!discovery.ok) discovery.pass(new ClientResponse(handler))
   }
 
   /**
@@ -73,7 +73,7 @@ export class Translator {
    * @param discovered What the target just said of itself.
    */
   send(request: UpstreamRequest, handler: UpstreamHandler, discovered?: JsonObject): void {
-    const exchange = new ClientExchange(handler)
+    const exchange = new ClientResponse(handler)
     if (exchange.isOver) return
     const parts = this.#parts
     const id = headerOf(request.headers, 'mcp-session-id')
@@ -98,7 +98,7 @@ export class Translator {
 
   /** Adds to a request of 2026-07-28 what its client cannot know of HTTP. */
   mirror(request: UpstreamRequest, handler: UpstreamHandler): void {
-    const exchange = new ClientExchange(handler)
+    const exchange = new ClientResponse(handler)
     if (exchange.isOver) return
     const parts = this.#parts
     const message = parseMessageText(String(request.body ?? ''))
@@ -126,7 +126,7 @@ export class Translator {
   ): Promise<void> {
     const id = message.id as RequestId
     const client = readClient(message.params)
-    const discovery: Discovery =
+    const discovery: ServerDiscovery =
       discovered === undefined
         ? await this.#asking.discover(request.headers, newSession(client))
         : { ok: true, result: discovered }

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline'
 import { bindingOf } from '../../auth/tokens/sign-in-target.js'
 import { variablesIn } from '../../config/references.js'
-import { type Flow, untrustedFlows } from '../../config/trust.js'
+import { type TrustFlow, untrustedFlows } from '../../config/trust.js'
 import { ProxyError } from '../../util/errors.js'
 import { isSecretName, printable } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
@@ -79,7 +79,7 @@ async function signInsOf(
   return kept === undefined ? ofClient : ['the kept sign-in']
 }
 
-async function ask({ io }: Pick<Runtime, 'io'>, flows: readonly Flow[]): Promise<boolean> {
+async function ask({ io }: Pick<Runtime, 'io'>, flows: readonly TrustFlow[]): Promise<boolean> {
   io.err(`The files of this folder would send:\n${list(flows)}\n`)
   io.err('Is that meant? If others wrote them, look at them first. [y/N] ')
   const lines = createInterface({ input: io.stdin, terminal: false })
@@ -91,10 +91,10 @@ async function ask({ io }: Pick<Runtime, 'io'>, flows: readonly Flow[]): Promise
   return /^\s*y(es)?\s*$/i.test(answer)
 }
 
-const list = (flows: readonly Flow[]) =>
+const list = (flows: readonly TrustFlow[]) =>
   flows.map(({ what, to, from }) => `  ${what} to ${printable(to)}, named by ${from}`).join('\n')
 
-function hintFor(flows: readonly Flow[], isProjectFile: boolean): string {
+function hintFor(flows: readonly TrustFlow[], isProjectFile: boolean): string {
   const files = new Set(flows.map(({ from }) => /^file (.*?)(:\d+)?$/.exec(from)?.[1]))
   const [file] = files
   const byConfig = isProjectFile && files.size === 1 && file !== undefined

@@ -1,7 +1,7 @@
 import type { TargetCredential } from '../../auth/credentials/credential.js'
 import { bindingOf, type SignInNeed, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
-import type { StdioOptions } from '../../bridge/run.js'
+import type { RunBridgeOptions } from '../../bridge/run.js'
 import type { LoadedConfig } from '../../config/load.js'
 import type { TargetConfig } from '../../config/types.js'
 import type { Upstream } from '../../upstream/upstream.js'
@@ -27,7 +27,9 @@ export interface ConfiguredAccessOptions {
  * Makes the access to targets that have credentials of their own. Where Descope is configured,
  * somebody has to sign in there before anything is sent, and no target ever sees that token.
  */
-export async function configuredAccess(options: ConfiguredAccessOptions): Promise<Access> {
+export async function configuredAccess(
+  options: ConfiguredAccessOptions,
+): Promise<ConfiguredAccess> {
   const { runtime, logger, source, stores, signIn, loaded, onNeed, several } = options
   const { createCredential } = await import('../../auth/credentials/create.js')
   const { configUrl } = loaded.config.descope
@@ -71,7 +73,7 @@ export async function configuredAccess(options: ConfiguredAccessOptions): Promis
 }
 
 /** What requests to targets are authenticated with, and who is behind them. */
-export interface Access extends Pick<StdioOptions, 'caller'> {
+export interface ConfiguredAccess extends Pick<RunBridgeOptions, 'caller'> {
   credentialOf(target: TargetConfig): TargetCredential
   /** Somebody can sign in here. */
   signsIn: boolean

@@ -6,12 +6,12 @@ import { createClientStore, createTokenStore } from '../../auth/tokens/store/fil
 import { createStoredTokenSource } from '../../auth/tokens/stored-token-source.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
 import {
-  bindingKey,
+  storeKey,
   type TokenBinding,
   type TokenRecord,
   type TokenStore,
 } from '../../auth/tokens/token-store.js'
-import { peekClaims } from '../../auth/verify/unverified-claims.js'
+import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
 import { dataFolder } from '../../config/folders.js'
 import { PassingHandler, type Upstream, type UpstreamHandler } from '../../upstream/upstream.js'
 import { requireFolder } from '../../util/private-files.js'
@@ -66,9 +66,9 @@ export function storedSource(
       return isStillNamed({ clock, fetch }, new URL(binding.url), record, challenge)
     },
     onAccepted() {
-      const key = bindingKey(binding)
+      const key = storeKey(binding)
       void import('../../sign-in/browser.js')
-        .then(({ createBudget }) => createBudget(folder, key, clock.now).prove())
+        .then(({ createBudget }) => createBudget(folder, key, clock.now).markTokenAccepted())
         .catch(() => undefined)
     },
   })
@@ -82,7 +82,8 @@ export async function identitiesOf(
   const identities = new Map<string, string | undefined>()
   for (const signIn of signIns) {
     const record = await store.load(bindingOf(signIn))
-    const who = record && JSON.stringify([record.issuer, peekClaims(record.accessToken)['sub']])
+    const who =
+      record && JSON.stringify([record.issuer, readUnverifiedClaims(record.accessToken)['sub']])
     identities.set(signIn.name, who)
   }
   return identities

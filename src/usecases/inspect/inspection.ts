@@ -10,7 +10,7 @@ import type { CheckEvents, CheckResult, CheckStart } from '../test-target/test-t
 
 export const SECTIONS = ['network', 'authorization', 'protocol', 'contents'] as const
 
-export type Section = (typeof SECTIONS)[number]
+export type InspectionSection = (typeof SECTIONS)[number]
 
 /** Settings by their key, each with where its value comes from. Without secrets. */
 export type ShownSettings = Readonly<Record<string, { value: unknown; origin: string }>>
@@ -26,7 +26,7 @@ export interface InspectedTool extends ToolFinding {
 /** What `inspect --json` prints of one target. */
 export type Inspected = Omit<CheckResult['report'], 'checks'> &
   Omit<CheckResult['findings'], 'tools'> &
-  Readonly<Record<Section, readonly CheckReport[]>> & {
+  Readonly<Record<InspectionSection, readonly CheckReport[]>> & {
     readonly settings: ShownSettings
     readonly tools: readonly InspectedTool[]
   }
@@ -52,7 +52,8 @@ export function createInspection(runtime: Runtime, flags: InspectFlags): Inspect
     gather(result) {
       const { checks, ...rest } = result.report
       const settings = settingsOf(result, start, profileOrigin(runtime, flags))
-      const of = (section: Section) => checks.filter(({ id }) => sectionOf(id) === section)
+      const of = (section: InspectionSection) =>
+        checks.filter(({ id }) => sectionOf(id) === section)
       return {
         ...rest,
         settings,
@@ -67,7 +68,7 @@ export function createInspection(runtime: Runtime, flags: InspectFlags): Inspect
   }
 }
 
-function sectionOf(id: string): Section {
+function sectionOf(id: string): InspectionSection {
   if (id.startsWith('reach.')) return 'network'
   if (id.startsWith('auth.')) return 'authorization'
   return id.startsWith('protocol.') ? 'protocol' : 'contents'

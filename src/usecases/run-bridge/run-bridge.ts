@@ -8,16 +8,16 @@ import {
   type SignInTarget,
 } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
-import { bindingKey } from '../../auth/tokens/token-store.js'
+import { storeKey } from '../../auth/tokens/token-store.js'
 import { createMemory } from '../../bridge/offline.js'
-import type { StdioOptions } from '../../bridge/run.js'
+import type { RunBridgeOptions } from '../../bridge/run.js'
 import type { TargetConfig } from '../../config/types.js'
 import { createTarget } from '../../gateway/target.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import { didYouMeanEndpoint } from '../../util/url-text.js'
-import type { Access } from '../access/configured-access.js'
+import type { ConfiguredAccess } from '../access/configured-access.js'
 import type { BridgeTarget } from '../access/find-target.js'
 import type { SeveralSignIns } from '../access/several-sign-ins.js'
 import {
@@ -30,7 +30,7 @@ import {
 } from '../access/token-sources.js'
 import type { BridgeFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
-import { connectTarget, mayRepeat, openProgram, speakProtocol } from './targets.js'
+import { connectTarget, isRetrySafe, openProgram, speakProtocol } from './targets.js'
 
 /** What a target that is only a URL has: the settings' defaults, without loading the settings. */
 export const URL_DEFAULTS = {
@@ -48,14 +48,14 @@ export const URL_DEFAULTS = {
 } as const
 
 /** Joins the bridge's parts. Whatever a good start does not need is loaded later. */
-export async function bridgeParts(
+export async function composeBridge(
   given: Runtime,
   { signIn, configured }: BridgeTarget,
   flags: BridgeFlags,
   headers: readonly [string, string][],
   logger: Logger,
-): Promise<StdioOptions> {
-  const network = openNetwork(given, flags, mayRepeat)
+): Promise<RunBridgeOptions> {
+  const network = openNetwork(given, flags, isRetrySafe)
   const runtime: Runtime = { ...given, fetch: network.fetch, allowHttp: flags.allowHttp }
   const stores = openStores(runtime, flags.store)
   const { isCi } = await import('../../sign-in/environment.js')
@@ -86,7 +86,7 @@ export async function bridgeParts(
     configs.length > 1 && signIn.grant.kind === 'server'
       ? await openSeveral(runtime, stores, configs, signIn, open)
       : undefined
-  const access: Access =
+  const access: ConfiguredAccess =
     configured !== undefined && (configs.length > 1 || first?.credential.type !== 'none')
       ? await (await import('../access/configured-access.js')).configuredAccess({
           ...{ runtime, logger, source, stores, signIn, onNeed, several },
@@ -135,7 +135,7 @@ export async function bridgeParts(
     },
     memory: createMemory(
       stores.folder,
-      bindingKey({ ...binding, url: configs.map(({ name, url = name }) => url).join(' ') }),
+      storeKey({ ...binding, url: configs.map(({ name, url = name }) => url).join(' ') }),
     ),
     logger,
     loginWaitMs: flags.loginWait * 1_000,
@@ -175,7 +175,7 @@ function ownAccess(
   target: string,
   headers: readonly [string, string][],
   onNeed: (need: SignInNeed) => void,
-): Access {
+): ConfiguredAccess {
   const hasOwn = headers.some(([name]) => name === 'authorization')
   const credential: TargetCredential = hasOwn
     ? noCredential()

@@ -49,9 +49,9 @@ export async function speakProtocol(
   { protocol, ...parts }: Parts,
 ): Promise<Upstream> {
   if (protocol === 'legacy') {
-    return (await import('../../upstream/translate/translating-upstream.js')).createLegacyUpstream(
-      upstream,
-    )
+    return (
+      await import('../../upstream/translate/translating-upstream.js')
+    ).createSessionBasedUpstream(upstream)
   }
   return createTranslatingUpstream(upstream, { ...parts, protocol, mirrorsParams: true })
 }
@@ -64,7 +64,7 @@ const READS = /\/(list|read|get)$/
  * Tells whether a request changes nothing at the target, so that it may be sent twice. A tool call
  * never is: the first one may have run.
  */
-export function mayRepeat({ method, body }: Pick<UpstreamRequest, 'method' | 'body'>): boolean {
+export function isRetrySafe({ method, body }: Pick<UpstreamRequest, 'method' | 'body'>): boolean {
   if (method !== 'POST') return true
   const message = tryParseJson(body?.toString() ?? '')
   const called = isObject(message) ? message['method'] : undefined

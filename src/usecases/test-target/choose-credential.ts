@@ -1,5 +1,5 @@
 import type { CredentialHeaders } from '../../auth/credentials/credential.js'
-import type { Access, Proof } from '../../diagnose/probe.js'
+import type { CheckAccess, Proof } from '../../diagnose/probe.js'
 import { ProxyError } from '../../util/errors.js'
 import { isReadableOnTheWay } from '../../util/private-addresses.js'
 import { isSecretName } from '../../util/redact.js'
@@ -29,7 +29,7 @@ export async function openAccess(
   checked: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
   asServe = false,
-): Promise<Access> {
+): Promise<CheckAccess> {
   const access = await chooseAccess(runtime, checked, flags, asServe)
   // `serve` warns of it when it starts
   if (asServe || runtime.allowHttp || !isReadableOnTheWay(checked.url)) return access
@@ -48,7 +48,7 @@ async function chooseAccess(
   checked: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
   asServe: boolean,
-): Promise<Access> {
+): Promise<CheckAccess> {
   const { target, url, headers } = checked
   const secret = headers.filter(([name]) => isSecretName(name))
   const plain = Object.fromEntries(headers.filter(([name]) => !isSecretName(name)))
@@ -77,7 +77,11 @@ export function tokenFor(url: URL, env: Runtime['env']): string | undefined {
   return URL.canParse(place) && new URL(place).href === url.href ? token : undefined
 }
 
-function fixed(label: string, plain: Access['plain'], headers: CredentialHeaders): Access {
+function fixed(
+  label: string,
+  plain: CheckAccess['plain'],
+  headers: CredentialHeaders,
+): CheckAccess {
   const proof = { headers, token: undefined }
   return {
     label,
@@ -90,7 +94,7 @@ function fixed(label: string, plain: Access['plain'], headers: CredentialHeaders
 }
 
 /** For targets that are open, as far as the configuration knows. */
-function nobody(plain: Access['plain'], name: string): Access {
+function nobody(plain: CheckAccess['plain'], name: string): CheckAccess {
   return {
     label: 'none',
     kind: 'stored',
@@ -114,8 +118,8 @@ async function configured(
   runtime: Runtime,
   { target: { signIn, configured: found } }: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
-  plain: Access['plain'],
-): Promise<Access> {
+  plain: CheckAccess['plain'],
+): Promise<CheckAccess> {
   const [target] = found?.targets ?? []
   if (found === undefined || target === undefined) throw new Error('There is a configured target')
   const { type } = target.credential
@@ -164,8 +168,8 @@ async function signedIn(
   runtime: Runtime,
   { target: { signIn } }: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
-  plain: Access['plain'],
-): Promise<Access> {
+  plain: CheckAccess['plain'],
+): Promise<CheckAccess> {
   const stores = openStores(runtime, flags.store)
   let chosen = await chooseTokenSource(runtime, stores, signIn, true)
   const { kind } = chosen

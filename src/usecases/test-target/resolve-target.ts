@@ -14,7 +14,7 @@ import type { CheckedTarget } from './choose-credential.js'
  *
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`
  */
-export async function findTarget(
+export async function resolveCheckTarget(
   runtime: Runtime,
   argument: string | undefined,
   flags: CheckFlags,

@@ -4,7 +4,7 @@ import type { McpClient } from '../../diagnose/client.js'
 import { mayComeLater } from '../../diagnose/explain.js'
 import { readFindings } from '../../diagnose/findings.js'
 import { shakeHands } from '../../diagnose/handshake.js'
-import { type Access, createProbe, type Probe } from '../../diagnose/probe.js'
+import { type CheckAccess, createCheckProbe, type Probe } from '../../diagnose/probe.js'
 import { runChecks } from '../../diagnose/run.js'
 import { type Network, proxyFor } from '../../upstream/http/network.js'
 import { sleep } from '../../util/async.js'
@@ -18,7 +18,7 @@ import type { CheckFlags } from '../inputs.js'
 import { openNetwork, readAuthorities } from '../network.js'
 import { bridgeCommand } from './bridge-command.js'
 import { type CheckedTarget, openAccess } from './choose-credential.js'
-import { findTarget, readBaseline, secretsOf } from './resolve-target.js'
+import { readBaseline, resolveCheckTarget, secretsOf } from './resolve-target.js'
 
 /** What is known before the first check runs. */
 export interface CheckStart {
@@ -26,7 +26,7 @@ export interface CheckStart {
   readonly url: string
   readonly profile: string
   readonly access: string
-  readonly kind: Access['kind']
+  readonly kind: CheckAccess['kind']
   /** The HTTP proxy on the way, without its credentials. */
   readonly proxy: string | undefined
 }
@@ -69,7 +69,7 @@ export async function checkTarget(
     forPeople = false,
     asServe = false,
   } = events
-  const checked = await findTarget(given, argument, flags, asServe)
+  const checked = await resolveCheckTarget(given, argument, flags, asServe)
   const { target, url } = checked
   const baseline = readBaseline(given, flags.baseline)
   const ca = readAuthorities(flags, given)
@@ -89,7 +89,7 @@ export async function checkTarget(
     ? () => openOwnBridge(runtime, argument, flags, checked, timeoutMs)
     : undefined
   const proxy = proxyFor(url, flags.proxyEnv ? env : {})
-  const probe = await createProbe({
+  const probe = await createCheckProbe({
     ...{ clock, network, newNetwork, ca, url, access, timeoutMs, openBridge },
     allowHttp: flags.allowHttp,
     proxy,
@@ -130,8 +130,8 @@ export async function checkTarget(
 }
 
 /** Keeps each credential that is got on the way from being printed. */
-function remembering(access: Access, known: (string | undefined)[]): Access {
-  const keep = <T extends Awaited<ReturnType<Access['authenticate']>>>(proof: T): T => {
+function remembering(access: CheckAccess, known: (string | undefined)[]): CheckAccess {
+  const keep = <T extends Awaited<ReturnType<CheckAccess['authenticate']>>>(proof: T): T => {
     known.push(proof?.token, ...Object.values(proof?.headers ?? {}))
     return proof
   }

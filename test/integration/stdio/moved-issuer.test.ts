@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { peekClaims } from '../../../src/auth/verify/unverified-claims.js'
+import { readUnverifiedClaims } from '../../../src/auth/verify/unverified-claims.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
 import {
   type BridgeProcess,
@@ -18,7 +18,7 @@ import {
 
 /** Tokens name the project, which the issuer of an MCP server only belongs to. */
 const isFrom = (token: string, issuer: string) =>
-  new URL(String(peekClaims(token)['iss'])).origin === new URL(issuer).origin
+  new URL(String(readUnverifiedClaims(token)['iss'])).origin === new URL(issuer).origin
 
 /** The operator gives the target another authorization server, while somebody is signed in. */
 describe('a target that moved to another issuer', () => {

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { peekClaims } from '../../../src/auth/verify/unverified-claims.js'
+import { readUnverifiedClaims } from '../../../src/auth/verify/unverified-claims.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
 import {
   type BridgeProcess,
@@ -52,7 +52,7 @@ describe('a bridge that runs while somebody signs in or out elsewhere', () => {
     expect(await runCli(['login', ...args], { env })).toMatchObject({ status: 0 })
   }
   const lastCaller = (target: ProtectedTarget) =>
-    peekClaims(tokenOf(target.of('tools/call').at(-1) as never) ?? '')['sub']
+    readUnverifiedClaims(tokenOf(target.of('tools/call').at(-1) as never) ?? '')['sub']
   const configure = () => {
     mkdirSync(home, { recursive: true, mode: 0o700 })
     const targets = { docs: { url: docs.url }, git: { url: git.url } }
@@ -75,7 +75,7 @@ describe('a bridge that runs while somebody signs in or out elsewhere', () => {
     expect(last).not.toBe(session)
     for (const { headers } of docs.requests) {
       if (headers['mcp-session-id'] !== session || headers.authorization === undefined) continue
-      expect(peekClaims(tokenOf({ headers } as never) ?? '')['sub']).toBe('dana')
+      expect(readUnverifiedClaims(tokenOf({ headers } as never) ?? '')['sub']).toBe('dana')
     }
     await bridge.end()
   }, 60_000)

@@ -3,7 +3,7 @@ import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { addSettingsOptions, collectFlags } from '../../../src/cli/options.js'
 import { configJsonSchema, renderSettingsTable } from '../../../src/config/json-schema.js'
-import { KINDS } from '../../../src/config/kinds.js'
+import { SETTING_KINDS } from '../../../src/config/kinds.js'
 import { PARSERS } from '../../../src/config/parsers.js'
 import { findSetting, SETTINGS } from '../../../src/config/settings.js'
 import { LOOKUPS, type Setting } from '../../../src/config/table.js'
@@ -122,6 +122,6 @@ describe('what is derived from the table', () => {
   })
 
   it('says for each kind what it expects', () => {
-    for (const facts of Object.values(KINDS)) expect(facts.expects).not.toBe('')
+    for (const facts of Object.values(SETTING_KINDS)) expect(facts.expects).not.toBe('')
   })
 })

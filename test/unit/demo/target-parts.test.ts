@@ -1,7 +1,7 @@
 import type { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
-import { createSessions } from '../../../src/demo/target/sessions.js'
+import { createTargetSessions } from '../../../src/demo/target/sessions.js'
 import { headerNames, seenCredentials } from '../../../src/demo/target/tools.js'
 import { citiesLike, describeWeather, weatherIn } from '../../../src/demo/target/weather.js'
 import { createManualClock } from '../../helpers/runtime.js'
@@ -54,7 +54,7 @@ describe('createSessions', () => {
 
   it('closes what was not used for the whole time, and nothing else', async () => {
     const clock = createManualClock()
-    const sessions = createSessions({ clock, max: 10, idleMs: 1_000 })
+    const sessions = createTargetSessions({ clock, max: 10, idleMs: 1_000 })
     const [old, used, busy] = [fake(), fake(), fake()]
     sessions.add('old', old)
     sessions.add('used', used)
@@ -74,7 +74,7 @@ describe('createSessions', () => {
 
   it('makes room by closing the idle session that was unused longest', async () => {
     const clock = createManualClock()
-    const sessions = createSessions({ clock, max: 2, idleMs: 1_000 })
+    const sessions = createTargetSessions({ clock, max: 2, idleMs: 1_000 })
     const [first, second, third] = [fake(), fake(), fake()]
     sessions.add('first', first)
     sessions.hold('first')
@@ -88,7 +88,7 @@ describe('createSessions', () => {
 
   it('closes all of them at the end and leaves no timer', async () => {
     const clock = createManualClock()
-    const sessions = createSessions({ clock, max: 2, idleMs: 1_000 })
+    const sessions = createTargetSessions({ clock, max: 2, idleMs: 1_000 })
     const only = fake()
     sessions.add('only', only)
     await sessions.close()

@@ -9,8 +9,8 @@ import {
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
 import {
   type ExampleTarget,
+  type ExampleTargetOptions,
   startTarget,
-  type TargetOptions,
 } from '../../../src/demo/target/target.js'
 import { realClock } from '../../helpers/targets/clock.js'
 import { eventually } from '../../helpers/targets/eventually.js'
@@ -25,7 +25,7 @@ const INITIALIZE = {
 let target: ExampleTarget
 afterEach(() => target.close())
 
-async function start(options: Partial<TargetOptions> = {}): Promise<string> {
+async function start(options: Partial<ExampleTargetOptions> = {}): Promise<string> {
   target = await startTarget({ clock: realClock, ...options })
   return target.url
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkAnswer, judgeRefusal } from '../../../src/gateway/forwarding/answer-check.js'
+import { checkAnswer, classifyRefusal } from '../../../src/gateway/forwarding/answer-check.js'
 
 const check = (text: string, id: string | number = 1) => checkAnswer(Buffer.from(text), id)
 
@@ -37,7 +37,7 @@ describe('judgeRefusal', () => {
   const error = (code: unknown, id: unknown = 1, extra: object = {}) =>
     JSON.stringify({ jsonrpc: '2.0', id, error: { code, message: 'no', ...extra } })
   const judge = (status: number, body: string, inSession: boolean, id: number | undefined = 1) =>
-    judgeRefusal(status, Buffer.from(body), { id, inSession })
+    classifyRefusal(status, Buffer.from(body), { id, inSession })
 
   it.each([
     ['404 in a session', 404, error(-32001), true, 'session_lost'],
@@ -78,7 +78,7 @@ describe('judgeRefusal', () => {
   })
 
   it('has no answer for a message without id', () => {
-    const verdict = judgeRefusal(422, Buffer.from(error(1)), { id: undefined, inSession: true })
+    const verdict = classifyRefusal(422, Buffer.from(error(1)), { id: undefined, inSession: true })
     expect(verdict).toMatchObject({ cause: 'http_status', answer: undefined })
   })
 })

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { TargetCredential } from '../../../src/auth/credentials/credential.js'
-import type { Collected } from '../../../src/gateway/forwarding/collect-answer.js'
+import type { TargetAnswer } from '../../../src/gateway/forwarding/collect-answer.js'
 import type { Request } from '../../../src/gateway/request.js'
 import { createDeclared } from '../../../src/gateway/sessions/capabilities.js'
 import { createEras, readEra } from '../../../src/gateway/sessions/protocol-eras.js'
@@ -140,12 +140,12 @@ describe('what targets speak', () => {
 })
 
 describe('readEra', () => {
-  const answered = (message: object): Collected => {
+  const answered = (message: object): TargetAnswer => {
     const text = JSON.stringify({ jsonrpc: '2.0', id: 1, ...message })
     return { ok: true, status: 200, text, head: { sessionId: undefined } }
   }
   const failed = (cause: string, httpStatus?: number) =>
-    ({ ok: false, failure: { cause, target: 't', reason: '', httpStatus } }) as Collected
+    ({ ok: false, failure: { cause, target: 't', reason: '', httpStatus } }) as TargetAnswer
   const error = (code: number, data?: object) => answered({ error: { code, message: '', data } })
 
   it.each([

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import {
-  createHandles,
-  exposeHandles,
-  type HandleTarget,
-  withOwnTasks,
+  type BoundIdTarget,
+  bindIds,
+  createBoundIds,
+  unbindIds,
 } from '../../../src/gateway/rewriting/bound-ids.js'
-import { createMarks } from '../../../src/gateway/rewriting/signed-ids.js'
+import { createSigner } from '../../../src/gateway/rewriting/signed-ids.js'
 import { parseMessageText } from '../../../src/mcp/message.js'
 import { principal } from './support.js'
 
@@ -15,12 +15,12 @@ const alice = principal()
 
 const bob = principal({ subject: 'bob' })
 
-const shared: HandleTarget = { name: 'docs', prefix: 'docs', credential: {} }
+const shared: BoundIdTarget = { name: 'docs', prefix: 'docs', credential: {} }
 
-const own: HandleTarget = { name: 'mail', prefix: 'mail', credential: { perCaller: true } }
+const own: BoundIdTarget = { name: 'mail', prefix: 'mail', credential: { perCaller: true } }
 
-const handlesOf = (targets: HandleTarget[], secrets = [SECRET]) =>
-  createHandles({ targets, marks: createMarks(secrets), marksLast: secrets.length > 0 })
+const handlesOf = (targets: BoundIdTarget[], secrets = [SECRET]) =>
+  createBoundIds({ targets, marks: createSigner(secrets), marksLast: secrets.length > 0 })
 
 describe('a task of a target that cannot tell callers apart', () => {
   const handles = handlesOf([shared])
@@ -104,16 +104,16 @@ describe('a message with handles', () => {
     ['the task of a result', `{"id":1,"result":{"content":[],"n":1.0,${related('7')}}}`],
     ['a subscription', '{"method":"x","params":{"notifications":{"taskIds":["7"],"n":1.0}}}'],
   ])('keeps every other byte: %s', (_what, text) => {
-    expect(exposeHandles(parties, text)).toBe(text.replace('"7"', '"mail.7"'))
+    expect(bindIds(parties, text)).toBe(text.replace('"7"', '"mail.7"'))
   })
 
   it('exposes the URIs in the result of a task of several targets', () => {
     const text =
       '{"id":1,"result":{"result":{"content":[{"type":"resource_link","uri":"a://b"}]},"taskId":"7"}}'
     const exposed = text.replace('"7"', '"mail.7"')
-    expect(exposeHandles(parties, text)).toBe(exposed.replace('a://b', 'a://mail/b'))
+    expect(bindIds(parties, text)).toBe(exposed.replace('a://b', 'a://mail/b'))
     const single = { ...parties, target: shared, handles: handlesOf([shared]) }
-    expect(exposeHandles(single, text)).toContain('"a://b"')
+    expect(bindIds(single, text)).toContain('"a://b"')
   })
 
   it.each([
@@ -124,16 +124,16 @@ describe('a message with handles', () => {
     '{"method":"notifications/other","params":{"taskId":"7"}}',
     '{"taskId":',
   ])('is left alone where it has none: %s', (text) => {
-    expect(exposeHandles(parties, text)).toBe(text)
+    expect(bindIds(parties, text)).toBe(text)
   })
 
   it('tells a target its own ids again', () => {
     const { handles } = parties
     const answer = (id: string) => `{"jsonrpc":"2.0","id":1, "result":{"n":1.0,${related(id)}}}`
     const message = parseMessageText(answer('mail.7'))
-    expect(withOwnTasks(handles, message, alice).text).toBe(answer('7'))
+    expect(unbindIds(handles, message, alice).text).toBe(answer('7'))
     const unknown = parseMessageText(answer('nobody.7'))
-    expect(withOwnTasks(handles, unknown, alice)).toBe(unknown)
+    expect(unbindIds(handles, unknown, alice)).toBe(unknown)
   })
 
   it('subscribes a caller to tasks of that caller only', () => {
@@ -145,7 +145,7 @@ describe('a message with handles', () => {
         JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'subscriptions/listen', params }),
       )
     }
-    const { params } = withOwnTasks(handles, listen([mine, hers, '7', 7]), bob)
+    const { params } = unbindIds(handles, listen([mine, hers, '7', 7]), bob)
     expect(params).toEqual({ notifications: { toolsListChanged: true, taskIds: ['7'] } })
   })
 })

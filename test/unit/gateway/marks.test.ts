@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import {
   createCursors,
   createEventIds,
-  createMarks,
+  createSigner,
 } from '../../../src/gateway/rewriting/signed-ids.js'
 
 const OLD = 'the secret of yesterday, 32 characters or more'
@@ -11,9 +11,9 @@ const NEW = 'the secret of today, which has 32 characters or more'
 
 describe('a mark', () => {
   it('is read by every process with the secret, for its kind and holder only', () => {
-    const text = createMarks([NEW]).mark('c', { é: [1] }, 'alice')
+    const text = createSigner([NEW]).mark('c', { é: [1] }, 'alice')
     expect(text).toMatch(/^c\.[\w-]+\.[\w-]{16}$/)
-    const { read } = createMarks([NEW])
+    const { read } = createSigner([NEW])
     expect(read('c', text, 'alice')).toEqual({ é: [1] })
     expect(read('e', text, 'alice')).toBeUndefined()
     expect(read('e', text.replace(/^c/, 'e'), 'alice')).toBeUndefined()
@@ -22,22 +22,22 @@ describe('a mark', () => {
   })
 
   it('is still read when the secret has changed, and made with the new one', () => {
-    const rotated = createMarks([NEW, OLD])
-    expect(rotated.read('c', createMarks([OLD]).mark('c', 1, ''), '')).toBe(1)
-    expect(createMarks([NEW]).read('c', rotated.mark('c', 2, ''), '')).toBe(2)
-    expect(createMarks([OLD]).read('c', rotated.mark('c', 2, ''), '')).toBeUndefined()
+    const rotated = createSigner([NEW, OLD])
+    expect(rotated.read('c', createSigner([OLD]).mark('c', 1, ''), '')).toBe(1)
+    expect(createSigner([NEW]).read('c', rotated.mark('c', 2, ''), '')).toBe(2)
+    expect(createSigner([OLD]).read('c', rotated.mark('c', 2, ''), '')).toBeUndefined()
   })
 
   it('is of one process alone where there is no secret', () => {
-    const own = createMarks([])
+    const own = createSigner([])
     const text = own.mark('c', 1, '')
     expect(own.read('c', text, '')).toBe(1)
-    expect(createMarks([]).read('c', text, '')).toBeUndefined()
+    expect(createSigner([]).read('c', text, '')).toBeUndefined()
   })
 })
 
 describe('an event id', () => {
-  const ids = createEventIds(createMarks([NEW]))
+  const ids = createEventIds(createSigner([NEW]))
 
   it('says where each stream goes on', () => {
     const last = new Map([
@@ -56,7 +56,7 @@ describe('an event id', () => {
 })
 
 describe('a cursor', () => {
-  const cursors = createCursors(createMarks([NEW]))
+  const cursors = createCursors(createSigner([NEW]))
   const next = new Map([['a', 'after-2']])
 
   it('leads on in its own list only', () => {

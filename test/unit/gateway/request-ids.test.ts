@@ -1,10 +1,10 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createMarks, createRequestIds } from '../../../src/gateway/rewriting/signed-ids.js'
+import { createRequestIds, createSigner } from '../../../src/gateway/rewriting/signed-ids.js'
 
 const SECRET = 'a secret of at least 32 characters'
 
-const idsOf = (...secrets: string[]) => createRequestIds(createMarks(secrets))
+const idsOf = (...secrets: string[]) => createRequestIds(createSigner(secrets))
 
 const ids = idsOf(SECRET)
 

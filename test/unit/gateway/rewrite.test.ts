@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { GatewayContext } from '../../../src/gateway/context.js'
 import type { Request } from '../../../src/gateway/request.js'
-import { createRewriter } from '../../../src/gateway/rewriting/response-rewriter.js'
+import { createResponseRewriter } from '../../../src/gateway/rewriting/response-rewriter.js'
 import { createNames } from '../../../src/gateway/routing/names.js'
 import { parseMessageText } from '../../../src/mcp/message.js'
 import { target } from './support.js'
@@ -11,7 +11,7 @@ it.each([
   [false, [false, false]],
 ])('knows what may be repeated as the last list says, where calls are (%j)', (reopens, known) => {
   const only = target('t')
-  const rewriter = createRewriter({
+  const rewriter = createResponseRewriter({
     targets: [only],
     names: createNames([only], 56),
     reopenSessions: reopens,

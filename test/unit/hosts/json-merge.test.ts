@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { BrokenText } from '../../../src/hosts/edit-error.js'
+import { EditError } from '../../../src/hosts/edit-error.js'
 import { merge } from '../../../src/hosts/host-file.js'
 import { ENTRY, JSON_HOST, mergeText } from './support.js'
 
@@ -149,8 +149,8 @@ describe('a server in a JSON file', () => {
     },
   ])('is refused by $text', async ({ text, line, column, what }) => {
     const error = await mergeText(text, { force: true }).catch((thrown: unknown) => thrown)
-    expect(error).toBeInstanceOf(BrokenText)
-    expect((error as BrokenText).flaw).toEqual({ what, at: { line, column } })
+    expect(error).toBeInstanceOf(EditError)
+    expect((error as EditError).flaw).toEqual({ what, at: { line, column } })
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { BrokenText, MergeRequest } from '../../../src/hosts/edit-error.js'
+import type { EditError, MergeRequest } from '../../../src/hosts/edit-error.js'
 import { sectionsOf, tomlTable } from '../../../src/hosts/toml-sections.js'
 import { mergeText, TOML_HOST } from './support.js'
 
@@ -76,7 +76,7 @@ describe('a server in a TOML file', () => {
     'mcp_servers = { b = { url = "x" } }\n',
   ])('is not put into %j, and nothing is broken', async (text) => {
     const error = await add(text, { force: true }).catch((thrown: unknown) => thrown)
-    expect((error as BrokenText).flaw).toEqual({
+    expect((error as EditError).flaw).toEqual({
       what: '"mcp_servers" is written in a way that this program does not edit',
       at: undefined,
     })
@@ -88,7 +88,7 @@ describe('a server in a TOML file', () => {
     { text: 'mcp_servers = 1\n', at: undefined },
   ])('is refused by $text', async ({ text, at }) => {
     const error = await add(text).catch((thrown: unknown) => thrown)
-    expect((error as BrokenText).flaw.at).toEqual(at)
+    expect((error as EditError).flaw.at).toEqual(at)
   })
 })
 

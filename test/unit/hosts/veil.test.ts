@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { parse, stringify } from 'smol-toml'
 import { describe, expect, it } from 'vitest'
-import { renderDiff, veilText } from '../../../src/hosts/diff.js'
+import { renderDiff, redactText } from '../../../src/hosts/diff.js'
 import { merge } from '../../../src/hosts/host-file.js'
 import { ENTRY, JSON_HOST, TOML_HOST } from './support.js'
 
@@ -25,7 +25,7 @@ describe('of the servers beside ours, a JSON file shows names and no values', ()
     ['{/* "PAT":\n "ghp_1" */}', '{[redacted]\n[redacted]}'],
     ['{} // keep, please', '{} // keep, please'],
   ])('%s', (text, shown) => {
-    expect(veilText(text, 'json')).toBe(shown)
+    expect(redactText(text, 'json')).toBe(shown)
   })
 
   it('and ours whole, with what its user is asked for', () => {
@@ -42,7 +42,7 @@ describe('of the servers beside ours, a JSON file shows names and no values', ()
       2,
     )
     const host = { format: 'json', container: 'servers' } as const
-    const shown = veilText(text, 'json', { host, name: 'acme', entry: { value: {}, inputs } })
+    const shown = redactText(text, 'json', { host, name: 'acme', entry: { value: {}, inputs } })
     expect(shown).not.toMatch(/sk-\d/)
     expect(JSON.parse(shown)).toMatchObject({
       servers: { acme: { command: 'npx', args: ['a'] } },
@@ -70,13 +70,13 @@ describe('of the servers beside ours, a TOML file shows names and no values', ()
     ['command = "npx"\non = true', 'command = "npx"\non = true'],
     ['[["a]b".c]]\nd=1', '[["a]b".c]]\nd=[redacted]'],
   ])('%s', (text, shown) => {
-    expect(veilText(text, 'toml')).toBe(shown)
+    expect(redactText(text, 'toml')).toBe(shown)
   })
 
   it('and ours whole', () => {
     const text =
       '[mcp_servers.b]\nargs = ["sk-1"]\n\n[mcp_servers.acme]\nargs = ["a"]\n\n[c]\nd = "sk-2"\n'
-    const shown = veilText(text, 'toml', { host: TOML_HOST, name: 'acme', entry: ENTRY })
+    const shown = redactText(text, 'toml', { host: TOML_HOST, name: 'acme', entry: ENTRY })
     expect(shown).toBe(text.replace(/sk-\d/g, '[redacted]'))
   })
 
@@ -89,7 +89,7 @@ describe('of the servers beside ours, a TOML file shows names and no values', ()
     fc.assert(
       fc.property(fc.dictionary(fc.string({ minLength: 1 }), table), (document) => {
         const text = stringify(document)
-        const shown = veilText(text, 'toml')
+        const shown = redactText(text, 'toml')
         expect(shown.split('\n')).toHaveLength(text.split('\n').length)
         expect(Object.keys(parse(text))).toEqual(Object.keys(document))
         expect(shown).not.toContain('s3cret')
@@ -111,8 +111,8 @@ describe('the diff of a merge', () => {
     const request = { host, name: 'acme', entry: { value, inputs: [] }, force: true }
     const merged = await merge(text, request)
     const diff = renderDiff('/x', text, merged.text, {
-      before: (old) => veilText(old, host.format),
-      after: (added) => veilText(added, host.format, request),
+      before: (old) => redactText(old, host.format),
+      after: (added) => redactText(added, host.format, request),
     })
     expect(diff).not.toMatch(/sk-\d/)
     expect(diff).toContain('https://mcp.example.com/mcp')

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import {
+  type OAuthRefusalKind,
   OAuthRefusedError,
-  type RefusalKind,
   RetryableError,
 } from '../../../src/auth/oauth/failure.js'
 import { createBudget, isOpenable, openBrowser } from '../../../src/sign-in/browser.js'
@@ -178,7 +178,7 @@ describe('the budget of tabs', () => {
 
 describe('nextPace', () => {
   const start = { interval: 5, margin: 1.2 }
-  const refused = (code: string, kind: RefusalKind) =>
+  const refused = (code: string, kind: OAuthRefusalKind) =>
     new OAuthRefusedError('x', {
       code,
       kind,

@@ -5,7 +5,7 @@ import {
   encodeHeaderValue,
   envelopeVersion,
   headerMismatch,
-  isModern,
+  isStateless,
 } from '../../../src/mcp/headers.js'
 import { type Message, parseMessageText } from '../../../src/mcp/message.js'
 
@@ -58,13 +58,13 @@ describe('the era of a message', () => {
     ['subscriptions/listen', message('subscriptions/listen', {}, 7), true],
     ['initialize', message('initialize', {}, 7), false],
   ])('[mcp-era-by-body] is decided by the body: %s', (_title, of, modern) => {
-    expect(isModern(of)).toBe(modern)
+    expect(isStateless(of)).toBe(modern)
   })
 
   it.each(['null', '"x"', '[]', '{}'])('is not decided by a _meta that is %s', (meta) => {
     const text = `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":${meta}}}`
     expect(envelopeVersion(parseMessageText(text))).toBeUndefined()
-    expect(isModern(parseMessageText(text))).toBe(false)
+    expect(isStateless(parseMessageText(text))).toBe(false)
   })
 })
 

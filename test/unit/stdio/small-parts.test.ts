@@ -2,10 +2,10 @@ import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { createHost } from '../../../src/bridge/host.js'
+import { createHostConnection } from '../../../src/bridge/host.js'
 import { createMemory } from '../../../src/bridge/offline.js'
 import { LineSplitter } from '../../../src/mcp/lines.js'
-import { mayRepeat } from '../../../src/usecases/run-bridge/targets.js'
+import { isRetrySafe } from '../../../src/usecases/run-bridge/targets.js'
 import { createBackoff, parseRetryAfter } from '../../../src/util/async.js'
 import { openLogFile } from '../../../src/util/log-file.js'
 import { privateFolder } from '../../helpers/sign-in.js'
@@ -45,7 +45,7 @@ describe('LineSplitter', () => {
 describe('createHost', () => {
   it('writes each message as one line', () => {
     const written: string[] = []
-    createHost({ out: (text) => written.push(text) }).send('{\n  "a": "b"\r\n}')
+    createHostConnection({ out: (text) => written.push(text) }).send('{\n  "a": "b"\r\n}')
     const out = written.join('')
     expect(out).toBe('{   "a": "b" }\n')
     expect(JSON.parse(out)).toEqual({ a: 'b' })
@@ -56,7 +56,7 @@ describe('createHost', () => {
     let drained: Promise<void> | undefined = new Promise((resolve) => {
       drain = resolve
     })
-    const host = createHost({ out: () => {}, outDrained: () => drained })
+    const host = createHostConnection({ out: () => {}, outDrained: () => drained })
     host.send('{}')
     expect(host.isBehind).toBe(true)
     const told: string[] = []
@@ -107,12 +107,12 @@ describe('mayRepeat', () => {
     ['logging/setLevel', false],
     ['notifications/cancelled', false],
   ])('AC4.1 says of %s %j', (method, expected) => {
-    expect(mayRepeat({ method: 'POST', body: JSON.stringify({ method }) })).toBe(expected)
+    expect(isRetrySafe({ method: 'POST', body: JSON.stringify({ method }) })).toBe(expected)
   })
 
   it('is never sure of what it cannot read', () => {
-    expect(mayRepeat({ method: 'POST', body: 'x' })).toBe(false)
-    expect(mayRepeat({ method: 'GET' })).toBe(true)
+    expect(isRetrySafe({ method: 'POST', body: 'x' })).toBe(false)
+    expect(isRetrySafe({ method: 'GET' })).toBe(true)
   })
 })
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import type { Outcome } from '../../../src/bridge/gateway-client.js'
+import type { GatewayOutcome } from '../../../src/bridge/gateway-client.js'
 import { StreamListener } from '../../../src/bridge/notification-stream.js'
 import { MessageReply, type ReplyListener } from '../../../src/bridge/reply-listener.js'
-import { Liveness } from '../../../src/bridge/shutdown.js'
+import { Shutdown } from '../../../src/bridge/shutdown.js'
 import type { TargetFailure } from '../../../src/gateway/forwarding/target-failure.js'
 import { createLogger } from '../../../src/util/logger.js'
 import { createManualClock } from '../../helpers/runtime.js'
@@ -152,13 +152,13 @@ function createLiveness(answers: boolean[]) {
   let jump = 0
   const told: string[] = []
   let pings = 0
-  const liveness = new Liveness({
+  const liveness = new Shutdown({
     clock: { now: () => clock.now() + jump, after: clock.after },
     link: {
       ask: () => {
         const answered = answers[pings] ?? true
         pings += 1
-        const outcome: Outcome = { ok: true, result: {}, sessionId: undefined }
+        const outcome: GatewayOutcome = { ok: true, result: {}, sessionId: undefined }
         return answered ? Promise.resolve(outcome) : new Promise(() => {})
       },
     },

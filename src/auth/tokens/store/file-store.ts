@@ -6,7 +6,7 @@ import { acquireLock } from '../../../util/lock.js'
 import { readPrivateFile, removeFile, writePrivateFile } from '../../../util/private-files.js'
 import { RetryableError } from '../../oauth/failure.js'
 import type { ClientStore } from '../../oauth/registration.js'
-import { bindingKey, type TokenRecord, type TokenStore } from '../token-store.js'
+import { storeKey, type TokenRecord, type TokenStore } from '../token-store.js'
 import { createDataKeys, type DataKeys, type StoreDeps } from './data-key.js'
 import { numberMember, parseClient, parseRecord } from './record.js'
 import { seal, unseal } from './seal.js'
@@ -40,20 +40,20 @@ export function createTokenStore(
 
   return {
     async load(binding) {
-      const key = bindingKey(binding)
+      const key = storeKey(binding)
       const record = await read(key)
       // The name of a file is no proof: what is inside has to be bound to the same things.
-      return record && bindingKey(record.binding) === key ? record : undefined
+      return record && storeKey(record.binding) === key ? record : undefined
     },
     async save(record) {
-      const key = bindingKey(record.binding)
+      const key = storeKey(record.binding)
       const secret = await keys.forWriting()
       const content =
         secret === undefined ? { record } : { sealed: seal(JSON.stringify(record), secret, key) }
       await writePrivateFile(pathOf(key), `${JSON.stringify({ schema: SCHEMA, ...content })}\n`)
     },
     async remove(binding) {
-      const key = bindingKey(binding)
+      const key = storeKey(binding)
       await removeFile(pathOf(key))
       // A process that was killed while it wrote leaves its part, which holds tokens, too.
       for (const name of await readdir(folder).catch(() => [])) {
@@ -67,7 +67,7 @@ export function createTokenStore(
       return records.filter((record) => record !== undefined)
     },
     place: async () => ({ ...(await keys.decision()), path: folder }),
-    exclusively: (binding, task) => withLock(deps, `tokens-${bindingKey(binding)}`, task),
+    exclusively: (binding, task) => withLock(deps, `tokens-${storeKey(binding)}`, task),
   }
 }
 

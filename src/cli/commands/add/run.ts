@@ -1,5 +1,5 @@
-import { renderDiff, veilText } from '../../../hosts/diff.js'
-import { BrokenText, brokenFile, type Merged } from '../../../hosts/edit-error.js'
+import { renderDiff, redactText } from '../../../hosts/diff.js'
+import { brokenFile, EditError, type Merged } from '../../../hosts/edit-error.js'
 import { type HostFile, merge, readHostFile, writeHostFile } from '../../../hosts/host-file.js'
 import { type Offer, offerOf } from '../../../hosts/offer.js'
 import { type AddPlan, planAdd } from '../../../usecases/add-to-host/plan.js'
@@ -37,8 +37,8 @@ export async function addToHost(
   const changed = outcome !== 'same'
   const diff = changed
     ? renderDiff(file.path, file.text, text, {
-        before: (old) => veilText(old, host.format),
-        after: (merged) => veilText(merged, host.format, { host, name, entry }),
+        before: (old) => redactText(old, host.format),
+        after: (merged) => redactText(merged, host.format, { host, name, entry }),
       })
     : ''
   sayDiff(runtime, diff)
@@ -62,7 +62,7 @@ async function mergeInto(file: HostFile, plan: AddPlan, flags: AddFlags): Promis
     const merged = await merge(file.text ?? '', request)
     if (merged.outcome !== 'taken') return merged
   } catch (error) {
-    throw error instanceof BrokenText ? brokenFile(path, error.flaw) : error
+    throw error instanceof EditError ? brokenFile(path, error.flaw) : error
   }
   throw new ProxyError('USAGE', `${path} has another server ${JSON.stringify(name)}`, {
     hint: 'Give `--force` to replace it, or another name with `--name <name>`.',

@@ -1,4 +1,4 @@
-import { KINDS } from '../../../config/kinds.js'
+import { SETTING_KINDS } from '../../../config/kinds.js'
 import type { Raw } from '../../../config/layers.js'
 import { readSettings, type Settings } from '../../../config/load.js'
 import { createPublicValue } from '../../../config/public-value.js'
@@ -84,7 +84,7 @@ function render(
     `${bold(key)} = ${displayValue(value)}${unit}`,
     '',
     row.help,
-    `Takes ${KINDS[row.kind].expects}.`,
+    `Takes ${SETTING_KINDS[row.kind].expects}.`,
     `Set it by ${ways.join(', ')}.`,
     '',
     ...layers.map(({ origin, value: said }, index) => {

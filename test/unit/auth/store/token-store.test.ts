@@ -8,7 +8,7 @@ import {
   probeKeychain,
   systemKeychain,
 } from '../../../../src/auth/tokens/store/keychain.js'
-import { bindingKey, type TokenRecord } from '../../../../src/auth/tokens/token-store.js'
+import { storeKey, type TokenRecord } from '../../../../src/auth/tokens/token-store.js'
 import { createClock } from '../../../../src/util/async.js'
 import { createSystem } from '../../../../src/util/system.js'
 import { createManualClock } from '../../../helpers/runtime.js'
@@ -90,7 +90,7 @@ describe('the token store', () => {
     const store = createTokenStore(depsOf(folder))
     await store.save(RECORD)
     const tokens = join(folder, 'tokens')
-    chmodSync(what === 'folder' ? tokens : join(tokens, `${bindingKey(BINDING)}.json`), mode)
+    chmodSync(what === 'folder' ? tokens : join(tokens, `${storeKey(BINDING)}.json`), mode)
     await expect(store.load(BINDING)).rejects.toMatchObject({
       code: 'CONFIG_INVALID',
       hint: expect.stringContaining(fix),
@@ -115,7 +115,7 @@ describe('the token store', () => {
     const store = createTokenStore(depsOf(folder))
     await store.save(RECORD)
     const evil = { ...BINDING, url: 'https://evil.example/mcp' }
-    const path = (binding: typeof BINDING) => join(folder, 'tokens', `${bindingKey(binding)}.json`)
+    const path = (binding: typeof BINDING) => join(folder, 'tokens', `${storeKey(binding)}.json`)
     writeFileSync(path(evil), readFileSync(path(BINDING)), { mode: 0o600 })
     expect(await store.load(evil)).toBeUndefined()
   })
@@ -124,7 +124,7 @@ describe('the token store', () => {
     const folder = privateFolder()
     const store = createTokenStore(depsOf(folder))
     await store.save(RECORD)
-    const path = join(folder, 'tokens', `${bindingKey(BINDING)}.json`)
+    const path = join(folder, 'tokens', `${storeKey(BINDING)}.json`)
     const later = JSON.stringify({ schema: 2, record: RECORD })
     writeFileSync(path, later)
     expect(await store.load(BINDING)).toBeUndefined()
@@ -138,7 +138,7 @@ describe('the token store', () => {
       const folder = privateFolder()
       const store = createTokenStore(depsOf(folder))
       await store.save(RECORD)
-      writeFileSync(join(folder, 'tokens', `${bindingKey(BINDING)}.json`), content)
+      writeFileSync(join(folder, 'tokens', `${storeKey(BINDING)}.json`), content)
       expect(await store.load(BINDING)).toBeUndefined()
     },
   )
@@ -168,7 +168,7 @@ describe('the keychain', () => {
     const folder = privateFolder()
     const keychain = memoryKeychain()
     await withKeychain(folder, keychain).save(RECORD)
-    const file = readFileSync(join(folder, 'tokens', `${bindingKey(BINDING)}.json`), 'utf8')
+    const file = readFileSync(join(folder, 'tokens', `${storeKey(BINDING)}.json`), 'utf8')
     expect(file).not.toContain('secret')
     expect(await withKeychain(folder, keychain).load(BINDING)).toEqual(RECORD)
     expect(await withKeychain(folder, memoryKeychain()).load(BINDING)).toBeUndefined()
