@@ -1,0 +1,113 @@
+import {
+  ElicitationCompleteNotificationSchema,
+  ElicitRequestSchema,
+} from '@modelcontextprotocol/sdk/types.js'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
+import {
+  type BridgeProcess,
+  createBrowser,
+  createHome,
+  startBridge,
+  textOf,
+} from '../../helpers/bridge.js'
+import { clock } from '../../helpers/stack.js'
+import { type ProtectedTarget, startProtectedTarget } from '../../helpers/targets/protected.js'
+
+const CREATE = 'elicitation/create'
+
+const COMPLETE = 'notifications/elicitation/complete'
+
+describe('a host that can show URLs', () => {
+  let identity: Identity
+  let target: ProtectedTarget
+  const started: BridgeProcess[] = []
+
+  beforeEach(async () => {
+    identity = await startIdentity({ clock })
+    target = await startProtectedTarget(identity.issuer, { sessions: 'required' })
+  })
+  afterEach(async () => {
+    for (const bridge of started.splice(0)) bridge.child.kill('SIGKILL')
+    await target.close()
+    await identity.close()
+  })
+
+  const start = async (elicitation: object | undefined, args: string[] = []) => {
+    const bridge = startBridge(target.url, {
+      args,
+      env: { MCP_DESCOPE_HOME: createHome(), BROWSER: createBrowser(false).path },
+    })
+    started.push(bridge)
+    await bridge.handshake({
+      protocolVersion: '2025-11-25',
+      capabilities: elicitation === undefined ? {} : { elicitation },
+    })
+    return bridge
+  }
+  const isPrompt = ({ method }: { [name: string]: unknown }) => method === CREATE
+
+  it('AC1.2 shows the link to who waits for a call, once, and goes on by itself', async () => {
+    const bridge = await start({ form: {}, url: {} })
+    const calls = [1, 2].map((n) => bridge.call('echo', { n }))
+    const prompt = await bridge.until(isPrompt)
+    const { params } = ElicitRequestSchema.parse(prompt) as unknown as {
+      params: Record<string, string>
+    }
+    expect(params).toMatchObject({ mode: 'url', message: expect.stringContaining('Sign in to') })
+    bridge.send({ id: prompt['id'], result: { action: 'accept' } })
+    await fetch(params['url'] as string)
+    for (const [at, call] of calls.entries()) {
+      expect(textOf(await call)).toContain(`"n":${at + 1}`)
+    }
+    expect(bridge.received(CREATE)).toHaveLength(1)
+    const [complete] = bridge.received(COMPLETE)
+    expect(ElicitationCompleteNotificationSchema.parse(complete).params.elicitationId).toBe(
+      params['elicitationId'],
+    )
+    // the answer was for us
+    expect(target.requests.some(({ body }) => body.includes('accept'))).toBe(false)
+    await bridge.end()
+  })
+
+  it.each(['decline', 'cancel'])(
+    'AC1.2 takes "%s" for an answer to the calls that wait',
+    async (action) => {
+      const bridge = await start({ url: {} })
+      const began = Date.now()
+      const call = bridge.call('echo')
+      const prompt = await bridge.until(isPrompt)
+      bridge.send({ id: prompt['id'], result: { action } })
+      expect((await call)['result']).toMatchObject({ isError: true })
+      expect(Date.now() - began).toBeLessThan(5_000)
+      const [url] = await bridge.waitFor('stderr', /http:\S+authorize\?\S+/)
+      await fetch(url)
+      await bridge.until(({ method }) => method === 'notifications/tools/list_changed')
+      expect(textOf(await bridge.call('echo', { n: 1 }))).toContain('"n":1')
+      await bridge.end()
+    },
+  )
+
+  it('AC1.2 shows the code where a code is used', async () => {
+    identity.set({ device: true, deviceInterval: 0.2 })
+    const bridge = await start({ url: {} }, ['--login', 'device'])
+    const call = bridge.call('echo', { n: 1 })
+    const prompt = await bridge.until(isPrompt)
+    const { url, message } = prompt['params'] as Record<string, string>
+    expect(message).toMatch(/enter the code [A-Z]{3}-[A-Z]{3}/)
+    await fetch(url as string)
+    expect(textOf(await call)).toContain('"n":1')
+    await bridge.end()
+  })
+
+  it.each([[undefined], [{}], [{ form: {} }]])(
+    'AC1.2 is asked nothing when it declared %j',
+    async (elicitation) => {
+      const bridge = await start(elicitation, ['--login-wait', '1'])
+      expect((await bridge.call('echo'))['result']).toMatchObject({ isError: true })
+      await bridge.end()
+      expect(bridge.received(CREATE)).toEqual([])
+      expect(bridge.received(COMPLETE)).toEqual([])
+    },
+  )
+})

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest'
+import {
+  createCursors,
+  createEventIds,
+  createSigner,
+} from '../../../../src/gateway/rewriting/signed-ids.js'
+
+const OLD = 'the secret of yesterday, 32 characters or more'
+
+const NEW = 'the secret of today, which has 32 characters or more'
+
+describe('a mark', () => {
+  it('is read by every process with the secret, for its kind and holder only', () => {
+    const text = createSigner([NEW]).mark('c', { é: [1] }, 'alice')
+    expect(text).toMatch(/^c\.[\w-]+\.[\w-]{16}$/)
+    const { read } = createSigner([NEW])
+    expect(read('c', text, 'alice')).toEqual({ é: [1] })
+    expect(read('e', text, 'alice')).toBeUndefined()
+    expect(read('e', text.replace(/^c/, 'e'), 'alice')).toBeUndefined()
+    expect(read('c', text, 'bob')).toBeUndefined()
+    expect(read('c', text, '')).toBeUndefined()
+  })
+
+  it('is still read when the secret has changed, and made with the new one', () => {
+    const rotated = createSigner([NEW, OLD])
+    expect(rotated.read('c', createSigner([OLD]).mark('c', 1, ''), '')).toBe(1)
+    expect(createSigner([NEW]).read('c', rotated.mark('c', 2, ''), '')).toBe(2)
+    expect(createSigner([OLD]).read('c', rotated.mark('c', 2, ''), '')).toBeUndefined()
+  })
+
+  it('is of one process alone where there is no secret', () => {
+    const own = createSigner([])
+    const text = own.mark('c', 1, '')
+    expect(own.read('c', text, '')).toBe(1)
+    expect(createSigner([]).read('c', text, '')).toBeUndefined()
+  })
+})
+
+describe('an event id', () => {
+  const ids = createEventIds(createSigner([NEW]))
+
+  it('says where each stream goes on', () => {
+    const last = new Map([
+      ['a', 's1-7'],
+      ['b', 'é'],
+    ])
+    expect(ids.read(ids.exposeAll(last, 'k') ?? '', 'k')).toEqual({ last })
+    const one = ids.exposeOne('a', 's1-7', 'k') ?? ''
+    expect(ids.read(one, 'k')).toEqual({ target: 'a', id: 's1-7' })
+  })
+
+  it('is not given out when it is too long for a header, and not read either', () => {
+    expect(ids.exposeOne('a', 'x'.repeat(5_000), 'k')).toBeUndefined()
+    expect(ids.read(`e.${'x'.repeat(5_000)}.x`, 'k')).toBeUndefined()
+  })
+})
+
+describe('a cursor', () => {
+  const cursors = createCursors(createSigner([NEW]))
+  const next = new Map([['a', 'after-2']])
+
+  it('leads on in its own list only', () => {
+    const cursor = cursors.expose('tools/list', next, 'k')
+    expect(cursors.read('tools/list', cursor, 'k')).toEqual(next)
+    expect(cursors.read('prompts/list', cursor, 'k')).toBeUndefined()
+    expect(cursors.read('tools/list', cursor, 'other')).toBeUndefined()
+    expect(cursors.read('tools/list', { cursor }, 'k')).toBeUndefined()
+  })
+})
