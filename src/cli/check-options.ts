@@ -1,11 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { WantedCall } from '../diagnose/checks/call.js'
-import type { WantedReporter } from '../usecases/inputs.js'
+import { REPORTERS, type WantedReporter } from '../usecases/inputs.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { addNetworkOptions, gather } from './options.js'
 import { addStoreOptions } from './sign-in-options.js'
-
-export const REPORTERS = ['default', 'json', 'junit', 'github'] as const
 
 /** Adds the flags that say whom to check, and as who. */
 export function addCheckedOptions(command: Command): Command {

@@ -11,11 +11,11 @@ import {
 } from '../diagnose/reporters/text.js'
 import type { CheckFlags, WantedReporter } from '../usecases/inputs.js'
 import type { CheckEvents } from '../usecases/test-target/test-target.js'
+import { createColors } from '../util/colors.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import { createColors } from './colors.js'
 
 export interface Reporter extends CheckEvents {
   finish(report: Report): void

@@ -8,9 +8,9 @@ import {
   SECTIONS,
   type ShownSettings,
 } from '../usecases/inspect/inspection.js'
+import { createColors } from '../util/colors.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import { createColors } from './colors.js'
 import { displayValue } from './commands/config/display.js'
 
 const NAME_WIDTH = 14

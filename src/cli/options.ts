@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander'
 import { type Flags, SETTINGS } from '../config/settings.js'
 import { LOOKUPS, type Setting, type SettingsCommand } from '../config/table.js'
-import { MIB } from '../util/bounded-file.js'
 import { setMember } from '../util/json.js'
 
 const keyOfOption = new WeakMap<Option, string>()
@@ -59,9 +58,6 @@ export function collectFlags(command: Command): Flags {
 export function addJsonOption(command: Command): Command {
   return command.option('--json', 'Print one JSON document on stdout.')
 }
-
-/** All authorities of a system fit into a tenth of it. */
-export const MAX_PEM_BYTES = 8 * MIB
 
 /** Collects the values of a flag that is repeatable. */
 export function gather(value: string, previous: readonly string[]): string[] {

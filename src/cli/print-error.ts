@@ -1,10 +1,10 @@
 import type { LoadedConfig } from '../config/load.js'
 import { warnOfShortSecrets } from '../config/public-value.js'
+import { createColors } from '../util/colors.js'
 import { isMissingPart, messageOf, ProxyError } from '../util/errors.js'
 import { createLogger } from '../util/logger.js'
 import { createRedactor, escapeUnsafe, printableLines } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
-import { createColors } from './colors.js'
 
 const BUG_HINT =
   'This is a mistake in the program; run the command again with `--log-level debug` and report what it prints.'

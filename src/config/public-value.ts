@@ -1,5 +1,5 @@
-import { cleanParameter } from '../cli/commands/config/display.js'
-import { createRedactor, isShortSecret } from '../util/redact.js'
+import { createRedactor, isSecretName, isShortSecret } from '../util/redact.js'
+import { splitOnce } from '../util/text.js'
 import type { LoadedConfig, Settings } from './load.js'
 import { findSetting } from './settings.js'
 
@@ -41,4 +41,13 @@ export function warnOfShortSecrets({ origins }: Pick<LoadedConfig, 'origins'>): 
 /** @param from Where it came from, for people. */
 export function warnOfShortSecret(name: string, from: string): string {
   return `${name} is so short that logs cannot tell it from other words (${from}) — use a secret of 16 characters or more`
+}
+
+/** Whoever looks for a mistake wants to see which parameters a URL has, and switches such as `v=2`. */
+const HARMLESS = 3
+
+export function cleanParameter(text: string): string {
+  const [name, value] = splitOnce(text, '=')
+  if (!value) return name.length > HARMLESS ? REDACTED : text
+  return value.length > HARMLESS || isSecretName(name) ? `${name}=${REDACTED}` : text
 }

@@ -1,5 +1,4 @@
 import type { StoreChoice } from '../auth/tokens/store/data-key.js'
-import type { REPORTERS } from '../cli/check-options.js'
 import type { WantedCall } from '../diagnose/checks/call.js'
 import type { CallbackHost } from '../sign-in/ports.js'
 import type { LoginMethod } from '../sign-in/status.js'
@@ -9,6 +8,8 @@ import type { Runtime } from '../util/runtime.js'
 import { splitOnce } from '../util/text.js'
 import type { TargetFlags } from './access/find-target.js'
 import type { NetworkFlags } from './network.js'
+
+export const REPORTERS = ['default', 'json', 'junit', 'github'] as const
 
 export const TRANSPORTS = ['auto', 'http', 'sse'] as const
 
@@ -123,4 +124,13 @@ export interface AddFlags {
 export interface InspectFlags extends CheckFlags {
   trace: boolean
   curl: boolean
+}
+
+/** Flags of `login`. */
+export interface LoginFlags extends SignInFlags, NetworkFlags {
+  force?: boolean
+  paste?: string
+  withToken?: boolean
+  printRedirectUris?: boolean
+  json?: boolean
 }

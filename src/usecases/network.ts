@@ -1,11 +1,13 @@
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
-import { MAX_PEM_BYTES } from '../cli/options.js'
 import { createNetwork, type Network, type NetworkOptions } from '../upstream/http/network.js'
-import { readText } from '../util/bounded-file.js'
+import { MIB, readText } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
+
+/** All authorities of a system fit into a tenth of it. */
+export const MAX_PEM_BYTES = 8 * MIB
 
 /** Flags of every command that speaks to an authorization server. */
 export interface NetworkFlags {

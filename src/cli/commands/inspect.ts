@@ -42,6 +42,6 @@ async function inspectWhat(
     const { inspectConfiguration } = await import('../../usecases/inspect/inspect-configuration.js')
     return inspectConfiguration(runtime, flags)
   }
-  const { inspectTarget } = await import('../inspect-target.js')
+  const { inspectTarget } = await import('../print-inspection.js')
   return inspectTarget(runtime, argument, flags)
 }

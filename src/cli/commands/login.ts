@@ -1,20 +1,10 @@
 import { Command } from 'commander'
 import { redirectUrisOf } from '../../sign-in/ports.js'
-import type { SignInFlags } from '../../usecases/inputs.js'
-import type { NetworkFlags } from '../../usecases/network.js'
+import type { LoginFlags } from '../../usecases/inputs.js'
 import type { Runtime } from '../../util/runtime.js'
 import { readFlags } from '../flag-variables.js'
 import { addJsonOption, addNetworkOptions } from '../options.js'
 import { addSignInOptions } from '../sign-in-options.js'
-
-/** Flags of `login`. */
-export interface LoginFlags extends SignInFlags, NetworkFlags {
-  force?: boolean
-  paste?: string
-  withToken?: boolean
-  printRedirectUris?: boolean
-  json?: boolean
-}
 
 const AFTER_HELP = `
 Does nothing when the target takes the tokens, or lets everybody in. Exits 3 when nobody signed in.

@@ -2,9 +2,13 @@ import { Command } from 'commander'
 import { recordsOf } from '../../usecases/access/token-sources.js'
 import { EXIT, exitWith } from '../../usecases/exit-codes.js'
 import type { StoreFlags } from '../../usecases/inputs.js'
+import {
+  type IdentityReport,
+  renderIdentity,
+  reportIdentity,
+} from '../../usecases/login/identity-report.js'
 import type { Runtime } from '../../util/runtime.js'
 import { readFlags } from '../flag-variables.js'
-import { type IdentityReport, renderIdentity, reportIdentity } from '../identity-report.js'
 import { addJsonOption } from '../options.js'
 import { addStoreOptions } from '../sign-in-options.js'
 

@@ -1,7 +1,7 @@
 import type { SignInPort, SignInTarget } from '../../auth/tokens/sign-in-target.js'
-import { createColors } from '../../cli/colors.js'
 import { createSignIn } from '../../sign-in/sign-in.js'
 import type { SignInState, WaitingState } from '../../sign-in/status.js'
+import { createColors } from '../../util/colors.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { BridgeFlags } from '../inputs.js'
 import type { SignInStores } from './token-sources.js'

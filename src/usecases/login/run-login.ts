@@ -1,8 +1,5 @@
 import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { TokenRecord } from '../../auth/tokens/token-store.js'
-import type { LoginFlags } from '../../cli/commands/login.js'
-import { renderIdentity, reportIdentity } from '../../cli/identity-report.js'
-import { pastedLines, readToken } from '../../cli/sign-in-input.js'
 import { createSignIn, type EnsureRequest, type SignInDeps } from '../../sign-in/sign-in.js'
 import type { Network } from '../../upstream/http/network.js'
 import { ProxyError } from '../../util/errors.js'
@@ -11,8 +8,11 @@ import { findSignInTarget } from '../access/find-target.js'
 import { placesOfSignIn, requirePrivacy } from '../access/plain-http.js'
 import { createSignInTalk } from '../access/sign-in-text.js'
 import { openStores, type SignInStores, storedSource } from '../access/token-sources.js'
+import type { LoginFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
+import { renderIdentity, reportIdentity } from './identity-report.js'
 import { explainGuess, meetTarget } from './meet-target.js'
+import { pastedLines, readToken } from './sign-in-input.js'
 
 const TIMEOUT_MS = 5 * 60_000
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { parse, stringify } from 'smol-toml'
 import { describe, expect, it } from 'vitest'
-import { renderDiff, redactText } from '../../../src/hosts/diff.js'
+import { redactText, renderDiff } from '../../../src/hosts/diff.js'
 import { merge } from '../../../src/hosts/host-file.js'
 import { ENTRY, JSON_HOST, TOML_HOST } from './support.js'
 

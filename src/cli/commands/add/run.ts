@@ -1,12 +1,12 @@
-import { renderDiff, redactText } from '../../../hosts/diff.js'
+import { redactText, renderDiff } from '../../../hosts/diff.js'
 import { brokenFile, EditError, type Merged } from '../../../hosts/edit-error.js'
 import { type HostFile, merge, readHostFile, writeHostFile } from '../../../hosts/host-file.js'
 import { type Offer, offerOf } from '../../../hosts/offer.js'
 import { type AddPlan, planAdd } from '../../../usecases/add-to-host/plan.js'
 import type { AddFlags } from '../../../usecases/inputs.js'
+import { createColors } from '../../../util/colors.js'
 import { ProxyError } from '../../../util/errors.js'
 import type { Runtime } from '../../../util/runtime.js'
-import { createColors } from '../../colors.js'
 
 /** A user's own file may hold secrets of other servers; a project's file is for everybody. */
 const MODES = { user: 0o600, project: 0o644 }

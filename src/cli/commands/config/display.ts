@@ -1,18 +1,6 @@
 import { ConfigError, type Settings } from '../../../config/load.js'
-import { REDACTED } from '../../../config/public-value.js'
-import { isSecretName } from '../../../util/redact.js'
+import { createColors } from '../../../util/colors.js'
 import type { Runtime } from '../../../util/runtime.js'
-import { splitOnce } from '../../../util/text.js'
-import { createColors } from '../../colors.js'
-
-/** Whoever looks for a mistake wants to see which parameters a URL has, and switches such as `v=2`. */
-const HARMLESS = 3
-
-export function cleanParameter(text: string): string {
-  const [name, value] = splitOnce(text, '=')
-  if (!value) return name.length > HARMLESS ? REDACTED : text
-  return value.length > HARMLESS || isSecretName(name) ? `${name}=${REDACTED}` : text
-}
 
 /** Writes a value for people: lists with commas, nothing as `-`. */
 export function displayValue(value: unknown): string {

@@ -5,10 +5,10 @@ import { createPublicValue } from '../../../config/public-value.js'
 import { hasReference, isFileReference } from '../../../config/references.js'
 import { type Flags, findSetting } from '../../../config/settings.js'
 import type { Setting } from '../../../config/table.js'
+import { createColors } from '../../../util/colors.js'
 import { ProxyError } from '../../../util/errors.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { nearest } from '../../../util/text.js'
-import { createColors } from '../../colors.js'
 import { displayValue, reportFindings } from './display.js'
 
 /**

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { type DemoStarters, type RunningDemo, runDemo } from '../../../demo/demo.js'
 import type { DemoStep } from '../../../demo/steps.js'
 import { EXIT } from '../../../usecases/exit-codes.js'
+import { type Colors, createColors } from '../../../util/colors.js'
 import type { Runtime } from '../../../util/runtime.js'
-import { type Colors, createColors } from '../../colors.js'
 import { createDemoLogger, type DemoFlags, listenForStop } from './parts.js'
 
 const NAMES = {

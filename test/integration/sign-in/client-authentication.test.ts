@@ -10,14 +10,18 @@ import {
 import { createDesk, type Resource, startResource } from '../../helpers/sign-in.js'
 
 const ASKED = { interactive: 'asked' } as const
+
 const METHODS = 'token_endpoint_auth_methods_supported'
 
 let issuer: ScriptedIssuer
+
 let resource: Resource
+
 beforeEach(async () => {
   issuer = await startScriptedIssuer()
   resource = await startResource(issuer.issuer)
 })
+
 afterEach(async () => {
   await issuer.close()
   await resource.close()

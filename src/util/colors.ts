@@ -1,5 +1,5 @@
 import { bold, cyan, dim, green, $ as kleur, red, yellow } from 'kleur/colors'
-import type { Runtime } from '../util/runtime.js'
+import type { Runtime } from './runtime.js'
 
 type Paint = (text: string) => string
 

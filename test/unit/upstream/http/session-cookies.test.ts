@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { cookieHeader, sessionCookies } from '../../../src/upstream/http/cookie-jar.js'
+import { cookieHeader, sessionCookies } from '../../../../src/upstream/http/cookie-jar.js'
 
 const NOW = 1_000_000
 

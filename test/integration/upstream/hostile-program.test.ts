@@ -3,6 +3,7 @@ import { type Stack, startStack } from '../../helpers/stack.js'
 import { connectAs, programTarget } from '../../helpers/targets/programs.js'
 
 let stack: Stack
+
 beforeAll(async () => {
   stack = await startStack({
     targets: {
@@ -11,6 +12,7 @@ beforeAll(async () => {
     },
   })
 })
+
 afterAll(() => stack.close())
 
 const DEEP = 200_000

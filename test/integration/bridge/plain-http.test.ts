@@ -8,13 +8,17 @@ import { type ScriptedIssuer, startScriptedIssuer } from '../../helpers/scripted
 import { type ProtectedTarget, startProtectedTarget } from '../../helpers/targets/protected.js'
 
 const LAN = 'http://mcp.example/mcp'
+
 const CLEAR = /http:\/\/mcp\.example\/mcp is plain http to another machine.*--allow-http/s
+
 const URLS = [LAN, 'http://10.9.8.7:8000/mcp', 'http://127.example.com/mcp', 'HTTP://mcp.example/']
 
 let home: string
+
 beforeEach(() => {
   home = createHome()
 })
+
 const env = (more: Record<string, string> = {}) => ({ MCP_DESCOPE_HOME: home, ...more })
 
 describe('plain http to another machine', () => {

@@ -3,20 +3,25 @@ import { type ScriptedIssuer, startScriptedIssuer } from '../../helpers/scripted
 import { createDesk, type Resource, startResource } from '../../helpers/sign-in.js'
 
 const ASKED = { interactive: 'asked' } as const
+
 const GOOD = { access_token: 'first', token_type: 'Bearer', refresh_token: 'kept' }
 
 let issuer: ScriptedIssuer
+
 let resource: Resource
+
 beforeEach(async () => {
   issuer = await startScriptedIssuer()
   resource = await startResource(issuer.issuer)
 })
+
 afterEach(async () => {
   await issuer.close()
   await resource.close()
 })
 
 const desk = () => createDesk({ target: { grant: { kind: 'server', url: resource.url } } })
+
 const answer = (body: unknown, status = 200) => {
   issuer.token = () => ({ status, body })
 }

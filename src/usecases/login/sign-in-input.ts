@@ -1,13 +1,13 @@
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
-import { bindingOf } from '../auth/tokens/sign-in-target.js'
-import { numberMember } from '../auth/tokens/store/record.js'
-import type { TokenRecord } from '../auth/tokens/token-store.js'
-import { readUnverifiedClaims } from '../auth/verify/unverified-claims.js'
-import type { SignInDeps } from '../sign-in/sign-in.js'
-import { ProxyError } from '../util/errors.js'
-import { stringMember } from '../util/json.js'
-import type { Runtime } from '../util/runtime.js'
+import { bindingOf } from '../../auth/tokens/sign-in-target.js'
+import { numberMember } from '../../auth/tokens/store/record.js'
+import type { TokenRecord } from '../../auth/tokens/token-store.js'
+import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
+import type { SignInDeps } from '../../sign-in/sign-in.js'
+import { ProxyError } from '../../util/errors.js'
+import { stringMember } from '../../util/json.js'
+import type { Runtime } from '../../util/runtime.js'
 
 /** Calls back with each line that is typed or pasted; returns a function that stops reading. */
 export function pastedLines(stdin: Readable, listener: (line: string) => void): () => void {

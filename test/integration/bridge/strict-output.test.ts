@@ -4,11 +4,14 @@ import { eventually } from '../../helpers/targets/eventually.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 let target: RecordingTarget
+
 let bridge: BridgeProcess
+
 beforeEach(async () => {
   target = await startRecordingTarget({ sessions: 'required', listChanged: true })
   bridge = startBridge(target.url)
 })
+
 afterEach(async () => {
   bridge.child.kill('SIGKILL')
   await target.close()

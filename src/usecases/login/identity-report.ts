@@ -1,9 +1,9 @@
-import { splitScopes } from '../auth/oauth/scopes.js'
-import type { StorePlace, TokenRecord } from '../auth/tokens/token-store.js'
-import { accountOf, readUnverifiedClaims } from '../auth/verify/unverified-claims.js'
-import { minutes } from '../usecases/access/sign-in-text.js'
-import { stringMember } from '../util/json.js'
-import { shownUrl } from '../util/url-text.js'
+import { splitScopes } from '../../auth/oauth/scopes.js'
+import type { StorePlace, TokenRecord } from '../../auth/tokens/token-store.js'
+import { accountOf, readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
+import { stringMember } from '../../util/json.js'
+import { shownUrl } from '../../util/url-text.js'
+import { minutes } from '../access/sign-in-text.js'
 
 /** One signed-in identity as `status --json` and `login --json` print it. Never a token. */
 export interface IdentityReport {
