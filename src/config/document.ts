@@ -1,6 +1,5 @@
 import { isObject, type JsonObject } from '../util/json.js'
-import type { Position } from '../util/text.js'
-import { readJson } from './read-json.js'
+import { type Lines, pathId, readJson } from './read-json.js'
 import { readYaml } from './read-yaml.js'
 
 export interface Document {
@@ -26,14 +25,6 @@ export function parseDocument(name: string, text: string, member?: string): Docu
   return isObject(content) ? { content, lines } : 'it holds no object'
 }
 
-/** Lines (from 1) of a document's members, by path joined with `\u0000`. */
-export type Lines = ReadonlyMap<string, number>
-
-/** Stands in a path for any item of a list. */
-export const ITEM = '[]'
-
-export const pathId = (path: readonly string[]): string => path.join('\u0000')
-
 /** Finds the line of a member, or of the nearest thing around it that is known. */
 export function lineOf(lines: Lines, path: readonly string[]): number | undefined {
   for (let length = path.length; length > 0; length--) {
@@ -41,23 +32,4 @@ export function lineOf(lines: Lines, path: readonly string[]): number | undefine
     if (line !== undefined) return line
   }
   return undefined
-}
-
-/** Says where something is and what it is. */
-export const flawAt = ({ line, column }: Position, what: string): string =>
-  `line ${line}, column ${column}: ${what}`
-
-const MOST_NAMED = 5
-
-/** Says which members stand twice, and in which lines. */
-export function twice(
-  found: readonly { name: string; first: number; second: number }[],
-  positionOf: (offset: number) => Position,
-): string | undefined {
-  if (found.length === 0) return undefined
-  const each = found.slice(0, MOST_NAMED).map(({ name, first, second }) => {
-    const quoted = JSON.stringify(name.slice(0, 80))
-    return `${quoted} stands twice, in line ${positionOf(first).line} and in line ${positionOf(second).line}`
-  })
-  return each.join('; ')
 }

@@ -9,9 +9,12 @@ import { type Document, parseDocument } from './document.js'
 import { configFolder } from './folders.js'
 
 const NAME = 'mcp-descope-proxy'
+
 const ENDINGS = ['.json', '.yaml', '.yml']
+
 /** Beyond it nobody wrote it by hand, and parsing would take long. */
 const MAX_BYTES = 262_144
+
 const IS_SCRIPT = /\.[cm]?[jt]s$/
 
 /**

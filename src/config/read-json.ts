@@ -1,7 +1,33 @@
 import { getNodeValue } from 'jsonc-parser'
 import { duplicateMembers, isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
 import { createPositions, type Position } from '../util/text.js'
-import { flawAt, ITEM, type Lines, pathId, twice } from './document.js'
+
+export const MOST_NAMED = 5
+
+/** Lines (from 1) of a document's members, by path joined with `\u0000`. */
+export type Lines = ReadonlyMap<string, number>
+
+/** Stands in a path for any item of a list. */
+export const ITEM = '[]'
+
+export const pathId = (path: readonly string[]): string => path.join('\u0000')
+
+/** Says where something is and what it is. */
+export const flawAt = ({ line, column }: Position, what: string): string =>
+  `line ${line}, column ${column}: ${what}`
+
+/** Says which members stand twice, and in which lines. */
+export function twice(
+  found: readonly { name: string; first: number; second: number }[],
+  positionOf: (offset: number) => Position,
+): string | undefined {
+  if (found.length === 0) return undefined
+  const each = found.slice(0, MOST_NAMED).map(({ name, first, second }) => {
+    const quoted = JSON.stringify(name.slice(0, 80))
+    return `${quoted} stands twice, in line ${positionOf(first).line} and in line ${positionOf(second).line}`
+  })
+  return each.join('; ')
+}
 
 /** What a text holds and where its members stand. */
 export interface Read {

@@ -2,8 +2,7 @@ import { CST, isAlias, isMap, isScalar, isSeq, Lexer, parseDocument } from 'yaml
 import { messageOf } from '../util/errors.js'
 import { isDeeper } from '../util/json.js'
 import { createPositions, cutText, type Position } from '../util/text.js'
-import { flawAt, ITEM, type Lines, pathId, twice } from './document.js'
-import type { Read } from './read-json.js'
+import { flawAt, ITEM, type Lines, pathId, type Read, twice } from './read-json.js'
 
 /** Levels of brackets; columns and marks before a block, of which each level takes one at least. */
 const MAX_DEPTH = 200

@@ -1,11 +1,10 @@
 import type { TargetCredential } from '../auth/credentials/credential.js'
 import { callerId } from '../auth/principal.js'
-import type { TargetConfig } from '../config/types.js'
 import { CALLER_ID_FIELD, type Upstream } from '../upstream/upstream.js'
 import { createGlobMatcher } from '../util/glob.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { foldName } from '../util/text.js'
-import { createToolPolicy, type ToolPolicy } from './routing/policy.js'
+import { createToolPolicy, type ToolPolicy, type ToolRules } from './routing/policy.js'
 
 /** One MCP server behind us. */
 export interface Target {
@@ -36,23 +35,33 @@ export interface TargetOptions {
   onChange?(target: Target, before: TargetState): void
 }
 
+/** What the configuration says of a target. */
+export interface TargetSettings {
+  readonly name: string
+  /** Without the separator; '' leaves names as they are. */
+  readonly prefix: string
+  readonly tools: ToolRules
+  /** Methods besides those of MCP that the target gets, with * for any characters. */
+  readonly methods?: readonly string[]
+}
+
 /**
- * Makes a target from its configuration. Nothing is connected yet.
+ * Makes a target from its settings. Nothing is connected yet.
  */
 export function createTarget(
-  config: Pick<TargetConfig, 'name' | 'prefix' | 'tools'> & Partial<Pick<TargetConfig, 'methods'>>,
+  settings: TargetSettings,
   credential: TargetCredential,
   upstream: Upstream,
   { url, onChange, memory }: TargetOptions = {},
 ): Target {
-  const policy = createToolPolicy(config.tools)
+  const policy = createToolPolicy(settings.tools)
   let state: TargetState = 'unknown'
   return {
-    name: config.name,
-    prefix: config.prefix,
+    name: settings.name,
+    prefix: settings.prefix,
     policy,
     credential,
-    takesMethod: methodTaker(config.methods ?? [], policy),
+    takesMethod: methodTaker(settings.methods ?? [], policy),
     url,
     upstream,
     memory,

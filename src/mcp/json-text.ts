@@ -1,5 +1,4 @@
 import { ownMember } from '../util/json.js'
-import type { Message } from './message.js'
 
 const QUOTE = 0x22
 
@@ -253,8 +252,14 @@ export function writtenAt(text: string, path: readonly string[]): string | undef
   return place && text.slice(place.start, place.end)
 }
 
+/** A message as it was written, and where its top-level members stand. */
+interface MessageText {
+  readonly text: string
+  readonly spans: ReadonlyMap<string, { readonly start: number; readonly end: number }>
+}
+
 /** The id of a request as its client wrote it. */
-export function idText({ text, spans }: Pick<Message, 'text' | 'spans'>): string {
+export function idText({ text, spans }: MessageText): string {
   const span = spans.get('id')
   return span === undefined ? 'null' : text.slice(span.start, span.end)
 }

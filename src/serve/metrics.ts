@@ -4,7 +4,6 @@ import type { KeysState } from '../auth/verify/jwks.js'
 import { LIST_KINDS } from '../gateway/lists/lists.js'
 import type { Target } from '../gateway/target.js'
 import type { Caps } from './caps.js'
-import type { RequestOutcome } from './request-log.js'
 
 export interface RequestMetric {
   method: string
@@ -179,3 +178,14 @@ function addGauges(
     'max',
   )
 }
+
+/** How a request ended. */
+export type RequestOutcome =
+  | 'ok'
+  /** A tool's result says `isError`. */
+  | 'tool_error'
+  | 'rpc_error'
+  /** We refused it ourselves: the refusal says why. */
+  | 'refused'
+  | 'target_failure'
+  | 'client_left'

@@ -3,21 +3,10 @@ import type { Principal } from '../auth/principal.js'
 import type { ExchangeRecord } from '../gateway/exchange.js'
 import type { LogFields, Logger, LogLevel, PreparedRecord } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
-import type { Metrics } from './metrics.js'
+import type { Metrics, RequestOutcome } from './metrics.js'
 
 /** Longest name of a method or a tool in a record, characters. */
 const MAX_TEXT = 128
-
-/** How a request ended. */
-export type RequestOutcome =
-  | 'ok'
-  /** A tool's result says `isError`. */
-  | 'tool_error'
-  | 'rpc_error'
-  /** We refused it ourselves: the refusal says why. */
-  | 'refused'
-  | 'target_failure'
-  | 'client_left'
 
 export interface RequestSummary {
   record: ExchangeRecord

@@ -218,7 +218,7 @@ const ENTRIES: Entry[] = [
   {
     section: 'A token for scripts',
     language: 'sh',
-    because: 'wants a person who signs in; `login` and `token` are run in integration/login',
+    because: 'wants a person who signs in; `login` and `token` are run in integration/sign-in',
   },
   {
     section: 'In your own server',

@@ -38,10 +38,8 @@ async function inspectWhat(
   argument: string | undefined,
   flags: InspectFlags,
 ): Promise<number> {
-  if (argument === undefined) {
-    const { inspectConfiguration } = await import('../../usecases/inspect/inspect-configuration.js')
-    return inspectConfiguration(runtime, flags)
-  }
-  const { inspectTarget } = await import('../print-inspection.js')
-  return inspectTarget(runtime, argument, flags)
+  const { printConfiguration, printTarget } = await import('../print-inspection.js')
+  return argument === undefined
+    ? printConfiguration(runtime, flags)
+    : printTarget(runtime, argument, flags)
 }

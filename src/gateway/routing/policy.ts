@@ -1,5 +1,4 @@
 import type { Principal } from '../../auth/principal.js'
-import type { ToolPolicyConfig } from '../../config/types.js'
 import { createGlobMatcher } from '../../util/glob.js'
 import { foldName } from '../../util/text.js'
 
@@ -21,6 +20,21 @@ export interface ToolPolicy {
   readonly isOpen: boolean
 }
 
+/** What restricts the tools of a target; the keys of the records are globs over its tools' names. */
+export interface ToolRules {
+  /** Globs over the target's own tool names. An empty list allows nothing. */
+  readonly allow: readonly string[]
+  readonly deny: readonly string[]
+  /** Scopes that a call needs. */
+  readonly scopes: Readonly<Record<string, readonly string[]>>
+  /** Roles, of which the caller needs one. */
+  readonly roles: Readonly<Record<string, readonly string[]>>
+  /** Tenants (`dct`), of which the caller must be signed in to one. */
+  readonly tenants: Readonly<Record<string, readonly string[]>>
+  /** What a caller sees of tools whose scopes are missing. */
+  readonly whenScopeMissing: 'list' | 'hide'
+}
+
 const ALLOWED: Decision = { allowed: true }
 
 const HIDDEN: Decision = { allowed: false, hidden: true }
@@ -31,7 +45,7 @@ const HIDDEN: Decision = { allowed: false, hidden: true }
  * What restricts a tool holds for every name that folds to the same, since the target may not tell
  * them apart; what allows one holds for the name as it is written.
  */
-export function createToolPolicy(config: ToolPolicyConfig): ToolPolicy {
+export function createToolPolicy(config: ToolRules): ToolPolicy {
   const allow = createGlobMatcher(config.allow)
   const deny = matchFolded(config.deny)
   const scopes = compile(config.scopes)

@@ -3,12 +3,13 @@ import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
 import { offersModern, withEnvelope } from '../../mcp/meta.js'
 import { MODERN_VERSION } from '../../mcp/versions.js'
 import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
-import type { GatewayContext } from '../context.js'
 import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
 import { upstreamHeaders } from '../forwarding/request-headers.js'
 import { accessKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
+import type { Declared } from './capabilities.js'
 
 /** What a target speaks: 2026-07-28, with older versions or without, or only older ones. */
 export type Era = 'modern' | 'legacy'
@@ -43,7 +44,13 @@ interface Probe {
   retryAt: number
 }
 
-type EraDeps = Pick<GatewayContext, 'targets' | 'clock' | 'timeouts' | 'declared'>
+interface EraDeps {
+  readonly targets: readonly Target[]
+  readonly clock: Clock
+  /** Milliseconds. */
+  readonly timeouts: { readonly list: number }
+  readonly declared: Declared
+}
 
 /**
  * Knows which era each target speaks. A target is asked (`server/discover`) when that is first

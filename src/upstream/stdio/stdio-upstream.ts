@@ -1,4 +1,3 @@
-import type { ProgramConfig, ProxyConfig } from '../../config/types.js'
 import { childEnvironment } from '../../util/child-environment.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
@@ -15,6 +14,20 @@ import {
 import { CALLER_ID_FIELD, headerOf, type Upstream } from '../upstream.js'
 import { type ChildBudget, type ProcessPoolOptions, StdioProcesses } from './process-pool.js'
 
+/** A server that speaks on stdio, and how it is started. */
+export interface ProgramSettings {
+  /** The program and its arguments; no shell reads it. */
+  readonly command: readonly [string, ...string[]]
+  /** Besides the few variables that every program gets. */
+  readonly env: Readonly<Record<string, string>>
+  /** An absolute path. */
+  readonly cwd: string | undefined
+  /** Most processes at once. */
+  readonly maxChildren: number
+  /** Most requests under way at one process. */
+  readonly maxRequests: number
+}
+
 /** What starting programs takes. */
 export interface ProgramHost {
   readonly clock: Clock
@@ -24,7 +37,7 @@ export interface ProgramHost {
 
 export interface ProgramOptions {
   /** Seconds. */
-  timeouts: Pick<ProxyConfig['timeouts'], 'start' | 'idle'>
+  timeouts: { readonly start: number; readonly idle: number }
   /** Shared by all targets. */
   budget: ChildBudget
   logger: Logger
@@ -37,7 +50,7 @@ const MIN_SECRET_LENGTH = 12
 export function createProgramUpstream(
   { clock, env = {}, system }: ProgramHost,
   name: string,
-  program: ProgramConfig,
+  program: ProgramSettings,
   { timeouts, budget, logger }: ProgramOptions,
 ): Upstream {
   const spawn = system?.spawn
@@ -57,7 +70,7 @@ export function createProgramUpstream(
 }
 
 /** What a program may have written of what it was given, and what clients must not read. */
-function secretsOf({ env }: ProgramConfig): string[] {
+function secretsOf({ env }: ProgramSettings): string[] {
   return Object.entries(env)
     .filter(([name, value]) => isSecretName(name) || value.length >= MIN_SECRET_LENGTH)
     .map(([, value]) => value)

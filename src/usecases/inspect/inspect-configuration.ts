@@ -1,10 +1,8 @@
 import { parseConfigUrl } from '../../auth/descope/discovery.js'
 import { createClientCredentialsSource } from '../../auth/tokens/client-credentials-source.js'
-import { inspectionStyle, render } from '../../cli/inspection-text.js'
 import { mcpUrlOf } from '../../config/public-url.js'
 import type { CheckReport, Report, Verdict } from '../../diagnose/check.js'
 import { descopeChecks, judgeOwnToken } from '../../diagnose/checks/descope.js'
-import { renderSummary } from '../../diagnose/reporters/text.js'
 import { type RunResult, runChecks } from '../../diagnose/run.js'
 import { traceNetwork } from '../../upstream/http/trace.js'
 import { ProxyError } from '../../util/errors.js'
@@ -16,7 +14,7 @@ import {
   type ConfiguredTargets,
   findBridgeTarget,
 } from '../access/find-target.js'
-import { EXIT, failureOf, STATUS_OF, worstOf } from '../exit-codes.js'
+import { EXIT, STATUS_OF, worstOf } from '../exit-codes.js'
 import type { InspectFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
 import { checkTarget, countOutcomes } from '../test-target/test-target.js'
@@ -40,20 +38,30 @@ export interface InspectedConfiguration {
   readonly exitCode: number
 }
 
+/** What was found out about a configuration. */
+export interface ConfigurationInspection {
+  readonly document: InspectedConfiguration
+  /** The configuration file, where there is one. */
+  readonly file: string | undefined
+  readonly checks: readonly CheckReport[]
+  /** The failure that decides the exit status. */
+  readonly worst: ReturnType<typeof worstOf>
+}
+
 /**
- * Shows what `serve` would run with: what is configured, what Descope says, and what each target says.
+ * Finds out what `serve` would run with: what is configured, what Descope says, and what each target says.
  *
- * @returns The exit status.
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when there is nothing to check.
  */
-export async function inspectConfiguration(runtime: Runtime, flags: InspectFlags): Promise<number> {
+export async function inspectConfiguration(
+  runtime: Runtime,
+  flags: InspectFlags,
+): Promise<ConfigurationInspection> {
   if (flags.header.length > 0 || flags.curl) {
     throw new ProxyError('USAGE', '`--header` and `--curl` are about one target', {
       hint: 'Name the target: `mcp-descope-proxy inspect <target-or-url>`.',
     })
   }
-  const { io, clock } = runtime
-  const began = clock.now()
   const found = await findBridgeTarget(runtime, undefined, flags, 'report')
   const { signIn, configured } = found
   if (configured === undefined) throw new Error('Without an argument there is a configuration')
@@ -86,14 +94,7 @@ export async function inspectConfiguration(runtime: Runtime, flags: InspectFlags
     counts: countOutcomes(all),
     exitCode,
   }
-  if (flags.json) io.out(`${JSON.stringify(document)}\n`)
-  else {
-    const style = inspectionStyle(runtime)
-    io.out(render(document, configured.loaded.file, style))
-    io.out(renderSummary({ ...document, checks: all }, clock.now() - began, style))
-  }
-  if (flags.json && worst !== undefined) throw failureOf(all, worst)
-  return exitCode
+  return { document, file: configured.loaded.file, checks: all, worst }
 }
 
 async function inspectDescope(

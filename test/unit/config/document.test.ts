@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Lines, lineOf, parseDocument } from '../../../src/config/document.js'
+import { lineOf, parseDocument } from '../../../src/config/document.js'
+import type { Lines } from '../../../src/config/read-json.js'
 
 describe('parseDocument', () => {
   it('reads JSON with comments and trailing commas', () => {

@@ -5,9 +5,11 @@ import { createLogger } from '../../../src/util/logger.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 
 const principal = (subject: string) => ({ subject, clientId: 'app' }) as Principal
+
 const ANN = principal('ann')
 
 const NOT_REFUSED = { principal: ANN, refusal: undefined }
+
 let calls = 0
 
 function setUp() {
