@@ -15,9 +15,9 @@ const RIGHT: readonly string[] = [
   'util/json.ts Object.assign(Object.create(null), from)',
   'util/json.ts object[member]',
   // an object without a prototype
-  'auth/oauth/challenge.ts current.parameters[name]',
+  'auth/oauth/parse-challenge.ts current.parameters[name]',
   // members that are written out here, onto an object made here
-  'http/failure.ts Object.assign(new Error(code), { code })',
+  'upstream/upstream-error.ts Object.assign(new Error(code), { code })',
   'util/private-files.ts Object.assign(new Error(code), { code })',
   'index.ts Object.assign(handler, { ready, close })',
 ]

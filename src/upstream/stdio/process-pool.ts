@@ -4,9 +4,9 @@ import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { ChildOptions } from './child-process.js'
 import { StdioSlot } from './restarts.js'
-import { StdioServer } from './server-process.js'
+import type { ChildOptions } from './stdio-child.js'
+import { StdioServer } from './stdio-server.js'
 
 const MIN_SWEEP_MS = 50
 

@@ -1,7 +1,7 @@
 import { type Backoff, createBackoff } from '../../util/async.js'
 import type { Clock } from '../../util/runtime.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { StdioServer } from './server-process.js'
+import type { StdioServer } from './stdio-server.js'
 
 const FIRST_PAUSE_MS = 250
 

@@ -7,7 +7,7 @@ import { ClientSession } from '../shared/client-session.js'
 import { isRequest, PendingCall, type SharedRequest } from '../shared/pending-call.js'
 import { problemWith, SharedConnection, slowStart } from '../shared/shared-connection.js'
 import { UpstreamError } from '../upstream-error.js'
-import { type ChildOptions, StdioChild } from './child-process.js'
+import { type ChildOptions, StdioChild } from './stdio-child.js'
 
 const MAX_SESSIONS = 1_000
 
