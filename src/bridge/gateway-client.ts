@@ -198,7 +198,7 @@ class BridgeExchange implements Exchange {
   readonly reply: MessageReply
   readonly record: ExchangeRecord
   readonly #options: ExchangeOptions
-  readonly #modern: boolean
+  readonly #stateless: boolean
 
   constructor(options: ExchangeOptions) {
     const { caller, reply, message } = options
@@ -206,13 +206,13 @@ class BridgeExchange implements Exchange {
     this.reply = reply
     this.record = { method: '', tool: undefined, target: undefined, failure: undefined }
     this.#options = options
-    this.#modern = message !== undefined && isStateless(message)
+    this.#stateless = message !== undefined && isStateless(message)
   }
 
   header(name: string): string | undefined {
     const { message, session, lastEventId } = this.#options
     if (name === 'last-event-id') return lastEventId && lastEventIdHeader(lastEventId)
-    if (message !== undefined && this.#modern) return modernHeader(message, name)
+    if (message !== undefined && this.#stateless) return statelessHeader(message, name)
     if (message?.method === 'initialize') return undefined
     if (name === 'mcp-session-id') return session.sealed
     return name === 'mcp-protocol-version' ? session.version : undefined
@@ -227,8 +227,8 @@ class BridgeExchange implements Exchange {
   }
 }
 
-/** What stands in the body of a modern request stands in its headers too. */
-function modernHeader(message: Message, name: string): string | undefined {
+/** A stateless request repeats parts of its body in its headers. */
+function statelessHeader(message: Message, name: string): string | undefined {
   if (name === 'mcp-method') return message.method
   if (name === 'mcp-protocol-version') return envelopeVersion(message)
   if (name !== 'mcp-name') return undefined

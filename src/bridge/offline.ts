@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
-import { legacyOnly, negotiateVersion } from '../mcp/versions.js'
+import { negotiateVersion, sessionBasedOnly } from '../mcp/versions.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
 import { readPrivateFile, writePrivateFile } from '../util/private-files.js'
 import { PRODUCT, VERSION } from '../util/version.js'
@@ -39,7 +39,7 @@ export function offlineInitialize(request: OpenRequest, known: Remembered): stri
 /** Answers `server/discover` as last time; else so that the host falls back to `initialize`. */
 export function offlineDiscover({ message, id }: OpenRequest, known: Remembered): string {
   if (known.discover !== undefined) return respond(message, id, known.discover)
-  return errorResponse(id, legacyOnly(message.method))
+  return errorResponse(id, sessionBasedOnly(message.method))
 }
 
 /** Answers what has an honest empty answer while nobody is signed in; else `undefined`. */

@@ -32,12 +32,12 @@ export async function askTarget(options: AskOptions): Promise<Reception> {
   const { clock, network, url, token, timeoutMs } = options
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const client = createHttpClient(clock, await network.connect(url), timeoutMs)
-  const openOlder = async () => {
+  const openSse = async () => {
     const { createSseUpstream } = await import('../upstream/sse/sse-upstream.js')
     const connect = (to: URL) => network.connect(to)
     return createHttpClient(clock, createSseUpstream({ clock, url, connect }), timeoutMs)
   }
-  const hands = await shakeHands({ client, headers, openOlder })
+  const hands = await shakeHands({ client, headers, openSse })
   try {
     const tools = await hands.session?.request('tools/list')
     return judge(hands, tools, url)

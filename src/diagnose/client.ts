@@ -1,6 +1,6 @@
 import { encodeHeaderValue, mcpNameOf } from '../mcp/headers.js'
 import { type Sender, withEnvelope } from '../mcp/meta.js'
-import { LEGACY_VERSIONS } from '../mcp/versions.js'
+import { SESSION_BASED_VERSIONS } from '../mcp/versions.js'
 import { type HttpAnswer, type ReadResult, readAnswer } from '../upstream/read-answer.js'
 import type { Upstream } from '../upstream/upstream.js'
 import { isObject, type JsonObject } from '../util/json.js'
@@ -15,7 +15,7 @@ export interface CheckRequest {
   method: string
   params?: JsonObject
   /** Of the session; both absent before there is one. */
-  era: 'modern' | 'legacy'
+  era: 'stateless' | 'session-based'
   version?: string | undefined
   sessionId?: string | undefined
   /** Authentication and whatever else was asked for. */
@@ -36,7 +36,7 @@ export const CLIENT_INFO = { name: PRODUCT, version: VERSION }
 
 /** Answers the parameters of `initialize`. */
 export const INITIALIZE_PARAMS: JsonObject = {
-  protocolVersion: LEGACY_VERSIONS[0],
+  protocolVersion: SESSION_BASED_VERSIONS[0],
   capabilities: {},
   clientInfo: CLIENT_INFO,
 }
@@ -55,7 +55,7 @@ export function createHttpClient(
   let lastId = 0
   const send = (call: CheckRequest, id: number | undefined): Promise<CheckExchange> => {
     const { method, era, params = {} } = call
-    const full = era === 'modern' ? withEnvelope(params, SENDER) : params
+    const full = era === 'stateless' ? withEnvelope(params, SENDER) : params
     const message = { jsonrpc: '2.0', ...(id !== undefined && { id }), method, params: full }
     const request = {
       method: 'POST' as const,
@@ -82,7 +82,8 @@ export function createHttpClient(
 
 function headersOf(call: Partial<CheckRequest>): Record<string, string> {
   const { method, era, params = {}, version, sessionId, headers = {} } = call
-  const name = era === 'modern' && method !== undefined ? mcpNameOf({ method, params }) : undefined
+  const name =
+    era === 'stateless' && method !== undefined ? mcpNameOf({ method, params }) : undefined
   return {
     accept: ACCEPT,
     'accept-encoding': 'identity',
@@ -90,7 +91,7 @@ function headersOf(call: Partial<CheckRequest>): Record<string, string> {
     ...headers,
     ...(version !== undefined && { 'mcp-protocol-version': version }),
     ...(sessionId !== undefined && { 'mcp-session-id': sessionId }),
-    ...(era === 'modern' && method !== undefined && { 'mcp-method': method }),
+    ...(era === 'stateless' && method !== undefined && { 'mcp-method': method }),
     ...(name !== undefined && { 'mcp-name': encodeHeaderValue(name) }),
   }
 }

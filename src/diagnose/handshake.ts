@@ -1,5 +1,5 @@
-import { META, metaOf, offersModern } from '../mcp/meta.js'
-import { LEGACY_VERSIONS, MODERN_VERSION } from '../mcp/versions.js'
+import { META, metaOf, offersStateless } from '../mcp/meta.js'
+import { SESSION_BASED_VERSIONS, STATELESS_VERSION } from '../mcp/versions.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../util/json.js'
 import {
   answerOf,
@@ -13,11 +13,11 @@ import {
 
 /** The version of the transport before Streamable HTTP. */
 export const OLDER_VERSION = '2024-11-05'
-const SPOKEN: readonly string[] = [...LEGACY_VERSIONS, OLDER_VERSION]
+const SPOKEN: readonly string[] = [...SESSION_BASED_VERSIONS, OLDER_VERSION]
 
 /** What was agreed on with the target, and the way to go on talking. */
 export interface CheckSession {
-  readonly era: 'modern' | 'legacy'
+  readonly era: 'stateless' | 'session-based'
   readonly version: string
   /** `undefined` when the server issued none. */
   readonly sessionId: string | undefined
@@ -49,7 +49,7 @@ export interface HandshakeOptions {
   client: McpClient
   headers: Readonly<Record<string, string>>
   /** Opens a client of the older transport; `undefined` where there is none. */
-  openOlder?: (() => Promise<McpClient>) | undefined
+  openSse?: (() => Promise<McpClient>) | undefined
 }
 
 /**
@@ -59,21 +59,21 @@ export interface HandshakeOptions {
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
 export async function shakeHands(options: HandshakeOptions): Promise<Handshake> {
-  const { client, headers, openOlder } = options
-  const discover = await client.request(modern(headers, 'server/discover'))
+  const { client, headers, openSse } = options
+  const discover = await client.request(statelessRequest(headers, 'server/discover'))
   const isOver = discover.kind === 'failed' || isRefusal(discover)
   if (isOver) return { discover, initialize: undefined, older: false, session: undefined }
   const found = resultOf(discover)
-  if (found !== undefined && offersModern(found)) {
-    const session = modernSession(client, headers, found)
+  if (found !== undefined && offersStateless(found)) {
+    const session = statelessSession(client, headers, found)
     return { discover, initialize: undefined, older: false, session }
   }
   const opened = await initializeChecked(client, headers)
-  if (opened.session !== undefined || openOlder === undefined || !mayBeOlder(opened.exchange)) {
+  if (opened.session !== undefined || openSse === undefined || !maySpeakSse(opened.exchange)) {
     const { exchange, session } = opened
     return { discover, initialize: exchange, older: false, session }
   }
-  const older = await openOlder()
+  const older = await openSse()
   const second = await initializeChecked(older, headers)
   if (second.session !== undefined) {
     return { discover, initialize: second.exchange, older: true, session: second.session }
@@ -88,7 +88,7 @@ export async function initializeChecked(
   headers: HandshakeOptions['headers'],
 ): Promise<{ exchange: CheckExchange; session: CheckSession | undefined }> {
   const method = 'initialize'
-  const call = { method, era: 'legacy' as const, params: INITIALIZE_PARAMS, headers }
+  const call = { method, era: 'session-based' as const, params: INITIALIZE_PARAMS, headers }
   const exchange = await client.request(call)
   const result = resultOf(exchange)
   const version = result && stringMember(result, 'protocolVersion')
@@ -96,10 +96,10 @@ export async function initializeChecked(
     return { exchange, session: undefined }
   }
   const sessionId = answerOf(exchange)?.header('mcp-session-id')
-  const rest = { era: 'legacy' as const, version, sessionId, headers }
+  const rest = { era: 'session-based' as const, version, sessionId, headers }
   await client.notify({ ...rest, method: 'notifications/initialized' })
   const session: CheckSession = {
-    era: 'legacy',
+    era: 'session-based',
     version,
     sessionId,
     capabilities: objectMember(result, 'capabilities'),
@@ -115,31 +115,31 @@ export async function initializeChecked(
   return { exchange, session }
 }
 
-function modernSession(
+function statelessSession(
   client: McpClient,
   headers: HandshakeOptions['headers'],
   found: JsonObject,
 ): CheckSession {
   return {
-    era: 'modern',
-    version: MODERN_VERSION,
+    era: 'stateless',
+    version: STATELESS_VERSION,
     sessionId: undefined,
     capabilities: objectMember(found, 'capabilities'),
     server: nameOf(metaOf(found)[META.serverInfo]),
     client,
     headers,
     request: (method, params = {}, more = {}) =>
-      client.request({ ...modern({ ...headers, ...more }, method), params }),
+      client.request({ ...statelessRequest({ ...headers, ...more }, method), params }),
     close: async () => undefined,
   }
 }
 
-function modern(headers: HandshakeOptions['headers'], method: string): CheckRequest {
-  return { method, era: 'modern', version: MODERN_VERSION, headers }
+function statelessRequest(headers: HandshakeOptions['headers'], method: string): CheckRequest {
+  return { method, era: 'stateless', version: STATELESS_VERSION, headers }
 }
 
 /** @see [MCP 2025-11-25](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#backwards-compatibility) */
-function mayBeOlder(exchange: CheckExchange): boolean {
+function maySpeakSse(exchange: CheckExchange): boolean {
   const answer = answerOf(exchange)
   if (answer === undefined || answer.message !== undefined) return false
   return answer.status === 400 || answer.status === 404 || answer.status === 405

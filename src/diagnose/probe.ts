@@ -73,10 +73,10 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
   const shake = async (
     through: McpClient,
     headers: Readonly<Record<string, string>>,
-    mayBeOlder: boolean,
+    maySpeakSse: boolean,
   ) => {
-    const openOlder = mayBeOlder ? () => openOlderClient(options) : undefined
-    const hands = await shakeHands({ client: through, headers, openOlder })
+    const openSse = maySpeakSse ? () => openSseClient(options) : undefined
+    const hands = await shakeHands({ client: through, headers, openSse })
     if (hands.session !== undefined) closing.push(hands.session.close)
     return hands
   }
@@ -146,7 +146,7 @@ export function refusedBy({ discover, initialize }: Handshake): boolean {
 /** The results of a handshake, for the check of the schemas. */
 export function resultsOf({ discover, initialize, session }: Handshake): SeenResult[] {
   const found = [
-    ['server/discover', session?.era === 'modern' ? resultOf(discover) : undefined],
+    ['server/discover', session?.era === 'stateless' ? resultOf(discover) : undefined],
     ['initialize', resultOf(initialize)],
   ] as const
   return found.flatMap(([method, result]) => (result === undefined ? [] : [{ method, result }]))
@@ -158,7 +158,7 @@ function nobodySignedIn(): ProxyError {
   })
 }
 
-async function openOlderClient({ clock, network, url, timeoutMs }: ProbeOptions) {
+async function openSseClient({ clock, network, url, timeoutMs }: ProbeOptions) {
   const { createSseUpstream } = await import('../upstream/sse/sse-upstream.js')
   const connect = (to: URL): Promise<Upstream> => network.connect(to)
   return createHttpClient(clock, createSseUpstream({ clock, url, connect }), timeoutMs)

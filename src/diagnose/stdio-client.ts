@@ -51,7 +51,7 @@ export function createStdioClient(
       if (ended !== undefined) return Promise.resolve(failed('cut_off', ended))
       lastId += 1
       const id = lastId
-      const full = era === 'modern' ? withEnvelope(params, SENDER) : params
+      const full = era === 'stateless' ? withEnvelope(params, SENDER) : params
       return new Promise((resolve) => {
         const cancel = clock.after(timeoutMs, () => {
           waiting.delete(id)

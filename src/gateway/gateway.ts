@@ -1,7 +1,7 @@
-import { claimsModern, isStateless } from '../mcp/headers.js'
+import { claimsStateless, isStateless } from '../mcp/headers.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
-import { isLegacyVersion, LEGACY_VERSIONS } from '../mcp/versions.js'
+import { isSessionBasedVersion, SESSION_BASED_VERSIONS } from '../mcp/versions.js'
 import { messageOf } from '../util/errors.js'
 import { bindsIds, type GatewayContext } from './context.js'
 import type { Exchange } from './exchange.js'
@@ -95,7 +95,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
   const learnAlias = createAliasLearner(context)
   const listen = createGetStream(context, rewriter)
   const notifications = createNotifications(context)
-  const enterModern = createStatelessEntrance({ context, handle, run })
+  const enterStateless = createStatelessEntrance({ context, handle, run })
 
   function handle(request: Request, asSent: Message): void {
     const { principal } = request.exchange.caller
@@ -158,11 +158,11 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     }
     if (listKind(message.method) !== undefined)
       return run(exchange, message, federateList(context, pendingOf(request), message))
-    const modern = request.meta !== undefined
-    if (modern && message.method === 'subscriptions/listen') {
+    const isStateless = request.meta !== undefined
+    if (isStateless && message.method === 'subscriptions/listen') {
       return listenToAll(context, request, message)
     }
-    if (!modern && (message.method === 'ping' || message.method === 'logging/setLevel')) {
+    if (!isStateless && (message.method === 'ping' || message.method === 'logging/setLevel')) {
       return run(exchange, message, broadcastRequest(context, pendingOf(request), message))
     }
     refuseUnknown(request, message)
@@ -190,8 +190,8 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
       // an initialize that says its version belongs to the older era, whatever is put around it
       const initializes = message.method === 'initialize' && 'protocolVersion' in message.params
       const version = exchange.header('mcp-protocol-version')
-      if (!initializes && (isStateless(message) || claimsModern(message, version))) {
-        return enterModern(exchange, message)
+      if (!initializes && (isStateless(message) || claimsStateless(message, version))) {
+        return enterStateless(exchange, message)
       }
       // whoever initializes wants a new session, and an old one does not matter
       const request =
@@ -247,9 +247,10 @@ function openRequest(
   }
   const claimed = exchange.header('mcp-protocol-version')
   // other versions that we know are let pass: what the session speaks is what the target gets
-  const isSpoken = claimed === undefined || isLegacyVersion(claimed) || claimed === session?.version
+  const isSpoken =
+    claimed === undefined || isSessionBasedVersion(claimed) || claimed === session?.version
   if (isSpoken || message?.method === 'initialize') return { exchange, sealed, session }
-  const spoken = session?.version ?? LEGACY_VERSIONS.join(', ')
+  const spoken = session?.version ?? SESSION_BASED_VERSIONS.join(', ')
   const who = session === undefined ? 'without _meta, this server' : 'this session'
   const text = `Unsupported MCP-Protocol-Version ${JSON.stringify(claimed.slice(0, 40))}; ${who} speaks ${spoken}`
   return refuse(400, ERROR_CODES.invalidRequest, text)

@@ -2,7 +2,12 @@ import { envelopeProblem, envelopeVersion, headerMismatch, isStateless } from '.
 import { ERROR_CODES, errorResponse, resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { metaOf } from '../mcp/meta.js'
-import { LEGACY_VERSIONS, legacyOnly, MODERN_VERSION, REMOVED_METHODS } from '../mcp/versions.js'
+import {
+  REMOVED_METHODS,
+  SESSION_BASED_VERSIONS,
+  STATELESS_VERSION,
+  sessionBasedOnly,
+} from '../mcp/versions.js'
 import { isObject, type JsonObject, ownMember, stringsMember, tryParseJson } from '../util/json.js'
 import type { GatewayContext } from './context.js'
 import { type Exchange, replyFailure } from './exchange.js'
@@ -32,18 +37,18 @@ export interface StatelessDeps {
  */
 export function createStatelessEntrance({ context, handle, run }: StatelessDeps) {
   const { eras, targets } = context
-  const isKnownOlder = () => targets.some((target) => eras.known(target) === 'legacy')
+  const isKnownSessionBased = () => targets.some((target) => eras.known(target) === 'session-based')
 
   return (exchange: Exchange, message: Message): void => {
     const meta = metaOf(message.params)
     const request: Request = { exchange, sealed: undefined, session: undefined, meta }
     if (message.kind !== 'request') {
-      return isKnownOlder() ? refuseEra(exchange, message) : handle(request, message)
+      return isKnownSessionBased() ? refuseEra(exchange, message) : handle(request, message)
     }
     const mismatch = headerMismatch(message, (name) => exchange.header(name))
     // only its header names the era: nothing of it is worth a question to a target
     if (!isStateless(message)) {
-      if (isKnownOlder()) return refuseEra(exchange, message)
+      if (isKnownSessionBased()) return refuseEra(exchange, message)
       if (mismatch !== undefined && envelopeVersion(message) !== undefined) {
         return refuseMismatch(exchange, message, mismatch)
       }
@@ -67,7 +72,7 @@ export function createStatelessEntrance({ context, handle, run }: StatelessDeps)
       if (problem === undefined) return refuseVersion(exchange, message)
       refuse(exchange, message, ERROR_CODES.invalidParams, problem)
     }
-    const served = eras.serveModern(request)
+    const served = eras.serveStateless(request)
     if (typeof served === 'boolean') enter(served)
     else run(exchange, message, served.then(enter))
   }
@@ -75,7 +80,7 @@ export function createStatelessEntrance({ context, handle, run }: StatelessDeps)
 
 /** Tells whether a request is one that we can answer ourselves, in the version that we know. */
 function isOurs(message: Message): boolean {
-  return envelopeProblem(message) === undefined && envelopeVersion(message) === MODERN_VERSION
+  return envelopeProblem(message) === undefined && envelopeVersion(message) === STATELESS_VERSION
 }
 
 /** Refuses a later version of the era than the one that is spoken here. */
@@ -84,7 +89,7 @@ function refuseVersion(exchange: Exchange, { id }: Message): void {
   const error = {
     code: ERROR_CODES.unsupportedProtocolVersion,
     message: 'Unsupported protocol version',
-    data: { supported: [MODERN_VERSION], requested },
+    data: { supported: [STATELESS_VERSION], requested },
   }
   exchange.reply.json(400, errorResponse(id ?? null, error))
 }
@@ -114,7 +119,7 @@ async function discover(
 ): Promise<void> {
   const { targets, timeouts, eras } = context
   const { exchange } = request
-  if (targets.some((target) => eras.current(target) === 'legacy')) {
+  if (targets.some((target) => eras.current(target) === 'session-based')) {
     return refuseEra(exchange, message)
   }
   const { method, params } = message
@@ -149,17 +154,17 @@ async function isServed(
   const said = answers.map(readEra)
   said.forEach((era, index) => {
     const target = targets[index] as Target
-    if (era === 'modern') eras.learn(target, era)
-    else if (era === 'legacy') eras.suspect(target)
+    if (era === 'stateless') eras.learn(target, era)
+    else if (era === 'session-based') eras.suspect(target)
   })
   // it may be the client's request that was refused, not its era: our own will tell
-  if (said.includes('legacy')) return eras.serveModern(request)
-  return !targets.some((target) => eras.known(target) === 'legacy')
+  if (said.includes('session-based')) return eras.serveStateless(request)
+  return !targets.some((target) => eras.known(target) === 'session-based')
 }
 
 /** Refuses a request of the stateless era as a server that does not know that era. */
 function refuseEra({ reply }: Exchange, { id, method }: Message): void {
-  reply.json(400, errorResponse(id ?? null, legacyOnly(method)))
+  reply.json(400, errorResponse(id ?? null, sessionBasedOnly(method)))
 }
 
 function replyRefused(exchange: Exchange, { id }: Message, answers: readonly TargetAnswer[]): void {
@@ -204,7 +209,7 @@ function merge({ targets, offersStreams }: GatewayContext, found: readonly Found
 
 /** The versions that all of them speak and that we know how to merge. */
 function sharedVersions(results: readonly JsonObject[]): string[] {
-  return [MODERN_VERSION, ...LEGACY_VERSIONS].filter((version) =>
+  return [STATELESS_VERSION, ...SESSION_BASED_VERSIONS].filter((version) =>
     results.every((result) => stringsMember(result, 'supportedVersions').includes(version)),
   )
 }

@@ -1,7 +1,7 @@
 import { isObject, ownMember } from '../util/json.js'
 import type { Message } from './message.js'
 import { META, metaOf } from './meta.js'
-import { MODERN_VERSION } from './versions.js'
+import { STATELESS_VERSION } from './versions.js'
 
 const SENTINEL = /^=\?base64\?([A-Za-z0-9+/=]*)\?=$/i
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
@@ -33,7 +33,7 @@ export function envelopeVersion(message: Message): string | undefined {
 /** Tells whether a message belongs to the stateless era: its body decides, not its headers. */
 export function isStateless(message: Message): boolean {
   const version = envelopeVersion(message)
-  if (version !== undefined) return version >= MODERN_VERSION
+  if (version !== undefined) return version >= STATELESS_VERSION
   return message.method === 'server/discover' || message.method === 'subscriptions/listen'
 }
 
@@ -43,8 +43,8 @@ export function isStateless(message: Message): boolean {
  *
  * @param header Its `MCP-Protocol-Version`.
  */
-export function claimsModern({ kind, method }: Message, header: string | undefined): boolean {
-  return header === MODERN_VERSION && kind !== 'response' && method !== 'initialize'
+export function claimsStateless({ kind, method }: Message, header: string | undefined): boolean {
+  return header === STATELESS_VERSION && kind !== 'response' && method !== 'initialize'
 }
 
 /**
@@ -92,7 +92,7 @@ export function mirrorHeaders(method: string, name: string | undefined): string[
 }
 
 /**
- * Compares a modern request's headers with its body, as a server that reads the body must.
+ * Compares a stateless request's headers with its body, as a server that reads the body must.
  * Notifications are exempt.
  *
  * @returns What differs, or `undefined` when nothing does.

@@ -1,5 +1,5 @@
 import { isObject, type JsonObject, stringsMember } from '../util/json.js'
-import { MODERN_VERSION } from './versions.js'
+import { STATELESS_VERSION } from './versions.js'
 
 const PREFIX = 'io.modelcontextprotocol/'
 
@@ -32,7 +32,7 @@ export function withEnvelope(
     ...params,
     _meta: {
       ...metaOf(params),
-      [META.version]: MODERN_VERSION,
+      [META.version]: STATELESS_VERSION,
       [META.clientInfo]: clientInfo,
       [META.clientCapabilities]: clientCapabilities,
     },
@@ -46,6 +46,6 @@ export function metaOf(holder: JsonObject): JsonObject {
 }
 
 /** Tells whether the result of `server/discover` offers the stateless era. */
-export function offersModern(discovered: JsonObject): boolean {
-  return stringsMember(discovered, 'supportedVersions').includes(MODERN_VERSION)
+export function offersStateless(discovered: JsonObject): boolean {
+  return stringsMember(discovered, 'supportedVersions').includes(STATELESS_VERSION)
 }

@@ -1,17 +1,20 @@
 import { ERROR_CODES, type WireError } from './jsonrpc.js'
 
 /** Versions with `initialize`, newest first. */
-export const LEGACY_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'] as const
+export const SESSION_BASED_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'] as const
 
 /** Versions that a session may have and that we cannot negotiate ourselves. */
 const EARLIEST_VERSIONS = ['2024-11-05', '2024-10-07'] as const
 
-const SESSION_VERSIONS: ReadonlySet<string> = new Set([...LEGACY_VERSIONS, ...EARLIEST_VERSIONS])
+const SESSION_VERSIONS: ReadonlySet<string> = new Set([
+  ...SESSION_BASED_VERSIONS,
+  ...EARLIEST_VERSIONS,
+])
 
 /** The first version without `initialize` and sessions. */
-export const MODERN_VERSION = '2026-07-28'
+export const STATELESS_VERSION = '2026-07-28'
 
-/** Requests that {@link MODERN_VERSION} has no more. */
+/** Requests that {@link STATELESS_VERSION} has no more. */
 export const REMOVED_METHODS: ReadonlySet<string> = new Set([
   'initialize',
   'ping',
@@ -22,13 +25,15 @@ export const REMOVED_METHODS: ReadonlySet<string> = new Set([
   'tasks/result',
 ])
 
-/** Returns the version that a client asked for when we speak it, else our newest legacy one. */
+/** Returns the version that a client asked for when we speak it, else our newest session-based one. */
 export function negotiateVersion(requested: unknown): string {
-  return LEGACY_VERSIONS.find((version) => version === requested) ?? LEGACY_VERSIONS[0]
+  return (
+    SESSION_BASED_VERSIONS.find((version) => version === requested) ?? SESSION_BASED_VERSIONS[0]
+  )
 }
 
 /** Tells whether a version is one of those with `initialize`. */
-export function isLegacyVersion(version: string): boolean {
+export function isSessionBasedVersion(version: string): boolean {
   return SESSION_VERSIONS.has(version)
 }
 
@@ -45,7 +50,7 @@ export function olderVersion(a: string, b: string): string {
  * @param method What the request asked for.
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
-export function legacyOnly(method: string): WireError {
-  const message = `Method not found: ${method.slice(0, 60)} of 2026-07-28; this server speaks ${LEGACY_VERSIONS.join(', ')}: send "initialize" first`
+export function sessionBasedOnly(method: string): WireError {
+  const message = `Method not found: ${method.slice(0, 60)} of 2026-07-28; this server speaks ${SESSION_BASED_VERSIONS.join(', ')}: send "initialize" first`
   return { code: ERROR_CODES.methodNotFound, message }
 }

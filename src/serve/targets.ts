@@ -65,12 +65,12 @@ function tellRecovery(logger: Logger, { name, state }: Target, before: TargetSta
 function findTransport(
   target: Target,
   http: Upstream,
-  openOlder: () => SseUpstream,
+  openSse: () => SseUpstream,
   logger: Logger,
 ): void {
   target.upstream = createAutoUpstream({
     http,
-    openSse: async () => openOlder(),
+    openSse: async () => openSse(),
     onChoice(chosen) {
       target.upstream = chosen
       const spoken = chosen === http ? 'Streamable HTTP' : 'the older HTTP+SSE'

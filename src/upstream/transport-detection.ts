@@ -41,7 +41,7 @@ export function createAutoUpstream({ http, openSse, onChoice }: AutoOptions): Up
     return sse
   }
 
-  const sendOlder = (request: UpstreamRequest, handler: UpstreamHandler) => {
+  const sendBySse = (request: UpstreamRequest, handler: UpstreamHandler) => {
     whenLoaded(older(), handler, (transport) => transport.send(request, handler))
   }
 
@@ -71,7 +71,7 @@ export function createAutoUpstream({ http, openSse, onChoice }: AutoOptions): Up
       }
     }
     if (answer.isOver) return
-    if (chosen === undefined) sendOlder(request, handler)
+    if (chosen === undefined) sendBySse(request, handler)
     else chosen.send(request, handler)
   }
 
@@ -86,28 +86,28 @@ export function createAutoUpstream({ http, openSse, onChoice }: AutoOptions): Up
       if (chosen !== undefined) return chosen.send(request, handler)
       const sessionId = headerOf(request.headers, 'mcp-session-id')
       // of another process, or of a stream before this one started
-      if (sessionId?.startsWith(SSE_SESSION)) return sendOlder(request, handler)
+      if (sessionId?.startsWith(SSE_SESSION)) return sendBySse(request, handler)
       if (request.method !== 'POST') return http.send(request, handler)
       const holds = (status: number) => {
         if (status >= 200 && status < 300) choose(http)
         return PERHAPS_OLDER.has(status)
       }
       const decide = (answer: HeldAnswer) => {
-        const isOlder = sessionId === undefined && mayBeOlder(request, answer)
+        const isOlder = sessionId === undefined && maySpeakSse(request, answer)
         if (!isOlder) return answer.replay()
         fallBack(request, handler, answer).catch((error) => answer.fail(lateFailure(error)))
       }
       http.send(request, new HeldAnswer(handler, { holds, decide }))
     },
     async close() {
-      const closeOlder = sse?.then((transport) => transport.close()).catch(() => undefined)
-      await Promise.all([http.close(), closeOlder])
+      const closeSse = sse?.then((transport) => transport.close()).catch(() => undefined)
+      await Promise.all([http.close(), closeSse])
     },
   }
 }
 
 /** Only `initialize` can tell by 400 that it came to an older server: others may lack a session. */
-function mayBeOlder({ body }: UpstreamRequest, { status, text }: HeldAnswer): boolean {
+function maySpeakSse({ body }: UpstreamRequest, { status, text }: HeldAnswer): boolean {
   if (anyResponse(text)?.['jsonrpc'] === '2.0') return false
   if (status !== 400) return true
   const message = tryParseJson(body?.toString() ?? '')

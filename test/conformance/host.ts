@@ -8,7 +8,7 @@ import { BIN } from '../helpers/cli.js'
 import type { Scene } from './stage.js'
 
 /** `older` begins with `initialize`; `modern` asks for 2026-07-28 first. */
-export type Era = 'older' | 'modern'
+export type Era = 'older' | 'stateless'
 
 interface Call {
   name: string
@@ -46,7 +46,7 @@ export async function playHost(scene: Scene, era: Era): Promise<string> {
     { name: 'conformance-host', version: '1.0.0' },
     {
       capabilities: { elicitation: { form: { applyDefaults: true } }, sampling: {}, roots: {} },
-      versionNegotiation: { mode: era === 'modern' ? 'auto' : 'legacy' },
+      versionNegotiation: { mode: era === 'stateless' ? 'auto' : 'legacy' },
     },
   )
   client.setRequestHandler('elicitation/create', ({ params }) => ({

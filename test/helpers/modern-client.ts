@@ -4,7 +4,7 @@ import {
   StreamableHTTPClientTransport,
 } from '@modelcontextprotocol/client'
 import { META } from '../../src/mcp/meta.js'
-import { MODERN_VERSION } from '../../src/mcp/versions.js'
+import { STATELESS_VERSION } from '../../src/mcp/versions.js'
 import type { Stack } from './stack.js'
 import { eventually } from './targets/eventually.js'
 import { send } from './targets/raw-client.js'
@@ -27,7 +27,7 @@ export async function connectV2(
 }
 
 /** What a client of 2026-07-28 says of itself with each request. */
-export const envelope = (version: string = MODERN_VERSION, capabilities: object = {}) => ({
+export const envelope = (version: string = STATELESS_VERSION, capabilities: object = {}) => ({
   [META.version]: version,
   [META.clientInfo]: { name: 'test', version: '1' },
   [META.clientCapabilities]: capabilities,
@@ -38,7 +38,7 @@ export const modernRequest = (method: string, params: object = {}, capabilities?
   jsonrpc: '2.0',
   id: 'm-1',
   method,
-  params: { ...params, _meta: envelope(MODERN_VERSION, capabilities) },
+  params: { ...params, _meta: envelope(STATELESS_VERSION, capabilities) },
 })
 
 type Message = { method: string; params: { name?: string; uri?: string; taskId?: string } }
@@ -50,7 +50,7 @@ async function headersOf(at: Stack, message: object, changed: Headers) {
   const name = params.name ?? params.uri ?? params.taskId
   const all = {
     authorization: `Bearer ${await at.token()}`,
-    'mcp-protocol-version': MODERN_VERSION,
+    'mcp-protocol-version': STATELESS_VERSION,
     'mcp-method': method,
     ...(name === undefined ? {} : { 'mcp-name': name }),
     ...changed,
@@ -61,7 +61,7 @@ async function headersOf(at: Stack, message: object, changed: Headers) {
 }
 
 /** Posts a request of the stateless era and reads its answer, the last event of a stream if it is one. */
-export async function postModern(at: Stack, message: object, changed: Headers = {}) {
+export async function postStateless(at: Stack, message: object, changed: Headers = {}) {
   const answer = await send(at.url, {
     body: message,
     headers: await headersOf(at, message, changed),

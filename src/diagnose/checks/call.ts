@@ -43,7 +43,7 @@ async function checkCall(probe: Probe, lists: Lists, call: WantedCall): Promise<
     return fail('there is no such tool', hint, 'TOOL_FAILED')
   }
   const params = { name, arguments: call.arguments }
-  const headers = session.era === 'modern' ? mirrored(tool, call.arguments) : {}
+  const headers = session.era === 'stateless' ? mirrored(tool, call.arguments) : {}
   const exchange = await session.request('tools/call', params, headers)
   const result = resultOf(exchange)
   if (result === undefined) {
@@ -130,7 +130,7 @@ export function budgetCheck(probe: Probe, p95Ms: number, clock: Pick<Clock, 'now
       const session = await probe.session()
       const method = isObject(session.capabilities['tools'])
         ? 'tools/list'
-        : session.era === 'modern'
+        : session.era === 'stateless'
           ? 'server/discover'
           : 'ping'
       const times: number[] = []

@@ -1,4 +1,4 @@
-import { MODERN_VERSION } from '../../mcp/versions.js'
+import { STATELESS_VERSION } from '../../mcp/versions.js'
 import { isObject, stringMember, stringsMember } from '../../util/json.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { answerOf, resultOf, rpcErrorOf } from '../client.js'
@@ -12,16 +12,17 @@ const NEEDS = ['reach.tcp', 'reach.tls', 'auth.token']
 /** Creates the checks of the two eras of MCP. One of them must work. */
 export function protocolChecks(probe: Probe): Check[] {
   return [
-    { id: 'protocol.modern', needs: NEEDS, run: () => checkModern(probe) },
-    { id: 'protocol.legacy', needs: NEEDS, run: () => checkLegacy(probe) },
+    { id: 'protocol.modern', needs: NEEDS, run: () => checkStateless(probe) },
+    { id: 'protocol.legacy', needs: NEEDS, run: () => checkSessionBased(probe) },
   ]
 }
 
-async function checkModern(probe: Probe): Promise<Verdict> {
+async function checkStateless(probe: Probe): Promise<Verdict> {
   const hands = await probe.talk()
   probe.seen.push(...resultsOf(hands))
   const { discover, session } = hands
-  if (session?.era === 'modern') return pass(`server/discover ${MODERN_VERSION}${named(hands)}`)
+  if (session?.era === 'stateless')
+    return pass(`server/discover ${STATELESS_VERSION}${named(hands)}`)
   const answer = discover && answerOf(discover)
   if (discover === undefined || answer === undefined) return skip('there is no answer to judge')
   const offered = stringsMember(resultOf(discover) ?? {}, 'supportedVersions')
@@ -37,10 +38,10 @@ async function checkModern(probe: Probe): Promise<Verdict> {
   return skip(`not offered (${how} to server/discover)`)
 }
 
-async function checkLegacy(probe: Probe): Promise<Verdict> {
+async function checkSessionBased(probe: Probe): Promise<Verdict> {
   const hands = await probe.talk()
   const { session, older } = hands
-  if (session?.era === 'modern') return checkBesides(probe, hands)
+  if (session?.era === 'stateless') return checkBesides(probe, hands)
   if (session === undefined) return explainHandshake(hands, probe.url)
   if (older) {
     return warn(
@@ -62,7 +63,7 @@ async function checkBesides(probe: Probe, { session }: Handshake): Promise<Verdi
     return pass(`initialize ${version}`)
   }
   const status = answerOf(found.exchange)?.status ?? 0
-  if (status < 500 && status > 0) return skip(`not offered; only ${MODERN_VERSION}`)
+  if (status < 500 && status > 0) return skip(`not offered; only ${STATELESS_VERSION}`)
   return warn(
     `initialize makes it fail${status === 0 ? '' : ` with HTTP ${status}`}`,
     'Answer it with the error -32022 and the versions that you speak: older clients ask it first.',

@@ -16,7 +16,7 @@ export function sessionChecks(probe: Probe): Check[] {
 
 async function checkSession(probe: Probe): Promise<Verdict> {
   const { era, version, sessionId } = await probe.session()
-  if (era === 'modern') return skip(`${version} has no sessions`)
+  if (era === 'stateless') return skip(`${version} has no sessions`)
   if (sessionId === undefined) return skip('none is issued: every request stands alone')
   return pass('issued; replicas of the server have to share it')
 }
@@ -28,7 +28,7 @@ async function checkSession(probe: Probe): Promise<Verdict> {
  */
 async function checkStream(probe: Probe): Promise<Verdict> {
   const { era, version, sessionId, headers } = await probe.session()
-  if (era === 'modern') return skip('notifications come by subscriptions/listen')
+  if (era === 'stateless') return skip('notifications come by subscriptions/listen')
   if ((await probe.talk()).older) return pass('the one stream of HTTP+SSE')
   const { network, url, clock, timeoutMs } = probe
   const upstream = await network.connect(url)

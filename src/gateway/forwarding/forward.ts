@@ -80,14 +80,16 @@ class Forward implements RelayOptions {
 
   constructor(forwarding: Forwarding, opened?: TargetSession) {
     const { context, rewriter, request, message, route } = forwarding
-    const modern = request.meta !== undefined
+    const isStateless = request.meta !== undefined
     this.exchange = request.exchange
     this.hasSession = request.sealed !== undefined
     this.#forwarding = forwarding
-    this.#session = modern ? undefined : (opened ?? targetSession(context, request, route.target))
-    const isStream = modern && message.method === 'subscriptions/listen'
+    this.#session = isStateless
+      ? undefined
+      : (opened ?? targetSession(context, request, route.target))
+    const isStream = isStateless && message.method === 'subscriptions/listen'
     this.rewrites = rewriter.rewritesFor(request, message, route.target)
-    const headers = modern
+    const headers = isStateless
       ? statelessHeaders(context.clock, this.exchange, message.method, this.#mirroredName)
       : upstreamHeaders(context.clock, this.exchange, this.#session)
     this.send = {

@@ -1,7 +1,7 @@
 import { mirrorHeaders } from '../../mcp/headers.js'
 import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
-import { offersModern, withEnvelope } from '../../mcp/meta.js'
-import { MODERN_VERSION } from '../../mcp/versions.js'
+import { offersStateless, withEnvelope } from '../../mcp/meta.js'
+import { STATELESS_VERSION } from '../../mcp/versions.js'
 import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
@@ -12,7 +12,7 @@ import type { Target } from '../target.js'
 import type { Declared } from './capabilities.js'
 
 /** What a target speaks: 2026-07-28, with older versions or without, or only older ones. */
-export type Era = 'modern' | 'legacy'
+export type Era = 'stateless' | 'session-based'
 
 /** For so long what a target speaks is taken for granted; then it is asked again, meanwhile. */
 const FRESH_MS = 60_000
@@ -90,7 +90,7 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
 
   async function ask(target: Target, request: Request, probe: Probe): Promise<Era | undefined> {
     const { exchange } = request
-    const session = { id: undefined, version: MODERN_VERSION }
+    const session = { id: undefined, version: STATELESS_VERSION }
     const answer = await sendAndWait({
       target,
       caller: exchange.caller,
@@ -105,7 +105,7 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
     })
     const era = readEra(answer)
     learn(target, era)
-    const message = answer.ok && era === 'modern' ? tryParseJson(answer.text) : undefined
+    const message = answer.ok && era === 'stateless' ? tryParseJson(answer.text) : undefined
     const result = isObject(message) ? message['result'] : undefined
     if (isObject(result)) declared.learn(request, target, result)
     probe.running = undefined
@@ -136,11 +136,11 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
      * Tells whether requests of the stateless era are served: while no target is known to speak
      * older versions only. A target that cannot be asked does not hide the others.
      */
-    serveModern(request: Request): boolean | Promise<boolean> {
+    serveStateless(request: Request): boolean | Promise<boolean> {
       const eras = targets.map((target) => eraOf(target, request))
-      if (eras.includes('legacy')) return false
+      if (eras.includes('session-based')) return false
       if (eras.every((era) => !(era instanceof Promise))) return true
-      return Promise.all(eras).then((all) => !all.includes('legacy'))
+      return Promise.all(eras).then((all) => !all.includes('session-based'))
     },
   }
 }
@@ -159,20 +159,20 @@ const PASSING_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
 export function readEra(answer: TargetAnswer): Era | undefined {
   if (!answer.ok) {
     const { cause, httpStatus } = answer.failure
-    if (cause === 'invalid_answer' || cause === 'session_required') return 'legacy'
+    if (cause === 'invalid_answer' || cause === 'session_required') return 'session-based'
     const isAnswer = cause === 'http_status' && httpStatus !== undefined && httpStatus >= 400
-    return isAnswer && !PASSING_STATUS.has(httpStatus) ? 'legacy' : undefined
+    return isAnswer && !PASSING_STATUS.has(httpStatus) ? 'session-based' : undefined
   }
   const message = tryParseJson(answer.text)
-  if (!isObject(message)) return 'legacy'
+  if (!isObject(message)) return 'session-based'
   const { result, error } = message
-  if (isObject(result)) return offersModern(result) ? 'modern' : 'legacy'
+  if (isObject(result)) return offersStateless(result) ? 'stateless' : 'session-based'
   const { code, data } = isObject(error) ? error : {}
   // a server that fails, or a proxy that does not reach its own
   if (code === ERROR_CODES.internalError) return undefined
-  if (code === ERROR_CODES.missingClientCapability) return 'modern'
+  if (code === ERROR_CODES.missingClientCapability) return 'stateless'
   const versions = isObject(data) ? stringsMember(data, 'supported') : []
-  const isModern =
-    code === ERROR_CODES.unsupportedProtocolVersion && versions.includes(MODERN_VERSION)
-  return isModern ? 'modern' : 'legacy'
+  const isStateless =
+    code === ERROR_CODES.unsupportedProtocolVersion && versions.includes(STATELESS_VERSION)
+  return isStateless ? 'stateless' : 'session-based'
 }

@@ -1,5 +1,5 @@
 import { ownId } from '../../mcp/jsonrpc.js'
-import { LEGACY_VERSIONS } from '../../mcp/versions.js'
+import { SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
 import { sessionCookies } from '../../upstream/http/cookie-jar.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
@@ -113,7 +113,7 @@ async function openNew(
 ): Promise<TargetSession | undefined> {
   const id = ownId()
   const params = request.session?.initialize ?? {
-    protocolVersion: request.exchange.header('mcp-protocol-version') ?? LEGACY_VERSIONS[0],
+    protocolVersion: request.exchange.header('mcp-protocol-version') ?? SESSION_BASED_VERSIONS[0],
     capabilities: {},
     clientInfo: { name: PRODUCT, version: VERSION },
   }

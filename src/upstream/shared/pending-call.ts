@@ -1,6 +1,6 @@
 import { errorResponse } from '../../mcp/jsonrpc.js'
 import { writeEvent } from '../../mcp/sse.js'
-import { legacyOnly, MODERN_VERSION } from '../../mcp/versions.js'
+import { STATELESS_VERSION, sessionBasedOnly } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import {
@@ -175,7 +175,7 @@ export interface SharedRequest {
   readonly text: string
   readonly sessionId: string | undefined
   /** The version, when the message belongs to the era without sessions. */
-  readonly modernVersion: string | undefined
+  readonly statelessVersion: string | undefined
 }
 
 /** Reads what a request to a peer says. */
@@ -183,13 +183,13 @@ export function readSharedRequest(request: UpstreamRequest, call: PendingCall): 
   const text = request.body?.toString() ?? ''
   const message = tryParseJson(text)
   const version = headerOf(request.headers, 'mcp-protocol-version')
-  const isModern =
-    headerOf(request.headers, 'mcp-method') !== undefined && (version ?? '') >= MODERN_VERSION
+  const isStateless =
+    headerOf(request.headers, 'mcp-method') !== undefined && (version ?? '') >= STATELESS_VERSION
   return {
     ...{ request, call, text },
     message: isObject(message) ? message : undefined,
     sessionId: headerOf(request.headers, 'mcp-session-id'),
-    modernVersion: isModern ? version : undefined,
+    statelessVersion: isStateless ? version : undefined,
   }
 }
 
@@ -212,6 +212,6 @@ export function sessionRequired(): UpstreamError {
 export function refuseStateless({ call, message }: SharedRequest): void {
   const given = message?.['id']
   const id = typeof given === 'string' || typeof given === 'number' ? given : null
-  const body = errorResponse(id, legacyOnly(String(message?.['method'])))
+  const body = errorResponse(id, sessionBasedOnly(String(message?.['method'])))
   call.respond(400, { 'content-type': 'application/json' }, body)
 }

@@ -63,7 +63,7 @@ export class SharedConnection {
     session: ClientSession,
     text: string,
     call: PendingCall,
-    { origin, isModern = false }: { origin?: SharedRequest; isModern?: boolean } = {},
+    { origin, isStateless = false }: { origin?: SharedRequest; isStateless?: boolean } = {},
   ): void {
     const id = placeOf(text, PLACES.id)
     if (id === undefined) return call.fail(codedError('ECONNRESET'))
@@ -78,14 +78,14 @@ export class SharedConnection {
     }
     this.#open.set(number, open)
     session.calls.add(call)
-    call.onOver = (end) => this.#onOver(number, open, end, isModern)
+    call.onOver = (end) => this.#onOver(number, open, end, isStateless)
     call.onCaughtUp = () => this.#regulate()
     const mapped = parts.map((place) => ({ place, text: String(number) }))
     this.#options.transmit(replacePlaces(text, mapped), origin)
   }
 
   /** In the era without sessions, a client that leaves has cancelled; before, it has not. */
-  #onOver(number: number, open: Open, end: CallEnd, isModern: boolean): void {
+  #onOver(number: number, open: Open, end: CallEnd, isStateless: boolean): void {
     open.session.calls.delete(open.call)
     if (!this.#open.has(number)) return
     const cancel = () => {
@@ -93,7 +93,7 @@ export class SharedConnection {
       this.#tell('notifications/cancelled', { requestId: number })
     }
     if (end === 'answered') this.#open.delete(number)
-    else if (end === 'failed' || isModern) cancel()
+    else if (end === 'failed' || isStateless) cancel()
     else open.cancelTimer = this.#options.clock.after(ABANDONED_MS, cancel)
   }
 

@@ -98,9 +98,9 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
   }
 
   function post(asked: SharedRequest): void {
-    const { call, message, sessionId, modernVersion } = asked
+    const { call, message, sessionId, statelessVersion } = asked
     if (message === undefined) return call.respond(400, {})
-    if (modernVersion !== undefined) return refuseStateless(asked)
+    if (statelessVersion !== undefined) return refuseStateless(asked)
     if (sessionId === undefined) {
       if (message['method'] !== 'initialize') return call.fail(sessionRequired())
       return void start(asked)

@@ -1,4 +1,4 @@
-import { MODERN_VERSION } from '../../mcp/versions.js'
+import { STATELESS_VERSION } from '../../mcp/versions.js'
 import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
@@ -48,7 +48,7 @@ export class StdioProcesses {
   readonly #all = new Set<StdioServer>()
   /** Being started. */
   #starting = 0
-  #speaksModern: boolean | undefined
+  #speaksStateless: boolean | undefined
   #isSweeping = false
   #isClosed = false
   #hasWarned = false
@@ -63,7 +63,7 @@ export class StdioProcesses {
 
   /** Returns the caller's process, if there is one. */
   running(owner: string): StdioServer | undefined {
-    return this.#slots.get(legacyKey(owner))?.server
+    return this.#slots.get(sessionBasedKey(owner))?.server
   }
 
   /**
@@ -72,20 +72,22 @@ export class StdioProcesses {
    * @throws {UpstreamError} when it cannot be started now.
    */
   get(owner: string): Promise<StdioServer> {
-    return this.#get(legacyKey(owner))
+    return this.#get(sessionBasedKey(owner))
   }
 
   /** Returns a process that speaks the era without sessions, if the program does at all. */
-  async getModern(owner: string): Promise<StdioServer | undefined> {
-    if (this.#speaksModern === false) return undefined
-    const server = await this.#get(modernKey(owner))
-    this.#speaksModern ??= await speaksModern(server)
-    if (this.#speaksModern) return server
-    const [slot, legacy] = [modernKey(owner), legacyKey(owner)].map((key) => this.#slots.get(key))
+  async getStateless(owner: string): Promise<StdioServer | undefined> {
+    if (this.#speaksStateless === false) return undefined
+    const server = await this.#get(statelessKey(owner))
+    this.#speaksStateless ??= await speaksStateless(server)
+    if (this.#speaksStateless) return server
+    const [slot, sessionBased] = [statelessKey(owner), sessionBasedKey(owner)].map((key) =>
+      this.#slots.get(key),
+    )
     if (slot?.server === server) {
-      this.#slots.delete(modernKey(owner))
+      this.#slots.delete(statelessKey(owner))
       // it was only asked, and can still be initialized
-      if (legacy === undefined) this.#slots.set(legacyKey(owner), slot)
+      if (sessionBased === undefined) this.#slots.set(sessionBasedKey(owner), slot)
       else void server.end()
     }
     return undefined
@@ -197,9 +199,9 @@ export class StdioProcesses {
   }
 }
 
-const legacyKey = (owner: string) => `legacy ${owner}`
+const sessionBasedKey = (owner: string) => `session-based ${owner}`
 
-const modernKey = (owner: string) => `modern ${owner}`
+const statelessKey = (owner: string) => `stateless ${owner}`
 
 const META = 'io.modelcontextprotocol'
 
@@ -207,7 +209,7 @@ const DISCOVER = JSON.stringify({
   ...{ jsonrpc: '2.0', id: 0, method: 'server/discover' },
   params: {
     _meta: {
-      [`${META}/protocolVersion`]: MODERN_VERSION,
+      [`${META}/protocolVersion`]: STATELESS_VERSION,
       [`${META}/clientInfo`]: { name: PRODUCT, version: VERSION },
       [`${META}/clientCapabilities`]: {},
     },
@@ -220,8 +222,8 @@ const DISCOVER = JSON.stringify({
  *
  * @see [MCP 2026-07-28, stdio](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/stdio)
  */
-async function speaksModern(server: StdioServer): Promise<boolean> {
+async function speaksStateless(server: StdioServer): Promise<boolean> {
   const answer = tryParseJson(await server.ask(DISCOVER).catch(() => ''))
   const result = isObject(answer) ? answer['result'] : undefined
-  return isObject(result) && stringsMember(result, 'supportedVersions').includes(MODERN_VERSION)
+  return isObject(result) && stringsMember(result, 'supportedVersions').includes(STATELESS_VERSION)
 }

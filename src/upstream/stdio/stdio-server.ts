@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { PLACES, replaceAt, writtenAt } from '../../mcp/json-text.js'
-import { LEGACY_VERSIONS, olderVersion } from '../../mcp/versions.js'
+import { olderVersion, SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { ClientSession } from '../shared/client-session.js'
@@ -159,12 +159,12 @@ export class StdioServer {
   }
 
   /** Takes a message of the era without sessions. */
-  postModern({ call, message = {}, text }: SharedRequest): void {
+  postStateless({ call, message = {}, text }: SharedRequest): void {
     this.#usedAt = this.#options.clock.now()
     if (this.#refuses(call, message)) return
     if (!isRequest(message)) return call.respond(202, {})
     this.#peer.sessions.add(this.#stateless)
-    this.#peer.request(this.#stateless, text, call, { isModern: true })
+    this.#peer.request(this.#stateless, text, call, { isStateless: true })
   }
 
   #refuses(call: PendingCall, message: JsonObject): boolean {
@@ -200,7 +200,7 @@ export class StdioServer {
 function withVersion(text: string, wire: unknown, requested: unknown): string {
   const result = isObject(wire) ? wire['result'] : undefined
   const spoken = isObject(result) ? result['protocolVersion'] : undefined
-  const known = LEGACY_VERSIONS.find((version) => version === requested)
+  const known = SESSION_BASED_VERSIONS.find((version) => version === requested)
   if (known === undefined || typeof spoken !== 'string') return text
   return replaceAt(text, PLACES.protocolVersion, JSON.stringify(olderVersion(known, spoken)))
 }

@@ -91,17 +91,17 @@ function createStdioUpstream(options: ProcessPoolOptions): Upstream {
     if (!asked.call.isOver) await server.initialize(asked)
   }
 
-  async function postModern(owner: string, asked: SharedRequest): Promise<void> {
-    const server = await processes.getModern(owner)
+  async function postStateless(owner: string, asked: SharedRequest): Promise<void> {
+    const server = await processes.getStateless(owner)
     if (server === undefined) refuseStateless(asked)
-    else if (!asked.call.isOver) server.postModern(asked)
+    else if (!asked.call.isOver) server.postStateless(asked)
   }
 
   function post(owner: string, asked: SharedRequest): void {
-    const { call, message, sessionId, modernVersion } = asked
+    const { call, message, sessionId, statelessVersion } = asked
     const fail = (error: Error) => call.fail(error)
     if (message === undefined) return call.respond(400, {})
-    if (modernVersion !== undefined) return void postModern(owner, asked).catch(fail)
+    if (statelessVersion !== undefined) return void postStateless(owner, asked).catch(fail)
     if (message['method'] === 'initialize') return void initialize(owner, asked).catch(fail)
     if (sessionId === undefined) return call.fail(sessionRequired())
     const server = processes.running(owner)

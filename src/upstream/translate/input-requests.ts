@@ -11,7 +11,7 @@ import {
 } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import type { ClientResponse } from './client-response.js'
-import type { TranslatedSession } from './legacy-session.js'
+import type { TranslatedSession } from './translated-session.js'
 
 /** A request that a server wants its client to answer before it goes on; all texts are JSON. */
 export interface InputRequest {

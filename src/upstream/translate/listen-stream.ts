@@ -3,9 +3,9 @@ import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../ut
 import type { UpstreamController, UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { ClientResponse } from './client-response.js'
-import type { Listening, TranslatedSession } from './legacy-session.js'
 import type { TranslatorParts } from './options.js'
 import { ownRequest, StatelessAnswer, statelessHeadersOf } from './stateless-wire.js'
+import type { Listening, TranslatedSession } from './translated-session.js'
 
 export interface ListenStreamOptions {
   parts: TranslatorParts

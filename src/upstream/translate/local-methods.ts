@@ -7,8 +7,8 @@ import type { UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { ClientResponse } from './client-response.js'
 import { INPUT_REQUEST_PREFIX } from './input-requests.js'
-import { dropTasks, type SessionClient, type TranslatedSession } from './legacy-session.js'
 import type { TranslatorParts } from './options.js'
+import { dropTasks, type SessionClient, type TranslatedSession } from './translated-session.js'
 
 /** One message of a client on its way. */
 export interface Turn {
@@ -108,13 +108,13 @@ export function initializeResult(discovered: JsonObject, { version }: SessionCli
   const { capabilities } = discovered
   return {
     protocolVersion: version,
-    capabilities: isObject(capabilities) ? legacyCapabilities(capabilities) : {},
+    capabilities: isObject(capabilities) ? sessionBasedCapabilities(capabilities) : {},
     serverInfo: isObject(serverInfo) ? serverInfo : { name: PRODUCT, version: VERSION },
     ...(instructions !== undefined && { instructions }),
   }
 }
 
-function legacyCapabilities(capabilities: JsonObject): JsonObject {
+function sessionBasedCapabilities(capabilities: JsonObject): JsonObject {
   const kept: JsonObject = {}
   for (const name of SAME) if (name in capabilities) kept[name] = capabilities[name]
   const { extensions } = capabilities

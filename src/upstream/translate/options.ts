@@ -1,4 +1,4 @@
-import type { MODERN_VERSION } from '../../mcp/versions.js'
+import type { STATELESS_VERSION } from '../../mcp/versions.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Upstream } from '../upstream.js'
@@ -10,7 +10,7 @@ export interface TranslatingOptions {
   /** Name of the target, for people. */
   target: string
   /** `auto` finds out what the target speaks. */
-  protocol: 'auto' | typeof MODERN_VERSION
+  protocol: 'auto' | typeof STATELESS_VERSION
   /** Clients of 2026-07-28 come without HTTP, so that nobody made `Mcp-Param-*` for them. */
   mirrorsParams: boolean
 }

@@ -1,14 +1,14 @@
 import { ownId } from '../../mcp/jsonrpc.js'
-import { offersModern } from '../../mcp/meta.js'
-import { isLegacyVersion, MODERN_VERSION } from '../../mcp/versions.js'
+import { offersStateless } from '../../mcp/meta.js'
+import { isSessionBasedVersion, STATELESS_VERSION } from '../../mcp/versions.js'
 import { isObject, type JsonObject, stringsMember } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { readAnswer } from '../read-answer.js'
 import type { Upstream } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { ClientResponse } from './client-response.js'
-import { newSession, type TranslatedSession, UNKNOWN_CLIENT } from './legacy-session.js'
-import { olderHeaders, ownRequest, statelessHeadersOf } from './stateless-wire.js'
+import { ownRequest, sessionBasedHeaders, statelessHeadersOf } from './stateless-wire.js'
+import { newSession, type TranslatedSession, UNKNOWN_CLIENT } from './translated-session.js'
 
 /** The answer to `server/discover`. */
 export type ServerDiscovery =
@@ -54,7 +54,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
     ): Promise<ServerDiscovery> {
       const first = await ask(headers, 'server/discover', {}, session)
       // a server may refuse and name this very version: then once more is right
-      const again = first.kind === 'answer' && namesModern(first.answer.message?.['error'])
+      const again = first.kind === 'answer' && namesStateless(first.answer.message?.['error'])
       const read = again ? await ask(headers, 'server/discover', {}, session) : first
       if (read.kind === 'failed') {
         const error = new UpstreamError(read.failure.cause, read.failure.reason)
@@ -65,7 +65,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       }
       const { status, header, text, message } = read.answer
       const result = message?.['result']
-      if (isObject(result) && offersModern(result)) return { ok: true, result }
+      if (isObject(result) && offersStateless(result)) return { ok: true, result }
       const head = Object.fromEntries(PASSED_HEADERS.map((name) => [name, header(name)]))
       return {
         ok: false,
@@ -81,18 +81,18 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       const { version, capabilities, info } = UNKNOWN_CLIENT
       const params = { protocolVersion: version, capabilities, clientInfo: info }
       const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'initialize', params })
-      const request = { method: 'POST', headers: olderHeaders(headers), body } as const
+      const request = { method: 'POST', headers: sessionBasedHeaders(headers), body } as const
       const read = await readAnswer({ clock, upstream: inner }, request, id, ASK_MS)
       if (read.kind === 'failed') return false
       const { message, header } = read.answer
       const session = header('mcp-session-id')
       if (session !== undefined) {
-        const ending = [...olderHeaders(headers), 'mcp-session-id', session]
+        const ending = [...sessionBasedHeaders(headers), 'mcp-session-id', session]
         const end = { method: 'DELETE', headers: ending } as const
         void readAnswer({ clock, upstream: inner }, end, undefined, ASK_MS)
       }
       const result = message?.['result']
-      return isObject(result) && isLegacyVersion(String(result['protocolVersion']))
+      return isObject(result) && isSessionBasedVersion(String(result['protocolVersion']))
     },
 
     /** Reads one page of the tools; `undefined` when there is none to be had. */
@@ -109,7 +109,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
 }
 
 /** Tells whether an error lists 2026-07-28 among the versions that a server speaks. */
-function namesModern(error: unknown): boolean {
+function namesStateless(error: unknown): boolean {
   const data = isObject(error) ? error['data'] : undefined
-  return isObject(data) && stringsMember(data, 'supported').includes(MODERN_VERSION)
+  return isObject(data) && stringsMember(data, 'supported').includes(STATELESS_VERSION)
 }

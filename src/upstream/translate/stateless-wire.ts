@@ -5,12 +5,12 @@ import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { META } from '../../mcp/meta.js'
 import { type EventFields, EventSplitter } from '../../mcp/sse.js'
-import { MODERN_VERSION } from '../../mcp/versions.js'
+import { STATELESS_VERSION } from '../../mcp/versions.js'
 import type { JsonObject } from '../../util/json.js'
 import { headerPairs, type UpstreamController, type UpstreamHandler } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { Head } from './client-response.js'
-import type { TranslatedSession } from './legacy-session.js'
+import type { TranslatedSession } from './translated-session.js'
 
 /** What comes of one request to the target. Exactly one of `responded`, `refused`, `failed` is last. */
 export interface StatelessAnswerListener {
@@ -162,13 +162,13 @@ export function statelessHeadersOf(
     ...headerPairs(headers).filter(([name]) => !REPLACED.test(name.toLowerCase())),
     ACCEPT,
     ['content-type', 'application/json'],
-    ['mcp-protocol-version', MODERN_VERSION],
+    ['mcp-protocol-version', STATELESS_VERSION],
     mirrorHeaders(message.method, mcpNameOf(message)),
   ].flat()
 }
 
 /** Makes the headers of an `initialize` of our own from those of a client's request. */
-export function olderHeaders(headers: readonly string[]): string[] {
+export function sessionBasedHeaders(headers: readonly string[]): string[] {
   return [
     ...headerPairs(headers).filter(([name]) => !REPLACED.test(name.toLowerCase())),
     ACCEPT,
@@ -203,7 +203,7 @@ export function ownRequest(
 /** @see [MCP 2026-07-28, `_meta`](https://modelcontextprotocol.io/specification/2026-07-28/basic/index#meta) */
 function envelope({ client, logLevel }: TranslatedSession): Record<string, string> {
   const members: JsonObject = {
-    [META.version]: MODERN_VERSION,
+    [META.version]: STATELESS_VERSION,
     [META.clientInfo]: client.info,
     [META.clientCapabilities]: client.capabilities,
     ...(logLevel !== undefined && { [META.logLevel]: logLevel }),

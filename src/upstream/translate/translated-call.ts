@@ -5,7 +5,6 @@ import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { UpstreamController, UpstreamRequest } from '../upstream.js'
 import { answerTo, type ClientResponse, type Head } from './client-response.js'
 import { InputRounds } from './input-requests.js'
-import type { Running, TranslatedSession } from './legacy-session.js'
 import type { TranslatorParts } from './options.js'
 import { type MirroredParam, paramHeaders } from './param-headers.js'
 import {
@@ -15,6 +14,7 @@ import {
   statelessHeadersOf,
   statelessText,
 } from './stateless-wire.js'
+import type { Running, TranslatedSession } from './translated-session.js'
 
 export interface TranslatedCallOptions {
   parts: TranslatorParts
@@ -23,7 +23,7 @@ export interface TranslatedCallOptions {
   message: Message
   session: TranslatedSession
   /** The client speaks 2026-07-28 itself; only what it cannot know of HTTP is added. */
-  isModern?: boolean
+  isStateless?: boolean
 }
 
 /** A request of an older client on its way to a server of 2026-07-28, in as many rounds as it takes. */
@@ -62,8 +62,8 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
 
   /** In the older era a client that leaves cancels nothing: what a tool does must not stop halfway. */
   #left(reason: Error): void {
-    const { message, isModern } = this.#options
-    this.#isAlone = !isModern && !this.#rounds.isAsking && message.method === 'tools/call'
+    const { message, isStateless } = this.#options
+    this.#isAlone = !isStateless && !this.#rounds.isAsking && message.method === 'tools/call'
     if (this.#isAlone) return
     this.#answer?.abort(reason)
     this.#end()
@@ -82,10 +82,10 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
 
   #dispatch(params: readonly MirroredParam[]): void {
     if (this.#isOver) return
-    const { parts, request, message, session, isModern } = this.#options
-    const body = isModern ? request.body : statelessText(message.text, session, this.#retry)
+    const { parts, request, message, session, isStateless } = this.#options
+    const body = isStateless ? request.body : statelessText(message.text, session, this.#retry)
     const mirrored = paramHeaders(params, message.params['arguments'])
-    const plain = isModern ? request.headers : statelessHeadersOf(request.headers, message)
+    const plain = isStateless ? request.headers : statelessHeadersOf(request.headers, message)
     const headers = [...plain, ...mirrored]
     this.#answer = new StatelessAnswer(this.#retry?.id ?? (message.id as RequestId), this)
     parts.inner.send({ ...request, headers, body }, this.#answer)
@@ -108,9 +108,9 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
   }
 
   responded(text: string): void {
-    const { parts, request, message, isModern } = this.#options
+    const { parts, request, message, isStateless } = this.#options
     const type =
-      !isModern && /"(input_required|task)"/.test(text)
+      !isStateless && /"(input_required|task)"/.test(text)
         ? tryParseJson(memberText(objectText(text, 'result'), 'resultType') ?? '')
         : undefined
     if (type === 'input_required') return this.#inputRequired(text)
@@ -118,7 +118,7 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
     const learn = (result: JsonObject) => parts.schemas.learn(request.headers, result)
     let answer: string
     try {
-      answer = downgradeResult(text, message.method, isModern === true, learn)
+      answer = downgradeResult(text, message.method, isStateless === true, learn)
     } catch (error) {
       return this.#failWith(error)
     }
@@ -126,7 +126,7 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
   }
 
   refused(status: number, head: Head, body: Buffer): void {
-    const { parts, request, exchange, message, isModern } = this.#options
+    const { parts, request, exchange, message, isStateless } = this.#options
     const text = body.toString('utf8')
     const response = tryParseJson(text)
     const error = isObject(response) ? response['error'] : undefined
@@ -136,8 +136,8 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
       this.#readTools = true
       return this.#when(parts.schemas.read(request.headers), () => this.#send())
     }
-    const isOtherEra = !isModern && parts.isOtherEra(status, code)
-    if (!isModern && isObject(error) && !isOtherEra) return this.#finish(answerTo(message, text))
+    const isOtherEra = !isStateless && parts.isOtherEra(status, code)
+    if (!isStateless && isObject(error) && !isOtherEra) return this.#finish(answerTo(message, text))
     if (exchange.isStreaming) {
       return this.#refuse(`The target answered HTTP ${status}`)
     }
@@ -206,14 +206,14 @@ const ODD_STRUCTURE = /"structuredContent"\s*:\s*[^{\s]/
 function downgradeResult(
   text: string,
   method: string,
-  isModern: boolean,
+  isStateless: boolean,
   learn: (result: JsonObject) => JsonObject[] | undefined,
 ): string {
-  const isOdd = method === 'tools/call' && !isModern && ODD_STRUCTURE.test(text)
+  const isOdd = method === 'tools/call' && !isStateless && ODD_STRUCTURE.test(text)
   if (method !== 'tools/list' && !isOdd) return text
   const result = tryParseJson(objectText(text, 'result'))
   if (!isObject(result)) return text
-  const fitted = isOdd ? withObject(result) : withTools(result, learn(result), isModern)
+  const fitted = isOdd ? withObject(result) : withTools(result, learn(result), isStateless)
   return fitted === result ? text : putMembers(text, { result: JSON.stringify(fitted) })
 }
 
@@ -225,16 +225,16 @@ function withObject(result: JsonObject): JsonObject {
 function withTools(
   result: JsonObject,
   shown: JsonObject[] | undefined,
-  isModern: boolean,
+  isStateless: boolean,
 ): JsonObject {
   const sent = result['tools']
-  const tools = isModern ? shown : shown?.map(olderTool)
+  const tools = isStateless ? shown : shown?.map(sessionBasedTool)
   if (tools === undefined || !Array.isArray(sent)) return result
   const isSame = tools.length === sent.length && tools.every((tool, at) => tool === sent[at])
   return isSame ? result : { ...result, tools }
 }
 
-function olderTool(tool: JsonObject): JsonObject {
+function sessionBasedTool(tool: JsonObject): JsonObject {
   const { outputSchema, ...others } = tool
   if (outputSchema === undefined) return tool
   return isObject(outputSchema) && outputSchema['type'] === 'object' ? tool : others

@@ -1,7 +1,7 @@
 import { anyResponse, messageData } from '../../mcp/incoming.js'
 import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
 import { EventSplitter, readEvent } from '../../mcp/sse.js'
-import { legacyOnly, MODERN_VERSION } from '../../mcp/versions.js'
+import { STATELESS_VERSION, sessionBasedOnly } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { type AnswerWatch, HeldAnswer, whenLoaded } from '../held-answer.js'
 import {
@@ -16,11 +16,11 @@ import type { TranslatingOptions } from './options.js'
 import type { Translator } from './translator.js'
 
 /** A target that spoke an older version is looked at again after this time. */
-const LEGACY_MS = 10 * 60_000
+const SESSION_BASED_MS = 10 * 60_000
 
 const PASSING: ReadonlySet<number> = new Set([401, 403, 407, 408, 413, 429])
 
-const SAYS_MODERN: ReadonlySet<unknown> = new Set([
+const SAYS_STATELESS: ReadonlySet<unknown> = new Set([
   ERROR_CODES.unsupportedProtocolVersion,
   ERROR_CODES.headerMismatch,
   ERROR_CODES.invalidParams,
@@ -36,8 +36,8 @@ const SAYS_MODERN: ReadonlySet<unknown> = new Set([
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
 export function createTranslatingUpstream(inner: Upstream, options: TranslatingOptions): Upstream {
-  let isLegacy = false
-  let isModern = options.protocol === MODERN_VERSION
+  let isSessionBased = false
+  let isStateless = options.protocol === STATELESS_VERSION
   let translator: Translator | undefined
   let loading: Promise<Translator> | undefined
 
@@ -47,7 +47,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
       ...options,
       inner,
       onOtherEra() {
-        isModern = options.protocol === MODERN_VERSION
+        isStateless = options.protocol === STATELESS_VERSION
       },
     })
     return translator
@@ -59,18 +59,18 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     whenLoaded(loading, handler, work)
   }
 
-  function foundLegacy(): void {
-    if (isLegacy) return
-    isLegacy = true
-    options.clock.after(LEGACY_MS, () => {
-      isLegacy = false
+  function foundSessionBased(): void {
+    if (isSessionBased) return
+    isSessionBased = true
+    options.clock.after(SESSION_BASED_MS, () => {
+      isSessionBased = false
     })
   }
 
-  function foundModern(): void {
-    isModern = true
+  function foundStateless(): void {
+    isStateless = true
     const { logger, target } = options
-    const text = `Target "${target}" speaks ${MODERN_VERSION} only: older clients are translated`
+    const text = `Target "${target}" speaks ${STATELESS_VERSION} only: older clients are translated`
     logger.info('translating', text, { target })
   }
 
@@ -82,11 +82,11 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     handler: UpstreamHandler,
   ): void {
     const isStart = startsSession(request)
-    if (isStart && message !== undefined && speaksOlder(message)) {
-      foundLegacy()
+    if (isStart && message !== undefined && speaksSessionBased(message)) {
+      foundSessionBased()
       return answer.replay()
     }
-    if (!isStart && !SAYS_MODERN.has(errorCode(message))) return answer.replay()
+    if (!isStart && !SAYS_STATELESS.has(errorCode(message))) return answer.replay()
     translate(handler, (loaded) => void ask(loaded, answer, request, handler))
   }
 
@@ -98,13 +98,13 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     handler: UpstreamHandler,
   ): Promise<void> {
     if (!startsSession(request) && (await loaded.takesInitialize(request))) {
-      foundLegacy()
+      foundSessionBased()
       return answer.replay()
     }
     const discovery = await loaded.discover(request)
     if (answer.isOver) return
     if (discovery.ok) {
-      foundModern()
+      foundStateless()
       answer.drop()
       loaded.send(request, handler, discovery.result)
     } else if (discovery.wantsCredential) {
@@ -131,7 +131,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
           return streamed !== undefined || type.startsWith('application/json')
         }
         // only older servers have sessions
-        if (inSession) foundLegacy()
+        if (inSession) foundSessionBased()
         return false
       },
       isEnough: (chunk) => streamed?.read(chunk) ?? false,
@@ -145,12 +145,12 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
 
   return {
     send(request, handler) {
-      if (isLegacy) return inner.send(request, handler)
+      if (isSessionBased) return inner.send(request, handler)
       if (headerOf(request.headers, 'mcp-method') !== undefined) {
         if (!options.mirrorsParams || !isOfTools(request)) return inner.send(request, handler)
         return translate(handler, (loaded) => loaded.mirror(request, handler))
       }
-      if (isModern || isTranslated(request)) {
+      if (isStateless || isTranslated(request)) {
         return translate(handler, (loaded) => loaded.send(request, handler))
       }
       if (request.method === 'POST') return probe(request, handler)
@@ -161,10 +161,10 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
 }
 
 /** Tells whether an answer to `initialize` opens what older clients know. */
-function speaksOlder({ result }: JsonObject): boolean {
+function speaksSessionBased({ result }: JsonObject): boolean {
   if (!isObject(result)) return false
   const version = result['protocolVersion']
-  return typeof version !== 'string' || version < MODERN_VERSION
+  return typeof version !== 'string' || version < STATELESS_VERSION
 }
 
 function errorCode(message: JsonObject | undefined): unknown {
@@ -220,7 +220,7 @@ export function createSessionBasedUpstream(inner: Upstream): Upstream {
       if (method === undefined) return inner.send(request, handler)
       const message = tryParseJson(String(request.body ?? ''))
       const id = isObject(message) ? (message['id'] as RequestId | undefined) : undefined
-      const body = Buffer.from(errorResponse(id ?? null, legacyOnly(method)))
+      const body = Buffer.from(errorResponse(id ?? null, sessionBasedOnly(method)))
       new ClientResponse(handler).pass(400, { 'content-type': 'application/json' }, body)
     },
     close: () => inner.close(),

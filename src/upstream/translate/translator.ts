@@ -3,7 +3,6 @@ import { parseMessageText } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { headerOf, type UpstreamHandler, type UpstreamRequest } from '../upstream.js'
 import { ClientResponse } from './client-response.js'
-import { newSession, readClient, TranslatedSessions, writeSessionId } from './legacy-session.js'
 import { ListenStream } from './listen-stream.js'
 import {
   answer,
@@ -19,9 +18,10 @@ import type { TranslatorOptions, TranslatorParts } from './options.js'
 import { createProbe, type ServerDiscovery } from './probe.js'
 import { ToolSchemas } from './tool-schemas.js'
 import { TranslatedCall } from './translated-call.js'
+import { newSession, readClient, TranslatedSessions, writeSessionId } from './translated-session.js'
 
 /** What servers of the older era say to a version that they do not know. */
-const LEGACY_CODES: ReadonlySet<unknown> = new Set([
+const SESSION_BASED_CODES: ReadonlySet<unknown> = new Set([
   -32000,
   ERROR_CODES.unsupportedProtocolVersion,
   // with 400; a server of 2026-07-28 answers 404 to a method that it does not know
@@ -103,7 +103,7 @@ export class Translator {
     const parts = this.#parts
     const message = parseMessageText(String(request.body ?? ''))
     const session = this.#sessions.get(undefined)
-    new TranslatedCall({ parts, exchange, request, message, session, isModern: true }).start()
+    new TranslatedCall({ parts, exchange, request, message, session, isStateless: true }).start()
   }
 
   #handle(turn: Turn): Promise<void> | undefined {
@@ -157,7 +157,7 @@ export class Translator {
       code === undefined
         ? status === 404 || status === 405
         : status >= 400 &&
-          LEGACY_CODES.has(code) &&
+          SESSION_BASED_CODES.has(code) &&
           (status === 400 || code !== ERROR_CODES.methodNotFound)
     if (is) this.#options.onOtherEra()
     return is

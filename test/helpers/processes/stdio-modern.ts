@@ -2,4 +2,4 @@
 import { serveStdio } from '@modelcontextprotocol/server/stdio'
 import { createSdkV2Server } from '../targets/sdk-v2.js'
 
-serveStdio(() => createSdkV2Server('stdio-modern'))
+serveStdio(() => createSdkV2Server('stdio-stateless'))

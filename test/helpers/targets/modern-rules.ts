@@ -2,7 +2,7 @@ import { isObject, type JsonObject } from '../../../src/util/json.js'
 import { RpcFailure } from './contents.js'
 import type { RecordedRequest } from './record.js'
 
-export const MODERN_VERSION = '2026-07-28'
+export const STATELESS_VERSION = '2026-07-28'
 const META = 'io.modelcontextprotocol'
 export const VERSION_KEY = `${META}/protocolVersion`
 export const CAPABILITIES_KEY = `${META}/clientCapabilities`
@@ -33,7 +33,10 @@ export function brokenRule(request: RecordedRequest, tools: JsonObject[]): RpcFa
   const meta = isObject(params['_meta']) ? params['_meta'] : {}
   const version = meta[VERSION_KEY]
   if (typeof version !== 'string') {
-    const supported = { supported: [MODERN_VERSION], requested: params['protocolVersion'] ?? null }
+    const supported = {
+      supported: [STATELESS_VERSION],
+      requested: params['protocolVersion'] ?? null,
+    }
     return method === 'initialize'
       ? failure(-32022, 'Unsupported protocol version', supported)
       : failure(-32602, `_meta has no ${VERSION_KEY}`)
@@ -42,8 +45,8 @@ export function brokenRule(request: RecordedRequest, tools: JsonObject[]): RpcFa
   if (headers['mcp-protocol-version'] !== version) {
     return failure(-32020, 'MCP-Protocol-Version differs from _meta')
   }
-  if (version !== MODERN_VERSION) {
-    const data = { supported: [MODERN_VERSION], requested: version }
+  if (version !== STATELESS_VERSION) {
+    const data = { supported: [STATELESS_VERSION], requested: version }
     return failure(-32022, 'Unsupported protocol version', data)
   }
   if (!method.startsWith('notifications/') && headers['mcp-method'] !== method) {

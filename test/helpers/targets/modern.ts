@@ -9,7 +9,7 @@ import {
 } from './contents.js'
 import { createStreams, type EventStream } from './event-stream.js'
 import { type Listening, type ListenOptions, listen } from './listen.js'
-import { brokenRule, MODERN_VERSION, SERVER_INFO_KEY, SUBSCRIPTION_KEY } from './modern-rules.js'
+import { brokenRule, SERVER_INFO_KEY, STATELESS_VERSION, SUBSCRIPTION_KEY } from './modern-rules.js'
 import { createRecorder, type RecordedRequest, type Recorder } from './record.js'
 import { NO_ANSWER, refuse, sendJson } from './recording.js'
 import { type SdkOptions, type SdkV2Target, startSdkV2Target } from './sdk-v2.js'
@@ -87,7 +87,7 @@ export async function startModernRecordingTarget(
   const handlers: Record<string, ModernHandler> = {
     ...defaultAnswers(contents),
     'server/discover': () => ({
-      supportedVersions: [MODERN_VERSION],
+      supportedVersions: [STATELESS_VERSION],
       capabilities: capabilitiesOf(contents),
       ...(contents.instructions === undefined ? {} : { instructions: contents.instructions }),
     }),

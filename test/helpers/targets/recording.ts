@@ -13,7 +13,7 @@ import { type Listening, type ListenOptions, listen } from './listen.js'
 import { createRecorder, type RecordedRequest, type Recorder } from './record.js'
 import type { SseStyle } from './sse-writer.js'
 
-export const LEGACY_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26']
+export const SESSION_BASED_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26']
 
 export interface RecordingOptions extends Partial<Contents>, Pick<ListenOptions, 'host' | 'port'> {
   /** `required`: `initialize` gives an id and everything else needs it. Default `none`. */
@@ -77,7 +77,7 @@ export interface RecordingTarget extends Recorder, Omit<Listening, 'close'> {
 export async function startRecordingTarget(
   options: RecordingOptions = {},
 ): Promise<RecordingTarget> {
-  const { getStream = true, host, port, versions = LEGACY_VERSIONS, headers = {} } = options
+  const { getStream = true, host, port, versions = SESSION_BASED_VERSIONS, headers = {} } = options
   const contents = withDefaults(options)
   const recorder = createRecorder()
   const sessions = new Set<string>()

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { modernRequest, postModern } from '../../helpers/modern-client.js'
+import { modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { startModernRecordingTarget } from '../../helpers/targets/modern.js'
 import { startRecordingTarget } from '../../helpers/targets/recording.js'
@@ -75,7 +75,7 @@ describe('in front of a target of the versions before 2026-07-28, serve', () => 
     const other = keep(await startRecordingTarget())
     for (const stack of [await front(target.url), await front(target.url, other.url)]) {
       for (let turn = 0; turn < 2; turn++) {
-        const answer = await postModern(stack, message, headers)
+        const answer = await postStateless(stack, message, headers)
         expect(answer).toMatchObject({
           status: 400,
           message: { id: 'm-1', error: { code: -32601 } },
@@ -97,12 +97,12 @@ describe('a request that names 2026-07-28 in its header only', () => {
         target.clear()
         const params = method === 'logging/setLevel' ? { level: 'info' } : { name: 't0_echo' }
         const message = { jsonrpc: '2.0', id: 'odd', method, params }
-        const answer = await postModern(stack, message)
+        const answer = await postStateless(stack, message)
         expect(answer).toMatchObject({
           status: 400,
           message: { id: 'odd', error: { code: -32602 } },
         })
-        const bare = await postModern(stack, message, { 'mcp-method': undefined })
+        const bare = await postStateless(stack, message, { 'mcp-method': undefined })
         expect(bare).toMatchObject({ status: 400, message: { id: 'odd' } })
         expect(target.requests).toEqual([])
       }
@@ -133,7 +133,9 @@ describe('a request that names 2026-07-28 in its header only', () => {
   it('is refused as a notification too, before anything is sent', async () => {
     const target = keep(await startRecordingTarget())
     const stack = await front(target.url)
-    expect(await postModern(stack, modernRequest('server/discover'))).toMatchObject({ status: 400 })
+    expect(await postStateless(stack, modernRequest('server/discover'))).toMatchObject({
+      status: 400,
+    })
     target.clear()
     const message = { jsonrpc: '2.0', method: 'notifications/roots/list_changed' }
     const response = await stack.post(message, { 'mcp-protocol-version': VERSION })

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { connectV2, modernRequest, postModern } from '../../helpers/modern-client.js'
+import { connectV2, modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { RpcFailure } from '../../helpers/targets/contents.js'
 import { eventually } from '../../helpers/targets/eventually.js'
@@ -88,7 +88,7 @@ describe('the SDK client in mode "auto"', () => {
 
   it('[mcp-initialize-always] may send initialize after it was told of the stateless era', async () => {
     for (const stack of [await front(await dual()), await front(await dual(), await dual())]) {
-      expect((await postModern(stack, discover)).message.result.supportedVersions).toEqual([
+      expect((await postStateless(stack, discover)).message.result.supportedVersions).toEqual([
         VERSION,
       ])
       const clientInfo = { name: 'c', version: '1' }
@@ -110,7 +110,7 @@ describe('[mcp-offer-era] requests of the stateless era', () => {
       const stack = await front(modern.url, legacy.url)
       const request = modernRequest(method, method === 'tools/call' ? { name: 't0_echo' } : {})
       for (let turn = 0; turn < 2; turn++) {
-        expect(await postModern(stack, request)).toMatchObject(unsupported)
+        expect(await postStateless(stack, request)).toMatchObject(unsupported)
       }
       const asked = [...modern.requests, ...legacy.requests].map(({ rpc }) => rpc)
       expect([...new Set(asked)]).toEqual(['server/discover'])
@@ -119,26 +119,26 @@ describe('[mcp-offer-era] requests of the stateless era', () => {
 
   it('are served when a target is down that never said what it speaks', async () => {
     const stack = await front(modern.url, NOWHERE)
-    const answer = await postModern(stack, discover)
+    const answer = await postStateless(stack, discover)
     expect(answer.message.result).toMatchObject({
       supportedVersions: [VERSION],
       ttlMs: 0,
       _meta: { 'mcp-descope-proxy/unavailableTargets': ['t1'] },
     })
-    const list = await postModern(stack, modernRequest('tools/list'))
+    const list = await postStateless(stack, modernRequest('tools/list'))
     expect(list.message.result).toMatchObject({
       tools: [{ name: 't0_echo' }],
       ttlMs: 0,
       _meta: { 'mcp-descope-proxy/unavailableTargets': ['t1'] },
     })
-    const call = await postModern(stack, modernRequest('tools/call', { name: 't1_echo' }))
+    const call = await postStateless(stack, modernRequest('tools/call', { name: 't1_echo' }))
     expect(call.message.error).toMatchObject({ data: { target: 't1', cause: 'unreachable' } })
   })
 
   it('are an error in band, never a 5xx, when all targets are down', async () => {
     const stack = await front(NOWHERE, NOWHERE)
     for (const request of [discover, modernRequest('tools/list')]) {
-      expect(await postModern(stack, request)).toMatchObject({
+      expect(await postStateless(stack, request)).toMatchObject({
         status: 200,
         message: { id: 'm-1', error: { code: -32603, data: { target: 't0' } } },
       })
@@ -148,15 +148,15 @@ describe('[mcp-offer-era] requests of the stateless era', () => {
   it('are judged by the last that a target said which is down now', async () => {
     const old = await startRecordingTarget()
     const stack = await front(modern.url, old.url)
-    expect(await postModern(stack, discover)).toMatchObject(unsupported)
+    expect(await postStateless(stack, discover)).toMatchObject(unsupported)
     await old.close()
-    expect(await postModern(stack, discover)).toMatchObject(unsupported)
+    expect(await postStateless(stack, discover)).toMatchObject(unsupported)
   })
 
   it('that come at once ask each target once', async () => {
     const stack = await front(modern.url, modern.url)
     const calls = Array.from({ length: 8 }, (_, n) =>
-      postModern(stack, modernRequest('tools/call', { name: `t${n % 2}_echo` })),
+      postStateless(stack, modernRequest('tools/call', { name: `t${n % 2}_echo` })),
     )
     for (const { status } of await Promise.all(calls)) expect(status).toBe(200)
     expect(modern.of('server/discover')).toHaveLength(2)
@@ -194,9 +194,9 @@ it('a request that a target refuses for its own sake says nothing of the target'
     }),
   )
   for (const stack of [await front(strict.url), await front(strict.url, strict.url)]) {
-    const odd = await postModern(stack, modernRequest('server/discover', { odd: true }))
+    const odd = await postStateless(stack, modernRequest('server/discover', { odd: true }))
     expect(odd).toMatchObject({ status: 400, message: { id: 'm-1', error: { code: -32602 } } })
-    expect((await postModern(stack, discover)).status).toBe(200)
+    expect((await postStateless(stack, discover)).status).toBe(200)
   }
 })
 
@@ -205,9 +205,9 @@ it('a target that has become another one is noticed by its failure', async () =>
   const { port } = old
   await old.close()
   const stack = await front(modern.url, `http://127.0.0.1:${port}/mcp`)
-  expect((await postModern(stack, discover)).status).toBe(200)
+  expect((await postStateless(stack, discover)).status).toBe(200)
   keep(await startRecordingTarget({ port }))
   await eventually(async () => {
-    expect(await postModern(stack, modernRequest('tools/list'))).toMatchObject(unsupported)
+    expect(await postStateless(stack, modernRequest('tools/list'))).toMatchObject(unsupported)
   })
 })

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { openStream } from '../../helpers/event-reader.js'
-import { modernRequest, openModern, postModern } from '../../helpers/modern-client.js'
+import { modernRequest, openModern, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { tool } from '../../helpers/targets/contents.js'
 import { startModernRecordingTarget } from '../../helpers/targets/modern.js'
@@ -179,9 +179,9 @@ it('a target of 2026-07-28 reaches no prototype by server/discover and subscript
     targets: { one: one.url, two: two.url },
     identity: stack.identity,
   })
-  const found = await postModern(front, modernRequest('server/discover'))
+  const found = await postStateless(front, modernRequest('server/discover'))
   expect(JSON.stringify(found.message.result.capabilities)).not.toContain('__proto__')
-  await postModern(front, modernRequest('tools/list'))
+  await postStateless(front, modernRequest('tools/list'))
   const filter = { notifications: { toolsListChanged: true } }
   const listen = modernRequest('subscriptions/listen', filter)
   const stream = await openModern(front, listen)

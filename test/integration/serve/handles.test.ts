@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
-import { modernRequest, openModern, postModern } from '../../helpers/modern-client.js'
+import { modernRequest, openModern, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { tool } from '../../helpers/targets/contents.js'
 import { eventually } from '../../helpers/targets/eventually.js'
@@ -57,10 +57,10 @@ it.each([
   modern.on('tasks/get', ({ taskId }) => ({ taskId, ...TASK, status: 'working' }))
   const alice = await as(stack, 'alice')
   const call = modernRequest('tools/call', { name: 't_echo' }, TASKS)
-  const { taskId } = (await postModern(stack, call, alice)).message.result
+  const { taskId } = (await postStateless(stack, call, alice)).message.result
   expect(taskId).toMatch(/^k\./)
   const get = (id: string) => modernRequest('tasks/get', { taskId: id }, TASKS)
-  const mine = await postModern(stack, get(taskId), alice)
+  const mine = await postStateless(stack, get(taskId), alice)
   expect(mine.message.result).toMatchObject({ taskId, status: 'working' })
   expect(modern.of('tasks/get')).toMatchObject([{ message: { params: { taskId: '7' } } }])
   expect(modern.violations).toEqual([])
@@ -69,7 +69,7 @@ it.each([
     ['bob', '7'],
     ['alice', 't.7'],
   ]) {
-    const other = await postModern(stack, get(id), await as(stack, who))
+    const other = await postStateless(stack, get(id), await as(stack, who))
     expect(other.message.error).toMatchObject({ code: -32602, message: `Unknown task: ${id}` })
   }
   expect(modern.of('tasks/get')).toHaveLength(1)
@@ -89,9 +89,9 @@ it.each([
     )
     const alice = await as(stack, 'alice')
     const call = (state: object) => modernRequest('tools/call', { name: 't_echo', ...state })
-    const { requestState } = (await postModern(stack, call({}), alice)).message.result
+    const { requestState } = (await postStateless(stack, call({}), alice)).message.result
     expect(requestState).toMatch(/^s\./)
-    const next = await postModern(stack, call({ requestState, inputResponses: {} }), alice)
+    const next = await postStateless(stack, call({ requestState, inputResponses: {} }), alice)
     expect(next.message.result.content).toEqual([{ type: 'text', text: 'step "2"' }])
     const refusal = { code: -32602, message: 'Unknown requestState: ask again without it' }
     for (const [who, state] of [
@@ -99,7 +99,7 @@ it.each([
       ['alice', 'step "2"'],
       ['alice', 2],
     ] as const) {
-      const other = await postModern(stack, call({ requestState: state }), await as(stack, who))
+      const other = await postStateless(stack, call({ requestState: state }), await as(stack, who))
       expect(other.message.error).toMatchObject(refusal)
     }
     expect(modern.of('tools/call')).toHaveLength(2)
@@ -114,7 +114,7 @@ it('a subscription tells of tasks by the ids that the user has', async () => {
     return {}
   })
   const call = modernRequest('tools/call', { name: 't_echo' }, TASKS)
-  const { taskId } = (await postModern(single, call)).message.result
+  const { taskId } = (await postStateless(single, call)).message.result
   const filter = { taskIds: [taskId, '7', 'k.other'] }
   const listen = modernRequest('subscriptions/listen', { notifications: filter }, TASKS)
   const stream = await openModern(single, listen)

@@ -7,7 +7,7 @@ import {
   modernRequest,
   type OpenStream,
   openModern,
-  postModern,
+  postStateless,
 } from '../../helpers/modern-client.js'
 import { type Stack, startStack } from '../../helpers/stack.js'
 import { RpcFailure } from '../../helpers/targets/contents.js'
@@ -31,7 +31,7 @@ beforeAll(async () => {
   a = await startModernRecordingTarget({ listChanged: true })
   b = await startModernRecordingTarget({ listChanged: true })
   stack = await startStack({ targets: { a: a.url, b: b.url } })
-  await postModern(stack, modernRequest('server/discover'))
+  await postStateless(stack, modernRequest('server/discover'))
 })
 afterAll(async () => {
   await stack.close()
@@ -99,7 +99,7 @@ describe('[mcp-merge-subscriptions] a subscription to several targets', () => {
   it('names resources and tasks as each side knows them', async () => {
     b.on('tools/call', () => ({ resultType: 'task', taskId: 't-1' }))
     const call = modernRequest('tools/call', { name: 'b_x' })
-    const { taskId } = (await postModern(stack, call)).message.result
+    const { taskId } = (await postStateless(stack, call)).message.result
     const resourceSubscriptions = ['test://b/one', 'test://a/two', 'test://nobody/x']
     const stream = await listen({ resourceSubscriptions, taskIds: [taskId, 'b.t-1'] })
     await stream.until(1)
@@ -133,7 +133,7 @@ describe('[mcp-merge-subscriptions] a subscription to several targets', () => {
   })
 
   it('without a filter is refused', async () => {
-    const { status, message } = await postModern(stack, modernRequest(LISTEN))
+    const { status, message } = await postStateless(stack, modernRequest(LISTEN))
     expect(status).toBe(200)
     expect(message).toMatchObject({ id: 'm-1', error: { code: -32602 } })
   })
@@ -220,12 +220,12 @@ describe('a target that has no stream', () => {
       )
       await stream.until(1)
       expect(stream.messages).toEqual([acknowledged(ALL)])
-      const refused = await postModern(none, modernRequest(LISTEN, { notifications: ALL }))
+      const refused = await postStateless(none, modernRequest(LISTEN, { notifications: ALL }))
       expect(refused).toMatchObject({
         status: 404,
         message: { id: 'm-1', error: { code: -32601 } },
       })
-      const failed = await postModern(down, modernRequest(LISTEN, { notifications: ALL }))
+      const failed = await postStateless(down, modernRequest(LISTEN, { notifications: ALL }))
       expect(failed).toMatchObject({
         status: 200,
         message: { id: 'm-1', error: { code: -32603, data: { target: 'x' } } },
@@ -319,7 +319,7 @@ it('what a target acknowledges of any depth does no harm', async () => {
     config: { timeouts: { list: 0.5 } },
   })
   try {
-    await postModern(at, modernRequest('server/discover'))
+    await postStateless(at, modernRequest('server/discover'))
     const stream = await listen(ALL, 's-1', at)
     await stream.until(1)
     expect(stream.messages).toEqual([acknowledged(ALL)])

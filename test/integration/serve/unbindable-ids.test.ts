@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { modernRequest, postModern } from '../../helpers/modern-client.js'
+import { modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { tool } from '../../helpers/targets/contents.js'
 import {
@@ -60,10 +60,10 @@ describe('without SESSION_SECRET where any process may answer', () => {
   ])('%s of a newer target becomes an error', async (_what, given) => {
     modern.on('tools/call', () => given)
     const call = modernRequest('tools/call', { name: 't_echo' }, TASKS)
-    const { message, text } = await postModern(newer, call, HOST)
+    const { message, text } = await postStateless(newer, call, HOST)
     expect(message.error.message).toContain('without SESSION_SECRET')
     expect(text).not.toMatch(/"7"|step 2/)
-    const found = await postModern(newer, modernRequest('server/discover'), HOST)
+    const found = await postStateless(newer, modernRequest('server/discover'), HOST)
     expect(found.message.result.capabilities.extensions).toEqual({})
   })
 

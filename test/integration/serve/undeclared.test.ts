@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { modernRequest, postModern } from '../../helpers/modern-client.js'
+import { modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { startModernRecordingTarget } from '../../helpers/targets/modern.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
@@ -93,7 +93,7 @@ describe('a list that a target did not declare', () => {
     const plain = keep(await startModernRecordingTarget({ handlers }))
     const full = keep(await startModernRecordingTarget({ prompts: [{ name: 'hello' }] }))
     const stack = keep(await startStack({ targets: { plain: plain.url, full: full.url } }))
-    const { message } = await postModern(stack, modernRequest('prompts/list'))
+    const { message } = await postStateless(stack, modernRequest('prompts/list'))
     expect(message.result.prompts).toMatchObject([{ name: 'full_hello' }])
     expect(plain.of('prompts/list')).toHaveLength(0)
   })

@@ -1,8 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { LEGACY_VERSIONS, negotiateVersion, olderVersion } from '../../../src/mcp/versions.js'
+import {
+  negotiateVersion,
+  olderVersion,
+  SESSION_BASED_VERSIONS,
+} from '../../../src/mcp/versions.js'
 
 describe('negotiateVersion', () => {
-  it.each(LEGACY_VERSIONS)('[mcp-lifecycle-version] answers %s with itself', (version) => {
+  it.each(SESSION_BASED_VERSIONS)('[mcp-lifecycle-version] answers %s with itself', (version) => {
     expect(negotiateVersion(version)).toBe(version)
   })
 

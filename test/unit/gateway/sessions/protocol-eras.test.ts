@@ -65,55 +65,55 @@ const asked = (target: ModernRecordingTarget | RecordingTarget) =>
 describe('what targets speak', () => {
   it('is asked once by all who come at once, and then known', async () => {
     const { eras } = erasOf([modern.url])
-    const answers = [eras.serveModern(requestOf()), eras.serveModern(requestOf('bob'))]
+    const answers = [eras.serveStateless(requestOf()), eras.serveStateless(requestOf('bob'))]
     expect(await Promise.all(answers)).toEqual([true, true])
-    expect(eras.serveModern(requestOf())).toBe(true)
+    expect(eras.serveStateless(requestOf())).toBe(true)
     expect(asked(modern)).toBe(1)
     expect(modern.violations).toEqual([])
   })
 
   it('is asked again after a minute, and nobody waits for that', async () => {
     const { eras, clock } = erasOf([modern.url])
-    await eras.serveModern(requestOf())
+    await eras.serveStateless(requestOf())
     await clock.advance(59_999)
-    expect(eras.serveModern(requestOf())).toBe(true)
+    expect(eras.serveStateless(requestOf())).toBe(true)
     expect(asked(modern)).toBe(1)
     await clock.advance(1)
-    expect(eras.serveModern(requestOf())).toBe(true)
-    expect(eras.serveModern(requestOf())).toBe(true)
+    expect(eras.serveStateless(requestOf())).toBe(true)
+    expect(eras.serveStateless(requestOf())).toBe(true)
     await eventually(() => expect(asked(modern)).toBe(2))
   })
 
   it('is asked again when a target is suspected, and may have changed', async () => {
     const { eras } = erasOf([modern.url])
-    await eras.serveModern(requestOf())
+    await eras.serveStateless(requestOf())
     const [target] = targets as [Target]
     modern.on('server/discover', () => ({ supportedVersions: ['2027-01-01'], capabilities: {} }))
     eras.suspect(target)
-    expect(eras.serveModern(requestOf())).toBe(true)
-    await eventually(() => expect(eras.serveModern(requestOf())).toBe(false))
+    expect(eras.serveStateless(requestOf())).toBe(true)
+    await eventually(() => expect(eras.serveStateless(requestOf())).toBe(false))
     modern.on('server/discover', () => ({ supportedVersions: ['2026-07-28'], capabilities: {} }))
   })
 
   it('is legacy together when one of them is', async () => {
     const { eras } = erasOf([modern.url, legacy.url])
-    expect(await eras.serveModern(requestOf())).toBe(false)
-    expect(eras.serveModern(requestOf())).toBe(false)
+    expect(await eras.serveStateless(requestOf())).toBe(false)
+    expect(eras.serveStateless(requestOf())).toBe(false)
     expect([asked(modern), asked(legacy)]).toEqual([1, 1])
   })
 
   it('is waited for once where a target cannot be had, and asked again after a pause', async () => {
     const { eras, clock } = erasOf([modern.url, 'http://127.0.0.1:9/mcp'])
-    expect(await eras.serveModern(requestOf())).toBe(true)
-    expect(eras.serveModern(requestOf())).toBe(true)
+    expect(await eras.serveStateless(requestOf())).toBe(true)
+    expect(eras.serveStateless(requestOf())).toBe(true)
     await clock.advance(5_000)
-    expect(eras.serveModern(requestOf())).toBe(true)
+    expect(eras.serveStateless(requestOf())).toBe(true)
   })
 
   it('is not waited for longer than a list', async () => {
     const { eras, clock } = erasOf([modern.url])
     modern.on('server/discover', () => new Promise(() => undefined))
-    const served = eras.serveModern(requestOf())
+    const served = eras.serveStateless(requestOf())
     await modern.until(({ rpc }) => rpc === 'server/discover')
     await clock.advance(3_000)
     expect(await served).toBe(true)
@@ -132,9 +132,9 @@ describe('what targets speak', () => {
       refused: () => false,
     }
     const { eras } = erasOf([legacy.url], credential)
-    expect(await eras.serveModern(requestOf('mallory'))).toBe(true)
-    expect(await eras.serveModern(requestOf('alice'))).toBe(false)
-    expect(eras.serveModern(requestOf('mallory'))).toBe(false)
+    expect(await eras.serveStateless(requestOf('mallory'))).toBe(true)
+    expect(await eras.serveStateless(requestOf('alice'))).toBe(false)
+    expect(eras.serveStateless(requestOf('mallory'))).toBe(false)
     expect(legacy.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer of-alice'])
   })
 })
@@ -149,19 +149,23 @@ describe('readEra', () => {
   const error = (code: number, data?: object) => answered({ error: { code, message: '', data } })
 
   it.each([
-    ['the version', 'modern', answered({ result: { supportedVersions: ['2026-07-28'] } })],
-    ['other versions', 'legacy', answered({ result: { supportedVersions: ['2025-11-25'] } })],
-    ['something else', 'legacy', answered({ result: [] })],
-    ['unknown method', 'legacy', error(-32601)],
-    ['unsupported version', 'legacy', error(-32000)],
-    ['other versions in an error', 'legacy', error(-32022, { supported: ['2027-01-01'] })],
-    ['the version in an error', 'modern', error(-32022, { supported: ['2026-07-28'] })],
-    ['a missing capability', 'modern', error(-32021)],
+    ['the version', 'stateless', answered({ result: { supportedVersions: ['2026-07-28'] } })],
+    [
+      'other versions',
+      'session-based',
+      answered({ result: { supportedVersions: ['2025-11-25'] } }),
+    ],
+    ['something else', 'session-based', answered({ result: [] })],
+    ['unknown method', 'session-based', error(-32601)],
+    ['unsupported version', 'session-based', error(-32000)],
+    ['other versions in an error', 'session-based', error(-32022, { supported: ['2027-01-01'] })],
+    ['the version in an error', 'stateless', error(-32022, { supported: ['2026-07-28'] })],
+    ['a missing capability', 'stateless', error(-32021)],
     ['an error of its own', undefined, error(-32603)],
-    ['no MCP', 'legacy', failed('invalid_answer')],
-    ['that a session is missing', 'legacy', failed('session_required', 400)],
-    ['404', 'legacy', failed('http_status', 404)],
-    ['500', 'legacy', failed('http_status', 500)],
+    ['no MCP', 'session-based', failed('invalid_answer')],
+    ['that a session is missing', 'session-based', failed('session_required', 400)],
+    ['404', 'session-based', failed('http_status', 404)],
+    ['500', 'session-based', failed('http_status', 500)],
     ['503', undefined, failed('http_status', 503)],
     ['429', undefined, failed('http_status', 429)],
     ['a redirect', undefined, failed('http_status', 302)],

@@ -20,7 +20,7 @@ async function connectV2(stack: Stack): Promise<Client> {
 }
 
 it('a program that speaks 2026-07-28 is spoken with in that era, and beside it in the older one', async () => {
-  const args = [await buildProcess('stdio-modern')]
+  const args = [await buildProcess('stdio-stateless')]
   const t = await programTarget({ prefix: '', args })
   const stack = await startStack({ targets: { t } })
   closing.push(stack.close)

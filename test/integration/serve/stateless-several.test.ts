@@ -1,6 +1,6 @@
 import type { Client } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { connectV2, modernRequest, postModern } from '../../helpers/modern-client.js'
+import { connectV2, modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { type Stack, startStack } from '../../helpers/stack.js'
 import { RpcFailure, tool } from '../../helpers/targets/contents.js'
 import { eventually } from '../../helpers/targets/eventually.js'
@@ -179,7 +179,7 @@ describe.each([['auto'], [{ pin: VERSION }]] as const)('the SDK client in mode %
 
 describe('server/discover of several', () => {
   it('[mcp-merge-modern] says what all of them can do together', async () => {
-    const { status, message } = await postModern(bare, modernRequest('server/discover'))
+    const { status, message } = await postStateless(bare, modernRequest('server/discover'))
     expect(status).toBe(200)
     expect(message).toEqual({
       jsonrpc: '2.0',
@@ -216,11 +216,11 @@ describe('server/discover of several', () => {
     try {
       for (const front of fronts) {
         for (const method of ['server/discover', 'tools/list']) {
-          const { message } = await postModern(front, modernRequest(method))
+          const { message } = await postStateless(front, modernRequest(method))
           expect(message.result.cacheScope).toBe('private')
         }
       }
-      const { message } = await postModern(fronts[1] as Stack, modernRequest('prompts/list'))
+      const { message } = await postStateless(fronts[1] as Stack, modernRequest('prompts/list'))
       expect(message.result.cacheScope).toBe('public')
     } finally {
       for (const front of fronts) await front.close()
@@ -231,7 +231,7 @@ describe('server/discover of several', () => {
 
 describe('a list of several', () => {
   it('[mcp-merge-modern] keeps their order, and the shortest time that one of them may be kept', async () => {
-    const { message } = await postModern(bare, modernRequest('tools/list'))
+    const { message } = await postStateless(bare, modernRequest('tools/list'))
     const { tools, ...rest } = message.result
     expect(tools.map(({ name }: { name: string }) => name)).toEqual([
       'a_echo',
@@ -253,10 +253,11 @@ it('[mcp-merge-modern] a long list comes in parts, each for its caller alone', a
   const long = await startModernRecordingTarget({ tools, pageSize: 500 })
   const front = await startStack({ targets: { a: a.url, long: long.url } })
   try {
-    const first = (await postModern(front, modernRequest('tools/list'))).message.result
+    const first = (await postStateless(front, modernRequest('tools/list'))).message.result
     expect(first).toMatchObject({ cacheScope: 'private', ttlMs: 60_000, resultType: 'complete' })
     const cursor = first.nextCursor
-    const second = (await postModern(front, modernRequest('tools/list', { cursor }))).message.result
+    const second = (await postStateless(front, modernRequest('tools/list', { cursor }))).message
+      .result
     expect(second).toMatchObject({ cacheScope: 'private', ttlMs: 60_000 })
     expect(second.nextCursor).toBeUndefined()
     const names = [...first.tools, ...second.tools].map(({ name }) => name)
@@ -264,7 +265,7 @@ it('[mcp-merge-modern] a long list comes in parts, each for its caller alone', a
       tools.map(({ name }) => `long_${name}`),
     )
     expect(second.tools.every(({ name }: { name: string }) => name.startsWith('long_'))).toBe(true)
-    const invalid = await postModern(front, modernRequest('tools/list', { cursor: 'x' }))
+    const invalid = await postStateless(front, modernRequest('tools/list', { cursor: 'x' }))
     expect(invalid).toMatchObject({ status: 200, message: { error: { code: -32602 } } })
     expect(long.violations).toEqual([])
   } finally {
@@ -277,9 +278,9 @@ it('[mcp-private-cache] a list of which a part is older is not to be kept', asyn
   const frail = await startModernRecordingTarget()
   const front = await startStack({ targets: { a: a.url, frail: frail.url } })
   try {
-    await postModern(front, modernRequest('tools/list'))
+    await postStateless(front, modernRequest('tools/list'))
     await frail.close()
-    const { result } = (await postModern(front, modernRequest('tools/list'))).message
+    const { result } = (await postStateless(front, modernRequest('tools/list'))).message
     expect(result).toMatchObject({
       ttlMs: 0,
       _meta: { 'mcp-descope-proxy/staleTargets': ['frail'] },
@@ -293,9 +294,9 @@ it('[mcp-private-cache] a list of which a part is older is not to be kept', asyn
 describe('what a request carries', () => {
   it('[mcp-rename-consistently] is renamed in body and header, and all else passes', async () => {
     a.clear()
-    const list = await postModern(bare, modernRequest('tools/list'))
+    const list = await postStateless(bare, modernRequest('tools/list'))
     const alias = list.message.result.tools[1].name
-    await postModern(bare, modernRequest('tools/call', { name: alias, arguments: {} }), {
+    await postStateless(bare, modernRequest('tools/call', { name: alias, arguments: {} }), {
       'mcp-param-region': '=?base64?WsO8cmljaA==?=',
       'mcp-something': 'new',
       traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
@@ -323,7 +324,7 @@ describe('what a request carries', () => {
         : { content: [] },
     )
     const call = modernRequest('tools/call', { name: 'b_echo', arguments: {} })
-    const { requestState } = (await postModern(bare, call)).message.result
+    const { requestState } = (await postStateless(bare, call)).message.result
     b.clear()
     const odd = `"inputResponses": {"k":{ "x":1.0}}, "requestState" :${JSON.stringify(requestState)}`
     const raw = JSON.stringify(call).replace('"arguments":{}', odd)
@@ -349,7 +350,7 @@ describe('what a request carries', () => {
       { 'mcp-method': 'tools/list' },
       { 'mcp-protocol-version': '2025-11-25' },
     ]) {
-      const answer = await postModern(bare, call, headers)
+      const answer = await postStateless(bare, call, headers)
       expect(answer).toMatchObject({ status: 400, message: { id: 'm-1', error: { code: -32020 } } })
     }
     expect(a.requests.concat(b.requests)).toHaveLength(0)
@@ -360,7 +361,7 @@ describe('what a request carries', () => {
     const bareMeta = { [`${META}/protocolVersion`]: VERSION }
     const list = { jsonrpc: '2.0', id: 'm-1', method: 'tools/list' }
     expect(
-      await postModern(bare, { ...list, params: { ...params, _meta: bareMeta } }),
+      await postStateless(bare, { ...list, params: { ...params, _meta: bareMeta } }),
     ).toMatchObject({
       status: 400,
       message: { id: 'm-1', error: { code: -32602 } },
@@ -369,19 +370,21 @@ describe('what a request carries', () => {
       ...list,
       params: { _meta: { ..._meta, [`${META}/protocolVersion`]: '2027-01-01' } },
     }
-    expect(await postModern(bare, later, { 'mcp-protocol-version': '2027-01-01' })).toMatchObject({
+    expect(
+      await postStateless(bare, later, { 'mcp-protocol-version': '2027-01-01' }),
+    ).toMatchObject({
       status: 400,
       message: { error: { code: -32022, data: { supported: [VERSION], requested: '2027-01-01' } } },
     })
   })
 
   it('a method or a name that nobody has is unknown', async () => {
-    expect(await postModern(bare, modernRequest('no/such'))).toMatchObject({
+    expect(await postStateless(bare, modernRequest('no/such'))).toMatchObject({
       status: 404,
       message: { id: 'm-1', error: { code: -32601 } },
     })
     for (const name of ['a_secret', 'c_echo']) {
-      expect(await postModern(bare, modernRequest('tools/call', { name }))).toMatchObject({
+      expect(await postStateless(bare, modernRequest('tools/call', { name }))).toMatchObject({
         status: 200,
         message: { error: { code: -32602, message: `Unknown tool: ${name}` } },
       })
@@ -394,7 +397,7 @@ describe('what a request carries', () => {
       throw new RpcFailure(-32021, 'Missing capability', { data, status: 400 })
     })
     try {
-      const answer = await postModern(bare, modernRequest('tools/call', { name: 'b_echo' }))
+      const answer = await postStateless(bare, modernRequest('tools/call', { name: 'b_echo' }))
       expect(answer).toMatchObject({
         status: 400,
         message: { id: 'm-1', error: { code: -32021, message: 'Missing capability', data } },
@@ -422,7 +425,7 @@ describe('what an answer names', () => {
             ],
           },
     )
-    const called = await postModern(
+    const called = await postStateless(
       bare,
       modernRequest('tools/call', { name: 'b_echo', arguments: {} }),
     )
@@ -431,9 +434,12 @@ describe('what an answer names', () => {
       { type: 'resource', resource: { uri: 'test://b/readme', text: 't' } },
       { type: 'text', text: uri },
     ])
-    const asked = await postModern(bare, modernRequest('tools/call', { name: 'b_echo' }))
+    const asked = await postStateless(bare, modernRequest('tools/call', { name: 'b_echo' }))
     expect(asked.message.result).toMatchObject({ inputRequests })
-    const read = await postModern(bare, modernRequest('resources/read', { uri: 'test://b/readme' }))
+    const read = await postStateless(
+      bare,
+      modernRequest('resources/read', { uri: 'test://b/readme' }),
+    )
     expect(read.message.result).toMatchObject({
       contents: [{ uri: 'test://b/readme', text: 'contents of test://readme' }],
       ttlMs: 5_000,
@@ -453,17 +459,20 @@ describe('what an answer names', () => {
     b.on('tasks/update', () => ({}))
     b.on('tasks/cancel', () => ({}))
     a.clear()
-    const created = await postModern(bare, modernRequest('tools/call', { name: 'b_echo' }, TASKS))
+    const created = await postStateless(
+      bare,
+      modernRequest('tools/call', { name: 'b_echo' }, TASKS),
+    )
     expect(created.message.result).toMatchObject({ resultType: 'task', taskId: expect.any(String) })
     const { taskId } = created.message.result
-    const got = await postModern(bare, modernRequest('tasks/get', { taskId }, TASKS))
+    const got = await postStateless(bare, modernRequest('tasks/get', { taskId }, TASKS))
     expect(got.message.result).toMatchObject({
       taskId,
       result: { content: [{ uri: 'test://b/readme' }] },
     })
     const inputResponses = { k: { action: 'accept' } }
     for (const method of ['tasks/update', 'tasks/cancel']) {
-      const answer = await postModern(
+      const answer = await postStateless(
         bare,
         modernRequest(method, { taskId, inputResponses }, TASKS),
       )
@@ -473,7 +482,7 @@ describe('what an answer names', () => {
     }
     expect(b.violations).toEqual([])
     expect(a.requests).toHaveLength(0)
-    const unknown = await postModern(bare, modernRequest('tasks/get', { taskId: 't.1' }, TASKS))
+    const unknown = await postStateless(bare, modernRequest('tasks/get', { taskId: 't.1' }, TASKS))
     expect(unknown.message.error).toMatchObject({ code: -32602, message: 'Unknown task: t.1' })
   })
 
@@ -483,8 +492,8 @@ describe('what an answer names', () => {
     const front = await startStack({ targets: { b: b.url } })
     try {
       const call = modernRequest('tools/call', { name: 'b_echo' }, TASKS)
-      const { taskId } = (await postModern(front, call)).message.result
-      const answer = await postModern(front, modernRequest('tasks/get', { taskId }, TASKS))
+      const { taskId } = (await postStateless(front, call)).message.result
+      const answer = await postStateless(front, modernRequest('tasks/get', { taskId }, TASKS))
       expect(answer.message.result).toMatchObject({ taskId })
       expect(b.of('tasks/get')[0]?.message).toMatchObject({ params: { taskId: 'ö.1' } })
       expect(b.violations).toEqual([])

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { connectV2, envelope, modernRequest, postModern } from '../../helpers/modern-client.js'
+import { connectV2, envelope, modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { type Answer, defaultAnswers, tool } from '../../helpers/targets/contents.js'
 import { eventually } from '../../helpers/targets/eventually.js'
@@ -113,21 +113,21 @@ describe('a request whose headers and body differ', () => {
     ['in the version', { 'mcp-protocol-version': '2025-11-25' }],
     ['since the version is missing', { 'mcp-protocol-version': undefined }],
   ])('%s is refused and does not reach the target', async (_title, headers) => {
-    const answer = await postModern(single, call, headers)
+    const answer = await postStateless(single, call, headers)
     expect(answer).toMatchObject({ status: 400, message: { id: 'm-1', error: { code: -32020 } } })
     expect(modern.requests).toHaveLength(0)
   })
 
   it('only in the spelling of the name passes', async () => {
     const name = `=?base64?${Buffer.from('target_echo').toString('base64')}?=`
-    expect((await postModern(single, call, { 'mcp-name': name })).status).toBe(200)
+    expect((await postStateless(single, call, { 'mcp-name': name })).status).toBe(200)
     expect(modern.of('tools/call')[0]?.headers['mcp-name']).toBe('echo')
     expect(modern.violations).toEqual([])
   })
 
   it('since only its headers are of the era is refused and does not reach the target', async () => {
     const bare = { ...call, params: { name: 'target_echo', arguments: {} } }
-    const answer = await postModern(single, bare, { 'mcp-name': 'target_near' })
+    const answer = await postStateless(single, bare, { 'mcp-name': 'target_near' })
     expect(answer).toMatchObject({ status: 400, message: { id: 'm-1', error: { code: -32602 } } })
     expect(modern.requests).toHaveLength(0)
   })
@@ -143,7 +143,7 @@ describe('a method that the stateless era has no more', () => {
     'tasks/list',
     'tasks/result',
   ])('[mcp-modern-removed-methods] %s is unknown', async (method) => {
-    const answer = await postModern(single, modernRequest(method))
+    const answer = await postStateless(single, modernRequest(method))
     expect(answer).toMatchObject({ status: 404, message: { id: 'm-1', error: { code: -32601 } } })
     expect(modern.requests).toHaveLength(0)
   })
@@ -151,11 +151,11 @@ describe('a method that the stateless era has no more', () => {
 
 describe('an error of the target', () => {
   it('keeps its status and code', async () => {
-    const { status, message } = await postModern(single, modernRequest('no/such'))
+    const { status, message } = await postStateless(single, modernRequest('no/such'))
     expect(status).toBe(404)
     expect(message).toMatchObject({ id: 'm-1', error: { code: -32601 } })
     const unknown = { ...modernRequest('tools/list'), params: { _meta: envelope('2027-01-01') } }
-    const version = await postModern(single, unknown, { 'mcp-protocol-version': '2027-01-01' })
+    const version = await postStateless(single, unknown, { 'mcp-protocol-version': '2027-01-01' })
     expect(version).toMatchObject({
       status: 400,
       message: { error: { code: -32022, data: { supported: [VERSION] } } },
@@ -167,7 +167,7 @@ describe('several targets of which one is legacy', () => {
   it.each(['server/discover', 'tools/list', 'subscriptions/listen'])(
     'refuse %s of the stateless era as a method unknown to the versions that they speak',
     async (method) => {
-      const { status, message } = await postModern(several, modernRequest(method))
+      const { status, message } = await postStateless(several, modernRequest(method))
       expect(status).toBe(400)
       expect(message).toMatchObject({
         id: 'm-1',
@@ -220,7 +220,7 @@ describe('server/discover', () => {
       const url = code === 0 ? 'http://127.0.0.1:9/mcp' : legacy.url
       const front = await startStack({ targets: { target: url } })
       try {
-        const { status, message } = await postModern(front, modernRequest('server/discover'))
+        const { status, message } = await postStateless(front, modernRequest('server/discover'))
         expect(status).toBe(expected.status)
         expect(message).toMatchObject({ id: 'm-1', error: expected.error })
       } finally {
@@ -231,7 +231,7 @@ describe('server/discover', () => {
   )
 
   it('passes what the target says of itself', async () => {
-    const { message } = await postModern(single, modernRequest('server/discover'))
+    const { message } = await postStateless(single, modernRequest('server/discover'))
     expect(message.result).toMatchObject({ supportedVersions: [VERSION], resultType: 'complete' })
   })
 })
@@ -275,9 +275,9 @@ describe('a list', () => {
     const front = await startStack({ targets: { target: scoped } })
     try {
       expect(
-        (await postModern(single, modernRequest('tools/list'))).message.result.cacheScope,
+        (await postStateless(single, modernRequest('tools/list'))).message.result.cacheScope,
       ).toBe('public')
-      const { result } = (await postModern(front, modernRequest('tools/list'))).message
+      const { result } = (await postStateless(front, modernRequest('tools/list'))).message
       expect(result.cacheScope).toBe('private')
       expect(result.tools).toHaveLength(2)
       expect(result).toMatchObject({ ttlMs: 60_000, resultType: 'complete' })
@@ -289,7 +289,7 @@ describe('a list', () => {
 
 it('messages of both eras pass side by side', async () => {
   const both = [
-    await postModern(single, modernRequest('tools/list')),
+    await postStateless(single, modernRequest('tools/list')),
     { message: await readMessage(await single.post({ jsonrpc: '2.0', id: 2, method: 'ping' })) },
   ]
   expect(both[0]?.message.result.tools).toHaveLength(3)

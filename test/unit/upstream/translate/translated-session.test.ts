@@ -3,7 +3,7 @@ import {
   readClient,
   readSessionId,
   writeSessionId,
-} from '../../../../src/upstream/translate/legacy-session.js'
+} from '../../../../src/upstream/translate/translated-session.js'
 
 const client = (capabilities: object, clientInfo: object = { name: 'Höst', version: '1' }) =>
   readClient({ protocolVersion: '2025-06-18', capabilities, clientInfo } as never)
