@@ -15,10 +15,6 @@ export interface BridgeOptions
   extends Omit<ConnectionOptions, 'requests' | 'onReady' | 'onSignInNeeded' | 'onUnreachable'> {
   desk: SignInCoordinator
   backlog: Backlog
-  /** Why somebody had to sign in last. */
-  need: () => SignInNeed
-  /** Some of several targets wait for a sign-in, and the others go on. */
-  isNeeded?: () => boolean
   /** How long a call waits for a sign-in, milliseconds. */
   loginWaitMs: number
   /** Messages can go to the target, and the host is ready for what comes back. */
@@ -48,7 +44,7 @@ export class Bridge {
         if (isConnected) options.desk.markTokenAccepted()
         this.#onReady()
       },
-      onSignInNeeded: (request) => this.#signedOut.begin(request),
+      onSignInNeeded: (need, request) => this.#signedOut.begin(request, need),
       onUnreachable: (failure) => this.#onUnreachable(failure),
     })
     this.#signedOut = new SignedOut({
@@ -74,8 +70,8 @@ export class Bridge {
   }
 
   /** The target takes this only from somebody who signed in: it is sent again after that. */
-  owe(message: Message): void {
-    if (this.connection.owe(message)) this.#signedOut.begin(undefined)
+  owe(message: Message, need: SignInNeed): void {
+    if (this.connection.owe(message)) this.#signedOut.begin(undefined, need)
   }
 
   /** Goes on after somebody signed in. */
@@ -144,7 +140,7 @@ export class Bridge {
       answered: (text) => {
         if (!hasFailed) this.#options.desk.markTokenAccepted()
         learn(this.#options.memory, message, text)
-        if (message.method === 'tools/list' && this.#signedOut.isNeeded) {
+        if (message.method === 'tools/list' && this.#signedOut.hasWaiting) {
           return void this.#signedOut.addLogin(request, text)
         }
         this.requests.answer(request, text)
@@ -158,8 +154,8 @@ export class Bridge {
   }
 
   #failed(request: OpenRequest, failure: TargetFailure): boolean {
-    if (failure.cause === 'sign_in_required') {
-      this.#signedOut.begin(request)
+    if (failure.need !== undefined) {
+      this.#signedOut.begin(request, failure.need)
       return true
     }
     addHint(failure)

@@ -1,3 +1,4 @@
+import type { SignInNeed } from '../auth/tokens/sign-in-target.js'
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
 import type { Message } from '../mcp/message.js'
 import { type Backoff, createBackoff, parseRetryAfter, sleep } from '../util/async.js'
@@ -65,10 +66,10 @@ export class Connection {
       },
       failed: (failure) => {
         cancelPatience()
-        if (failure.cause === 'sign_in_required') {
+        if (failure.need !== undefined) {
           this.#standIn(request)
           this.phase = 'signing-in'
-          this.#options.onSignInNeeded(request)
+          this.#options.onSignInNeeded(failure.need, request)
           return true
         }
         if (!mayPass(failure)) return this.#giveUp(failure)
@@ -143,9 +144,9 @@ export class Connection {
       if (this.phase !== 'connecting') return
       if (outcome.ok) return this.#connected(outcome.result, outcome.sessionId)
       const { failure, text } = outcome
-      if (failure?.cause === 'sign_in_required') {
+      if (failure?.need !== undefined) {
         this.phase = 'signing-in'
-        return onSignInNeeded(undefined)
+        return onSignInNeeded(failure.need, undefined)
       }
       logger.debug('target_unavailable', failure?.reason ?? text)
       this.#retryLater(failure ?? refusal(this.#options.target))
@@ -245,7 +246,7 @@ export interface ConnectionOptions {
   /** Messages may go to the target from now on. @param isConnected It was just asked. */
   onReady(isConnected: boolean): void
   /** Somebody has to sign in; `request` waits for that. */
-  onSignInNeeded(request: OpenRequest | undefined): void
+  onSignInNeeded(need: SignInNeed, request: OpenRequest | undefined): void
   onUnreachable(failure: TargetFailure): void
 }
 

@@ -1,12 +1,16 @@
 import type { Caller } from '../auth/credentials/credential.js'
+import type { SignInNeed } from '../auth/tokens/sign-in-target.js'
 import type { Exchange, ExchangeRecord } from '../gateway/exchange.js'
-import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
+import {
+  credentialFailure,
+  failureError,
+  type TargetFailure,
+} from '../gateway/forwarding/target-failure.js'
 import type { Gateway } from '../gateway/gateway.js'
 import { encodeHeaderValue, envelopeVersion, isStateless, mcpNameOf } from '../mcp/headers.js'
 import { errorResponse, ownId, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, parseMessageText } from '../mcp/message.js'
 import { lastEventIdHeader } from '../mcp/sse.js'
-import { messageOf, ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Backlog, HostConnection } from './host.js'
 import { type Hooks, MessageReply, type ReplyListener, RequestListener } from './reply-listener.js'
@@ -18,12 +22,14 @@ export interface GatewayClientOptions {
   backlog: Backlog
   /** Name of the target, for people. */
   target: string
-  /** Who is signed in. Rejects with `SIGN_IN_REQUIRED` when nobody is and somebody has to be. */
+  /** Who is signed in. Rejects with a `SignInRequiredError` when nobody is and somebody has to be. */
   caller: () => Caller | Promise<Caller>
   /** Guesses, where a target answers as if there were no MCP, which endpoint was meant. */
   guess?: ((target: string) => string | undefined) | undefined
   /** A message that nobody waits for was refused, because somebody has to sign in first. */
-  onOwed?(message: Message): void
+  onOwed?(message: Message, need: SignInNeed): void
+  /** One of several targets is left out of an answer until somebody signs in to it. */
+  onLeftOut?: ((need: SignInNeed) => void) | undefined
 }
 
 /** The result of a request of our own. */
@@ -60,7 +66,7 @@ export class GatewayClient {
       const listener = { answer: done, empty: done, event() {}, ended: done }
       this.#post(message, listener, (failure) => {
         done()
-        if (failure.cause === 'sign_in_required') this.#options.onOwed?.(message)
+        if (failure.need !== undefined) this.#options.onOwed?.(message, failure.need)
         return true
       })
     })
@@ -129,7 +135,7 @@ export class GatewayClient {
     },
     go: (exchange: BridgeExchange) => void,
   ): MessageReply {
-    const { session, host, target, guess } = this.#options
+    const { session, host, target, guess, onLeftOut } = this.#options
     const intercept = (failure: TargetFailure) => {
       const meant = isElsewhere(failure) ? guess?.(failure.target) : undefined
       if (meant !== undefined) failure.reason += `. ${meant}`
@@ -137,9 +143,9 @@ export class GatewayClient {
     }
     const reply = new MessageReply(listener, host)
     const start = (caller: Caller) =>
-      go(new BridgeExchange({ session, reply, caller, ...parts, intercept }))
+      go(new BridgeExchange({ session, reply, caller, onLeftOut, ...parts, intercept }))
     const refuse = (error: unknown) => {
-      const failure = asFailure(error, target)
+      const failure = credentialFailure(target, error)
       if (parts.intercept?.(failure)) return
       reply.json(200, errorResponse(parts.message?.id ?? null, failureError(failure)))
     }
@@ -174,15 +180,7 @@ function readOutcome(
   return { ok: false, failure, text }
 }
 
-function asFailure(error: unknown, target: string): TargetFailure {
-  const code = error instanceof ProxyError ? error.code : undefined
-  if (code === 'SIGN_IN_REQUIRED')
-    return { cause: 'sign_in_required', target, reason: messageOf(error) }
-  const cause = code === 'ISSUER_UNREACHABLE' ? 'unreachable' : 'refused_credential'
-  return { cause, target, reason: messageOf(error) }
-}
-
-interface ExchangeOptions {
+interface ExchangeOptions extends Pick<GatewayClientOptions, 'onLeftOut'> {
   session: BridgeSession
   reply: MessageReply
   caller: Caller
@@ -224,6 +222,10 @@ class BridgeExchange implements Exchange {
 
   intercept(failure: TargetFailure): boolean {
     return this.#options.intercept?.(failure) ?? false
+  }
+
+  leftOut({ need }: TargetFailure): void {
+    if (need !== undefined) this.#options.onLeftOut?.(need)
   }
 }
 

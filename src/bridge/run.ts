@@ -149,20 +149,16 @@ export interface RunBridgeOptions {
   /** Names what is behind the bridge, for people. */
   name: string
   targets: readonly Target[]
-  /** Who is signed in. Rejects with `SIGN_IN_REQUIRED` when nobody is and somebody has to be. */
+  /** Who is signed in. Rejects with a `SignInRequiredError` when nobody is and somebody has to be. */
   caller: () => Caller | Promise<Caller>
   /** Loads the sign-in; `undefined` where none is possible. */
   openSignIn: (() => Promise<SignInPort>) | undefined
-  /** Tells whether there is another token by now, whoever signed in. */
-  hasToken: (refused: string | undefined) => Promise<boolean>
+  /** Tells whether there is another token by now than the one that was refused. */
+  hasToken: (need: SignInNeed) => Promise<boolean>
   /** Names who is signed in, by what is kept, to each target that has a sign-in of its own. */
   identities?: () => Promise<Identities>
   /** Guesses which MCP endpoint of a target was meant. */
   guess?: ((target: string) => string | undefined) | undefined
-  /** Why somebody had to sign in last. */
-  need: () => SignInNeed
-  /** Of several targets, which are signed in to one by one: some wait for that, the others go on. */
-  isNeeded?: () => boolean
   /** Learns the name of the program that we serve, for the page that the browser shows. */
   onHostName?(name: string | undefined): void
   memory: Memory
@@ -206,7 +202,8 @@ function assemble(
   const link = new GatewayClient({
     ...{ gateway, session, host, backlog, target, caller: options.caller },
     guess: options.guess,
-    onOwed: (message) => bridge.owe(message),
+    onOwed: (message, need) => bridge.owe(message, need),
+    onLeftOut: (need) => desk.note(need),
   })
   const listener = new StreamListener({
     ...{ clock, link, host, logger, random: options.random },

@@ -12,8 +12,8 @@ export interface SignInCoordinatorOptions {
   target: string
   /** Loads the sign-in; `undefined` where none is possible. */
   open: (() => Promise<SignInPort>) | undefined
-  /** Tells whether there is another token by now, whoever signed in. */
-  hasToken: (refused: string | undefined) => Promise<boolean>
+  /** Tells whether there is another token by now than the one that was refused. */
+  hasToken: (need: SignInNeed) => Promise<boolean>
   /** Ends whatever waits here. */
   signal: AbortSignal
   /**
@@ -35,8 +35,10 @@ export class SignInCoordinator {
   #running = false
   #failure: ProxyError | undefined
   #looking = false
-  /** Somebody signed in, and the target took no token since. */
-  #unproven = false
+  /** Why somebody has to sign in, by target; '' where one sign-in is for all. */
+  readonly #needs = new Map<string, SignInNeed>()
+  /** Keys of the needs that were met by a sign-in since a target last took a token. */
+  readonly #unproven = new Set<string>()
   #settled: Promise<void> = Promise.resolve()
   #listeners = new Set<() => void>()
 
@@ -48,6 +50,11 @@ export class SignInCoordinator {
     return this.#running
   }
 
+  /** The first of the needs that are not met yet. */
+  get need(): SignInNeed | undefined {
+    return this.#needs.values().next().value
+  }
+
   get view(): SignInView {
     if (this.#failure !== undefined) return { phase: 'failed', error: this.#failure }
     const state = this.#port?.state ?? { phase: 'preparing' }
@@ -57,7 +64,7 @@ export class SignInCoordinator {
 
   /** The target took a token: when it refuses one later, somebody may sign in anew. */
   markTokenAccepted(): void {
-    this.#unproven = false
+    this.#unproven.clear()
   }
 
   /** Resolves when no sign-in runs, so that no port and no lock is held. */
@@ -65,21 +72,25 @@ export class SignInCoordinator {
     return this.#settled
   }
 
-  /** Starts a sign-in, unless one is under way. */
-  begin(need: SignInNeed): void {
-    if (this.#running) return
+  /** Learns that somebody has to sign in; `begin` then starts it. */
+  note(need: SignInNeed): void {
+    this.#needs.set(keyOf(need), need)
+  }
+
+  /** Starts the sign-ins that are needed, one after the other, unless one is under way. */
+  begin(): void {
+    if (this.#running || this.#needs.size === 0) return
     this.#running = true
     this.#failure = undefined
-    this.#settled = this.#run(need).then(
+    this.#settled = this.#meetAll().then(
       () => {
         this.#running = false
         if (this.#options.signal.aborted) return
-        this.#unproven = true
         this.#tell()
         const { view } = this
         this.#options.onDone(view.phase === 'done' && view.isOtherClient)
       },
-      (thrown: unknown) => this.#fail(asError(thrown), need),
+      (thrown: unknown) => this.#fail(asError(thrown)),
     )
   }
 
@@ -104,7 +115,23 @@ export class SignInCoordinator {
     })
   }
 
-  async #run(need: SignInNeed): Promise<void> {
+  async #meetAll(): Promise<void> {
+    for (let { need } = this; need !== undefined; { need } = this) {
+      const key = keyOf(need)
+      try {
+        await this.#meet(need)
+      } catch (error) {
+        // whoever does not want to sign in to this target may sign in to the next one
+        this.#needs.delete(key)
+        this.#needs.set(key, need)
+        throw error
+      }
+      this.#needs.delete(key)
+      this.#unproven.add(key)
+    }
+  }
+
+  async #meet(need: SignInNeed): Promise<void> {
     const { open, target, signal } = this.#options
     if (open === undefined) {
       throw new ProxyError('CREDENTIAL_REFUSED', `The token for ${target} was refused`, {
@@ -113,7 +140,7 @@ export class SignInCoordinator {
     }
     // whoever refuses the token of a new sign-in will refuse the next one too
     const isStepUp = need.challenge?.error === INSUFFICIENT_SCOPE
-    if (need.refused !== undefined && this.#unproven && !isStepUp) {
+    if (need.refused !== undefined && this.#unproven.has(keyOf(need)) && !isStepUp) {
       throw new ProxyError('CREDENTIAL_REFUSED', `${target} refuses the token of a new sign-in`, {
         hint: 'Ask its operator whom it admits, or sign in as somebody else: `mcp-descope-proxy login --force`.',
       })
@@ -125,7 +152,7 @@ export class SignInCoordinator {
     await this.#port.ensure({ ...need, interactive: 'offer', signal })
   }
 
-  #fail(error: ProxyError, need: SignInNeed): void {
+  #fail(error: ProxyError): void {
     const { signal, logger, onFailed } = this.#options
     this.#running = false
     if (signal.aborted) return
@@ -133,18 +160,16 @@ export class SignInCoordinator {
     logger.warn('sign_in_failed', `Nobody is signed in: ${error.message}`, { hint: error.hint })
     this.#tell()
     onFailed()
-    if (!this.#looking) void this.#lookElsewhere(need.refused)
+    if (!this.#looking) void this.#lookElsewhere()
   }
 
   /** Somebody may sign in by hand, in another process. */
-  async #lookElsewhere(refused: string | undefined): Promise<void> {
-    const { clock, signal, hasToken, onDone } = this.#options
+  async #lookElsewhere(): Promise<void> {
+    const { clock, signal, onDone } = this.#options
     this.#looking = true
     while (!signal.aborted && !this.#running) {
       await sleep(clock, LOOK_MS, signal)
-      if (this.#running || signal.aborted || !(await hasToken(refused).catch(() => false))) {
-        continue
-      }
+      if (this.#running || signal.aborted || !(await this.#isMetElsewhere())) continue
       this.#failure = undefined
       this.#tell()
       onDone(false)
@@ -153,10 +178,22 @@ export class SignInCoordinator {
     this.#looking = false
   }
 
+  /** Drops the first need that was met by another process, if any was. */
+  async #isMetElsewhere(): Promise<boolean> {
+    for (const [key, need] of this.#needs) {
+      if (!(await this.#options.hasToken(need).catch(() => false))) continue
+      this.#needs.delete(key)
+      return true
+    }
+    return false
+  }
+
   #tell(): void {
     for (const listener of [...this.#listeners]) listener()
   }
 }
+
+const keyOf = ({ target = '' }: SignInNeed) => target
 
 function asError(thrown: unknown): ProxyError {
   return thrown instanceof ProxyError ? thrown : new ProxyError('INTERNAL', messageOf(thrown))

@@ -30,10 +30,6 @@ export interface SignedOutOptions {
   target: string
   /** How long a call waits for a sign-in, milliseconds. */
   loginWaitMs: number
-  /** Why somebody had to sign in last. */
-  need: () => SignInNeed
-  /** Some of several targets wait for a sign-in, and the others go on. */
-  isNeeded?: () => boolean
   /** Takes a request that need not wait after all. */
   dispatch(request: OpenRequest): void
 }
@@ -53,33 +49,34 @@ export class SignedOut {
   }
 
   /** Starts the sign-in that a request turned out to need. */
-  begin(request: OpenRequest | undefined): void {
+  begin(request: OpenRequest | undefined, need: SignInNeed): void {
     const { desk, held, connection, target } = this.#options
+    desk.note(need)
     if (request?.sentAgain) {
       return this.#refuse(request, `${target} refuses this even after a sign-in.`)
     }
-    const need = this.#options.need()
     const isAlone =
       need.challenge?.error === INSUFFICIENT_SCOPE ||
-      (this.#options.isNeeded !== undefined && connection.phase === 'ready')
+      (need.target !== undefined && connection.phase === 'ready')
     if (!isAlone) connection.phase = 'signing-in'
-    desk.begin(need)
+    desk.begin()
     for (const waiting of held.take('connection')) this.wait(waiting)
     if (request !== undefined) this.wait(request, isAlone)
   }
 
   /** What has to be signed in to, for people. */
   get #target(): string {
-    return this.#options.need().target ?? this.#options.target
+    return this.#options.desk.need?.target ?? this.#options.target
   }
 
-  get isNeeded(): boolean {
-    return this.#options.isNeeded?.() ?? false
+  /** Some of several targets wait for a sign-in, and the others go on. */
+  get hasWaiting(): boolean {
+    return this.#options.desk.need?.target !== undefined
   }
 
   /** Starts the sign-in that some of several targets wait for, if any does. */
   offer(): void {
-    if (this.isNeeded) this.#options.desk.begin(this.#options.need())
+    if (this.hasWaiting) this.#options.desk.begin()
   }
 
   /** Answers with the tools of those targets that need no sign-in, and the way to the others. */
@@ -89,7 +86,7 @@ export class SignedOut {
     await desk.whenKnown(LINK_WAIT_MS)
     const answer = tryParseJson(text)
     const result = isObject(answer) ? answer['result'] : undefined
-    if (!this.isNeeded || !isObject(result) || !Array.isArray(result['tools'])) {
+    if (!this.hasWaiting || !isObject(result) || !Array.isArray(result['tools'])) {
       return requests.answer(request, text)
     }
     this.#offeredLogin = true
@@ -118,7 +115,7 @@ export class SignedOut {
       return this.#refuse(request)
     }
     held.add(request, 'sign-in', waitsForEver ? 0 : loginWaitMs, () => this.#refuse(request))
-    desk.begin(this.#options.need())
+    desk.begin()
     if (!waitsForEver) void this.#showPrompt(request)
   }
 
@@ -141,7 +138,7 @@ export class SignedOut {
   }
 
   answerLogin(request: OpenRequest): void {
-    if (this.isNeeded) return this.wait(request, true)
+    if (this.hasWaiting) return this.wait(request, true)
     const text = `Signed in to ${this.#options.target}. Its tools are available now.`
     this.#options.requests.answer(request, toolText(request, text, false))
   }

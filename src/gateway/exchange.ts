@@ -66,6 +66,8 @@ export interface Exchange {
    * @returns True when it was taken over, so that nothing is answered.
    */
   intercept?(failure: TargetFailure): boolean
+  /** Learns of a target that is left out of an answer from several. */
+  leftOut?(failure: TargetFailure): void
 }
 
 /**

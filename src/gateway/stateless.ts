@@ -135,6 +135,7 @@ async function discover(
   answers.forEach((answer, index) => {
     const result = answer.ok ? memberOf(answer, 'result') : undefined
     const target = targets[index] as Target
+    if (!answer.ok) exchange.leftOut?.(answer.failure)
     if (result === undefined) return
     context.declared.learn(request, target, result)
     const isWithheld = context.handles.withholds(target, exchange.caller.principal)

@@ -26,7 +26,7 @@ export interface TargetCredential {
    * Learns that the target answered 401 or 403 to these headers.
    *
    * @returns Whether `headers` gives better ones now, so that one more try makes sense.
-   * @throws {ProxyError} `SIGN_IN_REQUIRED` when somebody has to sign in first.
+   * @throws {SignInRequiredError} when somebody has to sign in first.
    */
   refused(caller: Caller, refusal: CredentialRefusal): boolean | Promise<boolean>
 }

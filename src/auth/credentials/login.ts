@@ -1,6 +1,5 @@
-import { ProxyError } from '../../util/errors.js'
 import { readBearerChallenge, saysTokenInvalid } from '../oauth/parse-challenge.js'
-import type { SignInNeed } from '../tokens/sign-in-target.js'
+import { type SignInNeed, SignInRequiredError } from '../tokens/sign-in-target.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from '../tokens/token-source.js'
 import type { Caller, TargetCredential } from './credential.js'
 
@@ -8,8 +7,8 @@ export interface LoginCredentialOptions {
   source: TokenSource
   /** Name of the target, for people. */
   target: string
-  /** Learns why somebody has to sign in, before `SIGN_IN_REQUIRED` is thrown. */
-  onNeed(need: SignInNeed): void
+  /** It is one of several targets that are signed in to one by one. */
+  isOneOfSeveral?: boolean
 }
 
 /**
@@ -19,15 +18,13 @@ export interface LoginCredentialOptions {
 export function loginCredential({
   source,
   target,
-  onNeed,
+  isOneOfSeveral = false,
 }: LoginCredentialOptions): TargetCredential {
   /** By caller, because another token may be in use by the time that one is refused. */
   const sent = new WeakMap<Caller, string>()
 
-  const require = (need: SignInNeed): never => {
-    onNeed(need)
-    throw new ProxyError('SIGN_IN_REQUIRED', `somebody has to sign in to ${target} first`)
-  }
+  const signInRequired = (need: SignInNeed) =>
+    new SignInRequiredError(target, isOneOfSeveral ? { ...need, target } : need)
 
   return {
     async headers(caller) {
@@ -43,12 +40,12 @@ export function loginCredential({
       if (!isStepUp && !saysTokenInvalid(refusal.status, refusal.challenge)) return false
       if (token === undefined) {
         if ((await source.get(challenge ?? {})) !== undefined) return true
-        return require({ challenge })
+        throw signInRequired({ challenge })
       }
       const verdict = await source.refused(token, challenge)
       if (verdict.next === 'retry') return true
       if (verdict.next === 'give-up') throw verdict.error
-      return require({ refused: token, challenge })
+      throw signInRequired({ refused: token, challenge })
     },
   }
 }

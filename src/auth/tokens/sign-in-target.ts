@@ -1,4 +1,4 @@
-import type { ProxyError } from '../../util/errors.js'
+import { ProxyError } from '../../util/errors.js'
 import type { ConfiguredClient } from '../oauth/client.js'
 import type { GrantTarget } from '../oauth/discover.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
@@ -28,12 +28,23 @@ export function bindingOf({ profile, grant, client }: SignInTarget): TokenBindin
 
 /** Why somebody has to sign in. */
 export interface SignInNeed {
-  /** Which of several targets it is for, for people. */
+  /** The target's name, where it is one of several that are signed in to one by one. */
   readonly target?: string
   /** A token that was refused. */
   readonly refused?: string | undefined
   /** The challenge of the refusal. */
   readonly challenge?: BearerChallenge | undefined
+}
+
+/** Nothing can be sent to a target before somebody signs in. */
+export class SignInRequiredError extends ProxyError {
+  readonly need: SignInNeed
+
+  /** @param target What to sign in to, for people. */
+  constructor(target: string, need: SignInNeed) {
+    super('SIGN_IN_REQUIRED', `somebody has to sign in to ${target} first`)
+    this.need = need
+  }
 }
 
 /** A sign-in as whoever waits for it sees it. Times are milliseconds since the epoch. */

@@ -9,7 +9,7 @@ import { createKeyStore } from '../verify/jwks.js'
 import { toTokenError } from '../verify/token-error.js'
 import { readUnverifiedClaims } from '../verify/unverified-claims.js'
 import { createVerifier } from '../verify/verify-token.js'
-import type { SignInNeed } from './sign-in-target.js'
+import { SignInRequiredError } from './sign-in-target.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
 
 export interface SignedInCallerOptions {
@@ -28,19 +28,17 @@ export interface SignedInCallerOptions {
   resource: string | undefined
   /** The client that signed in. */
   clientId: () => Promise<string | undefined>
-  /** Learns why somebody has to sign in, before `SIGN_IN_REQUIRED` is thrown. */
-  onNeed(need: SignInNeed): void
 }
 
 /**
  * Gives the caller that somebody signed in as at Descope, with a token that was verified: for
  * targets that know nothing of Descope, where nobody else would look at it.
  *
- * @returns A function that throws `SIGN_IN_REQUIRED` when there is no token or it is refused, and
- *   `ISSUER_UNREACHABLE` when it cannot be verified now.
+ * @returns A function that throws a `SignInRequiredError` when there is no token or it is refused,
+ *   and `ISSUER_UNREACHABLE` when it cannot be verified now.
  */
 export function createSignedInCaller(options: SignedInCallerOptions): () => Promise<Caller> {
-  const { runtime, logger, source, config, resource, target, onNeed } = options
+  const { runtime, logger, source, config, resource, target } = options
   const project = parseConfigUrl(config.configUrl)
   let jwksUri: string | undefined
   const keys = createKeyStore({
@@ -71,14 +69,9 @@ export function createSignedInCaller(options: SignedInCallerOptions): () => Prom
     runtime.clock,
   )
 
-  const require = (need: SignInNeed): never => {
-    onNeed(need)
-    throw new ProxyError('SIGN_IN_REQUIRED', `somebody has to sign in to ${target} first`)
-  }
-
   return async () => {
     const token = await source.get()
-    if (token === undefined) return require({})
+    if (token === undefined) throw new SignInRequiredError(target, {})
     try {
       const principal = await authenticate(token)
       source.accepted?.(token)
@@ -90,9 +83,11 @@ export function createSignedInCaller(options: SignedInCallerOptions): () => Prom
         throw new ProxyError('ISSUER_UNREACHABLE', why, { cause: error })
       }
       logger.warn('token_refused', `The token of the sign-in is refused: ${message}`)
-      if (reason !== 'insufficient_scope') return require({ refused: token })
-      const challenge = { error: INSUFFICIENT_SCOPE, scope: scopes.join(' ') }
-      return require({ refused: token, challenge })
+      const challenge =
+        reason === 'insufficient_scope'
+          ? { error: INSUFFICIENT_SCOPE, scope: scopes.join(' ') }
+          : undefined
+      throw new SignInRequiredError(target, { refused: token, challenge })
     }
   }
 }

@@ -1,5 +1,6 @@
+import { type SignInNeed, SignInRequiredError } from '../../auth/tokens/sign-in-target.js'
 import { ERROR_CODES, type WireError } from '../../mcp/jsonrpc.js'
-import { type ErrorCode, messageOf, ProxyError } from '../../util/errors.js'
+import { messageOf, ProxyError } from '../../util/errors.js'
 
 export type FailureCause =
   | 'unreachable'
@@ -15,12 +16,6 @@ export type FailureCause =
   /** The target wants a session, and we sent none. */
   | 'session_required'
 
-/** Why there is no credential, where that is not for good. */
-const CREDENTIAL_CAUSES: Readonly<Partial<Record<ErrorCode, FailureCause>>> = {
-  SIGN_IN_REQUIRED: 'sign_in_required',
-  ISSUER_UNREACHABLE: 'unreachable',
-}
-
 /** Why a target gave no usable answer. */
 export interface TargetFailure {
   cause: FailureCause
@@ -32,6 +27,8 @@ export interface TargetFailure {
   httpStatus?: number
   /** Seconds or an HTTP date, as the target wrote it. */
   retryAfter?: string
+  /** Which sign-in is needed, for the cause `sign_in_required` and for no other. */
+  need?: SignInNeed
   /** The JSON-RPC error that the target gave with its status, if it gave one. */
   answer?: { status: number; body: Buffer }
 }
@@ -75,9 +72,12 @@ export function failureError(
   return { code: ERROR_CODES.internalError, message: `Target "${target}": ${told}`, data }
 }
 
-/** Says why a credential could not be had. */
-export function credentialMissing(error: unknown): [cause: FailureCause, reason: string] {
-  const known = error instanceof ProxyError
-  const cause = (known && CREDENTIAL_CAUSES[error.code]) || 'refused_credential'
-  return [cause, known ? error.message : `no credential: ${messageOf(error)}`]
+/** Makes the failure of a request that could not be sent, since its credential could not be had. */
+export function credentialFailure(target: string, error: unknown): TargetFailure {
+  const reason = error instanceof ProxyError ? error.message : `no credential: ${messageOf(error)}`
+  if (error instanceof SignInRequiredError) {
+    return { cause: 'sign_in_required', target, reason, need: error.need }
+  }
+  const isPassing = error instanceof ProxyError && error.code === 'ISSUER_UNREACHABLE'
+  return { cause: isPassing ? 'unreachable' : 'refused_credential', target, reason }
 }

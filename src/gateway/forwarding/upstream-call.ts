@@ -14,7 +14,7 @@ import { noteRefusal, refusalOf } from '../target.js'
 import { AnswerBody } from './answer-body.js'
 import { classifyRefusal } from './answer-check.js'
 import { expectationOf, type HeaderFields, oneValue, readHead } from './answer-head.js'
-import { credentialMissing, type FailureCause, type TargetFailure } from './target-failure.js'
+import { credentialFailure, type FailureCause, type TargetFailure } from './target-failure.js'
 import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
 /** So often a credential may be replaced within one exchange, each time by one that was refused too. */
@@ -78,7 +78,8 @@ export class UpstreamCall implements CredentialUser {
 
   /** There is no credential. */
   refuse(error: unknown): void {
-    this.#fail(...credentialMissing(error))
+    const { cause, reason, need } = credentialFailure(this.#send.target.name, error)
+    this.#fail(cause, reason, need && { need })
   }
 
   onRequestStart(controller: UpstreamController): void {

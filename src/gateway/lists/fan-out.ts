@@ -52,6 +52,7 @@ export async function federateList(
         : undefined
     if ('failure' in part) {
       report(context, part.failure, last !== undefined)
+      exchange.leftOut?.(part.failure)
       if (last === undefined) failures.push(part.failure)
       else stale.push(target.name)
     } else if (part.next !== undefined) next.set(target.name, part.next)

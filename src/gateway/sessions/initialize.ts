@@ -40,7 +40,7 @@ export async function initialize(
   answers.forEach((answer, index) => {
     const target = targets[index] as Target
     if (answer.ok) opened.push({ target, session: answer.session, result: answer.result })
-    else if (!hasLeft) reportRefusal(context, target, answer)
+    else if (!hasLeft) reportRefusal(context, request, target, answer)
   })
   if (hasLeft) return void closeAllOf(context, request, opened)
   const usable = leaveUnusable(context, request, opened)
@@ -67,8 +67,13 @@ function hideTaskList({ capabilities }: JsonObject): void {
   if (isObject(tasks)) delete tasks['list']
 }
 
-function reportRefusal({ logger }: GatewayContext, target: Target, answer: Opened): void {
-  if (answer.ok) return
+function reportRefusal(
+  { logger }: GatewayContext,
+  { exchange }: Request,
+  target: Target,
+  answer: Opened & { ok: false },
+): void {
+  if ('failure' in answer) exchange.leftOut?.(answer.failure)
   const reason = 'failure' in answer ? answer.failure.reason : 'it refused initialize'
   logger.warn('target_unavailable', `Target "${target.name}" is left out: ${reason}`, {
     target: target.name,

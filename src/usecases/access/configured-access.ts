@@ -1,5 +1,5 @@
 import type { TargetCredential } from '../../auth/credentials/credential.js'
-import { bindingOf, type SignInNeed, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
 import type { RunBridgeOptions } from '../../bridge/run.js'
 import type { LoadedConfig } from '../../config/load.js'
@@ -18,7 +18,6 @@ export interface ConfiguredAccessOptions {
   stores: SignInStores
   signIn: SignInTarget
   loaded: LoadedConfig
-  onNeed(need: SignInNeed): void
   /** Targets that are signed in to one by one. */
   several?: SeveralSignIns | undefined
 }
@@ -30,7 +29,7 @@ export interface ConfiguredAccessOptions {
 export async function configuredAccess(
   options: ConfiguredAccessOptions,
 ): Promise<ConfiguredAccess> {
-  const { runtime, logger, source, stores, signIn, loaded, onNeed, several } = options
+  const { runtime, logger, source, stores, signIn, loaded, several } = options
   const { createCredential } = await import('../../auth/credentials/create.js')
   const { configUrl } = loaded.config.descope
   if (configUrl === undefined || signIn.grant.kind !== 'issuer') {
@@ -65,7 +64,6 @@ export async function configuredAccess(
     resource: signIn.grant.resource,
     clientId: async () =>
       signIn.client.id ?? (await stores.store.load(bindingOf(signIn)))?.client.id,
-    onNeed,
   })
   const credentialOf = ({ credential, url }: TargetConfig) =>
     createCredential(credential, { runtime, targetUrl: url ?? '', descope })

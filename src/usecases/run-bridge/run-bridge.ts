@@ -1,12 +1,7 @@
 import type { TargetCredential } from '../../auth/credentials/credential.js'
 import { loginCredential } from '../../auth/credentials/login.js'
 import { noCredential, withHeaders } from '../../auth/credentials/static.js'
-import {
-  bindingOf,
-  type SignInNeed,
-  type SignInPort,
-  type SignInTarget,
-} from '../../auth/tokens/sign-in-target.js'
+import { bindingOf, type SignInPort, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
 import { storeKey } from '../../auth/tokens/token-store.js'
 import { createMemory } from '../../bridge/offline.js'
@@ -66,11 +61,7 @@ export async function composeBridge(
     isCi(runtime.env),
     'awaited',
   )
-  let need: SignInNeed = {}
   let hostName: string | undefined
-  const onNeed = (found: SignInNeed) => {
-    need = found
-  }
   const configs = configured?.targets ?? [unconfigured(signIn)]
   const [first] = configs
   if (configs.length > 1 && headers.length > 0) {
@@ -89,10 +80,10 @@ export async function composeBridge(
   const access: ConfiguredAccess =
     configured !== undefined && (configs.length > 1 || first?.credential.type !== 'none')
       ? await (await import('../access/configured-access.js')).configuredAccess({
-          ...{ runtime, logger, source, stores, signIn, onNeed, several },
+          ...{ runtime, logger, source, stores, signIn, several },
           ...configured,
         })
-      : ownAccess(source, signIn.name, headers, onNeed)
+      : ownAccess(source, signIn.name, headers)
   const { timeouts, names, limits } = configured?.loaded.config ?? URL_DEFAULTS
   const budget = { max: limits.children, used: 0 }
   const binding = bindingOf(signIn)
@@ -116,9 +107,8 @@ export async function composeBridge(
     caller: access.caller,
     openSignIn:
       several?.open ?? (kind === 'stored' && access.signsIn ? () => open(signIn) : undefined),
-    async hasToken(refused) {
-      if (several !== undefined) return several.isMet()
-      const token = await source.get()
+    async hasToken({ target = '', refused }) {
+      const token = await (several?.partOf(target)?.source ?? source).get()
       return token !== undefined && token !== refused
     },
     ...((kind === 'stored' || several !== undefined) && {
@@ -128,8 +118,6 @@ export async function composeBridge(
       const url = configs.find((config) => config.name === name)?.url
       return url === undefined ? undefined : didYouMeanEndpoint(new URL(url))
     },
-    need: () => several?.need() ?? need,
-    ...(several !== undefined && { isNeeded: () => several.need() !== undefined }),
     onHostName: (name) => {
       hostName = name
     },
@@ -174,12 +162,9 @@ function ownAccess(
   source: TokenSource,
   target: string,
   headers: readonly [string, string][],
-  onNeed: (need: SignInNeed) => void,
 ): ConfiguredAccess {
   const hasOwn = headers.some(([name]) => name === 'authorization')
-  const credential: TargetCredential = hasOwn
-    ? noCredential()
-    : loginCredential({ source, target, onNeed })
+  const credential: TargetCredential = hasOwn ? noCredential() : loginCredential({ source, target })
   // an object for each request, by which the credential knows what was sent with it
   const caller = () => ({ principal: undefined, accessToken: undefined })
   return {

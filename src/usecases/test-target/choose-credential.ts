@@ -136,10 +136,8 @@ async function configured(
     format: 'text',
     redact: (text) => text,
   })
-  const access = await configuredAccess({
-    ...{ runtime, logger, source, stores, signIn, loaded: found.loaded },
-    onNeed: () => undefined,
-  })
+  const { loaded } = found
+  const access = await configuredAccess({ runtime, logger, source, stores, signIn, loaded })
   const credential = access.credentialOf(target)
   const caller = async () =>
     isOwn ? { principal: undefined, accessToken: undefined } : await access.caller()

@@ -34,7 +34,7 @@ describe('a refusal', () => {
         return { next: 'retry' }
       },
     }
-    const credential = loginCredential({ source, target: 'main', onNeed: () => undefined })
+    const credential = loginCredential({ source, target: 'main' })
     const caller = { principal: undefined, accessToken: undefined }
     await credential.headers(caller)
     expect(await credential.refused(caller, refusal)).toBe(expected)

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { SignInRequiredError } from '../../../../src/auth/tokens/sign-in-target.js'
 import {
+  credentialFailure,
   type FailureCause,
   failureError,
 } from '../../../../src/gateway/forwarding/target-failure.js'
+import { ProxyError } from '../../../../src/util/errors.js'
 
 describe('failureError', () => {
   it('[mcp-target-down-in-band] names the target, the cause and what may help', () => {
@@ -53,5 +56,23 @@ describe('failureError', () => {
     ['session_required', 'http_status'],
   ])('tells clients of %s as %s: sessions of targets are not their business', (cause, told) => {
     expect(failureError({ cause, target: 'docs', reason: 'x' }).data).toMatchObject({ cause: told })
+  })
+})
+
+describe('credentialFailure', () => {
+  const need = { refused: 'old' }
+  it.each<[unknown, FailureCause, string]>([
+    [
+      new SignInRequiredError('docs', need),
+      'sign_in_required',
+      'somebody has to sign in to docs first',
+    ],
+    [new ProxyError('ISSUER_UNREACHABLE', 'no answer'), 'unreachable', 'no answer'],
+    [new ProxyError('CREDENTIAL_REFUSED', 'no tenant'), 'refused_credential', 'no tenant'],
+    [new Error('broken'), 'refused_credential', 'no credential: broken'],
+  ])('makes %s the cause %s', (error, cause, reason) => {
+    const failure = credentialFailure('docs', error)
+    expect(failure).toMatchObject({ cause, target: 'docs', reason })
+    expect(failure.need).toBe(cause === 'sign_in_required' ? need : undefined)
   })
 })

@@ -16,14 +16,13 @@ const target = (name: string, credential: 'none' | 'bearer' = 'none') => ({
     credential === 'none' ? { type: 'none' as const } : { type: 'bearer' as const, token: 't' },
 })
 
-/** Targets of which nobody has tokens; `refusing` are those that nobody wants to sign in to. */
-async function begin(refusing: Set<string>) {
-  const tokens = new Map<string, string>()
-  const asked: string[] = []
-  const source = (name: string): TokenSource => ({
-    get: async () => tokens.get(name),
+/** Targets of which nobody has tokens, each with a sign-in that works at once. */
+async function openTwo() {
+  const asked: unknown[] = []
+  const source: TokenSource = {
+    get: async () => undefined,
     refused: async () => ({ next: 'sign-in' }),
-  })
+  }
   const several = await severalSignIns({
     targets: [target('a'), target('b'), target('c', 'bearer')],
     common: {
@@ -33,15 +32,13 @@ async function begin(refusing: Set<string>) {
       client: { id: 'ours', secret: 'secret' },
       scope: undefined,
     },
-    sourceOf: async ({ name }) => source(name),
+    sourceOf: async () => source,
     open: async ({ name, client, grant }) => {
       expect(client).toEqual({ id: 'ours' })
       expect(grant).toMatchObject({ url: new URL(`https://${name}.example/mcp`) })
       const port: SignInPort = {
-        async ensure() {
-          asked.push(name)
-          if (refusing.has(name)) throw new Error(`not to ${name}`)
-          tokens.set(name, `token of ${name}`)
+        async ensure(request) {
+          asked.push({ name, ...request })
         },
         state: { phase: 'idle' },
         onChange: () => () => undefined,
@@ -49,56 +46,31 @@ async function begin(refusing: Set<string>) {
       return port
     },
   })
-  const refuse = (name: string) => {
-    const caller = { principal: undefined, accessToken: undefined }
-    const answer = { status: 401, challenge: undefined } as const
-    return Promise.resolve(several.partOf(name)?.credential.refused(caller, answer))
-  }
-  const { signal } = new AbortController()
-  const port = await several.open()
-  return {
-    several,
-    port,
-    asked,
-    tokens,
-    refuse,
-    request: { interactive: 'offer', signal } as const,
-  }
+  return { several, asked }
 }
 
+const SIGNAL = new AbortController().signal
+
 describe('severalSignIns', () => {
-  it('signs in to all that asked, one after the other, and to no other', async () => {
-    const { several, port, asked, refuse, request } = await begin(new Set())
-    expect(several.partOf('c')).toBeUndefined()
-    expect(several.need()).toBeUndefined()
-    for (const name of ['b', 'a']) {
-      await expect(refuse(name)).rejects.toMatchObject({ code: 'SIGN_IN_REQUIRED' })
+  it('refuses a request with the name of the target that has to be signed in to', async () => {
+    const { several } = await openTwo()
+    const caller = { principal: undefined, accessToken: undefined }
+    const answer = { status: 401, challenge: undefined } as const
+    for (const name of ['a', 'b']) {
+      const refusing = several.partOf(name)?.credential.refused(caller, answer)
+      await expect(refusing).rejects.toMatchObject({
+        code: 'SIGN_IN_REQUIRED',
+        need: { target: name },
+      })
     }
-    expect(several.need()).toMatchObject({ target: 'b' })
-    await port.ensure(request)
-    expect(asked).toEqual(['b', 'a'])
-    expect(several.need()).toBeUndefined()
+    expect(several.partOf('c')).toBeUndefined()
   })
 
-  it('begins with the next one after one that came to nothing', async () => {
-    const refusing = new Set(['a'])
-    const { several, port, asked, refuse, request } = await begin(refusing)
-    for (const name of ['a', 'b']) await refuse(name).catch(() => undefined)
-    await expect(port.ensure(request)).rejects.toThrow('not to a')
-    expect(several.need()).toMatchObject({ target: 'a' })
-    await expect(port.ensure(request)).rejects.toThrow('not to a')
-    expect(asked).toEqual(['a', 'b', 'a'])
-    refusing.clear()
-    await port.ensure(request)
-    expect(several.need()).toBeUndefined()
-  })
-
-  it('notices when somebody signed in to one of them elsewhere', async () => {
-    const { several, tokens, refuse } = await begin(new Set())
-    for (const name of ['a', 'b']) await refuse(name).catch(() => undefined)
-    expect(await several.isMet()).toBe(false)
-    tokens.set('b', 'from elsewhere')
-    expect(await several.isMet()).toBe(true)
-    expect(several.need()).toMatchObject({ target: 'a' })
+  it('signs in to the target that the need names, and to no other', async () => {
+    const { several, asked } = await openTwo()
+    const port = await several.open()
+    const need = { target: 'b', refused: 'old' }
+    await port.ensure({ ...need, interactive: 'offer', signal: SIGNAL })
+    expect(asked).toEqual([{ name: 'b', ...need, interactive: 'offer', signal: SIGNAL }])
   })
 })
