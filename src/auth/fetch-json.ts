@@ -52,11 +52,6 @@ export async function requestReply(
   }
 }
 
-/** Tells whether a status says that the same request may succeed later. */
-export function isTransient(status: number): boolean {
-  return status >= 500 || status === 408 || status === 425 || status === 429
-}
-
 function isEventStream(headers: Headers): boolean {
   return headers.get('content-type')?.toLowerCase().startsWith('text/event-stream') === true
 }

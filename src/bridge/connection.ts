@@ -2,6 +2,7 @@ import type { SignInNeed } from '../auth/tokens/sign-in-target.js'
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
 import type { Message } from '../mcp/message.js'
 import { type Backoff, createBackoff, parseRetryAfter, sleep } from '../util/async.js'
+import { mayPass } from '../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
@@ -248,13 +249,6 @@ export interface ConnectionOptions {
   /** Somebody has to sign in; `request` waits for that. */
   onSignInNeeded(need: SignInNeed, request: OpenRequest | undefined): void
   onUnreachable(failure: TargetFailure): void
-}
-
-const MAY_PASS: ReadonlySet<string> = new Set(['unreachable', 'timeout', 'cut_off'])
-
-/** Tells whether a failure to connect may be over by itself. */
-function mayPass({ cause, httpStatus = 0 }: TargetFailure): boolean {
-  return MAY_PASS.has(cause) || httpStatus === 429 || httpStatus >= 500
 }
 
 /** The failure of a target that answers, and wants no conversation. */

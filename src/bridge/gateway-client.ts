@@ -11,6 +11,7 @@ import { encodeHeaderValue, envelopeVersion, isStateless, mcpNameOf } from '../m
 import { errorResponse, ownId, type RequestId } from '../mcp/jsonrpc.js'
 import { type Message, parseMessageText } from '../mcp/message.js'
 import { lastEventIdHeader } from '../mcp/sse.js'
+import { mayMeanOtherPath } from '../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Backlog, HostConnection } from './host.js'
 import { type Hooks, MessageReply, type ReplyListener, RequestListener } from './reply-listener.js'
@@ -160,13 +161,11 @@ export class GatewayClient {
   }
 }
 
-const ELSEWHERE: ReadonlySet<number> = new Set([400, 404, 405, 410, 501])
-
 /** The target answers, and perhaps there is no MCP at this path. */
 function isElsewhere({ cause, httpStatus = 0 }: TargetFailure): boolean {
   if (cause === 'invalid_answer') return true
   const mayBe = cause === 'http_status' || cause === 'session_required'
-  return mayBe && (ELSEWHERE.has(httpStatus) || (httpStatus >= 300 && httpStatus < 400))
+  return mayBe && (mayMeanOtherPath(httpStatus) || (httpStatus >= 300 && httpStatus < 400))
 }
 
 function readOutcome(

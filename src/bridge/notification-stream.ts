@@ -2,6 +2,7 @@ import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { messagesIn } from '../mcp/incoming.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
 import { type Backoff, createBackoff, parseRetryAfter } from '../util/async.js'
+import { streamMayPass } from '../util/failure.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { GatewayClient } from './gateway-client.js'
@@ -129,7 +130,7 @@ export class StreamListener {
       return true
     } else if (this.#lastEventId !== undefined && (httpStatus === 400 || httpStatus === 404)) {
       this.#lastEventId = undefined
-    } else if (isFinal(failure)) {
+    } else if (!streamMayPass(failure)) {
       this.stop()
       return true
     }
@@ -143,10 +144,4 @@ export class StreamListener {
     const pause = Math.min(Math.max(ms, FIRST_MS), LONGEST_RETRY_MS)
     this.#cancelPause = this.#options.clock.after(pause, () => this.#open())
   }
-}
-
-/** The target answers, and it has no such stream. */
-function isFinal({ cause, httpStatus = 0 }: TargetFailure): boolean {
-  if (cause === 'invalid_answer' || cause === 'session_required') return true
-  return httpStatus >= 400 && httpStatus < 500 && httpStatus !== 408 && httpStatus !== 429
 }

@@ -3,6 +3,7 @@ import { messageData, readIncoming } from '../mcp/incoming.js'
 import { idText } from '../mcp/json-text.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
+import { streamMayPass } from '../util/failure.js'
 import type { Clock } from '../util/runtime.js'
 import type { GatewayClient } from './gateway-client.js'
 import type { HostConnection } from './host.js'
@@ -118,10 +119,8 @@ class Resumption {
   }
 
   #failed(failure: TargetFailure): boolean {
-    const { httpStatus = 0, reason } = failure
-    const isFinal = httpStatus >= 400 && httpStatus < 500 && httpStatus !== 429
-    if (isFinal || failure.cause === 'invalid_answer') this.#giveUp(reason)
-    else this.#tryAgain(reason)
+    if (streamMayPass(failure)) this.#tryAgain(failure.reason)
+    else this.#giveUp(failure.reason)
     return true
   }
 

@@ -2,6 +2,7 @@ import { OAuthRefusedError } from '../auth/oauth/failure.js'
 import type { HttpAnswer } from '../upstream/read-answer.js'
 import { type NetworkFailure, networkHint } from '../upstream/upstream-error.js'
 import { type ErrorCode, messageOf, ProxyError } from '../util/errors.js'
+import { isServerAway, mayMeanOtherPath } from '../util/failure.js'
 import { isObject, ownMember, tryParseJson } from '../util/json.js'
 import { cutText } from '../util/text.js'
 import { didYouMeanEndpoint, shownUrl } from '../util/url-text.js'
@@ -24,9 +25,6 @@ const BY_STATUS: Readonly<Record<number, readonly [detail: string, hint: string]
   421: ['does not know this host name', 'Allow the host name there (in `serve`: --allowed-host).'],
   429: ['wants fewer requests', 'Wait, or raise its rate limit for this client.'],
 }
-
-/** With these, a server may say that it knows no MCP at this path. */
-const ELSEWHERE: ReadonlySet<number> = new Set([400, 404, 405, 410, 501])
 
 /**
  * Says why an exchange is not what MCP asks for.
@@ -109,7 +107,7 @@ function explainStatus({ status, header, text }: HttpAnswer, method: string): Ex
     const hint = 'Use the URL that it leads to, or let requests past the sign-in page before it.'
     return elsewhere(fail(`redirects (HTTP ${status}) to ${place}`, hint, 'PROTOCOL_INVALID'))
   }
-  if (status === 502 || status === 503 || status === 504) {
+  if (isServerAway(status)) {
     const hint = 'Start the server behind the gateway, or wait for it with `--wait <seconds>`.'
     const what = `a gateway answers HTTP ${status}: the server behind it is down or not ready`
     return fail(what, hint, 'TARGET_UNREACHABLE')
@@ -121,7 +119,7 @@ function explainStatus({ status, header, text }: HttpAnswer, method: string): Ex
   const [detail, hint] = BY_STATUS[status] ?? ['fails', LOG]
   const body = /<html/i.test(text) ? ` with ${page(text)}` : ''
   const verdict = fail(`${detail} (HTTP ${status}${body})`, hint, 'PROTOCOL_INVALID')
-  return ELSEWHERE.has(status) ? elsewhere(verdict) : verdict
+  return mayMeanOtherPath(status) ? elsewhere(verdict) : verdict
 }
 
 /** Finds out whether something before the server answered in its place. */
@@ -154,8 +152,7 @@ export function gateOf({ status, header, text }: HttpAnswer): Verdict | undefine
 /** Tells whether a gateway or the network says that the server may come later. */
 export function mayComeLater(exchange: CheckExchange): boolean {
   const answer = answerOf(exchange)
-  if (answer === undefined) return true
-  return answer.status === 502 || answer.status === 503 || answer.status === 504
+  return answer === undefined || isServerAway(answer.status)
 }
 
 export function isHtml({ header, text }: HttpAnswer): boolean {

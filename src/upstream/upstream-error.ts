@@ -1,11 +1,12 @@
 import { messageOf } from '../util/errors.js'
+import type { FailureCause } from '../util/failure.js'
 import { ownMember } from '../util/json.js'
 
-/** How far a request came before the network failed. */
-export type NetworkCause = 'unreachable' | 'timeout' | 'cut_off' | 'invalid_answer' | UpstreamCause
-
-/** What an {@link UpstreamError} can say besides: in each case nothing was sent to the target. */
-type UpstreamCause = 'http_status' | 'session_lost' | 'session_required'
+/**
+ * How far a request came before the network failed. Where an {@link UpstreamError} says that it is the
+ * status or the session, nothing was sent to the target.
+ */
+export type NetworkCause = Exclude<FailureCause, 'refused_credential' | 'sign_in_required'>
 
 export interface NetworkFailure {
   cause: NetworkCause

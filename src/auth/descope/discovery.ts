@@ -1,6 +1,7 @@
 import { singleFlight } from '../../util/async.js'
 import type { DescopeProject } from '../../util/descope-url.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
+import { isTransient } from '../../util/failure.js'
 import {
   isObject,
   type JsonObject,
@@ -12,7 +13,7 @@ import type { Logger } from '../../util/logger.js'
 import { parseHttpUrl } from '../../util/private-addresses.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
-import { type FetchedText, isTransient, requestReply } from '../fetch-json.js'
+import { type FetchedText, requestReply } from '../fetch-json.js'
 import { describeOAuthError } from '../oauth/failure.js'
 
 export const DISCOVERY_KINDS = ['openid-configuration', 'oauth-authorization-server'] as const

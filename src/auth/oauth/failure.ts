@@ -1,8 +1,8 @@
 import { sleep } from '../../util/async.js'
 import { ProxyError, type ProxyErrorOptions } from '../../util/errors.js'
+import { isTransient } from '../../util/failure.js'
 import { isObject, textMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import { isTransient } from '../fetch-json.js'
 
 /**
  * What an authorization server's refusal means for us:

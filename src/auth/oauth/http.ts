@@ -1,9 +1,10 @@
 import { ProxyError } from '../../util/errors.js'
+import { isTransient } from '../../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { peerUrlProblem } from '../../util/private-addresses.js'
 import type { Runtime } from '../../util/runtime.js'
 import { markUrl, shownUrl } from '../../util/url-text.js'
-import { isTransient, requestReply } from '../fetch-json.js'
+import { requestReply } from '../fetch-json.js'
 import { RetryableError, retryAfterMs } from './failure.js'
 
 export type HttpDeps = Pick<Runtime, 'fetch' | 'clock' | 'allowHttp'>

@@ -1,4 +1,5 @@
 import { ProxyError } from '../../util/errors.js'
+import { isTransient } from '../../util/failure.js'
 import {
   isObject,
   type JsonObject,
@@ -8,7 +9,6 @@ import {
   tryParseJson,
 } from '../../util/json.js'
 import { isLoopback } from '../../util/private-addresses.js'
-import { isTransient } from '../fetch-json.js'
 import {
   chooseAuthMethod,
   isAuthMethod,

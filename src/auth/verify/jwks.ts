@@ -1,6 +1,7 @@
 import { type CryptoKey, importJWK } from 'jose'
 import { singleFlight } from '../../util/async.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
+import { isTransient } from '../../util/failure.js'
 import {
   isObject,
   type JsonObject,
@@ -11,7 +12,7 @@ import {
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
-import { type FetchedText, isTransient, requestReply } from '../fetch-json.js'
+import { type FetchedText, requestReply } from '../fetch-json.js'
 import { TokenError } from './token-error.js'
 
 /** Older keys are fetched again, in the background, when one is asked for. */

@@ -2,8 +2,8 @@ import { isUtf8 } from 'node:buffer'
 import { type Awaited, isPlainId, isSameId, readIncoming } from '../../mcp/incoming.js'
 import { memberText, objectText } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
+import type { FailureCause } from '../../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import type { FailureCause } from './target-failure.js'
 import type { UpstreamSend } from './upstream-send.js'
 
 /** Beyond this an answer is only looked at from both ends: parsing would hold up everybody else. */

@@ -1,5 +1,6 @@
+import { type FailureCause, isTransient } from '../../util/failure.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
-import type { FailureCause, TargetFailure } from './target-failure.js'
+import type { TargetFailure } from './target-failure.js'
 import type { UpstreamSend } from './upstream-send.js'
 
 export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>
@@ -39,7 +40,7 @@ export function judgeHead(
   if (status === 401 || status === 403 || status === 407) {
     return { next: 'credential', challenge: allValues(headers['www-authenticate']) }
   }
-  if (status === 429 || status >= 500) return fail('http_status', `it answered HTTP ${status}`)
+  if (isTransient(status)) return fail('http_status', `it answered HTTP ${status}`)
   const encoding = oneValue(headers['content-encoding'])
   if (encoding && encoding !== 'identity') {
     return fail('invalid_answer', 'its answer is compressed though nobody asked for it')

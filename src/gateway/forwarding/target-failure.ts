@@ -1,20 +1,7 @@
 import { type SignInNeed, SignInRequiredError } from '../../auth/tokens/sign-in-target.js'
 import { ERROR_CODES, type WireError } from '../../mcp/jsonrpc.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
-
-export type FailureCause =
-  | 'unreachable'
-  | 'timeout'
-  | 'refused_credential'
-  /** Somebody has to sign in first (only where we sign in ourselves). */
-  | 'sign_in_required'
-  | 'http_status'
-  | 'invalid_answer'
-  | 'cut_off'
-  /** The target no longer knows the session that we sent; without HTTP status, nothing was sent. */
-  | 'session_lost'
-  /** The target wants a session, and we sent none. */
-  | 'session_required'
+import { classifyFailure, type FailureCause } from '../../util/failure.js'
 
 /** Why a target gave no usable answer. */
 export interface TargetFailure {
@@ -39,15 +26,6 @@ const CLIENT_CAUSE: Partial<Record<FailureCause, FailureCause>> = {
   session_required: 'http_status',
 }
 
-const MAY_PASS: ReadonlySet<FailureCause> = new Set([
-  'unreachable',
-  'timeout',
-  'session_lost',
-  'sign_in_required',
-])
-
-const MAY_PASS_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
-
 /** Tells whether the target itself forgot the session. One that is kept here is just opened again. */
 export function isForgotten({ cause, httpStatus }: TargetFailure): boolean {
   return cause === 'session_lost' && httpStatus !== undefined
@@ -62,14 +40,18 @@ export function failureError(
   { cause, target, reason, told = reason, httpStatus, retryAfter }: TargetFailure,
   requestId?: string,
 ): WireError {
-  const retryable =
-    MAY_PASS.has(cause) || (httpStatus !== undefined && MAY_PASS_STATUS.has(httpStatus))
   const data: Record<string, unknown> = { target, cause: CLIENT_CAUSE[cause] ?? cause }
   if (httpStatus !== undefined) data['httpStatus'] = httpStatus
   if (retryAfter !== undefined) data['retryAfter'] = retryAfter
-  if (retryable) data['retryable'] = true
+  if (mayRepeat(cause, httpStatus)) data['retryable'] = true
   if (requestId !== undefined) data['requestId'] = requestId
   return { code: ERROR_CODES.internalError, message: `Target "${target}": ${told}`, data }
+}
+
+/** Tells whether the client may send its request again. One that was cut off may have run. */
+function mayRepeat(cause: FailureCause, httpStatus: number | undefined): boolean {
+  if (cause === 'session_lost' || cause === 'sign_in_required') return true
+  return cause !== 'cut_off' && classifyFailure({ cause, httpStatus }) === 'transient'
 }
 
 /** Makes the failure of a request that could not be sent, since its credential could not be had. */

@@ -9,21 +9,19 @@ import {
 } from '../../upstream/upstream.js'
 import { describeNetworkError } from '../../upstream/upstream-error.js'
 import { messageOf } from '../../util/errors.js'
+import { type FailureCause, isServerAway } from '../../util/failure.js'
 import { ownMember } from '../../util/json.js'
 import { noteRefusal, refusalOf } from '../target.js'
 import { AnswerBody } from './answer-body.js'
 import { classifyRefusal } from './answer-check.js'
 import { expectationOf, type HeaderFields, oneValue, readHead } from './answer-head.js'
-import { credentialFailure, type FailureCause, type TargetFailure } from './target-failure.js'
+import { credentialFailure, type TargetFailure } from './target-failure.js'
 import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
 /** So often a credential may be replaced within one exchange, each time by one that was refused too. */
 const MAX_REPLACED = 2
 
 const RETRY_SECONDS = '5'
-
-/** What stands before a server that cannot be reached answers so; the server itself is up. */
-const GATEWAY_STATUS: ReadonlySet<number> = new Set([502, 503, 504])
 
 /** One HTTP exchange with a target, from its credential to the end of its answer. */
 export class UpstreamCall implements CredentialUser {
@@ -98,7 +96,7 @@ export class UpstreamCall implements CredentialUser {
     const expected = expectationOf(this.#send)
     const verdict = readHead(status, headers, expected)
     if (verdict.next === 'credential') return void this.#credentialRefused(verdict.challenge)
-    this.#send.target.state = GATEWAY_STATUS.has(status) ? 'down' : 'ok'
+    this.#send.target.state = isServerAway(status) ? 'down' : 'ok'
     if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason, verdict.more)
     if (verdict.next === 'stream') {
       this.#splitter = new EventSplitter()

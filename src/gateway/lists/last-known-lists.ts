@@ -1,3 +1,4 @@
+import { classifyFailure } from '../../util/failure.js'
 import type { Clock } from '../../util/runtime.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import { accessKey, type Request } from '../request.js'
@@ -54,7 +55,8 @@ export function createLastLists(clock: Pick<Clock, 'now'>) {
       method: string,
       failure: TargetFailure,
     ): readonly string[] | undefined {
-      const kept = isDown(failure) ? lists.get(keyOf(request, target, method)) : undefined
+      const isDown = classifyFailure(failure) === 'transient'
+      const kept = isDown ? lists.get(keyOf(request, target, method)) : undefined
       return kept && clock.now() - kept.keptAt <= GRACE_MS ? kept.pages : undefined
     },
   }
@@ -65,12 +67,4 @@ export type LastLists = ReturnType<typeof createLastLists>
 /** Callers that a target can tell apart may get different lists. */
 function keyOf(request: Request, target: Target, method: string): string {
   return `${method} ${accessKey(request, target)}`
-}
-
-/** Statuses of a target that is not reached, or has no time; with others it says what it means. */
-const BUSY: ReadonlySet<number> = new Set([429, 502, 503, 504])
-
-function isDown({ cause, httpStatus }: TargetFailure): boolean {
-  if (httpStatus !== undefined) return BUSY.has(httpStatus)
-  return cause === 'unreachable' || cause === 'timeout' || cause === 'cut_off'
 }

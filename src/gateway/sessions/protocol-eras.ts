@@ -2,6 +2,7 @@ import { mirrorHeaders } from '../../mcp/headers.js'
 import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
 import { offersStateless, withEnvelope } from '../../mcp/meta.js'
 import { STATELESS_VERSION } from '../../mcp/versions.js'
+import { classifyFailure, mayRefuseProtocol } from '../../util/failure.js'
 import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
@@ -147,9 +148,6 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
 
 export type Eras = ReturnType<typeof createEras>
 
-/** Statuses by which a server says that it does not work now, whatever it was asked. */
-const PASSING_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
-
 /**
  * Judges a target's answer to `server/discover`: anything but what the stateless era answers is a
  * server of an older one, which does not know the method.
@@ -158,10 +156,12 @@ const PASSING_STATUS: ReadonlySet<number> = new Set([429, 502, 503, 504])
  */
 export function readEra(answer: TargetAnswer): Era | undefined {
   if (!answer.ok) {
-    const { cause, httpStatus } = answer.failure
+    const { cause, httpStatus = 0 } = answer.failure
     if (cause === 'invalid_answer' || cause === 'session_required') return 'session-based'
-    const isAnswer = cause === 'http_status' && httpStatus !== undefined && httpStatus >= 400
-    return isAnswer && !PASSING_STATUS.has(httpStatus) ? 'session-based' : undefined
+    if (cause !== 'http_status') return undefined
+    // some older servers fail at a method that they do not know
+    const isAnswer = mayRefuseProtocol(httpStatus) || classifyFailure(answer.failure) === 'broken'
+    return isAnswer ? 'session-based' : undefined
   }
   const message = tryParseJson(answer.text)
   if (!isObject(message)) return 'session-based'

@@ -13,7 +13,7 @@ import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { openSession, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { watchLoneStream } from './lone-stream.js'
-import { mayPass, mergeStreams, type StreamSource } from './merged-stream.js'
+import { mayOpenLater, mergeStreams, type StreamSource } from './merged-stream.js'
 
 /** How long a target that answered 405 is not asked for a stream again, milliseconds. */
 const STREAMLESS_MS = 600_000
@@ -116,7 +116,7 @@ export function createGetStream(
       again(failure) {
         // what was down at the client's initialize may get its session later
         return (
-          mayPass(failure) ||
+          mayOpenLater(failure) ||
           (failure.cause === 'session_required' && request.session !== undefined)
         )
       },

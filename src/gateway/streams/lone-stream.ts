@@ -1,4 +1,5 @@
 import { type EventFields, lastEventIdHeader, writeEvent } from '../../mcp/sse.js'
+import { classifyFailure } from '../../util/failure.js'
 import type { GatewayContext } from '../context.js'
 import { replyFailure } from '../exchange.js'
 import { isForgotten, type TargetFailure } from '../forwarding/target-failure.js'
@@ -8,13 +9,10 @@ import type { ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { isGone } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import type { Target } from '../target.js'
-import { mayPass, mergeStreams } from './merged-stream.js'
+import { mayOpenLater, mergeStreams } from './merged-stream.js'
 
 /** A target that has not answered by then may hold its head back until it has something to say. */
 const HEAD_MS = 500
-
-/** Servers that fail at what they do not know answer GET so, whenever they are asked. */
-const FINAL: ReadonlySet<number> = new Set([500, 501])
 
 /** The one stream that a client asks for (GET), and where it comes from. */
 export interface LoneStream {
@@ -68,7 +66,9 @@ export function watchLoneStream(stream: LoneStream): (failure: TargetFailure) =>
   return (failure) => {
     hasFailed = true
     if (isForgotten(failure)) return void askAgain(failure)
-    if (!mayPass(failure) || FINAL.has(failure.httpStatus ?? 0)) return goWithout(failure)
+    // servers that fail at what they do not know do so whenever they are asked
+    const isBroken = classifyFailure(failure) === 'broken'
+    if (isBroken || !mayOpenLater(failure)) return goWithout(failure)
     exchange.record.failure = failure
     if (!isOpen) open()
     tryAgain(stream)

@@ -1,5 +1,6 @@
 import { type EventFields, readEvent, retryOf } from '../../mcp/sse.js'
 import { createBackoff, parseRetryAfter } from '../../util/async.js'
+import { streamMayPass } from '../../util/failure.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Reply } from '../exchange.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
@@ -18,7 +19,7 @@ export interface StreamSource {
   expose(event: EventFields): string | undefined
   /** Takes what the target answered instead of a stream; it is then left out. */
   answered?(status: number, body: Buffer): void
-  /** Decides whether to try again when there is no stream; {@link mayPass} when it is absent. */
+  /** Decides whether to try again when there is no stream; {@link mayOpenLater} when it is absent. */
   again?(failure: TargetFailure): boolean
   /** Learns why there is no stream, and whether it is tried again. */
   failed?(failure: TargetFailure, again: boolean): void
@@ -39,9 +40,6 @@ const LAST_PAUSE_MS = 30_000
 
 /** A stream that lasted this long failed for a new reason. */
 const STEADY_MS = 30_000
-
-/** A target that still has our last stream (409) is as good as busy; the rest as in HTTP. */
-const MAY_PASS: ReadonlySet<number> = new Set([408, 409, 425, 429])
 
 /**
  * Writes the event streams of several targets to one client. A stream that ends is opened again with
@@ -132,7 +130,7 @@ class Branch implements AnswerListener {
   }
 
   failed(failure: TargetFailure): void {
-    const again = this.#source.again?.(failure) ?? mayPass(failure)
+    const again = this.#source.again?.(failure) ?? mayOpenLater(failure)
     this.#source.failed?.(failure, again)
     if (again) this.#pause(parseRetryAfter(failure.retryAfter, this.#clock.now()))
   }
@@ -147,11 +145,7 @@ class Branch implements AnswerListener {
   }
 }
 
-/** Tells whether a stream that could not be had may be had later. */
-export function mayPass({ cause, httpStatus }: TargetFailure): boolean {
-  if (cause === 'session_lost') return true
-  if (httpStatus !== undefined && httpStatus >= 400) {
-    return httpStatus >= 500 || MAY_PASS.has(httpStatus)
-  }
-  return cause === 'unreachable' || cause === 'timeout' || cause === 'cut_off'
+/** Tells whether a stream that could not be had may be had later; a lost session is opened again. */
+export function mayOpenLater(failure: TargetFailure): boolean {
+  return failure.cause === 'session_lost' || streamMayPass(failure)
 }

@@ -1,6 +1,7 @@
 import { ownId } from '../../mcp/jsonrpc.js'
 import { offersStateless } from '../../mcp/meta.js'
 import { isSessionBasedVersion, STATELESS_VERSION } from '../../mcp/versions.js'
+import { mayRefuseProtocol } from '../../util/failure.js'
 import { isObject, type JsonObject, stringsMember } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { readAnswer } from '../read-answer.js'
@@ -24,9 +25,6 @@ export type ServerDiscovery =
     }
 
 const ASK_MS = 30_000
-
-/** Statuses that tell of credentials, of load or of trouble, and nothing of the protocol. */
-const NO_VERDICT: ReadonlySet<number> = new Set([401, 403, 407, 408, 429])
 
 const PASSED_HEADERS = ['content-type', 'www-authenticate', 'retry-after']
 
@@ -69,7 +67,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       const head = Object.fromEntries(PASSED_HEADERS.map((name) => [name, header(name)]))
       return {
         ok: false,
-        isOtherEra: status < 500 && !NO_VERDICT.has(status),
+        isOtherEra: status < 400 || mayRefuseProtocol(status),
         wantsCredential: status === 401 || status === 403,
         pass: (exchange) => exchange.pass(status, head, Buffer.from(text)),
       }

@@ -2,6 +2,7 @@ import { anyResponse, messageData } from '../../mcp/incoming.js'
 import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
 import { EventSplitter, readEvent } from '../../mcp/sse.js'
 import { STATELESS_VERSION, sessionBasedOnly } from '../../mcp/versions.js'
+import { mayRefuseProtocol } from '../../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { type AnswerWatch, HeldAnswer, whenLoaded } from '../held-answer.js'
 import {
@@ -17,8 +18,6 @@ import type { Translator } from './translator.js'
 
 /** A target that spoke an older version is looked at again after this time. */
 const SESSION_BASED_MS = 10 * 60_000
-
-const PASSING: ReadonlySet<number> = new Set([401, 403, 407, 408, 413, 429])
 
 const SAYS_STATELESS: ReadonlySet<unknown> = new Set([
   ERROR_CODES.unsupportedProtocolVersion,
@@ -120,7 +119,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     const watch: AnswerWatch = {
       holds(status, headers) {
         const inSession = headerOf(request.headers, 'mcp-session-id') !== undefined
-        if (status >= 400) return status < 500 && !PASSING.has(status) && !inSession
+        if (status >= 400) return mayRefuseProtocol(status) && !inSession
         if (startsSession(request)) {
           const type = String(headers['content-type'] ?? '').toLowerCase()
           if (type.startsWith('text/event-stream')) {

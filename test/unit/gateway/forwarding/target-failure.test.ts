@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest'
 import { SignInRequiredError } from '../../../../src/auth/tokens/sign-in-target.js'
 import {
   credentialFailure,
-  type FailureCause,
   failureError,
 } from '../../../../src/gateway/forwarding/target-failure.js'
 import { ProxyError } from '../../../../src/util/errors.js'
+import type { FailureCause } from '../../../../src/util/failure.js'
 
 describe('failureError', () => {
   it('[mcp-target-down-in-band] names the target, the cause and what may help', () => {
