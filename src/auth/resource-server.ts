@@ -1,3 +1,4 @@
+import { createBackoff } from '../util/async.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
@@ -103,14 +104,15 @@ export function createDescope({ runtime, config, resource, logger }: DescopeOpti
     }
   }
 
-  const retryAfter = (delayMs: number) => {
+  const backoff = createBackoff(FIRST_RETRY_MS, LAST_RETRY_MS, Math.random)
+  const retryLater = () => {
     if (stopped) return
-    cancelRetry = runtime.clock.after(delayMs, () => {
+    cancelRetry = runtime.clock.after(backoff.next(), () => {
       connect().then(
         () => logger.info('descope_ready', `Descope answers again at ${project.base}`),
         (error: unknown) => {
           logger.warn('descope_unavailable', messageOf(error))
-          retryAfter(Math.min(delayMs * 2, LAST_RETRY_MS))
+          retryLater()
         },
       )
     })
@@ -139,7 +141,7 @@ export function createDescope({ runtime, config, resource, logger }: DescopeOpti
           'descope_unreachable',
           `${messageOf(error)}; requests are refused with 503 until it answers`,
         )
-        retryAfter(FIRST_RETRY_MS)
+        retryLater()
       }
     },
     async tokenEndpoint() {

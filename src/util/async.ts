@@ -64,15 +64,20 @@ export function createBackoff(firstMs: number, lastMs: number, random: () => num
   }
 }
 
+/** The three forms of an HTTP date begin with the day of the week. */
+const HTTP_DATE = /^[A-Z][a-z]{2,8},? /
+
 /**
- * Reads `Retry-After`.
+ * Reads `Retry-After`: seconds, or an HTTP date.
  *
  * @param now Milliseconds since the epoch.
  * @returns Milliseconds from now, at most an hour; `undefined` when it says nothing.
  * @see [RFC 9110 §10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)
  */
-export function parseRetryAfter(value: string | undefined, now: number): number | undefined {
-  if (value === undefined) return undefined
-  const ms = /^\d{1,9}$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - now
+export function parseRetryAfter(value: string | null | undefined, now: number): number | undefined {
+  if (value == null) return undefined
+  const isDate = HTTP_DATE.test(value)
+  if (!isDate && !/^\d{1,9}$/.test(value)) return undefined
+  const ms = isDate ? Date.parse(value) - now : Number(value) * 1_000
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), 3_600_000)
 }

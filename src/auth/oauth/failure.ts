@@ -1,4 +1,4 @@
-import { sleep } from '../../util/async.js'
+import { createBackoff, parseRetryAfter, sleep } from '../../util/async.js'
 import { ProxyError, type ProxyErrorOptions } from '../../util/errors.js'
 import { isTransient } from '../../util/failure.js'
 import { isObject, textMember, tryParseJson } from '../../util/json.js'
@@ -21,7 +21,8 @@ export interface OAuthRefusal {
   readonly code: string
   readonly description: string | undefined
   readonly status: number
-  readonly retryAfterMs: number | undefined
+  /** The header of the answer. */
+  readonly retryAfter: string | null
   /**
    * A 4xx that gives no reason in any form that we know: a few tries are worth it, and no more, for
    * it may be the server's way to say that the grant is gone.
@@ -48,14 +49,12 @@ export class OAuthRefusedError extends ProxyError {
 /** A failure that may pass by itself. The tokens are kept; the caller may try again later. */
 export class RetryableError extends ProxyError {
   readonly retryable = true
-  readonly retryAfterMs: number | undefined
+  /** The header of the answer, if there was one. */
+  readonly retryAfter: string | null
 
-  constructor(
-    message: string,
-    options: ProxyErrorOptions & { retryAfterMs?: number | undefined } = {},
-  ) {
+  constructor(message: string, options: ProxyErrorOptions & { retryAfter?: string | null } = {}) {
     super('ISSUER_UNREACHABLE', message, options)
-    this.retryAfterMs = options.retryAfterMs
+    this.retryAfter = options.retryAfter ?? null
   }
 }
 
@@ -103,7 +102,7 @@ export function readRefusal(
     code: said?.code.slice(0, 100) ?? `HTTP ${status}`,
     description,
     status,
-    retryAfterMs: retryAfterMs(headers),
+    retryAfter: headers.get('retry-after'),
     // 407 comes from a proxy on the way
     isUnclear: said === undefined && status >= 400 && !isTransient(status) && status !== 407,
   }
@@ -127,13 +126,9 @@ function kindOf(
   return 'refused'
 }
 
-/** Reads `Retry-After` in its form of seconds (RFC 9110 §10.2.3). */
-export function retryAfterMs(headers: Headers): number | undefined {
-  const seconds = headers.get('retry-after')?.trim() ?? ''
-  return /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1_000 : undefined
-}
-
 const ATTEMPTS = 3
+
+const FIRST_PAUSE_MS = 500
 
 /** A server that wants a longer pause than this gets it: the caller is told to come back. */
 const LONGEST_PAUSE_MS = 2_000
@@ -144,21 +139,32 @@ export async function withRetries<T>(
   task: () => Promise<T>,
   isWorthIt: (error: unknown) => boolean = isRetryable,
 ): Promise<T> {
+  const backoff = createBackoff(FIRST_PAUSE_MS, LONGEST_PAUSE_MS, Math.random)
   for (let attempt = 1; ; attempt++) {
     try {
       return await task()
     } catch (error) {
-      const asked = retryAfterOf(error) ?? 0
+      const asked = pauseAskedFor(error, clock.now())
       if (!isWorthIt(error) || attempt === ATTEMPTS || asked > LONGEST_PAUSE_MS) throw error
-      await sleep(clock, Math.max(asked, 250 * 2 ** attempt * (0.5 + Math.random())))
+      await sleep(clock, Math.max(asked, backoff.next()))
     }
   }
 }
 
-/** How long the server wants to be left alone, milliseconds. */
-function retryAfterOf(error: unknown): number | undefined {
-  if (error instanceof OAuthRefusedError) return error.refusal.retryAfterMs
-  return error instanceof RetryableError ? error.retryAfterMs : undefined
+/**
+ * Returns how long the server that failed so wants to be left alone, milliseconds; 0 when it does not
+ * say.
+ *
+ * @param now Milliseconds since the epoch.
+ */
+export function pauseAskedFor(error: unknown, now: number): number {
+  const { retryAfter } =
+    error instanceof OAuthRefusedError
+      ? error.refusal
+      : error instanceof RetryableError
+        ? error
+        : { retryAfter: null }
+  return parseRetryAfter(retryAfter, now) ?? 0
 }
 
 /** What an authorization server said when it refused; both members are its free text. */

@@ -5,7 +5,7 @@ import { peerUrlProblem } from '../../util/private-addresses.js'
 import type { Runtime } from '../../util/runtime.js'
 import { markUrl, shownUrl } from '../../util/url-text.js'
 import { requestReply } from '../fetch-json.js'
-import { RetryableError, retryAfterMs } from './failure.js'
+import { RetryableError } from './failure.js'
 
 export type HttpDeps = Pick<Runtime, 'fetch' | 'clock' | 'allowHttp'>
 
@@ -85,7 +85,7 @@ export async function fetchMetadata(deps: HttpDeps, start: URL): Promise<JsonObj
     }
     if (isTransient(status)) {
       throw new RetryableError(`${shownUrl(url)} answered with status ${status}`, {
-        retryAfterMs: retryAfterMs(headers),
+        retryAfter: headers.get('retry-after'),
       })
     }
     const json = status === 200 ? tryParseJson(body) : undefined

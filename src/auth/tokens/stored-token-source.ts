@@ -1,5 +1,6 @@
+import { createBackoff } from '../../util/async.js'
 import type { Clock } from '../../util/runtime.js'
-import { isRetryable, OAuthRefusedError } from '../oauth/failure.js'
+import { isRetryable, OAuthRefusedError, pauseAskedFor } from '../oauth/failure.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
 import { missingScopes } from '../oauth/scopes.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
@@ -54,7 +55,8 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
   let current: TokenRecord | undefined
   let lastLook = Number.NEGATIVE_INFINITY
   let lastAccepted: string | undefined
-  let backoff: { until: number; ms: number; error: unknown } | undefined
+  const backoff = createBackoff(FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS, Math.random)
+  let failed: { until: number; error: unknown } | undefined
   const now = () => clock.now() / 1_000
 
   /** @param refused The token that must not come back; '' when the current one is only due. */
@@ -80,7 +82,7 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
       if (challenge !== 'due' && isStillNamed && !(await isStillNamed(current, challenge))) {
         return undefined
       }
-      if (backoff !== undefined && clock.now() < backoff.until) throw backoff.error
+      if (failed !== undefined && clock.now() < failed.until) throw failed.error
       return await refreshNow(current, refused)
     })
 
@@ -92,13 +94,14 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
       const renewed = await deps.refresh(record)
       await store.save(renewed)
       if (refused !== '') renewals.add(renewed.accessToken, refused)
-      backoff = undefined
+      failed = undefined
+      backoff.reset()
       current = renewed
       return renewed
     } catch (error) {
       if (!isRefusedForGood(error)) {
-        const ms = Math.min((backoff?.ms ?? FIRST_BACKOFF_MS / 2) * 2, LONGEST_BACKOFF_MS)
-        backoff = { until: clock.now() + ms, ms, error }
+        const pause = Math.max(pauseAskedFor(error, clock.now()), backoff.next())
+        failed = { until: clock.now() + pause, error }
         throw error
       }
       return await giveUpRefreshToken(record)

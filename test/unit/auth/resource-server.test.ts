@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Principal } from '../../../src/auth/principal.js'
 import { createDescope } from '../../../src/auth/resource-server.js'
 import type { TokenError } from '../../../src/auth/verify/token-error.js'
@@ -27,6 +27,11 @@ import {
 const RESOURCE = 'https://proxy.example.com/mcp'
 
 let key: SigningKey
+
+/** Without chance, pauses are exact. */
+beforeEach(() => {
+  vi.spyOn(Math, 'random').mockReturnValue(0)
+})
 
 beforeAll(async () => {
   key = await createSigningKey()

@@ -49,16 +49,19 @@ describe('classifyFailure', () => {
     expect(classifyFailure(failure)).toBe(verdict)
   })
 
-  it.each(CASES)('is what the other decisions on $cause with HTTP $httpStatus are made of', (row) => {
-    const { verdict, ...failure } = row
-    const passes = verdict === 'transient' || verdict === 'broken'
-    expect(mayPass(failure)).toBe(passes)
-    expect(streamMayPass(failure)).toBe(passes || failure.httpStatus === 409)
-    if (failure.cause !== 'http_status' || failure.httpStatus === undefined) return
-    expect(isTransient(failure.httpStatus)).toBe(passes)
-    const isOfProtocol = failure.httpStatus >= 400 && verdict === 'final'
-    expect(mayRefuseProtocol(failure.httpStatus)).toBe(isOfProtocol && failure.httpStatus !== 413)
-  })
+  it.each(CASES)(
+    'is what the other decisions on $cause with HTTP $httpStatus are made of',
+    (row) => {
+      const { verdict, ...failure } = row
+      const passes = verdict === 'transient' || verdict === 'broken'
+      expect(mayPass(failure)).toBe(passes)
+      expect(streamMayPass(failure)).toBe(passes || failure.httpStatus === 409)
+      if (failure.cause !== 'http_status' || failure.httpStatus === undefined) return
+      expect(isTransient(failure.httpStatus)).toBe(passes)
+      const isOfProtocol = failure.httpStatus >= 400 && verdict === 'final'
+      expect(mayRefuseProtocol(failure.httpStatus)).toBe(isOfProtocol && failure.httpStatus !== 413)
+    },
+  )
 })
 
 describe('the statuses', () => {

@@ -6,7 +6,13 @@ import {
   stateMatches,
 } from '../../../../src/auth/oauth/authorization.js'
 import { chooseAuthMethod } from '../../../../src/auth/oauth/client.js'
-import { readRefusal } from '../../../../src/auth/oauth/failure.js'
+import {
+  type OAuthRefusal,
+  OAuthRefusedError,
+  pauseAskedFor,
+  RetryableError,
+  readRefusal,
+} from '../../../../src/auth/oauth/failure.js'
 import { readRegistration } from '../../../../src/auth/oauth/register.js'
 import { configuredClient } from '../../../../src/auth/oauth/registration.js'
 import { chooseScope, missingScopes } from '../../../../src/auth/oauth/scopes.js'
@@ -136,9 +142,17 @@ describe('readRefusal', () => {
     expect(read(201, '')).toBeUndefined()
   })
 
-  it('reads how long to wait', () => {
-    expect(read(429, '', { 'retry-after': '7' })?.retryAfterMs).toBe(7_000)
-    expect(read(429, '', { 'retry-after': 'soon' })?.retryAfterMs).toBeUndefined()
+  it.each([
+    ['7', 7_000],
+    ['Thu, 01 Jan 2026 00:00:10 GMT', 10_000],
+    ['999999999', 3_600_000],
+    ['soon', 0],
+  ])('says how long the server wants to be left alone: %s', (value, ms) => {
+    const now = Date.UTC(2026, 0, 1)
+    const refusal = read(429, '', { 'retry-after': value }) as OAuthRefusal
+    expect(pauseAskedFor(new OAuthRefusedError('Asking', refusal), now)).toBe(ms)
+    expect(pauseAskedFor(new RetryableError('busy', { retryAfter: value }), now)).toBe(ms)
+    expect(pauseAskedFor(new Error('broken'), now)).toBe(0)
   })
 })
 

@@ -73,7 +73,7 @@ const gone = () => {
     code: 'invalid_grant',
     description: undefined,
     status: 400,
-    retryAfterMs: undefined,
+    retryAfter: null,
   })
 }
 
@@ -123,6 +123,19 @@ describe('the tokens of a sign-in', () => {
     await expect(source.get()).rejects.toMatchObject({ retryable: true })
     expect(shelf.refreshes).toBe(2)
     expect(shelf.saves).toBe(0)
+  })
+
+  it('are not refreshed before the time that the server asked for', async () => {
+    const { clock, shelf, source } = setUp(record({ expiresAt: START }), () => {
+      throw new RetryableError('busy', { retryAfter: '60' })
+    })
+    await expect(source.get()).rejects.toMatchObject({ retryable: true })
+    await clock.advance(59_000)
+    await expect(source.get()).rejects.toMatchObject({ retryable: true })
+    expect(shelf.refreshes).toBe(1)
+    await clock.advance(1_000)
+    await expect(source.get()).rejects.toMatchObject({ retryable: true })
+    expect(shelf.refreshes).toBe(2)
   })
 
   it('AC3.4 come from the store when another process refreshed them already', async () => {
