@@ -2,6 +2,7 @@ import { claimsStateless, isStateless } from '../mcp/headers.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isSessionBasedVersion, SESSION_BASED_VERSIONS } from '../mcp/versions.js'
+import { BoundedMap } from '../util/bounded-map.js'
 import { messageOf } from '../util/errors.js'
 import { bindsIds, type GatewayContext } from './context.js'
 import type { Exchange } from './exchange.js'
@@ -37,6 +38,9 @@ import { createNotifications } from './streams/client-notifications.js'
 import { createGetStream } from './streams/get-stream.js'
 import { listenToAll } from './streams/listen.js'
 import type { Target } from './target.js'
+
+/** Sessions that targets gave us after the client's `initialize`. */
+const MAX_LATE_SESSIONS = 2_000
 
 export type GatewayOptions = Omit<
   GatewayContext,
@@ -86,7 +90,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     eras: createEras({ ...options, declared }),
     declared,
     withhold: createWithhold(logger, options.clock),
-    lateSessions: new Map(),
+    lateSessions: new BoundedMap(MAX_LATE_SESSIONS),
     opening: new Map(),
   }
   const only = targets.length === 1 ? targets[0] : undefined

@@ -1,4 +1,5 @@
 import type { Principal } from '../auth/principal.js'
+import { BoundedMap } from '../util/bounded-map.js'
 import type { Clock } from '../util/runtime.js'
 
 export interface CapsConfig {
@@ -160,18 +161,14 @@ const MAX_CALLERS = 10_000
  *   try again.
  */
 export function createRateLimit(perMinute: number, clock: Pick<Clock, 'now'>) {
-  const windows = new Map<string, { startedAt: number; count: number }>()
+  const windows = new BoundedMap<string, { startedAt: number; count: number }>(MAX_CALLERS)
   return (principal: Principal | undefined): number => {
     if (perMinute === 0) return 0
     const key = JSON.stringify([principal?.subject, principal?.clientId])
     const now = clock.now()
     const window = windows.get(key)
     if (window === undefined || now - window.startedAt >= WINDOW_MS) {
-      // deleted first, so that the map stays in the order in which windows began
-      windows.delete(key)
       windows.set(key, { startedAt: now, count: 1 })
-      const [oldest] = windows.keys()
-      if (windows.size > MAX_CALLERS && oldest !== undefined) windows.delete(oldest)
       return 0
     }
     window.count++

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Principal } from '../auth/principal.js'
 import type { ExchangeRecord } from '../gateway/exchange.js'
+import { BoundedMap } from '../util/bounded-map.js'
 import type { LogFields, Logger, LogLevel, PreparedRecord } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { Metrics, RequestOutcome } from './metrics.js'
@@ -87,7 +88,7 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
     }
     let own = byCaller.get(principal)
     if (own === undefined) {
-      own = new Map()
+      own = new BoundedMap(MAX_PREPARED)
       byCaller.set(principal, own)
       tellCaller(logger, principal)
     }
@@ -102,7 +103,6 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
     ) {
       return known.write
     }
-    if (own.size >= MAX_PREPARED) own.clear()
     const write = prepare(summary, outcome, 'info')
     if (record.refusal === undefined) {
       own.set(key, { method, target: record.target, status, outcome, write })

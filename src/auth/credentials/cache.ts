@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../util/bounded-map.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Clock } from '../../util/runtime.js'
 import type { OAuthRefusedError } from '../oauth/failure.js'
@@ -43,26 +44,16 @@ export function createCredentialCache(
   clock: Pick<Clock, 'now'>,
   maxEntries: number,
 ): CredentialCache {
-  const entries = new Map<string, Entry>()
+  const entries = new BoundedMap<string, Entry>(maxEntries)
   const running = new Map<string, Promise<CredentialHeaders>>()
-
-  const store = (key: string, entry: Entry) => {
-    entries.delete(key)
-    entries.set(key, entry)
-    if (entries.size <= maxEntries) return
-    for (const oldest of entries.keys()) {
-      entries.delete(oldest)
-      break
-    }
-  }
 
   const start = async (key: string, issue: Issue, renewal: boolean): Promise<CredentialHeaders> => {
     try {
       const { headers, renewAt } = await issue(renewal)
-      store(key, { kind: 'issued', headers, until: renewAt, since: clock.now(), renewal })
+      entries.set(key, { kind: 'issued', headers, until: renewAt, since: clock.now(), renewal })
       return headers
     } catch (error) {
-      store(key, { kind: 'failed', error, until: clock.now() + FAILURE_MS })
+      entries.set(key, { kind: 'failed', error, until: clock.now() + FAILURE_MS })
       throw error
     } finally {
       running.delete(key)
@@ -71,14 +62,10 @@ export function createCredentialCache(
 
   return {
     get(key, issue) {
-      const entry = entries.get(key)
+      const entry = entries.touch(key)
       if (entry && clock.now() < entry.until) {
         if (entry.kind === 'failed') throw entry.error
-        if (entry.kind === 'issued') {
-          entries.delete(key)
-          entries.set(key, entry)
-          return entry.headers
-        }
+        if (entry.kind === 'issued') return entry.headers
       }
       const current = running.get(key)
       if (current !== undefined) return current
@@ -91,7 +78,7 @@ export function createCredentialCache(
       if (entry?.kind === 'issued') {
         const age = clock.now() - entry.since
         if (entry.renewal && age < FINAL_MS) return age < OVERLAP_MS
-        store(key, { kind: 'refused', until: Number.NEGATIVE_INFINITY })
+        entries.set(key, { kind: 'refused', until: Number.NEGATIVE_INFINITY })
         return true
       }
       return entry?.kind === 'refused'

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { BoundedMap } from '../../util/bounded-map.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Principal } from '../principal.js'
 import { toTokenError } from './token-error.js'
@@ -30,7 +31,7 @@ export function createAuthenticator(
   clock: Pick<Clock, 'now'>,
   { maxEntries = 5_000, maxAgeMs = 60_000 }: AuthenticatorOptions = {},
 ): Authenticator {
-  const verified = new Map<string, { principal: Principal; until: number }>()
+  const verified = new BoundedMap<string, { principal: Principal; until: number }>(maxEntries)
   const running = new Map<string, Promise<Principal>>()
 
   const verify = async (key: string, token: string): Promise<Principal> => {
@@ -38,12 +39,6 @@ export function createAuthenticator(
       const principal = await verifier.verify(token)
       const until = Math.min(principal.expiresAt * 1000, clock.now() + maxAgeMs)
       verified.set(key, { principal, until })
-      if (verified.size > maxEntries) {
-        for (const oldest of verified.keys()) {
-          verified.delete(oldest)
-          break
-        }
-      }
       return principal
     } catch (error) {
       throw toTokenError(error)
@@ -56,14 +51,8 @@ export function createAuthenticator(
     authenticate(token) {
       if (token.length > MAX_TOKEN_LENGTH) return verify('', token)
       const key = hash('sha256', token, 'base64')
-      const entry = verified.get(key)
-      if (entry) {
-        verified.delete(key)
-        if (clock.now() < entry.until) {
-          verified.set(key, entry)
-          return entry.principal
-        }
-      }
+      const entry = verified.touch(key)
+      if (entry && clock.now() < entry.until) return entry.principal
       const current = running.get(key)
       if (current !== undefined) return current
       const started = verify(key, token)

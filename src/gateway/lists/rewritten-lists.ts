@@ -1,3 +1,5 @@
+import { BoundedMap } from '../../util/bounded-map.js'
+
 /** What is kept of one list: both sides cut at the request's id, which differs each time. */
 interface Entry {
   before: Buffer
@@ -13,12 +15,11 @@ const MAX_ENTRY_BYTES = 8 * 1024 * 1024
  * renamed again. Byte comparison costs microseconds where rewriting costs milliseconds.
  */
 export class ListCache {
-  readonly #entries = new Map<string, Entry>()
-  readonly #maxEntries: number
+  readonly #entries: BoundedMap<string, Entry>
 
   /** @param maxEntries How many lists are kept; the oldest goes first. */
   constructor(maxEntries = 64) {
-    this.#maxEntries = maxEntries
+    this.#entries = new BoundedMap(maxEntries)
   }
 
   /**
@@ -53,9 +54,6 @@ export class ListCache {
     const exposedCut = cutAtId(exposed, id)
     if (cut === undefined || exposedCut === undefined) return
     if (bytes.length > MAX_ENTRY_BYTES) return
-    this.#entries.delete(key)
-    const oldest = this.#entries.keys().next()
-    if (this.#entries.size >= this.#maxEntries && !oldest.done) this.#entries.delete(oldest.value)
     const [before, after] = cut
     const [exposedBefore, exposedAfter] = exposedCut
     this.#entries.set(key, { before, after, exposedBefore, exposedAfter })

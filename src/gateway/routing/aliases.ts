@@ -1,4 +1,5 @@
 import { callerId } from '../../auth/principal.js'
+import { BoundedMap } from '../../util/bounded-map.js'
 import type { GatewayContext } from '../context.js'
 import { learnNames } from '../lists/target-lists.js'
 import type { Request } from '../request.js'
@@ -30,19 +31,16 @@ interface Reading {
  */
 export function createAliasLearner(context: GatewayContext) {
   const { names, clock } = context
-  const readings = new Map<string, Reading>()
+  const readings = new BoundedMap<string, Reading>(MAX_CALLERS)
   const running = new Map<string, Promise<void>>()
   /** Names that a caller's lists did not have, and until when that is believed. */
-  const unknown = new Map<string, number>()
+  const unknown = new BoundedMap<string, number>(MAX_UNKNOWN)
 
   function read(request: Request): Reading['done'] {
     const owner = callerId(request.exchange.caller.principal)
     const now = clock.now()
     const known = readings.get(owner)
     if (known !== undefined && now - known.startedAt < PAUSE_MS) return known.done
-    readings.delete(owner)
-    const [oldest] = readings.keys()
-    if (readings.size >= MAX_CALLERS && oldest !== undefined) readings.delete(oldest)
     const done = learnNames(context, request)
     readings.set(owner, { done, startedAt: now })
     return done
@@ -56,9 +54,6 @@ export function createAliasLearner(context: GatewayContext) {
       readings.delete(callerId(request.exchange.caller.principal))
       return
     }
-    const [oldest] = unknown.keys()
-    if (unknown.size >= MAX_UNKNOWN && oldest !== undefined) unknown.delete(oldest)
-    unknown.delete(key)
     unknown.set(key, clock.now() + UNKNOWN_MS)
   }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { BoundedMap } from '../../util/bounded-map.js'
 import type { Logger } from '../../util/logger.js'
 import type { Target } from '../target.js'
 
@@ -87,7 +88,7 @@ export function createNames<T extends Named>(
    * names makes nobody else's be forgotten.
    */
   const aliases = new Map<T, Map<string, Owned<T> | typeof AMBIGUOUS>>(
-    targets.map((target) => [target, new Map()]),
+    targets.map((target) => [target, new BoundedMap(MAX_ALIASES)]),
   )
 
   function byPrefix(exposed: string): Owned<T> | undefined {
@@ -112,8 +113,6 @@ export function createNames<T extends Named>(
     }
     const [other] = claimants(alias)
     own.set(alias, owned)
-    const [oldest] = own.keys()
-    if (own.size > MAX_ALIASES && oldest !== undefined) own.delete(oldest)
     if (other !== undefined && other !== AMBIGUOUS) {
       onClash?.({ alias, both: [other, owned], winner: byPrefix(alias)?.target })
     }

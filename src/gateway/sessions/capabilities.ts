@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../util/bounded-map.js'
 import {
   bareObject,
   copyForeign,
@@ -103,15 +104,11 @@ export function undeclared({ capabilities }: JsonObject): string[] {
  * not have with whatever comes to them. A session carries it; this is for who has none.
  */
 export function createDeclared() {
-  const lacking = new Map<string, readonly string[]>()
+  const lacking = new BoundedMap<string, readonly string[]>(MAX_KEPT)
 
   return {
     learn(request: Request, target: Target, result: JsonObject): void {
-      const key = accessKey(request, target)
-      lacking.delete(key)
-      const [oldest] = lacking.keys()
-      if (lacking.size >= MAX_KEPT && oldest !== undefined) lacking.delete(oldest)
-      lacking.set(key, undeclared(result))
+      lacking.set(accessKey(request, target), undeclared(result))
     },
 
     /** Tells whether a target said that it has nothing to answer a method with. */

@@ -3,6 +3,7 @@ import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
 import { offersStateless, withEnvelope } from '../../mcp/meta.js'
 import { STATELESS_VERSION } from '../../mcp/versions.js'
 import { classifyFailure, mayRefuseProtocol } from '../../util/failure.js'
+import { BoundedMap } from '../../util/bounded-map.js'
 import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
@@ -62,7 +63,7 @@ interface EraDeps {
  */
 export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
   const verdicts = new Map<Target, { era: Era; checkAt: number }>()
-  const probes = new Map<string, Probe>()
+  const probes = new BoundedMap<string, Probe>(MAX_PROBES)
 
   function learn(target: Target, era: Era | undefined): void {
     if (era !== undefined) verdicts.set(target, { era, checkAt: clock.now() + FRESH_MS })
@@ -83,8 +84,6 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
 
   function addProbe(key: string): Probe {
     const probe = { running: undefined, failed: false, retryAt: 0 }
-    const [oldest] = probes.keys()
-    if (probes.size >= MAX_PROBES && oldest !== undefined) probes.delete(oldest)
     probes.set(key, probe)
     return probe
   }

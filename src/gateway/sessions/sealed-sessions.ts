@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 import { callerId, type Principal } from '../../auth/principal.js'
 import type { SessionCookie } from '../../upstream/http/cookie-jar.js'
+import { BoundedMap } from '../../util/bounded-map.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 
@@ -60,9 +61,9 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
   )
 
   /** Sessions in use, so that they need not be opened for every request. */
-  const opened = new Map<string, Opened>()
+  const opened = new BoundedMap<string, Opened>(MAX_OPENED)
   /** Keys of sessions that ended here. Elsewhere their targets say that they do not know them. */
-  const ended = new Set<string>()
+  const ended = new BoundedMap<string, true>(MAX_ENDED)
 
   function open(sealed: string, principal: Principal | undefined): Session | undefined {
     const kept = opened.get(sealed)
@@ -70,14 +71,8 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     if (known === undefined || known.expiresAt <= clock.now()) return undefined
     if (known.owner !== callerId(principal)) return undefined
     if (ended.size > 0 && ended.has(known.session.key)) return undefined
-    if (kept === undefined) keep(sealed, known)
+    if (kept === undefined) opened.set(sealed, known)
     return known.session
-  }
-
-  function keep(sealed: string, known: Opened): void {
-    const [oldest] = opened.keys()
-    if (opened.size >= MAX_OPENED && oldest !== undefined) opened.delete(oldest)
-    opened.set(sealed, known)
   }
 
   function openSealed(sealed: string): Opened | undefined {
@@ -115,9 +110,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
   }
 
   function end({ key }: Session): void {
-    const [oldest] = ended
-    if (ended.size >= MAX_ENDED && oldest !== undefined) ended.delete(oldest)
-    ended.add(key)
+    ended.set(key, true)
   }
 
   return { open, seal, end, canSeal: keys.length > 0 }

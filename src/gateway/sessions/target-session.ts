@@ -126,7 +126,7 @@ async function openNew(
     method: 'notifications/initialized',
   })
   if (request.session !== undefined) {
-    rememberLateSession(context, request.session, target, opened.session)
+    context.lateSessions.set(lateKey(request.session, target), opened.session)
   }
   return opened.session
 }
@@ -187,20 +187,6 @@ export function targetSession(
   const late =
     context.lateSessions.size > 0 ? context.lateSessions.get(lateKey(session, target)) : undefined
   return late ?? session.targets.get(target.name)
-}
-
-const MAX_LATE_SESSIONS = 2_000
-
-/** Remembers a session that a target gave us after the client's `initialize`. */
-function rememberLateSession(
-  { lateSessions }: GatewayContext,
-  session: Session,
-  target: Target,
-  opened: TargetSession,
-): void {
-  const oldest = lateSessions.keys().next()
-  if (lateSessions.size >= MAX_LATE_SESSIONS && !oldest.done) lateSessions.delete(oldest.value)
-  lateSessions.set(lateKey(session, target), opened)
 }
 
 /** Names a target's part of a client's session. */

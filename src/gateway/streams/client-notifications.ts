@@ -1,5 +1,6 @@
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../../mcp/message.js'
+import { BoundedMap } from '../../util/bounded-map.js'
 import type { GatewayContext } from '../context.js'
 import { bindingKey, type Request } from '../request.js'
 import { notify, targetSession } from '../sessions/target-session.js'
@@ -19,7 +20,7 @@ const MAX_ID_LENGTH = 256
 export function createNotifications(context: GatewayContext) {
   const { targets, requestIds } = context
   /** Which target has which call of a session. */
-  const calls = new Map<string, Target>()
+  const calls = new BoundedMap<string, Target>(MAX_CALLS)
 
   function send(request: Request, message: Message): void {
     const { params, spans, text } = message
@@ -55,10 +56,7 @@ export function createNotifications(context: GatewayContext) {
   /** Remembers where a call went. */
   function remember(request: Request, { id }: Message, target: Target): void {
     const key = callKey(request, id)
-    if (key === undefined) return
-    const oldest = calls.keys().next()
-    if (calls.size >= MAX_CALLS && !oldest.done) calls.delete(oldest.value)
-    calls.set(key, target)
+    if (key !== undefined) calls.set(key, target)
   }
 
   return { send, remember }

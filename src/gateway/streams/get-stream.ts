@@ -1,5 +1,6 @@
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { type EventFields, lastEventIdHeader, writeEvent } from '../../mcp/sse.js'
+import { BoundedMap } from '../../util/bounded-map.js'
 import { bindsIds, type GatewayContext } from '../context.js'
 import { replyFailure } from '../exchange.js'
 import type { Resumed } from '../forwarding/answer-check.js'
@@ -28,7 +29,7 @@ export function createGetStream(
   const { targets, clock, eventIds, logger } = context
   const [only, ...others] = targets
   /** Who gets no such stream from which target, and until when we believe it. */
-  const streamless = new Map<string, number>()
+  const streamless = new BoundedMap<string, number>(MAX_STREAMLESS)
 
   return (request: Request): void => {
     const { exchange } = request
@@ -122,8 +123,9 @@ export function createGetStream(
       },
       failed({ cause, httpStatus, reason }, again) {
         if (cause === 'session_lost') lost = used
-        if (httpStatus === 405) rememberStreamless(accessKey(request, target))
-        else if (!again) {
+        if (httpStatus === 405) {
+          streamless.set(accessKey(request, target), clock.now() + STREAMLESS_MS)
+        } else if (!again) {
           const { name } = target
           logger.warn('stream_refused', `Target "${name}" gives no stream`, {
             target: name,
@@ -132,12 +134,6 @@ export function createGetStream(
         }
       },
     }
-  }
-
-  function rememberStreamless(key: string): void {
-    const [oldest] = streamless.keys()
-    if (streamless.size >= MAX_STREAMLESS && oldest !== undefined) streamless.delete(oldest)
-    streamless.set(key, clock.now() + STREAMLESS_MS)
   }
 
   function exposeId(request: Request, target: Target, id: string, last: Map<string, string>) {

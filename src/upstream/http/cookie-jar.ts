@@ -1,3 +1,4 @@
+import { BoundedMap } from '../../util/bounded-map.js'
 import { isLoopback } from '../../util/private-addresses.js'
 import type { Clock } from '../../util/runtime.js'
 import { splitOnce } from '../../util/text.js'
@@ -40,17 +41,13 @@ const VALUE = /^"?[!#-+\--:<-[\]-~]*"?$/
  * @see [RFC 6265 §4.1.1, §5.1.4](https://www.rfc-editor.org/rfc/rfc6265#section-5)
  */
 export function createCookieJar(clock: Pick<Clock, 'now'>): CookieJar {
-  const cookies = new Map<string, Cookie>()
+  const cookies = new BoundedMap<string, Cookie>(MAX_COOKIES)
   const keepOne = (text: string) => {
     const found = readCookie(text, clock.now())
     if (found === undefined) return
     const [name, { value, path, expiresAt }] = found
-    const cookie = { value, path, expiresAt }
-    cookies.delete(name)
-    if (cookie.expiresAt <= clock.now()) return
-    cookies.set(name, cookie)
-    const [oldest] = cookies.keys()
-    if (cookies.size > MAX_COOKIES && oldest !== undefined) cookies.delete(oldest)
+    if (expiresAt <= clock.now()) cookies.delete(name)
+    else cookies.set(name, { value, path, expiresAt })
   }
   return {
     header(path) {

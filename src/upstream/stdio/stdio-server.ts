@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { PLACES, replaceAt, writtenAt } from '../../mcp/json-text.js'
 import { olderVersion, SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
+import { BoundedMap } from '../../util/bounded-map.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { ClientSession } from '../shared/client-session.js'
@@ -21,7 +22,9 @@ interface Member {
 export class StdioServer {
   readonly #options: ServerOptions
   readonly #peer: SharedConnection
-  readonly #members = new Map<string, Member>()
+  readonly #members = new BoundedMap<string, Member>(MAX_SESSIONS, ({ session }) =>
+    this.#peer.leave(session),
+  )
   /** Of the era without sessions, where requests belong to none. */
   readonly #stateless = new ClientSession()
   #child: StdioChild | undefined
@@ -131,8 +134,6 @@ export class StdioServer {
   #join(capabilities: unknown): string {
     const id = randomUUID()
     const session = new ClientSession(isObject(capabilities) ? capabilities : {})
-    const [oldest] = this.#members.keys()
-    if (this.#members.size >= MAX_SESSIONS && oldest !== undefined) this.leave(oldest)
     this.#members.set(id, { session, usedAt: this.#options.clock.now() })
     this.#peer.sessions.add(session)
     return id

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { ListWalk } from '../../mcp/list-walk.js'
+import { BoundedMap } from '../../util/bounded-map.js'
 import { isObject, type JsonObject, stringMember } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
@@ -39,7 +40,7 @@ const LOOK_AGAIN_MS = 60_000
 /** Knows which arguments of which tools are repeated in headers, as each caller sees the tools. */
 export class ToolSchemas {
   readonly #options: ToolSchemasOptions
-  readonly #views = new Map<string, View>()
+  readonly #views = new BoundedMap<string, View>(MAX_VIEWS)
   readonly #reported = new Set<string>()
 
   constructor(options: ToolSchemasOptions) {
@@ -118,8 +119,6 @@ export class ToolSchemas {
     const known = this.#views.get(key)
     if (known !== undefined) return known
     const view = { tools: new Map(), readAt: Number.NEGATIVE_INFINITY, reading: undefined }
-    const [oldest] = this.#views.keys()
-    if (this.#views.size >= MAX_VIEWS && oldest !== undefined) this.#views.delete(oldest)
     this.#views.set(key, view)
     return view
   }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { negotiateVersion } from '../../mcp/versions.js'
+import { BoundedMap } from '../../util/bounded-map.js'
 import { isObject, type JsonObject, stringMember, tryParseJson } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
 import { TRANSLATED_SESSION } from '../upstream.js'
@@ -121,7 +122,7 @@ const MAX_SESSIONS = 10_000
 
 /** Sessions by the id that the translation gave out. */
 export class TranslatedSessions {
-  readonly #sessions = new Map<string, TranslatedSession>()
+  readonly #sessions = new BoundedMap<string, TranslatedSession>(MAX_SESSIONS)
 
   /** Without an id of ours the session lasts for one request. */
   get(id: string | undefined): TranslatedSession {
@@ -130,8 +131,6 @@ export class TranslatedSessions {
     const known = this.#sessions.get(id)
     if (known !== undefined) return known
     const session = newSession(client)
-    const [oldest] = this.#sessions.keys()
-    if (this.#sessions.size >= MAX_SESSIONS && oldest !== undefined) this.#sessions.delete(oldest)
     this.#sessions.set(id, session)
     return session
   }
