@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import { isIP } from 'node:net'
-import { isLoopback } from '../util/private-addresses.js'
+import { isLoopback, withoutPort } from '../util/private-addresses.js'
 import { listen } from './http-server.js'
 import type { Metrics } from './metrics.js'
 import { shown } from './refuse.js'
@@ -54,7 +54,7 @@ function createHostCheck({ metricsHost, allowedHosts }: MetricsAddress) {
   return (host: string | undefined): boolean => {
     if (host === undefined) return false
     const withPort = host.toLowerCase()
-    const name = withPort.replace(/:\d{1,5}$/, '')
+    const name = withoutPort(withPort)
     if (names.has(withPort) || names.has(name)) return true
     if (onLoopback) return isLoopback(name)
     return isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0

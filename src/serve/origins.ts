@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Server, Socket } from 'node:net'
 import type { ServerConfig } from '../config/types.js'
-import { isLoopback } from '../util/private-addresses.js'
+import { isLoopback, isLoopbackOrigin, withoutPort } from '../util/private-addresses.js'
 
 /** Which Host and Origin headers are let in. */
 export interface RequestOrigins {
@@ -36,8 +36,8 @@ export function createAccess(
   const isAllowed = (value: string) => {
     const name = value.toLowerCase()
     if (hosts.has(name)) return true
-    const withoutPort = name.replace(/:\d+$/, '')
-    return hosts.has(withoutPort) || (onLoopback && isLoopback(withoutPort))
+    const hostname = withoutPort(name)
+    return hosts.has(hostname) || (onLoopback && isLoopback(hostname))
   }
   /** Nearly all requests name the same one. */
   let lastAllowed: string | undefined
@@ -76,12 +76,6 @@ export function createAccessOf(
   if (server.vercel !== undefined) return () => outside
   if (isOnLoopback === undefined) return () => inside
   return (request) => (isOnLoopback(request) ? inside : outside)
-}
-
-function isLoopbackOrigin(origin: string): boolean {
-  if (!URL.canParse(origin)) return false
-  const { hostname, protocol } = new URL(origin)
-  return protocol.startsWith('http') && isLoopback(hostname)
 }
 
 /**

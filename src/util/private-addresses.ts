@@ -119,6 +119,18 @@ function isLoopbackV6(address: string): boolean {
   return hostname === '[::1]' || /^\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\]$/.test(hostname)
 }
 
+/** Takes the port off a Host header. A number too long for a port stays, so that no check passes it. */
+export function withoutPort(host: string): string {
+  return host.replace(/:\d{1,5}$/, '')
+}
+
+/** Tells whether an Origin header names a web page of this machine. */
+export function isLoopbackOrigin(origin: string): boolean {
+  if (!URL.canParse(origin)) return false
+  const { protocol, hostname } = new URL(origin)
+  return (protocol === 'http:' || protocol === 'https:') && isLoopback(hostname)
+}
+
 /** Tells whether a URL leads to this machine. */
 export function isLoopbackUrl(url: string): boolean {
   return isLoopback(new URL(url).hostname)

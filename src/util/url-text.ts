@@ -1,3 +1,4 @@
+import { isLoopback } from './private-addresses.js'
 import { splitOnce } from './text.js'
 
 /**
@@ -82,12 +83,13 @@ export function likelyUrl(text: string): string | undefined {
   const rest = /^[a-z]{2,8}:\/{1,3}(.+)$/i.exec(text)?.[1] ?? text.replace(/^\/\//, '')
   const host = /^(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::\d{1,5})?(?=[/?#]|$)/i.exec(rest)?.[1]
   if (host === undefined) return undefined
-  const isLocal = /^(?:localhost|127\.[\d.]+|\[::1\])$/i.test(host)
+  if (!URL.canParse(`http://${rest}`)) return undefined
+  const isLocal = isLoopback(new URL(`http://${rest}`).hostname)
   const looksLikeHost = isLocal || host.includes('.') || host.startsWith('[')
   if (!looksLikeHost && !/[:/]/.test(rest)) return undefined
-  const url = `${isLocal ? 'http' : 'https'}://${rest}`
-  if (!URL.canParse(url)) return undefined
-  const { origin, pathname, username, password } = new URL(url)
+  const { origin, pathname, username, password } = new URL(
+    `${isLocal ? 'http' : 'https'}://${rest}`,
+  )
   if (username !== '' || password !== '') return undefined
   return pathname === '/' ? `${origin}${USUAL}` : `${origin}${pathname}`
 }

@@ -5,7 +5,7 @@ import { McpServer } from '@modelcontextprotocol/sdk/server/mcp.js'
 import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/streamableHttp.js'
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js'
 import { ProxyError } from '../../util/errors.js'
-import { isLoopback } from '../../util/private-addresses.js'
+import { isLoopback, isLoopbackOrigin, withoutPort } from '../../util/private-addresses.js'
 import type { Clock } from '../../util/runtime.js'
 import { parseRequestTarget } from '../../util/url-text.js'
 import { registerLiveTools } from './live-tools.js'
@@ -176,7 +176,7 @@ function refusalOf(
   { token, onLoopback }: { token: string | undefined; onLoopback: boolean },
 ): TargetRefusal | undefined {
   const { host = '', origin } = request.headers
-  if (onLoopback && !isLoopbackHost(host)) {
+  if (onLoopback && !isLoopback(withoutPort(host))) {
     return { status: 421, message: 'This server answers to loopback names only', headers: {} }
   }
   if (origin !== undefined && !isLoopbackOrigin(origin)) {
@@ -188,14 +188,6 @@ function refusalOf(
   const reason = sentTokens(request).length === 0 ? '' : ', error="invalid_token"'
   const headers = { 'www-authenticate': `Bearer realm="example target"${reason}` }
   return { status: 401, message: 'This server needs its API token', headers }
-}
-
-function isLoopbackHost(host: string): boolean {
-  return isLoopback(host.replace(/:\d+$/, ''))
-}
-
-function isLoopbackOrigin(origin: string): boolean {
-  return URL.canParse(origin) && isLoopback(new URL(origin).hostname)
 }
 
 function sentTokens({ headers }: Pick<IncomingMessage, 'headers'>): string[] {
