@@ -62,14 +62,7 @@ export class EventSplitter {
 
   /** Takes the next bytes like {@link push}, and hands out each whole event. */
   each(piece: Buffer, onEvent: (fields: EventFields, bytes: Buffer) => void): void {
-    this.push(piece, (run, ends) => {
-      let start = 0
-      for (const end of ends) {
-        const bytes = run.subarray(start, end)
-        start = end
-        onEvent(readEvent(bytes.toString('utf8')), bytes)
-      }
-    })
+    this.push(piece, (run, ends) => eachEvent(run, ends, onEvent))
   }
 
   #keep(bytes: Buffer): void {
@@ -108,6 +101,20 @@ export class EventSplitter {
       this.#blank = true
     }
     return ends
+  }
+}
+
+/** Reads the events of a run as {@link EventSplitter.push} hands it out. */
+export function eachEvent(
+  run: Buffer,
+  ends: readonly number[],
+  onEvent: (fields: EventFields, bytes: Buffer) => void,
+): void {
+  let start = 0
+  for (const end of ends) {
+    const bytes = run.subarray(start, end)
+    start = end
+    onEvent(readEvent(bytes.toString('utf8')), bytes)
   }
 }
 

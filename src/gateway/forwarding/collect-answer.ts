@@ -1,5 +1,5 @@
 import { messageData, readIncoming } from '../../mcp/incoming.js'
-import { readEvent } from '../../mcp/sse.js'
+import { eachEvent } from '../../mcp/sse.js'
 import type { Clock } from '../../util/runtime.js'
 import type { TargetFailure } from './target-failure.js'
 import { UpstreamCall } from './upstream-call.js'
@@ -49,15 +49,13 @@ export function sendAndWait(options: SendAndWaitOptions): Promise<TargetAnswer> 
         head = streamHead
       },
       events(run, ends) {
-        let start = 0
-        for (const end of ends) {
-          const data = messageData(readEvent(run.toString('utf8', start, end)))
-          start = end
+        eachEvent(run, ends, (fields) => {
+          const data = messageData(fields)
           const incoming = data === undefined ? [] : readIncoming(data, call.awaited)
           const response = incoming.find(({ kind }) => kind === 'response')
           // the stream then ends by itself, which keeps its connection usable
           if (response !== undefined) resolve({ ok: true, status: 200, text: response.text, head })
-        }
+        })
         return true
       },
       streamEnded: () => fail('cut_off', 'its event stream ended before the answer'),

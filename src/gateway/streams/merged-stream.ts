@@ -1,4 +1,4 @@
-import { type EventFields, readEvent, retryOf } from '../../mcp/sse.js'
+import { type EventFields, eachEvent, retryOf } from '../../mcp/sse.js'
 import { createBackoff, parseRetryAfter } from '../../util/async.js'
 import { streamMayPass } from '../../util/failure.js'
 import type { Clock } from '../../util/runtime.js'
@@ -112,13 +112,10 @@ class Branch implements AnswerListener {
 
   events(run: Buffer, ends: readonly number[]): boolean {
     let exposed = ''
-    let start = 0
-    for (const end of ends) {
-      const fields = readEvent(run.toString('utf8', start, end))
-      start = end
+    eachEvent(run, ends, (fields) => {
       this.#retryMs = retryOf(fields) ?? this.#retryMs
       if (fields.data !== undefined) exposed += this.#source.expose(fields) ?? ''
-    }
+    })
     if (exposed === '') return true
     this.#backoff.reset()
     this.#isPaused = !this.#reply.write(exposed)

@@ -1,6 +1,6 @@
 import { anyResponse, messageData } from '../../mcp/incoming.js'
 import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
-import { EventSplitter, readEvent } from '../../mcp/sse.js'
+import { EventSplitter } from '../../mcp/sse.js'
 import { STATELESS_VERSION, sessionBasedOnly } from '../../mcp/versions.js'
 import { mayRefuseProtocol } from '../../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
@@ -199,13 +199,9 @@ class ResponseReader {
 
   /** Takes the next bytes; returns whether the response is there. */
   read(chunk: Buffer): boolean {
-    this.#splitter.push(chunk, (run, ends) => {
-      let start = 0
-      for (const end of ends) {
-        const data = messageData(readEvent(run.toString('utf8', start, end)))
-        if (data !== undefined) this.response ??= anyResponse(data)
-        start = end
-      }
+    this.#splitter.each(chunk, (fields) => {
+      const data = messageData(fields)
+      if (data !== undefined) this.response ??= anyResponse(data)
     })
     return this.response !== undefined
   }
