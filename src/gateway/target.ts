@@ -16,8 +16,7 @@ export interface Target {
   takesMethod(method: string): boolean
   /** Where it is, when its cookies are to be kept with sessions. */
   readonly url: URL | undefined
-  /** Replaced once it is known how the target is spoken with. */
-  upstream: Upstream
+  readonly upstream: Upstream
   /** How its last request went; `unknown` before the first. */
   state: TargetState
   /** What may be held of its answers, together with those of other targets; else no limit. */

@@ -6,7 +6,7 @@ import { createUpstream } from '../upstream/http/pool.js'
 import { createSseUpstream, type SseUpstream } from '../upstream/sse/sse-upstream.js'
 import { createProgramUpstream, type ProgramHost } from '../upstream/stdio/stdio-upstream.js'
 import { createTranslatingUpstream } from '../upstream/translate/translating-upstream.js'
-import { createAutoUpstream } from '../upstream/transport-detection.js'
+import { createDetectingUpstream } from '../upstream/transport-detection.js'
 import type { Upstream } from '../upstream/upstream.js'
 import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
@@ -47,9 +47,16 @@ export function openTargets(
       protocol: 'auto',
       mirrorsParams: false,
     })
-    const target = createTarget(config, credential, http, { url: place, onChange, memory })
-    if (config.transport === 'auto') findTransport(target, http, sse, logger)
-    return target
+    const upstream =
+      config.transport === 'http'
+        ? http
+        : createDetectingUpstream({
+            http,
+            openSse: async () => sse(),
+            onChoice: (transport) =>
+              logger.debug('transport', `Target "${name}" speaks ${transport}`),
+          })
+    return createTarget(config, credential, upstream, { url: place, onChange, memory })
   })
 }
 
@@ -59,24 +66,6 @@ function tellRecovery(logger: Logger, { name, state }: Target, before: TargetSta
   const text =
     before === 'down' ? `Target "${name}" is back` : `Target "${name}" takes its credential again`
   logger.info('target_back', text, { target: name })
-}
-
-/** What is known to speak Streamable HTTP goes straight to its connections from then on. */
-function findTransport(
-  target: Target,
-  http: Upstream,
-  openSse: () => SseUpstream,
-  logger: Logger,
-): void {
-  target.upstream = createAutoUpstream({
-    http,
-    openSse: async () => openSse(),
-    onChoice(chosen) {
-      target.upstream = chosen
-      const spoken = chosen === http ? 'Streamable HTTP' : 'the older HTTP+SSE'
-      logger.debug('transport', `Target "${target.name}" speaks ${spoken}`)
-    },
-  })
 }
 
 /** The streams of a target, and what is posted to their endpoints, share its connections. */

@@ -1,37 +1,44 @@
+import { anyResponse, messageData } from '../mcp/incoming.js'
+import { mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
+import { EventSplitter } from '../mcp/sse.js'
 import { messageOf } from '../util/errors.js'
+import type { JsonObject } from '../util/json.js'
 import { NO_CONTROLLER } from './http/guarded-answer.js'
-import type { UpstreamController, UpstreamHandler } from './upstream.js'
+import {
+  PassingHandler,
+  type ResponseHead,
+  type UpstreamController,
+  type UpstreamHandler,
+} from './upstream.js'
 import { UpstreamError } from './upstream-error.js'
 
-export type ResponseHeaders = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
+/** An answer that says more than this is no refusal, and is passed on. */
+const MAX_HELD_BYTES = 64 * 1024
 
-const MAX_BODY_BYTES = 64 * 1024
-
-/** Decides about an answer. */
+/** Decides what becomes of an answer. */
 export interface AnswerWatch {
-  /** Tells by the head whether the answer is held back until it was read. */
-  holds(status: number, headers: ResponseHeaders): boolean
-  /** Tells of an answer that is held whether it can be decided about before it ends. */
-  isEnough?(chunk: Buffer): boolean
-  /** A held answer is complete, or enough: replay it, or send something else in its place. */
+  /** Tells by the head whether the answer is held back until it is read. */
+  holds(status: number, headers: ResponseHead): boolean
+  /** The held answer is complete, or its response is there: replay it, or answer something else. */
   decide(answer: HeldAnswer): void
 }
 
-/** Passes an answer on, unless it is to be read as a whole first. */
-export class HeldAnswer implements UpstreamHandler {
-  readonly #handler: UpstreamHandler
+/** Passes an answer on, or holds it back until somebody who read it decides. */
+export class HeldAnswer extends PassingHandler {
   readonly #watch: AnswerWatch
   #controller: UpstreamController | undefined
-  #head: ResponseHeaders = {}
+  #head: ResponseHead = {}
   #body: Buffer[] | undefined
   #bytes = 0
+  #splitter: EventSplitter | undefined
+  #streamed: JsonObject | undefined
   #isDecided = false
   #hasEnded = false
   #isDropped = false
   status = 0
 
   constructor(handler: UpstreamHandler, watch: AnswerWatch) {
-    this.#handler = handler
+    super(handler)
     this.#watch = watch
   }
 
@@ -40,37 +47,48 @@ export class HeldAnswer implements UpstreamHandler {
     return this.#controller?.aborted === true
   }
 
-  /** The body as text, or its beginning. */
-  get text(): string {
-    return Buffer.concat(this.#body ?? []).toString('utf8')
+  /** The JSON-RPC response in what was held, if there is one. */
+  get response(): JsonObject | undefined {
+    if (this.#splitter !== undefined) return this.#streamed
+    return anyResponse(Buffer.concat(this.#body ?? []).toString('utf8'))
   }
 
-  onRequestStart(controller: UpstreamController, context: unknown): void {
+  override onRequestStart(controller: UpstreamController, context: unknown): void {
     this.#controller = controller
-    this.#handler.onRequestStart?.(controller, context)
+    super.onRequestStart(controller, context)
   }
 
-  onResponseStart(controller: UpstreamController, status: number, headers: ResponseHeaders): void {
+  override onResponseStart(
+    controller: UpstreamController,
+    status: number,
+    headers: ResponseHead,
+  ): void {
     this.status = status
     this.#head = headers
-    if (this.#watch.holds(status, headers)) this.#body = []
-    else this.#handler.onResponseStart?.(controller, status, headers)
+    if (!this.#watch.holds(status, headers))
+      return super.onResponseStart(controller, status, headers)
+    this.#body = []
+    if (mediaTypeOf(headers['content-type']) === STREAM_TYPE) this.#splitter = new EventSplitter()
   }
 
-  onResponseData(controller: UpstreamController, chunk: Buffer): void {
+  override onResponseData(controller: UpstreamController, chunk: Buffer): void {
     if (this.#isDropped) return
-    if (this.#body === undefined) return this.#handler.onResponseData?.(controller, chunk)
+    if (this.#body === undefined) return super.onResponseData(controller, chunk)
     this.#bytes += chunk.length
     this.#body.push(chunk)
     if (this.#isDecided) return
-    if (this.#watch.isEnough?.(chunk)) this.#decide()
-    else if (this.#bytes > MAX_BODY_BYTES) this.#release(controller)
+    this.#splitter?.each(chunk, (fields) => {
+      const data = messageData(fields)
+      if (data !== undefined) this.#streamed ??= anyResponse(data)
+    })
+    if (this.#streamed !== undefined) this.#decide()
+    else if (this.#bytes > MAX_HELD_BYTES) this.#release(controller)
   }
 
-  onResponseEnd(controller: UpstreamController): void {
+  override onResponseEnd(controller: UpstreamController): void {
     this.#hasEnded = true
     if (this.#isDropped) return
-    if (this.#body === undefined) this.#handler.onResponseEnd?.(controller, {})
+    if (this.#body === undefined) super.onResponseEnd(controller, {})
     else if (!this.#isDecided) this.#decide()
   }
 
@@ -79,16 +97,15 @@ export class HeldAnswer implements UpstreamHandler {
     this.#watch.decide(this)
   }
 
-  onResponseError(controller: UpstreamController, error: Error): void {
-    if (this.#isDropped) return
-    this.#handler.onResponseError?.(controller, error)
+  override onResponseError(controller: UpstreamController, error: Error): void {
+    if (!this.#isDropped) super.onResponseError(controller, error)
   }
 
-  /** Passes the held answer on after all. */
+  /** Passes the held answer on. */
   replay(): void {
     const controller = this.#controller as UpstreamController
     this.#release(controller)
-    if (this.#hasEnded) this.#handler.onResponseEnd?.(controller, {})
+    if (this.#hasEnded) super.onResponseEnd(controller, {})
   }
 
   /** Passes nothing of the held answer on: another one comes in its place. */
@@ -99,40 +116,39 @@ export class HeldAnswer implements UpstreamHandler {
   }
 
   /** Answers with a head alone in place of the held answer. */
-  respond(status: number, headers: ResponseHeaders): void {
+  respond(status: number, headers: ResponseHead): void {
     const controller = this.#controller as UpstreamController
-    this.#handler.onResponseStart?.(controller, status, headers)
-    this.#handler.onResponseEnd?.(controller, {})
+    super.onResponseStart(controller, status, headers)
+    super.onResponseEnd(controller, {})
   }
 
   /** Fails in place of the held answer. */
   fail(error: Error): void {
-    this.#handler.onResponseError?.(this.#controller as UpstreamController, error)
+    super.onResponseError(this.#controller as UpstreamController, error)
   }
 
-  /** An answer that is too long to be a refusal is none. */
   #release(controller: UpstreamController): void {
     const held = this.#body ?? []
     this.#body = undefined
-    this.#handler.onResponseStart?.(controller, this.status, this.#head)
-    for (const chunk of held) this.#handler.onResponseData?.(controller, chunk)
+    super.onResponseStart(controller, this.status, this.#head)
+    for (const chunk of held) super.onResponseData(controller, chunk)
   }
 }
 
-/** Goes on with what is loaded or opened late; where that fails, so does the request. */
+/** Goes on with a part that is loaded or opened late; where that fails, so does the request. */
 export function whenLoaded<T>(
   part: Promise<T>,
   handler: UpstreamHandler,
   goOn: (part: T) => void,
 ): void {
   part.then(goOn, (error) => {
-    // what answers to no request of its own would not be heard
+    // handlers ignore an error unless onRequestStart came first
     handler.onRequestStart?.(NO_CONTROLLER, {})
-    handler.onResponseError?.(NO_CONTROLLER, lateFailure(error))
+    handler.onResponseError?.(NO_CONTROLLER, loadFailure(error))
   })
 }
 
-/** Says why a request failed that is not the target's fault. */
-export function lateFailure(error: unknown): UpstreamError {
+/** Makes the failure of a request whose transport could not be loaded: nothing was sent. */
+export function loadFailure(error: unknown): UpstreamError {
   return new UpstreamError('http_status', messageOf(error))
 }

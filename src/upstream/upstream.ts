@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici'
+import { mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
 
 export const CONNECT_TIMEOUT_MS = 10_000
 
@@ -34,7 +35,7 @@ export interface Upstream {
   /** Drops all connections at once. */
   close(): Promise<void>
   /** Counts what is held open for clients, where that is worth knowing. */
-  readonly held?: { kind: 'child' | 'stream'; count(): number }
+  readonly held?: { kind: 'child' | 'stream'; count(): number } | undefined
 }
 
 /** Makes pairs of names and values that stand in turn. */
@@ -59,6 +60,9 @@ export function headerOf(headers: readonly string[], name: string): string | und
 export const CALLER_ID_FIELD = ':owner'
 
 type Parts = Required<UpstreamHandler>
+
+/** The headers of an answer. */
+export type ResponseHead = Parameters<Parts['onResponseStart']>[2]
 
 /** Passes everything on: the base of handlers that only look at something. */
 export class PassingHandler implements UpstreamHandler {
@@ -113,7 +117,7 @@ export class Drain {
   constructor(controller: UpstreamController, type: string | string[] | undefined) {
     this.#controller = controller
     // a stream is there to stay open
-    if (/^\s{0,9}text\/event-stream/i.test(String(type ?? ''))) this.#giveUp()
+    if (mediaTypeOf(type) === STREAM_TYPE) this.#giveUp()
   }
 
   take(chunk: Buffer): void {

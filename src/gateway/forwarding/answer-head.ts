@@ -1,4 +1,5 @@
 import { type FailureCause, isTransient } from '../../util/failure.js'
+import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
 import type { TargetFailure } from './target-failure.js'
 import type { UpstreamSend } from './upstream-send.js'
@@ -24,8 +25,6 @@ export function expectationOf({ id, method }: Pick<UpstreamSend, 'id' | 'method'
   return method === 'GET' ? 'stream' : 'status'
 }
 
-const JSON_TYPE = 'application/json'
-
 const READ: HeadVerdict = { next: 'read' }
 
 const STREAM: HeadVerdict = { next: 'stream' }
@@ -46,8 +45,8 @@ export function judgeHead(
     return fail('invalid_answer', 'its answer is compressed though nobody asked for it')
   }
   if (status >= 400 || expected === 'status') return READ
-  const type = mediaType(oneValue(headers['content-type']))
-  if (type === 'text/event-stream') return STREAM
+  const type = mediaTypeOf(headers['content-type'])
+  if (type === STREAM_TYPE) return STREAM
   if (type === JSON_TYPE && expected === 'response') return READ
   return fail('invalid_answer', `its answer is ${describeType(type, status)}, not MCP`)
 }
@@ -86,11 +85,6 @@ function redirects(to: string): string {
 
 function fail(cause: FailureCause, reason: string): HeadVerdict {
   return { next: 'fail', cause, reason }
-}
-
-function mediaType(value: string | undefined): string | undefined {
-  if (value === undefined || value === JSON_TYPE) return value
-  return value.split(';', 1)[0]?.trim().toLowerCase()
 }
 
 /** Returns the value of a header, the first one when it was sent more than once. */

@@ -1,5 +1,5 @@
 import { Agent, type Dispatcher, fetch, ProxyAgent, type RequestInit } from 'undici'
-import type { Upstream, UpstreamHandler } from '../upstream.js'
+import { PassingHandler, type Upstream, type UpstreamController } from '../upstream.js'
 import { codedError, PROXY_REFUSED } from '../upstream-error.js'
 
 const CONNECT_MS = 10_000
@@ -48,35 +48,17 @@ export function createProxyUpstream(url: URL, proxy: URL, reach: Reach): Upstrea
   }
 }
 
-/** Passes everything on, and tells a proxy's 407 by its name. */
-class ProxiedHandler implements Dispatcher.DispatchHandler {
-  readonly #handler: UpstreamHandler
-
-  constructor(handler: UpstreamHandler) {
-    this.#handler = handler
-  }
-
-  onRequestStart(...args: Parameters<NonNullable<UpstreamHandler['onRequestStart']>>): void {
-    this.#handler.onRequestStart?.(...args)
-  }
-
-  onResponseStart(...args: Parameters<NonNullable<UpstreamHandler['onResponseStart']>>): void {
+/** Passes everything on, but for a 407 of the proxy, which becomes an error that says so. */
+class ProxiedHandler extends PassingHandler {
+  override onResponseStart(...args: Parameters<PassingHandler['onResponseStart']>): void {
     const [controller, status] = args
-    if (status !== 407) return this.#handler.onResponseStart?.(...args)
-    this.#handler.onResponseError?.(controller, codedError(PROXY_REFUSED))
+    if (status !== 407) super.onResponseStart(...args)
+    else super.onResponseError(controller, codedError(PROXY_REFUSED))
   }
 
-  onResponseData(...args: Parameters<NonNullable<UpstreamHandler['onResponseData']>>): void {
-    this.#handler.onResponseData?.(...args)
-  }
-
-  onResponseEnd(...args: Parameters<NonNullable<UpstreamHandler['onResponseEnd']>>): void {
-    this.#handler.onResponseEnd?.(...args)
-  }
-
-  onResponseError(controller: Dispatcher.DispatchController, error: Error): void {
+  override onResponseError(controller: UpstreamController, error: Error): void {
     const refused = /\b407\b/.test(error.message)
-    this.#handler.onResponseError?.(controller, refused ? codedError(PROXY_REFUSED) : error)
+    super.onResponseError(controller, refused ? codedError(PROXY_REFUSED) : error)
   }
 }
 

@@ -1,8 +1,10 @@
 import { messageData } from '../../mcp/incoming.js'
+import { mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
 import { type EventFields, EventSplitter } from '../../mcp/sse.js'
 import type { Clock } from '../../util/runtime.js'
 import {
   headerOf,
+  type ResponseHead,
   type Upstream,
   type UpstreamController,
   type UpstreamHandler,
@@ -12,13 +14,11 @@ import { codedError, describeNetworkError, UpstreamError } from '../upstream-err
 /** For the head of the answer and the first event. */
 const OPEN_MS = 10_000
 
-type Head = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
-
 /** How opening the stream ended. */
 export type OpeningStream =
   | { kind: 'open'; stream: SseStream }
   /** The server answered, but with no such stream. */
-  | { kind: 'refused'; status: number; headers: Head; error: Error }
+  | { kind: 'refused'; status: number; headers: ResponseHead; error: Error }
   | { kind: 'failed'; error: Error }
 
 export interface SseStreamOptions {
@@ -74,9 +74,8 @@ class StreamHandler implements UpstreamHandler {
     this.#controller = controller
   }
 
-  onResponseStart(_controller: UpstreamController, status: number, headers: Head): void {
-    const type = String(headers['content-type'] ?? '').toLowerCase()
-    if (status === 200 && type.startsWith('text/event-stream')) {
+  onResponseStart(_controller: UpstreamController, status: number, headers: ResponseHead): void {
+    if (status === 200 && mediaTypeOf(headers['content-type']) === STREAM_TYPE) {
       this.#cancelTimer = this.#options.clock.after(OPEN_MS, () => {
         const reason = 'its event stream names no endpoint'
         this.#end({ kind: 'failed', error: new UpstreamError('timeout', reason) })

@@ -1,6 +1,5 @@
-import { anyResponse, messageData } from '../../mcp/incoming.js'
 import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
-import { EventSplitter } from '../../mcp/sse.js'
+import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
 import { STATELESS_VERSION, sessionBasedOnly } from '../../mcp/versions.js'
 import { mayRefuseProtocol } from '../../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
@@ -74,13 +73,9 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
   }
 
   /** A refusal may mean that the target speaks only the newer version. */
-  function decide(
-    answer: HeldAnswer,
-    message: JsonObject | undefined,
-    request: UpstreamRequest,
-    handler: UpstreamHandler,
-  ): void {
+  function decide(answer: HeldAnswer, request: UpstreamRequest, handler: UpstreamHandler): void {
     const isStart = startsSession(request)
+    const message = answer.response
     if (isStart && message !== undefined && speaksSessionBased(message)) {
       foundSessionBased()
       return answer.replay()
@@ -115,29 +110,21 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
 
   /** Sends a request to a target of which nothing is known yet. */
   function probe(request: UpstreamRequest, handler: UpstreamHandler): void {
-    let streamed: ResponseReader | undefined
     const watch: AnswerWatch = {
       holds(status, headers) {
         const inSession = headerOf(request.headers, 'mcp-session-id') !== undefined
         if (status >= 400) return mayRefuseProtocol(status) && !inSession
         if (startsSession(request)) {
-          const type = String(headers['content-type'] ?? '').toLowerCase()
-          if (type.startsWith('text/event-stream')) {
-            // who waits has to learn of the session, whose end is theirs to ask for
-            if (status === 200 && headers['mcp-session-id'] !== undefined) return false
-            streamed = new ResponseReader()
-          }
-          return streamed !== undefined || type.startsWith('application/json')
+          const type = mediaTypeOf(headers['content-type'])
+          if (type !== STREAM_TYPE) return type === JSON_TYPE
+          // the client has to learn of the session at once, since only the client can end it
+          return status !== 200 || headers['mcp-session-id'] === undefined
         }
         // only older servers have sessions
         if (inSession) foundSessionBased()
         return false
       },
-      isEnough: (chunk) => streamed?.read(chunk) ?? false,
-      decide(answer) {
-        const message = streamed === undefined ? anyResponse(answer.text) : streamed.response
-        decide(answer, message, request, handler)
-      },
+      decide: (answer) => decide(answer, request, handler),
     }
     inner.send(request, new HeldAnswer(handler, watch))
   }
@@ -190,21 +177,6 @@ function methodOf(body: UpstreamRequest['body'], mark: string): unknown {
   if (body === undefined || !body.includes(mark)) return undefined
   const message = tryParseJson(body.toString())
   return isObject(message) ? message['method'] : undefined
-}
-
-/** Finds the response among the events of an answer. */
-class ResponseReader {
-  readonly #splitter = new EventSplitter()
-  response: JsonObject | undefined
-
-  /** Takes the next bytes; returns whether the response is there. */
-  read(chunk: Buffer): boolean {
-    this.#splitter.each(chunk, (fields) => {
-      const data = messageData(fields)
-      if (data !== undefined) this.response ??= anyResponse(data)
-    })
-    return this.response !== undefined
-  }
 }
 
 /** Keeps the newer era from a target: clients that try it are told to use `initialize`. */

@@ -4,7 +4,7 @@ import type { Network } from '../../upstream/http/network.js'
 import type { ProgramOptions } from '../../upstream/stdio/stdio-upstream.js'
 import type { TranslatingOptions } from '../../upstream/translate/options.js'
 import { createTranslatingUpstream } from '../../upstream/translate/translating-upstream.js'
-import { createAutoUpstream } from '../../upstream/transport-detection.js'
+import { createDetectingUpstream } from '../../upstream/transport-detection.js'
 import type { Upstream, UpstreamRequest } from '../../upstream/upstream.js'
 import { isObject, tryParseJson } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
@@ -38,7 +38,7 @@ export async function connectTarget(
   }
   if (transport === 'sse') return openSse()
   const http = await connect(url)
-  return transport === 'http' ? http : createAutoUpstream({ http, openSse })
+  return transport === 'http' ? http : createDetectingUpstream({ http, openSse })
 }
 
 type Parts = Pick<TranslatingOptions, 'clock' | 'logger' | 'target'> & Pick<BridgeFlags, 'protocol'>
