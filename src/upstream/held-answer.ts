@@ -1,16 +1,13 @@
 import { anyResponse, messageData } from '../mcp/incoming.js'
 import { mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
 import { EventSplitter } from '../mcp/sse.js'
-import { messageOf } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
-import { NO_CONTROLLER } from './http/guarded-answer.js'
 import {
   PassingHandler,
   type ResponseHead,
   type UpstreamController,
   type UpstreamHandler,
 } from './upstream.js'
-import { UpstreamError } from './upstream-error.js'
 
 /** An answer that says more than this is no refusal, and is passed on. */
 const MAX_HELD_BYTES = 64 * 1024
@@ -133,22 +130,4 @@ export class HeldAnswer extends PassingHandler {
     super.onResponseStart(controller, this.status, this.#head)
     for (const chunk of held) super.onResponseData(controller, chunk)
   }
-}
-
-/** Goes on with a part that is loaded or opened late; where that fails, so does the request. */
-export function whenLoaded<T>(
-  part: Promise<T>,
-  handler: UpstreamHandler,
-  goOn: (part: T) => void,
-): void {
-  part.then(goOn, (error) => {
-    // handlers ignore an error unless onRequestStart came first
-    handler.onRequestStart?.(NO_CONTROLLER, {})
-    handler.onResponseError?.(NO_CONTROLLER, loadFailure(error))
-  })
-}
-
-/** Makes the failure of a request whose transport could not be loaded: nothing was sent. */
-export function loadFailure(error: unknown): UpstreamError {
-  return new UpstreamError('http_status', messageOf(error))
 }

@@ -1,5 +1,6 @@
 import { isObject, tryParseJson } from '../util/json.js'
-import { HeldAnswer, loadFailure, whenLoaded } from './held-answer.js'
+import { HeldAnswer } from './held-answer.js'
+import { loadFailure, whenLoaded } from './shared/pending-call.js'
 import type { OpeningStream } from './sse/sse-stream.js'
 import type { SseUpstream } from './sse/sse-upstream.js'
 import {

@@ -121,6 +121,11 @@ export class UpstreamError extends Error {
   }
 }
 
+/** Makes the failure of an answer that made whatever read it throw. */
+export function unusableAnswer(error: unknown): UpstreamError {
+  return new UpstreamError('invalid_answer', `its answer is of no use: ${messageOf(error)}`)
+}
+
 /** Makes an error with a code, as Node's network makes them. */
 export function codedError(code: string): Error {
   return Object.assign(new Error(code), { code })

@@ -1,6 +1,5 @@
-import { messageOf } from '../../util/errors.js'
 import type { UpstreamController, UpstreamHandler } from '../upstream.js'
-import { UpstreamError } from '../upstream-error.js'
+import { unusableAnswer } from '../upstream-error.js'
 
 export type AnswerHead = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
 
@@ -80,7 +79,7 @@ export abstract class GuardedAnswer implements UpstreamController {
 
   #fail(fault: unknown): void {
     this.#onFault(fault)
-    this.error(new UpstreamError('invalid_answer', `its answer is of no use: ${messageOf(fault)}`))
+    this.error(unusableAnswer(fault))
     this.abort(new Error('the answer could not be read'))
   }
 }

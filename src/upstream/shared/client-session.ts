@@ -46,7 +46,7 @@ export class ClientSession {
       this.#listeners.delete(call)
       onOver()
     }
-    call.listen()
+    call.openStream()
     const waiting = this.#waiting
     this.#waiting = []
     for (const data of waiting) this.#tell(call, data)

@@ -1,34 +1,37 @@
-import { errorResponse } from '../../mcp/jsonrpc.js'
+import { JSON_TYPE, STREAM_TYPE } from '../../mcp/media-type.js'
 import { writeEvent } from '../../mcp/sse.js'
-import { STATELESS_VERSION, sessionBasedOnly } from '../../mcp/versions.js'
-import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { messageOf } from '../../util/errors.js'
 import type { Clock } from '../../util/runtime.js'
-import {
-  headerOf,
-  type UpstreamController,
-  type UpstreamHandler,
-  type UpstreamRequest,
+import type {
+  ResponseHead,
+  UpstreamController,
+  UpstreamHandler,
+  UpstreamRequest,
 } from '../upstream.js'
 import { codedError, UpstreamError } from '../upstream-error.js'
 
-type Head = Parameters<NonNullable<UpstreamHandler['onResponseStart']>>[2]
+export const JSON_HEAD = { 'content-type': JSON_TYPE }
 
-const JSON_HEAD = { 'content-type': 'application/json' }
-
-const STREAM_HEAD = { 'content-type': 'text/event-stream' }
+const STREAM_HEAD = { 'content-type': STREAM_TYPE }
 
 /** How a call ended: answered, given up by its client, or failed on our side. */
 export type CallEnd = 'answered' | 'left' | 'failed'
 
+type Times = Pick<UpstreamRequest, 'headersTimeout' | 'bodyTimeout'>
+
+const NO_LIMIT: Times = { headersTimeout: 0, bodyTimeout: 0 }
+
 /**
- * One request to a peer that answers on a stream of its own, told as if its answer came on the
- * request: as JSON, or as an event stream once a message precedes the answer.
+ * A client's request whose answer is written here, whatever it is made from: a message on a connection
+ * that several clients share, one answer of a target, several of them, or none. The answer is JSON, or
+ * an event stream as soon as a message precedes the response.
  */
 export class PendingCall implements UpstreamController {
   readonly #handler: UpstreamHandler
-  readonly #clock: Pick<Clock, 'after'>
-  readonly #times: Pick<UpstreamRequest, 'headersTimeout' | 'bodyTimeout'>
+  readonly #clock: Pick<Clock, 'after'> | undefined
+  readonly #times: Times
   #cancelTimer = () => {}
+  #source: UpstreamController | undefined
   #reason: Error | null = null
   #isStreaming = false
   #isPaused = false
@@ -37,18 +40,15 @@ export class PendingCall implements UpstreamController {
   #kept: Buffer[] = []
   #keptBytes = 0
   isOver = false
-  /** Told to the client with the answer. */
+  /** Sent to the client with the head of the answer. */
   sessionId: string | undefined
   /** Called once, when the call is over. */
   onOver: (end: CallEnd) => void = () => {}
   /** Called when the client took what was kept for it. */
   onCaughtUp: () => void = () => {}
 
-  constructor(
-    handler: UpstreamHandler,
-    clock: Pick<Clock, 'after'>,
-    times: Pick<UpstreamRequest, 'headersTimeout' | 'bodyTimeout'>,
-  ) {
+  /** @param times Needs the clock; without both, whatever makes the answer keeps the time. */
+  constructor(handler: UpstreamHandler, clock?: Pick<Clock, 'after'>, times = NO_LIMIT) {
     this.#handler = handler
     this.#clock = clock
     this.#times = times
@@ -68,13 +68,25 @@ export class PendingCall implements UpstreamController {
     return this.#isPaused
   }
 
+  /** The head of an event stream was sent. */
+  get isStreaming(): boolean {
+    return this.#isStreaming
+  }
+
   /** Bytes that wait for the client. */
   get keptBytes(): number {
     return this.#keptBytes
   }
 
+  /** Reads the answer that this one is made from no faster than the client reads. */
+  follow(source: UpstreamController): void {
+    this.#source = source
+    if (this.#isPaused) source.pause()
+  }
+
   pause(): void {
     this.#isPaused = true
+    this.#source?.pause()
   }
 
   resume(): void {
@@ -86,50 +98,62 @@ export class PendingCall implements UpstreamController {
       this.#handler.onResponseData?.(this, chunk)
     }
     if (this.#kept.length > 0) return
+    this.#source?.resume()
     this.onCaughtUp()
     if (this.#isEnding) this.end()
   }
 
   abort(reason: Error): void {
     this.#reason ??= reason
-    if (!this.isOver) this.#finish('left')
+    if (this.isOver) return
+    // what goes on without its client must not be held up by it
+    this.#source?.resume()
+    this.#finish('left')
   }
 
-  /** The answer came. */
-  answer(data: string): void {
-    if (this.isOver) return
-    if (this.#isStreaming) this.event(data)
-    else this.respond(200, this.#head(JSON_HEAD), data)
+  /** Answers with a JSON-RPC response: the last event where there is a stream, else a JSON body. */
+  answer(response: string): void {
+    if (!this.#isStreaming) return this.respond(200, this.#head(JSON_HEAD), response)
+    this.event(response)
     this.end()
   }
 
   /** Answers with a status, and a body where there is one. */
-  respond(status: number, headers: Head, body?: string): void {
+  respond(status: number, headers: ResponseHead, body: string | Buffer = ''): void {
     if (this.isOver) return
+    if (this.#isStreaming) {
+      return this.fail(new UpstreamError('http_status', `it answered HTTP ${status}`, status))
+    }
     this.#cancelTimer()
     this.#handler.onResponseStart?.(this, status, headers)
-    if (body !== undefined) this.#handler.onResponseData?.(this, Buffer.from(body))
+    if (body.length > 0) this.#handler.onResponseData?.(this, Buffer.from(body))
     this.end()
   }
 
   /** Becomes an event stream, if it is none yet. */
-  listen(): void {
+  openStream(): void {
     if (this.isOver || this.#isStreaming) return
     this.#isStreaming = true
+    this.#expect(this.#times.bodyTimeout, 'UND_ERR_BODY_TIMEOUT')
     this.#handler.onResponseStart?.(this, 200, this.#head(STREAM_HEAD))
   }
 
   /** Sends a message on the event stream. */
-  event(data: string): void {
-    this.listen()
-    if (this.isOver) return
-    this.#expect(this.#times.bodyTimeout, 'UND_ERR_BODY_TIMEOUT')
-    const chunk = Buffer.from(writeEvent(data))
-    if (!this.#isPaused) return void this.#handler.onResponseData?.(this, chunk)
-    this.#kept.push(chunk)
-    this.#keptBytes += chunk.length
+  event(message: string): void {
+    this.write(Buffer.from(writeEvent(message)))
   }
 
+  /** Sends bytes on the event stream. */
+  write(bytes: Buffer): void {
+    this.openStream()
+    if (this.isOver || this.#isEnding) return
+    this.#expect(this.#times.bodyTimeout, 'UND_ERR_BODY_TIMEOUT')
+    if (!this.#isPaused) return void this.#handler.onResponseData?.(this, bytes)
+    this.#kept.push(bytes)
+    this.#keptBytes += bytes.length
+  }
+
+  /** Ends the answer, once the client took all of it. */
   end(): void {
     if (this.isOver) return
     this.#isEnding = true
@@ -144,16 +168,15 @@ export class PendingCall implements UpstreamController {
     this.#handler.onResponseError?.(this, error)
   }
 
-  #head(head: Head): Head {
+  #head(head: ResponseHead): ResponseHead {
     return this.sessionId === undefined ? head : { ...head, 'mcp-session-id': this.sessionId }
   }
 
   /** Waits that long for the next sign of life; 0 waits for ever. */
   #expect(ms: number, code: string): void {
     this.#cancelTimer()
-    if (ms > 0 && !this.isOver) {
-      this.#cancelTimer = this.#clock.after(ms, () => this.fail(codedError(code)))
-    }
+    if (this.#clock === undefined || ms === 0 || this.isOver) return
+    this.#cancelTimer = this.#clock.after(ms, () => this.fail(codedError(code)))
   }
 
   #finish(end: CallEnd): void {
@@ -166,52 +189,16 @@ export class PendingCall implements UpstreamController {
   }
 }
 
-/** What a request to a peer says, read once. */
-export interface SharedRequest {
-  readonly request: UpstreamRequest
-  readonly call: PendingCall
-  /** The message that a POST carries; `undefined` when it is none. */
-  readonly message: JsonObject | undefined
-  readonly text: string
-  readonly sessionId: string | undefined
-  /** The version, when the message belongs to the era without sessions. */
-  readonly statelessVersion: string | undefined
+/** Goes on with a part that is loaded or opened late; where that fails, so does the request. */
+export function whenLoaded<T>(
+  part: Promise<T>,
+  handler: UpstreamHandler,
+  goOn: (part: T) => void,
+): void {
+  part.then(goOn, (error) => new PendingCall(handler).fail(loadFailure(error)))
 }
 
-/** Reads what a request to a peer says. */
-export function readSharedRequest(request: UpstreamRequest, call: PendingCall): SharedRequest {
-  const text = request.body?.toString() ?? ''
-  const message = tryParseJson(text)
-  const version = headerOf(request.headers, 'mcp-protocol-version')
-  const isStateless =
-    headerOf(request.headers, 'mcp-method') !== undefined && (version ?? '') >= STATELESS_VERSION
-  return {
-    ...{ request, call, text },
-    message: isObject(message) ? message : undefined,
-    sessionId: headerOf(request.headers, 'mcp-session-id'),
-    statelessVersion: isStateless ? version : undefined,
-  }
-}
-
-/** Tells whether a message is a request, which an answer is owed to. */
-export function isRequest(message: JsonObject): boolean {
-  return typeof message['method'] === 'string' && message['id'] !== undefined
-}
-
-/** Nothing was sent: the session of this request is not open here, or not any more. */
-export function sessionLost(): UpstreamError {
-  return new UpstreamError('session_lost', 'the session is not open here any more')
-}
-
-/** Nothing was sent: the request came without a session. */
-export function sessionRequired(): UpstreamError {
-  return new UpstreamError('session_required', 'it wants a session first')
-}
-
-/** Answers that a peer knows only the era with sessions. */
-export function refuseStateless({ call, message }: SharedRequest): void {
-  const given = message?.['id']
-  const id = typeof given === 'string' || typeof given === 'number' ? given : null
-  const body = errorResponse(id, sessionBasedOnly(String(message?.['method'])))
-  call.respond(400, { 'content-type': 'application/json' }, body)
+/** Makes the failure of a request whose transport could not be loaded: nothing was sent. */
+export function loadFailure(error: unknown): UpstreamError {
+  return new UpstreamError('http_status', messageOf(error))
 }

@@ -12,8 +12,9 @@ import { isDeeper, isObject, type JsonObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { codedError, UpstreamError } from '../upstream-error.js'
 import type { ClientSession, Open } from './client-session.js'
-import type { CallEnd, PendingCall, SharedRequest } from './pending-call.js'
+import type { CallEnd, PendingCall } from './pending-call.js'
 import { ServerRequests } from './server-requests.js'
+import type { SharedRequest } from './shared-request.js'
 
 /** A call that its client gave up is still waited for, because that is no cancellation. */
 const ABANDONED_MS = 300_000

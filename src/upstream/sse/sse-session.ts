@@ -1,8 +1,9 @@
 import { isObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { ClientSession } from '../shared/client-session.js'
-import { isRequest, type PendingCall, type SharedRequest } from '../shared/pending-call.js'
+import type { PendingCall } from '../shared/pending-call.js'
 import { problemWith, SharedConnection } from '../shared/shared-connection.js'
+import { isRequest, type SharedRequest } from '../shared/shared-request.js'
 import {
   Drain,
   headerPairs,

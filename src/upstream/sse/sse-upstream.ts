@@ -1,14 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../util/runtime.js'
+import { PendingCall } from '../shared/pending-call.js'
 import {
   isRequest,
-  PendingCall,
   readSharedRequest,
   refuseStateless,
   type SharedRequest,
   sessionLost,
   sessionRequired,
-} from '../shared/pending-call.js'
+} from '../shared/shared-request.js'
 import {
   headerPairs,
   SSE_SESSION,

@@ -3,14 +3,14 @@ import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName } from '../../util/redact.js'
 import type { Clock, Runtime, System } from '../../util/runtime.js'
+import { PendingCall } from '../shared/pending-call.js'
 import {
-  PendingCall,
   readSharedRequest,
   refuseStateless,
   type SharedRequest,
   sessionLost,
   sessionRequired,
-} from '../shared/pending-call.js'
+} from '../shared/shared-request.js'
 import { CALLER_ID_FIELD, headerOf, type Upstream } from '../upstream.js'
 import { type ChildBudget, type ProcessPoolOptions, StdioProcesses } from './process-pool.js'
 

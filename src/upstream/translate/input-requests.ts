@@ -10,7 +10,7 @@ import {
   tryParseJson,
 } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import type { ClientResponse } from './client-response.js'
+import type { PendingCall } from '../shared/pending-call.js'
 import type { TranslatedSession } from './translated-session.js'
 
 /** A request that a server wants its client to answer before it goes on; all texts are JSON. */
@@ -69,7 +69,7 @@ function opensUrl({ method, params }: InputRequest): boolean {
 
 export interface InputRequestsOptions {
   clock: Pick<Clock, 'after'>
-  exchange: ClientResponse
+  call: PendingCall
   session: TranslatedSession
   /** Gets the results as JSON texts, by the server's own keys. */
   onAnswered(results: Record<string, string>): void
@@ -88,7 +88,7 @@ export class InputRequests {
   }
 
   ask(requests: readonly InputRequest[]): void {
-    const { exchange, session, clock } = this.#options
+    const { call, session, clock } = this.#options
     this.#cancelTimer = clock.after(LONGEST_WAIT_MS, () =>
       this.#fail(`The client did not answer within ${LONGEST_WAIT_MS / 1000} s`),
     )
@@ -100,19 +100,19 @@ export class InputRequests {
       const params = opensUrl(request)
         ? putMembers(request.params, { elicitationId: JSON.stringify(id) })
         : request.params
-      exchange.event(`{"jsonrpc":"2.0","id":"${id}","method":${method},"params":${params}}`)
+      call.event(`{"jsonrpc":"2.0","id":"${id}","method":${method},"params":${params}}`)
     }
   }
 
   /** Takes back what is not answered yet. */
   stop(): void {
     this.#cancelTimer()
-    const { exchange, session } = this.#options
+    const { call, session } = this.#options
     for (const id of this.#open.keys()) {
       session.asked.delete(id)
       const params = { requestId: id, reason: 'It is not needed any more' }
       const method = 'notifications/cancelled'
-      exchange.event(JSON.stringify({ jsonrpc: '2.0', method, params }))
+      call.event(JSON.stringify({ jsonrpc: '2.0', method, params }))
     }
     this.#open.clear()
   }
@@ -140,7 +140,7 @@ export class InputRequests {
 
 interface InputRoundsOptions {
   clock: Pick<Clock, 'after'>
-  exchange: ClientResponse
+  call: PendingCall
   session: TranslatedSession
   /** Sends the request again with more members of `params`, as JSON texts. */
   onReady(params: Record<string, string>): void
@@ -173,7 +173,7 @@ export class InputRounds {
 
   /** Takes a response whose `resultType` is `input_required`. */
   take(response: string): void {
-    const { clock, exchange, session, onReady, onFailed } = this.#options
+    const { clock, call, session, onReady, onFailed } = this.#options
     const { requests, state } = readRequiredInput(response)
     const stateMember: Record<string, string> = state === undefined ? {} : { requestState: state }
     this.#count += 1
@@ -189,7 +189,7 @@ export class InputRounds {
       if (reason !== undefined) return onFailed(`The target needs its client, but ${reason}`)
     }
     this.#questions = new InputRequests({
-      ...{ clock, exchange, session },
+      ...{ clock, call, session },
       onAnswered: (results) => {
         this.#questions = undefined
         onReady({ inputResponses: putMembers('{}', results), ...stateMember })

@@ -1,15 +1,15 @@
 import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
+import type { PendingCall } from '../shared/pending-call.js'
 import type { UpstreamController, UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { ClientResponse } from './client-response.js'
 import type { TranslatorParts } from './options.js'
 import { ownRequest, StatelessAnswer, statelessHeadersOf } from './stateless-wire.js'
 import type { Listening, TranslatedSession } from './translated-session.js'
 
 export interface ListenStreamOptions {
   parts: TranslatorParts
-  exchange: ClientResponse
+  call: PendingCall
   request: UpstreamRequest
   session: TranslatedSession
 }
@@ -47,14 +47,16 @@ export class ListenStream implements Listening {
   }
 
   start(): void {
-    const { exchange, session, request } = this.#options
+    const { call, session, request } = this.#options
     session.streams.add(this)
-    exchange.onLeave = () => this.#close()
+    call.onOver = (end) => {
+      if (end === 'left') this.#close()
+    }
     void this.renew(request.headers)
   }
 
   renew(headers: readonly string[]): Promise<readonly string[] | undefined> {
-    const { parts, exchange, session } = this.#options
+    const { parts, call, session } = this.#options
     const id = ownId()
     const notifications: JsonObject = {
       toolsListChanged: true,
@@ -67,7 +69,7 @@ export class ListenStream implements Listening {
       let controller: UpstreamController | undefined
       const cancelTimer = parts.clock.after(ACK_MS, () => {
         answer.abort(new Error('nothing was acknowledged'))
-        over(() => exchange.fail(new UpstreamError('timeout', 'it did not acknowledge in time')))
+        over(() => call.fail(new UpstreamError('timeout', 'it did not acknowledge in time')))
       })
       /** The stream that is there stays when a new subscription comes to nothing. */
       const over = (end: () => void) => {
@@ -81,27 +83,27 @@ export class ListenStream implements Listening {
       const answer: StatelessAnswer = new StatelessAnswer(id, {
         started: (started) => {
           controller = started
-          if (asked === this.#current) exchange.follow(started)
+          if (asked === this.#current) call.follow(started)
         },
-        streaming: () => exchange.openStream(),
-        kept: (bytes) => exchange.write(bytes),
+        streaming: () => call.openStream(),
+        kept: (bytes) => call.write(bytes),
         notified: (text) => {
           const accepted = acknowledged(text)
-          if (accepted === undefined) return exchange.event(text)
+          if (accepted === undefined) return call.event(text)
           cancelTimer()
           resolve(accepted)
-          if (this.#take(asked) && controller !== undefined) exchange.follow(controller)
+          if (this.#take(asked) && controller !== undefined) call.follow(controller)
         },
         // a graceful end, or an error
         responded: (text) =>
-          over(() => (exchange.isStreaming ? exchange.end() : refuse(exchange, errorCode(text)))),
+          over(() => (call.isStreaming ? call.end() : refuse(call, errorCode(text)))),
         refused: (status, head, content) => {
           const code = errorCode(content.toString('utf8'))
           // an error says more than a status of 200
           const says = code !== undefined && (status === 200 || hasNoStream(code))
-          over(() => (says ? refuse(exchange, code) : exchange.pass(status, head, content)))
+          over(() => (says ? refuse(call, code) : call.respond(status, head, content)))
         },
-        failed: (error) => over(() => exchange.fail(error)),
+        failed: (error) => over(() => call.fail(error)),
       })
       const asked: Asked = {
         number: ++this.#count,
@@ -145,9 +147,9 @@ export class ListenStream implements Listening {
 }
 
 /** Says that there is no stream, or, for an error that may pass, that there is none for now. */
-function refuse(exchange: ClientResponse, code: number | undefined): void {
-  if (code === undefined || hasNoStream(code)) return exchange.empty(405)
-  exchange.fail(new UpstreamError('http_status', `it refused ${LISTEN} with error ${code}`, 503))
+function refuse(call: PendingCall, code: number | undefined): void {
+  if (code === undefined || hasNoStream(code)) return call.respond(405, {})
+  call.fail(new UpstreamError('http_status', `it refused ${LISTEN} with error ${code}`, 503))
 }
 
 function errorCode(response: string): number | undefined {

@@ -3,9 +3,9 @@ import type { Message } from '../../mcp/message.js'
 import { META, metaOf } from '../../mcp/meta.js'
 import { isObject, type JsonObject, stringMember } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
+import type { PendingCall } from '../shared/pending-call.js'
 import type { UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { ClientResponse } from './client-response.js'
 import { INPUT_REQUEST_PREFIX } from './input-requests.js'
 import type { TranslatorParts } from './options.js'
 import { dropTasks, type SessionClient, type TranslatedSession } from './translated-session.js'
@@ -13,7 +13,7 @@ import { dropTasks, type SessionClient, type TranslatedSession } from './transla
 /** One message of a client on its way. */
 export interface Turn {
   readonly parts: TranslatorParts
-  readonly exchange: ClientResponse
+  readonly call: PendingCall
   readonly request: UpstreamRequest
   readonly message: Message
   readonly session: TranslatedSession
@@ -26,12 +26,12 @@ const MAX_URIS_LENGTH = 64 * 1024
 
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
 
-export function answer({ exchange, message }: Turn, result: object = {}): void {
-  exchange.answer(resultResponse(message.id as RequestId, result))
+export function answer({ call, message }: Turn, result: object = {}): void {
+  call.answer(resultResponse(message.id as RequestId, result))
 }
 
-export function refuse({ exchange, message }: Turn, code: number, text: string): void {
-  exchange.answer(errorResponse(message.id as RequestId, { code, message: text }))
+export function refuse({ call, message }: Turn, code: number, text: string): void {
+  call.answer(errorResponse(message.id as RequestId, { code, message: text }))
 }
 
 /** `logging/setLevel`: the level goes with every later request that comes to this process. */
@@ -72,19 +72,19 @@ export async function subscribe(turn: Turn): Promise<void> {
 }
 
 /** Only a cancellation has a counterpart in the newer era. */
-export function takeNotification({ exchange, message, session }: Turn): void {
+export function takeNotification({ call, message, session }: Turn): void {
   if (message.method === 'notifications/cancelled') {
     session.calls.get(message.params['requestId'] as RequestId)?.cancel()
   }
-  exchange.empty(202)
+  call.respond(202, {})
 }
 
 /** Takes a client's answer to a question of the target. */
-export function takeAnswer({ parts, exchange, message, session }: Turn): void {
+export function takeAnswer({ parts, call, message, session }: Turn): void {
   const take = session.asked.get(message.id as RequestId)
   if (take !== undefined) {
     take(message)
-    return exchange.empty(202)
+    return call.respond(202, {})
   }
   let reason = 'nothing was asked under the id of this answer'
   if (String(message.id).startsWith(INPUT_REQUEST_PREFIX)) {
@@ -92,7 +92,7 @@ export function takeAnswer({ parts, exchange, message, session }: Turn): void {
     const { logger, target } = parts
     logger.warn('answer_lost', `Target "${target}": ${reason}. ${ADVICE}`, { target })
   }
-  exchange.fail(new UpstreamError('invalid_answer', reason))
+  call.fail(new UpstreamError('invalid_answer', reason))
 }
 
 const ADVICE =

@@ -5,9 +5,9 @@ import { mayRefuseProtocol } from '../../util/failure.js'
 import { isObject, type JsonObject, stringsMember } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { readAnswer } from '../read-answer.js'
+import type { PendingCall } from '../shared/pending-call.js'
 import type { Upstream } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { ClientResponse } from './client-response.js'
 import { ownRequest, sessionBasedHeaders, statelessHeadersOf } from './stateless-wire.js'
 import { newSession, type TranslatedSession, UNKNOWN_CLIENT } from './translated-session.js'
 
@@ -21,7 +21,7 @@ export type ServerDiscovery =
       /** It wants another credential before it says anything. */
       readonly wantsCredential: boolean
       /** Hands whatever came instead to a client. */
-      pass(exchange: ClientResponse): void
+      pass(call: PendingCall): void
     }
 
 const ASK_MS = 30_000
@@ -58,7 +58,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
         const error = new UpstreamError(read.failure.cause, read.failure.reason)
         return {
           ...{ ok: false, isOtherEra: false, wantsCredential: false },
-          pass: (exchange) => exchange.fail(error),
+          pass: (call) => call.fail(error),
         }
       }
       const { status, header, text, message } = read.answer
@@ -69,7 +69,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
         ok: false,
         isOtherEra: status < 400 || mayRefuseProtocol(status),
         wantsCredential: status === 401 || status === 403,
-        pass: (exchange) => exchange.pass(status, head, Buffer.from(text)),
+        pass: (call) => call.respond(status, head, Buffer.from(text)),
       }
     },
 

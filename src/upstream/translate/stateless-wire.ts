@@ -7,9 +7,13 @@ import { META } from '../../mcp/meta.js'
 import { type EventFields, EventSplitter } from '../../mcp/sse.js'
 import { STATELESS_VERSION } from '../../mcp/versions.js'
 import type { JsonObject } from '../../util/json.js'
-import { headerPairs, type UpstreamController, type UpstreamHandler } from '../upstream.js'
+import {
+  headerPairs,
+  type ResponseHead,
+  type UpstreamController,
+  type UpstreamHandler,
+} from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { Head } from './client-response.js'
 import type { TranslatedSession } from './translated-session.js'
 
 /** What comes of one request to the target. Exactly one of `responded`, `refused`, `failed` is last. */
@@ -24,7 +28,7 @@ export interface StatelessAnswerListener {
   /** The JSON-RPC response. */
   responded(text: string): void
   /** Another status than 200, or no MCP message. */
-  refused(status: number, headers: Head, body: Buffer): void
+  refused(status: number, headers: ResponseHead, body: Buffer): void
   failed(error: Error): void
 }
 
@@ -37,7 +41,7 @@ export class StatelessAnswer implements UpstreamHandler, Awaited {
   #controller: UpstreamController | undefined
   #splitter: EventSplitter | undefined
   #status = 0
-  #head: Head = {}
+  #head: ResponseHead = {}
   #body: Buffer[] = []
   #bytes = 0
   #isOver = false
@@ -67,7 +71,7 @@ export class StatelessAnswer implements UpstreamHandler, Awaited {
     else this.#listener.started?.(controller)
   }
 
-  onResponseStart(_controller: UpstreamController, status: number, headers: Head): void {
+  onResponseStart(_controller: UpstreamController, status: number, headers: ResponseHead): void {
     if (this.#isOver || status < 200) return
     this.#status = status
     this.#head = headers

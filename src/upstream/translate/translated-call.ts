@@ -1,9 +1,10 @@
-import { memberText, objectText, putMembers } from '../../mcp/json-text.js'
+import { idText, memberText, objectText, putMembers } from '../../mcp/json-text.js'
 import { ERROR_CODES, errorResponse, ownId, type RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import type { UpstreamController, UpstreamRequest } from '../upstream.js'
-import { answerTo, type ClientResponse, type Head } from './client-response.js'
+import type { PendingCall } from '../shared/pending-call.js'
+import type { ResponseHead, UpstreamController, UpstreamRequest } from '../upstream.js'
+import { unusableAnswer } from '../upstream-error.js'
 import { InputRounds } from './input-requests.js'
 import type { TranslatorParts } from './options.js'
 import { type MirroredParam, paramHeaders } from './param-headers.js'
@@ -18,7 +19,7 @@ import type { Running, TranslatedSession } from './translated-session.js'
 
 export interface TranslatedCallOptions {
   parts: TranslatorParts
-  exchange: ClientResponse
+  call: PendingCall
   request: UpstreamRequest
   message: Message
   session: TranslatedSession
@@ -39,18 +40,20 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
 
   constructor(options: TranslatedCallOptions) {
     this.#options = options
-    const { exchange, session, parts } = options
+    const { call, session, parts } = options
     this.#rounds = new InputRounds({
-      ...{ clock: parts.clock, exchange, session },
+      ...{ clock: parts.clock, call, session },
       onReady: (params) => this.#again(params),
       onFailed: (reason) => this.#refuse(reason),
     })
   }
 
   start(): void {
-    const { exchange, session, message } = this.#options
+    const { call, session, message } = this.#options
     session.calls.set(message.id as RequestId, this)
-    exchange.onLeave = (reason) => this.#left(reason)
+    call.onOver = (end) => {
+      if (end === 'left') this.#left(call.reason as Error)
+    }
     this.#send()
   }
 
@@ -92,19 +95,19 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
   }
 
   started(controller: UpstreamController): void {
-    if (!this.#isAlone) this.#options.exchange.follow(controller)
+    if (!this.#isAlone) this.#options.call.follow(controller)
   }
 
   streaming(): void {
-    this.#options.exchange.openStream()
+    this.#options.call.openStream()
   }
 
   notified(text: string): void {
-    this.#options.exchange.event(text)
+    this.#options.call.event(text)
   }
 
   kept(bytes: Buffer): void {
-    this.#options.exchange.write(bytes)
+    this.#options.call.write(bytes)
   }
 
   responded(text: string): void {
@@ -122,11 +125,11 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
     } catch (error) {
       return this.#failWith(error)
     }
-    this.#finish(this.#retry === undefined ? answer : answerTo(message, answer))
+    this.#finish(this.#retry === undefined ? answer : this.#own(answer))
   }
 
-  refused(status: number, head: Head, body: Buffer): void {
-    const { parts, request, exchange, message, isStateless } = this.#options
+  refused(status: number, head: ResponseHead, body: Buffer): void {
+    const { parts, request, call, message, isStateless } = this.#options
     const text = body.toString('utf8')
     const response = tryParseJson(text)
     const error = isObject(response) ? response['error'] : undefined
@@ -137,14 +140,14 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
       return this.#when(parts.schemas.read(request.headers), () => this.#send())
     }
     const isOtherEra = !isStateless && parts.isOtherEra(status, code)
-    if (!isStateless && isObject(error) && !isOtherEra) return this.#finish(answerTo(message, text))
-    if (exchange.isStreaming) {
+    if (!isStateless && isObject(error) && !isOtherEra) return this.#finish(this.#own(text))
+    if (call.isStreaming) {
       return this.#refuse(`The target answered HTTP ${status}`)
     }
     this.#end()
     // to a client in a session 404 says: initialize again
-    if (isOtherEra) exchange.empty(404)
-    else exchange.pass(status, head, body)
+    if (isOtherEra) call.respond(404, {})
+    else call.respond(status, head, body)
   }
 
   #when<T>(read: Promise<T>, goOn: (value: T) => void): void {
@@ -153,17 +156,17 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
 
   #failWith(error: unknown): void {
     this.#end()
-    this.#options.exchange.failWith(error)
+    this.#options.call.fail(unusableAnswer(error))
   }
 
   failed(error: Error): void {
     this.#end()
-    this.#options.exchange.fail(error)
+    this.#options.call.fail(error)
   }
 
   #inputRequired(text: string): void {
     // nobody is left to be asked
-    if (this.#options.exchange.isOver) this.#end()
+    if (this.#options.call.isOver) this.#end()
     else this.#rounds.take(text)
   }
 
@@ -177,9 +180,14 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
     this.#finish(errorResponse(this.#options.message.id ?? null, error))
   }
 
+  /** Makes the answer to another request the answer to this one. */
+  #own(response: string): string {
+    return putMembers(response, { id: idText(this.#options.message) })
+  }
+
   #finish(response: string): void {
     this.#end()
-    this.#options.exchange.answer(response)
+    this.#options.call.answer(response)
   }
 
   #end(): void {

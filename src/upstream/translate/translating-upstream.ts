@@ -1,9 +1,11 @@
-import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
+import { ERROR_CODES } from '../../mcp/jsonrpc.js'
 import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
-import { STATELESS_VERSION, sessionBasedOnly } from '../../mcp/versions.js'
+import { STATELESS_VERSION } from '../../mcp/versions.js'
 import { mayRefuseProtocol } from '../../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import { type AnswerWatch, HeldAnswer, whenLoaded } from '../held-answer.js'
+import { type AnswerWatch, HeldAnswer } from '../held-answer.js'
+import { PendingCall, whenLoaded } from '../shared/pending-call.js'
+import { readSharedRequest, refuseStateless } from '../shared/shared-request.js'
 import {
   headerOf,
   TRANSLATED_SESSION,
@@ -11,7 +13,6 @@ import {
   type UpstreamHandler,
   type UpstreamRequest,
 } from '../upstream.js'
-import { ClientResponse } from './client-response.js'
 import type { TranslatingOptions } from './options.js'
 import type { Translator } from './translator.js'
 
@@ -183,12 +184,8 @@ function methodOf(body: UpstreamRequest['body'], mark: string): unknown {
 export function createSessionBasedUpstream(inner: Upstream): Upstream {
   return {
     send(request, handler) {
-      const method = headerOf(request.headers, 'mcp-method')
-      if (method === undefined) return inner.send(request, handler)
-      const message = tryParseJson(String(request.body ?? ''))
-      const id = isObject(message) ? (message['id'] as RequestId | undefined) : undefined
-      const body = Buffer.from(errorResponse(id ?? null, sessionBasedOnly(method)))
-      new ClientResponse(handler).pass(400, { 'content-type': 'application/json' }, body)
+      if (headerOf(request.headers, 'mcp-method') === undefined) return inner.send(request, handler)
+      refuseStateless(readSharedRequest(request, new PendingCall(handler)))
     },
     close: () => inner.close(),
   }

@@ -1,8 +1,9 @@
 import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
 import { parseMessageText } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { PendingCall } from '../shared/pending-call.js'
 import { headerOf, type UpstreamHandler, type UpstreamRequest } from '../upstream.js'
-import { ClientResponse } from './client-response.js'
+import { unusableAnswer } from '../upstream-error.js'
 import { ListenStream } from './listen-stream.js'
 import {
   answer,
@@ -64,7 +65,7 @@ export class Translator {
 
   /** Answers a request with what the target said when it was asked. */
   pass(discovery: ServerDiscovery, handler: UpstreamHandler): void {
-    if (!discovery.ok) discovery.pass(new ClientResponse(handler))
+    if (!discovery.ok) discovery.pass(new PendingCall(handler))
   }
 
   /**
@@ -73,37 +74,37 @@ export class Translator {
    * @param discovered What the target just said of itself.
    */
   send(request: UpstreamRequest, handler: UpstreamHandler, discovered?: JsonObject): void {
-    const exchange = new ClientResponse(handler)
-    if (exchange.isOver) return
+    const call = new PendingCall(handler)
+    if (call.isOver) return
     const parts = this.#parts
     const id = headerOf(request.headers, 'mcp-session-id')
     const session = this.#sessions.get(id)
     if (request.method === 'GET') {
-      return new ListenStream({ parts, exchange, request, session }).start()
+      return new ListenStream({ parts, call, request, session }).start()
     }
     if (request.method === 'DELETE') {
       this.#sessions.delete(id)
-      return exchange.empty(200)
+      return call.respond(200, {})
     }
     const message = parseMessageText(String(request.body ?? ''))
-    const turn: Turn = { parts, exchange, request, message, session, isKept: id !== undefined }
+    const turn: Turn = { parts, call, request, message, session, isKept: id !== undefined }
     if (message.kind === 'response') return takeAnswer(turn)
     if (message.kind === 'notification') return takeNotification(turn)
     const work =
       message.method === 'initialize'
         ? this.#initialize(turn, handler, discovered)
         : this.#handle(turn)
-    work?.catch((error: unknown) => exchange.failWith(error))
+    work?.catch((error: unknown) => call.fail(unusableAnswer(error)))
   }
 
   /** Adds to a request of 2026-07-28 what its client cannot know of HTTP. */
   mirror(request: UpstreamRequest, handler: UpstreamHandler): void {
-    const exchange = new ClientResponse(handler)
-    if (exchange.isOver) return
+    const call = new PendingCall(handler)
+    if (call.isOver) return
     const parts = this.#parts
     const message = parseMessageText(String(request.body ?? ''))
     const session = this.#sessions.get(undefined)
-    new TranslatedCall({ parts, exchange, request, message, session, isStateless: true }).start()
+    new TranslatedCall({ parts, call, request, message, session, isStateless: true }).start()
   }
 
   #handle(turn: Turn): Promise<void> | undefined {
@@ -120,7 +121,7 @@ export class Translator {
   }
 
   async #initialize(
-    { exchange, request, message }: Turn,
+    { call, request, message }: Turn,
     handler: UpstreamHandler,
     discovered: JsonObject | undefined,
   ): Promise<void> {
@@ -130,26 +131,26 @@ export class Translator {
       discovered === undefined
         ? await this.#asking.discover(request.headers, newSession(client))
         : { ok: true, result: discovered }
-    if (exchange.isOver) return
+    if (call.isOver) return
     if (discovery.ok) {
       const result = initializeResult(discovery.result, client)
-      const head = { 'mcp-session-id': writeSessionId(client) }
-      return exchange.answer(resultResponse(id, result), head)
+      call.sessionId = writeSessionId(client)
+      return call.answer(resultResponse(id, result))
     }
-    if (!discovery.isOtherEra) return discovery.pass(exchange)
+    if (!discovery.isOtherEra) return discovery.pass(call)
     const { protocol, inner, target, onOtherEra } = this.#options
     onOtherEra()
     if (protocol === 'auto') return inner.send(request, handler)
     const text = `${target} does not speak 2026-07-28, which --protocol asks for`
     const error = { code: ERROR_CODES.unsupportedProtocolVersion, message: text }
-    exchange.answer(errorResponse(id, error))
+    call.answer(errorResponse(id, error))
   }
 
   /** Nothing else tells whether the target is still there. */
   async #ping(turn: Turn): Promise<void> {
     const discovery = await this.#asking.discover(turn.request.headers, turn.session)
     if (discovery.ok) answer(turn)
-    else discovery.pass(turn.exchange)
+    else discovery.pass(turn.call)
   }
 
   #isOtherEra(status: number, code: unknown): boolean {
