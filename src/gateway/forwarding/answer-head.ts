@@ -1,5 +1,5 @@
-import { type FailureCause, isTransient } from '../../util/failure.js'
 import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
+import { type FailureCause, isTransient } from '../../util/failure.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
 import type { TargetFailure } from './target-failure.js'
 import type { UpstreamSend } from './upstream-send.js'
