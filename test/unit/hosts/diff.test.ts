@@ -1,9 +1,16 @@
+import { applyPatch } from 'diff'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { diffLines, renderDiff } from '../../../src/hosts/diff.js'
+import { renderDiff } from '../../../src/hosts/diff.js'
 
 const render = (before: string | undefined, after: string) =>
   renderDiff('/a', before, after, { before: (text) => text, after: (text) => text })
+
+const linesWith = (sign: '-' | '+', diff: string) =>
+  diff
+    .split('\n')
+    .slice(2)
+    .filter((line) => line.startsWith(sign))
 
 describe('renderDiff', () => {
   it('shows a new file', () => {
@@ -36,19 +43,20 @@ describe('renderDiff', () => {
     })
     expect(shown).toContain('\n *\n-?\n+*\n')
   })
-})
 
-describe('diffLines', () => {
+  it.each([
+    ['the line breaks differ', 'a\r\nb\r\n', 'a\nb\n'],
+    ['the last line break is missing', 'a\nb', 'a\nb\n'],
+  ])('counts lines as equal where %s', (_what, before, after) => {
+    expect(render(before, `${after}c\n`)).toBe('--- /a\n+++ /a\n@@ -1,2 +1,3 @@\n a\n b\n+c\n')
+  })
+
   const text = fc.array(fc.constantFrom('a', 'b', 'c', '')).map((lines) => `${lines.join('\n')}\n`)
 
-  it('holds both texts', () => {
+  it('makes the one text of the other', () => {
     fc.assert(
       fc.property(text, text, (before, after) => {
-        const lines = diffLines(before, after)
-        const side = (other: string) =>
-          lines.filter(({ sign }) => sign !== other).map((line) => `${line.text}\n`)
-        expect(side('+').join('')).toBe(before)
-        expect(side('-').join('')).toBe(after)
+        expect(applyPatch(before, render(before, after))).toBe(after)
       }),
     )
   })
@@ -58,8 +66,7 @@ describe('diffLines', () => {
       fc.property(fc.array(fc.tuple(fc.constantFrom('a', 'b'), fc.boolean())), (parts) => {
         const after = parts.map(([line]) => `${line}\n`).join('')
         const before = parts.filter(([, stays]) => stays).map(([line]) => `${line}\n`)
-        const removed = diffLines(before.join(''), `${after}`).filter(({ sign }) => sign === '-')
-        expect(removed.filter(({ text }) => text !== '')).toEqual([])
+        expect(linesWith('-', render(before.join(''), after))).toEqual([])
       }),
     )
   })
@@ -67,7 +74,9 @@ describe('diffLines', () => {
   it('takes large texts that differ everywhere as replaced', () => {
     const lines = (mark: string) =>
       Array.from({ length: 3000 }, (_, at) => `${mark}${at}`).join('\n')
-    const diff = diffLines(lines('a'), lines('b'))
-    expect(diff.map(({ sign }) => sign).join('')).toBe(`${'-'.repeat(3000)}${'+'.repeat(3000)}`)
+    const diff = render(lines('a'), lines('b'))
+    expect(diff).toContain('\n@@ -1,3000 +1,3000 @@\n-a0\n')
+    expect(diff).toContain('\n-a2999\n+b0\n')
+    expect(linesWith('+', diff)).toHaveLength(3000)
   })
 })
