@@ -1,14 +1,14 @@
 import { getNodeValue } from 'jsonc-parser'
-import { duplicateMembers, isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
+import { isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
 import { createPositions, type Position } from '../util/text.js'
-
-export const MOST_NAMED = 5
 
 /** Lines (from 1) of a document's members, by path joined with `\u0000`. */
 export type Lines = ReadonlyMap<string, number>
 
 /** Stands in a path for any item of a list. */
-export const ITEM = '[]'
+const ITEM = '[]'
+
+const MAX_DUPLICATES_NAMED = 5
 
 export const pathId = (path: readonly string[]): string => path.join('\u0000')
 
@@ -16,17 +16,47 @@ export const pathId = (path: readonly string[]): string => path.join('\u0000')
 export const flawAt = ({ line, column }: Position, what: string): string =>
   `line ${line}, column ${column}: ${what}`
 
-/** Says which members stand twice, and in which lines. */
-export function twice(
-  found: readonly { name: string; first: number; second: number }[],
+/** A member of an object, or an item of a list, which has no name. */
+export interface Part<N> {
+  readonly name?: string
+  readonly offset: number
+  readonly value: N
+}
+
+/**
+ * Finds the line of each member.
+ *
+ * @param partsOf What an object or a list holds; nothing of anything else.
+ * @param member Only this member of the root, and what it holds, must have no duplicates.
+ * @returns Or a sentence that names the members which appear twice, with both lines.
+ */
+export function readLines<N>(
+  root: N,
+  partsOf: (node: N) => Iterable<Part<N>>,
   positionOf: (offset: number) => Position,
-): string | undefined {
-  if (found.length === 0) return undefined
-  const each = found.slice(0, MOST_NAMED).map(({ name, first, second }) => {
-    const quoted = JSON.stringify(name.slice(0, 80))
-    return `${quoted} stands twice, in line ${positionOf(first).line} and in line ${positionOf(second).line}`
-  })
-  return each.join('; ')
+  member?: string,
+): Lines | string {
+  const lines = new Map<string, number>()
+  const duplicates: string[] = []
+  const visit = (node: N, path: readonly string[]): void => {
+    const known = new Map<string, number>()
+    for (const { name, offset, value } of partsOf(node)) {
+      const here = [...path, name ?? ITEM]
+      if (name !== undefined) {
+        const { line } = positionOf(offset)
+        const first = known.get(name)
+        if (first === undefined) known.set(name, line)
+        else if (member === undefined || here[0] === member) {
+          const quoted = JSON.stringify(name.slice(0, 80))
+          duplicates.push(`${quoted} stands twice, in line ${first} and in line ${line}`)
+        }
+        lines.set(pathId(here), line)
+      }
+      visit(value, here)
+    }
+  }
+  visit(root, [])
+  return duplicates.length > 0 ? duplicates.slice(0, MAX_DUPLICATES_NAMED).join('; ') : lines
 }
 
 /** What a text holds and where its members stand. */
@@ -38,7 +68,7 @@ export interface Read {
 /**
  * Reads JSON with comments and trailing commas.
  *
- * @param member Only what stands in this member must not stand twice.
+ * @param member The one member of the root that is read by us; duplicates elsewhere are ignored.
  * @returns Or a sentence that says what is wrong, and where.
  */
 export function readJson(text: string, member?: string): Read | string {
@@ -46,33 +76,14 @@ export function readJson(text: string, member?: string): Read | string {
   if (root === undefined) return 'it is empty'
   const positionOf = createPositions(text)
   if (isFlaw(root)) return flawAt(positionOf(root.offset), root.what)
-  const wrong = twice(
-    duplicateMembers(root).filter(({ second }) => isWithin(root, member, second)),
-    positionOf,
-  )
-  if (wrong !== undefined) return wrong
-  return { content: getNodeValue(root), lines: linesOf(root, positionOf) }
+  const lines = readLines(root, partsOf, positionOf, member)
+  return typeof lines === 'string' ? lines : { content: getNodeValue(root), lines }
 }
 
-/** Everything counts where no member is named; else the member itself, and what stands in it. */
-function isWithin(root: Node, member: string | undefined, at: number): boolean {
-  if (member === undefined) return true
-  return (root.children ?? []).some(
-    ({ children: [key] = [], offset, length }) =>
-      key?.value === member && at >= offset && at < offset + length,
-  )
-}
-
-function linesOf(root: Node, positionOf: (offset: number) => Position): Lines {
-  const lines = new Map<string, number>()
-  const visit = ({ type, children = [] }: Node, path: readonly string[]): void => {
-    for (const child of children) {
-      const [key, value] = type === 'object' ? (child.children ?? []) : [undefined, child]
-      const here = [...path, key === undefined ? ITEM : String(key.value)]
-      if (key !== undefined) lines.set(pathId(here), positionOf(key.offset).line)
-      if (value !== undefined) visit(value, here)
-    }
+function* partsOf({ type, children = [] }: Node): Generator<Part<Node>> {
+  for (const child of children) {
+    const [key, value] = type === 'object' ? (child.children ?? []) : []
+    if (type === 'array') yield { offset: child.offset, value: child }
+    else if (key && value) yield { name: String(key.value), offset: key.offset, value }
   }
-  visit(root, [])
-  return lines
 }

@@ -1,8 +1,8 @@
-import { CST, isAlias, isMap, isScalar, isSeq, Lexer, parseDocument } from 'yaml'
+import { CST, isMap, isNode, isScalar, isSeq, Lexer, parseDocument } from 'yaml'
 import { messageOf } from '../util/errors.js'
 import { isDeeper } from '../util/json.js'
-import { createPositions, cutText, type Position } from '../util/text.js'
-import { flawAt, ITEM, type Lines, pathId, type Read, twice } from './read-json.js'
+import { createPositions, cutText } from '../util/text.js'
+import { flawAt, type Part, type Read, readLines } from './read-json.js'
 
 /** Levels of brackets; columns and marks before a block, of which each level takes one at least. */
 const MAX_DEPTH = 200
@@ -39,14 +39,23 @@ export function readYaml(text: string): Read | string {
     const [first = ''] = cutText(flaw.message, MAX_REASON).split('\n')
     return flawAt(positionOf(flaw.pos[0]), first.replace(/^Unresolved tag:/, 'unknown tag'))
   }
-  const found = readMembers(document.contents, positionOf)
-  if (typeof found === 'string') return found
+  let nameless: number | undefined
+  const onNameless = (offset: number) => (nameless ??= offset)
+  const lines = readLines<unknown>(
+    document.contents,
+    (node) => partsOf(node, onNameless),
+    positionOf,
+  )
+  if (nameless !== undefined) {
+    return flawAt(positionOf(nameless), 'the name of a member is no text')
+  }
+  if (typeof lines === 'string') return lines
   try {
     const content: unknown = document.toJS({ maxAliasCount: MAX_ALIASES })
     // throws where an alias stands in what it repeats
     const written = JSON.stringify(content) ?? ''
     if (isDeeper(written, MAX_DEPTH)) return `its aliases make more than ${MAX_DEPTH} levels`
-    return { content: content ?? undefined, lines: found }
+    return { content: content ?? undefined, lines }
   } catch (error) {
     return whyUnreadable(error)
   }
@@ -94,37 +103,16 @@ interface Pair {
   readonly value: unknown
 }
 
-/** Finds the lines of all members, and members that stand twice or have no name. */
-function readMembers(root: unknown, positionOf: (offset: number) => Position): Lines | string {
-  const lines = new Map<string, number>()
-  const duplicates: { name: string; first: number; second: number }[] = []
-  let nameless: number | undefined
-  const visit = (node: unknown, path: readonly string[]): void => {
-    if (isSeq(node)) for (const item of node.items) visit(item, [...path, ITEM])
-    if (!isMap(node)) return
-    const known = new Map<string, number>()
-    for (const { key, value } of node.items as readonly Pair[]) {
-      const offset = rangeOf(key) ?? node.range?.[0] ?? 0
-      if (!isScalar(key)) nameless ??= offset
-      const name = isScalar(key) ? nameOf(key.value) : ''
-      const first = known.get(name)
-      if (first === undefined) known.set(name, offset)
-      else duplicates.push({ name, first, second: offset })
-      const here = [...path, name]
-      lines.set(pathId(here), positionOf(offset).line)
-      visit(value, here)
-    }
+function* partsOf(node: unknown, onNameless: (offset: number) => void): Generator<Part<unknown>> {
+  if (isSeq(node)) for (const value of node.items) yield { offset: 0, value }
+  if (!isMap(node)) return
+  for (const { key, value } of node.items as readonly Pair[]) {
+    const offset = (isNode(key) ? key : node).range?.[0] ?? 0
+    if (!isScalar(key)) onNameless(offset)
+    yield { name: isScalar(key) ? nameOf(key.value) : '', offset, value }
   }
-  visit(root, [])
-  if (nameless !== undefined) {
-    return flawAt(positionOf(nameless), 'the name of a member is no text')
-  }
-  return twice(duplicates, positionOf) ?? lines
 }
 
 /** Merge keys are a symbol of the parser's own. */
 const nameOf = (key: unknown) =>
   typeof key === 'symbol' ? (key.description ?? '') : key === null ? '' : String(key)
-
-const rangeOf = (node: unknown) =>
-  isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range?.[0] : undefined

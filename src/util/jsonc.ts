@@ -69,30 +69,3 @@ function findTooDeep(text: string): TextFlaw | undefined {
   }
   return undefined
 }
-
-/** A member that stands in an object for the second time, with the first. */
-export interface DuplicateMember {
-  readonly name: string
-  /** Offsets of both. */
-  readonly first: number
-  readonly second: number
-}
-
-/** Finds members of the same name in one object, however their names are written. */
-export function duplicateMembers(root: Node): DuplicateMember[] {
-  const found: DuplicateMember[] = []
-  const rest = [root]
-  for (let node = rest.pop(); node !== undefined; node = rest.pop()) {
-    const { type, children = [] } = node
-    rest.push(...children)
-    if (type !== 'object') continue
-    const known = new Map<string, number>()
-    for (const { offset, children: [key] = [] } of children) {
-      const name = String(key?.value)
-      const first = known.get(name)
-      if (first === undefined) known.set(name, offset)
-      else found.push({ name, first, second: offset })
-    }
-  }
-  return found.sort((a, b) => a.second - b.second)
-}
