@@ -4,7 +4,7 @@ import type { HttpAnswer } from '../upstream/read-answer.js'
 import type { Clock } from '../util/runtime.js'
 import type { Verdict } from './check.js'
 import { explainHandshake } from './checks/protocol.js'
-import { answerOf, type CheckExchange, createHttpClient, isRefusal } from './client.js'
+import { type CheckExchange, createHttpClient, createSseClient, refusalAmong } from './client.js'
 import { gateOf } from './explain.js'
 import { type Handshake, shakeHands } from './handshake.js'
 
@@ -32,11 +32,7 @@ export async function askTarget(options: AskOptions): Promise<Reception> {
   const { clock, network, url, token, timeoutMs } = options
   const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const client = createHttpClient(clock, await network.connect(url), timeoutMs)
-  const openSse = async () => {
-    const { createSseUpstream } = await import('../upstream/sse/sse-upstream.js')
-    const connect = (to: URL) => network.connect(to)
-    return createHttpClient(clock, createSseUpstream({ clock, url, connect }), timeoutMs)
-  }
+  const openSse = () => createSseClient(clock, network, url, timeoutMs)
   const hands = await shakeHands({ client, headers, openSse })
   try {
     const tools = await hands.session?.request('tools/list')
@@ -50,8 +46,7 @@ export async function askTarget(options: AskOptions): Promise<Reception> {
 
 function judge(hands: Handshake, tools: CheckExchange | undefined, url: URL): Reception {
   const { discover, initialize, session } = hands
-  const refusal = [discover, initialize, tools].find((exchange) => exchange && isRefusal(exchange))
-  const answer = refusal && answerOf(refusal)
+  const answer = refusalAmong(discover, initialize, tools)
   if (answer !== undefined) {
     const gate = gateOf(answer)
     if (gate !== undefined) return { kind: 'blocked', verdict: gate }

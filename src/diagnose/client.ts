@@ -1,6 +1,7 @@
 import { encodeHeaderValue, mcpNameOf } from '../mcp/headers.js'
 import { type Sender, withEnvelope } from '../mcp/meta.js'
 import { SESSION_BASED_VERSIONS } from '../mcp/versions.js'
+import type { Network } from '../upstream/http/network.js'
 import { type HttpAnswer, type ReadResult, readAnswer } from '../upstream/read-answer.js'
 import type { Upstream } from '../upstream/upstream.js'
 import { isObject, type JsonObject } from '../util/json.js'
@@ -80,6 +81,18 @@ export function createHttpClient(
   }
 }
 
+/** Speaks MCP over the HTTP+SSE transport, which preceded Streamable HTTP. */
+export async function createSseClient(
+  clock: Pick<Clock, 'after'>,
+  network: Network,
+  url: URL,
+  timeoutMs: number,
+): Promise<McpClient> {
+  const { createSseUpstream } = await import('../upstream/sse/sse-upstream.js')
+  const connect = (to: URL) => network.connect(to)
+  return createHttpClient(clock, createSseUpstream({ clock, url, connect }), timeoutMs)
+}
+
 function headersOf(call: Partial<CheckRequest>): Record<string, string> {
   const { method, era, params = {}, version, sessionId, headers = {} } = call
   const name =
@@ -122,8 +135,11 @@ export function rpcErrorOf(
   return { code: Number(code), message: String(message), data }
 }
 
-/** Tells whether a server asks who we are. */
-export function isRefusal(exchange: CheckExchange): boolean {
-  const status = answerOf(exchange)?.status
-  return status === 401 || status === 403
+/** The first 401 or 403 among some exchanges, if there is one. */
+export function refusalAmong(
+  ...exchanges: readonly (CheckExchange | undefined)[]
+): HttpAnswer | undefined {
+  return exchanges
+    .map((exchange) => exchange && answerOf(exchange))
+    .find((answer) => answer?.status === 401 || answer?.status === 403)
 }

@@ -1,13 +1,14 @@
 import { META, metaOf, offersStateless } from '../mcp/meta.js'
 import { SESSION_BASED_VERSIONS, STATELESS_VERSION } from '../mcp/versions.js'
+import type { HttpAnswer } from '../upstream/read-answer.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../util/json.js'
 import {
   answerOf,
   type CheckExchange,
   type CheckRequest,
   INITIALIZE_PARAMS,
-  isRefusal,
   type McpClient,
+  refusalAmong,
   resultOf,
 } from './client.js'
 
@@ -61,7 +62,7 @@ export interface HandshakeOptions {
 export async function shakeHands(options: HandshakeOptions): Promise<Handshake> {
   const { client, headers, openSse } = options
   const discover = await client.request(statelessRequest(headers, 'server/discover'))
-  const isOver = discover.kind === 'failed' || isRefusal(discover)
+  const isOver = discover.kind === 'failed' || refusalAmong(discover) !== undefined
   if (isOver) return { discover, initialize: undefined, older: false, session: undefined }
   const found = resultOf(discover)
   if (found !== undefined && offersStateless(found)) {
@@ -80,6 +81,11 @@ export async function shakeHands(options: HandshakeOptions): Promise<Handshake> 
   }
   await older.close()
   return { discover, initialize: opened.exchange, older: false, session: undefined }
+}
+
+/** The 401 or 403 of a target that wants another credential, or one at all. */
+export function refusalOf({ discover, initialize }: Handshake): HttpAnswer | undefined {
+  return refusalAmong(discover, initialize)
 }
 
 /** Sends `initialize`, and `notifications/initialized` when it went well. */

@@ -5,12 +5,11 @@ import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
 import { resourceMetadataUrl } from '../auth/verify/resource-metadata.js'
 import type { Network } from '../upstream/http/network.js'
 import { readAnswer } from '../upstream/read-answer.js'
-import type { Upstream } from '../upstream/upstream.js'
 import { ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
-import { answerOf, createHttpClient, isRefusal, type McpClient, resultOf } from './client.js'
-import { type CheckSession, type Handshake, shakeHands } from './handshake.js'
+import { answerOf, createHttpClient, createSseClient, type McpClient, resultOf } from './client.js'
+import { type CheckSession, type Handshake, refusalOf, shakeHands } from './handshake.js'
 
 export interface ProbeOptions {
   clock: Clock
@@ -75,16 +74,14 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
     headers: Readonly<Record<string, string>>,
     maySpeakSse: boolean,
   ) => {
-    const openSse = maySpeakSse ? () => openSseClient(options) : undefined
+    const openSse = maySpeakSse ? () => createSseClient(clock, network, url, timeoutMs) : undefined
     const hands = await shakeHands({ client: through, headers, openSse })
     if (hands.session !== undefined) closing.push(hands.session.close)
     return hands
   }
   const anonymous = once(() => shake(client, access.plain, true))
   const challenge = once(async () => {
-    const { discover, initialize } = await anonymous()
-    const refusal = [discover, initialize].find((exchange) => exchange && isRefusal(exchange))
-    return readBearerChallenge(refusal && answerOf(refusal)?.header('www-authenticate'))
+    return readBearerChallenge(refusalOf(await anonymous())?.header('www-authenticate'))
   })
   let proved: Promise<Proof | undefined> | undefined
   const proof = () => {
@@ -93,13 +90,13 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
   }
   const authorized = once(async () => {
     const open = await anonymous()
-    const isRefused = refusedBy(open)
+    const isRefused = refusalOf(open) !== undefined
     if (!isRefused && !isGiven(access)) return open
     if (!isRefused && open.discover?.kind === 'failed') return open
     const first = await proof()
     if (first === undefined) throw nobodySignedIn()
     const hands = await shake(client, { ...access.plain, ...first.headers }, true)
-    if (!refusedBy(hands)) return hands
+    if (refusalOf(hands) === undefined) return hands
     const better = await access.again(first, await challenge())
     if (better === undefined) return hands
     proved = Promise.resolve(better)
@@ -138,11 +135,6 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
   }
 }
 
-/** Tells whether the target wants another credential, or one at all. */
-export function refusedBy({ discover, initialize }: Handshake): boolean {
-  return [discover, initialize].some((exchange) => exchange !== undefined && isRefusal(exchange))
-}
-
 /** The results of a handshake, for the check of the schemas. */
 export function resultsOf({ discover, initialize, session }: Handshake): SeenResult[] {
   const found = [
@@ -156,12 +148,6 @@ function nobodySignedIn(): ProxyError {
   return new ProxyError('SIGN_IN_REQUIRED', 'nobody is signed in, and nobody is asked here', {
     hint: 'Run `mcp-descope-proxy login <url>`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',
   })
-}
-
-async function openSseClient({ clock, network, url, timeoutMs }: ProbeOptions) {
-  const { createSseUpstream } = await import('../upstream/sse/sse-upstream.js')
-  const connect = (to: URL): Promise<Upstream> => network.connect(to)
-  return createHttpClient(clock, createSseUpstream({ clock, url, connect }), timeoutMs)
 }
 
 async function hasMetadata({ clock, network, url, timeoutMs, access }: ProbeOptions) {

@@ -8,9 +8,9 @@ import { RESOURCE_METADATA_PATH } from '../../auth/verify/resource-metadata.js'
 import type { HttpAnswer } from '../../upstream/read-answer.js'
 import { ProxyError } from '../../util/errors.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
-import { answerOf, isRefusal } from '../client.js'
 import { gateOf } from '../explain.js'
-import { type Probe, refusedBy } from '../probe.js'
+import { refusalOf } from '../handshake.js'
+import type { Probe } from '../probe.js'
 
 export const OPEN = 'the target is open'
 
@@ -26,11 +26,10 @@ export function authChecks(probe: Probe): Check[] {
 }
 
 async function checkChallenge(probe: Probe): Promise<Verdict> {
-  const { discover, initialize, session } = await probe.anonymous()
-  const refusal = [discover, initialize].find((exchange) => exchange && isRefusal(exchange))
-  const answer = refusal && answerOf(refusal)
+  const hands = await probe.anonymous()
+  const answer = refusalOf(hands)
   if (answer === undefined) {
-    return skip(session === undefined ? 'there is no MCP answer to judge' : OPEN)
+    return skip(hands.session === undefined ? 'there is no MCP answer to judge' : OPEN)
   }
   const gate = gateOf(answer)
   if (gate !== undefined) return probe.access.kind === 'static' ? skip(GATE) : gate
@@ -95,7 +94,7 @@ function judgeMetadataUrl(url: string | undefined, scope: string | undefined): V
 async function checkResource(probe: Probe): Promise<Verdict> {
   const { url, deps, access } = probe
   const hands = await probe.anonymous()
-  if (!refusedBy(hands)) {
+  if (refusalOf(hands) === undefined) {
     if (hands.session === undefined) return skip('there is no MCP answer to judge')
     return (await probe.publishesMetadata())
       ? pass('published, although the target is open')

@@ -5,10 +5,10 @@ import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
 import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
-import { answerOf, createHttpClient, isRefusal } from '../client.js'
+import { answerOf, createHttpClient } from '../client.js'
 import { gateOf } from '../explain.js'
-import { type Handshake, shakeHands } from '../handshake.js'
-import { isGiven, type Probe, type Proof, refusedBy } from '../probe.js'
+import { type Handshake, refusalOf, shakeHands } from '../handshake.js'
+import { isGiven, type Probe, type Proof } from '../probe.js'
 import { GATE, OPEN } from './auth.js'
 
 const REACH = ['reach.tcp', 'reach.tls'] as const
@@ -26,23 +26,23 @@ export function tokenChecks(probe: Probe): Check[] {
 async function checkToken(probe: Probe): Promise<Verdict> {
   const { access } = probe
   const open = await probe.anonymous()
-  if (!refusedBy(open)) {
+  const refusal = refusalOf(open)
+  if (refusal === undefined) {
     if (open.session !== undefined) return skip(OPEN)
     if (!isGiven(access)) return skip('there is no MCP answer to judge')
   }
-  const refusal = refusalOf(open)
   if (!isGiven(access) && refusal !== undefined && gateOf(refusal) !== undefined) {
     return { ...skip('not checked, because auth.challenge failed'), blockedBy: 'auth.challenge' }
   }
   const hands = await probe.authorized()
   const proof = await probe.proof()
-  if (!refusedBy(hands)) return pass(describeProof(probe, proof))
   const answer = refusalOf(hands)
-  const challenge = readBearerChallenge(answer?.header('www-authenticate'))
+  if (answer === undefined) return pass(describeProof(probe, proof))
+  const challenge = readBearerChallenge(answer.header('www-authenticate'))
   const said = challenge?.errorDescription ?? challenge?.error
   const quoted = said === undefined ? '' : ` (${JSON.stringify(said.slice(0, 200))})`
-  const detail = `${access.label} is refused with ${answer?.status}${quoted}`
-  const gate = answer && gateOf(answer)
+  const detail = `${access.label} is refused with ${answer.status}${quoted}`
+  const gate = gateOf(answer)
   if (gate !== undefined) return gate
   if (challenge?.error === 'insufficient_scope') {
     const scope = challenge.scope === undefined ? '' : ` ${JSON.stringify(challenge.scope)}`
@@ -103,7 +103,7 @@ function audiencesOf(claims: JsonObject): string[] {
 async function checkWithoutToken(probe: Probe): Promise<Verdict> {
   const { access, url } = probe
   const hands = await probe.anonymous()
-  if (hands.session === undefined || refusedBy(hands)) return judgeRefusal(probe, hands, 'no token')
+  if (hands.session === undefined || refusalOf(hands)) return judgeRefusal(probe, hands, 'no token')
   if (isGiven(access)) {
     return fail(
       `answers without a token, although ${access.label} is given`,
@@ -127,7 +127,7 @@ async function checkBadToken(probe: Probe): Promise<Verdict> {
   const { access, clock, url, timeoutMs } = probe
   const open = await probe.anonymous()
   if (open.session !== undefined && !isGiven(access)) return skip(OPEN)
-  if (!refusedBy(open) && open.session === undefined && !isGiven(access)) {
+  if (!refusalOf(open) && open.session === undefined && !isGiven(access)) {
     return skip('there is no MCP answer to judge')
   }
   const proof = await probe.proof().catch(() => undefined)
@@ -166,11 +166,6 @@ function judgeRefusal({ access }: Probe, hands: Handshake, what: string): Verdic
     `${status} to ${what}`,
     'Answer 401 with WWW-Authenticate: any other status makes clients give up.',
   )
-}
-
-function refusalOf({ discover, initialize }: Handshake) {
-  const refusal = [discover, initialize].find((exchange) => exchange && isRefusal(exchange))
-  return refusal && answerOf(refusal)
 }
 
 const HEADER = Buffer.from('{"alg":"RS256","typ":"JWT","kid":"broken"}').toString('base64url')
