@@ -13,7 +13,7 @@ export function settingOf<K extends SettingKey>(resolution: Resolution, key: K) 
   return resolution.values.get(key)?.value as SettingValues[K] | undefined
 }
 
-/** Adds the problems and warnings that come from how settings fit together. */
+/** Adds problems and warnings about combinations of settings. */
 export function checkTogether(resolution: Resolution, env: Variables): void {
   for (const target of resolution.targets) {
     checkTarget(target, resolution)
@@ -25,7 +25,7 @@ export function checkTogether(resolution: Resolution, env: Variables): void {
   checkSignIn(resolution, env)
 }
 
-/** Names what `serve` still lacks, each as a problem. */
+/** Returns a problem for each required setting of `serve` that is not set. */
 export function missingForServe(resolution: Resolution, env: Variables): string[] {
   const { invalid, targets } = resolution
   const missing: string[] = []
@@ -33,7 +33,7 @@ export function missingForServe(resolution: Resolution, env: Variables): string[
   const configUrl = settingOf(resolution, 'descope.configUrl')
   if (configUrl === undefined && !isOpen && !invalid.has('descope.configUrl')) {
     missing.push(
-      `descope.configUrl is missing (default)${meant('DESCOPE_CONFIG_URL', env)} — set DESCOPE_CONFIG_URL to the discovery URL of the MCP server in Descope, or try everything without an account by \`mcp-descope-proxy demo\``,
+      `descope.configUrl is missing (default)${meant('DESCOPE_CONFIG_URL', env)} — set DESCOPE_CONFIG_URL to the discovery URL of the MCP server in Descope, or try it without an account with \`mcp-descope-proxy demo\``,
     )
   }
   if (targets.length === 0) {
@@ -66,7 +66,7 @@ function checkTarget(name: string, { values, raws, problems, warnings }: Resolut
     isReadableOnTheWay(String(url?.value))
   ) {
     warnings.push(
-      `The credential of target "${name}" goes over plain http (${url?.from}) — write its https URL, because everybody on the way can read it`,
+      `The credential of target "${name}" goes over plain http (${url?.from}) — write its https URL, because it can be read on the way`,
     )
   }
   const credential = [...values].find(
@@ -76,7 +76,7 @@ function checkTarget(name: string, { values, raws, problems, warnings }: Resolut
   if (!credential || !inFile || url?.value === undefined || url.from === inFile.from) return
   if (originOf(url.value) === originOf(inFile.value)) return
   warnings.push(
-    `The credential of target "${name}" goes to another server than its file says (${url.from}, ${credential[1].from}) — give it a credential of its own if that is not meant`,
+    `The credential of target "${name}" goes to another server than the file names (${url.from}, ${credential[1].from}) — if that is not intended, give it a credential of its own`,
   )
 }
 
@@ -109,7 +109,7 @@ function checkServer(resolution: Resolution): void {
   const path = settingOf(resolution, 'server.path')
   if (path !== undefined && RESERVED_PATHS.test(path)) {
     problems.push(
-      `server.path is ${path}, which has a use already (${from('server.path')}) — write another path, such as /mcp`,
+      `server.path is ${path}, which is reserved (${from('server.path')}) — write another path, such as /mcp`,
     )
   }
   const metrics = settingOf(resolution, 'server.metricsPort')
@@ -126,7 +126,7 @@ function checkServer(resolution: Resolution): void {
     const path = settingOf(resolution, 'server.path') ?? ''
     const url = mcpUrlOf({ publicUrl, path, host }, port)
     warnings.push(
-      `server.host is ${host}, and no public URL is set, so that this server is ${url}, and whoever calls it by another name gets 421 (${from('server.host')}) — set SERVER_URL to the URL that clients use`,
+      `server.host is ${host}, and no public URL is set: the URL is ${url}, and requests to any other host get 421 (${from('server.host')}) — set SERVER_URL to the URL that clients use`,
     )
   }
   if (publicUrl?.startsWith('http:') && !isLoopbackUrl(publicUrl)) {
@@ -180,7 +180,7 @@ const CREDENTIAL_MEMBERS: Readonly<
   connection: { needs: ['app'], takes: ['by', 'managementKey'] },
 }
 
-/** Adds a problem for each member that a target's credential lacks or has for nothing. */
+/** Adds a problem for each member that a credential lacks, and for each that its type does not take. */
 function checkCredential(target: string, resolution: Resolution): void {
   const { values, raws, invalid, problems } = resolution
   const start = `targets.${target}.credential.`
@@ -209,15 +209,15 @@ function checkCredential(target: string, resolution: Resolution): void {
     if (member === 'type' || needs.includes(member) || takes.includes(member)) continue
     const all = [...needs, ...takes].join(', ') || 'nothing else'
     problems.push(
-      `${start}${member} means nothing for the type ${JSON.stringify(type.value)} (${from}) — write ${all}`,
+      `${start}${member} does not apply to the type ${JSON.stringify(type.value)} (${from}) — write ${all}`,
     )
   }
 }
 
-/** Members that say something of a program, and nothing of a URL. */
+/** Members that apply to programs only. */
 const OF_PROGRAM = ['args', 'env', 'cwd', 'maxChildren', 'maxRequests'] as const
 
-/** Adds the problems of a target that is a program, or of one that is not and looks like it. */
+/** Adds problems about members that apply only to programs, or only to URLs. */
 function checkProgram(target: string, resolution: Resolution): void {
   const { values, problems, warnings } = resolution
   const given = (member: string) => {
@@ -231,20 +231,20 @@ function checkProgram(target: string, resolution: Resolution): void {
       const stray = given(member)
       if (stray === undefined) continue
       problems.push(
-        `${key(member)} is for a program, and there is none (${stray.from}) — write "command" in place of "url", or leave it out`,
+        `${key(member)} applies only to a program (${stray.from}) — write "command" in place of "url", or leave it out`,
       )
     }
     return
   }
   if (url !== undefined) {
     problems.push(
-      `${key('url')} and ${key('command')} are both there (${url.from}, ${command.from}) — write one of them`,
+      `${key('url')} and ${key('command')} are both set (${url.from}, ${command.from}) — write one of them`,
     )
     return
   }
   if (transport !== undefined) {
     problems.push(
-      `${key('transport')} is for a URL, and the target is a program (${transport.from}) — leave it out`,
+      `${key('transport')} applies only to a URL, and the target is a program (${transport.from}) — leave it out`,
     )
   }
   const type = given('credential.type')

@@ -38,7 +38,7 @@ export function fileLayers(
     })
   if (file.content['profiles'] !== undefined && !isObject(file.content['profiles'])) {
     problems.push(
-      `profiles is no object (${from(['profiles'])}) — write an object with a member for each profile`,
+      `profiles is not an object (${from(['profiles'])}) — write an object with a member for each profile`,
     )
   }
   const layers = new Map<string, Layer>()
@@ -46,7 +46,7 @@ export function fileLayers(
     if (isObject(content)) layers.set(name, read(content, ['profiles', name]))
     else {
       problems.push(
-        `profiles.${name} is no object (${from(['profiles', name])}) — write an object with settings`,
+        `profiles.${name} is not an object (${from(['profiles', name])}) — write an object with settings`,
       )
     }
   }
@@ -66,10 +66,10 @@ function unknownProfile(
     : names.length > 0
       ? `write one of ${names.join(', ')}`
       : 'write a configuration file with "profiles", or leave it out'
-  return `There is no profile "${value}"${file ? ` in ${file.shown}` : ''} (${from}) — ${write}`
+  return `Unknown profile "${value}"${file ? ` in ${file.shown}` : ''} (${from}) — ${write}`
 }
 
-/** Reads the `.env` of a folder; one that is not there, or is a folder, holds nothing. */
+/** Reads the `.env` of a folder; a missing one, or one that is a folder, counts as empty. */
 export function readDotEnv(
   folder: string,
   { problems, warnings }: Pick<ValueFindings, 'problems' | 'warnings'> = {
@@ -80,9 +80,9 @@ export function readDotEnv(
   const { text, why } = readOptional(join(folder, '.env'))
   if (text !== undefined) return parseEnv(text)
   if (isNoFile(why)) return {}
-  // whoever may not read it was given its variables another way
+  // without permission to read it, the variables were presumably set another way
   const isForbidden = /^(EACCES|EPERM)$/.test(why)
   const said = isForbidden ? warnings : problems
-  said.push(`.env cannot be read (${why}) (.env) — let us read it, or delete it`)
+  said.push(`.env cannot be read (${why}) (.env) — make it readable, or delete it`)
   return {}
 }

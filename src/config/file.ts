@@ -12,28 +12,28 @@ const NAME = 'mcp-descope-proxy'
 
 const ENDINGS = ['.json', '.yaml', '.yml']
 
-/** Beyond it nobody wrote it by hand, and parsing would take long. */
+/** No file written by hand is larger, and parsing would take long. */
 const MAX_BYTES = 262_144
 
 const IS_SCRIPT = /\.[cm]?[jt]s$/
 
 /**
- * Where a project's configuration may stand, in the order in which it is looked for: where
- * cosmiconfig looks. It is not asked to look itself, because it runs scripts of the folder.
+ * Places of a project's configuration, in the order of the search: those of cosmiconfig without
+ * scripts. cosmiconfig does not search itself, because it would run scripts of the folder.
  */
 export const PROJECT_PLACES: readonly string[] = [
   ...getDefaultSearchPlacesSync(NAME).filter((place) => !IS_SCRIPT.test(place)),
   ...ENDINGS.map((ending) => `${NAME}.config${ending}`),
 ]
 
-/** Files that other programs would run as their configuration. */
+/** Scripts that other programs would run as configuration; we only warn of them. */
 const SCRIPTS = ['js', 'mjs', 'cjs', 'ts', 'mts', 'cts'].map((ending) => `${NAME}.config.${ending}`)
 
 export interface ConfigFile extends Document {
   path: string
-  /** The path as people know it: `./x.json`, `~/.config/…`, else absolute. */
+  /** The path in its short form: `./x.json`, `~/.config/…`, else absolute. */
   shown: string
-  /** Members that lead to the configuration: the property of a `package.json`. */
+  /** Path to the configuration inside the file: the property of a `package.json`. */
   root: readonly string[]
   /** It was found because the working directory, or the `.env` there, names it. */
   isProjectFile: boolean
@@ -50,8 +50,8 @@ type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
 /**
  * Finds and reads the configuration file. Reads JSON and YAML only and runs nothing.
  *
- * @param named The file that somebody named, and with what; it is then the only candidate.
- * @param inProject Whether the working directory is looked at before the user's own folder.
+ * @param named A file named by a flag or variable, which is then the only candidate.
+ * @param inProject Whether to search the working directory before the user's own folder.
  */
 export function findFile(
   where: Where,
@@ -83,12 +83,12 @@ function tryPlace(found: FoundFile, where: Where, path: string, isProjectFile: b
   const { text, why } = readOptional(path, MAX_BYTES)
   if (text === undefined) {
     const isPackage = basename(path) === 'package.json'
-    // in a folder that we may not enter nobody put a file for us: a home of another user, in a container
+    // a folder that we may not enter has no file for us: another user's home, in a container
     const isShut = why === 'EACCES' && !existsSync(path)
     if (isPackage || isNoFile(why) || isShut) return
     const shown = shorten(where, path)
     found.problems.push(
-      `${shown} cannot be read (${why}) (file ${shown}) — let us read it, or delete it`,
+      `${shown} cannot be read (${why}) (file ${shown}) — make it readable, or delete it`,
     )
     return
   }
@@ -125,7 +125,7 @@ function take(
     const root = isPackage ? [NAME] : []
     found.file = { path, shown, content, root, isProjectFile, lines: document.lines }
   } else {
-    found.problems.push(`"${NAME}" is no object (file ${shown}) — write an object`)
+    found.problems.push(`"${NAME}" is not an object (file ${shown}) — write an object`)
   }
 }
 
@@ -148,13 +148,13 @@ export function readOptional(
   }
 }
 
-/** A file that is not there needs no code of the system to say so. */
+/** The reason in brackets; none for a missing file, where the code adds nothing. */
 export const unlessMissing = (why: string): string => (why === 'ENOENT' ? '' : ` (${why})`)
 
-/** Tells from the reason whether nothing is there that could be read. */
+/** Tells from the reason whether there is no file to read. */
 export const isNoFile = (why: string): boolean => /^(ENOENT|ENOTDIR|EISDIR)$/.test(why)
 
-/** Writes a path the way people know it. */
+/** Shortens a path by the working directory or the home folder. */
 export function shorten({ cwd, homeDir }: Pick<Where, 'cwd' | 'homeDir'>, path: string): string {
   for (const [base, sign] of [
     [cwd, '.'],

@@ -1,7 +1,7 @@
 import type { LogFormat, LogLevel } from '../util/logger.js'
 import type { CredentialConfig, TargetTransport, ToolPolicyConfig } from './types.js'
 
-/** What a setting of each kind is once it is read. */
+/** The type of a value of each kind. */
 export interface KindTypes {
   text: string
   url: string
@@ -43,12 +43,12 @@ export type SettingKind = keyof KindTypes
 interface KindFacts {
   /** Completes the sentence "write …". */
   readonly expects: string
-  /** How text from a flag or a variable becomes a value; as it is, where nothing is said. */
+  /** How text of a flag or variable is converted; absent: not at all. */
   readonly from?: 'number' | 'boolean' | 'list'
   readonly secret?: true
 }
 
-/** Everything about a kind that can be said without loading the parsers. */
+/** Facts about each kind that do not need the parsers. */
 export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   text: { expects: 'a text that is not empty' },
   url: { expects: 'an http(s) URL without user name, password and fragment' },

@@ -7,11 +7,11 @@ import type { Setting } from './table.js'
 const KEYS: readonly string[] = SETTINGS.map((row) => row.key)
 
 export interface TreeOptions {
-  /** Where a member stands: `file ./x.json:4`. */
+  /** Names the origin of a member: `file ./x.json:4`. */
   from: (path: readonly string[]) => string
   folder: string
   problems: string[]
-  /** Members of the top level that are no settings. */
+  /** Top-level members that are not settings. */
   besides?: readonly string[]
 }
 
@@ -42,21 +42,21 @@ function walk(
     } else if (!KEYS.some((key) => key.startsWith(`${place}.`))) {
       const meant = nearest(member, names)
       const write = meant ? `did you mean "${meant}"?` : `write one of ${names.join(', ')}`
-      problems.push(`"${here.join('.')}" is no setting (${from(here)}) — ${write}`)
+      problems.push(`Unknown setting "${here.join('.')}" (${from(here)}) — ${write}`)
     } else if (isObject(value)) {
       if (step === '*') checkTargetName(member, from(here), problems)
       walk(value, here, [...pattern, step], layer, options)
     } else if (value !== null) {
-      problems.push(`${here.join('.')} is no object (${from(here)}) — ${membersHint(place)}`)
+      problems.push(`${here.join('.')} is not an object (${from(here)}) — ${membersHint(place)}`)
     }
   }
 }
 
-/** Adds a problem when a target cannot have this name, which also stands in URIs and prefixes. */
+/** Adds a problem when a target cannot have this name, which becomes part of URIs and prefixes. */
 export function checkTargetName(name: string, from: string, problems: string[]): void {
   if (/^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$/.test(name)) return
   problems.push(
-    `The target's name ${JSON.stringify(name)} is not usable (${from}) — write a letter or digit, then up to 31 of A-Z a-z 0-9 _ -`,
+    `The target name ${JSON.stringify(name)} is not allowed (${from}) — write a letter or digit, then up to 31 of A-Z a-z 0-9 _ -`,
   )
 }
 
@@ -79,19 +79,19 @@ function membersHint(place: string): string {
 export interface Sourced<T = unknown> {
   readonly value: T
   readonly from: string
-  /** What was filled in for references; none where nothing was. */
+  /** What references in it were replaced by; absent when it has none. */
   readonly parts?: readonly LayerPart[]
 }
 
 /** What a reference in a value was replaced by. */
 export interface LayerPart {
-  /** As people know it: `AWS_SECRET_ACCESS_KEY`, `@/path/to/file`. */
+  /** As it is written in the reference: `AWS_SECRET_ACCESS_KEY`, `@/path/to/file`. */
   readonly name: string
   /** `env NAME`, `.env NAME`, or the file itself: `@/path/to/file`. */
   readonly from: string
-  /** The value is this part and nothing else. */
+  /** The reference is the whole value. */
   readonly isWhole: boolean
-  /** The text that the reference stands in. */
+  /** The text with the reference in it. */
   readonly written: string
 }
 
@@ -99,14 +99,14 @@ export interface LayerPart {
 export interface Raw extends Sourced {
   /** It came as text (a flag or a variable), so that numbers and lists have to be read from it. */
   readonly isText: boolean
-  /** Where relative paths of secrets start: the folder of the file, else the working directory. */
+  /** Base of relative paths to secrets: the folder of the file, else the working directory. */
   readonly folder: string
 }
 
-/** All that one source says, by key. */
+/** The raw values of one source, by key. */
 export type Layer = ReadonlyMap<string, Raw>
 
-/** Turns text into what the setting's kind wants; text that does not fit stays as it is. */
+/** Converts text to the type of the setting's kind; text that does not fit is returned as it is. */
 export function readValueFromText(row: Pick<Setting, 'kind'>, text: string): unknown {
   switch (SETTING_KINDS[row.kind].from) {
     case 'number':

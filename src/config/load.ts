@@ -23,34 +23,34 @@ export interface LoadedConfig {
   config: ProxyConfig
   /** The effective value of each setting and where it comes from. Holds secrets. */
   origins: ReadonlyMap<string, Sourced>
-  /** Each as `what is odd (origin) — what to write instead`. */
+  /** Each as `what is suspicious (origin) — what to write instead`. */
   warnings: readonly string[]
   /** Every secret value, for redaction. */
   secrets: readonly string[]
   /** Path of the configuration file, if one was read. */
   file: string | undefined
-  /** The file is the working directory's: nobody but that folder named it. */
+  /** The file was found in the working directory, and not named by the user. */
   isProjectFile: boolean
 }
 
 export interface LoadOptions {
   flags: Flags
   for: ConfigUse
-  /** Look at the configuration file alone; variables still fill its references. */
+  /** Read only the configuration file; variables still fill its references. */
   fileOnly?: boolean
 }
 
-/** All that was found out about the configuration, valid or not. */
+/** Every setting and every finding, whether the configuration is valid or not. */
 export interface Settings extends Resolution {
   file: ConfigFile | undefined
-  /** What keeps `serve` from starting although nothing is wrong. */
+  /** Problems that matter to `serve` only: required settings that are not set. */
   missing: readonly string[]
 }
 
 type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
 
 /**
- * Reads the configuration from flags, environment, `.env` and file. Runs no code and asks no network.
+ * Reads the configuration from flags, environment, `.env` and file. Runs no code and sends no requests.
  *
  * @throws {ConfigError} `CONFIG_INVALID` with every problem that was found.
  */
@@ -60,7 +60,7 @@ export function loadConfig(runtime: Where, options: LoadOptions): LoadedConfig {
 
 /**
  * Checks a configuration that a program gives, with the same rules as a file. `${NAME}` and the
- * settings' own variables are looked up in `env`; what `input` says is stronger.
+ * settings' own variables are looked up in `env`; `input` takes precedence over them.
  *
  * @throws {ConfigError} `CONFIG_INVALID` with every problem that was found.
  */
@@ -108,7 +108,7 @@ function finish(settings: Settings, env: Variables, use: ConfigUse): LoadedConfi
   }
 }
 
-/** Reads every setting and collects what is wrong instead of throwing, for commands that report. */
+/** Reads every setting and collects problems instead of throwing, for commands that report. */
 export function readSettings(
   runtime: Where,
   { flags, for: use, fileOnly = false }: LoadOptions,

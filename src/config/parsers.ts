@@ -5,11 +5,11 @@ import { trimSlashes } from '../util/text.js'
 import type { KindTypes, SettingKind } from './kinds.js'
 
 const text = z.string().min(1)
-/** What a program can be given: no text of the system may hold a zero byte. */
+/** Arguments and variables of a program cannot hold a zero byte. */
 const argument = z.string().refine((value) => !value.includes('\0'))
 const plain = argument.min(1)
+/** Refuses "Bearer …" too, because of the space. */
 const token = z.string().regex(/^[!-~]+$/)
-// A lone "Bearer …" has a space, and so is no token.
 const sessionSecret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32)
 const host = z
   .string()
@@ -31,7 +31,7 @@ const url = z
     const parsed = URL.canParse(value) ? new URL(value) : undefined
     return parsed !== undefined && parsed.username === '' && parsed.password === ''
   })
-/** Says itself what is wrong: it has more parts to go wrong than other URLs. */
+/** Has a message of its own, as more can be wrong with it than with other URLs. */
 const configUrl = z.string().superRefine((value, context) => {
   const message = configUrlProblem(value)
   if (message !== undefined) context.addIssue({ code: 'custom', message })

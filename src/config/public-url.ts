@@ -1,13 +1,13 @@
 import { trimSlashes } from '../util/text.js'
 import type { ServerConfig } from './types.js'
 
-/** Addresses that everybody on this machine calls `localhost`, and what stands for all addresses. */
+/** Host names that are shown as `localhost`: loopback, and wildcards for all addresses. */
 const LOCALHOST = new Set(['127.0.0.1', 'localhost', '0.0.0.0', '::', '::0', '0:0:0:0:0:0:0:0'])
 
 /**
- * Makes the URL that clients use for the MCP endpoint; byte for byte the `resource` of our metadata.
+ * Makes the URL that clients use for the MCP endpoint, which is also the `resource` of our metadata.
  *
- * @param boundPort The port we listen on. Counts only without a configured public URL.
+ * @param boundPort The port we listen on; used only without a configured public URL.
  */
 export function mcpUrlOf(
   { publicUrl, path, host }: Pick<ServerConfig, 'publicUrl' | 'path'> & { host?: string },
@@ -18,7 +18,7 @@ export function mcpUrlOf(
   return endsInPath ? base : `${base}${path}`
 }
 
-/** An address of its own is reached by that address; an IPv6 address stands in brackets. */
+/** Any other host keeps its name; an IPv6 address is put in brackets. */
 function localUrl(host: string | undefined, port: number): string {
   const name = (host ?? 'localhost').replace(/[[\]]/g, '').toLowerCase()
   if (LOCALHOST.has(name)) return `http://localhost:${port}`

@@ -5,7 +5,7 @@ import { findSetting } from './settings.js'
 
 export const REDACTED = '[redacted]'
 
-/** Creates a function that gives a setting's value without any secret, for programs. */
+/** Creates a function that returns a setting's value without any secret, for reports. */
 export function createPublicValue({ secrets }: Pick<Settings, 'secrets'>) {
   const redact = createRedactor(secrets, { wholeUrls: true })
   const clean = (value: unknown): unknown => {
@@ -20,7 +20,7 @@ export function createPublicValue({ secrets }: Pick<Settings, 'secrets'>) {
   }
 }
 
-/** Covers what a URL may hold besides the place: a password, and what in its query may be a key. */
+/** Redacts what may be secret in a URL: user name and password, query values, the fragment. */
 function cleanUrl(text: string): string {
   if (!text.includes('://')) return text
   return text
@@ -29,7 +29,7 @@ function cleanUrl(text: string): string {
     .replace(/#\S+/g, `#${REDACTED}`)
 }
 
-/** Says which secrets are so short that logs and reports cannot tell them from other words. */
+/** Warns of secrets that are too short to be found, and so redacted, in logs and reports. */
 export function warnOfShortSecrets({ origins }: Pick<LoadedConfig, 'origins'>): string[] {
   return [...origins]
     .filter(([key, { value }]) => {
@@ -38,12 +38,12 @@ export function warnOfShortSecrets({ origins }: Pick<LoadedConfig, 'origins'>): 
     .map(([key, { from }]) => warnOfShortSecret(key, from))
 }
 
-/** @param from Where it came from, for people. */
+/** @param from Origin of the secret, as messages show it. */
 export function warnOfShortSecret(name: string, from: string): string {
-  return `${name} is so short that logs cannot tell it from other words (${from}) — use a secret of 16 characters or more`
+  return `${name} is too short to be redacted in logs (${from}) — use a secret of 16 characters or more`
 }
 
-/** Whoever looks for a mistake wants to see which parameters a URL has, and switches such as `v=2`. */
+/** Values this short are shown: they are switches such as `v=2`, and help to find a mistake. */
 const HARMLESS = 3
 
 export function cleanParameter(text: string): string {

@@ -5,14 +5,14 @@ import { createPositions, type Position } from '../util/text.js'
 /** Lines (from 1) of a document's members, by path joined with `\u0000`. */
 export type Lines = ReadonlyMap<string, number>
 
-/** Stands in a path for any item of a list. */
+/** Replaces the index of a list's item in a path. */
 const ITEM = '[]'
 
 const MAX_DUPLICATES_NAMED = 5
 
 export const pathId = (path: readonly string[]): string => path.join('\u0000')
 
-/** Says where something is and what it is. */
+/** Writes a problem with its place. */
 export const flawAt = ({ line, column }: Position, what: string): string =>
   `line ${line}, column ${column}: ${what}`
 
@@ -26,7 +26,7 @@ export interface Part<N> {
 /**
  * Finds the line of each member.
  *
- * @param partsOf What an object or a list holds; nothing of anything else.
+ * @param partsOf Yields the members of an object or the items of a list.
  * @param member Only this member of the root, and what it holds, must have no duplicates.
  * @returns Or a sentence that names the members which appear twice, with both lines.
  */
@@ -48,7 +48,7 @@ export function readLines<N>(
         if (first === undefined) known.set(name, line)
         else if (member === undefined || here[0] === member) {
           const quoted = JSON.stringify(name.slice(0, 80))
-          duplicates.push(`${quoted} stands twice, in line ${first} and in line ${line}`)
+          duplicates.push(`${quoted} appears twice, in line ${first} and in line ${line}`)
         }
         lines.set(pathId(here), line)
       }

@@ -15,7 +15,7 @@ import {
 } from './references.js'
 import type { Setting } from './table.js'
 
-/** What reading collects on its way. */
+/** What reading the settings collects. */
 export interface ValueFindings {
   problems: string[]
   warnings: string[]
@@ -31,7 +31,7 @@ export interface ReadContext {
 /**
  * Replaces references in a raw value, reads it as the setting's kind and checks it.
  *
- * @returns The value, or `undefined` after adding a problem; and what was filled in.
+ * @returns The value, or `undefined` after adding a problem; and what references were replaced by.
  */
 export function readValue(
   row: Setting,
@@ -48,7 +48,7 @@ export function readValue(
   const unset = raw.isText && /^\$\{[^}]*\}$/.exec(String(raw.value))
   if (unset) {
     return wrong(
-      `${key} is the text ${unset[0]} itself, which whoever started this program did not replace`,
+      `${key} is the literal text ${unset[0]}: whatever started this program did not replace it`,
       'the value, or set that variable there',
     )
   }
@@ -61,7 +61,7 @@ export function readValue(
       : expanded.value
   const parsed = PARSERS[row.kind].safeParse(value)
   if (!parsed.success) {
-    // a reason of our own says more than the value
+    // a message of our own says more than the value
     const own = parsed.error.issues.find(({ code }) => code === 'custom')?.message
     const what = row.kind === 'configUrl' && own ? own : describe(row, expanded.value, findings)
     return wrong(`${key} ${what}`, SETTING_KINDS[row.kind].expects)
@@ -92,7 +92,7 @@ function expandDeep(
     if (!isFile && raw.isText) return { value }
     if (row.secret && !isFile && !hasReference(value) && raw.from.startsWith('file ')) {
       findings.warnings.push(
-        `${key} stands in the file in plain text (${raw.from}) — write \${VARIABLE} or @/path/to/file`,
+        `${key} is in plain text in the file (${raw.from}) — write \${VARIABLE} or @/path/to/file`,
       )
     }
     const { text, parts, names, problem } = isFile
@@ -108,7 +108,7 @@ function expandDeep(
       const from = isFile ? value : (context.lookUp(name)?.from ?? '')
       findings.parts.push({ name, from, isWhole, written: value })
     }
-    // what every program gets anyway is no secret when it is given to one
+    // variables that every program inherits are no secrets
     const isSecret = row.secret || (row.kind === 'environment' && !names.every(isInherited))
     if (isSecret) for (const part of parts) keepSecret(part, findings)
     return problem ? { value: text, problem } : { value: text }
@@ -124,7 +124,7 @@ function expandDeep(
   return problem ? { value: result, problem } : { value: result }
 }
 
-/** Adds a secret, and without its scheme when it is a whole Authorization value. */
+/** Adds a secret; of a whole Authorization value, the part after the scheme too. */
 function keepSecret(secret: string, { secrets }: ValueFindings): void {
   if (secret === '') return
   secrets.add(secret)
@@ -138,7 +138,7 @@ function keepQuerySecrets(url: string, findings: ValueFindings): void {
   }
 }
 
-/** A variable whose name says that it is a secret holds one, also when it is written out. */
+/** Treats variables with a secret's name as secrets, even when their value is in the file. */
 function keepNamedSecrets(env: object, key: string, raw: Raw, findings: ValueFindings): void {
   for (const [name, value] of Object.entries(env)) {
     if (!isSecretName(name)) continue
@@ -147,7 +147,7 @@ function keepNamedSecrets(env: object, key: string, raw: Raw, findings: ValueFin
     if (typeof written !== 'string' || hasReference(written) || !raw.from.startsWith('file '))
       continue
     findings.warnings.push(
-      `${key}.${name} stands in the file in plain text (${raw.from}) — write \${VARIABLE}`,
+      `${key}.${name} is in plain text in the file (${raw.from}) — write \${VARIABLE}`,
     )
   }
 }
@@ -156,7 +156,7 @@ const texts = (value: unknown): string[] =>
   [value].flat().filter((item): item is string => typeof item === 'string')
 
 function describe(row: Setting, value: unknown, { secrets }: ValueFindings): string {
-  if (row.secret) return 'is not usable'
+  if (row.secret) return 'is invalid'
   return `is ${createRedactor(secrets, { wholeUrls: true })(showValue(value))}`
 }
 

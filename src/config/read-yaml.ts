@@ -4,18 +4,18 @@ import { isDeeper } from '../util/json.js'
 import { createPositions, cutText } from '../util/text.js'
 import { flawAt, type Part, type Read, readLines } from './read-json.js'
 
-/** Levels of brackets; columns and marks before a block, of which each level takes one at least. */
+/** Limit of nested brackets, and of what indents a block: each level takes a column or mark at least. */
 const MAX_DEPTH = 200
 
-/** What the lexer puts between tokens stands for no text. */
+/** Tokens of the lexer that correspond to no text. */
 const MARKS: readonly string[] = [CST.DOCUMENT, CST.FLOW_END, CST.SCALAR]
 
 const MAX_TOKENS = 100_000
 
-/** The parser's own reasons may hold text of the document. */
+/** The parser's messages may quote the document. */
 const MAX_REASON = 300
 
-/** How often aliases may repeat what an anchor holds; a bomb of aliases needs many more. */
+/** How often aliases may repeat an anchor's content; an alias bomb needs many more. */
 const MAX_ALIASES = 100
 
 /**
@@ -29,11 +29,11 @@ export function readYaml(text: string): Read | string {
   if (tooMuch !== undefined) return flawAt(positionOf(tooMuch.offset), tooMuch.what)
   const document = parseDocument(text, {
     ...{ schema: 'core', merge: true, resolveKnownTags: false },
-    // looked for by ourselves, to name both lines
+    // `readLines` finds duplicates, to name both lines
     uniqueKeys: false,
     ...{ prettyErrors: false, logLevel: 'silent' },
   })
-  // a warning is about a tag or directive that nobody here knows
+  // warnings are about unknown tags and directives
   const [flaw] = [...document.errors, ...document.warnings]
   if (flaw !== undefined) {
     const [first = ''] = cutText(flaw.message, MAX_REASON).split('\n')
@@ -47,12 +47,12 @@ export function readYaml(text: string): Read | string {
     positionOf,
   )
   if (nameless !== undefined) {
-    return flawAt(positionOf(nameless), 'the name of a member is no text')
+    return flawAt(positionOf(nameless), 'the name of a member is not a string')
   }
   if (typeof lines === 'string') return lines
   try {
     const content: unknown = document.toJS({ maxAliasCount: MAX_ALIASES })
-    // throws where an alias stands in what it repeats
+    // throws when an alias refers to a node around itself
     const written = JSON.stringify(content) ?? ''
     if (isDeeper(written, MAX_DEPTH)) return `its aliases make more than ${MAX_DEPTH} levels`
     return { content: content ?? undefined, lines }
@@ -68,11 +68,11 @@ function whyUnreadable(error: unknown): string {
     return `its aliases repeat more than ${MAX_ALIASES} parts`
   }
   if (message.startsWith('Unresolved alias')) return 'an alias has no anchor'
-  if (message.startsWith('Merge sources')) return '"<<" takes in what is no object'
-  return 'an alias stands in what it repeats'
+  if (message.startsWith('Merge sources')) return '"<<" merges something that is not an object'
+  return 'an alias refers to a node around itself'
 }
 
-/** Looks before the parser does, which calls itself for each level and takes long over mistakes. */
+/** Checks the limits before parsing: the parser recurses for each level and is slow on errors. */
 function findTooMuch(text: string): { what: string; offset: number } | undefined {
   let tokens = 0
   // open brackets; blocks that begin on this line; where we are, and where the line began
@@ -87,7 +87,7 @@ function findTooMuch(text: string): { what: string; offset: number } | undefined
     if (brackets > MAX_DEPTH || blocks > MAX_DEPTH) {
       return { what: `more than ${MAX_DEPTH} levels`, offset }
     }
-    if (++tokens > MAX_TOKENS) return { what: 'more than this program reads', offset }
+    if (++tokens > MAX_TOKENS) return { what: `more than ${MAX_TOKENS} tokens`, offset }
     if (MARKS.includes(token)) continue
     offset += token.length
     const lineBreak = token.lastIndexOf('\n')
@@ -113,6 +113,6 @@ function* partsOf(node: unknown, onNameless: (offset: number) => void): Generato
   }
 }
 
-/** Merge keys are a symbol of the parser's own. */
+/** The parser represents merge keys by a symbol. */
 const nameOf = (key: unknown) =>
   typeof key === 'symbol' ? (key.description ?? '') : key === null ? '' : String(key)

@@ -14,17 +14,17 @@ export function* referencedVariables({ file }: LoadedConfig): Generator<string> 
   for (const found of textsIn(document.content)) yield* variablesIn(found)
 }
 
-/** Variables by which a process could be made to run somebody's code, or to trust somebody. */
+/** Variables that could make a process run foreign code or trust a foreign server. */
 const NOT_FROM_A_FILE = /^(NODE|LD|DYLD|OPENSSL|SSL|GCONV)_|^(PATH|HOME|BROWSER)$|_PROXY$/i
 
 const PROFILE = 'MCP_DESCOPE_PROFILE'
 
-/** Those that stand for flags: where the bridge keeps tokens, what it trusts, where it writes. */
+/** Variables in place of flags, which decide where tokens go, what is trusted and what is written. */
 const OF_FLAGS: readonly string[] = OTHER_VARIABLES.filter((name) => name !== PROFILE)
 
 /**
- * Gives what `.env` adds to the settings, for a bridge, which does not read that file: only what the
- * configuration came from, and only what cannot lead to code.
+ * Returns the variables of `.env` that a bridge needs, which does not read that file itself: only
+ * those that the configuration uses, and none that could lead to running code.
  */
 export function dotEnvFor(
   { cwd }: Pick<Runtime, 'cwd'>,

@@ -8,7 +8,7 @@ export interface Expanded {
   parts: string[]
   /** The variables that were named. */
   names: string[]
-  /** What is wrong and what to write instead; the origin goes between the two. */
+  /** What is wrong, and what to write instead; messages put the origin between the two. */
   problem?: readonly [wrong: string, write: string]
 }
 
@@ -22,8 +22,8 @@ export function hasReference(text: string): boolean {
 /**
  * Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`.
  *
- * The default counts when the variable is not set or empty. A variable without default that is not
- * set is a problem, never an empty text.
+ * The default applies when the variable is unset or empty. An unset variable without a default is a
+ * problem, never an empty text.
  */
 export function expandVariables(
   text: string,
@@ -35,7 +35,7 @@ export function expandVariables(
     const [, name, fallback] = /^([A-Za-z_]\w*)(?::-([\s\S]*))?$/.exec(inner) ?? []
     if (name === undefined || end === '') {
       expanded.problem ??= [
-        `${JSON.stringify(whole)} is no reference`,
+        `${JSON.stringify(whole)} is not a valid reference`,
         // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference
         '${NAME} or ${NAME:-default}, and $${ for the characters ${ themselves',
       ]
@@ -80,7 +80,7 @@ export function readSecretFile(text: string, folder: string, homeDir: string): E
   }
 }
 
-/** Names the variables that a text refers to and that have no default. */
+/** Returns the variables that a text refers to without a default. */
 export function variablesIn(text: string): string[] {
   const inner = [...text.matchAll(REFERENCE)].map(([, name]) => name ?? '')
   return inner.filter((name) => /^[A-Za-z_]\w*$/.test(name))

@@ -4,11 +4,11 @@ import { SETTINGS } from './settings.js'
 import type { Setting } from './table.js'
 import type { ConfigUse } from './types.js'
 
-/** Every setting with its value, its origin and all that was said about it. */
+/** Every setting with its value, its origin and the findings about it. */
 export interface Resolution extends ValueFindings {
   /** Effective values, by key, in the order of the table. Invalid ones hold `undefined`. */
   values: Map<string, Sourced>
-  /** What each source says about a key, strongest first, as it was written. */
+  /** The raw values of each key, strongest source first. */
   raws: Map<string, readonly Raw[]>
   /** Keys whose value is invalid. */
   invalid: Set<string>
@@ -17,7 +17,7 @@ export interface Resolution extends ValueFindings {
 }
 
 /**
- * Takes each setting from the strongest source that has it, and checks what it takes.
+ * Takes each setting from the strongest source that has it, and checks its value.
  *
  * @param layers Strongest first. Nothing is merged below a key: lists replace lists.
  */
@@ -41,7 +41,7 @@ export function resolveLayers(
   return resolution
 }
 
-/** Goes through the table, and at the place of the targets through each target's rows. */
+/** Yields each row of the table; rows of targets once for each target, at their place. */
 function* expectedRows(targets: readonly string[]): Generator<readonly [Setting, string]> {
   const rows: readonly Setting[] = SETTINGS
   const ofTargets = rows.filter((row) => row.key.includes('*'))
@@ -64,7 +64,7 @@ function resolveKey(
   const raws = layers.map((layer) => layer.get(key)).filter((raw) => raw !== undefined)
   const [first] = raws
   resolution.raws.set(key, raws)
-  if (first === undefined || isLeftOver(key, layers)) {
+  if (first === undefined || isReplacedCredential(key, layers)) {
     resolution.values.set(key, { value: defaultOf(row, target, use, resolution), from: 'default' })
     return
   }
@@ -78,8 +78,8 @@ function defaultOf(row: Setting, target: string, use: ConfigUse, { targets }: Re
   return use === 'stdio' && targets.length === 1 ? '' : target
 }
 
-/** A stronger source's credential takes the place of a weaker one's, with all its members. */
-function isLeftOver(key: string, layers: readonly Layer[]): boolean {
+/** A stronger source's credential replaces a weaker one's as a whole, never member by member. */
+function isReplacedCredential(key: string, layers: readonly Layer[]): boolean {
   const [, target] = /^(targets\.[^.]+\.credential\.)(?!type$)/.exec(key) ?? []
   if (target === undefined) return false
   const withType = layers.findIndex((layer) => layer.has(`${target}type`))
@@ -87,8 +87,8 @@ function isLeftOver(key: string, layers: readonly Layer[]): boolean {
 }
 
 /**
- * Names the targets, those of the weakest source first. A file makes a target by any member, a flag
- * or a variable only by its URL.
+ * Returns the names of the targets, those of the weakest source first. In a file any member makes a
+ * target; of flags and variables only the URL does.
  */
 export function targetNames(layers: readonly Layer[], findings: ValueFindings): string[] {
   const names = new Map<string, Raw>()
@@ -111,7 +111,7 @@ export function targetNames(layers: readonly Layer[], findings: ValueFindings): 
 
 function strayTokens(layers: readonly Layer[], names: ReadonlyMap<string, Raw>): Raw[] {
   if (names.has('target')) return []
-  // whoever refers to the variable has found its use
+  // a reference to the variable uses it
   const values = layers.flatMap((layer) => [...layer.values()].map(({ value }) => value))
   if (/\$\{TARGET_TOKEN\b/.test(JSON.stringify(values))) return []
   return layers
@@ -119,13 +119,13 @@ function strayTokens(layers: readonly Layer[], names: ReadonlyMap<string, Raw>):
     .filter((raw) => raw !== undefined)
 }
 
-/** Gives `--prefix` to the only target there is. */
+/** Applies `--prefix` to the only target. */
 export function placePrefix(flags: Layer, targets: readonly string[], problems: string[]): Layer {
   const raw = flags.get('targets.*.prefix')
   if (raw === undefined || targets.length === 0) return flags
   if (targets.length > 1) {
     problems.push(
-      `--prefix is for one target, and there are ${targets.length} (${raw.from}) — write "prefix" in each target of the configuration file`,
+      `--prefix applies to a single target, and there are ${targets.length} (${raw.from}) — write "prefix" in each target of the configuration file`,
     )
     return flags
   }

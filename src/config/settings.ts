@@ -1,10 +1,10 @@
 import type { KindTypes } from './kinds.js'
 import { LOOKUPS, type Setting, setting } from './table.js'
 
-/** The target that the environment and a nameless `--target` configure. */
+/** Name of the target that the environment, or `--target` without a name, configures. */
 export const ENVIRONMENT_TARGET = 'target'
 
-/** Variables that stand for flags of the bridge. */
+/** Variables that replace flags of the bridge. */
 export const BRIDGE_VARIABLES = [
   'MCP_DESCOPE_ALLOW_HTTP',
   'MCP_DESCOPE_CA',
@@ -35,7 +35,7 @@ export const OTHER_VARIABLES: readonly string[] = [
   ...BRIDGE_VARIABLES,
 ]
 
-/** THE table of settings, in the order in which people read it. */
+/** The table of settings, from which flags, variables, the JSON Schema and the README come. */
 export const SETTINGS = [
   setting(
     'descope.configUrl',
@@ -70,7 +70,9 @@ export const SETTINGS = [
   setting('server.allowedHosts', 'hosts', [], 'Further values of the Host header to accept.', {
     flag: '--allowed-host <host>',
   }),
-  setting('server.workers', 'positive', 1, 'Processes that serve.', { flag: '--workers <count>' }),
+  setting('server.workers', 'positive', 1, 'Number of worker processes.', {
+    flag: '--workers <count>',
+  }),
   setting('server.metricsPort', 'port', undefined, 'Port of /metrics, on its own listener.', {
     flag: '--metrics-port <port>',
   }),
@@ -79,10 +81,21 @@ export const SETTINGS = [
     flag: '--insecure-no-auth',
   }),
 
-  setting('session.secret', 'sessionSecret', undefined, 'Seals session ids; the same everywhere.', {
-    env: ['SESSION_SECRET', 'MCP_DESCOPE_SESSION_SECRET'],
-  }),
-  setting('session.previousSecrets', 'sessionSecrets', [], 'Secrets that still open session ids.'),
+  setting(
+    'session.secret',
+    'sessionSecret',
+    undefined,
+    'Key that encrypts session ids; the same on every replica.',
+    {
+      env: ['SESSION_SECRET', 'MCP_DESCOPE_SESSION_SECRET'],
+    },
+  ),
+  setting(
+    'session.previousSecrets',
+    'sessionSecrets',
+    [],
+    'Earlier secrets that still decrypt session ids.',
+  ),
 
   setting(
     'targets.*.url',
@@ -94,42 +107,103 @@ export const SETTINGS = [
       env: ['TARGET_MCP_SERVER_URL'],
     },
   ),
-  setting('targets.*.transport', 'transport', 'auto', 'Of the URL: http, sse, or what it takes.'),
-  setting('targets.*.command', 'command', undefined, 'Program of the target, in place of a URL.'),
-  setting('targets.*.args', 'texts', [], 'Its arguments.'),
-  setting('targets.*.env', 'environment', {}, 'Its variables, besides PATH, HOME and the like.'),
-  setting('targets.*.cwd', 'folder', undefined, 'Its working directory; by default ours.'),
-  setting('targets.*.maxChildren', 'positive', 20, 'Most processes of the program at once.'),
-  setting('targets.*.maxRequests', 'positive', 64, 'Most requests under way at one process.'),
-  setting('targets.*.prefix', 'prefix', undefined, 'Before its names; by default its own name.', {
-    flag: '--prefix <prefix>',
-  }),
-  setting('targets.*.credential.type', 'credentialType', 'none', 'How we sign in at the target.'),
+  setting('targets.*.transport', 'transport', 'auto', 'Transport of the URL: auto, http or sse.'),
+  setting('targets.*.command', 'command', undefined, 'Program to start, in place of a URL.'),
+  setting('targets.*.args', 'texts', [], 'Arguments of the program.'),
+  setting(
+    'targets.*.env',
+    'environment',
+    {},
+    'Variables of the program, besides PATH, HOME and the like.',
+  ),
+  setting(
+    'targets.*.cwd',
+    'folder',
+    undefined,
+    'Working directory of the program; by default that of the proxy.',
+  ),
+  setting('targets.*.maxChildren', 'positive', 20, 'Largest number of processes of the program.'),
+  setting(
+    'targets.*.maxRequests',
+    'positive',
+    64,
+    'Largest number of concurrent requests to one process.',
+  ),
+  setting(
+    'targets.*.prefix',
+    'prefix',
+    undefined,
+    'Prefix of its tool and prompt names; by default the name of the target.',
+    {
+      flag: '--prefix <prefix>',
+    },
+  ),
+  setting(
+    'targets.*.credential.type',
+    'credentialType',
+    'none',
+    'How the proxy authenticates at the target.',
+  ),
   setting('targets.*.credential.token', 'token', undefined, 'bearer: the token.', {
     env: ['TARGET_TOKEN'],
   }),
-  setting('targets.*.credential.name', 'headerName', undefined, 'header: its name.'),
-  setting('targets.*.credential.value', 'headerValue', undefined, 'header: its value.'),
-  setting('targets.*.credential.tokenUrl', 'url', undefined, 'client-credentials: where to ask.'),
-  setting('targets.*.credential.clientId', 'text', undefined, 'The client that we are there.'),
-  setting('targets.*.credential.clientSecret', 'secret', undefined, 'The secret of that client.'),
-  setting('targets.*.credential.scope', 'text', undefined, 'Scopes to ask for.'),
+  setting('targets.*.credential.name', 'headerName', undefined, 'header: name of the header.'),
+  setting('targets.*.credential.value', 'headerValue', undefined, 'header: value of the header.'),
+  setting(
+    'targets.*.credential.tokenUrl',
+    'url',
+    undefined,
+    'client-credentials: token endpoint; by default discovered.',
+  ),
+  setting(
+    'targets.*.credential.clientId',
+    'text',
+    undefined,
+    'client-credentials, token-exchange: OAuth client id.',
+  ),
+  setting(
+    'targets.*.credential.clientSecret',
+    'secret',
+    undefined,
+    'client-credentials, token-exchange: OAuth client secret.',
+  ),
+  setting(
+    'targets.*.credential.scope',
+    'text',
+    undefined,
+    'client-credentials, token-exchange: scopes to request.',
+  ),
   setting('targets.*.credential.resource', 'url', undefined, 'token-exchange: RFC 8707 resource.'),
-  setting('targets.*.credential.audience', 'text', undefined, 'token-exchange: the audience.'),
+  setting('targets.*.credential.audience', 'text', undefined, 'token-exchange: RFC 8693 audience.'),
   setting('targets.*.credential.app', 'text', undefined, 'connection: id of the outbound app.'),
-  setting('targets.*.credential.by', 'connectionBy', 'user', 'connection: whose token it is.'),
-  setting('targets.*.credential.managementKey', 'secret', undefined, 'connection: to ask with.'),
+  setting(
+    'targets.*.credential.by',
+    'connectionBy',
+    'user',
+    'connection: whose token to use, user or tenant.',
+  ),
+  setting(
+    'targets.*.credential.managementKey',
+    'secret',
+    undefined,
+    'connection: Descope management key.',
+  ),
   setting('targets.*.tools.allow', 'globs', ['*'], 'Tools to offer; an empty list offers none.'),
-  setting('targets.*.tools.deny', 'globs', [], 'Tools to withhold.'),
-  setting('targets.*.tools.scopes', 'globMap', {}, 'Scopes that calling a tool needs.'),
-  setting('targets.*.tools.roles', 'globMap', {}, 'Roles of which a caller needs one.'),
-  setting('targets.*.tools.tenants', 'globMap', {}, 'Tenants of which a caller needs one.'),
-  setting('targets.*.tools.whenScopeMissing', 'whenScopeMissing', 'list', 'Or hide such a tool.'),
+  setting('targets.*.tools.deny', 'globs', [], 'Tools to hide, and to refuse when called.'),
+  setting('targets.*.tools.scopes', 'globMap', {}, 'Scopes that a call needs, all of them.'),
+  setting('targets.*.tools.roles', 'globMap', {}, 'Roles of which the caller needs one.'),
+  setting('targets.*.tools.tenants', 'globMap', {}, 'Tenants of which the caller needs one.'),
+  setting(
+    'targets.*.tools.whenScopeMissing',
+    'whenScopeMissing',
+    'list',
+    'Tools whose scopes the caller lacks: list or hide.',
+  ),
   setting(
     'targets.*.methods',
     'texts',
     [],
-    'Further methods that pass; any where its tools are open.',
+    'Methods outside MCP to forward; every method while nothing restricts its tools.',
   ),
 
   setting('limits.bodyBytes', 'positive', 4_194_304, 'Largest request body.', { unit: 'bytes' }),
@@ -137,27 +211,57 @@ export const SETTINGS = [
     'limits.bufferedBytes',
     'positive',
     268_435_456,
-    'Answers held in memory until clients have read them, all together; more get an error.',
+    'Total size of the answers held in memory for clients; beyond it, requests fail.',
     { unit: 'bytes' },
   ),
-  setting('limits.children', 'positive', 100, 'Most processes of all targets at once.'),
-  setting('limits.calls', 'whole', 1_000, 'Requests under way at once in a process; 0: no limit.'),
-  setting('limits.callsPerCaller', 'whole', 100, 'The same of one subject.'),
-  setting('limits.streams', 'whole', 5_000, 'Streams open at once in a process; 0: no limit.'),
-  setting('limits.streamsPerCaller', 'whole', 50, 'The same of one subject.'),
-  setting('limits.requestsPerMinute', 'whole', 0, 'Per subject and client id; 0 means no limit.'),
+  setting('limits.children', 'positive', 100, 'Largest number of processes of all targets.'),
+  setting(
+    'limits.calls',
+    'whole',
+    1_000,
+    'Concurrent requests in one process of the proxy; 0 means no limit.',
+  ),
+  setting('limits.callsPerCaller', 'whole', 100, 'Concurrent requests of one subject.'),
+  setting(
+    'limits.streams',
+    'whole',
+    5_000,
+    'Open streams in one process of the proxy; 0 means no limit.',
+  ),
+  setting('limits.streamsPerCaller', 'whole', 50, 'Open streams of one subject.'),
+  setting(
+    'limits.requestsPerMinute',
+    'whole',
+    0,
+    'Requests a minute of one subject and client; 0 means no limit.',
+  ),
 
-  setting('timeouts.headers', 'seconds', 15, "A client's request headers."),
-  setting('timeouts.body', 'seconds', 30, "A client's request body."),
-  setting('timeouts.heartbeat', 'seconds', 15, 'Between two signs of life on an open stream.'),
-  setting('timeouts.list', 'seconds', 3, "A target's answer to initialize and to lists."),
-  setting('timeouts.answer', 'seconds', 300, "A target's answer; progress starts it again."),
-  setting('timeouts.request', 'seconds', undefined, 'A whole request with its stream.'),
-  setting('timeouts.start', 'seconds', 60, "A program's start, until it answers initialize."),
-  setting('timeouts.idle', 'seconds', 300, 'A program or an HTTP+SSE stream that nobody uses.'),
-  setting('timeouts.drain', 'seconds', 25, 'Running requests at shutdown.'),
+  setting('timeouts.headers', 'seconds', 15, "Time for a client's request headers to arrive."),
+  setting('timeouts.body', 'seconds', 30, "Time for a client's request body to arrive."),
+  setting('timeouts.heartbeat', 'seconds', 15, 'Time between two heartbeats on an open stream.'),
+  setting('timeouts.list', 'seconds', 3, 'Time for a target to answer initialize and lists.'),
+  setting('timeouts.answer', 'seconds', 300, 'Time for a target to answer; progress restarts it.'),
+  setting(
+    'timeouts.request',
+    'seconds',
+    undefined,
+    'Time for a whole request with its stream; by default no limit.',
+  ),
+  setting('timeouts.start', 'seconds', 60, 'Time for a program to start and answer initialize.'),
+  setting(
+    'timeouts.idle',
+    'seconds',
+    300,
+    'Time after which an unused program or HTTP+SSE stream is closed.',
+  ),
+  setting('timeouts.drain', 'seconds', 25, 'Time for running requests to finish at shutdown.'),
 
-  setting('names.maxLength', 'positive', 56, 'Longest tool or prompt name; more gets an alias.'),
+  setting(
+    'names.maxLength',
+    'positive',
+    56,
+    'Longest tool or prompt name; a longer one gets an alias.',
+  ),
 
   setting('log.level', 'logLevel', 'info', 'debug, info, warn, error or silent.', {
     flag: '--log-level <level>',

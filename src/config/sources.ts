@@ -67,7 +67,7 @@ export function environmentLayer(variables: Variables, where: string, cwd: strin
   return layer
 }
 
-/** Vercel names the host under which it serves a deployment; a preview is not the production. */
+/** Reads the public URL from Vercel's variables, which differ for previews and production. */
 export function platformLayer(env: Variables, cwd: string): Layer {
   if (!isVercel(env)) return new Map()
   const production = env['VERCEL_ENV'] === 'production' && env['VERCEL_PROJECT_PRODUCTION_URL']
@@ -81,7 +81,7 @@ export function platformLayer(env: Variables, cwd: string): Layer {
 /** Tells whether the process runs on Vercel. */
 export const isVercel = (env: Variables): boolean => env['VERCEL'] === '1'
 
-/** Names the hosts that Vercel made for this deployment. */
+/** Returns the host names that Vercel assigned to this deployment. */
 export function vercelHosts(env: Variables): string[] {
   const names = ['VERCEL_URL', 'VERCEL_BRANCH_URL', 'VERCEL_PROJECT_PRODUCTION_URL']
   return [...new Set(names.map((name) => env[name]).filter((host) => host !== undefined))].filter(
@@ -89,13 +89,13 @@ export function vercelHosts(env: Variables): string[] {
   )
 }
 
-/** Warns of variables that look like ours and are none. */
+/** Warns of variables that have our prefix and do not exist. */
 export function warnOfUnknownVariables(variables: Variables, where: string): string[] {
   const rows: readonly Setting[] = SETTINGS
   const known = [...rows.flatMap((row) => row.env), ...OTHER_VARIABLES]
   return Object.keys(variables)
     .filter((name) => name.startsWith('MCP_DESCOPE_') && !known.includes(name))
-    .map((name) => `${name} is no setting (${where} ${name})${suggest(name, known)}`)
+    .map((name) => `Unknown variable ${name} (${where} ${name})${suggest(name, known)}`)
 }
 
 function suggest(name: string, known: readonly string[]): string {

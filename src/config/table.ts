@@ -3,7 +3,7 @@ import { SETTING_KINDS, type SettingKind } from './kinds.js'
 /** Commands that take settings as flags. */
 export type SettingsCommand = 'serve'
 
-/** One setting. Everything that is said about it anywhere is derived from this. */
+/** One setting. Flags, variables, documentation and checks are derived from it. */
 export interface Setting<K extends string = string, T extends SettingKind = SettingKind> {
   /** Its place in the configuration; `*` stands for the name of a target. */
   readonly key: K
@@ -55,7 +55,7 @@ export function variableName(key: string): string {
   const words = key.replace(/([a-z])([A-Z])/g, '$1_$2').replaceAll('.', '_')
   return `MCP_DESCOPE_${words.toUpperCase()}`
 }
-/** What says where to look, and so cannot stand in a configuration file itself. */
+/** Say which configuration to read, and so cannot be settings in a file. */
 export const LOOKUPS = [
   {
     key: 'config',

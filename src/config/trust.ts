@@ -2,28 +2,28 @@ import type { Sourced } from './layers.js'
 import type { LoadedConfig } from './load.js'
 import { findSetting } from './settings.js'
 
-/** Something of the user's that would go to a place that only the working directory names. */
+/** A secret of the user that would be sent to a URL which only the working directory names. */
 export interface TrustFlow {
-  /** As people know it: `AWS_SECRET_ACCESS_KEY`, `@~/.token`, `the kept sign-in`. */
+  /** For messages: `AWS_SECRET_ACCESS_KEY`, `@~/.token`, `the kept sign-in`. */
   readonly what: string
-  /** The URL, without its query; as it is written where it holds something of the user's. */
+  /** The URL without its query; with references unreplaced if it holds a secret of the user. */
   readonly to: string
   /** The URL itself, which may hold secrets. */
   readonly url: string
-  /** Where the URL is named: `file ./x.json:4`. */
+  /** Origin of the URL: `file ./x.json:4`. */
   readonly from: string
 }
 
 export interface Sent {
   /** Names of the targets that requests go to. */
   readonly targets: readonly string[]
-  /** What goes to each of them, whatever is configured. */
+  /** Headers that are sent to each of them in any case. */
   readonly headers: readonly string[]
-  /** What the sign-in of the user sends to targets without a credential of their own. */
+  /** What is sent of the user's sign-in to targets without a credential of their own. */
   readonly signIn: readonly string[]
-  /** What the sign-in of the user sends where a credential acts for the user. */
+  /** What is sent of the user's sign-in where the credential acts on behalf of the user. */
   readonly onBehalf: readonly string[]
-  /** What goes to Descope; `undefined` when it is not asked. */
+  /** What is sent to Descope; `undefined` when no request goes there. */
   readonly toDescope: readonly string[] | undefined
 }
 
@@ -32,9 +32,9 @@ type Settings = Pick<LoadedConfig, 'origins' | 'isProjectFile'>
 const CONFIG_URL = 'descope.configUrl'
 
 /**
- * Finds what would leave the user's hands only because a file of the working directory says so: a
- * configuration file that was found there, or its `.env`. The project's own secrets may go where the
- * project says, and anything may go where a flag, the environment or the user's own file says.
+ * Finds secrets of the user that would be sent only because a file of the working directory says so:
+ * a configuration file found there, or its `.env`. The project's own secrets may go where the
+ * project says; any secret may go where a flag, the environment or the user's own file says.
  */
 export function untrustedFlows(loaded: Settings, sent: Sent): TrustFlow[] {
   const flows: TrustFlow[] = []
@@ -68,13 +68,13 @@ export function untrustedFlows(loaded: Settings, sent: Sent): TrustFlow[] {
 const isOfProject = (from: string, { isProjectFile }: Settings) =>
   from.startsWith('.env ') || (isProjectFile && from.startsWith('file '))
 
-/** A URL that is a variable of the environment and nothing else is named by the environment. */
+/** A URL that is just a reference to an environment variable counts as named by the environment. */
 function isNamedByProject({ from, parts = [] }: Sourced, loaded: Settings): boolean {
   if (!isOfProject(from, loaded)) return parts.some((part) => part.from.startsWith('.env '))
   return !parts.some((part) => part.isWhole && part.from.startsWith('env '))
 }
 
-/** Variables of the environment and files: whatever they hold, it is not the project's. */
+/** Environment variables and files named in references: their content is the user's. */
 function usersPartsOf({ parts = [] }: Sourced): string[] {
   return parts.filter(({ from }) => !from.startsWith('.env ')).map(({ name }) => name)
 }

@@ -1,8 +1,8 @@
 import type { LogFormat, LogLevel } from '../util/logger.js'
 
 /**
- * What the configuration is read for. `serve` must be complete; `stdio` keeps away from the working
- * directory; `report` takes what there is, like `serve`.
+ * What the configuration is read for. For `serve` it must be complete; `stdio` does not read the
+ * working directory; `report` reads the same as `serve` and accepts gaps.
  */
 export type ConfigUse = 'serve' | 'stdio' | 'report'
 
@@ -16,17 +16,17 @@ export interface ProxyConfig {
   limits: {
     /** Largest request body, bytes. */
     bodyBytes: number
-    /** Answers that are held until clients have read them, bytes. */
+    /** Total size of answers held in memory until clients have read them, bytes. */
     bufferedBytes: number
-    /** Processes of all targets that are programs, at once. */
+    /** Largest number of processes of all targets. */
     children: number
-    /** Requests under way at once in a process, of all and of one subject; 0: no limit. */
+    /** Concurrent requests in one process of the proxy, and of one subject; 0 means no limit. */
     calls: number
     callsPerCaller: number
-    /** Event streams that nobody waits for the end of, likewise. */
+    /** Open streams other than answers to requests, likewise. */
     streams: number
     streamsPerCaller: number
-    /** Per subject and client id; 0 means no limit. */
+    /** Of one subject and client id; 0 means no limit. */
     requestsPerMinute: number
   }
   /** All in seconds. */
@@ -45,7 +45,7 @@ export interface ProxyConfig {
     request: number | undefined
     /** A target's program, until it answers `initialize`. */
     start: number
-    /** A program or an HTTP+SSE stream that nobody uses. */
+    /** Until an unused program or HTTP+SSE stream is closed. */
     idle: number
     /** Running requests at shutdown. */
     drain: number
@@ -93,28 +93,28 @@ export interface TargetConfig {
   name: string
   /** `undefined` for a program. */
   url: string | undefined
-  /** How the URL is spoken with. */
+  /** Transport of the URL. */
   transport: TargetTransport
-  /** A server that speaks on stdio, in place of a URL. */
+  /** A server on stdio, in place of a URL. */
   program: ProgramConfig | undefined
-  /** Without the separator; '' leaves names as they are. */
+  /** Without the separator; '' keeps names unchanged. */
   prefix: string
   credential: CredentialConfig
   tools: ToolPolicyConfig
-  /** Methods besides those of MCP that the target gets, with * for any characters. */
+  /** Methods outside MCP to forward, with * for any characters. */
   methods: readonly string[]
 }
 
 export interface ProgramConfig {
-  /** The program and its arguments; no shell reads it. */
+  /** The program and its arguments, started without a shell. */
   command: readonly [string, ...string[]]
-  /** Besides the few variables that every program gets. */
+  /** Added to the few variables that every program inherits. */
   env: Readonly<Record<string, string>>
   /** An absolute path. */
   cwd: string | undefined
-  /** Most processes at once. */
+  /** Largest number of processes. */
   maxChildren: number
-  /** Most requests under way at one process. */
+  /** Largest number of concurrent requests to one process. */
   maxRequests: number
 }
 
@@ -124,7 +124,7 @@ export type CredentialConfig =
   | { type: 'header'; name: string; value: string }
   | {
       type: 'client-credentials'
-      /** Without it, it is discovered from the target (RFC 9728, RFC 8414). */
+      /** `undefined`: discovered from the target (RFC 9728, RFC 8414). */
       tokenUrl: string | undefined
       clientId: string
       clientSecret: string
@@ -145,7 +145,7 @@ export type CredentialConfig =
       /** The outbound app's id in Descope. */
       app: string
       by: 'user' | 'tenant'
-      /** Without it, the caller's own token asks (it needs the scope `outbound.token.fetch`). */
+      /** `undefined`: the caller's own token is used, which needs the scope `outbound.token.fetch`. */
       managementKey: string | undefined
     }
 
@@ -159,7 +159,7 @@ export interface ToolPolicyConfig {
   roles: Readonly<Record<string, readonly string[]>>
   /** Glob → tenants (`dct`), of which the caller must be signed in to one. */
   tenants: Readonly<Record<string, readonly string[]>>
-  /** What a caller sees of tools whose scopes are missing. */
+  /** Whether tools are listed or hidden whose scopes the caller lacks. */
   whenScopeMissing: 'list' | 'hide'
 }
 

@@ -8,31 +8,31 @@ import {
 
 export type { Node } from 'jsonc-parser'
 
-/** Why a text is not what it should be, and where. */
+/** What is wrong with a text, and where. */
 export interface TextFlaw {
   readonly what: string
   readonly offset: number
 }
 
 const MAX_DEPTH = 200
-/** The scanner's kind of the end of the text; the library exports it to its own sources only. */
+/** Token kind of the end of the text; the library does not export it as a value. */
 const END = 17
 
 const MEANINGS: Readonly<Record<string, string>> = {
-  InvalidSymbol: 'something that is no JSON',
-  InvalidNumberFormat: 'a number that is none',
+  InvalidSymbol: 'text that is not JSON',
+  InvalidNumberFormat: 'an invalid number',
   PropertyNameExpected: 'the name of a member is missing',
   ValueExpected: 'a value is missing',
   ColonExpected: 'a colon is missing',
   CommaExpected: 'a comma is missing',
   CloseBraceExpected: 'a "}" is missing',
   CloseBracketExpected: 'a "]" is missing',
-  EndOfFileExpected: 'something stands after the end',
-  UnexpectedEndOfComment: 'a comment has no end',
-  UnexpectedEndOfString: 'a string has no end',
-  InvalidUnicode: 'a character is written wrongly',
-  InvalidEscapeCharacter: 'a character after "\\" is wrong',
-  InvalidCharacter: 'a string holds a control character',
+  EndOfFileExpected: 'unexpected text after the end',
+  UnexpectedEndOfComment: 'a comment is not closed',
+  UnexpectedEndOfString: 'a string is not closed',
+  InvalidUnicode: 'an invalid Unicode escape',
+  InvalidEscapeCharacter: 'an invalid escape sequence',
+  InvalidCharacter: 'a control character in a string',
 }
 
 /**
@@ -47,16 +47,16 @@ export function parseJsonc(text: string): Node | TextFlaw | undefined {
   const root = parseTree(text, errors, { allowTrailingComma: true, allowEmptyContent: true })
   const [first] = errors
   if (first === undefined) return root
-  const what = MEANINGS[printParseErrorCode(first.error)] ?? 'it is no JSON'
+  const what = MEANINGS[printParseErrorCode(first.error)] ?? 'it is not JSON'
   return { what, offset: first.offset }
 }
 
-/** Tells what was found from what is wrong. */
+/** Tells a flaw from a tree. */
 export function isFlaw(found: object | undefined): found is TextFlaw {
   return found !== undefined && 'what' in found
 }
 
-/** Looks before the parser does, which calls itself for each level. */
+/** Checks the depth before parsing, because the parser recurses for each level. */
 function findTooDeep(text: string): TextFlaw | undefined {
   const scanner = createScanner(text, true)
   let depth = 0

@@ -39,7 +39,7 @@ describe('reading a configuration runs no code', () => {
       const cwd = createFolder({ [name]: { $import: './x.cjs' }, 'x.cjs': mark('marked') })
       const { status, stderr } = await runCli(['config', 'validate'], { cwd })
       expect(status).toBe(2)
-      expect(stderr).toContain('"$import" is no setting')
+      expect(stderr).toContain('Unknown setting "$import"')
       expect(existsSync(join(cwd, 'marked'))).toBe(false)
     },
   )
@@ -78,7 +78,7 @@ describe('the program as a process', () => {
     expect(stderr).toBe(
       [
         'error: The configuration has 2 problems:',
-        '  descope.configUrl is missing (default) — set DESCOPE_CONFIG_URL to the discovery URL of the MCP server in Descope, or try everything without an account by `mcp-descope-proxy demo`',
+        '  descope.configUrl is missing (default) — set DESCOPE_CONFIG_URL to the discovery URL of the MCP server in Descope, or try it without an account with `mcp-descope-proxy demo`',
         '  There is no target (default) — set TARGET_MCP_SERVER_URL, give --target <url>, or write "targets" in a configuration file',
         'hint:  Run `mcp-descope-proxy config show` to see every setting and where it comes from.',
         '',

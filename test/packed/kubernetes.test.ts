@@ -186,7 +186,7 @@ describe('the manifests for Kubernetes', () => {
     const bad = await runCli(['config', 'validate', '--config', local], { cwd: folder, env: empty })
     expect(bad.status).toBe(2)
     for (const key of ['session.secret', 'targets.target.credential.token']) {
-      expect(bad.stderr).toContain(`${key} is not usable`)
+      expect(bad.stderr).toContain(`${key} is invalid`)
     }
   })
 })

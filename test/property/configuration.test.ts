@@ -185,10 +185,10 @@ describe('a configuration file, whatever it holds', () => {
   })
 
   it.each([
-    ['<<: 1\n', '"<<" takes in what is no object'],
+    ['<<: 1\n', '"<<" merges something that is not an object'],
     [`a: ${'!'.repeat(60_000)} 1\n`, 'The !'],
     [`a: *${'x'.repeat(60_000)}\n`, 'an alias has no anchor'],
-    ['a: &a [*a]\n', 'an alias stands in what it repeats'],
+    ['a: &a [*a]\n', 'an alias refers to a node around itself'],
   ])('is refused with its own reason, in a short sentence: %#', (text, reason) => {
     const found = parseDocument('x.yaml', text)
     expect(found).toContain(reason)

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { createHome, startBridge } from '../../helpers/bridge.js'
 import { startRecordingTarget } from '../../helpers/targets/recording.js'
 
-const WARNING = /warn .*is so short that logs cannot tell it from other words/g
+const WARNING = /warn .*is too short to be redacted in logs/g
 
 it.each([
   { what: 'a configured token', token: 'zq7x', own: '', warned: ['targets.t.credential.token'] },

@@ -134,7 +134,7 @@ describe('config explain', () => {
   ])('ends with 2 on %s and says what is meant', async (key, hint) => {
     const { status, stderr } = await start(['explain', key])
     expect(status).toBe(2)
-    expect(stderr).toBe(`error: "${key}" is no setting\nhint:  ${hint}\n`)
+    expect(stderr).toBe(`error: Unknown setting "${key}"\nhint:  ${hint}\n`)
   })
 })
 

@@ -67,7 +67,7 @@ describe('a problem', () => {
     ],
     [
       { flags: { 'server.path': '/healthz' } },
-      'server.path is /healthz, which has a use already (flag --path) — write another path, such as /mcp',
+      'server.path is /healthz, which is reserved (flag --path) — write another path, such as /mcp',
     ],
     [
       { flags: { 'server.host': 'http://localhost:80' } },
@@ -99,15 +99,15 @@ describe('a problem', () => {
     ],
     [
       { env: { SESSION_SECRET: 'too short' } },
-      'session.secret is not usable (env SESSION_SECRET) — write at least 32 bytes, such as the output of `openssl rand -base64 48`',
+      'session.secret is invalid (env SESSION_SECRET) — write at least 32 bytes, such as the output of `openssl rand -base64 48`',
     ],
     [
       { env: { TARGET_TOKEN: 'Bearer abc' } },
-      'targets.target.credential.token is not usable (env TARGET_TOKEN) — write the token alone, without "Bearer " and without spaces',
+      'targets.target.credential.token is invalid (env TARGET_TOKEN) — write the token alone, without "Bearer " and without spaces',
     ],
     [
       { env: { TARGET_TOKEN: '${ACME}' } },
-      'targets.target.credential.token is the text ${ACME} itself, which whoever started this program did not replace (env TARGET_TOKEN) — write the value, or set that variable there',
+      'targets.target.credential.token is the literal text ${ACME}: whatever started this program did not replace it (env TARGET_TOKEN) — write the value, or set that variable there',
     ],
     [
       { flags: { 'server.workers': '2' } },
@@ -123,7 +123,7 @@ describe('a problem', () => {
     ],
     [
       { env: { DESCOPE_CONFIG_URL: '', DESCOPE_CONFIG_URI: 'x' } },
-      'descope.configUrl is missing (default); the environment has DESCOPE_CONFIG_URI — set DESCOPE_CONFIG_URL to the discovery URL of the MCP server in Descope, or try everything without an account by `mcp-descope-proxy demo`',
+      'descope.configUrl is missing (default); the environment has DESCOPE_CONFIG_URI — set DESCOPE_CONFIG_URL to the discovery URL of the MCP server in Descope, or try it without an account with `mcp-descope-proxy demo`',
     ],
     [
       { env: { TARGET_MCP_SERVER_URL: '' } },
@@ -135,11 +135,11 @@ describe('a problem', () => {
     ],
     [
       target({ command: 'server' }),
-      `targets.a.url and targets.a.command are both there (file ./${NAME}:4, file ./${NAME}:5) — write one of them`,
+      `targets.a.url and targets.a.command are both set (file ./${NAME}:4, file ./${NAME}:5) — write one of them`,
     ],
     [
       target({ args: ['-v'] }),
-      `targets.a.args is for a program, and there is none (file ./${NAME}:5) — write "command" in place of "url", or leave it out`,
+      `targets.a.args applies only to a program (file ./${NAME}:5) — write "command" in place of "url", or leave it out`,
     ],
     [
       target({ transport: 'ws' }),
@@ -147,7 +147,7 @@ describe('a problem', () => {
     ],
     [
       program({ transport: 'sse' }),
-      `targets.a.transport is for a URL, and the target is a program (file ./${NAME}:5) — leave it out`,
+      `targets.a.transport applies only to a URL, and the target is a program (file ./${NAME}:5) — leave it out`,
     ],
     [
       program({ credential: { type: 'bearer', token: '${TOKEN}' } }),
@@ -171,7 +171,7 @@ describe('a problem', () => {
     ],
     [
       { file: { targets: { 'a b': { url: 'https://a.example' } } } },
-      `The target's name "a b" is not usable (file ./${NAME}:3) — write a letter or digit, then up to 31 of A-Z a-z 0-9 _ -`,
+      `The target name "a b" is not allowed (file ./${NAME}:3) — write a letter or digit, then up to 31 of A-Z a-z 0-9 _ -`,
     ],
     [
       target({ prefix: 'a.b' }),
@@ -183,7 +183,7 @@ describe('a problem', () => {
     ],
     [
       { flags: { 'targets.*.url': ['a=https://a.example'], 'targets.*.prefix': 'p' } },
-      '--prefix is for one target, and there are 2 (flag --prefix) — write "prefix" in each target of the configuration file',
+      '--prefix applies to a single target, and there are 2 (flag --prefix) — write "prefix" in each target of the configuration file',
     ],
     [
       { flags: { 'targets.*.url': ['https://a.example', 'https://b.example'] } },
@@ -195,31 +195,31 @@ describe('a problem', () => {
     ],
     [
       { file: { server: { prot: 1 } } },
-      `"server.prot" is no setting (file ./${NAME}:3) — did you mean "port"?`,
+      `Unknown setting "server.prot" (file ./${NAME}:3) — did you mean "port"?`,
     ],
     [
       { file: { log: { destination: 1 } } },
-      `"log.destination" is no setting (file ./${NAME}:3) — write one of level, format`,
+      `Unknown setting "log.destination" (file ./${NAME}:3) — write one of level, format`,
     ],
     [
       { file: { targets: [] } },
-      `targets is no object (file ./${NAME}:2) — write an object with a member for each target`,
+      `targets is not an object (file ./${NAME}:2) — write an object with a member for each target`,
     ],
     [
       { file: { server: 8000 } },
-      `server is no object (file ./${NAME}:2) — write an object with members such as "host"`,
+      `server is not an object (file ./${NAME}:2) — write an object with members such as "host"`,
     ],
     [
       { file: { profiles: { x: { server: { hots: 1 } } } } },
-      `"server.hots" is no setting (file ./${NAME}:5) — did you mean "host"?`,
+      `Unknown setting "server.hots" (file ./${NAME}:5) — did you mean "host"?`,
     ],
     [
       { file: { profiles: { work: {} } }, flags: { profile: 'wrok' } },
-      `There is no profile "wrok" in ./${NAME} (flag --profile) — did you mean "work"?`,
+      `Unknown profile "wrok" in ./${NAME} (flag --profile) — did you mean "work"?`,
     ],
     [
       { env: { MCP_DESCOPE_PROFILE: 'work' } },
-      'There is no profile "work" (env MCP_DESCOPE_PROFILE) — write a configuration file with "profiles", or leave it out',
+      'Unknown profile "work" (env MCP_DESCOPE_PROFILE) — write a configuration file with "profiles", or leave it out',
     ],
     [
       { flags: { config: 'missing.json' } },
@@ -231,7 +231,7 @@ describe('a problem', () => {
     ],
     [
       { file: '[1]' },
-      `./${NAME} is broken: it holds no object (file ./${NAME}) — write valid JSON or YAML`,
+      `./${NAME} is broken: it is not an object (file ./${NAME}) — write valid JSON or YAML`,
     ],
     [
       { file: { session: { secret: '${NOT_SET}' } } },
@@ -239,7 +239,7 @@ describe('a problem', () => {
     ],
     [
       { file: { server: { path: '/${a.b}' } } },
-      `server.path: "\${a.b}" is no reference (file ./${NAME}:3) — write \${NAME} or \${NAME:-default}, and $\${ for the characters \${ themselves`,
+      `server.path: "\${a.b}" is not a valid reference (file ./${NAME}:3) — write \${NAME} or \${NAME:-default}, and $\${ for the characters \${ themselves`,
     ],
     [
       { file: { session: { secret: '@./missing' } } },
@@ -251,7 +251,7 @@ describe('a problem', () => {
     ],
     [
       credential({ type: 'none', scope: 'x' }),
-      `targets.a.credential.scope means nothing for the type "none" (file ./${NAME}:7) — write nothing else`,
+      `targets.a.credential.scope does not apply to the type "none" (file ./${NAME}:7) — write nothing else`,
     ],
     [
       credential({ token: '${X:-y}' }),
@@ -294,19 +294,19 @@ describe('a warning', () => {
   it.each<[Case, string]>([
     [
       { env: { MCP_DESCOPE_LOG_LEVLE: 'debug' } },
-      'MCP_DESCOPE_LOG_LEVLE is no setting (env MCP_DESCOPE_LOG_LEVLE) — did you mean MCP_DESCOPE_LOG_LEVEL?',
+      'Unknown variable MCP_DESCOPE_LOG_LEVLE (env MCP_DESCOPE_LOG_LEVLE) — did you mean MCP_DESCOPE_LOG_LEVEL?',
     ],
     [
       { env: { MCP_DESCOPE_WORKERS: '2' } },
-      'MCP_DESCOPE_WORKERS is no setting (env MCP_DESCOPE_WORKERS) — did you mean MCP_DESCOPE_SERVER_WORKERS?',
+      'Unknown variable MCP_DESCOPE_WORKERS (env MCP_DESCOPE_WORKERS) — did you mean MCP_DESCOPE_SERVER_WORKERS?',
     ],
     [
       { env: { MCP_DESCOPE_SERVER_URL: 'https://x.example' } },
-      'MCP_DESCOPE_SERVER_URL is no setting (env MCP_DESCOPE_SERVER_URL) — did you mean SERVER_URL?',
+      'Unknown variable MCP_DESCOPE_SERVER_URL (env MCP_DESCOPE_SERVER_URL) — did you mean SERVER_URL?',
     ],
     [
       credential({ type: 'bearer', token: 'plain-text' }),
-      `targets.a.credential.token stands in the file in plain text (file ./${NAME}:7) — write \${VARIABLE} or @/path/to/file`,
+      `targets.a.credential.token is in plain text in the file (file ./${NAME}:7) — write \${VARIABLE} or @/path/to/file`,
     ],
     [
       { env: { SERVER_URL: 'http://mcp.example.com' } },
@@ -329,7 +329,7 @@ describe('a warning', () => {
         ...credential({ type: 'bearer', token: '${T:-x}' }),
         flags: { 'targets.*.url': ['a=https://evil.example'] },
       },
-      `The credential of target "a" goes to another server than its file says (flag --target, file ./${NAME}:6) — give it a credential of its own if that is not meant`,
+      `The credential of target "a" goes to another server than the file names (flag --target, file ./${NAME}:6) — if that is not intended, give it a credential of its own`,
     ],
     [
       { file: '', name: 'mcp-descope-proxy.config.js' },

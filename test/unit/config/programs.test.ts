@@ -56,7 +56,7 @@ describe('a target that is a program', () => {
     })
     expect(secrets).toContain('plain-canary')
     expect(warnings).toEqual([
-      'targets.a.env.API_KEY stands in the file in plain text (file ./.mcp-descope-proxyrc.json:5) — write ${VARIABLE}',
+      'targets.a.env.API_KEY is in plain text in the file (file ./.mcp-descope-proxyrc.json:5) — write ${VARIABLE}',
     ])
   })
 

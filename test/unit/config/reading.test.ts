@@ -19,9 +19,9 @@ describe('a syntax error in a configuration file is told with line, column and r
   it.each([
     [`${RC}.json`, '{\n  "log": {"level": "info"}\n  "names": {}\n}', 3, 3, 'a comma is missing'],
     [`${RC}.json`, '{\n  "log": {\n', 3, 1, 'a "}" is missing'],
-    [`${RC}.json`, "{\n  'log': {}\n}", 2, 3, 'something that is no JSON'],
-    [`${RC}.json`, '{"log": {"level": "in\nfo"}}', 1, 19, 'a string has no end'],
-    [`${RC}.json`, '{}\n{}', 2, 1, 'something stands after the end'],
+    [`${RC}.json`, "{\n  'log': {}\n}", 2, 3, 'text that is not JSON'],
+    [`${RC}.json`, '{"log": {"level": "in\nfo"}}', 1, 19, 'a string is not closed'],
+    [`${RC}.json`, '{}\n{}', 2, 1, 'unexpected text after the end'],
     [RC, ' {"log" {}}', 1, 9, 'a colon is missing'],
     ['mcp-descope-proxy.config.yaml', 'log:\n  level: "info', 2, 15, 'Missing closing'],
     ['mcp-descope-proxy.config.yaml', 'log: {}\nnames: !!js/eval x', 2, 8, 'unknown tag'],
@@ -38,30 +38,30 @@ describe('a syntax error in a configuration file is told with line, column and r
   })
 })
 
-describe('a member that stands twice is refused with both lines', () => {
+describe('a member that appears twice is refused with both lines', () => {
   it.each([
-    ['x.json', '{\n"a": 1,\n"b": 2,\n"a": 3\n}', '"a" stands twice, in line 2 and in line 4'],
+    ['x.json', '{\n"a": 1,\n"b": 2,\n"a": 3\n}', '"a" appears twice, in line 2 and in line 4'],
     [
       'x.json',
       '{"t": {"x": {\n"deny": ["*"],\n"\\u0064eny": []}}}',
-      '"deny" stands twice, in line 2 and in line 3',
+      '"deny" appears twice, in line 2 and in line 3',
     ],
-    ['x.json', '{"a": [{"b": 1,\n"b": 1}]}', '"b" stands twice, in line 1 and in line 2'],
+    ['x.json', '{"a": [{"b": 1,\n"b": 1}]}', '"b" appears twice, in line 1 and in line 2'],
     [
       'x.json',
       '{\n"__proto__": 1,\n"__proto__": 2}',
-      '"__proto__" stands twice, in line 2 and in line 3',
+      '"__proto__" appears twice, in line 2 and in line 3',
     ],
-    ['x.json', '{"a": 1, // "a": 1\n"a": 2,}', '"a" stands twice, in line 1 and in line 2'],
-    ['x.yaml', 'a: 1\nb:\n  c: 1\n  d: 1\n  c: 2', '"c" stands twice, in line 3 and in line 5'],
-    ['x.yaml', 'deny: 1\n"\\x64eny": 2', '"deny" stands twice, in line 1 and in line 2'],
-    ['x.yaml', "deny: 1\n'deny': 2", '"deny" stands twice, in line 1 and in line 2'],
-    ['x.yaml', '1: a\n"1": b', '"1" stands twice, in line 1 and in line 2'],
-    ['x.yaml', 'a: {b: 1,\n b: 2}', '"b" stands twice, in line 1 and in line 2'],
+    ['x.json', '{"a": 1, // "a": 1\n"a": 2,}', '"a" appears twice, in line 1 and in line 2'],
+    ['x.yaml', 'a: 1\nb:\n  c: 1\n  d: 1\n  c: 2', '"c" appears twice, in line 3 and in line 5'],
+    ['x.yaml', 'deny: 1\n"\\x64eny": 2', '"deny" appears twice, in line 1 and in line 2'],
+    ['x.yaml', "deny: 1\n'deny': 2", '"deny" appears twice, in line 1 and in line 2'],
+    ['x.yaml', '1: a\n"1": b', '"1" appears twice, in line 1 and in line 2'],
+    ['x.yaml', 'a: {b: 1,\n b: 2}', '"b" appears twice, in line 1 and in line 2'],
     [
       'x.yaml',
       'x: &x {a: 1}\ny: &y {b: 1}\nz:\n  <<: *x\n  <<: *y',
-      '"<<" stands twice, in line 4 and in line 5',
+      '"<<" appears twice, in line 4 and in line 5',
     ],
   ])('%s with %j', (name, text, reason) => {
     expect(parseDocument(name, text)).toContain(reason)
@@ -72,10 +72,10 @@ describe('a member that stands twice is refused with both lines', () => {
       `{"scripts": {"a": "1", "a": "2"}, "mcp-descope-proxy": ${more}}`
     expect(problemsIn({ 'package.json': twice('{"log": {}}') })).toEqual([])
     expect(problemsIn({ 'package.json': twice('{"log": {},\n"log": {}}') })).toEqual([
-      expect.stringContaining('"log" stands twice, in line 1 and in line 2'),
+      expect.stringContaining('"log" appears twice, in line 1 and in line 2'),
     ])
     expect(problemsIn({ 'package.json': twice('{}, "mcp-descope-proxy": {"log": {}}') })).toEqual([
-      expect.stringContaining('"mcp-descope-proxy" stands twice'),
+      expect.stringContaining('"mcp-descope-proxy" appears twice'),
     ])
   })
 
@@ -101,7 +101,7 @@ describe('a document that was made to take long is refused', () => {
       bomb((anchor) => `{${nine(anchor).map((alias, at) => `k${at}: ${alias} `)}}`).join('\n'),
       'aliases',
     ],
-    ['an alias in itself', 'a: &a [*a]', 'an alias stands in what it repeats'],
+    ['an alias in itself', 'a: &a [*a]', 'an alias refers to a node around itself'],
     ['open brackets', '['.repeat(250_000), 'levels'],
     ['open braces', '{a: '.repeat(50_000), 'levels'],
     ['dashes', '- '.repeat(100_000), 'levels'],
@@ -114,7 +114,7 @@ describe('a document that was made to take long is refused', () => {
     ],
     ['brackets behind strings', '["]", '.repeat(40_000), 'levels'],
     ['brackets below a list that ended', `a: [\nb:\n${'- '.repeat(1_000)}`, 'levels'],
-    ['closing braces', '} '.repeat(120_000), 'more than this program reads'],
+    ['closing braces', '} '.repeat(120_000), 'more than 100000 tokens'],
   ])('%s in YAML', (_name, text, reason) => {
     expect(parseDocument('x.yaml', text)).toContain(reason)
   })

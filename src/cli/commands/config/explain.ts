@@ -105,5 +105,5 @@ function unknownSetting(key: string, { values }: Settings): ProxyError {
       : near
         ? `Did you mean ${near}?`
         : 'Run `mcp-descope-proxy config show` to see all settings.'
-  return new ProxyError('USAGE', `${JSON.stringify(key)} is no setting`, { hint })
+  return new ProxyError('USAGE', `Unknown setting ${JSON.stringify(key)}`, { hint })
 }
