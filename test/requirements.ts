@@ -1,4 +1,4 @@
-/** A rule of a specification that `serve` keeps. Tests name it as `[id]` in front of their title. */
+/** A rule of a specification that is kept. Tests name it as `[id]` in front of their title. */
 export interface Requirement {
   readonly source: string
   readonly text: string
@@ -65,6 +65,52 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   'mcp-authz-r14': {
     source: `${SPEC}/2026-07-28/server/tools`,
     text: 'Vary the list of tools by authorization, never by connection.',
+  },
+
+  // MCP, authorization of a client
+  'mcp-client-prm-order': {
+    source: `${AUTHORIZATION}/authorization-server-discovery`,
+    text: 'Look for the metadata of a resource where its challenge points to, else at the inserted path, else at the root.',
+  },
+  'mcp-client-prm-resource': {
+    source: `${RFC}/rfc9728#section-3.3`,
+    text: 'Refuse metadata that names another resource than the one that was asked.',
+  },
+  'mcp-client-as-order': {
+    source: `${AUTHORIZATION}/authorization-server-discovery`,
+    text: 'Look for the metadata of an authorization server at each well-known path, in the order of MCP.',
+  },
+  'mcp-client-issuer': {
+    source: `${RFC}/rfc8414#section-3.3`,
+    text: 'Refuse metadata whose issuer is not exactly the one that it was looked up for.',
+  },
+  'mcp-client-id-order': {
+    source: `${AUTHORIZATION}/client-registration`,
+    text: 'Be the client that the user gives, else a metadata document, and register only without both.',
+  },
+  'mcp-client-per-issuer': {
+    source: `${AUTHORIZATION}/client-registration`,
+    text: 'Take no client and no token along to another authorization server.',
+  },
+  'mcp-client-resource': {
+    source: AUTHORIZATION,
+    text: 'Name the resource in every request for a code or a token, whatever the server says of it.',
+  },
+  'mcp-client-pkce': {
+    source: `${AUTHORIZATION}/security-considerations`,
+    text: 'Sign in with PKCE and S256 only, and refuse a server that does not announce it.',
+  },
+  'mcp-client-scope': {
+    source: AUTHORIZATION,
+    text: 'Ask for the scopes of the challenge, else for those of the metadata, else for none.',
+  },
+  'mcp-client-https': {
+    source: `${AUTHORIZATION}/security-considerations`,
+    text: 'Send secrets to an authorization server by https only, but for loopback.',
+  },
+  'rfc9207-2.4': {
+    source: `${RFC}/rfc9207#section-2.4`,
+    text: 'Take an authorization response only from the issuer that was asked, an error too.',
   },
 
   // MCP, transports
@@ -162,6 +208,10 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
   'mcp-modern-removed-methods': {
     source: `${SPEC}/2026-07-28/changelog`,
     text: 'Answer 404 and -32601 to a modern request for a method that only older revisions have.',
+  },
+  'mcp-client-headers': {
+    source: MODERN,
+    text: 'Send with a stateless request the headers that its body asks for.',
   },
   'mcp-header-encoding': {
     source: MODERN,
@@ -315,4 +365,124 @@ export const REQUIREMENTS: Readonly<Record<string, Requirement>> = {
     source: `${RFC}/rfc9728#section-3.3`,
     text: 'Name the resource in its metadata exactly as clients address it.',
   },
+}
+
+/** What the bridge promises its users beyond the specifications. Tests name it in the same way. */
+export const PROMISES: Readonly<Record<string, string>> = {
+  // sign-in, as the host sees it
+  'bridge-answers-at-once': 'Answer the first request of a host within a second, signed in or not.',
+  'bridge-shows-sign-in':
+    'Show the link or the code to whoever waits for a call, and go on once somebody signed in.',
+  'bridge-late-sign-in': 'Serve in the same process after a sign-in that took minutes.',
+  'bridge-transparent': 'Add nothing to what the target says while the tokens are good.',
+  'bridge-wait-for-login': 'Let a host wait for the sign-in with --wait-for-login.',
+
+  // tabs of the browser
+  'bridge-one-tab': 'Open one tab and register once, however many bridges start together.',
+  'bridge-tab-budget':
+    'Open one tab in ten minutes and three in a day at most until somebody signs in.',
+  'bridge-resumes-sign-in':
+    'Go on with the sign-in of a bridge that ended, in the same tab and at the same port.',
+  'bridge-no-tab': 'Open no tab in CI, without a display or with --no-browser.',
+
+  // tokens
+  'bridge-refreshes-early': 'Refresh a token shortly before it expires.',
+  'bridge-keeps-refresh-token': 'Keep the refresh token when a refresh brings no new one.',
+  'bridge-one-refresh': 'Refresh once for many refusals, across processes too.',
+  'bridge-rereads-store':
+    'Read the store again before a refresh: another process may have done it.',
+  'bridge-stores-before-use': 'Store new tokens before they are used, the whole pair or nothing.',
+  'bridge-refresh-trouble':
+    'Keep the tokens while a server is in trouble; only a refused refresh token leads to a sign-in.',
+  'bridge-offline-access':
+    'Ask for offline_access where the server lists it, and say when no refresh token came.',
+  'bridge-clock-jump': 'Keep the sign-in when the clock of the machine jumps.',
+  'bridge-bound-tokens':
+    'Send a token to no other URL, issuer, client or profile than the one it was made for.',
+
+  // the connection to the target
+  'bridge-lost-session':
+    'Open a lost session again once, and repeat only what is safe to run a second time.',
+  'bridge-reopens-stream':
+    'Open the stream again after growing pauses or as the target asks, and stop where there is none.',
+  'bridge-broken-stream': 'Resume a request whose stream broke, or fail it within seconds.',
+  'bridge-silent-target': 'Reach a target anew that left two pings unanswered.',
+  'bridge-sleep': 'Connect anew after the machine was asleep.',
+  'bridge-target-down':
+    'Stay up while the target is down, name the cause, and recover without help.',
+  'bridge-one-session': 'Open one session at the target and delete it at the end.',
+  'bridge-back-pressure': 'Hold up who sends faster than the other side reads, and lose nothing.',
+  'bridge-cookies': 'Send cookies back to the origin that set them, and keep them in memory only.',
+  'bridge-client-name': 'Name the bridge in User-Agent, and leave the name of the host as it is.',
+
+  // the end of the process
+  'bridge-ends': 'End within seconds of a signal, the end of stdin or the death of the parent.',
+  'bridge-leaves-nothing': 'Leave no child process, port or lock behind.',
+  'bridge-answers-before-end': 'Answer what was asked before stdin ended, and exit with 0.',
+  'bridge-hands-over': 'Hand a sign-in that is under way over to another bridge.',
+
+  // the client at the authorization server, and where it comes back to
+  'bridge-keeps-registration':
+    'Keep a registration under its issuer, and register anew when it lacks the redirect URI.',
+  'bridge-loopback-host':
+    'Come back to the loopback address that is announced, and listen only there.',
+  'bridge-forgotten-client':
+    'Register once more when the server forgot the client, and say what to do.',
+  'bridge-busy-port':
+    'Take the next port when one is busy, but never instead of the one that the user names.',
+  'bridge-binds-first': 'Listen on the port before the browser is started.',
+  'bridge-candidate-ports': 'Register every port that may be used.',
+  'bridge-callback-port': 'Come back to the port of --callback-port.',
+  'bridge-callback-waits':
+    'Refuse requests to the callback that do not belong to the sign-in, and wait on.',
+  'bridge-callback-page':
+    'Show success only after the exchange, every error as text, and let the page keep nothing.',
+  'bridge-callback-closes': 'Listen only while a sign-in is under way.',
+  'bridge-no-resource': 'Name no resource to a server that refuses it, with --no-resource.',
+  'bridge-accounts': 'Keep several accounts of one server apart with --profile.',
+  'bridge-step-up':
+    'Sign in once more for scopes that are missing, then name them instead of asking again.',
+
+  // a browser that is elsewhere
+  'bridge-sign-in-method':
+    'Choose browser, code or paste by where the user is and what the server offers.',
+  'bridge-url-first': 'Show the URL before a browser is started.',
+  'bridge-browser-launch':
+    'Start the browser of each platform without a shell, for web addresses only.',
+  'bridge-paste':
+    'Take the URL that a browser came back to by hand, with its state and issuer checked.',
+  'bridge-device-codes':
+    'Renew a code that expires, and say what to switch on where none is offered.',
+
+  // the network
+  'bridge-proxy': 'Use the proxy of the environment for all traffic but loopback.',
+  'bridge-authorities': 'Trust additional authorities from every place that Node users know.',
+  'bridge-network-causes':
+    'Say one sentence of cause and one command for every failure of the network.',
+  'bridge-ipv4-fallback': 'Reach a target by IPv4 when its IPv6 address does not answer.',
+
+  // how it is started
+  'bridge-variables': 'Give every flag a variable, so that no argument needs a quote.',
+  'bridge-old-node': 'Refuse an old Node in one sentence, to the host too.',
+  'bridge-launch-command':
+    'Write a command that the host can start: by cmd on Windows, by full paths with --absolute.',
+  'bridge-odd-home': 'Work in a home with a space and a letter beyond ASCII.',
+  'bridge-strict-flags': 'Take flags in any order, and take no wrong one for a warning.',
+  'bridge-no-project-config':
+    'Read no configuration of the working directory, and run no code of one.',
+
+  // what it says
+  'bridge-tells-host': 'Tell the host by a JSON-RPC error why the bridge cannot start.',
+  'bridge-quiet-log': 'Say little on stderr, and keep a log file private and limited.',
+  'bridge-only-messages': 'Write nothing but JSON-RPC messages to stdout.',
+  'bridge-no-secrets': 'Write no secret to a log at any level.',
+  'bridge-says-connected': 'Say that it is connected only after the target answered.',
+
+  // tokens at rest
+  'bridge-store-private': 'Keep tokens where only their owner can read them, or refuse to.',
+  'bridge-store-keychain': 'Keep only a key in the keychain, and give it no secret as an argument.',
+  'bridge-store-place': 'Say where the tokens are, and why there.',
+  'bridge-locks': 'Keep locks apart from tokens, and no secret in them.',
+  'bridge-store-version': 'Leave the files of a later version alone.',
+  'bridge-logout': 'Revoke tokens at the server when signing out, then delete them in any case.',
 }

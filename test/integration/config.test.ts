@@ -139,12 +139,12 @@ describe('an old Node', () => {
   const nodeArguments = ['--import', `data:text/javascript,${encodeURIComponent(old)}`]
   const sentence = `mcp-descope-proxy needs Node.js 20.18.1 or newer, and ${process.execPath} is 18.20.4; install a newer one from https://nodejs.org, or name its full path as the command.`
 
-  it('AC9.2 is refused in one sentence', async () => {
+  it('[bridge-old-node] is refused in one sentence', async () => {
     const result = await runCli(['serve'], { nodeArguments })
     expect(result).toMatchObject({ status: 1, stdout: '', stderr: `error: ${sentence}\n` })
   })
 
-  it('AC9.2 is told to the host that waits for an answer', async () => {
+  it('[bridge-old-node] is told to the host that waits for an answer', async () => {
     const { child, ended } = startCli(['stdio'], { nodeArguments })
     child.stdin.write('\n{"jsonrpc":"2.0","method":"notifications/x"}\n{"jsonrpc":"2.0","id":0,')
     child.stdin.write('"method":"initialize","params":{}}\n')

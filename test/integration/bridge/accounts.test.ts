@@ -44,7 +44,7 @@ describe('the identities of the bridge', () => {
   const requestsTo = (end: string) => identity.requests.filter(({ path }) => path.endsWith(end))
   const lastCall = () => target.of('tools/call').at(-1) as never
 
-  it('P15 --profile keeps several accounts of one server apart', async () => {
+  it('[bridge-accounts] --profile keeps several accounts of one server apart', async () => {
     for (const who of ['dana', 'eve']) {
       identity.set({ user: { id: who } })
       const login = await runCli(['login', target.url, '--profile', who], { env })
@@ -67,20 +67,23 @@ describe('the identities of the bridge', () => {
   it.each([
     { what: 'the flag', args: ['--no-resource'], more: {} },
     { what: 'the variable', args: [], more: { MCP_DESCOPE_NO_RESOURCE: '1' } },
-  ])('P15 with $what no resource is named, at sign-in nor at a refresh', async ({ args, more }) => {
-    const bridge = await start(args, more)
-    expect(textOf(await bridge.call('echo', { n: 1 }))).toContain('"n":1')
-    target.refused.add(tokenOf(lastCall()) ?? '')
-    expect(textOf(await bridge.call('echo', { n: 2 }))).toContain('"n":2')
-    expect(identity.counters.refreshes).toBe(1)
-    expect(requestsTo('/authorize')[0]?.query).not.toHaveProperty('resource')
-    const sent = requestsTo('/token').map(({ body }) => body)
-    expect(sent).toHaveLength(2)
-    for (const body of sent) expect(body).not.toHaveProperty('resource')
-    await bridge.end()
-  })
+  ])(
+    '[bridge-no-resource] with $what no resource is named, at sign-in nor at a refresh',
+    async ({ args, more }) => {
+      const bridge = await start(args, more)
+      expect(textOf(await bridge.call('echo', { n: 1 }))).toContain('"n":1')
+      target.refused.add(tokenOf(lastCall()) ?? '')
+      expect(textOf(await bridge.call('echo', { n: 2 }))).toContain('"n":2')
+      expect(identity.counters.refreshes).toBe(1)
+      expect(requestsTo('/authorize')[0]?.query).not.toHaveProperty('resource')
+      const sent = requestsTo('/token').map(({ body }) => body)
+      expect(sent).toHaveLength(2)
+      for (const body of sent) expect(body).not.toHaveProperty('resource')
+      await bridge.end()
+    },
+  )
 
-  it('P15 login takes --no-resource too, for a server that refuses resources', async () => {
+  it('[bridge-no-resource] login takes --no-resource too, for a server that refuses resources', async () => {
     identity.set({ resourceUrl: 'https://another.example/mcp' })
     const refused = await runCli(['login', target.url], { env })
     expect(refused.status).not.toBe(0)
@@ -91,7 +94,7 @@ describe('the identities of the bridge', () => {
     await bridge.end()
   })
 
-  it('P15 says in User-Agent what it is, and leaves the name of the host alone', async () => {
+  it('[bridge-client-name] says in User-Agent what it is, and leaves the name of the host alone', async () => {
     const bridge = await start()
     await bridge.call('echo')
     await bridge.end()

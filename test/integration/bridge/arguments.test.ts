@@ -37,7 +37,7 @@ describe('how the bridge is started', () => {
     MCP_DESCOPE_WAIT_FOR_LOGIN: '0',
   }
 
-  it('AC9.1 each flag has a variable, so that no argument needs a space or a quote', async () => {
+  it('[bridge-variables] each flag has a variable, so that no argument needs a space or a quote', async () => {
     const bridge = startBridge(target.url, { env: { ...env, ...VARIABLES } })
     await bridge.handshake()
     await bridge.call('echo')
@@ -63,7 +63,7 @@ describe('how the bridge is started', () => {
     Object.keys(VARIABLES).filter((name) =>
       /ALLOW|NO_|IPV4|WAIT|HOST|PORT|LEVEL|PROTOCOL|STORE|SYSTEM/.test(name),
     ),
-  )('AC9.5 a wrong %s is an error and no warning', async (name) => {
+  )('[bridge-strict-flags] a wrong %s is an error and no warning', async (name) => {
     const bridge = startBridge(target.url, { env: { ...env, [name]: 'nonsense' } })
     expect(await bridge.request('initialize', CLIENT)).toMatchObject({
       error: { message: expect.stringContaining(name) },
@@ -75,7 +75,7 @@ describe('how the bridge is started', () => {
     ['--log-level', 'warn', 'URL', '--transport', 'http'],
     ['URL', '--log-level', 'warn', '--transport', 'http'],
     ['--transport=http', '--log-level=warn', 'URL'],
-  ])('AC9.5 takes its flags in any order: %s %s %s', async (...words) => {
+  ])('[bridge-strict-flags] takes its flags in any order: %s %s %s', async (...words) => {
     const args = words.filter(Boolean).map((word) => (word === 'URL' ? target.url : word))
     const bridge = startBridge(undefined, { args, env })
     await bridge.handshake()
@@ -91,7 +91,7 @@ describe('how the bridge is started', () => {
     { args: ['--callback-host', 'evil.example'], says: '127.0.0.1, localhost, ::1' },
     { args: ['--store', 'cloud'], says: 'auto, file, keychain' },
     { args: ['http://second.example/mcp'], says: 'but got 2. Run `mcp-descope-proxy --help`' },
-  ])('AC9.5 exits 2 and tells the host after $args', async ({ args, says }) => {
+  ])('[bridge-strict-flags] exits 2 and tells the host after $args', async ({ args, says }) => {
     const bridge = startBridge(target.url, { args, env })
     expect(await bridge.request('initialize', CLIENT)).toMatchObject({
       error: { message: expect.stringContaining(says) },
@@ -100,7 +100,7 @@ describe('how the bridge is started', () => {
     expect(target.requests).toEqual([])
   })
 
-  it('AC14.1 reads no configuration of the project that it is started in, and runs none of its code', async () => {
+  it('[bridge-no-project-config] reads no configuration of the project that it is started in, and runs none of its code', async () => {
     const elsewhere = await startRecordingTarget()
     const config = { targets: { mine: { url: elsewhere.url } } }
     const proof = (name: string) => `require('fs').writeFileSync(${JSON.stringify(name)}, '')\n`
@@ -138,7 +138,7 @@ describe('how the bridge is started', () => {
     await elsewhere.close()
   })
 
-  it('AC14.1 takes a configuration by --config and MCP_DESCOPE_CONFIG, and no code in it', async () => {
+  it('[bridge-no-project-config] takes a configuration by --config and MCP_DESCOPE_CONFIG, and no code in it', async () => {
     const config = { targets: { mine: { url: target.url } } }
     const folder = createFolder({
       'c.json': config,

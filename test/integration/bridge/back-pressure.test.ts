@@ -83,7 +83,7 @@ describe('a host that does not read', () => {
   }
 
   it.each(['an answer', 'the stream'])(
-    'P15 AC10.3 holds up a target that sends much in %s, and loses nothing',
+    '[bridge-back-pressure] [bridge-only-messages] holds up a target that sends much in %s, and loses nothing',
     async (over) => {
       const { bridge, call, sending, memory } = await flood(over)
       expect(memoryOf(bridge) - memory).toBeLessThan(60 * MB)
@@ -102,7 +102,7 @@ describe('a host that does not read', () => {
   )
 
   it.each(['stdin', 'SIGTERM'] as const)(
-    'P15 AC5.1 and ends it by %s is not waited for',
+    '[bridge-back-pressure] [bridge-ends] and ends it by %s is not waited for',
     async (how) => {
       const { bridge } = await flood('an answer')
       const began = Date.now()
@@ -176,7 +176,7 @@ describe('a target that does not read', () => {
     return { target, bridge, memory }
   }
 
-  it('P15 holds the host up, and gets everything once it reads', async () => {
+  it('[bridge-back-pressure] holds the host up, and gets everything once it reads', async () => {
     const { target, bridge, memory } = await begin()
     expect(memoryOf(bridge) - memory).toBeLessThan(120 * MB)
     target.letIn()
@@ -195,7 +195,7 @@ describe('a target that does not read', () => {
     await bridge.end()
   }, 60_000)
 
-  it('P15 AC5.1 keeps nobody from ending the bridge', async () => {
+  it('[bridge-back-pressure] [bridge-ends] keeps nobody from ending the bridge', async () => {
     const { bridge } = await begin()
     const began = Date.now()
     bridge.child.kill('SIGTERM')

@@ -51,7 +51,7 @@ describe('the bridge and a certified authorization server', () => {
   }
   const lastToken = () => tokenOf(target.of('tools/call').at(-1) as never)
 
-  it('AC1.2 AC6.2 registers, signs in with PKCE and a resource, and calls', async () => {
+  it('[bridge-shows-sign-in] [bridge-keeps-registration] registers, signs in with PKCE and a resource, and calls', async () => {
     const bridge = await start()
     const call = bridge.call('echo', { n: 1 })
     await agree()
@@ -61,7 +61,7 @@ describe('the bridge and a certified authorization server', () => {
     await bridge.end()
   })
 
-  it('AC3.3 refreshes with rotation, again and again, one start after the other', async () => {
+  it('[bridge-one-refresh] refreshes with rotation, again and again, one start after the other', async () => {
     const first = await start()
     const call = first.call('echo', { n: 0 })
     await agree()
@@ -77,7 +77,7 @@ describe('the bridge and a certified authorization server', () => {
     expect(browser.urls()).toHaveLength(1)
   })
 
-  it('AC3.3 5 bridges that are refused at once refresh once', async () => {
+  it('[bridge-one-refresh] 5 bridges that are refused at once refresh once', async () => {
     const first = await start()
     const call = first.call('echo')
     await agree()
@@ -94,7 +94,7 @@ describe('the bridge and a certified authorization server', () => {
     await Promise.all(bridges.map((bridge) => bridge.end()))
   }, 40_000)
 
-  it('AC7.1 uses a code over SSH, and shows it to the model too', async () => {
+  it('[bridge-sign-in-method] uses a code over SSH, and shows it to the model too', async () => {
     const ssh = { BROWSER: '', SSH_CONNECTION: '10.0.0.1 1 10.0.0.2 22' }
     const bridge = await start(['--login-wait', '1'], ssh)
     let url: string | undefined
@@ -114,7 +114,7 @@ describe('the bridge and a certified authorization server', () => {
     await bridge.end()
   }, 40_000)
 
-  it('AC3.6 asks for a new sign-in when the refresh token is refused, and only then', async () => {
+  it('[bridge-refresh-trouble] asks for a new sign-in when the refresh token is refused, and only then', async () => {
     const bridge = await start()
     const call = bridge.call('echo', { n: 0 })
     await agree()

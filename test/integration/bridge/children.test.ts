@@ -90,49 +90,61 @@ describe('what a bridge leaves behind', () => {
   }
   const ENDINGS = ['stdin', 'SIGTERM', 'SIGINT'] as const
 
-  it.each(ENDINGS)('AC5.2 is no process when %s ends it as it serves', async (how) => {
-    const bridge = start(target.url, ['--store', isLinux ? 'keychain' : 'file'])
-    await bridge.handshake()
-    expect(textOf(await bridge.call('echo', { n: 1 }))).toContain('"n":1')
-    expect(programs().length).toBeGreaterThan(isLinux ? 3 : 0)
-    if (isLinux) expect(living()).toContain(bridge.child.pid)
-    await end(bridge, how)
-    await eventually(() => expect(living()).toEqual([]))
-  })
+  it.each(ENDINGS)(
+    '[bridge-leaves-nothing] is no process when %s ends it as it serves',
+    async (how) => {
+      const bridge = start(target.url, ['--store', isLinux ? 'keychain' : 'file'])
+      await bridge.handshake()
+      expect(textOf(await bridge.call('echo', { n: 1 }))).toContain('"n":1')
+      expect(programs().length).toBeGreaterThan(isLinux ? 3 : 0)
+      if (isLinux) expect(living()).toContain(bridge.child.pid)
+      await end(bridge, how)
+      await eventually(() => expect(living()).toEqual([]))
+    },
+  )
 
-  it.each(ENDINGS)('AC5.2 is no process when %s ends it as somebody signs in', async (how) => {
-    set('shut')
-    const bridge = start(target.url, ['--store', 'file'])
-    await bridge.handshake()
-    const call = bridge.call('echo').catch(() => undefined)
-    await eventually(() => expect(programs()).toHaveLength(1))
-    await end(bridge, how)
-    await call
-    await eventually(() => expect(living()).toEqual([]))
-  })
+  it.each(ENDINGS)(
+    '[bridge-leaves-nothing] is no process when %s ends it as somebody signs in',
+    async (how) => {
+      set('shut')
+      const bridge = start(target.url, ['--store', 'file'])
+      await bridge.handshake()
+      const call = bridge.call('echo').catch(() => undefined)
+      await eventually(() => expect(programs()).toHaveLength(1))
+      await end(bridge, how)
+      await call
+      await eventually(() => expect(living()).toEqual([]))
+    },
+  )
 
-  it.each(ENDINGS)('AC5.2 is no process when %s ends it as the target is down', async (how) => {
-    const bridge = start(`http://127.0.0.1:${await freePort()}/mcp`)
-    await bridge.handshake()
-    await end(bridge, how)
-    await eventually(() => expect(living()).toEqual([]))
-  })
+  it.each(ENDINGS)(
+    '[bridge-leaves-nothing] is no process when %s ends it as the target is down',
+    async (how) => {
+      const bridge = start(`http://127.0.0.1:${await freePort()}/mcp`)
+      await bridge.handshake()
+      await end(bridge, how)
+      await eventually(() => expect(living()).toEqual([]))
+    },
+  )
 
-  it.each(ENDINGS)('AC5.2 is no process when %s ends it as the keychain hangs', async (how) => {
-    const store = isLinux ? 'keychain' : 'file'
-    expect(await runCli(['login', target.url, '--store', store], { env })).toMatchObject({
-      status: 0,
-    })
-    set('keychain hangs')
-    const before = programs().length
-    const bridge = start(target.url, ['--store', store])
-    bridge.send({ id: 1, method: 'initialize', params: CLIENT })
-    if (isLinux) await eventually(() => expect(programs().length).toBeGreaterThan(before))
-    await end(bridge, how)
-    await eventually(() => expect(living()).toEqual([]))
-  })
+  it.each(ENDINGS)(
+    '[bridge-leaves-nothing] is no process when %s ends it as the keychain hangs',
+    async (how) => {
+      const store = isLinux ? 'keychain' : 'file'
+      expect(await runCli(['login', target.url, '--store', store], { env })).toMatchObject({
+        status: 0,
+      })
+      set('keychain hangs')
+      const before = programs().length
+      const bridge = start(target.url, ['--store', store])
+      bridge.send({ id: 1, method: 'initialize', params: CLIENT })
+      if (isLinux) await eventually(() => expect(programs().length).toBeGreaterThan(before))
+      await end(bridge, how)
+      await eventually(() => expect(living()).toEqual([]))
+    },
+  )
 
-  it('AC5.2 is the browser of the user, which stays open', async () => {
+  it('[bridge-leaves-nothing] is the browser of the user, which stays open', async () => {
     set('browser stays')
     const bridge = start(target.url, ['--store', 'file'])
     await bridge.handshake()

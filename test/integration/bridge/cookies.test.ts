@@ -16,7 +16,7 @@ afterEach(async () => {
 })
 
 describe('a target behind a load balancer that sets a cookie', () => {
-  it('P15 gets it back with every request of the same bridge, and from no other one', async () => {
+  it('[bridge-cookies] gets it back with every request of the same bridge, and from no other one', async () => {
     const target = await startRecordingTarget({
       sessions: 'required',
       headers: { 'set-cookie': `${COOKIE}; Path=/; HttpOnly` },
@@ -39,7 +39,7 @@ describe('a target behind a load balancer that sets a cookie', () => {
     }
   })
 
-  it('P15 is the only one that gets it, and it is neither stored nor logged', async () => {
+  it('[bridge-cookies] is the only one that gets it, and it is neither stored nor logged', async () => {
     const identity: Identity = await startIdentity({ clock })
     const target = await startProtectedTarget(identity.issuer, {
       headers: { 'set-cookie': `${COOKIE}; Path=/` },

@@ -9,7 +9,7 @@ import { startProtectedTarget } from '../../helpers/targets/protected.js'
 
 const URL_SHOWN = /http:\S+authorize\?\S+/
 
-it('AC9.4 signs in once, and keeps it, in a home with a space and a letter beyond ASCII', async () => {
+it('[bridge-odd-home] signs in once, and keeps it, in a home with a space and a letter beyond ASCII', async () => {
   const identity = await startIdentity({ clock })
   const target = await startProtectedTarget(identity.issuer)
   const home = join(mkdtempSync(join(tmpdir(), 'mcp-')), 'Jürgen Müller')

@@ -32,7 +32,7 @@ describe('the life of the bridge', () => {
   })
   afterEach(() => target.close())
 
-  describe.each(ENDINGS)('AC5.1 AC5.3 ended by %s', (how) => {
+  describe.each(ENDINGS)('[bridge-ends] [bridge-answers-before-end] ended by %s', (how) => {
     it('exits 0 within 2 seconds while it serves, and deletes its session', async () => {
       const bridge = startBridge(target.url, { env })
       await bridge.handshake()
@@ -72,7 +72,7 @@ describe('the life of the bridge', () => {
     })
   })
 
-  it('AC5.1 ends within 6 seconds when its parent dies and the pipes stay open', async () => {
+  it('[bridge-ends] ends within 6 seconds when its parent dies and the pipes stay open', async () => {
     // stdin is held open by a program that outlives the parent
     const script = `
       const { spawn } = require('node:child_process')
@@ -119,22 +119,25 @@ describe('the life of the bridge while somebody has to sign in', () => {
     await target.close()
   })
 
-  it.each(ENDINGS)('AC5.1 AC5.2 %s ends it within 2 seconds, and its port is free', async (how) => {
-    const port = await freePort()
-    const bridge = startBridge(stack.server.resource, {
-      args: ['--callback-port', String(port)],
-      env: { MCP_DESCOPE_HOME: createHome(), BROWSER: createBrowser(false).path },
-    })
-    await bridge.handshake()
-    const call = bridge.call('echo').catch(() => 'gone')
-    await bridge.waitFor('stderr', /authorize\?/)
-    const { status, ms } = await end(bridge, how)
-    expect(status).toBe(0)
-    expect(ms).toBeLessThan(2_000)
-    await call
-    await new Promise<void>((resolve, reject) => {
-      const server = createServer().once('error', reject)
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve()))
-    })
-  })
+  it.each(ENDINGS)(
+    '[bridge-ends] [bridge-leaves-nothing] %s ends it within 2 seconds, and its port is free',
+    async (how) => {
+      const port = await freePort()
+      const bridge = startBridge(stack.server.resource, {
+        args: ['--callback-port', String(port)],
+        env: { MCP_DESCOPE_HOME: createHome(), BROWSER: createBrowser(false).path },
+      })
+      await bridge.handshake()
+      const call = bridge.call('echo').catch(() => 'gone')
+      await bridge.waitFor('stderr', /authorize\?/)
+      const { status, ms } = await end(bridge, how)
+      expect(status).toBe(0)
+      expect(ms).toBeLessThan(2_000)
+      await call
+      await new Promise<void>((resolve, reject) => {
+        const server = createServer().once('error', reject)
+        server.listen(port, '127.0.0.1', () => server.close(() => resolve()))
+      })
+    },
+  )
 })

@@ -47,7 +47,7 @@ describe('a host that can show URLs', () => {
   }
   const isPrompt = ({ method }: { [name: string]: unknown }) => method === CREATE
 
-  it('AC1.2 shows the link to who waits for a call, once, and goes on by itself', async () => {
+  it('[bridge-shows-sign-in] shows the link to who waits for a call, once, and goes on by itself', async () => {
     const bridge = await start({ form: {}, url: {} })
     const calls = [1, 2].map((n) => bridge.call('echo', { n }))
     const prompt = await bridge.until(isPrompt)
@@ -71,7 +71,7 @@ describe('a host that can show URLs', () => {
   })
 
   it.each(['decline', 'cancel'])(
-    'AC1.2 takes "%s" for an answer to the calls that wait',
+    '[bridge-shows-sign-in] takes "%s" for an answer to the calls that wait',
     async (action) => {
       const bridge = await start({ url: {} })
       const began = Date.now()
@@ -88,7 +88,7 @@ describe('a host that can show URLs', () => {
     },
   )
 
-  it('AC1.2 shows the code where a code is used', async () => {
+  it('[bridge-shows-sign-in] shows the code where a code is used', async () => {
     identity.set({ device: true, deviceInterval: 0.2 })
     const bridge = await start({ url: {} }, ['--login', 'device'])
     const call = bridge.call('echo', { n: 1 })
@@ -101,7 +101,7 @@ describe('a host that can show URLs', () => {
   })
 
   it.each([[undefined], [{}], [{ form: {} }]])(
-    'AC1.2 is asked nothing when it declared %j',
+    '[bridge-shows-sign-in] is asked nothing when it declared %j',
     async (elicitation) => {
       const bridge = await start(elicitation, ['--login-wait', '1'])
       expect((await bridge.call('echo'))['result']).toMatchObject({ isError: true })

@@ -58,7 +58,7 @@ describe('what several targets send by themselves', () => {
     await bridge.end()
   })
 
-  it('AC4.2 comes again after the stream of one of them ended, and the other goes on', async () => {
+  it('[bridge-reopens-stream] comes again after the stream of one of them ended, and the other goes on', async () => {
     for (const stream of docs.getStreams()) await stream.disconnect()
     await git.notify('notifications/message', { level: 'info', data: 'from git' })
     await bridge.until(({ method }) => method === 'notifications/message')

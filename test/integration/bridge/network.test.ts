@@ -63,7 +63,7 @@ function bridgeTo(url: string, env: Record<string, string> = {}, args: string[] 
 
 describe('the certificates that the bridge trusts', () => {
   it.each(['--ca', 'SSL_CERT_FILE', 'NODE_EXTRA_CA_CERTS'])(
-    'AC8.2 come from %s too',
+    '[bridge-authorities] come from %s too',
     async (from) => {
       const port = await startTls(certificates.cert)
       const isFlag = from.startsWith('--')
@@ -79,7 +79,7 @@ describe('the certificates that the bridge trusts', () => {
     },
   )
 
-  it('AC8.2 come from this machine with --use-system-ca, where Node can read them', async () => {
+  it('[bridge-authorities] come from this machine with --use-system-ca, where Node can read them', async () => {
     const url = `https://localhost:${await startTls(certificates.cert)}/mcp`
     // the folder counts as this machine's on Linux only
     const env = { SSL_CERT_DIR: dirname(certificates.caFile) }
@@ -102,7 +102,7 @@ describe('the certificates that the bridge trusts', () => {
     expect(target.requests).toEqual([])
   })
 
-  it('AC8.2 of this machine stand beside those of files', () => {
+  it('[bridge-authorities] of this machine stand beside those of files', () => {
     const runtime = { env: {}, cwd: '/', nodeVersion: '24.0.0' }
     const read = (ca: string[], useSystemCa: boolean) =>
       readAuthorities({ ca, useSystemCa }, runtime, () => ['of the system'])
@@ -118,29 +118,35 @@ describe('the certificates that the bridge trusts', () => {
       says: /\((UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT_LOCALLY)\)\. .*--ca/,
     },
     { what: 'selfSigned', says: /self-signed \(DEPTH_ZERO_SELF_SIGNED_CERT\)\. .*--ca/ },
-  ] as const)('AC8.3 are named when "$what" is none of them', async ({ what, says }) => {
-    const bridge = bridgeTo(`https://localhost:${await startTls(certificates[what])}/mcp`)
-    await bridge.handshake()
-    const call = await bridge.call('echo')
-    expect(call['error']).toMatchObject({ message: expect.stringMatching(says) })
-    await bridge.end()
-  })
+  ] as const)(
+    '[bridge-network-causes] are named when "$what" is none of them',
+    async ({ what, says }) => {
+      const bridge = bridgeTo(`https://localhost:${await startTls(certificates[what])}/mcp`)
+      await bridge.handshake()
+      const call = await bridge.call('echo')
+      expect(call['error']).toMatchObject({ message: expect.stringMatching(says) })
+      await bridge.end()
+    },
+  )
 
   it.each([
     { what: 'foreign', says: /another host name \(ERR_TLS_CERT_ALTNAME_INVALID\)\. .*openssl/ },
     { what: 'expired', says: /has expired \(CERT_HAS_EXPIRED\)\. .*date/ },
-  ] as const)('AC8.3 do not excuse one that is "$what"', async ({ what, says }) => {
-    const port = await startTls(certificates[what])
-    const bridge = bridgeTo(`https://localhost:${port}/mcp`, {}, ['--ca', certificates.caFile])
-    await bridge.handshake()
-    const call = await bridge.call('echo')
-    expect(call['error']).toMatchObject({ message: expect.stringMatching(says) })
-    await bridge.end()
-  })
+  ] as const)(
+    '[bridge-network-causes] do not excuse one that is "$what"',
+    async ({ what, says }) => {
+      const port = await startTls(certificates[what])
+      const bridge = bridgeTo(`https://localhost:${port}/mcp`, {}, ['--ca', certificates.caFile])
+      await bridge.handshake()
+      const call = await bridge.call('echo')
+      expect(call['error']).toMatchObject({ message: expect.stringMatching(says) })
+      await bridge.end()
+    },
+  )
 })
 
 describe('the HTTP proxy of the environment', () => {
-  it('AC8.1 is used for http and https, with its password', async () => {
+  it('[bridge-proxy] is used for http and https, with its password', async () => {
     const through = await proxy('user:pass word')
     const url = `http://user:pass%20word@${through.url.slice(7)}`
     const plain = bridgeTo(`http://target.test:${target.port}/mcp`, { HTTP_PROXY: url }, [
@@ -163,7 +169,7 @@ describe('the HTTP proxy of the environment', () => {
     expect(`${plain.stderr()}${secure.stderr()}`).not.toContain('pass')
   })
 
-  it('AC8.1 is never used for loopback, nor for what NO_PROXY names', async () => {
+  it('[bridge-proxy] is never used for loopback, nor for what NO_PROXY names', async () => {
     const through = await proxy()
     const bridge = bridgeTo(target.url, { HTTP_PROXY: through.url, HTTPS_PROXY: through.url })
     await bridge.handshake()
@@ -171,19 +177,22 @@ describe('the HTTP proxy of the environment', () => {
     expect(through.seen).toEqual([])
   })
 
-  it.each(['http', 'https'])('AC8.3 is named when it refuses us, for %s', async (scheme) => {
-    const through = await proxy('user:password')
-    const env = { ALL_PROXY: through.url, MCP_DESCOPE_ALLOW_HTTP: 'true' }
-    const bridge = bridgeTo(`${scheme}://target.test:${target.port}/mcp`, env)
-    await bridge.handshake()
-    const call = await bridge.call('echo')
-    expect(call['error']).toMatchObject({
-      message: expect.stringMatching(/407 \(ERR_PROXY_AUTH\)\. Set both/),
-    })
-    await bridge.end()
-  })
+  it.each(['http', 'https'])(
+    '[bridge-network-causes] is named when it refuses us, for %s',
+    async (scheme) => {
+      const through = await proxy('user:password')
+      const env = { ALL_PROXY: through.url, MCP_DESCOPE_ALLOW_HTTP: 'true' }
+      const bridge = bridgeTo(`${scheme}://target.test:${target.port}/mcp`, env)
+      await bridge.handshake()
+      const call = await bridge.call('echo')
+      expect(call['error']).toMatchObject({
+        message: expect.stringMatching(/407 \(ERR_PROXY_AUTH\)\. Set both/),
+      })
+      await bridge.end()
+    },
+  )
 
-  it('AC8.1 is used for the calls to the authorization server too', async () => {
+  it('[bridge-proxy] is used for the calls to the authorization server too', async () => {
     const through = await proxy()
     const port = await startTls(certificates.cert)
     const network = createNetwork({

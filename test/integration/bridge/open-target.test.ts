@@ -12,7 +12,7 @@ describe('the bridge to an open target', () => {
   })
   afterEach(() => target.close())
 
-  it('AC1.4 AC4.7 AC5.3 AC10.2 passes everything on, opens one session and deletes it at the end', async () => {
+  it('[bridge-transparent] [bridge-one-session] [bridge-answers-before-end] [bridge-quiet-log] passes everything on, opens one session and deletes it at the end', async () => {
     const bridge = startBridge(target.url, { env })
     const answer = await bridge.handshake()
     expect(answer['result']).toMatchObject({

@@ -89,7 +89,7 @@ describe('a target with two addresses, of which the first one is a black hole', 
   it.each([
     [['--ipv4'], 1_500],
     [[], 5_000],
-  ] as const)('AC8.4 is reached with %j within %d ms', async (args, ms) => {
+  ] as const)('[bridge-ipv4-fallback] is reached with %j within %d ms', async (args, ms) => {
     await startBlackHole(target.port)
     const url = `http://both.test:${target.port}/mcp`
     const bridge = bridgeTo(url, [...args, '--allow-http'], {}, resolving('both.test'))
@@ -107,7 +107,7 @@ describe('the proxies of the environment', () => {
   it.each([
     { what: 'the flag', args: ['--no-proxy-env'], env: {} },
     { what: 'the variable', args: [], env: { MCP_DESCOPE_NO_PROXY_ENV: 'true' } },
-  ])('AC8.1 are left alone with $what', async ({ args, env }) => {
+  ])('[bridge-proxy] are left alone with $what', async ({ args, env }) => {
     const proxy = await startHttpProxy()
     closing.push(proxy.close)
     const bridge = bridgeTo(
@@ -124,7 +124,7 @@ describe('the proxies of the environment', () => {
 })
 
 describe('a sign-in from behind a proxy', () => {
-  it('AC8.1 asks through it by hand too, unless --no-proxy-env says no', async () => {
+  it('[bridge-proxy] asks through it by hand too, unless --no-proxy-env says no', async () => {
     const proxy = await startHttpProxy()
     closing.push(proxy.close)
     const env = {

@@ -56,7 +56,7 @@ describe('several bridges of one user whose token is refused', () => {
   }
   const calls = () => target.of('tools/call').map(tokenOf)
 
-  it('AC3.3 5 bridges with 5 calls each that all get 401 at once refresh once and answer all', async () => {
+  it('[bridge-one-refresh] 5 bridges with 5 calls each that all get 401 at once refresh once and answer all', async () => {
     const tabs = browser.urls().length
     const bridges = await Promise.all(Array.from({ length: 5 }, start))
     const old = (await stored())?.accessToken ?? ''
@@ -82,7 +82,7 @@ describe('several bridges of one user whose token is refused', () => {
     await Promise.all(bridges.map((bridge) => bridge.end()))
   }, 60_000)
 
-  it('AC3.3 a token that was taken and is refused soon after is refreshed once more, then asked for', async () => {
+  it('[bridge-one-refresh] a token that was taken and is refused soon after is refreshed once more, then asked for', async () => {
     const tabs = browser.urls().length
     const bridge = await start()
     const answers = async (n: number) => {
@@ -99,7 +99,7 @@ describe('several bridges of one user whose token is refused', () => {
     await bridge.end()
   })
 
-  it('AC3.4 takes the token that another process got, and refreshes nothing', async () => {
+  it('[bridge-rereads-store] takes the token that another process got, and refreshes nothing', async () => {
     const bridge = await start()
     const old = (await stored())?.accessToken ?? ''
     const again = await runCli(['login', target.url, '--force'], { env })
@@ -111,7 +111,7 @@ describe('several bridges of one user whose token is refused', () => {
     await bridge.end()
   })
 
-  it('AC3.4 a late refusal of an old token says nothing about the new one', async () => {
+  it('[bridge-rereads-store] a late refusal of an old token says nothing about the new one', async () => {
     const bridge = await start()
     const old = (await stored())?.accessToken ?? ''
     let refuseLate = () => {}
@@ -130,7 +130,7 @@ describe('several bridges of one user whose token is refused', () => {
     await bridge.end()
   })
 
-  it('AC3.5 stores the new pair before the first request that carries it', async () => {
+  it('[bridge-stores-before-use] stores the new pair before the first request that carries it', async () => {
     const bridge = await start()
     const old = (await stored())?.accessToken ?? ''
     const atFirstUse: (string | undefined)[] = []
@@ -146,7 +146,7 @@ describe('several bridges of one user whose token is refused', () => {
     await bridge.end()
   })
 
-  it('AC3.5 AC5.2 a bridge that is killed while it refreshes leaves a whole pair and no lock', async () => {
+  it('[bridge-stores-before-use] [bridge-leaves-nothing] a bridge that is killed while it refreshes leaves a whole pair and no lock', async () => {
     for (let round = 0; round < 6; round++) {
       // whoever loses what the server gave has to sign in, and no round is to use up another's tabs
       rmSync(join(home, 'sign-in'), { recursive: true, force: true })

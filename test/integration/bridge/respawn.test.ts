@@ -59,7 +59,7 @@ describe('a host that starts its bridge again and again while nobody signs in', 
   }
 
   it.each([['SIGKILL'], ['stdin'], ['SIGTERM']] as const)(
-    'AC2.3 AC5.2 10 starts ended by %s open one tab, register once, and the last one finishes the sign-in',
+    '[bridge-resumes-sign-in] [bridge-leaves-nothing] 10 starts ended by %s open one tab, register once, and the last one finishes the sign-in',
     async (how) => {
       const urls: string[] = []
       for (let respawn = 0; respawn < 10; respawn++) {
@@ -85,7 +85,7 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     60_000,
   )
 
-  it('AC2.3 keeps what the next one needs where only its owner can read it', async () => {
+  it('[bridge-resumes-sign-in] keeps what the next one needs where only its owner can read it', async () => {
     const bridge = start()
     await shownBy(bridge)
     await kill(bridge, 'SIGKILL')
@@ -98,7 +98,7 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     for (const name of names) expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600)
   })
 
-  it('AC5.4 a sibling takes the sign-in over when the bridge that began it ends', async () => {
+  it('[bridge-hands-over] a sibling takes the sign-in over when the bridge that began it ends', async () => {
     const first = start()
     const url = await shownBy(first)
     const second = start()
@@ -116,7 +116,7 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     await second.end()
   })
 
-  it('AC2.2 opens no tab by itself after one that led to nothing, and says what to run', async () => {
+  it('[bridge-tab-budget] opens no tab by itself after one that led to nothing, and says what to run', async () => {
     identity.set({ approval: 'deny' })
     const first = start(['--login-wait', '5'])
     await first.handshake()
@@ -137,7 +137,7 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     expect(browser.urls()).toHaveLength(1)
   })
 
-  it('AC2.4 with --no-browser nothing is opened', async () => {
+  it('[bridge-no-tab] with --no-browser nothing is opened', async () => {
     const bridge = start(['--no-browser'])
     await shownBy(bridge)
     await new Promise((resolve) => setTimeout(resolve, 500))
@@ -145,7 +145,7 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     await bridge.end()
   })
 
-  it('AC2.4 without a display nothing is opened, and the URL is there to be pasted back', async () => {
+  it('[bridge-no-tab] without a display nothing is opened, and the URL is there to be pasted back', async () => {
     const folder = createFolder({ 'xdg-open': `#!/bin/sh\necho "$@" >> "$0.urls"\n` })
     chmodSync(join(folder, 'xdg-open'), 0o700)
     const bridge = startBridge(target.url, {
@@ -162,7 +162,7 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     expect(existsSync(join(folder, 'xdg-open.urls'))).toBe(false)
   })
 
-  it('AC6.5 a port that the user names is the only one, and is named when it is taken', async () => {
+  it('[bridge-busy-port] a port that the user names is the only one, and is named when it is taken', async () => {
     const thief = createServer()
     await new Promise<void>((resolve) => thief.listen(0, '127.0.0.1', resolve))
     const taken = (thief.address() as AddressInfo).port

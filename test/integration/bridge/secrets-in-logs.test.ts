@@ -76,7 +76,7 @@ describe('the log of the bridge', () => {
     }
   }
 
-  it('AC10.4 holds no secret of a sign-in, a refresh, a failure and a step-up', async () => {
+  it('[bridge-no-secrets] holds no secret of a sign-in, a refresh, a failure and a step-up', async () => {
     await open({ ttl: 2 })
     const bridge = await start(['--scope', 'mcp:read'], { BROWSER: createBrowser(true).path })
     await bridge.request('resources/read', { uri: 'x:y' })
@@ -99,7 +99,7 @@ describe('the log of the bridge', () => {
     expect(states()).toHaveLength(2)
   }, 40_000)
 
-  it('AC10.4 holds no secret of a client with a secret that signs in with a code', async () => {
+  it('[bridge-no-secrets] holds no secret of a client with a secret that signs in with a code', async () => {
     const clients = [{ clientId: 'ours', clientSecret: 'the-secret-of-our-client' }]
     await open({ clients, device: true, deviceInterval: 0.2 })
     const bridge = await start(['--login', 'device'], {
@@ -117,7 +117,7 @@ describe('the log of the bridge', () => {
     expectNoSecret([bridge], ['the-secret-of-our-client'])
   })
 
-  it('AC10.4 holds no secret of a sign-in that was declined, nor of what was given by hand', async () => {
+  it('[bridge-no-secrets] holds no secret of a sign-in that was declined, nor of what was given by hand', async () => {
     await open({ approval: 'deny' })
     const browser = createBrowser(true)
     const declined = await start([], { BROWSER: browser.path })

@@ -44,7 +44,7 @@ describe('a sign-in of the bridge', () => {
   }
   const requestsTo = (end: string) => identity.requests.filter(({ path }) => path.endsWith(end))
 
-  it('AC6.6 binds its port before the browser is started, whose first visit is answered', async () => {
+  it('[bridge-binds-first] binds its port before the browser is started, whose first visit is answered', async () => {
     // this browser is back at the callback within milliseconds, and comes only once
     for (let round = 0; round < 3; round++) {
       home = createHome()
@@ -55,7 +55,7 @@ describe('a sign-in of the bridge', () => {
     expect(identity.counters).toMatchObject({ authorizations: 3, codes: 3 })
   })
 
-  it('AC7.5 AC6.7 comes back to the port that is given, and registers just that one', async () => {
+  it('[bridge-callback-port] [bridge-candidate-ports] comes back to the port that is given, and registers just that one', async () => {
     const port = await freePort()
     const uri = `http://127.0.0.1:${port}/callback`
     const bridge = await start([], { MCP_DESCOPE_CALLBACK_PORT: String(port) })
@@ -65,7 +65,7 @@ describe('a sign-in of the bridge', () => {
     await bridge.end()
   })
 
-  it('AC7.4 goes on with the URL that `login --paste` hands over', async () => {
+  it('[bridge-paste] goes on with the URL that `login --paste` hands over', async () => {
     const bridge = await start(['--login', 'paste', '--login-wait', '1'])
     const early = await bridge.call('echo')
     expect(textOf(early)).toContain('mcp-descope-proxy login --paste "<url>"')
@@ -83,7 +83,7 @@ describe('a sign-in of the bridge', () => {
     await bridge.end()
   })
 
-  it('AC11.4 keeps its locks apart from its tokens, and no secret in them', async () => {
+  it('[bridge-locks] keeps its locks apart from its tokens, and no secret in them', async () => {
     const bridge = await start()
     await bridge.call('echo')
     target.refused.add(tokenOf(target.of('tools/call').at(-1) as never) ?? '')

@@ -42,7 +42,7 @@ describe('the bridge to a target that is protected by Descope', () => {
     await fetch(url)
   }
 
-  it('AC1.1 AC1.2 answers at once while nobody is signed in, and shows where to sign in', async () => {
+  it('[bridge-answers-at-once] [bridge-shows-sign-in] answers at once while nobody is signed in, and shows where to sign in', async () => {
     const bridge = start(createBrowser(false).path, ['--login-wait', '0.2'])
     await bridge.request('ping')
     const began = Date.now()
@@ -85,7 +85,7 @@ describe('the bridge to a target that is protected by Descope', () => {
     expect(bridge.messages().filter(({ id }) => id !== undefined)).toHaveLength(8)
   })
 
-  it('AC1.1 answers server/discover at once too, so that the host falls back to initialize', async () => {
+  it('[bridge-answers-at-once] answers server/discover at once too, so that the host falls back to initialize', async () => {
     const bridge = start(createBrowser(false).path)
     await bridge.request('ping')
     const _meta = {
@@ -102,7 +102,7 @@ describe('the bridge to a target that is protected by Descope', () => {
     await bridge.end()
   })
 
-  it('AC1.2 AC1.3 lets a call wait for the sign-in, and serves on in the same process', async () => {
+  it('[bridge-shows-sign-in] [bridge-late-sign-in] lets a call wait for the sign-in, and serves on in the same process', async () => {
     const bridge = start(createBrowser(false).path)
     await bridge.handshake()
     const call = bridge.call('echo', { text: 'hello' })
@@ -113,7 +113,7 @@ describe('the bridge to a target that is protected by Descope', () => {
     expect(target.of('tools/call')).toHaveLength(1)
   })
 
-  it('AC1.4 shows nothing of all that when the tokens are good, and remembers the tools', async () => {
+  it('[bridge-transparent] shows nothing of all that when the tokens are good, and remembers the tools', async () => {
     const browser = createBrowser(true)
     const first = start(browser.path)
     await first.handshake()
@@ -142,7 +142,7 @@ describe('the bridge to a target that is protected by Descope', () => {
     await third.end()
   })
 
-  it('AC1.5 makes the host wait for the sign-in when that is wished', async () => {
+  it('[bridge-wait-for-login] makes the host wait for the sign-in when that is wished', async () => {
     const bridge = start(createBrowser(false).path, ['--wait-for-login'])
     const answer = bridge.request('initialize', CLIENT)
     await bridge.waitFor('stderr', /authorize\?/)
@@ -154,7 +154,7 @@ describe('the bridge to a target that is protected by Descope', () => {
     expect(bridge.received('notifications/tools/list_changed')).toHaveLength(0)
   })
 
-  it('AC2.1 opens one tab for three bridges, and all of them go on', async () => {
+  it('[bridge-one-tab] opens one tab for three bridges, and all of them go on', async () => {
     const browser = createBrowser(false)
     const bridges = [start(browser.path), start(browser.path), start(browser.path)]
     await Promise.all(bridges.map((bridge) => bridge.handshake()))
@@ -166,7 +166,7 @@ describe('the bridge to a target that is protected by Descope', () => {
     await Promise.all(bridges.map((bridge) => bridge.end()))
   }, 40_000)
 
-  it('AC2.4 AC10.1 stays up in CI, opens nothing and says what to do', async () => {
+  it('[bridge-no-tab] [bridge-tells-host] stays up in CI, opens nothing and says what to do', async () => {
     const browser = createBrowser(true)
     const bridge = start(browser.path, [], { CI: 'true' })
     await bridge.handshake()
@@ -191,7 +191,7 @@ describe('the bridge to a target that is protected by Descope', () => {
     await bridge.end()
   })
 
-  it('AC10.4 never logs a secret', async () => {
+  it('[bridge-no-secrets] never logs a secret', async () => {
     const log = `${home}/bridge.log`
     const args = ['--log-level', 'debug', '--log-file', log]
     const bridge = start(createBrowser(true).path, args)

@@ -25,7 +25,7 @@ function bridgeTo(url: string, args: string[] = []) {
 
 describe('the transport before Streamable HTTP', () => {
   it.each([400, 404, 405])(
-    'AC10.6 is spoken when the first POST is answered %d',
+    '[mcp-http-sse-fallback] is spoken when the first POST is answered %d',
     async (postStatus) => {
       const target = await older({ postStatus })
       const bridge = bridgeTo(target.url)
@@ -42,7 +42,7 @@ describe('the transport before Streamable HTTP', () => {
     },
   )
 
-  it('AC10.6 is spoken at once with --transport sse', async () => {
+  it('[mcp-http-sse-fallback] is spoken at once with --transport sse', async () => {
     const target = await older()
     const bridge = bridgeTo(target.url, ['--transport', 'sse'])
     await bridge.handshake()
@@ -50,7 +50,7 @@ describe('the transport before Streamable HTTP', () => {
     await bridge.end()
   })
 
-  it('AC4.1 gets a new stream when the old one broke', async () => {
+  it('[bridge-lost-session] gets a new stream when the old one broke', async () => {
     const target = await older()
     const bridge = bridgeTo(target.url)
     await bridge.handshake()
@@ -62,7 +62,7 @@ describe('the transport before Streamable HTTP', () => {
     await bridge.end()
   })
 
-  it('AC10.6 is not tried after any other status, whatever the body says', async () => {
+  it('[mcp-http-sse-fallback] is not tried after any other status, whatever the body says', async () => {
     const target = await startHostileTarget()
     closing.push(target.close)
     const bridge = bridgeTo(target.at('bad-gateway-html'))
@@ -73,7 +73,7 @@ describe('the transport before Streamable HTTP', () => {
     await bridge.end()
   })
 
-  it('AC10.6 is not tried when the refusal is an MCP message', async () => {
+  it('[mcp-http-sse-fallback] is not tried when the refusal is an MCP message', async () => {
     const target = await startRecordingTarget({ versions: [] })
     closing.push(target.close)
     target.intercept((_request, response) => {
@@ -90,7 +90,7 @@ describe('the transport before Streamable HTTP', () => {
     await bridge.end()
   })
 
-  it('AC10.6 shows both causes when neither transport works', async () => {
+  it('[mcp-http-sse-fallback] shows both causes when neither transport works', async () => {
     const target = await startHostileTarget()
     closing.push(target.close)
     const bridge = bridgeTo(target.at('not-found'))
@@ -101,7 +101,7 @@ describe('the transport before Streamable HTTP', () => {
     await bridge.end()
   })
 
-  it('AC14.2 posts to the origin of the stream only', async () => {
+  it('[mcp-http-sse-origin] posts to the origin of the stream only', async () => {
     const other = await older()
     const target = await older({ endpoint: `${other.origin}/messages` })
     const bridge = bridgeTo(target.url)

@@ -41,14 +41,17 @@ describe('the start of the bridge', () => {
       args: ['--header', `X-A: ${variable('NOWHERE')}`],
       says: 'NOWHERE',
     },
-  ])('AC9.5 AC10.1 tells the host of $what, and exits 2', async ({ args, says }) => {
-    const bridge = start(args)
-    const answer = await bridge.request('initialize', CLIENT)
-    expect(answer['error']).toMatchObject({ message: expect.stringContaining(says) })
-    expect(await bridge.ended).toMatchObject({ status: 2, stderr: expect.stringContaining(says) })
-  })
+  ])(
+    '[bridge-strict-flags] [bridge-tells-host] tells the host of $what, and exits 2',
+    async ({ args, says }) => {
+      const bridge = start(args)
+      const answer = await bridge.request('initialize', CLIENT)
+      expect(answer['error']).toMatchObject({ message: expect.stringContaining(says) })
+      expect(await bridge.ended).toMatchObject({ status: 2, stderr: expect.stringContaining(says) })
+    },
+  )
 
-  it('AC10.1 tells the host when no target is named', async () => {
+  it('[bridge-tells-host] tells the host when no target is named', async () => {
     const bridge = startBridge(undefined, { env: { MCP_DESCOPE_HOME: home } })
     expect(await bridge.request('initialize', CLIENT)).toMatchObject({
       error: { message: expect.stringContaining('No target is configured') },
@@ -56,7 +59,7 @@ describe('the start of the bridge', () => {
     expect((await bridge.ended).status).toBe(2)
   })
 
-  it('AC9.5 takes flags before and after the URL, headers with variables, and variables for flags', async () => {
+  it('[bridge-strict-flags] takes flags before and after the URL, headers with variables, and variables for flags', async () => {
     const bridge = startBridge(undefined, {
       args: ['--header', `X-Tenant: ${variable('TENANT')}`, target.url, '--log-level', 'warn'],
       env: { MCP_DESCOPE_HOME: home, TENANT: 'acme corp', MCP_DESCOPE_LOG_FILE: `${home}/b.log` },
@@ -84,7 +87,7 @@ describe('the start of the bridge', () => {
     await bridge.end()
   })
 
-  it('AC14.1 reads nothing from the working directory, and the own configuration by name', async () => {
+  it('[bridge-no-project-config] reads nothing from the working directory, and the own configuration by name', async () => {
     mkdirSync(home, { recursive: true, mode: 0o700 })
     const tools = { deny: ['echo'] }
     writeFileSync(
@@ -117,7 +120,7 @@ describe('the start of the bridge', () => {
     ])
   })
 
-  it('AC5.3 answers what was asked before stdin was closed', async () => {
+  it('[bridge-answers-before-end] answers what was asked before stdin was closed', async () => {
     const bridge = start([])
     bridge.send({ id: 1, method: 'initialize', params: CLIENT })
     bridge.send({ method: 'notifications/initialized' })
@@ -142,7 +145,7 @@ describe('the start of the bridge', () => {
     expect(bridge.messages().some(({ id }) => id === 50)).toBe(false)
   })
 
-  it('AC10.2 rotates its log file and keeps it private', async () => {
+  it('[bridge-quiet-log] rotates its log file and keeps it private', async () => {
     const bridge = start(['--log-level', 'debug', '--log-file', join(home, 'logs', 'b.log')])
     await bridge.handshake()
     await bridge.end()
@@ -157,7 +160,7 @@ describe('the bridge between a host and a target of 2026-07-28', () => {
   })
   afterEach(() => target.close())
 
-  it('P15 sends the headers that the body asks for, and stays without a session', async () => {
+  it('[mcp-client-headers] sends the headers that the body asks for, and stays without a session', async () => {
     const bridge = startBridge(target.url, { env: { MCP_DESCOPE_HOME: createHome() } })
     const _meta = {
       'io.modelcontextprotocol/protocolVersion': '2026-07-28',

@@ -38,7 +38,7 @@ const isReset = (message: { [name: string]: unknown }) =>
   message['method'] === 'notifications/tools/list_changed'
 
 describe('a target that is down', () => {
-  it('AC4.6 AC8.3 is answered for, named with its cause, and used as soon as it is there', async () => {
+  it('[bridge-target-down] [bridge-network-causes] is answered for, named with its cause, and used as soon as it is there', async () => {
     const port = await freePort()
     const bridge = bridgeTo(`http://127.0.0.1:${port}/mcp`)
     const began = Date.now()
@@ -64,7 +64,7 @@ describe('a target that is down', () => {
     expect(target.sessions.size).toBe(0)
   })
 
-  it('AC4.6 comes back after the session was open', async () => {
+  it('[bridge-target-down] comes back after the session was open', async () => {
     const port = await freePort()
     const first = await startRecordingTarget({ port, sessions: 'required' })
     const bridge = bridgeTo(first.url)
@@ -85,7 +85,7 @@ describe('a target that is down', () => {
 })
 
 describe('a target that forgets the session', () => {
-  it('AC4.1 gets one new session, and only what is safe a second time', async () => {
+  it('[bridge-lost-session] gets one new session, and only what is safe a second time', async () => {
     const target = await recording()
     target.contents.tools.push({
       name: 'set',
@@ -119,7 +119,7 @@ describe('a target that forgets the session', () => {
 
 describe('the stream of what the target sends by itself', () => {
   it.each(['s', 'größer-中'])(
-    'AC4.2 is opened again after a pause, from where it ended (%s)',
+    '[bridge-reopens-stream] is opened again after a pause, from where it ended (%s)',
     async (idPrefix) => {
       const target = await recording({ sse: { eventIds: true, idPrefix } })
       const bridge = bridgeTo(target.url)
@@ -142,7 +142,7 @@ describe('the stream of what the target sends by itself', () => {
     },
   )
 
-  it('AC4.2 is asked for once where there is none', async () => {
+  it('[bridge-reopens-stream] is asked for once where there is none', async () => {
     const target = await recording({ getStream: false })
     const bridge = bridgeTo(target.url)
     await bridge.handshake()
@@ -166,7 +166,7 @@ describe('the stream of what the target sends by itself', () => {
 })
 
 describe('an answer that is cut off', () => {
-  it('AC4.3 is resumed where the last event was', async () => {
+  it('[bridge-broken-stream] is resumed where the last event was', async () => {
     const target = await recording({ sse: { eventIds: true } })
     target.on('tools/call', async (_params, exchange) => {
       await exchange.notify('notifications/message', { level: 'info', data: 'started' })
@@ -182,7 +182,7 @@ describe('an answer that is cut off', () => {
     await bridge.end()
   })
 
-  it('AC4.3 has failed within 5 seconds when it cannot be', async () => {
+  it('[bridge-broken-stream] has failed within 5 seconds when it cannot be', async () => {
     const target = await recording()
     target.on('tools/call', async (_params, exchange) => {
       await exchange.stream.raw('id: 1\ndata:\n\n')
@@ -199,7 +199,7 @@ describe('an answer that is cut off', () => {
     await bridge.end()
   })
 
-  it('AC4.3 AC10.3 1,000 requests have 1,000 answers while connections are killed, and no call runs twice', async () => {
+  it('[bridge-broken-stream] [bridge-only-messages] 1,000 requests have 1,000 answers while connections are killed, and no call runs twice', async () => {
     const target = await recording({ answerWith: 'sse' })
     const seen = new Map<unknown, number>()
     const sockets = new Set<Socket>()
@@ -252,7 +252,7 @@ describe('an answer that is cut off', () => {
 })
 
 describe('a target that misbehaves', () => {
-  it.each(MODES)('AC10.3 "%s" leaves no call without an answer', async (mode) => {
+  it.each(MODES)('[bridge-only-messages] "%s" leaves no call without an answer', async (mode) => {
     const target = await startHostileTarget({ giganticBytes: 1024 * 1024 })
     closing.push(target.close)
     const bridge = bridgeTo(target.at(mode, 'tools/call'), ['--transport', 'http'])
@@ -270,7 +270,7 @@ describe('a target that misbehaves', () => {
 })
 
 describe('large messages', () => {
-  it('P15 pass in both directions, 10 MB and more', async () => {
+  it('[bridge-back-pressure] pass in both directions, 10 MB and more', async () => {
     const target = await recording()
     const bridge = bridgeTo(target.url)
     await bridge.handshake()

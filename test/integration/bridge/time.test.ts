@@ -53,7 +53,7 @@ describe('the bridge as time goes by', () => {
   }
   const gets = () => target.requests.filter(({ method, url }) => method === 'GET' && url === '/mcp')
 
-  it('AC4.5 AC3.8 after a sleep the stream is opened anew once, and the token refreshed without a tab', async () => {
+  it('[bridge-sleep] [bridge-clock-jump] after a sleep the stream is opened anew once, and the token refreshed without a tab', async () => {
     const bridge = await signedIn(jumpingClock(HOUR_MS))
     const before = gets().filter(({ headers }) => headers.authorization !== undefined)
     expect(before).toHaveLength(1)
@@ -72,7 +72,7 @@ describe('the bridge as time goes by', () => {
     await bridge.end()
   }, 40_000)
 
-  it('AC4.4 a target that went silent is found out by two pings, and reached anew', async () => {
+  it('[bridge-silent-target] a target that went silent is found out by two pings, and reached anew', async () => {
     const bridge = await signedIn(fasterTime(FACTOR))
     let silent = true
     target.guard = ({ rpc }) => silent && rpc === 'ping'
@@ -90,7 +90,7 @@ describe('the bridge as time goes by', () => {
     await bridge.end()
   }, 40_000)
 
-  it('AC4.4 a stream on which nothing comes for minutes stays open', async () => {
+  it('[bridge-silent-target] a stream on which nothing comes for minutes stays open', async () => {
     const bridge = await signedIn(fasterTime(60))
     await pause((6 * 60_000) / 60)
     expect(gets()).toHaveLength(1)
@@ -99,7 +99,7 @@ describe('the bridge as time goes by', () => {
     await bridge.end()
   }, 40_000)
 
-  it('AC1.3 AC1.2 a sign-in that takes 180 s still succeeds, and a call waits 25 s of it', async () => {
+  it('[bridge-late-sign-in] [bridge-shows-sign-in] a sign-in that takes 180 s still succeeds, and a call waits 25 s of it', async () => {
     const bridge = await start(fasterTime(FACTOR), [], false)
     const began = Date.now()
     const call = await bridge.call('echo')
@@ -115,7 +115,7 @@ describe('the bridge as time goes by', () => {
     await bridge.end()
   }, 40_000)
 
-  it('AC6.4 after a minute without an answer it says what to do about an error in the browser', async () => {
+  it('[bridge-forgotten-client] after a minute without an answer it says what to do about an error in the browser', async () => {
     const bridge = await start(fasterTime(FACTOR), ['--login-wait', '1'], false)
     await bridge.call('echo')
     expect(bridge.stderr()).not.toContain('unknown client')
@@ -123,7 +123,7 @@ describe('the bridge as time goes by', () => {
     await bridge.end()
   }, 40_000)
 
-  it('AC2.2 a sign-in that nobody finishes ends after 10 minutes, and opens no tab by itself', async () => {
+  it('[bridge-tab-budget] a sign-in that nobody finishes ends after 10 minutes, and opens no tab by itself', async () => {
     const bridge = await start(fasterTime(60), ['--login-wait', '1'], false)
     await bridge.call('echo')
     await eventually(() => expect(browser.urls()).toHaveLength(1))

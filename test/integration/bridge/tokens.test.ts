@@ -52,7 +52,7 @@ describe('the tokens of the bridge', () => {
   }
   afterEach(() => stack.close())
 
-  it('AC12.1 asks once for the scopes that a tool needs, and calls it when they are granted', async () => {
+  it('[bridge-step-up] asks once for the scopes that a tool needs, and calls it when they are granted', async () => {
     const url = await open(
       { scopes: ['mcp:read', 'mcp:write'] },
       { scopes: { echo: ['mcp:write'] } },
@@ -69,7 +69,7 @@ describe('the tokens of the bridge', () => {
     await bridge.end()
   })
 
-  it('AC3.3 AC3.6 refreshes a token that ran out, and waits for a server that is in trouble', async () => {
+  it('[bridge-one-refresh] [bridge-refresh-trouble] refreshes a token that ran out, and waits for a server that is in trouble', async () => {
     const url = await open({ ttl: 3 })
     const browser = createBrowser(true)
     const bridge = start(url, { BROWSER: browser.path })

@@ -59,7 +59,7 @@ describe('a bridge in the middle of something', () => {
   const tokenRequests = () => identity.requests.filter(({ path }) => path.endsWith('/token')).length
 
   it.each(['stdin', 'SIGTERM', 'SIGHUP'] as const)(
-    'AC5.1 AC5.2 ends within 2 seconds by %s while a refresh is under way, and leaves no lock',
+    '[bridge-ends] [bridge-leaves-nothing] ends within 2 seconds by %s while a refresh is under way, and leaves no lock',
     async (how) => {
       const bridge = await signedIn()
       identity.set({ fail: [{ path: '/token', status: 503, times: 1_000 }] })
@@ -82,7 +82,7 @@ describe('a bridge in the middle of something', () => {
   )
 
   it.each(['stdin', 'SIGTERM'] as const)(
-    'AC5.1 ends within 2 seconds by %s while it connects anew',
+    '[bridge-ends] ends within 2 seconds by %s while it connects anew',
     async (how) => {
       const bridge = await signedIn()
       await target.close()
@@ -93,7 +93,7 @@ describe('a bridge in the middle of something', () => {
     },
   )
 
-  it('AC5.1 ends on SIGBREAK, which Windows sends', async () => {
+  it('[bridge-ends] ends on SIGBREAK, which Windows sends', async () => {
     const script = `process.on('SIGUSR2', () => process.emit('SIGBREAK', 'SIGBREAK'))`
     const nodeArguments = ['--import', `data:text/javascript,${encodeURIComponent(script)}`]
     const bridge = startBridge(target.url, { env, nodeArguments })
@@ -102,7 +102,7 @@ describe('a bridge in the middle of something', () => {
     await endedBy(bridge, 'SIGUSR2')
   })
 
-  it('AC10.5 says "Connected" only after the target answered', async () => {
+  it('[bridge-says-connected] says "Connected" only after the target answered', async () => {
     const log = join(env['MCP_DESCOPE_HOME'] as string, 'b.log')
     const first = await signedIn(['--log-level', 'debug', '--log-file', log])
     await first.end()
@@ -128,7 +128,7 @@ describe('a bridge in the middle of something', () => {
   })
 
   it.each([301, 302, 307, 308])(
-    'AC14.2 a redirect (%d) takes no token anywhere',
+    '[bridge-bound-tokens] a redirect (%d) takes no token anywhere',
     async (status) => {
       const elsewhere = await startRecordingTarget()
       const bridge = await signedIn()

@@ -59,7 +59,7 @@ describe('signing in with the browser at Descope', () => {
     expect(requestsTo('/token')[0]?.body).toMatchObject({ resource: resourceUrl })
   })
 
-  it('AC6.7 registers every port that it may use, as a native application', async () => {
+  it('[bridge-candidate-ports] registers every port that it may use, as a native application', async () => {
     await desk().signIn.ensure({ interactive: 'offer' })
     expect(requestsTo('/register')[0]?.body).toMatchObject({
       application_type: 'native',
@@ -71,7 +71,7 @@ describe('signing in with the browser at Descope', () => {
   })
 
   it.each(['localhost', '::1'] as const)(
-    'AC6.3 comes back to %s where that is wished, and registers that',
+    '[bridge-loopback-host] comes back to %s where that is wished, and registers that',
     async (callbackHost) => {
       const { signIn } = desk({ options: { callbackHost } })
       await signIn.ensure({ interactive: 'offer' })
@@ -86,7 +86,7 @@ describe('signing in with the browser at Descope', () => {
     },
   )
 
-  it('AC6.2 keeps the registration under the issuer, for the next sign-in too', async () => {
+  it('[bridge-keeps-registration] keeps the registration under the issuer, for the next sign-in too', async () => {
     const first = desk()
     await first.signIn.ensure({ interactive: 'offer' })
     const again = desk({ folder: first.folder })
@@ -94,7 +94,7 @@ describe('signing in with the browser at Descope', () => {
     expect(identity.counters).toMatchObject({ registrations: 1, authorizations: 2 })
   })
 
-  it('AC6.2 registers anew when the port is not among the registered ones', async () => {
+  it('[bridge-keeps-registration] registers anew when the port is not among the registered ones', async () => {
     const first = desk()
     await first.signIn.ensure({ interactive: 'offer' })
     const callbackPort = await freePort()
@@ -103,7 +103,7 @@ describe('signing in with the browser at Descope', () => {
     expect(identity.counters.registrations).toBe(2)
   })
 
-  it('AC6.1 registers nothing with a client that is given', async () => {
+  it('[mcp-client-id-order] registers nothing with a client that is given', async () => {
     const redirectUris = [28682, 28683, 28684, 28685].map(
       (port) => `http://127.0.0.1:${port}/callback`,
     )
@@ -113,7 +113,7 @@ describe('signing in with the browser at Descope', () => {
     expect(identity.counters.registrations).toBe(0)
   })
 
-  it('AC6.1 registers nothing where a metadata document is a client, and does where it is not', async () => {
+  it('[mcp-client-id-order] registers nothing where a metadata document is a client, and does where it is not', async () => {
     const document = createHttpServer((request, response) => {
       const clientId = `${origin}${request.url}`
       const redirect_uris = redirectUrisOf({ callbackHost: '127.0.0.1', callbackPort: undefined })
@@ -172,7 +172,7 @@ describe('signing in with the browser at Descope', () => {
     expect(record.refreshToken === undefined).toBe(options.refreshTtl === 0)
   })
 
-  it('AC12.2 asks for what the challenge names, else for what the resource names', async () => {
+  it('[mcp-client-scope] asks for what the challenge names, else for what the resource names', async () => {
     resource.metadata = { ...resource.metadata, scopes_supported: ['mcp:use', 'openid'] }
     const first = desk()
     await first.signIn.ensure({ interactive: 'offer' })
@@ -182,12 +182,12 @@ describe('signing in with the browser at Descope', () => {
     expect(requestsTo('/authorize')[0]?.query['scope']).toBe('mcp:write')
   })
 
-  it('AC12.2 leaves the scope out when nobody names one', async () => {
+  it('[mcp-client-scope] leaves the scope out when nobody names one', async () => {
     await desk().signIn.ensure({ interactive: 'offer' })
     expect(requestsTo('/authorize')[0]?.query).not.toHaveProperty('scope')
   })
 
-  it('AC12.1 steps up to the union of the scopes, without refreshing', async () => {
+  it('[bridge-step-up] steps up to the union of the scopes, without refreshing', async () => {
     await restart({ scopes: ['mcp:use', 'mcp:write'] })
     const { signIn, source } = desk()
     const first = await signIn.ensure({ interactive: 'offer', challenge: { scope: 'mcp:use' } })
@@ -205,7 +205,7 @@ describe('signing in with the browser at Descope', () => {
     expect(await source.refused(first.accessToken, challenge)).toEqual({ next: 'retry' })
   })
 
-  it('AC12.1 AC12.3 steps up once and then names what is missing', async () => {
+  it('[bridge-step-up] steps up once and then names what is missing', async () => {
     await restart({ scopes: ['mcp:use', 'mcp:write'], approval: 'deny' })
     const { signIn } = desk()
     const challenge = { error: 'insufficient_scope', scope: 'mcp:write' }
@@ -219,7 +219,7 @@ describe('signing in with the browser at Descope', () => {
     expect(identity.counters.authorizations).toBe(1)
   })
 
-  it('AC13.3 shows an error instead of the success page when the user declines', async () => {
+  it('[bridge-callback-page] shows an error instead of the success page when the user declines', async () => {
     await restart({ approval: 'deny' })
     const { signIn, visits } = desk()
     await expect(signIn.ensure({ interactive: 'offer' })).rejects.toMatchObject({
@@ -231,7 +231,7 @@ describe('signing in with the browser at Descope', () => {
     expect(await page.text()).toContain('access_denied')
   })
 
-  it('AC13.3 shows an error when the exchange fails after a good answer', async () => {
+  it('[bridge-callback-page] shows an error when the exchange fails after a good answer', async () => {
     identity.set({ fail: [{ path: '/token', status: 400, body: { error: 'invalid_grant' } }] })
     const { signIn, visits } = desk()
     await expect(signIn.ensure({ interactive: 'offer' })).rejects.toThrow('invalid_grant')
@@ -243,7 +243,7 @@ describe('signing in with the browser at Descope', () => {
     await expect(desk().signIn.ensure({ interactive: 'offer' })).resolves.toBeDefined()
   })
 
-  it('AC6.4 registers once more when the server forgot the client', async () => {
+  it('[bridge-forgotten-client] registers once more when the server forgot the client', async () => {
     const first = desk()
     await first.signIn.ensure({ interactive: 'offer' })
     const refusal = { errorCode: 'E074130', errorMessage: 'Invalid client id' }
@@ -252,7 +252,7 @@ describe('signing in with the browser at Descope', () => {
     expect(identity.counters.registrations).toBe(2)
   })
 
-  it('C7 registers again, and takes nothing along, when the resource changes its issuer', async () => {
+  it('[mcp-client-per-issuer] registers again, and takes nothing along, when the resource changes its issuer', async () => {
     const other = await startIdentity({ clock: createClock() })
     const first = desk()
     const old = await first.signIn.ensure({ interactive: 'offer' })
@@ -266,7 +266,7 @@ describe('signing in with the browser at Descope', () => {
     for (const secret of identity.issuedSecrets()) expect(seen).not.toContain(secret)
   })
 
-  it('C4 refuses metadata of another issuer', async () => {
+  it('[mcp-client-issuer] refuses metadata of another issuer', async () => {
     resource.metadata = {
       ...resource.metadata,
       authorization_servers: [`${identity.url}/v1/apps/agentic/other`],
@@ -276,7 +276,7 @@ describe('signing in with the browser at Descope', () => {
     })
   })
 
-  it('AC2.2 opens no second tab by itself soon after one that led to nothing', async () => {
+  it('[bridge-tab-budget] opens no second tab by itself soon after one that led to nothing', async () => {
     await restart({ approval: 'deny' })
     const first = desk()
     await expect(first.signIn.ensure({ interactive: 'offer' })).rejects.toThrow('access_denied')
@@ -294,7 +294,7 @@ describe('signing in with the browser at Descope', () => {
     expect(asked.tabs).toHaveLength(1)
   })
 
-  it('AC2.2 asks nobody when nobody may be asked, and gives what is there', async () => {
+  it('[bridge-tab-budget] asks nobody when nobody may be asked, and gives what is there', async () => {
     const own = desk()
     await expect(own.signIn.ensure({ interactive: 'never' })).rejects.toMatchObject({
       code: 'SIGN_IN_REQUIRED',
@@ -304,7 +304,7 @@ describe('signing in with the browser at Descope', () => {
     expect(own.tabs).toHaveLength(1)
   })
 
-  it('AC2.4 opens nothing in CI and says what to do instead', async () => {
+  it('[bridge-no-tab] opens nothing in CI and says what to do instead', async () => {
     const { signIn, tabs } = desk({ env: { CI: 'true', DISPLAY: ':0' } })
     await expect(signIn.ensure({ interactive: 'offer' })).rejects.toMatchObject({
       code: 'SIGN_IN_REQUIRED',
@@ -314,7 +314,7 @@ describe('signing in with the browser at Descope', () => {
     expect(identity.requests).toEqual([])
   })
 
-  it('AC7.2 shows the URL before the browser is started', async () => {
+  it('[bridge-url-first] shows the URL before the browser is started', async () => {
     const seen: string[] = []
     const own = desk({ system: { launch: async () => seen.push('launch') > 0 } })
     own.signIn.onChange((state) => {
@@ -327,13 +327,13 @@ describe('signing in with the browser at Descope', () => {
     await running
   })
 
-  it('AC13.4 frees the port when somebody signed in', async () => {
+  it('[bridge-callback-closes] frees the port when somebody signed in', async () => {
     await desk().signIn.ensure({ interactive: 'offer' })
     const redirectUri = requestsTo('/authorize')[0]?.query['redirect_uri'] ?? ''
     await expect(fetch(redirectUri)).rejects.toThrow()
   })
 
-  it('AC6.5 takes the next port when one is busy', async () => {
+  it('[bridge-busy-port] takes the next port when one is busy', async () => {
     const first = desk({ browse: async () => {} })
     const stop = new AbortController()
     const waiting = first.signIn.ensure({ interactive: 'offer', signal: stop.signal })
@@ -358,7 +358,7 @@ describe('signing in with the browser at Descope', () => {
     return { folder: own.folder, port: Number(port) }
   }
 
-  it('AC2.3 leaves the port of a tab that is open for another target alone', async () => {
+  it('[bridge-resumes-sign-in] leaves the port of a tab that is open for another target alone', async () => {
     const left = await leaveOne()
     const { issuer } = identity
     const grant = { kind: 'issuer', issuer, resource: undefined } as const
@@ -369,7 +369,7 @@ describe('signing in with the browser at Descope', () => {
     expect(used).not.toBe(`http://127.0.0.1:${left.port}/callback`)
   })
 
-  it('AC2.3 starts over at another port, without a second tab, when its own was taken', async () => {
+  it('[bridge-resumes-sign-in] starts over at another port, without a second tab, when its own was taken', async () => {
     const left = await leaveOne()
     const thief = createServer()
     await new Promise<void>((resolve) => thief.listen(left.port, '127.0.0.1', resolve))

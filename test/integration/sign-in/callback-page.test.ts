@@ -35,7 +35,7 @@ describe.skipIf(CHROMIUM === undefined)('the callback page in Chromium', () => {
   const background = (tab: Page) =>
     tab.evaluate('getComputedStyle(document.documentElement).colorScheme')
 
-  it('AC13.3 names the account and the program to go back to, and forgets the code', async () => {
+  it('[bridge-callback-page] names the account and the program to go back to, and forgets the code', async () => {
     const { tab, problems, requests } = await visit(successPage('dana@acme.com', 'Claude Desktop'))
     expect(await tab.textContent('h1')).toBe('Signed in')
     expect(await tab.textContent('body')).toContain('You are signed in as dana@acme.com.')
@@ -45,14 +45,14 @@ describe.skipIf(CHROMIUM === undefined)('the callback page in Chromium', () => {
     expect(requests.filter((path) => path !== '/favicon.ico')).toEqual(['/callback'])
   })
 
-  it('AC13.3 says the same without scripts', async () => {
+  it('[bridge-callback-page] says the same without scripts', async () => {
     const { tab } = await visit(successPage('dana@acme.com', 'Cursor'), {
       javaScriptEnabled: false,
     })
     expect(await tab.textContent('body')).toContain('return to Cursor')
   })
 
-  it('AC13.3 shows an error as text', async () => {
+  it('[bridge-callback-page] shows an error as text', async () => {
     const evil =
       '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
     const { tab, problems } = await visit(failurePage(evil, 'Run `mcp-descope-proxy login`.'))
@@ -104,7 +104,7 @@ describe.skipIf(CHROMIUM === undefined)('the callback page in Chromium', () => {
     },
   )
 
-  it('AC13.3 frees the port while the tab stays open', async () => {
+  it('[bridge-callback-page] frees the port while the tab stays open', async () => {
     const { listener } = await visit(successPage(undefined, undefined))
     await listener.close()
     const again = await listenForCallback([listener.port])

@@ -39,7 +39,7 @@ describe('login, status, token and logout', () => {
   }
   const url = () => resource.url.href
 
-  it('AC10.4 AC11.3 sign in, show it, print the token and sign out, without ever saying a secret', async () => {
+  it('[bridge-no-secrets] [bridge-store-place] sign in, show it, print the token and sign out, without ever saying a secret', async () => {
     const login = await cli('login', url(), '--json')
     expect(login).toMatchObject({ status: 0 })
     const report = JSON.parse(login.stdout)
@@ -90,7 +90,7 @@ describe('login, status, token and logout', () => {
     for (const secret of identity.issuedSecrets()) expect(talk).not.toContain(secret)
   }, 60_000)
 
-  it('AC7.4 take the URL that was pasted in another process', async () => {
+  it('[bridge-paste] take the URL that was pasted in another process', async () => {
     const waiting = startCli(['login', url(), '--no-browser', '--json'], { env })
     const [, shown = ''] = await waiting.waitFor('stderr', /(http:\S+authorize\?\S+)/)
     const redirect = await fetch(shown, { redirect: 'manual' })
@@ -107,7 +107,7 @@ describe('login, status, token and logout', () => {
     expect(await waiting.ended).toMatchObject({ status: 0 })
   }, 60_000)
 
-  it('AC2.4 exit 3 in CI, opening nothing', async () => {
+  it('[bridge-no-tab] exit 3 in CI, opening nothing', async () => {
     env = { ...env, CI: 'true' }
     expect(await cli('login', url(), '--json')).toMatchObject({
       status: 3,
@@ -137,14 +137,14 @@ describe('login, status, token and logout', () => {
     expect((await cli('token', url())).stdout).toBe(`${given}\n`)
   })
 
-  it('AC3.7 say when to sign in again where there is no refresh token', async () => {
+  it('[bridge-offline-access] say when to sign in again where there is no refresh token', async () => {
     const given = await identity.mint()
     await runCli(['login', url(), '--with-token'], { env, stdin: `${given}\n` })
     const { stdout } = await cli('status', url())
     expect(stdout).toMatch(/good for \d+ min, no refresh token: then sign in again/)
   })
 
-  it('AC11.6 sign out of everything with --all, and of one of several only by name', async () => {
+  it('[bridge-logout] sign out of everything with --all, and of one of several only by name', async () => {
     const tokens = [await identity.mint(), await identity.mint()]
     for (const [index, token] of tokens.entries()) {
       const args = ['login', url(), '--with-token', '--profile', `p${index}`]
@@ -159,7 +159,7 @@ describe('login, status, token and logout', () => {
     expect(JSON.parse((await cli('status', '--json')).stdout).identities).toEqual([])
   }, 30_000)
 
-  it('AC14.2 give no token to another URL or profile', async () => {
+  it('[bridge-bound-tokens] give no token to another URL or profile', async () => {
     await cli('login', url())
     expect(await cli('token', `${resource.origin}/other`)).toMatchObject({ status: 3 })
     expect(await cli('token', url(), '--profile', 'work')).toMatchObject({ status: 3 })
@@ -176,7 +176,7 @@ describe('login, status, token and logout', () => {
     expect(await cli(...args)).toMatchObject({ status: 2, stdout: '' })
   })
 
-  it('AC6.7 print the redirect URIs that a client has to have registered, asking nobody', async () => {
+  it('[bridge-candidate-ports] print the redirect URIs that a client has to have registered, asking nobody', async () => {
     const usual = [28682, 28683, 28684, 28685].map((port) => `http://127.0.0.1:${port}/callback`)
     expect(await cli('login', '--print-redirect-uris')).toMatchObject({
       status: 0,

@@ -33,7 +33,7 @@ describe('signing in with a code at Descope', () => {
   }
 
   it.each([400, 200] as const)(
-    'AC7.6 reads the body before the status %i of a poll',
+    '[bridge-device-codes] reads the body before the status %i of a poll',
     async (devicePollStatus) => {
       const desk = await begin({ device: true, devicePollStatus })
       const running = desk.signIn.ensure({ interactive: 'offer' })
@@ -45,7 +45,7 @@ describe('signing in with a code at Descope', () => {
     },
   )
 
-  it('AC7.1 says why a code is used', async () => {
+  it('[bridge-sign-in-method] says why a code is used', async () => {
     const desk = await begin({ device: true })
     const running = desk.signIn.ensure({ interactive: 'offer' })
     const code = await untilCode(desk)
@@ -76,7 +76,7 @@ describe('signing in with a code at Descope', () => {
     await refused
   })
 
-  it('AC7.6 gets a new code by itself when one expires', async () => {
+  it('[bridge-device-codes] gets a new code by itself when one expires', async () => {
     const desk = await begin({ device: true, deviceTtl: 1 }, { options: { deviceRenewals: 1 } })
     const running = desk.signIn.ensure({ interactive: 'offer' })
     const first = await untilCode(desk)
@@ -92,14 +92,14 @@ describe('signing in with a code at Descope', () => {
     })
   })
 
-  it('AC7.6 names the switch in the console when the server offers no codes', async () => {
+  it('[bridge-device-codes] names the switch in the console when the server offers no codes', async () => {
     const desk = await begin({ device: false }, { options: { method: 'device' } })
     await expect(desk.signIn.ensure({ interactive: 'offer' })).rejects.toMatchObject({
       hint: expect.stringContaining('Device Authentication'),
     })
   })
 
-  it('AC7.1 AC7.4 falls back to a URL to paste when there is neither browser nor code', async () => {
+  it('[bridge-sign-in-method] [bridge-paste] falls back to a URL to paste when there is neither browser nor code', async () => {
     const pastes: ((text: string) => void)[] = []
     const onPaste = (listener: (text: string) => void) => {
       pastes.push(listener)

@@ -32,7 +32,7 @@ describe('the lock between processes', () => {
     }
   })
 
-  it('AC5.2 passes at once to the next process when the holder is killed', async () => {
+  it('[bridge-leaves-nothing] passes at once to the next process when the holder is killed', async () => {
     const folder = privateFolder()
     const holder = spawnProcess(script, { folder, log: join(folder, 'log'), rounds: 1, hold: true })
     expect(await holder.next()).toBe('holding')

@@ -72,7 +72,7 @@ describe('signing in at a certified authorization server', () => {
     expect(own.tabs).toEqual([])
   })
 
-  it('AC11.6 revokes as the RFC says, without a bearer token', async () => {
+  it('[bridge-logout] revokes as the RFC says, without a bearer token', async () => {
     const { signIn, runtime, source } = desk()
     const record = await signIn.ensure({ interactive: 'offer' })
     const server = await serverOf(runtime, record)

@@ -52,7 +52,7 @@ describe('several processes of one user', () => {
     return process
   }
 
-  it('AC3.3 refresh once when 5 processes get 5 refusals each at once', async () => {
+  it('[bridge-one-refresh] refresh once when 5 processes get 5 refusals each at once', async () => {
     const desk = createDesk({ target: { grant: { kind: 'server', url: resource.url } } })
     const { accessToken } = await desk.signIn.ensure({ interactive: 'offer' })
     const input = { folder: desk.folder, calls: 5 }
@@ -66,7 +66,7 @@ describe('several processes of one user', () => {
     expect(new Set(resource.accepted).size).toBe(1)
   }, 60_000)
 
-  it('AC2.1 open one tab and register once when 3 start without tokens', async () => {
+  it('[bridge-one-tab] open one tab and register once when 3 start without tokens', async () => {
     const folder = privateFolder()
     const browser = fakeBrowser(folder, true)
     const signers = Array.from({ length: 3 }, () =>
@@ -78,7 +78,7 @@ describe('several processes of one user', () => {
     expect(identity.counters).toMatchObject({ registrations: 1, authorizations: 1 })
   }, 60_000)
 
-  it('AC2.3 go on with the sign-in of a process that was killed, in the same tab', async () => {
+  it('[bridge-resumes-sign-in] go on with the sign-in of a process that was killed, in the same tab', async () => {
     const folder = privateFolder()
     const browser = fakeBrowser(folder, false)
     const callbackPort = await freePort()
@@ -97,7 +97,7 @@ describe('several processes of one user', () => {
     expect(identity.counters.registrations).toBe(1)
   }, 60_000)
 
-  it('AC5.4 hand a sign-in over to a sibling that waits for it', async () => {
+  it('[bridge-hands-over] hand a sign-in over to a sibling that waits for it', async () => {
     const folder = privateFolder()
     const browser = fakeBrowser(folder, false)
     const callbackPort = await freePort()

@@ -33,7 +33,7 @@ describe('refreshing at Descope', () => {
     return { ...desk, record: await desk.signIn.ensure({ interactive: 'offer' }) }
   }
 
-  it('AC3.2 keeps the old refresh token when the answer has none', async () => {
+  it('[bridge-keeps-refresh-token] keeps the old refresh token when the answer has none', async () => {
     const { source, store, binding, record } = await signedIn({ rotateRefresh: false })
     expect(await source.refused(record.accessToken)).toEqual({ next: 'retry' })
     const renewed = await store.load(binding)
@@ -61,14 +61,14 @@ describe('refreshing at Descope', () => {
     { status: 500, body: '<html>trouble</html>' },
     { status: 400, body: { error: 'temporarily_unavailable' } },
     { status: 0 },
-  ])('AC3.6 tries again after %o', async (failure) => {
+  ])('[bridge-refresh-trouble] tries again after %o', async (failure) => {
     const { source, record } = await signedIn()
     identity.set({ fail: [{ path: '/token', ...failure }] })
     expect(await source.refused(record.accessToken)).toEqual({ next: 'retry' })
     expect(identity.counters.refreshes).toBe(1)
   })
 
-  it('AC3.6 says that it is retryable, and keeps the tokens, when the trouble lasts', async () => {
+  it('[bridge-refresh-trouble] says that it is retryable, and keeps the tokens, when the trouble lasts', async () => {
     const { source, store, binding, record, tabs } = await signedIn()
     identity.set({ fail: [{ path: '/token', status: 503, times: 99 }] })
     await expect(source.refused(record.accessToken)).rejects.toMatchObject({
@@ -78,7 +78,7 @@ describe('refreshing at Descope', () => {
     expect(tabs).toHaveLength(1)
   })
 
-  it('AC3.6 is not kept waiting by a long Retry-After', async () => {
+  it('[bridge-refresh-trouble] is not kept waiting by a long Retry-After', async () => {
     const { source, record } = await signedIn()
     identity.set({ fail: [{ path: '/token', status: 429, retryAfter: 600, times: 99 }] })
     await expect(source.refused(record.accessToken)).rejects.toMatchObject({
@@ -86,14 +86,14 @@ describe('refreshing at Descope', () => {
     })
   })
 
-  it('AC6.4 registers a client that the server forgot once more, and then leads to a sign-in', async () => {
+  it('[bridge-forgotten-client] registers a client that the server forgot once more, and then leads to a sign-in', async () => {
     const { source, record } = await signedIn()
     identity.set({ fail: [{ path: '/token', status: 401, body: { error: 'invalid_client' } }] })
     expect(await source.refused(record.accessToken)).toEqual({ next: 'sign-in' })
     expect(identity.counters.registrations).toBe(2)
   })
 
-  it('AC3.5 leaves a whole pair when the process is killed while it writes', async () => {
+  it('[bridge-stores-before-use] leaves a whole pair when the process is killed while it writes', async () => {
     const { folder, store, binding, record } = await signedIn()
     await store.save({ ...record, accessToken: 'access-', refreshToken: 'refresh-' })
     const script = await buildProcess('saver')
@@ -109,7 +109,7 @@ describe('refreshing at Descope', () => {
     expect(readdirSync(join(folder, 'tokens'))).toEqual([])
   }, 60_000)
 
-  it('AC11.6 revokes with the access token as proof, then deletes', async () => {
+  it('[bridge-logout] revokes with the access token as proof, then deletes', async () => {
     const { source, store, binding, folder, runtime, record } = await signedIn()
     const report = await signOut({ ...runtime, store, folder, source, configured: {} }, record)
     expect(report).toEqual({ revoked: true, reason: undefined })
@@ -120,7 +120,7 @@ describe('refreshing at Descope', () => {
     )
   })
 
-  it('AC11.6 deletes here and says why when the server cannot be asked', async () => {
+  it('[bridge-logout] deletes here and says why when the server cannot be asked', async () => {
     const { source, store, binding, folder, runtime, record } = await signedIn()
     identity.set({ fail: [{ path: '/revoke', status: 500, times: 9 }] })
     const report = await signOut({ ...runtime, store, folder, source, configured: {} }, record)

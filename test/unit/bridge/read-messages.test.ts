@@ -29,7 +29,7 @@ function begin(max = 1_000) {
 }
 
 describe('readMessages', () => {
-  it('P15 looks at nothing more while the host is behind, and goes on from there in order', async () => {
+  it('[bridge-back-pressure] looks at nothing more while the host is behind, and goes on from there in order', async () => {
     const { stdin, host, read, catchUp } = begin()
     stdin.write(line(1))
     await eventually(() => expect(read).toEqual([1]))
@@ -42,7 +42,7 @@ describe('readMessages', () => {
     await eventually(() => expect(read).toEqual([1, 2, 3, 4]))
   })
 
-  it('P15 goes on when there is room again, one message over the limit at most', async () => {
+  it('[bridge-back-pressure] goes on when there is room again, one message over the limit at most', async () => {
     const { stdin, backlog, read } = begin(10)
     const done = backlog.take(10)
     stdin.write(line(1))
@@ -54,7 +54,7 @@ describe('readMessages', () => {
     expect(backlog.isFull).toBe(false)
   })
 
-  it('AC5.1 sees the end of stdin although the host is behind', async () => {
+  it('[bridge-ends] sees the end of stdin although the host is behind', async () => {
     const { stdin, host, read, seen } = begin()
     host.isBehind = true
     for (const n of [1, 2, 3]) stdin.write(line(n))
@@ -63,7 +63,7 @@ describe('readMessages', () => {
     expect(read).toEqual([1, 2, 3])
   })
 
-  it('P15 takes in no more than a megabyte ahead', async () => {
+  it('[bridge-back-pressure] takes in no more than a megabyte ahead', async () => {
     const { stdin, host, read, catchUp } = begin()
     host.isBehind = true
     const count = 64

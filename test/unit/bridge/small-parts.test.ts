@@ -51,7 +51,7 @@ describe('createHost', () => {
     expect(JSON.parse(out)).toEqual({ a: 'b' })
   })
 
-  it('P15 says when the host is behind, and when it is not any more', async () => {
+  it('[bridge-back-pressure] says when the host is behind, and when it is not any more', async () => {
     let drain = () => {}
     let drained: Promise<void> | undefined = new Promise((resolve) => {
       drain = resolve
@@ -70,7 +70,7 @@ describe('createHost', () => {
 })
 
 describe('createBackoff', () => {
-  it('AC4.2 grows from the first to the last pause, with up to half as much by chance', () => {
+  it('[bridge-reopens-stream] grows from the first to the last pause, with up to half as much by chance', () => {
     const pauses = (random: number) => {
       const backoff = createBackoff(1_000, 60_000, () => random)
       return Array.from({ length: 8 }, () => backoff.next())
@@ -112,7 +112,7 @@ describe('mayRepeat', () => {
     ['tools/call', false],
     ['logging/setLevel', false],
     ['notifications/cancelled', false],
-  ])('AC4.1 says of %s %j', (method, expected) => {
+  ])('[bridge-lost-session] says of %s %j', (method, expected) => {
     expect(isRetrySafe({ method: 'POST', body: JSON.stringify({ method }) })).toBe(expected)
   })
 
@@ -146,7 +146,7 @@ describe('createMemory', () => {
 })
 
 describe('openLogFile', () => {
-  it('AC10.2 keeps five files of limited size that only their owner can read', () => {
+  it('[bridge-quiet-log] keeps five files of limited size that only their owner can read', () => {
     const path = join(mkdtempSync(join(tmpdir(), 'log-')), 'logs', 'b.log')
     const write = openLogFile(path, 20)
     for (let line = 0; line < 20; line++) write(`line number ${line}\n`)

@@ -57,7 +57,7 @@ function createListener() {
 }
 
 describe('StreamListener', () => {
-  it('AC4.2 opens the stream again after growing pauses, and never faster than once a second', async () => {
+  it('[bridge-reopens-stream] opens the stream again after growing pauses, and never faster than once a second', async () => {
     const { clock, listener, opened, last } = createListener()
     listener.start()
     const pauses: number[] = []
@@ -72,7 +72,7 @@ describe('StreamListener', () => {
     expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000])
   })
 
-  it('AC4.2 goes back to a second once something came, and says what came last', async () => {
+  it('[bridge-reopens-stream] goes back to a second once something came, and says what came last', async () => {
     const { clock, listener, last, sent } = createListener()
     listener.start()
     last().listener.ended()
@@ -87,7 +87,7 @@ describe('StreamListener', () => {
     expect(sent).toEqual([MESSAGE])
   })
 
-  it('AC4.2 waits as long as the target asks, by retry and by Retry-After', async () => {
+  it('[bridge-reopens-stream] waits as long as the target asks, by retry and by Retry-After', async () => {
     const { clock, listener, opened, last } = createListener()
     listener.start()
     last().listener.event({ ...EVENT, retry: '7000' })
@@ -111,7 +111,7 @@ describe('StreamListener', () => {
     { what: '405', failure: { httpStatus: 405 } },
     { what: '404 without a session', failure: { httpStatus: 404 } },
     { what: 'no event stream', failure: { cause: 'invalid_answer' as const } },
-  ])('AC4.2 stops for good after $what', async ({ failure }) => {
+  ])('[bridge-reopens-stream] stops for good after $what', async ({ failure }) => {
     const { clock, listener, opened, last } = createListener()
     listener.start()
     expect(last().fail(failure)).toBe(true)
@@ -121,7 +121,7 @@ describe('StreamListener', () => {
     expect(opened).toHaveLength(1)
   })
 
-  it('AC4.1 has the session opened again when it is lost, and forgets an event id that is refused', async () => {
+  it('[bridge-lost-session] has the session opened again when it is lost, and forgets an event id that is refused', async () => {
     const { clock, listener, last, lost } = createListener()
     listener.start()
     last().listener.event({ ...EVENT, id: '7' })
@@ -134,7 +134,7 @@ describe('StreamListener', () => {
     expect(last().lastEventId).toBeUndefined()
   })
 
-  it('AC4.5 drops the stream and opens it anew when it is told to', async () => {
+  it('[bridge-sleep] drops the stream and opens it anew when it is told to', async () => {
     const { clock, listener, opened, last } = createListener()
     listener.start()
     last().listener.opened?.()
@@ -174,7 +174,7 @@ function createLiveness(answers: boolean[]) {
 }
 
 describe('Liveness', () => {
-  it('AC4.4 gives the connection up when two pings had no answer', async () => {
+  it('[bridge-silent-target] gives the connection up when two pings had no answer', async () => {
     const { clock, told, pings } = createLiveness([true, false, false, true])
     await clock.advance(15_000)
     expect(pings()).toBe(1)
@@ -186,13 +186,13 @@ describe('Liveness', () => {
     expect(told).toEqual(['dead'])
   })
 
-  it('AC4.4 takes one missed ping for nothing', async () => {
+  it('[bridge-silent-target] takes one missed ping for nothing', async () => {
     const { clock, told } = createLiveness([true, false, true, false, true])
     await clock.advance(150_000)
     expect(told).toEqual([])
   })
 
-  it('AC4.5 notices that the machine was asleep', async () => {
+  it('[bridge-sleep] notices that the machine was asleep', async () => {
     const { clock, told, sleepFor, liveness } = createLiveness([])
     await clock.advance(9_000)
     sleepFor(29_000)

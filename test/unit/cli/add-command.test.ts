@@ -116,7 +116,7 @@ describe('add', () => {
     )
   })
 
-  it('AC9.3 names Node and the script with --absolute', async () => {
+  it('[bridge-launch-command] names Node and the script with --absolute', async () => {
     const { snippet } = await report(['cursor', URL, '--absolute'], { platform: 'win32' })
     expect(snippet.mcpServers['mcp-acme-com']).toEqual({
       command: '/nowhere/bin/node',

@@ -55,7 +55,7 @@ const FILES: Record<HostId, { darwin: string; linux: string; win32: string }> = 
 
 describe('the file of a host', () => {
   it.each(HOST_IDS.flatMap((id) => [MAC, LINUX, WINDOWS].map((where) => ({ id, where }))))(
-    'AC9.3 is where $id looks on $where.platform',
+    'is where $id looks on $where.platform',
     ({ id, where }) => {
       expect(findHost(id).userFile(where)).toBe(FILES[id][where.platform])
     },

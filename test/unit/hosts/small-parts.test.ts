@@ -9,7 +9,7 @@ const PROGRAM = { node: 'C:\\node.exe', script: 'C:\\a b\\bin.js' }
 
 describe('launchOf', () => {
   it.each(['linux', 'darwin', 'win32'] as const)(
-    'AC9.3 names Node and the script with --absolute on %s',
+    '[bridge-launch-command] names Node and the script with --absolute on %s',
     (platform) => {
       expect(launchOf({ platform, program: PROGRAM }, 'acme', { absolute: true })).toEqual({
         kind: 'stdio',

@@ -41,7 +41,7 @@ describe('the snippet of a host', () => {
     },
   )
 
-  it.each(JSON_HOSTS)('AC9.3 starts npx through cmd for %s on Windows', (id) => {
+  it.each(JSON_HOSTS)('[bridge-launch-command] starts npx through cmd for %s on Windows', (id) => {
     const entry = { ...TYPE[id], command: 'cmd', args: ['/c', 'npx', ...PINNED] }
     expect(offer(id, 'win32').document).toEqual({
       [CONTAINER[id] ?? 'mcpServers']: { acme: entry },

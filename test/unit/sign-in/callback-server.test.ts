@@ -92,7 +92,7 @@ describe('the callback server', () => {
       host: '127.0.0.1:1',
     },
   ])(
-    'AC13.1 answers $status to $what and keeps waiting',
+    '[bridge-callback-waits] answers $status to $what and keeps waiting',
     async ({ path, status, method, host }) => {
       const { listener, received } = await begin()
       const options = { ...(method && { method }), ...(host && { host }) }
@@ -103,20 +103,20 @@ describe('the callback server', () => {
     },
   )
 
-  it('AC13.1 takes one response only', async () => {
+  it('[bridge-callback-waits] takes one response only', async () => {
     const { listener, received } = await begin()
     await ask(listener, '/callback?code=one&state=right')
     expect((await ask(listener, '/callback?code=two&state=right')).status).toBe(409)
     expect(received).toEqual(['one'])
   })
 
-  it('AC13.1 reads localhost as itself', async () => {
+  it('[bridge-callback-waits] reads localhost as itself', async () => {
     const { listener } = await begin()
     const host = `localhost:${listener.port}`
     expect((await ask(listener, '/callback?code=x&state=right', { host })).status).toBe(200)
   })
 
-  it('AC13.3 escapes what it shows, and keeps and loads nothing', async () => {
+  it('[bridge-callback-page] escapes what it shows, and keeps and loads nothing', async () => {
     const { listener } = await begin()
     const { headers, body } = await ask(listener, '/callback?code=x&state=right')
     expect(body).toContain('&lt;dana&gt;@acme.com')
@@ -131,7 +131,7 @@ describe('the callback server', () => {
     expect(headers).not.toHaveProperty('access-control-allow-origin')
   })
 
-  it('AC13.3 sends the page only when the exchange is over', async () => {
+  it('[bridge-callback-page] sends the page only when the exchange is over', async () => {
     const listener = await listenForCallback([0])
     open.push(listener)
     let finish = () => {}
@@ -153,7 +153,7 @@ describe('the callback server', () => {
     expect((await answer).status).toBe(200)
   })
 
-  it('AC13.3 closes while a browser holds a socket open', async () => {
+  it('[bridge-callback-page] closes while a browser holds a socket open', async () => {
     const { listener } = await begin()
     const socket = connect(listener.port, '127.0.0.1')
     await new Promise((resolve) => socket.once('connect', resolve))
@@ -169,21 +169,24 @@ describe('the callback server', () => {
     { host: '127.0.0.1', name: '127.0.0.1', reached: ['127.0.0.1'] },
     { host: 'localhost', name: 'localhost', reached: ['127.0.0.1', '::1'] },
     { host: '::1', name: '[::1]', reached: ['::1'] },
-  ] as const)('AC6.3 listens on just what $host stands for', async ({ host, name, reached }) => {
-    const listener = await listenForCallback([0], host)
-    open.push(listener)
-    const { port } = listener
-    expect(listener.redirectUri).toBe(`http://${name}:${port}/callback`)
-    const addresses = ['127.0.0.1', '::1', otherAddress()]
-    const open_ = await Promise.all(addresses.map((address) => isOpen(address, port)))
-    expect(addresses.filter((_, index) => open_[index])).toEqual(reached)
-    listener.expect('right', async () => successPage(undefined, undefined))
-    expect((await fetch(`${listener.redirectUri}?code=x&state=right`)).status).toBe(200)
-    await listener.close()
-    expect(await isOpen(reached[0], port)).toBe(false)
-  })
+  ] as const)(
+    '[bridge-loopback-host] listens on just what $host stands for',
+    async ({ host, name, reached }) => {
+      const listener = await listenForCallback([0], host)
+      open.push(listener)
+      const { port } = listener
+      expect(listener.redirectUri).toBe(`http://${name}:${port}/callback`)
+      const addresses = ['127.0.0.1', '::1', otherAddress()]
+      const open_ = await Promise.all(addresses.map((address) => isOpen(address, port)))
+      expect(addresses.filter((_, index) => open_[index])).toEqual(reached)
+      listener.expect('right', async () => successPage(undefined, undefined))
+      expect((await fetch(`${listener.redirectUri}?code=x&state=right`)).status).toBe(200)
+      await listener.close()
+      expect(await isOpen(reached[0], port)).toBe(false)
+    },
+  )
 
-  it('AC6.3 takes no port for localhost that somebody else has on ::1', async () => {
+  it('[bridge-loopback-host] takes no port for localhost that somebody else has on ::1', async () => {
     const other = await listenForCallback([0], '::1')
     const free = await listenForCallback([0], 'localhost')
     await free.close()
@@ -194,7 +197,7 @@ describe('the callback server', () => {
     expect(await isOpen('127.0.0.1', other.port)).toBe(false)
   })
 
-  it('AC6.5 names the ports that are taken, and who has them as far as that is known', async () => {
+  it('[bridge-busy-port] names the ports that are taken, and who has them as far as that is known', async () => {
     const { listener } = await begin()
     const other = await listenForCallback([0])
     open.push(other)

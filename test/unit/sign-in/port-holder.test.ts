@@ -27,7 +27,7 @@ const OWN = process.platform === 'linux' ? { pid: process.pid } : undefined
 
 describe('who holds a callback port', () => {
   it.each(['127.0.0.1', '0.0.0.0', '::1', '::'])(
-    'AC6.5 is told by the system, for %s',
+    '[bridge-busy-port] is told by the system, for %s',
     async (host) => {
       const found = await listeningProcess(await taken(host))
       if (OWN === undefined) expect(found).toBeUndefined()
@@ -35,11 +35,11 @@ describe('who holds a callback port', () => {
     },
   )
 
-  it('AC6.5 is nobody when nobody listens', async () => {
+  it('[bridge-busy-port] is nobody when nobody listens', async () => {
     expect(await listeningProcess(await freePort())).toBeUndefined()
   })
 
-  it('AC6.5 is told by our own records where the system tells nothing', async () => {
+  it('[bridge-busy-port] is told by our own records where the system tells nothing', async () => {
     const clock = createClock()
     const runtime = { ...createDesk({ target: { grant: GRANT } }).runtime, clock }
     const { folder } = createDesk({ target: { grant: GRANT } })

@@ -29,9 +29,12 @@ describe('detectSurroundings', () => {
     ['darwin', { SSH_CLIENT: 'x' }, false],
     ['win32', {}, true],
     ['win32', { CI: 'true' }, false],
-  ] as const)('AC7.1 on %s with %j finds a browser: %s', (platform, env, hasBrowser) => {
-    expect(detectSurroundings({ platform, env }).hasBrowser).toBe(hasBrowser)
-  })
+  ] as const)(
+    '[bridge-sign-in-method] on %s with %j finds a browser: %s',
+    (platform, env, hasBrowser) => {
+      expect(detectSurroundings({ platform, env }).hasBrowser).toBe(hasBrowser)
+    },
+  )
 
   it.each([
     ['true', true],
@@ -65,9 +68,12 @@ describe('chooseMethod', () => {
     [true, false, 'browser'],
     [false, true, 'device'],
     [false, false, 'paste'],
-  ])('AC7.1 with a browser %s and codes offered %s takes %s', (hasBrowser, device, expected) => {
-    expect(chooseMethod(at(hasBrowser), server(device)).method).toBe(expected)
-  })
+  ])(
+    '[bridge-sign-in-method] with a browser %s and codes offered %s takes %s',
+    (hasBrowser, device, expected) => {
+      expect(chooseMethod(at(hasBrowser), server(device)).method).toBe(expected)
+    },
+  )
 
   it('takes what was asked for', () => {
     expect(chooseMethod(at(false, 'browser'), server(true)).method).toBe('browser')
@@ -93,14 +99,14 @@ describe('openBrowser', () => {
   }
   const URL_ = "https://as.example/authorize?a=1&b='x'%0a"
 
-  it('AC7.3 prefers $BROWSER, with the URL as its one argument', async () => {
+  it('[bridge-browser-launch] prefers $BROWSER, with the URL as its one argument', async () => {
     expect((await opened('linux', { BROWSER: '/my browser' }, URL_))[0]).toEqual([
       '/my browser',
       URL_,
     ])
   })
 
-  it('AC7.3 uses the opener of each platform', async () => {
+  it('[bridge-browser-launch] uses the opener of each platform', async () => {
     expect((await opened('darwin', {}, URL_))[0]).toEqual(['/usr/bin/open', URL_])
     expect((await opened('win32', {}, URL_))[0]).toEqual([
       'rundll32',
@@ -110,7 +116,7 @@ describe('openBrowser', () => {
     expect(await opened('linux', {}, URL_)).toEqual([['xdg-open', URL_]])
   })
 
-  it('AC7.3 goes from wslview to PowerShell, with the command encoded', async () => {
+  it('[bridge-browser-launch] goes from wslview to PowerShell, with the command encoded', async () => {
     const [first, second] = await opened('linux', {}, URL_, true)
     expect(first?.[0]).toBe('wslview')
     expect(second?.[0]).toBe('powershell.exe')
@@ -126,7 +132,7 @@ describe('openBrowser', () => {
     'https://x/ y',
     'https://u:p@x/',
     'cmd:/x',
-  ])('AC7.3 does not open %j', async (url) => {
+  ])('[bridge-browser-launch] does not open %j', async (url) => {
     expect(isOpenable(url)).toBe(false)
     expect(await opened('linux', {}, url)).toEqual([])
   })
@@ -134,7 +140,7 @@ describe('openBrowser', () => {
 
 describe('the budget of tabs', () => {
   const MINUTE = 60_000
-  it('AC2.2 gives one tab in 10 minutes and three in a day, over restarts', async () => {
+  it('[bridge-tab-budget] gives one tab in 10 minutes and three in a day, over restarts', async () => {
     const clock = createManualClock()
     const folder = privateFolder()
     const take = () => createBudget(folder, 'key', clock.now).takeTab()
@@ -148,7 +154,7 @@ describe('the budget of tabs', () => {
     expect(await take()).toBe(true)
   })
 
-  it('AC2.2 is full again when somebody signed in', async () => {
+  it('[bridge-tab-budget] is full again when somebody signed in', async () => {
     const clock = createManualClock()
     const budget = createBudget(privateFolder(), 'key', clock.now)
     await budget.takeTab()
@@ -165,7 +171,7 @@ describe('the budget of tabs', () => {
     expect(await createBudget(folder, 'key', createManualClock().now).takeTab()).toBe(true)
   })
 
-  it('AC12.1 gives one step-up in 10 minutes to each set of scopes', async () => {
+  it('[bridge-step-up] gives one step-up in 10 minutes to each set of scopes', async () => {
     const clock = createManualClock()
     const budget = createBudget(privateFolder(), 'key', clock.now)
     expect(await budget.takeStepUp(['a', 'b'])).toBe(true)
@@ -208,17 +214,17 @@ describe('parsePasted', () => {
   it.each([
     'http://127.0.0.1:28682/callback?code=abc&state=right',
     '  "http://127.0.0.1:1/callback?code=abc&state=right" \n',
-  ])('AC7.4 takes the URL %j', (text) => {
+  ])('[bridge-paste] takes the URL %j', (text) => {
     expect(parsePasted(text, waiting).get('code')).toBe('abc')
   })
 
-  it('AC7.4 refuses a URL of another sign-in', () => {
+  it('[bridge-paste] refuses a URL of another sign-in', () => {
     expect(() => parsePasted('http://127.0.0.1:1/callback?code=a&state=no', waiting)).toThrow(
       'belong',
     )
   })
 
-  it('AC7.4 takes a code alone, unless the server says who answers', () => {
+  it('[bridge-paste] takes a code alone, unless the server says who answers', () => {
     expect(parsePasted('abcdefgh', waiting).get('state')).toBe('right')
     const strict = { state: 'right', server: { issInResponses: true } }
     expect(() => parsePasted('abcdefgh', strict)).toThrow('not the URL')
@@ -264,7 +270,7 @@ describe('the pending sign-in', () => {
     tab: undefined,
   }
 
-  it('AC2.3 is there for the next process until its time is over', async () => {
+  it('[bridge-resumes-sign-in] is there for the next process until its time is over', async () => {
     const clock = createManualClock()
     const folder = privateFolder()
     await createPendingStore(folder, clock.now).save(pending)

@@ -32,13 +32,16 @@ describe('describeNetworkError', () => {
       'the HTTP proxy wants a user name and a password, answering 407',
       'HTTPS_PROXY=',
     ],
-  ])('AC8.3 says of %s one sentence and one command', (code, sentence, command) => {
-    const { reason, cause } = describeNetworkError(codedError(code))
-    expect({ reason, cause }).toEqual({ reason: `${sentence} (${code})`, cause: 'unreachable' })
-    const hint = networkHint(reason)
-    expect(hint).toContain(command)
-    expect(hint?.match(/`[^`]+`/g)).toHaveLength(1)
-  })
+  ])(
+    '[bridge-network-causes] says of %s one sentence and one command',
+    (code, sentence, command) => {
+      const { reason, cause } = describeNetworkError(codedError(code))
+      expect({ reason, cause }).toEqual({ reason: `${sentence} (${code})`, cause: 'unreachable' })
+      const hint = networkHint(reason)
+      expect(hint).toContain(command)
+      expect(hint?.match(/`[^`]+`/g)).toHaveLength(1)
+    },
+  )
 
   it('finds the code in a cause and among several errors', () => {
     const inner = new AggregateError([codedError('ECONNREFUSED'), codedError('ENETUNREACH')])

@@ -12,18 +12,18 @@ describe('restrictToOwner', () => {
   }
   const GRANT = ['icacls', 'C:\\Users\\dana é\\x', '/grant:r', 'dana:(OI)(CI)F', '/q']
 
-  it('AC11.1 gives a folder to its owner, then takes it from everybody else', async () => {
+  it('[bridge-store-private] gives a folder to its owner, then takes it from everybody else', async () => {
     expect(await commandsOf(true)).toEqual([
       GRANT,
       ['icacls', 'C:\\Users\\dana é\\x', '/inheritance:r', '/q'],
     ])
   })
 
-  it('AC11.1 takes it from nobody when it could not be given', async () => {
+  it('[bridge-store-private] takes it from nobody when it could not be given', async () => {
     expect(await commandsOf(false)).toEqual([GRANT])
   })
 
-  it('AC11.1 goes on where there is no such program', async () => {
+  it('[bridge-store-private] goes on where there is no such program', async () => {
     await expect(restrictToOwner('/nowhere', 'dana')).resolves.toBeUndefined()
   })
 })

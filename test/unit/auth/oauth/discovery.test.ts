@@ -29,13 +29,13 @@ const MCP = new URL('https://mcp.example/a/mcp')
 const PRM = 'https://mcp.example/.well-known/oauth-protected-resource'
 
 describe('discoverProtectedResource', () => {
-  it('C1 looks at the inserted path, then at the root', async () => {
+  it('[mcp-client-prm-order] looks at the inserted path, then at the root', async () => {
     const { deps, asked } = web({ [PRM]: { resource: 'https://mcp.example' } })
     expect((await discoverProtectedResource(deps, MCP))?.resource).toBe('https://mcp.example')
     expect(asked).toEqual([`${PRM}/a/mcp`, PRM])
   })
 
-  it('C1 looks only where the challenge points to', async () => {
+  it('[mcp-client-prm-order] looks only where the challenge points to', async () => {
     const document = { resource: MCP.href, authorization_servers: ['https://as.example'] }
     const { deps, asked } = web({ 'https://mcp.example/meta': document })
     await discoverProtectedResource(deps, MCP, 'https://mcp.example/meta')
@@ -48,7 +48,7 @@ describe('discoverProtectedResource', () => {
     'https://mcp.example/a/mc',
     'nonsense',
     undefined,
-  ])('C2 refuses metadata of the resource %j', async (resource) => {
+  ])('[mcp-client-prm-resource] refuses metadata of the resource %j', async (resource) => {
     const { deps } = web({ [PRM]: { resource } })
     await expect(discoverProtectedResource(deps, MCP)).rejects.toMatchObject({
       code: 'DISCOVERY_INVALID',
@@ -68,7 +68,7 @@ describe('discoverProtectedResource', () => {
     expect(asked).not.toContain(url)
   })
 
-  it('C1 says so when there is nothing where the challenge points to, nor anywhere else', async () => {
+  it('[mcp-client-prm-order] says so when there is nothing where the challenge points to, nor anywhere else', async () => {
     const { deps } = web({})
     await expect(discoverProtectedResource(deps, MCP, 'https://mcp.example/meta')).rejects.toThrow(
       'There is no metadata at https://mcp.example/meta',
@@ -82,7 +82,7 @@ describe('discoverProtectedResource', () => {
 })
 
 describe('discoverAuthorizationServer', () => {
-  it('C3 looks in three places for an issuer with a path', async () => {
+  it('[mcp-client-as-order] looks in three places for an issuer with a path', async () => {
     const { deps, asked } = web({})
     expect(await discoverAuthorizationServer(deps, 'https://as.example/t')).toBeUndefined()
     expect(asked).toEqual([
@@ -92,7 +92,7 @@ describe('discoverAuthorizationServer', () => {
     ])
   })
 
-  it('C3 looks in two places for an issuer without a path', async () => {
+  it('[mcp-client-as-order] looks in two places for an issuer without a path', async () => {
     const { deps, asked } = web({})
     await discoverAuthorizationServer(deps, 'https://as.example')
     expect(asked).toEqual([
@@ -109,7 +109,7 @@ describe('discoverAuthorizationServer', () => {
   })
 
   it.each(['https://as.example//', 'https://AS.example', 'https://other.example'])(
-    'C4 refuses a document whose issuer is %s',
+    '[mcp-client-issuer] refuses a document whose issuer is %s',
     async (issuer) => {
       const url = 'https://as.example/.well-known/oauth-authorization-server'
       const { deps } = web({ [url]: metadata(issuer) })
@@ -120,7 +120,7 @@ describe('discoverAuthorizationServer', () => {
   )
 
   it.each([undefined, [], ['plain']])(
-    'C9 refuses a server that announces PKCE as %j',
+    '[mcp-client-pkce] refuses a server that announces PKCE as %j',
     async (methods) => {
       const url = 'https://as.example/.well-known/oauth-authorization-server'
       const { deps } = web({
@@ -135,7 +135,7 @@ describe('discoverAuthorizationServer', () => {
     'javascript:alert(1)',
     'https://user:pw@as.example/token',
     'http://127.0.0.1/token',
-  ])('C15 refuses the token endpoint %s', async (token_endpoint) => {
+  ])('[mcp-client-https] refuses the token endpoint %s', async (token_endpoint) => {
     const url = 'https://as.example/.well-known/oauth-authorization-server'
     const { deps } = web({ [url]: metadata('https://as.example', { token_endpoint }) })
     await expect(discoverAuthorizationServer(deps, 'https://as.example')).rejects.toThrow(
@@ -160,7 +160,7 @@ describe('discoverAuthorizationServer', () => {
 describe('discoverGrantPlan', () => {
   const server = { kind: 'server', url: MCP } as const
 
-  it('C8 sends a resource even when the server publishes no metadata', async () => {
+  it('[mcp-client-resource] sends a resource even when the server publishes no metadata', async () => {
     const url = 'https://mcp.example/.well-known/oauth-authorization-server'
     const { deps } = web({ [url]: metadata('https://mcp.example') })
     const plan = await discoverGrantPlan(deps, server, undefined)

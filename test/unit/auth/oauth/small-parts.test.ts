@@ -31,11 +31,11 @@ describe('chooseScope', () => {
     [{ ...none, configured: 'mine', challenged: 'a', resource: ['r'] }, 'mine'],
     [{ ...none, challenged: 'c', previous: 'a b' }, 'a b c'],
     [{ ...none, challenged: 'a', previous: 'a' }, 'a'],
-  ])('C10 AC12.2 chooses from %j', (sources, expected) => {
+  ])('[mcp-client-scope] chooses from %j', (sources, expected) => {
     expect(chooseScope(sources)).toBe(expected)
   })
 
-  it('AC3.7 adds offline_access only where the server lists it and a scope is sent', () => {
+  it('[bridge-offline-access] adds offline_access only where the server lists it and a scope is sent', () => {
     const server = ['offline_access']
     expect(chooseScope({ challenged: 'a', resource: [], server })).toBe('a offline_access')
     expect(chooseScope({ resource: [], server })).toBeUndefined()
@@ -58,7 +58,7 @@ describe('checkResponseIssuer', () => {
     { issInResponses: true, iss: `${issuer}/`, ok: false },
     { issInResponses: true, iss: 'https://AS.example', ok: false },
   ])(
-    'AC13.2 decides $ok for iss=$iss when announced=$issInResponses',
+    '[rfc9207-2.4] decides $ok for iss=$iss when announced=$issInResponses',
     ({ issInResponses, iss, ok }) => {
       const response = new URLSearchParams({ code: 'c', ...(iss !== undefined && { iss }) })
       const check = () => checkResponseIssuer({ issuer, issInResponses }, response)
@@ -67,7 +67,7 @@ describe('checkResponseIssuer', () => {
     },
   )
 
-  it('AC13.2 shows nothing of the description when the issuer is wrong', () => {
+  it('[rfc9207-2.4] shows nothing of the description when the issuer is wrong', () => {
     const response = new URLSearchParams({ error: 'x', error_description: 'call 555', iss: 'e' })
     const check = () => checkResponseIssuer({ issuer, issInResponses: false }, response)
     expect(check).not.toThrow(/555/)
@@ -133,7 +133,7 @@ describe('readRefusal', () => {
     [503, '<html>busy</html>', 'transient'],
     [403, '<html>portal</html>', 'transient'],
     [200, { error: 'authorization_pending' }, 'poll'],
-  ])('AC3.6 takes status %i with %j for %s', (status, body, kind) => {
+  ])('[bridge-refresh-trouble] takes status %i with %j for %s', (status, body, kind) => {
     expect(read(status, body)?.kind).toBe(kind)
   })
 
@@ -224,7 +224,7 @@ describe('clients', () => {
     expect(header).toBe(`Basic ${btoa(pair)}`)
   })
 
-  it('C5 come from the user first, then from a document where the server takes one', () => {
+  it('[mcp-client-id-order] come from the user first, then from a document where the server takes one', () => {
     const server = { tokenAuthMethods: [], clientIdMetadataDocuments: true }
     const metadataUrl = 'https://client.example/oauth.json'
     expect(configuredClient(server, { id: 'x', metadataUrl })?.source).toBe('static')

@@ -82,7 +82,7 @@ describe('the tokens of a sign-in', () => {
     expect(await setUp(undefined).source.get()).toBeUndefined()
   })
 
-  it('AC3.1 are refreshed when less than 60 s remain, and not before', async () => {
+  it('[bridge-refreshes-early] are refreshed when less than 60 s remain, and not before', async () => {
     const { clock, shelf, source } = setUp(record())
     await clock.advance(539_000)
     expect(await source.get()).toBe('one')
@@ -91,7 +91,7 @@ describe('the tokens of a sign-in', () => {
     expect(await source.get()).toBe('new1')
   })
 
-  it('AC3.1 are refreshed when less than a tenth of a long life remains', async () => {
+  it('[bridge-refreshes-early] are refreshed when less than a tenth of a long life remains', async () => {
     const { clock, source } = setUp(record({ expiresAt: START + 36_000 }))
     await clock.advance(32_300_000)
     expect(await source.get()).toBe('one')
@@ -114,7 +114,7 @@ describe('the tokens of a sign-in', () => {
     expect(shelf.record).toMatchObject({ accessToken: 'one', refreshToken: 'r1' })
   })
 
-  it('AC3.6 are kept, and the server is left alone for a while, when it is in trouble', async () => {
+  it('[bridge-refresh-trouble] are kept, and the server is left alone for a while, when it is in trouble', async () => {
     const { clock, shelf, source } = setUp(record({ expiresAt: START }), transient)
     await expect(source.get()).rejects.toMatchObject({ retryable: true })
     await expect(source.get()).rejects.toMatchObject({ retryable: true })
@@ -138,7 +138,7 @@ describe('the tokens of a sign-in', () => {
     expect(shelf.refreshes).toBe(2)
   })
 
-  it('AC3.4 come from the store when another process refreshed them already', async () => {
+  it('[bridge-rereads-store] come from the store when another process refreshed them already', async () => {
     const { shelf, source } = setUp(record())
     await source.get()
     shelf.record = record({ accessToken: 'two' })
@@ -147,7 +147,7 @@ describe('the tokens of a sign-in', () => {
     expect(shelf.refreshes).toBe(0)
   })
 
-  it('AC3.3 are refreshed once for many refusals at once', async () => {
+  it('[bridge-one-refresh] are refreshed once for many refusals at once', async () => {
     const { shelf, source } = setUp(record())
     const verdicts = await Promise.all(Array.from({ length: 5 }, () => source.refused('one')))
     expect(verdicts).toEqual(Array(5).fill({ next: 'retry' }))
@@ -164,7 +164,7 @@ describe('the tokens of a sign-in', () => {
     expect(await source.refused('new1')).toEqual({ next: 'retry' })
   })
 
-  it('AC3.3 are renewed once more when the target took one before it refused it, and no more', async () => {
+  it('[bridge-one-refresh] are renewed once more when the target took one before it refused it, and no more', async () => {
     const { clock, shelf, source } = setUp(record())
     expect(await source.refused('one')).toEqual({ next: 'retry' })
     source.accepted?.('new1')
@@ -188,7 +188,7 @@ describe('the tokens of a sign-in', () => {
     expect(await source.refused('new1')).toEqual({ next: 'sign-in' })
   })
 
-  it('AC3.6 lead to a sign-in when the refresh token is gone', async () => {
+  it('[bridge-refresh-trouble] lead to a sign-in when the refresh token is gone', async () => {
     const { shelf, source } = setUp(record(), gone)
     expect(await source.refused('one')).toEqual({ next: 'sign-in' })
     expect(await source.refused('one')).toEqual({ next: 'sign-in' })
@@ -204,7 +204,7 @@ describe('the tokens of a sign-in', () => {
     expect(await source.get()).toBeUndefined()
   })
 
-  it('AC3.8 survive a clock that jumps an hour ahead and back', async () => {
+  it('[bridge-clock-jump] survive a clock that jumps an hour ahead and back', async () => {
     const { clock, shelf, source } = setUp(record({ refreshToken: undefined }))
     await clock.advance(3_600_000)
     expect(await source.get()).toBeUndefined()
@@ -224,7 +224,7 @@ describe('the tokens of a sign-in', () => {
     expect(await source.get()).toBe('one')
   })
 
-  it('AC12.1 are not refreshed for scopes that are missing', async () => {
+  it('[bridge-step-up] are not refreshed for scopes that are missing', async () => {
     const { shelf, source } = setUp(record())
     const challenge = { error: 'insufficient_scope', scope: 'a b' }
     expect(await source.refused('one', challenge)).toEqual({ next: 'step-up', scope: 'a b' })

@@ -67,7 +67,7 @@ describe('the token store', () => {
     expect(await createTokenStore(depsOf(folder)).list()).toEqual([RECORD])
   })
 
-  it('AC11.1 makes folders 0700 and files 0600 whatever the umask', async () => {
+  it('[bridge-store-private] makes folders 0700 and files 0600 whatever the umask', async () => {
     const folder = join(privateFolder(), 'new', 'home')
     const before = process.umask(0)
     try {
@@ -85,19 +85,22 @@ describe('the token store', () => {
   it.each([
     { what: 'folder', mode: 0o750, fix: 'chmod 700' },
     { what: 'file', mode: 0o640, fix: 'chmod 600' },
-  ])('AC11.1 refuses a $what that others can read, with the fix', async ({ what, mode, fix }) => {
-    const folder = privateFolder()
-    const store = createTokenStore(depsOf(folder))
-    await store.save(RECORD)
-    const tokens = join(folder, 'tokens')
-    chmodSync(what === 'folder' ? tokens : join(tokens, `${storeKey(BINDING)}.json`), mode)
-    await expect(store.load(BINDING)).rejects.toMatchObject({
-      code: 'CONFIG_INVALID',
-      hint: expect.stringContaining(fix),
-    })
-  })
+  ])(
+    '[bridge-store-private] refuses a $what that others can read, with the fix',
+    async ({ what, mode, fix }) => {
+      const folder = privateFolder()
+      const store = createTokenStore(depsOf(folder))
+      await store.save(RECORD)
+      const tokens = join(folder, 'tokens')
+      chmodSync(what === 'folder' ? tokens : join(tokens, `${storeKey(BINDING)}.json`), mode)
+      await expect(store.load(BINDING)).rejects.toMatchObject({
+        code: 'CONFIG_INVALID',
+        hint: expect.stringContaining(fix),
+      })
+    },
+  )
 
-  it('AC14.2 gives nothing to another URL, profile, issuer or client', async () => {
+  it('[bridge-bound-tokens] gives nothing to another URL, profile, issuer or client', async () => {
     const store = createTokenStore(depsOf(privateFolder()))
     await store.save(RECORD)
     for (const other of [
@@ -110,7 +113,7 @@ describe('the token store', () => {
     }
   })
 
-  it('AC14.2 does not take a file that was renamed for another binding', async () => {
+  it('[bridge-bound-tokens] does not take a file that was renamed for another binding', async () => {
     const folder = privateFolder()
     const store = createTokenStore(depsOf(folder))
     await store.save(RECORD)
@@ -120,7 +123,7 @@ describe('the token store', () => {
     expect(await store.load(evil)).toBeUndefined()
   })
 
-  it('AC11.5 leaves a file of a later version alone, and names no version in the path', async () => {
+  it('[bridge-store-version] leaves a file of a later version alone, and names no version in the path', async () => {
     const folder = privateFolder()
     const store = createTokenStore(depsOf(folder))
     await store.save(RECORD)
@@ -143,7 +146,7 @@ describe('the token store', () => {
     },
   )
 
-  it('AC3.5 leaves no part of a file behind', async () => {
+  it('[bridge-stores-before-use] leaves no part of a file behind', async () => {
     const folder = privateFolder()
     const store = createTokenStore(depsOf(folder))
     await Promise.all(
@@ -164,7 +167,7 @@ describe('the keychain', () => {
     return createTokenStore(deps, createDataKeys(deps, keychain))
   }
 
-  it('AC11.2 holds only a key; the tokens are in an encrypted file', async () => {
+  it('[bridge-store-keychain] holds only a key; the tokens are in an encrypted file', async () => {
     const folder = privateFolder()
     const keychain = memoryKeychain()
     await withKeychain(folder, keychain).save(RECORD)
@@ -174,7 +177,7 @@ describe('the keychain', () => {
     expect(await withKeychain(folder, memoryKeychain()).load(BINDING)).toBeUndefined()
   })
 
-  it('AC11.1 is not used when its probe fails, and AC11.3 the reason is known', async () => {
+  it('[bridge-store-private] [bridge-store-place] is not used when its probe fails, and says why', async () => {
     const folder = privateFolder()
     const broken: Keychain = { ...memoryKeychain(), read: async () => undefined }
     const store = withKeychain(folder, broken)
@@ -203,7 +206,7 @@ describe('the keychain', () => {
     expect(probes).toBe(1)
   })
 
-  it('AC11.1 counts as broken when it does not answer within 3 s', async () => {
+  it('[bridge-store-private] counts as broken when it does not answer within 3 s', async () => {
     const manual = createManualClock()
     const stuck: Keychain = { ...memoryKeychain(), write: () => new Promise(() => {}) }
     const outcome = probeKeychain(stuck, manual)
@@ -225,7 +228,7 @@ describe('the keychain', () => {
     ['darwin', '/usr/bin/security'],
     ['linux', 'secret-tool'],
   ] as const)(
-    'AC11.2 on %s gets secrets on stdin of %s and never as arguments',
+    '[bridge-store-keychain] on %s gets secrets on stdin of %s and never as arguments',
     async (platform, program) => {
       const runs: { command: string; args: readonly string[]; input: string | undefined }[] = []
       const value = 'ab'.repeat(32)
@@ -247,7 +250,7 @@ describe('the keychain', () => {
     },
   )
 
-  it('AC11.2 on win32 encrypts for the user by PowerShell, and keeps what comes out in a file', async () => {
+  it('[bridge-store-keychain] on win32 encrypts for the user by PowerShell, and keeps what comes out in a file', async () => {
     const runs: { command: string; args: readonly string[]; input: string }[] = []
     const turned = (base64: string) => Buffer.from(base64, 'base64').reverse().toString('base64')
     const run = async (
@@ -277,7 +280,7 @@ describe('the keychain', () => {
     expect(runs[0]?.input).toBe(Buffer.from(value).toString('base64'))
   })
 
-  it('AC11.2 on win32 does not work where PowerShell gives nothing', async () => {
+  it('[bridge-store-keychain] on win32 does not work where PowerShell gives nothing', async () => {
     const run = async () => ({ status: undefined, stdout: '' })
     const keychain = systemKeychain({ run }, 'win32', privateFolder())
     await keychain?.write('data-key', 'ab'.repeat(32))

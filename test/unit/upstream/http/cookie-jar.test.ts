@@ -24,13 +24,13 @@ describe('createCookieJar', () => {
       sent: undefined,
     },
     { what: 'a long one', set: [`a=${'x'.repeat(5_000)}`], sent: undefined },
-  ])('P15 keeps $what as it should', ({ set, sent }) => {
+  ])('[bridge-cookies] keeps $what as it should', ({ set, sent }) => {
     const jar = createCookieJar(createManualClock())
     jar.keep(set)
     expect(jar.header('/mcp')).toBe(sent)
   })
 
-  it('P15 keeps no more than 20, and drops the oldest', () => {
+  it('[bridge-cookies] keeps no more than 20, and drops the oldest', () => {
     const jar = createCookieJar(createManualClock())
     for (let n = 0; n < 100; n++) jar.keep(`c${n}=${n}`)
     const names = jar.header('/')?.split('; ')
@@ -38,7 +38,7 @@ describe('createCookieJar', () => {
     expect(names?.[0]).toBe('c80=80')
   })
 
-  it('P15 forgets one whose time is over', async () => {
+  it('[bridge-cookies] forgets one whose time is over', async () => {
     const clock = createManualClock()
     const jar = createCookieJar(clock)
     jar.keep('a=1; Max-Age=60; Expires=Thu, 01 Jan 2015 00:00:00 GMT')
@@ -49,7 +49,7 @@ describe('createCookieJar', () => {
 })
 
 describe('withCookies', () => {
-  it('P15 puts them behind those of the user', () => {
+  it('[bridge-cookies] puts them behind those of the user', () => {
     const sent: UpstreamRequest[] = []
     const upstream: Upstream = {
       send: (request) => void sent.push(request),

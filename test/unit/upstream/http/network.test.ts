@@ -21,7 +21,7 @@ describe('proxyFor', () => {
     ['https://localhost/mcp', { HTTPS_PROXY: P }, undefined],
     ['https://127.0.0.2:1/mcp', { ALL_PROXY: P }, undefined],
     ['https://[::1]/mcp', { ALL_PROXY: P }, undefined],
-  ])('AC8.1 finds for %s and %o the proxy %s', (url, env, expected) => {
+  ])('[bridge-proxy] finds for %s and %o the proxy %s', (url, env, expected) => {
     expect(proxyFor(new URL(url), env)?.href).toBe(expected)
   })
 
@@ -38,7 +38,7 @@ describe('proxyFor', () => {
     ['ample', false],
     ['*', true],
     ['', false],
-  ])('AC8.1 reads NO_PROXY %j', (list, isExcepted) => {
+  ])('[bridge-proxy] reads NO_PROXY %j', (list, isExcepted) => {
     const found = proxyFor(new URL('https://a.example/'), { ALL_PROXY: P, NO_PROXY: list })
     expect(found === undefined).toBe(isExcepted)
   })

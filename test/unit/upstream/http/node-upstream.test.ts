@@ -141,7 +141,7 @@ describe('createNodeUpstream', () => {
     expect(aborted.controller().aborted).toBe(true)
   })
 
-  it('AC4.5 breaks all connections on close and can be used again', async () => {
+  it('[bridge-sleep] breaks all connections on close and can be used again', async () => {
     const { port } = await serve((request, response) => {
       if (request.headers['x-a'] === 'silent') return
       response.end('ok')
