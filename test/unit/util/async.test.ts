@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { singleFlight, sleep } from '../../../src/util/async.js'
+import { createBackoff, parseRetryAfter, singleFlight, sleep } from '../../../src/util/async.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 describe('sleep', () => {
@@ -80,3 +80,30 @@ function abortable() {
   const controller = new AbortController()
   return { signal: controller.signal, abort: () => controller.abort() }
 }
+
+describe('createBackoff', () => {
+  it('[bridge-reopens-stream] grows from the first to the last pause, with up to half as much by chance', () => {
+    const pauses = (random: number) => {
+      const backoff = createBackoff(1_000, 60_000, () => random)
+      return Array.from({ length: 8 }, () => backoff.next())
+    }
+    expect(pauses(0)).toEqual([1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000])
+    expect(pauses(1).slice(0, 2)).toEqual([1_500, 3_000])
+    expect(Math.max(...pauses(1))).toBe(60_000)
+  })
+})
+
+describe('parseRetryAfter', () => {
+  const now = Date.UTC(2026, 0, 1)
+  it.each([
+    ['5', 5_000],
+    ['0', 0],
+    ['999999', 3_600_000],
+    ['Thu, 01 Jan 2026 00:00:10 GMT', 10_000],
+    ['Thu, 01 Jan 2020 00:00:10 GMT', 0],
+    ['soon', undefined],
+    [undefined, undefined],
+  ])('reads %j as %j', (value, ms) => {
+    expect(parseRetryAfter(value, now)).toBe(ms)
+  })
+})

@@ -1,7 +1,35 @@
+import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { Backlog, readMessages } from '../../../src/bridge/host.js'
+import { Backlog, createHostConnection, readMessages } from '../../../src/bridge/host.js'
 import { eventually } from '../../helpers/targets/eventually.js'
+
+describe('createHost', () => {
+  it('writes each message as one line', () => {
+    const written: string[] = []
+    createHostConnection({ out: (text) => written.push(text) }).send('{\n  "a": "b"\r\n}')
+    const out = written.join('')
+    expect(out).toBe('{   "a": "b" }\n')
+    expect(JSON.parse(out)).toEqual({ a: 'b' })
+  })
+
+  it('[bridge-back-pressure] says when the host is behind, and when it is not any more', async () => {
+    let drain = () => {}
+    let drained: Promise<void> | undefined = new Promise((resolve) => {
+      drain = resolve
+    })
+    const host = createHostConnection({ out: () => {}, outDrained: () => drained })
+    host.send('{}')
+    expect(host.isBehind).toBe(true)
+    const told: string[] = []
+    host.whenReady(() => told.push('ready'))
+    drain()
+    drained = undefined
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(told).toEqual(['ready'])
+    expect(host.isBehind).toBe(false)
+  })
+})
 
 const line = (n: number, more = '') =>
   `${JSON.stringify({ jsonrpc: '2.0', id: n, method: 'ping', params: { more } })}\n`

@@ -2,43 +2,6 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { HOST_IDS } from '../../../src/hosts/host.js'
 import { checkName, deriveName, findHost } from '../../../src/hosts/hosts.js'
-import { isTemporary, launchOf } from '../../../src/hosts/launch.js'
-import { secretParameter } from '../../../src/usecases/add-to-host/resolve-server.js'
-
-const PROGRAM = { node: 'C:\\node.exe', script: 'C:\\a b\\bin.js' }
-
-describe('launchOf', () => {
-  it.each(['linux', 'darwin', 'win32'] as const)(
-    '[bridge-launch-command] names Node and the script with --absolute on %s',
-    (platform) => {
-      expect(launchOf({ platform, program: PROGRAM }, 'acme', { absolute: true })).toEqual({
-        kind: 'stdio',
-        command: 'C:\\node.exe',
-        args: ['C:\\a b\\bin.js', 'stdio', 'acme'],
-      })
-    },
-  )
-
-  it.each(['https://a/mcp?x=1&y=2', 'https://a/%20', 'https://a/^', 'https://a/?q=a|b'])(
-    'refuses %s for cmd.exe, and says what to do',
-    (url) => {
-      const start = (absolute: boolean) =>
-        launchOf({ platform: 'win32', program: PROGRAM }, url, { absolute })
-      expect(() => start(false)).toThrow(
-        expect.objectContaining({ code: 'USAGE', hint: expect.stringContaining('--absolute') }),
-      )
-      expect(start(true).args).toContain(url)
-    },
-  )
-
-  it.each([
-    ['/home/u/.npm/_npx/1a2b/node_modules/mcp-descope-proxy/bin/x.js', true],
-    ['C:\\Users\\u\\npm-cache\\_npx\\1a2b\\x.js', true],
-    ['/usr/lib/node_modules/mcp-descope-proxy/bin/x.js', false],
-  ])('tells whether %s is a copy that goes away', (script, expected) => {
-    expect(isTemporary(script)).toBe(expected)
-  })
-})
 
 describe('the name of a server', () => {
   it.each([
@@ -84,16 +47,5 @@ describe('the name of a server', () => {
 
   it.each(['My Server', 'Ärger & Söhne', '__proto__', 'a"b\\c'])('may be %s', (name) => {
     expect(checkName(findHost('vscode'), name)).toBe(name)
-  })
-})
-
-describe('secretParameter', () => {
-  it.each([
-    ['https://a/mcp?api_key=1', 'api_key'],
-    ['https://a/mcp?a=1&access_token=2', 'access_token'],
-    ['https://a/mcp?tenant=1', undefined],
-    ['acme', undefined],
-  ])('finds in %s: %s', (url, found) => {
-    expect(secretParameter(url)).toBe(found)
   })
 })

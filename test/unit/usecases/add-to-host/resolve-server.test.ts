@@ -1,0 +1,13 @@
+import { describe, expect, it } from 'vitest'
+import { secretParameter } from '../../../../src/usecases/add-to-host/resolve-server.js'
+
+describe('secretParameter', () => {
+  it.each([
+    ['https://a/mcp?api_key=1', 'api_key'],
+    ['https://a/mcp?a=1&access_token=2', 'access_token'],
+    ['https://a/mcp?tenant=1', undefined],
+    ['acme', undefined],
+  ])('finds in %s: %s', (url, found) => {
+    expect(secretParameter(url)).toBe(found)
+  })
+})
