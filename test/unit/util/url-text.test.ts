@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createRedactor } from '../../../src/util/redact.js'
-import { shownUrl, showUrls } from '../../../src/util/url-text.js'
+import { parseRequestTarget, shownUrl, showUrls } from '../../../src/util/url-text.js'
 
 describe('what is shown of a URL', () => {
   it.each([
@@ -55,3 +55,26 @@ describe('what is shown of a URL', () => {
     )
   })
 })
+
+it.each([
+  ['/', '/', ''],
+  ['//', '//', ''],
+  ['//evil.example/callback?a=1', '//evil.example/callback', 'a=1'],
+  ['/callback?state=a&code=b', '/callback', 'state=a&code=b'],
+  ['/callback?a=1#b', '/callback', 'a=1'],
+  ['http://127.0.0.1:1/callback?a=1', '/callback', 'a=1'],
+  ['http://[', '/', ''],
+  ['http://?a=1', '/', 'a=1'],
+  ['/%', '/%', ''],
+  ['/?%zz=%', '/', '%25zz=%25'],
+  ['/a/../b', '/a/../b', ''],
+])('the request target %j has the path %j and the query %j', (target, path, query) => {
+  const found = parseRequestTarget(target)
+  expect(found?.path).toBe(path)
+  expect(found?.query.toString()).toBe(query)
+})
+
+it.each([undefined, '', '*', 'example.com:443', 'ftp://a/b', 'x', `/${'a'.repeat(20_000)}`])(
+  'the request target %j is none',
+  (target) => expect(parseRequestTarget(target)).toBeUndefined(),
+)

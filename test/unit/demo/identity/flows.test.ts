@@ -15,7 +15,7 @@ import {
   signIn,
   start,
   visit,
-} from './identity-support.js'
+} from './support.js'
 
 describe('discovery', () => {
   it.each(['openid-configuration', 'oauth-authorization-server'])(

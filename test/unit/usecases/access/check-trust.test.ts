@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { requireTrust } from '../../../src/usecases/access/check-trust.js'
-import { findBridgeTarget } from '../../../src/usecases/access/find-target.js'
-import { createFolder } from '../../helpers/folder.js'
-import { createTestRuntime } from '../../helpers/runtime.js'
+import { requireTrust } from '../../../../src/usecases/access/check-trust.js'
+import { findBridgeTarget } from '../../../../src/usecases/access/find-target.js'
+import { createFolder } from '../../../helpers/folder.js'
+import { createTestRuntime } from '../../../helpers/runtime.js'
 
 const RC = '.mcp-descope-proxyrc.json'
 

@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import { movableClock, postForm, postJson, RESOURCE } from './identity-support.js'
+import { type Identity, startIdentity } from '../../../../src/demo/identity/index.js'
+import { movableClock, postForm, postJson, RESOURCE } from './support.js'
 
 const CONNECTIONS = [
   {

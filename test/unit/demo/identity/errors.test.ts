@@ -1,6 +1,6 @@
 import type * as oauth from 'oauth4webapi'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
+import { type Identity, startIdentity } from '../../../../src/demo/identity/index.js'
 import {
   authorizationUrl,
   discover,
@@ -13,7 +13,7 @@ import {
   registerClient,
   signIn,
   visit,
-} from './identity-support.js'
+} from './support.js'
 
 const CLIENTS = [
   { clientId: 'public', redirectUris: [REDIRECT_URI] },

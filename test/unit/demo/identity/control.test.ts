@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { startIdentity } from '../../../src/demo/identity/index.js'
+import { startIdentity } from '../../../../src/demo/identity/index.js'
 import {
   discover,
   movableClock,
@@ -12,7 +12,7 @@ import {
   refresh,
   signedIn,
   start,
-} from './identity-support.js'
+} from './support.js'
 
 describe('options', () => {
   it.each([

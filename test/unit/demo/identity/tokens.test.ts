@@ -6,8 +6,8 @@ import {
   jwtVerify,
 } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import { discover, movableClock, RESOURCE, signedIn } from './identity-support.js'
+import { type Identity, startIdentity } from '../../../../src/demo/identity/index.js'
+import { discover, movableClock, RESOURCE, signedIn } from './support.js'
 
 let identity: Identity
 beforeAll(async () => {

@@ -1,9 +1,9 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { addCommand } from '../../../src/cli/commands/add.js'
-import { run } from '../../../src/cli/run.js'
-import { createFolder } from '../../helpers/folder.js'
-import { createTestRuntime, type TestRuntimeOptions } from '../../helpers/runtime.js'
+import { addCommand } from '../../../../src/cli/commands/add.js'
+import { run } from '../../../../src/cli/run.js'
+import { createFolder } from '../../../helpers/folder.js'
+import { createTestRuntime, type TestRuntimeOptions } from '../../../helpers/runtime.js'
 
 const URL = 'https://mcp.acme.com/mcp'
 

@@ -5,15 +5,8 @@ import {
   fetchClientMetadata,
   parseClientMetadata,
   urlProblem,
-} from '../../../src/demo/identity/client-metadata.js'
-import {
-  authorizationUrl,
-  discover,
-  REDIRECT_URI,
-  signIn,
-  start,
-  visit,
-} from './identity-support.js'
+} from '../../../../src/demo/identity/client-metadata.js'
+import { authorizationUrl, discover, REDIRECT_URI, signIn, start, visit } from './support.js'
 
 let server: Server
 let origin: string

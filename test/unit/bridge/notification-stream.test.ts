@@ -1,8 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { GatewayOutcome } from '../../../src/bridge/gateway-client.js'
 import { StreamListener } from '../../../src/bridge/notification-stream.js'
 import { MessageReply, type ReplyListener } from '../../../src/bridge/reply-listener.js'
-import { Shutdown } from '../../../src/bridge/shutdown.js'
 import type { TargetFailure } from '../../../src/gateway/forwarding/target-failure.js'
 import { createLogger } from '../../../src/util/logger.js'
 import { createManualClock } from '../../helpers/runtime.js'
@@ -144,65 +142,5 @@ describe('StreamListener', () => {
     expect(opened).toHaveLength(1)
     await clock.advance(1)
     expect(opened).toHaveLength(2)
-  })
-})
-
-function createLiveness(answers: boolean[]) {
-  const clock = createManualClock()
-  let jump = 0
-  const told: string[] = []
-  let pings = 0
-  const liveness = new Shutdown({
-    clock: { now: () => clock.now() + jump, after: clock.after },
-    link: {
-      ask: () => {
-        const answered = answers[pings] ?? true
-        pings += 1
-        const outcome: GatewayOutcome = { ok: true, result: {}, sessionId: undefined }
-        return answered ? Promise.resolve(outcome) : new Promise(() => {})
-      },
-    },
-    isListening: () => true,
-    onDead: () => told.push('dead'),
-    onWake: () => told.push('wake'),
-  })
-  liveness.start()
-  const sleepFor = (ms: number) => {
-    jump += ms
-  }
-  return { clock, told, liveness, pings: () => pings, sleepFor }
-}
-
-describe('Liveness', () => {
-  it('[bridge-silent-target] gives the connection up when two pings had no answer', async () => {
-    const { clock, told, pings } = createLiveness([true, false, false, true])
-    await clock.advance(15_000)
-    expect(pings()).toBe(1)
-    await clock.advance(30_000)
-    expect(told).toEqual([])
-    await clock.advance(15_000)
-    expect(told).toEqual(['dead'])
-    await clock.advance(60_000)
-    expect(told).toEqual(['dead'])
-  })
-
-  it('[bridge-silent-target] takes one missed ping for nothing', async () => {
-    const { clock, told } = createLiveness([true, false, true, false, true])
-    await clock.advance(150_000)
-    expect(told).toEqual([])
-  })
-
-  it('[bridge-sleep] notices that the machine was asleep', async () => {
-    const { clock, told, sleepFor, liveness } = createLiveness([])
-    await clock.advance(9_000)
-    sleepFor(29_000)
-    await clock.advance(3_000)
-    expect(told).toEqual([])
-    sleepFor(31_000)
-    await clock.advance(3_000)
-    expect(told).toEqual(['wake'])
-    liveness.stop()
-    await clock.advance(60_000)
-    expect(clock.pending).toBe(0)
   })
 })

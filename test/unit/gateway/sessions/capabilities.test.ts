@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { mergeCapabilities } from '../../../src/gateway/sessions/capabilities.js'
+import { mergeCapabilities } from '../../../../src/gateway/sessions/capabilities.js'
 
 const GOOD = {
   tools: { listChanged: true },

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { outcomeOfAnswer, outcomeOfMessage } from '../../../src/gateway/forwarding/outcome.js'
+import { outcomeOfAnswer, outcomeOfMessage } from '../../../../src/gateway/forwarding/outcome.js'
 
 const content = [{ type: 'text', text: 'x' }]
 

@@ -7,8 +7,8 @@ import {
   MODES,
   type Mode,
   startHostileTarget,
-} from '../../helpers/targets/hostile.js'
-import { call, type RawAnswer, send } from '../../helpers/targets/raw-client.js'
+} from '../../../helpers/targets/hostile.js'
+import { call, type RawAnswer, send } from '../../../helpers/targets/raw-client.js'
 
 const GIGANTIC = 2 * 1024 * 1024
 let target: HostileTarget

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { showConfig } from '../../../src/cli/commands/config/show.js'
-import { createFolder } from '../../helpers/folder.js'
-import { createTestRuntime } from '../../helpers/runtime.js'
+import { showConfig } from '../../../../../src/cli/commands/config/show.js'
+import { createFolder } from '../../../../helpers/folder.js'
+import { createTestRuntime } from '../../../../helpers/runtime.js'
 
 const FILE = '.config/mcp-descope-proxyrc.yaml'
 const LONG = 'mcp.a-rather-long-name-of-a-host.internal.example.com:8443'

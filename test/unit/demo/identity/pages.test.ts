@@ -1,6 +1,6 @@
 import type { AuthorizationServer } from 'oauth4webapi'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
+import { type Identity, startIdentity } from '../../../../src/demo/identity/index.js'
 import {
   authorizationUrl,
   discover,
@@ -9,7 +9,7 @@ import {
   REDIRECT_URI,
   read,
   visit,
-} from './identity-support.js'
+} from './support.js'
 
 const NAME = '<script>alert("client")</script>'
 const client = { client_id: 'app' }

@@ -11,10 +11,10 @@ import {
   type ExampleTarget,
   type ExampleTargetOptions,
   startTarget,
-} from '../../../src/demo/target/target.js'
-import { realClock } from '../../helpers/targets/clock.js'
-import { eventually } from '../../helpers/targets/eventually.js'
-import { call, send } from '../../helpers/targets/raw-client.js'
+} from '../../../../src/demo/target/target.js'
+import { realClock } from '../../../helpers/targets/clock.js'
+import { eventually } from '../../../helpers/targets/eventually.js'
+import { call, send } from '../../../helpers/targets/raw-client.js'
 
 const INITIALIZE = {
   protocolVersion: '2025-11-25',

@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { exposeTemplate, exposeUri, routeUri } from '../../../src/gateway/routing/resource-uris.js'
+import {
+  exposeTemplate,
+  exposeUri,
+  routeUri,
+} from '../../../../src/gateway/routing/resource-uris.js'
 
 /** Reads one JSON string a line, and writes what the language's URL type makes of it. */
 const PYTHON = `

@@ -14,16 +14,16 @@ import {
 import { createParser, type EventSourceMessage } from 'eventsource-parser'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { RpcFailure, tool } from '../../helpers/targets/contents.js'
-import { eventually } from '../../helpers/targets/eventually.js'
-import { call, MCP_HEADERS, send } from '../../helpers/targets/raw-client.js'
+import { RpcFailure, tool } from '../../../helpers/targets/contents.js'
+import { eventually } from '../../../helpers/targets/eventually.js'
+import { call, MCP_HEADERS, send } from '../../../helpers/targets/raw-client.js'
 import {
   NO_ANSWER,
   type RecordingOptions,
   type RecordingTarget,
   startRecordingTarget,
-} from '../../helpers/targets/recording.js'
-import { renderEvent, type SseStyle } from '../../helpers/targets/sse-writer.js'
+} from '../../../helpers/targets/recording.js'
+import { renderEvent, type SseStyle } from '../../../helpers/targets/sse-writer.js'
 
 const INITIALIZE = {
   protocolVersion: '2025-11-25',

@@ -2,11 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { run } from '../../../src/cli/run.js'
-import { configJsonSchema } from '../../../src/config/json-schema.js'
-import { SETTINGS } from '../../../src/config/settings.js'
-import { createFolder } from '../../helpers/folder.js'
-import { createTestRuntime, type TestRuntimeOptions } from '../../helpers/runtime.js'
+import { run } from '../../../../src/cli/run.js'
+import { configJsonSchema } from '../../../../src/config/json-schema.js'
+import { SETTINGS } from '../../../../src/config/settings.js'
+import { createFolder } from '../../../helpers/folder.js'
+import { createTestRuntime, type TestRuntimeOptions } from '../../../helpers/runtime.js'
 
 const SECRET = 'a secret that is at least 32 bytes long'
 const SEED = {

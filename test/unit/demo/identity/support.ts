@@ -4,8 +4,8 @@ import {
   type Identity,
   type IdentityInput,
   startIdentity,
-} from '../../../src/demo/identity/index.js'
-import type { Clock } from '../../../src/util/runtime.js'
+} from '../../../../src/demo/identity/index.js'
+import type { Clock } from '../../../../src/util/runtime.js'
 
 export const REDIRECT_URI = 'http://127.0.0.1:28682/callback'
 export const RESOURCE = 'https://proxy.example.com/mcp'

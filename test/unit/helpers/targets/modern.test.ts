@@ -1,15 +1,15 @@
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest'
-import { tool } from '../../helpers/targets/contents.js'
-import { eventually } from '../../helpers/targets/eventually.js'
+import { tool } from '../../../helpers/targets/contents.js'
+import { eventually } from '../../../helpers/targets/eventually.js'
 import {
   type ModernRecordingOptions,
   type ModernRecordingTarget,
   startModernRecordingTarget,
   startModernTarget,
-} from '../../helpers/targets/modern.js'
-import { call, send } from '../../helpers/targets/raw-client.js'
-import { NO_ANSWER } from '../../helpers/targets/recording.js'
+} from '../../../helpers/targets/modern.js'
+import { call, send } from '../../../helpers/targets/raw-client.js'
+import { NO_ANSWER } from '../../../helpers/targets/recording.js'
 
 const META = {
   'io.modelcontextprotocol/protocolVersion': '2026-07-28',

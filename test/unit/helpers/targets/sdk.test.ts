@@ -14,13 +14,13 @@ import {
   ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { eventually } from '../../helpers/targets/eventually.js'
+import { eventually } from '../../../helpers/targets/eventually.js'
 import {
   type SdkV1Options,
   type SdkV2Options,
   startSdkV1Target,
   startSdkV2Target,
-} from '../../helpers/targets/sdk.js'
+} from '../../../helpers/targets/sdk.js'
 
 const CAPABILITIES = { sampling: {}, elicitation: {}, roots: {} }
 const SAMPLED = {
