@@ -10,8 +10,8 @@ const ROUNDS = 12
 const CLEAR = 2.5
 /** So long takes nothing but work that grows too fast, and once is enough to see it. */
 const SLOW = 500
-/** Ends what would never end. Linear work takes a thousandth of it. */
-const LIMIT = 2_000
+/** Ends what would never end. Linear work takes a hundredth of it at most. */
+const LIMIT = 1_000
 
 const context = vm.createContext({ work: undefined })
 const script = new vm.Script('work()')
@@ -43,11 +43,12 @@ export function growthOf(
       times.small,
       measure(() => work(small)),
     )
+    if (times.small === Infinity) return Infinity
     times.large = Math.min(
       times.large,
       measure(() => work(large)),
     )
-    if (times.small === Infinity || times.large === Infinity) return Infinity
+    if (times.large === Infinity) return Infinity
     if (times.large < FLOOR) return 0
     if (times.large > SLOW) break
     if (round >= ENOUGH && times.large / times.small < CLEAR) break

@@ -1,29 +1,30 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type ScriptedIssuer, startScriptedIssuer } from '../../helpers/scripted-issuer.js'
-import { createDesk, type Resource, startResource } from '../../helpers/sign-in.js'
+import { afterAll, describe, expect, it } from 'vitest'
+import { startScriptedIssuer } from '../../helpers/scripted-issuer.js'
+import { createDesk, startResource } from '../../helpers/sign-in.js'
 
 const ASKED = { interactive: 'asked' } as const
 
 const GOOD = { access_token: 'first', token_type: 'Bearer', refresh_token: 'kept' }
 
-let issuer: ScriptedIssuer
+const closing: (() => Promise<unknown>)[] = []
 
-let resource: Resource
-
-beforeEach(async () => {
-  issuer = await startScriptedIssuer()
-  resource = await startResource(issuer.issuer)
+afterAll(async () => {
+  for (const close of closing) await close()
 })
 
-afterEach(async () => {
-  await issuer.close()
-  await resource.close()
-})
-
-const desk = () => createDesk({ target: { grant: { kind: 'server', url: resource.url } } })
-
-const answer = (body: unknown, status = 200) => {
-  issuer.token = () => ({ status, body })
+/** Starts a server that signs in, a resource behind it, and somebody who uses both. */
+async function open() {
+  const issuer = await startScriptedIssuer()
+  const resource = await startResource(issuer.issuer)
+  closing.push(issuer.close, resource.close)
+  const answer = (body: unknown, status = 200) => {
+    issuer.token = () => ({ status, body })
+  }
+  return {
+    issuer,
+    answer,
+    ...createDesk({ target: { grant: { kind: 'server', url: resource.url } } }),
+  }
 }
 
 describe('null and empty members', () => {
@@ -38,14 +39,15 @@ describe('null and empty members', () => {
       client_uri: nothing,
       jwks: nothing,
     }
+    const { issuer, signIn, clients } = await open()
     issuer.register = (_request, id) => ({ status: 201, body: { client_id: id, ...optional } })
-    const { signIn, clients } = desk()
     await signIn.ensure(ASKED)
     expect(issuer.tokenRequests[0]?.form).toMatchObject({ client_id: 'client-1' })
     expect(await clients.load(issuer.issuer)).toMatchObject({ client: { authMethod: 'none' } })
   })
 
   it.each([null, ''])('of a token answer (%j) are absent', async (nothing) => {
+    const { answer, signIn } = await open()
     answer({
       access_token: 'first',
       token_type: nothing,
@@ -56,7 +58,7 @@ describe('null and empty members', () => {
       error: nothing,
       error_description: nothing,
     })
-    expect(await desk().signIn.ensure(ASKED)).toMatchObject({
+    expect(await signIn.ensure(ASKED)).toMatchObject({
       accessToken: 'first',
       refreshToken: undefined,
       expiresAt: undefined,
@@ -67,8 +69,8 @@ describe('null and empty members', () => {
   it.each([null, ''])(
     'of a refresh (%j) leave the refresh token and the scopes',
     async (nothing) => {
+      const { answer, signIn, source, store, binding } = await open()
       answer({ ...GOOD, scope: 'a b' })
-      const { signIn, source, store, binding } = desk()
       await signIn.ensure(ASKED)
       answer({
         access_token: 'second',
@@ -91,12 +93,14 @@ describe('null and empty members', () => {
     ['a lifetime that is none', { expires_in: 'soon' }, { expiresAt: undefined }],
     ['a negative lifetime', { expires_in: -1 }, { expiresAt: undefined }],
   ])('are no worse than %s', async (_, more, expected) => {
+    const { answer, signIn } = await open()
     answer({ ...GOOD, ...more })
-    expect(await desk().signIn.ensure(ASKED)).toMatchObject(expected)
+    expect(await signIn.ensure(ASKED)).toMatchObject(expected)
   })
 })
 
-describe('an answer to a refresh that cannot be read', () => {
+// each is tried again after a while, so they wait together
+describe.concurrent('an answer to a refresh that cannot be read', () => {
   const UNREADABLE: [string, unknown, number][] = [
     ['no token', {}, 200],
     ['null for the token', { access_token: null }, 200],
@@ -114,8 +118,8 @@ describe('an answer to a refresh that cannot be read', () => {
   it.each(UNREADABLE)(
     'keeps the refresh token: %s',
     async (_, body, status) => {
+      const { answer, signIn, source, store, binding } = await open()
       answer(GOOD)
-      const { signIn, source, store, binding } = desk()
       await signIn.ensure(ASKED)
       answer(body, status)
       await expect(source.refused('first')).rejects.toMatchObject({ code: 'ISSUER_UNREACHABLE' })
@@ -132,8 +136,8 @@ describe('an answer to a refresh that cannot be read', () => {
   ])(
     'keeps the refresh token: metadata with %s',
     async (_, change) => {
+      const { answer, issuer, signIn, source, store, binding } = await open()
       answer(GOOD)
-      const { signIn, source, store, binding } = desk()
       await signIn.ensure(ASKED)
       Object.assign(issuer.metadata, change)
       await expect(source.refused('first')).rejects.toMatchObject({ code: 'ISSUER_UNREACHABLE' })
@@ -146,6 +150,7 @@ describe('an answer to a refresh that cannot be read', () => {
 
 describe('an answer with a code for another device', () => {
   it.each([null, ''])('has %j for what is optional', async (nothing) => {
+    const { issuer, runtime } = await open()
     issuer.metadata['device_authorization_endpoint'] = `${issuer.issuer}/device`
     issuer.pages.set('/device', {
       status: 200,
@@ -162,7 +167,6 @@ describe('an answer with a code for another device', () => {
     const { discoverAuthorizationServer } = await import(
       '../../../src/auth/oauth/server-metadata.js'
     )
-    const { runtime } = desk()
     const server = await discoverAuthorizationServer(runtime, issuer.issuer)
     if (server === undefined) throw new Error('There is metadata')
     const client = { id: 'c', secret: undefined, authMethod: 'none', source: 'static' } as const
