@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import {
   type BridgeProcess,
   CLIENT,
@@ -18,8 +18,8 @@ import {
 
 const closing: (() => Promise<unknown> | unknown)[] = []
 
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
+afterAll(async () => {
+  for (const close of closing.reverse()) await close()
 })
 
 async function recording(options: RecordingOptions = {}): Promise<RecordingTarget> {
@@ -37,7 +37,7 @@ function bridgeTo(url: string, args: string[] = []): BridgeProcess {
 const isReset = (message: { [name: string]: unknown }) =>
   message['method'] === 'notifications/tools/list_changed'
 
-describe('a target that is down', () => {
+describe.concurrent('a target that is down', () => {
   it('[bridge-target-down] [bridge-network-causes] is answered for, named with its cause, and used as soon as it is there', async () => {
     const port = await freePort()
     const bridge = bridgeTo(`http://127.0.0.1:${port}/mcp`)
@@ -117,7 +117,7 @@ describe('a target that forgets the session', () => {
   })
 })
 
-describe('the stream of what the target sends by itself', () => {
+describe.concurrent('the stream of what the target sends by itself', () => {
   it.each(['s', 'größer-中'])(
     '[bridge-reopens-stream] is opened again after a pause, from where it ended (%s)',
     async (idPrefix) => {
@@ -251,7 +251,7 @@ describe('an answer that is cut off', () => {
   }, 60_000)
 })
 
-describe('a target that misbehaves', () => {
+describe.concurrent('a target that misbehaves', () => {
   it.each(MODES)('[bridge-only-messages] "%s" leaves no call without an answer', async (mode) => {
     const target = await startHostileTarget({ giganticBytes: 1024 * 1024 })
     closing.push(target.close)

@@ -1,7 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import type { ConfigInput, TargetInput } from '../../../src/config/types.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { eventually } from '../../helpers/targets/eventually.js'
@@ -14,8 +14,8 @@ import {
 
 const closing: (() => Promise<unknown>)[] = []
 
-afterEach(async () => {
-  for (const close of closing.splice(0).reverse()) await close()
+afterAll(async () => {
+  for (const close of closing.reverse()) await close()
 })
 
 async function start(
@@ -76,7 +76,7 @@ describe('the environment of a program', () => {
   })
 })
 
-describe('a program that cannot be started', () => {
+describe.concurrent('a program that cannot be started', () => {
   it.each<[string, TargetInput, RegExp]>([
     [
       'does not exist',
@@ -124,7 +124,7 @@ describe('a program that cannot be started', () => {
   })
 })
 
-describe('a program that ends', () => {
+describe.concurrent('a program that ends', () => {
   it('cuts off the calls under way with its last words, and is started again', async () => {
     const stack = await start({ env: { API_KEY: 'canary-key-of-length' } })
     const { call } = await connect(stack)
@@ -159,7 +159,7 @@ describe('a program that ends', () => {
   })
 })
 
-describe('limits', () => {
+describe.concurrent('limits', () => {
   it('refuse more processes of a target than it may have, as long as all are in use', async () => {
     const stack = await start({ maxChildren: 1 })
     const alice = await connect(stack, 'alice')
@@ -229,7 +229,7 @@ function countPipes(): number {
   }).length
 }
 
-describe('two hundred sessions, opened and closed', () => {
+describe('sessions that are opened and closed', () => {
   it('leave no process and no file behind', async () => {
     const stack = await start({}, { timeouts: { idle: 0.3 } })
     const before = countPipes()
@@ -242,7 +242,7 @@ describe('two hundred sessions, opened and closed', () => {
       await transport.terminateSession()
       await client.close()
     }
-    for (let count = 0; count < 100; count += 10) {
+    for (let count = 0; count < 40; count += 10) {
       const rounds = Array.from({ length: 10 }, (_, index) => round(`user-${(count + index) % 15}`))
       await Promise.all(rounds)
     }
