@@ -1,49 +1,26 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import {
-  type BridgeProcess,
-  createBrowser,
-  createHome,
-  startBridge,
-  textOf,
-} from '../../helpers/bridge.js'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { type BridgeProcess, createHome, startBridge, textOf } from '../../helpers/bridge.js'
+import { useBridgeUser } from '../../helpers/bridge-user.js'
 import { createFolder } from '../../helpers/folder.js'
 import { freePort } from '../../helpers/sign-in.js'
-import { clock } from '../../helpers/stack.js'
-import { type ProtectedTarget, startProtectedTarget } from '../../helpers/targets/protected.js'
 
 const URL_SHOWN = /http:\S+authorize\?\S+/
 
 describe('a host that starts its bridge again and again while nobody signs in', () => {
-  let identity: Identity
-  let target: ProtectedTarget
-  let env: Record<string, string>
-  const started: BridgeProcess[] = []
-  let browser: ReturnType<typeof createBrowser>
+  const user = useBridgeUser({ sessions: 'required', visits: false })
   let port: number
 
   beforeEach(async () => {
     port = await freePort()
-    identity = await startIdentity({ clock })
-    target = await startProtectedTarget(identity.issuer, { sessions: 'required' })
-    browser = createBrowser(false)
-    env = { MCP_DESCOPE_HOME: createHome(), BROWSER: browser.path }
-  })
-  afterEach(async () => {
-    for (const bridge of started.splice(0)) bridge.child.kill('SIGKILL')
-    await target.close()
-    await identity.close()
   })
 
   // a port of its own, which no other test takes while nobody listens
   const start = (args: string[] = [], callbackPort = port) => {
     const own = ['--callback-port', String(callbackPort)]
-    const bridge = startBridge(target.url, { args: [...own, ...args], env })
-    started.push(bridge)
-    return bridge
+    return user.startBridge([...own, ...args])
   }
   /** Starts a bridge, and resolves with the URL that it shows. */
   const shownBy = async (bridge: BridgeProcess) => {
@@ -66,20 +43,24 @@ describe('a host that starts its bridge again and again while nobody signs in', 
         const bridge = start()
         urls.push(await shownBy(bridge))
         // the URL is shown before the tab opens; one that is killed in between leaves it to people
-        if (respawn === 0) await expect.poll(() => browser.urls()).toHaveLength(1)
+        if (respawn === 0) await expect.poll(() => user.browser.urls()).toHaveLength(1)
         await kill(bridge, how)
       }
       const last = start()
       urls.push(await shownBy(last))
       expect(new Set(urls).size).toBe(1)
-      expect(browser.urls()).toEqual([urls[0]])
-      expect(identity.counters.registrations).toBe(1)
+      expect(user.browser.urls()).toEqual([urls[0]])
+      expect(user.identity.counters.registrations).toBe(1)
       const call = last.call('echo', { text: 'hello' })
       // the tab that the first one opened
-      const page = await fetch(browser.urls()[0] as string)
+      const page = await fetch(user.browser.urls()[0] as string)
       expect(await page.text()).toContain('Signed in')
       expect(textOf(await call)).toContain('hello')
-      expect(identity.counters).toMatchObject({ registrations: 1, authorizations: 1, codes: 1 })
+      expect(user.identity.counters).toMatchObject({
+        registrations: 1,
+        authorizations: 1,
+        codes: 1,
+      })
       await last.end()
     },
     60_000,
@@ -89,7 +70,7 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     const bridge = start()
     await shownBy(bridge)
     await kill(bridge, 'SIGKILL')
-    const folder = join(env['MCP_DESCOPE_HOME'] as string, 'sign-in')
+    const folder = join(user.home, 'sign-in')
     expect(statSync(folder).mode & 0o777).toBe(0o700)
     const names = readdirSync(folder)
     expect(
@@ -112,12 +93,12 @@ describe('a host that starts its bridge again and again while nobody signs in', 
       )
     await expect.poll(page, { timeout: 5_000, interval: 200 }).toBe(200)
     expect(textOf(await call)).toContain('hello')
-    expect(browser.urls()).toEqual([url])
+    expect(user.browser.urls()).toEqual([url])
     await second.end()
   })
 
   it('[bridge-tab-budget] opens no tab by itself after one that led to nothing, and says what to run', async () => {
-    identity.set({ approval: 'deny' })
+    user.identity.set({ approval: 'deny' })
     const first = start(['--login-wait', '5'])
     await first.handshake()
     const declined = first.call('echo')
@@ -134,28 +115,28 @@ describe('a host that starts its bridge again and again while nobody signs in', 
       await next.waitFor('stderr', /No tab was opened.*mcp-descope-proxy login/)
       await kill(next, 'SIGTERM')
     }
-    expect(browser.urls()).toHaveLength(1)
+    expect(user.browser.urls()).toHaveLength(1)
   })
 
   it('[bridge-no-tab] with --no-browser nothing is opened', async () => {
     const bridge = start(['--no-browser'])
     await shownBy(bridge)
     await new Promise((resolve) => setTimeout(resolve, 500))
-    expect(browser.urls()).toEqual([])
+    expect(user.browser.urls()).toEqual([])
     await bridge.end()
   })
 
   it('[bridge-no-tab] without a display nothing is opened, and the URL is there to be pasted back', async () => {
     const folder = createFolder({ 'xdg-open': `#!/bin/sh\necho "$@" >> "$0.urls"\n` })
     chmodSync(join(folder, 'xdg-open'), 0o700)
-    const bridge = startBridge(target.url, {
+    const bridge = startBridge(user.target.url, {
       args: ['--login-wait', '1'],
       env: { MCP_DESCOPE_HOME: createHome(), PATH: `${folder}:${process.env['PATH']}` },
     })
-    started.push(bridge)
     await bridge.handshake()
-    const call = await bridge.call('echo')
-    expect(textOf(call)).toMatch(
+    await bridge.call('echo')
+    await bridge.waitFor('stderr', URL_SHOWN)
+    expect(textOf(await bridge.call('echo'))).toMatch(
       /at http\S+authorize\?\S+, then try again\..* login --paste "<url>"/,
     )
     await bridge.end()
@@ -174,6 +155,6 @@ describe('a host that starts its bridge again and again while nobody signs in', 
     expect(textOf(call)).toContain(`No callback port is free (tried ${holder}`)
     await bridge.end()
     thief.close()
-    expect(browser.urls()).toEqual([])
+    expect(user.browser.urls()).toEqual([])
   })
 })

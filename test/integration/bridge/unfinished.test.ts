@@ -1,53 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import {
-  type BridgeProcess,
-  CLIENT,
-  createBrowser,
-  createHome,
-  startBridge,
-  textOf,
-} from '../../helpers/bridge.js'
-import { clock } from '../../helpers/stack.js'
+import { describe, expect, it } from 'vitest'
+import { type BridgeProcess, CLIENT, textOf } from '../../helpers/bridge.js'
+import { useBridgeUser } from '../../helpers/bridge-user.js'
 import { eventually } from '../../helpers/targets/eventually.js'
-import {
-  type ProtectedTarget,
-  startProtectedTarget,
-  tokenOf,
-} from '../../helpers/targets/protected.js'
+import { tokenOf } from '../../helpers/targets/protected.js'
 import { startRecordingTarget } from '../../helpers/targets/recording.js'
 
 describe('a bridge in the middle of something', () => {
-  let identity: Identity
-  let target: ProtectedTarget
-  let env: Record<string, string>
-  const started: BridgeProcess[] = []
+  const user = useBridgeUser({ sessions: 'required' })
 
-  beforeEach(async () => {
-    identity = await startIdentity({ clock })
-    target = await startProtectedTarget(identity.issuer, { sessions: 'required' })
-    env = { MCP_DESCOPE_HOME: createHome(), BROWSER: createBrowser(true).path }
-  })
-  afterEach(async () => {
-    for (const bridge of started.splice(0)) bridge.child.kill('SIGKILL')
-    await target.close()
-    await identity.close()
-  })
-
-  const start = (args: string[] = []) => {
-    const bridge = startBridge(target.url, { args, env })
-    started.push(bridge)
-    return bridge
-  }
-  const signedIn = async (args: string[] = []) => {
-    const bridge = start(args)
-    await bridge.handshake()
-    await bridge.call('echo')
-    await eventually(() => expect(target.getStreams()).toHaveLength(1))
-    return bridge
-  }
   const endedBy = async (bridge: BridgeProcess, how: 'stdin' | NodeJS.Signals) => {
     const began = Date.now()
     if (how === 'stdin') bridge.child.stdin.end()
@@ -56,27 +18,28 @@ describe('a bridge in the middle of something', () => {
     expect(status).toBe(0)
     expect(Date.now() - began).toBeLessThan(2_000)
   }
-  const tokenRequests = () => identity.requests.filter(({ path }) => path.endsWith('/token')).length
+  const tokenRequests = () =>
+    user.identity.requests.filter(({ path }) => path.endsWith('/token')).length
 
   it.each(['stdin', 'SIGTERM', 'SIGHUP'] as const)(
     '[bridge-ends] [bridge-leaves-nothing] ends within 2 seconds by %s while a refresh is under way, and leaves no lock',
     async (how) => {
-      const bridge = await signedIn()
-      identity.set({ fail: [{ path: '/token', status: 503, times: 1_000 }] })
+      const bridge = await user.openSignedInBridge()
+      user.identity.set({ fail: [{ path: '/token', status: 503, times: 1_000 }] })
       const before = tokenRequests()
-      target.refused.add(tokenOf(target.of('tools/call').at(-1) as never) ?? '')
+      user.target.refused.add(tokenOf(user.target.of('tools/call').at(-1) as never) ?? '')
       bridge.send({ id: 'open', method: 'tools/call', params: { name: 'echo' } })
       await eventually(() => expect(tokenRequests()).toBeGreaterThan(before))
       await endedBy(bridge, how)
       expect(bridge.messages().filter(({ id }) => id === 'open')).toHaveLength(1)
 
-      identity.set({ fail: [] })
-      const next = start()
+      user.identity.set({ fail: [] })
+      const next = user.startBridge()
       const began = Date.now()
       await next.handshake()
       expect(textOf(await next.call('echo', { n: 1 }))).toContain('"n":1')
       expect(Date.now() - began).toBeLessThan(4_000)
-      expect(identity.counters).toMatchObject({ refreshes: 1, reuses: 0, authorizations: 1 })
+      expect(user.identity.counters).toMatchObject({ refreshes: 1, reuses: 0, authorizations: 1 })
       await next.end()
     },
   )
@@ -84,8 +47,8 @@ describe('a bridge in the middle of something', () => {
   it.each(['stdin', 'SIGTERM'] as const)(
     '[bridge-ends] ends within 2 seconds by %s while it connects anew',
     async (how) => {
-      const bridge = await signedIn()
-      await target.close()
+      const bridge = await user.openSignedInBridge()
+      await user.target.close()
       const call = bridge.call('echo').catch(() => undefined)
       await new Promise((resolve) => setTimeout(resolve, 1_200))
       await endedBy(bridge, how)
@@ -96,18 +59,17 @@ describe('a bridge in the middle of something', () => {
   it('[bridge-ends] ends on SIGBREAK, which Windows sends', async () => {
     const script = `process.on('SIGUSR2', () => process.emit('SIGBREAK', 'SIGBREAK'))`
     const nodeArguments = ['--import', `data:text/javascript,${encodeURIComponent(script)}`]
-    const bridge = startBridge(target.url, { env, nodeArguments })
-    started.push(bridge)
+    const bridge = user.startBridge([], { nodeArguments })
     await bridge.handshake()
     await endedBy(bridge, 'SIGUSR2')
   })
 
   it('[bridge-says-connected] says "Connected" only after the target answered', async () => {
-    const log = join(env['MCP_DESCOPE_HOME'] as string, 'b.log')
-    const first = await signedIn(['--log-level', 'debug', '--log-file', log])
+    const log = join(user.home, 'b.log')
+    const first = await user.openSignedInBridge(['--log-level', 'debug', '--log-file', log])
     await first.end()
     let answer = () => {}
-    target.guard = ({ rpc }) =>
+    user.target.guard = ({ rpc }) =>
       rpc !== 'initialize'
         ? false
         : new Promise((resolve) => {
@@ -115,10 +77,10 @@ describe('a bridge in the middle of something', () => {
           })
     const count = () => readFileSync(log, 'utf8').split('Connected to').length - 1
     const before = count()
-    target.clear()
-    const bridge = start(['--log-level', 'debug', '--log-file', log])
+    user.target.clear()
+    const bridge = user.startBridge(['--log-level', 'debug', '--log-file', log])
     const initialized = bridge.request('initialize', CLIENT)
-    await target.until(({ rpc }) => rpc === 'initialize')
+    await user.target.until(({ rpc }) => rpc === 'initialize')
     await new Promise((resolve) => setTimeout(resolve, 300))
     expect(count()).toBe(before)
     answer()
@@ -131,9 +93,9 @@ describe('a bridge in the middle of something', () => {
     '[bridge-bound-tokens] a redirect (%d) takes no token anywhere',
     async (status) => {
       const elsewhere = await startRecordingTarget()
-      const bridge = await signedIn()
-      target.guard = () => false
-      target.intercept((_request, response) => {
+      const bridge = await user.openSignedInBridge()
+      user.target.guard = () => false
+      user.target.intercept((_request, response) => {
         response.writeHead(status, { location: elsewhere.url }).end()
         return true
       })
