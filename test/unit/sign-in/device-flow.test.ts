@@ -14,7 +14,7 @@ describe('nextPace', () => {
       kind,
       description: undefined,
       status: 400,
-      retryAfterMs: undefined,
+      retryAfter: null,
     })
 
   it('polls with a margin, and slower when asked to', () => {

@@ -34,7 +34,7 @@ describe('readRefusal', () => {
   })
 
   it('reads how long to wait', () => {
-    expect(read(429, '', { 'retry-after': '7' })?.retryAfterMs).toBe(7_000)
-    expect(read(429, '', { 'retry-after': 'soon' })?.retryAfterMs).toBeUndefined()
+    expect(read(429, '', { 'retry-after': '7' })?.retryAfter).toBe('7')
+    expect(read(429, '')?.retryAfter).toBeNull()
   })
 })
