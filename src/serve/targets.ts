@@ -2,6 +2,7 @@ import { createCredential } from '../auth/credentials/create.js'
 import type { Descope } from '../auth/resource-server.js'
 import type { ProxyConfig } from '../config/types.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
+import { createCookieJar } from '../upstream/http/cookie-jar.js'
 import { createUpstream } from '../upstream/http/pool.js'
 import { createSseUpstream, type SseUpstream } from '../upstream/sse/sse-upstream.js'
 import { createProgramUpstream, type ProgramHost } from '../upstream/stdio/stdio-upstream.js'
@@ -78,5 +79,5 @@ function openSse(http: Upstream, clock: Runtime['clock'], url: URL, idleMs: numb
       close: async () => {},
     }
   }
-  return createSseUpstream({ clock, url, connect, idleMs })
+  return createSseUpstream({ clock, url, connect, idleMs, newJar: () => createCookieJar(clock) })
 }

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Clock } from '../../util/runtime.js'
+import { type CookieJar, withCookies } from '../http/cookie-jar.js'
 import { PendingCall } from '../shared/pending-call.js'
 import {
   isRequest,
@@ -27,6 +28,8 @@ export interface SseUpstreamOptions {
   connect: (url: URL) => Promise<Upstream>
   /** A stream that nobody uses is closed after that many milliseconds; without it, never. */
   idleMs?: number
+  /** Makes the cookies of one session, where the connections keep none themselves. */
+  newJar?: () => CookieJar
 }
 
 /** An old server that looks like a new one. */
@@ -46,7 +49,7 @@ const MAX_STREAMS = 10_000
  * sends by itself comes on GET. A session whose stream broke is lost.
  */
 export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
-  const { clock, url, connect, idleMs = 0 } = options
+  const { clock, url, connect, idleMs = 0, newJar } = options
   const sessions = new Map<string, SseSession>()
   let connecting: Promise<Upstream> | undefined
   /** Streams that are being opened. */
@@ -56,10 +59,11 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     { headers }: Pick<UpstreamRequest, 'headers'>,
     onMessage: (data: string) => void,
     onEnd: () => void,
+    jar?: CookieJar,
   ): Promise<OpeningStream> => {
     connecting ??= connect(url)
     const ofStream = headerPairs(headers).filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
-    const upstream = await connecting
+    const upstream = keepCookies(await connecting, url, jar)
     return openSseStream({ clock, url, upstream, headers: ofStream.flat(), onMessage, onEnd })
   }
 
@@ -70,11 +74,13 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
       return call.fail(new UpstreamError('http_status', reason, 429))
     }
     let session: SseSession | undefined
+    const jar = newJar?.()
     opening += 1
     const opened = await open(
       request,
       (data) => session?.take(data),
       () => session?.end(),
+      jar,
     ).finally(() => {
       opening -= 1
     })
@@ -83,7 +89,7 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     const { stream } = opened
     if (call.isOver) return stream.close()
     const id = `${SSE_SESSION}${randomUUID()}`
-    const posts = await connect(stream.endpoint)
+    const posts = keepCookies(await connect(stream.endpoint), stream.endpoint, jar)
     session = new SseSession({
       clock,
       stream,
@@ -140,4 +146,9 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     },
     held: { kind: 'stream', count: () => sessions.size },
   }
+}
+
+/** A balancer finds the server that has the stream by the cookie that it set there. */
+function keepCookies(upstream: Upstream, url: URL, jar: CookieJar | undefined): Upstream {
+  return jar === undefined ? upstream : withCookies(upstream, url, jar)
 }

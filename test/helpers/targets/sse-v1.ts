@@ -10,8 +10,15 @@ export interface SseTarget extends Recorder, Omit<Listening, 'close'> {
   close(): Promise<void>
 }
 
-/** Starts a real server of SDK v1 that speaks HTTP+SSE, and nothing newer, to whoever has the token. */
-export async function startSseTarget(isAllowed = (_token: string) => true): Promise<SseTarget> {
+/**
+ * Starts a real server of SDK v1 that speaks HTTP+SSE, and nothing newer, to whoever has the token.
+ *
+ * @param newCookies What the answer to each GET sets, as a balancer in front of it would.
+ */
+export async function startSseTarget(
+  isAllowed = (_token: string) => true,
+  newCookies = (): string[] => [],
+): Promise<SseTarget> {
   const recorder = createRecorder()
   const streams = new Map<string, SSEServerTransport>()
   const listening = await listen(async (incoming, response) => {
@@ -19,6 +26,8 @@ export async function startSseTarget(isAllowed = (_token: string) => true): Prom
     const at = new URL(url, 'http://any')
     if (!isAllowed(headers.authorization ?? '')) return void response.writeHead(401).end()
     if (method === 'GET' && at.pathname === '/sse') {
+      const cookies = newCookies()
+      if (cookies.length > 0) response.setHeader('set-cookie', cookies)
       const transport = new SSEServerTransport('/messages', response)
       streams.set(transport.sessionId, transport)
       response.once('close', () => streams.delete(transport.sessionId))

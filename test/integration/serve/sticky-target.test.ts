@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
+import { startSseTarget } from '../../helpers/targets/sse-v1.js'
 
 type Closable = { close(): Promise<void> }
 const open: Closable[] = []
@@ -83,6 +84,27 @@ describe('the cookies of a target behind a balancer', () => {
     expect((await readMessage(await stack.post(call('a_echo'), session))).result).toBeDefined()
     expect(cookiesOf(sticky)).toEqual([undefined])
   })
+
+  it.each(['auto', 'sse'] as const)(
+    'that speaks HTTP+SSE come back with each post of the session that they were set for (%s)',
+    async (transport) => {
+      let node = 0
+      const newCookies = () => [`lb=node-${++node}; Path=/; HttpOnly`, 'a=1; Path=/x']
+      const target = keep(await startSseTarget(() => true, newCookies))
+      const stack = keep(await startStack({ targets: { a: { url: target.url, transport } } }))
+      for (const session of [await begin(stack), await begin(stack)]) {
+        expect((await readMessage(await stack.post(call('a_echo'), session))).result).toBeDefined()
+      }
+      const posts = target.requests.filter(({ url }) => url.startsWith('/messages'))
+      const cookiesBySession = new Map<string, Set<string | undefined>>()
+      for (const { url, headers } of posts) {
+        const seen = cookiesBySession.get(url) ?? new Set()
+        cookiesBySession.set(url, seen.add(headers.cookie))
+      }
+      const both = [...cookiesBySession.values()].map((seen) => [...seen])
+      expect(both).toEqual([[`lb=node-${node - 1}`], [`lb=node-${node}`]])
+    },
+  )
 
   it('go with a session that is opened anew', async () => {
     const sticky = await startSticky('lb=node-1')
