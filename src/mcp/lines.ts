@@ -22,6 +22,17 @@ export class LineSplitter {
     this.#maxBytes = maxBytes
   }
 
+  /** How much of a line is kept that has not ended yet. */
+  get pendingBytes(): number {
+    return this.#parts.length === 0 ? 0 : this.#bytes
+  }
+
+  /** Drops the line that has not ended yet, with all that still comes of it. */
+  dropLine(): void {
+    this.#bytes = this.#maxBytes + 1
+    this.#parts = []
+  }
+
   push(chunk: Buffer): void {
     let start = 0
     for (;;) {

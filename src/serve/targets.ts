@@ -4,7 +4,11 @@ import type { ProxyConfig } from '../config/types.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
 import { createCookieJar } from '../upstream/http/cookie-jar.js'
 import { createUpstream } from '../upstream/http/pool.js'
-import { createSseUpstream, type SseUpstream } from '../upstream/sse/sse-upstream.js'
+import {
+  createSseUpstream,
+  type SseUpstream,
+  type SseUpstreamOptions,
+} from '../upstream/sse/sse-upstream.js'
 import { createProgramUpstream, type ProgramHost } from '../upstream/stdio/stdio-upstream.js'
 import { createTranslatingUpstream } from '../upstream/translate/translating-upstream.js'
 import { createDetectingUpstream } from '../upstream/transport-detection.js'
@@ -28,7 +32,9 @@ export function openTargets(
   return targets.map((config) => {
     const { name, program, url } = config
     if (program !== undefined) {
-      const upstream = createProgramUpstream(runtime, name, program, { timeouts, budget, logger })
+      const upstream = createProgramUpstream(runtime, name, program, {
+        ...{ timeouts, budget, memory, logger },
+      })
       return createTarget(config, ownerCredential(), upstream, { onChange, memory })
     }
     const targetUrl = url ?? ''
@@ -39,7 +45,8 @@ export function openTargets(
       logger.error('internal', `An answer of target "${name}" could not be handled: ${text}`)
     })
     const { clock } = runtime
-    const sse = () => openSse(connections, clock, place, timeouts.idle * 1_000)
+    const sse = () =>
+      openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
     if (config.transport === 'sse') {
       return createTarget(config, credential, sse(), { onChange, memory })
     }
@@ -47,6 +54,7 @@ export function openTargets(
       ...{ clock, logger, target: name },
       protocol: 'auto',
       mirrorsParams: false,
+      memory,
     })
     const upstream =
       config.transport === 'http'
@@ -70,7 +78,11 @@ function tellRecovery(logger: Logger, { name, state }: Target, before: TargetSta
 }
 
 /** The streams of a target, and what is posted to their endpoints, share its connections. */
-function openSse(http: Upstream, clock: Runtime['clock'], url: URL, idleMs: number): SseUpstream {
+function openSse(
+  http: Upstream,
+  options: Pick<SseUpstreamOptions, 'url' | 'memory' | 'idleMs'> & { clock: Runtime['clock'] },
+): SseUpstream {
+  const { clock, url } = options
   const connect = async (to: URL): Promise<Upstream> => {
     if (to === url) return http
     const path = to.pathname + to.search
@@ -79,5 +91,5 @@ function openSse(http: Upstream, clock: Runtime['clock'], url: URL, idleMs: numb
       close: async () => {},
     }
   }
-  return createSseUpstream({ clock, url, connect, idleMs, newJar: () => createCookieJar(clock) })
+  return createSseUpstream({ ...options, connect, newJar: () => createCookieJar(clock) })
 }

@@ -126,6 +126,13 @@ export function unusableAnswer(error: unknown): UpstreamError {
   return new UpstreamError('invalid_answer', `its answer is of no use: ${messageOf(error)}`)
 }
 
+const NO_ROOM = 'its answer finds no room here: too many wait to be read'
+
+/** Too much waits in memory for clients that are slow, so that nothing more is kept. */
+export function noRoom(): UpstreamError {
+  return new UpstreamError('http_status', NO_ROOM, 503)
+}
+
 /** Makes an error with a code, as Node's network makes them. */
 export function codedError(code: string): Error {
   return Object.assign(new Error(code), { code })

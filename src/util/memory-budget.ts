@@ -43,3 +43,25 @@ export function countWaiting(
   if (waiting !== before) budget?.count(waiting - before)
   return waiting
 }
+
+/** What one answer, or one connection, holds in memory. */
+export class HeldBytes {
+  readonly #budget: MemoryBudget | undefined
+  #counted = 0
+
+  /** @param budget Without it there is no limit. */
+  constructor(budget: MemoryBudget | undefined) {
+    this.#budget = budget
+  }
+
+  /** Holds so many bytes from now on; false when there is no room for more. */
+  set(bytes: number): boolean {
+    if (bytes <= UNCOUNTED_BYTES && this.#counted === 0) return true
+    const wanted = Math.max(0, bytes - UNCOUNTED_BYTES)
+    const more = wanted - this.#counted
+    if (more > 0 && this.#budget?.take(more) === false) return false
+    if (more < 0) this.#budget?.count(more)
+    this.#counted = wanted
+    return true
+  }
+}

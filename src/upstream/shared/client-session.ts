@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../util/json.js'
+import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'
 import type { PendingCall } from './pending-call.js'
 
 const MAX_WAITING = 100
@@ -25,9 +26,12 @@ export class ClientSession {
   readonly calls = new Set<PendingCall>()
   readonly #listeners = new Set<PendingCall>()
   #waiting: string[] = []
+  #waitingLength = 0
+  readonly #held: HeldBytes
 
-  constructor(capabilities: JsonObject = {}) {
+  constructor(capabilities: JsonObject = {}, memory?: MemoryBudget) {
     this.capabilities = capabilities
+    this.#held = new HeldBytes(memory)
   }
 
   get isListening(): boolean {
@@ -48,7 +52,7 @@ export class ClientSession {
     }
     call.openStream()
     const waiting = this.#waiting
-    this.#waiting = []
+    this.#dropWaiting()
     for (const data of waiting) this.#tell(call, data)
   }
 
@@ -57,10 +61,22 @@ export class ClientSession {
     const [listener] = this.#listeners
     const call = listener ?? this.lastCall
     if (call !== undefined) this.#tell(call, data)
-    else if (data.length <= MAX_WAITING_LENGTH) {
-      this.#waiting.push(data)
-      if (this.#waiting.length > MAX_WAITING) this.#waiting.shift()
-    }
+    else if (data.length <= MAX_WAITING_LENGTH) this.#wait(data)
+  }
+
+  #wait(data: string): void {
+    if (!this.#held.set(this.#waitingLength + data.length)) return
+    this.#waitingLength += data.length
+    this.#waiting.push(data)
+    if (this.#waiting.length <= MAX_WAITING) return
+    this.#waitingLength -= this.#waiting.shift()?.length ?? 0
+    this.#held.set(this.#waitingLength)
+  }
+
+  #dropWaiting(): void {
+    this.#waiting = []
+    this.#waitingLength = 0
+    this.#held.set(0)
   }
 
   /** Takes a request of the peer to the client: it belongs to a call, where there is one. */
@@ -76,6 +92,7 @@ export class ClientSession {
   }
 
   end(): void {
+    this.#dropWaiting()
     for (const listener of this.#listeners) listener.end()
   }
 

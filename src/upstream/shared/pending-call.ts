@@ -1,6 +1,7 @@
 import { JSON_TYPE, STREAM_TYPE } from '../../mcp/media-type.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { messageOf } from '../../util/errors.js'
+import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'
 import type {
   ResponseHead,
@@ -8,7 +9,7 @@ import type {
   UpstreamHandler,
   UpstreamRequest,
 } from '../upstream.js'
-import { codedError, UpstreamError } from '../upstream-error.js'
+import { codedError, noRoom, UpstreamError } from '../upstream-error.js'
 
 export const JSON_HEAD = { 'content-type': JSON_TYPE }
 
@@ -39,6 +40,7 @@ export class PendingCall implements UpstreamController {
   /** Events that the client is too slow for. */
   #kept: Buffer[] = []
   #keptBytes = 0
+  readonly #held: HeldBytes
   isOver = false
   /** Sent to the client with the head of the answer. */
   sessionId: string | undefined
@@ -47,8 +49,17 @@ export class PendingCall implements UpstreamController {
   /** Called when the client took what was kept for it. */
   onCaughtUp: () => void = () => {}
 
-  /** @param times Needs the clock; without both, whatever makes the answer keeps the time. */
-  constructor(handler: UpstreamHandler, clock?: Pick<Clock, 'after'>, times = NO_LIMIT) {
+  /**
+   * @param times Needs the clock; without both, whatever makes the answer keeps the time.
+   * @param memory What may wait for clients.
+   */
+  constructor(
+    handler: UpstreamHandler,
+    clock?: Pick<Clock, 'after'>,
+    times = NO_LIMIT,
+    memory?: MemoryBudget,
+  ) {
+    this.#held = new HeldBytes(memory)
     this.#handler = handler
     this.#clock = clock
     this.#times = times
@@ -95,6 +106,7 @@ export class PendingCall implements UpstreamController {
       const chunk = this.#kept.shift()
       if (chunk === undefined) break
       this.#keptBytes -= chunk.length
+      this.#held.set(this.#keptBytes)
       this.#handler.onResponseData?.(this, chunk)
     }
     if (this.#kept.length > 0) return
@@ -149,6 +161,7 @@ export class PendingCall implements UpstreamController {
     if (this.isOver || this.#isEnding) return
     this.#expect(this.#times.bodyTimeout, 'UND_ERR_BODY_TIMEOUT')
     if (!this.#isPaused) return void this.#handler.onResponseData?.(this, bytes)
+    if (!this.#held.set(this.#keptBytes + bytes.length)) return this.fail(noRoom())
     this.#kept.push(bytes)
     this.#keptBytes += bytes.length
   }
@@ -184,6 +197,7 @@ export class PendingCall implements UpstreamController {
     this.#cancelTimer()
     this.#kept = []
     this.#keptBytes = 0
+    this.#held.set(0)
     this.onOver(end)
     this.onCaughtUp()
   }

@@ -190,6 +190,11 @@ export class SharedConnection {
     this.sessions.clear()
   }
 
+  /** Gives up all that is under way; the connection stays. */
+  refuseOpen(error: Error): void {
+    for (const { call } of [...this.#open.values()]) call.fail(error)
+  }
+
   #tell(method: string, params: JsonObject): void {
     this.#options.transmit(JSON.stringify({ jsonrpc: '2.0', method, params }))
   }

@@ -1,4 +1,5 @@
 import { isObject } from '../../util/json.js'
+import type { MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'
 import { ClientSession } from '../shared/client-session.js'
 import type { PendingCall } from '../shared/pending-call.js'
@@ -28,6 +29,7 @@ export interface SseSessionOptions {
   asked: SharedRequest
   /** 0 waits for ever. */
   idleMs: number
+  memory: MemoryBudget | undefined
   onEnd(): void
 }
 
@@ -54,7 +56,7 @@ export class SseSession {
     })
     const params = asked.message?.['params']
     const capabilities = isObject(params) ? params['capabilities'] : undefined
-    this.#session = new ClientSession(isObject(capabilities) ? capabilities : {})
+    this.#session = new ClientSession(isObject(capabilities) ? capabilities : {}, options.memory)
     this.#peer.sessions.add(this.#session)
   }
 
@@ -79,13 +81,13 @@ export class SseSession {
   }
 
   /** Closes the stream, whoever wants that. */
-  end(): void {
+  end(error: Error = codedError('ECONNRESET')): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#cancelTimer()
     this.#options.onEnd()
     this.#options.stream.close()
-    this.#peer.fail(codedError('ECONNRESET'))
+    this.#peer.fail(error)
     void this.#options.posts.close()
   }
 

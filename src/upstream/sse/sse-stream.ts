@@ -1,6 +1,7 @@
 import { messageData } from '../../mcp/incoming.js'
 import { mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
 import { type EventFields, EventSplitter } from '../../mcp/sse.js'
+import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'
 import {
   headerOf,
@@ -9,7 +10,7 @@ import {
   type UpstreamController,
   type UpstreamHandler,
 } from '../upstream.js'
-import { codedError, describeNetworkError, UpstreamError } from '../upstream-error.js'
+import { codedError, describeNetworkError, noRoom, UpstreamError } from '../upstream-error.js'
 
 /** For the head of the answer and the first event. */
 const OPEN_MS = 10_000
@@ -27,8 +28,9 @@ export interface SseStreamOptions {
   upstream: Upstream
   /** Names and values in turn. */
   headers: readonly string[]
+  memory?: MemoryBudget | undefined
   onMessage(data: string): void
-  onEnd(): void
+  onEnd(error: Error): void
 }
 
 /** The stream of an old server: it names the endpoint to post to, then it carries all messages. */
@@ -60,6 +62,8 @@ class StreamHandler implements UpstreamHandler {
   readonly #options: SseStreamOptions
   readonly #resolve: (opening: OpeningStream) => void
   readonly #splitter = new EventSplitter()
+  /** What is kept of an event that has not ended. */
+  readonly #held: HeldBytes
   #controller: UpstreamController | undefined
   #cancelTimer = () => {}
   #isOpen = false
@@ -67,6 +71,7 @@ class StreamHandler implements UpstreamHandler {
 
   constructor(options: SseStreamOptions, resolve: (opening: OpeningStream) => void) {
     this.#options = options
+    this.#held = new HeldBytes(options.memory)
     this.#resolve = resolve
   }
 
@@ -91,6 +96,7 @@ class StreamHandler implements UpstreamHandler {
     if (this.#isOver) return
     try {
       this.#splitter.each(chunk, (fields) => this.#take(fields))
+      if (!this.#isOver && !this.#held.set(this.#splitter.pendingBytes)) this.#break(noRoom())
     } catch {
       this.#break(codedError('ECONNRESET'))
     }
@@ -123,6 +129,7 @@ class StreamHandler implements UpstreamHandler {
     this.#cancelTimer()
     const close = () => {
       this.#isOver = true
+      this.#held.set(0)
       this.#controller?.abort(new Error('the stream is not needed any more'))
     }
     const flow = (paused: boolean) => {
@@ -135,13 +142,15 @@ class StreamHandler implements UpstreamHandler {
   #break(error: Error): void {
     if (this.#isOver) return
     this.#cancelTimer()
+    this.#held.set(0)
     if (!this.#isOpen) return this.#end({ kind: 'failed', error })
     this.#isOver = true
-    this.#options.onEnd()
+    this.#options.onEnd(error)
   }
 
   #end(opening: OpeningStream): void {
     this.#cancelTimer()
+    this.#held.set(0)
     this.#isOver = true
     this.#controller?.abort(new Error('no stream'))
     this.#resolve(opening)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'
 import { type CookieJar, withCookies } from '../http/cookie-jar.js'
 import { PendingCall } from '../shared/pending-call.js'
@@ -30,6 +31,8 @@ export interface SseUpstreamOptions {
   idleMs?: number
   /** Makes the cookies of one session, where the connections keep none themselves. */
   newJar?: () => CookieJar
+  /** What may wait in memory for clients. */
+  memory?: MemoryBudget | undefined
 }
 
 /** An old server that looks like a new one. */
@@ -49,7 +52,7 @@ const MAX_STREAMS = 10_000
  * sends by itself comes on GET. A session whose stream broke is lost.
  */
 export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
-  const { clock, url, connect, idleMs = 0, newJar } = options
+  const { clock, url, connect, idleMs = 0, newJar, memory } = options
   const sessions = new Map<string, SseSession>()
   let connecting: Promise<Upstream> | undefined
   /** Streams that are being opened. */
@@ -58,13 +61,21 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
   const open = async (
     { headers }: Pick<UpstreamRequest, 'headers'>,
     onMessage: (data: string) => void,
-    onEnd: () => void,
+    onEnd: (error?: Error) => void,
     jar?: CookieJar,
   ): Promise<OpeningStream> => {
     connecting ??= connect(url)
     const ofStream = headerPairs(headers).filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
     const upstream = keepCookies(await connecting, url, jar)
-    return openSseStream({ clock, url, upstream, headers: ofStream.flat(), onMessage, onEnd })
+    return openSseStream({
+      clock,
+      url,
+      upstream,
+      memory,
+      headers: ofStream.flat(),
+      onMessage,
+      onEnd,
+    })
   }
 
   async function start(asked: SharedRequest): Promise<void> {
@@ -79,7 +90,7 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     const opened = await open(
       request,
       (data) => session?.take(data),
-      () => session?.end(),
+      (error) => session?.end(error),
       jar,
     ).finally(() => {
       opening -= 1
@@ -96,6 +107,7 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
       posts,
       asked,
       idleMs,
+      memory,
       onEnd: () => sessions.delete(id),
     })
     sessions.set(id, session)
@@ -128,7 +140,7 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
       return opened
     },
     send(request, handler: UpstreamHandler) {
-      const call = new PendingCall(handler, clock, request)
+      const call = new PendingCall(handler, clock, request, memory)
       const asked = readSharedRequest(request, call)
       if (request.method === 'POST') return post(asked)
       const session = asked.sessionId === undefined ? undefined : sessions.get(asked.sessionId)

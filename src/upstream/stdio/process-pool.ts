@@ -32,7 +32,7 @@ export interface ChildBudget {
 }
 
 export interface ProcessPoolOptions
-  extends Pick<ChildOptions, 'spawn' | 'name' | 'program' | 'redact'> {
+  extends Pick<ChildOptions, 'spawn' | 'name' | 'program' | 'redact' | 'memory'> {
   clock: Pick<Clock, 'after' | 'now'>
   logger: Pick<Logger, 'debug' | 'warn'>
   limits: StdioLimits

@@ -3,6 +3,7 @@ import { LineSplitter } from '../../mcp/lines.js'
 import { messageOf } from '../../util/errors.js'
 import { ownMember } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
+import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock, ProgramEnd, SpawnedProgram, System } from '../../util/runtime.js'
 import { UpstreamError } from '../upstream-error.js'
 
@@ -41,6 +42,10 @@ export interface ChildOptions {
   onLine(line: string): void
   /** A line is too long to be read. */
   onTooLong(): void
+  /** Counts what is kept of a line that has not ended. */
+  memory?: MemoryBudget | undefined
+  /** There is no room for what is kept of a line, which is dropped. */
+  onNoRoom(): void
   /** Called once. `wanted` tells whether we ended it. */
   onEnd(error: UpstreamError, wanted: boolean): void
 }
@@ -61,7 +66,14 @@ export class StdioChild {
       () => options.onTooLong(),
       MAX_LINE_BYTES,
     )
-    program.stdout?.on('data', (chunk: Buffer) => lines.push(chunk))
+    const held = new HeldBytes(options.memory)
+    program.stdout?.on('data', (chunk: Buffer) => {
+      lines.push(chunk)
+      if (held.set(lines.pendingBytes)) return
+      lines.dropLine()
+      held.set(0)
+      options.onNoRoom()
+    })
     const words = new LineSplitter(
       (line) => this.#hear(line.toString('utf8')),
       () => {},
@@ -70,6 +82,7 @@ export class StdioChild {
     program.stderr?.on('data', (chunk: Buffer) => words.push(chunk))
     this.ended = program.ended.then((end) => {
       words.end()
+      held.set(0)
       const wanted = this.#isEnding
       this.#isEnding = true
       options.onEnd(this.#describe(end), wanted)

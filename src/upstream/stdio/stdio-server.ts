@@ -8,7 +8,7 @@ import { ClientSession } from '../shared/client-session.js'
 import { PendingCall } from '../shared/pending-call.js'
 import { problemWith, SharedConnection, slowStart } from '../shared/shared-connection.js'
 import { isRequest, type SharedRequest } from '../shared/shared-request.js'
-import { UpstreamError } from '../upstream-error.js'
+import { noRoom, UpstreamError } from '../upstream-error.js'
 import { type ChildOptions, StdioChild } from './stdio-child.js'
 
 const MAX_SESSIONS = 1_000
@@ -27,7 +27,7 @@ export class StdioServer {
     this.#peer.leave(session),
   )
   /** Of the era without sessions, where requests belong to none. */
-  readonly #stateless = new ClientSession()
+  readonly #stateless: ClientSession
   #child: StdioChild | undefined
   #initialized: Promise<string> | undefined
   #isReady = false
@@ -36,6 +36,7 @@ export class StdioServer {
   private constructor(options: ServerOptions) {
     this.#options = options
     this.#usedAt = options.clock.now()
+    this.#stateless = new ClientSession({}, options.memory)
     this.#peer = new SharedConnection({
       clock: options.clock,
       transmit: (text) => this.#child?.write(text),
@@ -54,6 +55,8 @@ export class StdioServer {
         if (problem !== undefined) server.#fails(problem)
       },
       onTooLong: () => options.onGarbage('a line of more than 32 MiB'),
+      // nobody knows whose answer it was
+      onNoRoom: () => server.#peer.refuseOpen(noRoom()),
       onEnd(error, wanted) {
         server.#members.clear()
         options.onEnd(error, wanted)
@@ -134,7 +137,8 @@ export class StdioServer {
 
   #join(capabilities: unknown): string {
     const id = randomUUID()
-    const session = new ClientSession(isObject(capabilities) ? capabilities : {})
+    const { memory } = this.#options
+    const session = new ClientSession(isObject(capabilities) ? capabilities : {}, memory)
     this.#members.set(id, { session, usedAt: this.#options.clock.now() })
     this.#peer.sessions.add(session)
     return id
@@ -208,7 +212,7 @@ function withVersion(text: string, wire: unknown, requested: unknown): string {
 }
 
 /** What the server of one process needs. */
-interface ServerOptions extends Omit<ChildOptions, 'onLine' | 'onTooLong'> {
+interface ServerOptions extends Omit<ChildOptions, 'onLine' | 'onTooLong' | 'onNoRoom'> {
   clock: Pick<Clock, 'after' | 'now'>
   /** Most requests under way at once. */
   requests: number

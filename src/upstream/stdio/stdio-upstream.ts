@@ -1,6 +1,7 @@
 import { childEnvironment } from '../../util/child-environment.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
+import type { MemoryBudget } from '../../util/memory-budget.js'
 import { createRedactor, isSecretName } from '../../util/redact.js'
 import type { Clock, Runtime, System } from '../../util/runtime.js'
 import { PendingCall } from '../shared/pending-call.js'
@@ -40,6 +41,8 @@ export interface ProgramOptions {
   timeouts: { readonly start: number; readonly idle: number }
   /** Shared by all targets. */
   budget: ChildBudget
+  /** What may wait in memory for clients. */
+  memory?: MemoryBudget | undefined
   logger: Logger
 }
 
@@ -51,13 +54,13 @@ export function createProgramUpstream(
   { clock, env = {}, system }: ProgramHost,
   name: string,
   program: ProgramSettings,
-  { timeouts, budget, logger }: ProgramOptions,
+  { timeouts, budget, memory, logger }: ProgramOptions,
 ): Upstream {
   const spawn = system?.spawn
   if (spawn === undefined) throw new ProxyError('INTERNAL', 'No program can be started here')
   const [command, ...args] = program.command
   return createStdioUpstream({
-    ...{ clock, spawn, name, logger, budget, random: Math.random },
+    ...{ clock, spawn, name, logger, budget, memory, random: Math.random },
     program: { command, args, env: childEnvironment(env, program.env), cwd: program.cwd },
     redact: createRedactor(secretsOf(program)),
     limits: {
@@ -83,7 +86,7 @@ function secretsOf({ env }: ProgramSettings): string[] {
  * @see [MCP 2025-11-25, stdio](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio)
  */
 function createStdioUpstream(options: ProcessPoolOptions): Upstream {
-  const { clock } = options
+  const { clock, memory } = options
   const processes = new StdioProcesses(options)
 
   async function initialize(owner: string, asked: SharedRequest): Promise<void> {
@@ -112,7 +115,7 @@ function createStdioUpstream(options: ProcessPoolOptions): Upstream {
 
   return {
     send(request, handler) {
-      const call = new PendingCall(handler, clock, request)
+      const call = new PendingCall(handler, clock, request, memory)
       const asked = readSharedRequest(request, call)
       const owner = headerOf(request.headers, CALLER_ID_FIELD) ?? ''
       if (request.method === 'POST') return post(owner, asked)

@@ -4,7 +4,12 @@ import type { PendingCall } from '../shared/pending-call.js'
 import type { UpstreamController, UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { TranslatorParts } from './options.js'
-import { ownRequest, StatelessAnswer, statelessHeadersOf } from './stateless-wire.js'
+import {
+  ownRequest,
+  StatelessAnswer,
+  type StatelessAnswerListener,
+  statelessHeadersOf,
+} from './stateless-wire.js'
 import type { Listening, TranslatedSession } from './translated-session.js'
 
 export interface ListenStreamOptions {
@@ -80,7 +85,7 @@ export class ListenStream implements Listening {
         this.#close()
         end()
       }
-      const answer: StatelessAnswer = new StatelessAnswer(id, {
+      const listener: StatelessAnswerListener = {
         started: (started) => {
           controller = started
           if (asked === this.#current) call.follow(started)
@@ -104,7 +109,8 @@ export class ListenStream implements Listening {
           over(() => (says ? refuse(call, code) : call.respond(status, head, content)))
         },
         failed: (error) => over(() => call.fail(error)),
-      })
+      }
+      const answer = new StatelessAnswer(id, listener, parts.memory)
       const asked: Asked = {
         number: ++this.#count,
         giveUp(reason) {

@@ -1,5 +1,6 @@
 import type { STATELESS_VERSION } from '../../mcp/versions.js'
 import type { Logger } from '../../util/logger.js'
+import type { MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Upstream } from '../upstream.js'
 import type { ToolSchemas } from './tool-schemas.js'
@@ -13,10 +14,13 @@ export interface TranslatingOptions {
   protocol: 'auto' | typeof STATELESS_VERSION
   /** Clients of 2026-07-28 come without HTTP, so that nobody made `Mcp-Param-*` for them. */
   mirrorsParams: boolean
+  /** What may wait in memory for clients. */
+  memory?: MemoryBudget | undefined
 }
 
 /** What all that is under way to one target shares. */
-export interface TranslatorParts extends Pick<TranslatingOptions, 'clock' | 'logger' | 'target'> {
+export interface TranslatorParts
+  extends Pick<TranslatingOptions, 'clock' | 'logger' | 'target' | 'memory'> {
   readonly inner: Upstream
   readonly schemas: ToolSchemas
   /** Tells whether a refusal says that the target does not speak 2026-07-28 any more. */

@@ -7,13 +7,14 @@ import { META } from '../../mcp/meta.js'
 import { type EventFields, EventSplitter } from '../../mcp/sse.js'
 import { STATELESS_VERSION } from '../../mcp/versions.js'
 import type { JsonObject } from '../../util/json.js'
+import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'
 import {
   headerPairs,
   type ResponseHead,
   type UpstreamController,
   type UpstreamHandler,
 } from '../upstream.js'
-import { UpstreamError } from '../upstream-error.js'
+import { noRoom, UpstreamError } from '../upstream-error.js'
 import type { TranslatedSession } from './translated-session.js'
 
 /** What comes of one request to the target. Exactly one of `responded`, `refused`, `failed` is last. */
@@ -44,12 +45,14 @@ export class StatelessAnswer implements UpstreamHandler, Awaited {
   #head: ResponseHead = {}
   #body: Buffer[] = []
   #bytes = 0
+  readonly #held: HeldBytes
   #isOver = false
   #reason: Error | undefined
 
   /** @param id Of the request, which its response must carry. */
-  constructor(id: RequestId, listener: StatelessAnswerListener) {
+  constructor(id: RequestId, listener: StatelessAnswerListener, memory?: MemoryBudget) {
     this.id = id
+    this.#held = new HeldBytes(memory)
     this.#listener = listener
   }
 
@@ -60,7 +63,7 @@ export class StatelessAnswer implements UpstreamHandler, Awaited {
   /** Gives the request up at the target; the listener hears nothing more. */
   abort(reason: Error): void {
     if (this.#isOver) return
-    this.#isOver = true
+    this.#over()
     this.#reason = reason
     this.#controller?.abort(reason)
   }
@@ -86,6 +89,7 @@ export class StatelessAnswer implements UpstreamHandler, Awaited {
     if (this.#splitter === undefined) return this.#keep(chunk)
     try {
       this.#splitter.each(chunk, (fields, bytes) => this.#event(fields, bytes))
+      this.#hold(this.#splitter.pendingBytes)
     } catch {
       this.#fail('invalid_answer', 'its event stream cannot be read')
     }
@@ -93,8 +97,20 @@ export class StatelessAnswer implements UpstreamHandler, Awaited {
 
   #keep(chunk: Buffer): void {
     this.#bytes += chunk.length
-    if (this.#bytes > MAX_BYTES) this.#fail('invalid_answer', 'its answer is too large')
-    else this.#body.push(chunk)
+    if (this.#bytes > MAX_BYTES) return this.#fail('invalid_answer', 'its answer is too large')
+    this.#body.push(chunk)
+    this.#hold(this.#bytes)
+  }
+
+  /** Counts what is kept of an answer that is not whole, and gives it up where there is no room. */
+  #hold(bytes: number): void {
+    if (!this.#isOver && !this.#held.set(bytes)) this.#failWith(noRoom())
+  }
+
+  #over(): void {
+    this.#isOver = true
+    this.#body = []
+    this.#held.set(0)
   }
 
   #event(fields: EventFields, bytes: Buffer): void {
@@ -116,7 +132,7 @@ export class StatelessAnswer implements UpstreamHandler, Awaited {
       else if (kind === 'foreign') {
         this.#fail('invalid_answer', 'an event of its answer belongs to another request')
       } else {
-        this.#isOver = true
+        this.#over()
         this.#listener.responded(text)
       }
     }
@@ -130,20 +146,24 @@ export class StatelessAnswer implements UpstreamHandler, Awaited {
     }
     const body = Buffer.concat(this.#body)
     if (this.#status === 200 && this.#read(body.toString('utf8'))) return
-    this.#isOver = true
+    this.#over()
     this.#listener.refused(this.#status, this.#head, body)
   }
 
   onResponseError(_controller: UpstreamController, error: Error): void {
     if (this.#isOver) return
-    this.#isOver = true
+    this.#over()
     this.#listener.failed(error)
   }
 
   #fail(cause: 'invalid_answer' | 'cut_off', reason: string): void {
-    this.#isOver = true
-    this.#listener.failed(new UpstreamError(cause, reason))
-    this.#controller?.abort(new Error(reason))
+    this.#failWith(new UpstreamError(cause, reason))
+  }
+
+  #failWith(error: UpstreamError): void {
+    this.#over()
+    this.#listener.failed(error)
+    this.#controller?.abort(error)
   }
 }
 

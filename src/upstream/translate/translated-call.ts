@@ -90,7 +90,11 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
     const mirrored = paramHeaders(params, message.params['arguments'])
     const plain = isStateless ? request.headers : statelessHeadersOf(request.headers, message)
     const headers = [...plain, ...mirrored]
-    this.#answer = new StatelessAnswer(this.#retry?.id ?? (message.id as RequestId), this)
+    this.#answer = new StatelessAnswer(
+      this.#retry?.id ?? (message.id as RequestId),
+      this,
+      parts.memory,
+    )
     parts.inner.send({ ...request, headers, body }, this.#answer)
   }
 

@@ -41,12 +41,12 @@ export class Translator {
 
   constructor(options: TranslatorOptions) {
     this.#options = options
-    const { inner, clock, logger, target } = options
+    const { inner, clock, logger, target, memory } = options
     const asking = createProbe({ clock, inner })
     const schemas = new ToolSchemas({ clock, logger, target, askPage: asking.tools })
     this.#asking = asking
     this.#parts = {
-      ...{ inner, clock, logger, target, schemas },
+      ...{ inner, clock, logger, target, memory, schemas },
       isOtherEra: (status, code) => this.#isOtherEra(status, code),
     }
   }
@@ -74,7 +74,7 @@ export class Translator {
    * @param discovered What the target just said of itself.
    */
   send(request: UpstreamRequest, handler: UpstreamHandler, discovered?: JsonObject): void {
-    const call = new PendingCall(handler)
+    const call = new PendingCall(handler, undefined, undefined, this.#parts.memory)
     if (call.isOver) return
     const parts = this.#parts
     const id = headerOf(request.headers, 'mcp-session-id')
@@ -99,7 +99,7 @@ export class Translator {
 
   /** Adds to a request of 2026-07-28 what its client cannot know of HTTP. */
   mirror(request: UpstreamRequest, handler: UpstreamHandler): void {
-    const call = new PendingCall(handler)
+    const call = new PendingCall(handler, undefined, undefined, this.#parts.memory)
     if (call.isOver) return
     const parts = this.#parts
     const message = parseMessageText(String(request.body ?? ''))

@@ -25,6 +25,10 @@ function registerMisbehaviour(server: McpServer): void {
     process.stdout.write(`${words}\n`)
     return text('said')
   })
+  server.registerTool('unended', { inputSchema: { bytes: z.number() } }, ({ bytes }) => {
+    process.stdout.write('x'.repeat(bytes))
+    return text('behind it, on the same line')
+  })
   server.registerTool('grandchild', {}, () => {
     const child = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], {
       stdio: 'ignore',

@@ -250,3 +250,19 @@ describe('sessions that are opened and closed', () => {
     await eventually(() => expect(countPipes()).toBeLessThanOrEqual(before))
   }, 120_000)
 })
+
+describe('a line of a program that finds no room in memory', () => {
+  it('costs the calls under way there, and neither its process nor anybody else', async () => {
+    const stack = await start({}, { limits: { bufferedBytes: 1024 * 1024 } })
+    const mallory = await connect(stack, 'mallory')
+    const alice = await connect(stack, 'alice')
+    const pid = await mallory.call('pid')
+    const call = mallory.call('unended', { bytes: 3 * 1024 * 1024 })
+    await expect(call).rejects.toThrow(/finds no room/)
+    expect(await alice.call('echo', { text: 'still here' })).toBe('still here')
+    expect(await mallory.call('pid')).toBe(pid)
+    // what was dropped is counted no more
+    const half = 512 * 1024
+    expect(await alice.call('large', { bytes: half })).toHaveLength(half)
+  })
+})
