@@ -58,6 +58,10 @@ export interface Exchange {
   extraHeaders(): string[]
   readonly reply: Reply
   readonly record: ExchangeRecord
+  /** Of the request that the message is. */
+  readonly id?: RequestId | undefined
+  /** Where it stands until it has ended. */
+  listed?: Set<Exchange>
   /** Names the request in logs, to the client and to the target; absent in the bridge. */
   readonly requestId?: string
   /**

@@ -99,6 +99,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
   const learnAlias = createAliasLearner(context)
   const listen = createGetStream(context, rewriter)
   const notifications = createNotifications(context)
+  const { mayCancel } = notifications
   const enterStateless = createStatelessEntrance({ context, handle, run })
 
   function handle(request: Request, asSent: Message): void {
@@ -116,6 +117,10 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
       return request.exchange.reply.json(400, errorResponse(null, error))
     }
     const isBound = bindsIds(context, request)
+    const cancels = message.method === 'notifications/cancelled'
+    if (only !== undefined && isBound && cancels && !mayCancel(request, message, only)) {
+      return request.exchange.reply.empty(202)
+    }
     if (only !== undefined && !(isBound && isAboutIds(message))) {
       return forward({ context, rewriter, request, message, route: asItIs(only) })
     }
@@ -130,6 +135,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
 
   function handleRequest(request: Request, message: Message): void {
     if (!takers(message.method)) return refuseUnknown(request, message)
+    if (bindsIds(context, request)) notifications.watch(request)
     if (message.method === 'initialize') {
       const pending = pendingOf(request)
       return run(request.exchange, message, initialize(context, pending, message))

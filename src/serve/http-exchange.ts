@@ -62,6 +62,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   why: string | undefined
   seen: LogFields | undefined
   event: string | undefined
+  #listed: Set<Exchange> | undefined
   #place: Place | undefined
   #hasEnded = false
 
@@ -137,6 +138,12 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     return this.#place
   }
 
+  /** Taken out there however the request ends. */
+  set listed(listed: Set<Exchange>) {
+    this.#listed = listed
+    if (this.#hasEnded) listed.delete(this)
+  }
+
   /** Names the request in an error of ours; what a target answered stays as it is. */
   own(body: string): string {
     const { record } = this
@@ -152,6 +159,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   onEnd(hasLeft: boolean): void {
     this.#hasEnded = true
     this.#place?.release()
+    this.#listed?.delete(this)
     const { record, refusal, why, seen, event } = this
     const { headersSent, statusCode } = this.#response
     this.#options.log({

@@ -2,7 +2,7 @@ import type { Awaited } from '../../mcp/incoming.js'
 import { writtenId } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { writeEvent } from '../../mcp/sse.js'
-import { type MemoryBudget, UNCOUNTED_BYTES } from '../../util/memory-budget.js'
+import { HeldBytes, UNCOUNTED_BYTES } from '../../util/memory-budget.js'
 import { checkAnswer, MAX_PARSED_BYTES, mendAnswer } from './answer-check.js'
 import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
@@ -108,26 +108,5 @@ export class AnswerBody implements Awaited {
     this.#chunks = []
     this.#bytes = 0
     this.hold(0)
-  }
-}
-
-/** What one exchange holds in memory of an answer. */
-class HeldBytes {
-  readonly #budget: MemoryBudget
-  #counted = 0
-
-  constructor(budget: MemoryBudget) {
-    this.#budget = budget
-  }
-
-  /** Holds so many bytes from now on; false when there is no room for more. */
-  set(bytes: number): boolean {
-    if (bytes <= UNCOUNTED_BYTES && this.#counted === 0) return true
-    const wanted = Math.max(0, bytes - UNCOUNTED_BYTES)
-    const more = wanted - this.#counted
-    if (more > 0 && !this.#budget.take(more)) return false
-    if (more < 0) this.#budget.count(more)
-    this.#counted = wanted
-    return true
   }
 }

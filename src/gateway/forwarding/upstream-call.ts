@@ -7,7 +7,7 @@ import {
   type UpstreamController,
   type UpstreamHandler,
 } from '../../upstream/upstream.js'
-import { describeNetworkError } from '../../upstream/upstream-error.js'
+import { describeNetworkError, noRoom } from '../../upstream/upstream-error.js'
 import { messageOf } from '../../util/errors.js'
 import { type FailureCause, isServerAway } from '../../util/failure.js'
 import { ownMember } from '../../util/json.js'
@@ -135,9 +135,7 @@ export class UpstreamCall implements CredentialUser {
 
   #refuses(problem: 'too large' | 'no room'): void {
     if (problem === 'too large') return this.#fail('invalid_answer', 'its answer is too large')
-    this.#status = 503
-    this.#retryAfter = RETRY_SECONDS
-    this.#fail('http_status', 'its answer finds no room here: too many wait to be read')
+    this.onResponseError(this.#controller, noRoom())
   }
 
   onResponseEnd(controller: UpstreamController): void {
@@ -206,6 +204,7 @@ export class UpstreamCall implements CredentialUser {
     if (this.#isOver(controller)) return
     const { cause, reason, httpStatus } = describeNetworkError(error)
     if (httpStatus !== undefined) this.#status = httpStatus
+    if (httpStatus === 503) this.#retryAfter ??= RETRY_SECONDS
     if (cause === 'unreachable' || cause === 'timeout') this.#send.target.state = 'down'
     this.#fail(cause, reason)
   }

@@ -1,7 +1,10 @@
+import { callerId } from '../../auth/principal.js'
+import { isSameId } from '../../mcp/incoming.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../../mcp/message.js'
 import { BoundedMap } from '../../util/bounded-map.js'
 import type { GatewayContext } from '../context.js'
+import type { Exchange } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import { notify, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
@@ -21,6 +24,8 @@ export function createNotifications(context: GatewayContext) {
   const { targets, requestIds } = context
   /** Which target has which call of a session. */
   const calls = new BoundedMap<string, Target>(MAX_CALLS)
+  /** Requests under way, of all callers. */
+  const running = new Set<Exchange>()
 
   function send(request: Request, message: Message): void {
     const { params, spans, text } = message
@@ -36,7 +41,12 @@ export function createNotifications(context: GatewayContext) {
     } else if (message.method === 'notifications/cancelled') {
       // one that came by another process is known to no one here; the other targets ignore it
       const target = calls.get(callKey(request, params['requestId']) ?? '')
-      sendTo(request, target === undefined ? targets : [target], text)
+      const receivers = target === undefined ? targets : [target]
+      sendTo(
+        request,
+        receivers.filter((receiver) => mayCancel(request, message, receiver)),
+        text,
+      )
     } else {
       const takers = targets.filter((target) => target.takesMethod(message.method))
       sendTo(request, takers, text)
@@ -59,7 +69,34 @@ export function createNotifications(context: GatewayContext) {
     if (key !== undefined) calls.set(key, target)
   }
 
-  return { send, remember }
+  /** Notes a request as under way until it has ended. */
+  function watch({ exchange }: Request): void {
+    if (exchange.caller.principal === undefined) return
+    running.add(exchange)
+    exchange.listed = running
+  }
+
+  /**
+   * Tells whether a target may get a cancellation. One that tells no callers apart would take it for
+   * whoever has a request with that id, so that only the caller of the one that is under way may
+   * cancel it, and nobody where callers have the same id.
+   */
+  function mayCancel(request: Request, { params }: Message, target: Target): boolean {
+    const { principal } = request.exchange.caller
+    if (principal === undefined || target.credential.perCaller) return true
+    if (targetSession(context, request, target)?.id !== undefined) return true
+    const own = callerId(principal)
+    let isOwn = false
+    for (const { id, record, caller } of running) {
+      if (!isSameId(params['requestId'], id)) continue
+      if (record.target !== undefined && record.target !== target.name) continue
+      if (callerId(caller.principal) !== own) return false
+      isOwn = true
+    }
+    return isOwn
+  }
+
+  return { send, remember, watch, mayCancel }
 }
 
 /** Ids are unique in a session only. */

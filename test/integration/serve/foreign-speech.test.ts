@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { openStream, readEvents } from '../../helpers/event-reader.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { tool } from '../../helpers/targets/contents.js'
+import { eventually } from '../../helpers/targets/eventually.js'
 import {
   NO_ANSWER,
   type RecordingOptions,
@@ -301,6 +302,59 @@ describe('ids that one target gives without a session', () => {
       result: { content: [{ text: 'secret' }] },
     })
     await mine.close()
+  })
+})
+
+describe('a cancellation at targets without a session', () => {
+  let bare: RecordingTarget
+  let fronts: Stack[]
+  beforeAll(async () => {
+    bare = await startRecordingTarget({ tools: [tool('echo')] })
+    const { identity } = single
+    const one = await startStack({ targets: { b: bare.url }, identity })
+    fronts = [one, await startStack({ targets: { a: a.url, b: bare.url }, identity })]
+  })
+  afterAll(async () => {
+    for (const front of fronts) await front.close()
+    await bare.close()
+  })
+
+  it.each([
+    ['one target', 0],
+    ['one of two', 1],
+  ])('calls off what its own caller has under way, and nothing else: %s', async (_what, at) => {
+    const front = fronts[at] as Stack
+    const as = async (sub: string) => ({ authorization: `Bearer ${await front.token({ sub })}` })
+    let finish = () => {}
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    bare.clear()
+    bare.on('tools/call', async () => {
+      await finished
+      return { content: [] }
+    })
+    const cancel = async (sub: string, requestId: unknown) => {
+      const message = { jsonrpc: '2.0', method: 'notifications/cancelled', params: { requestId } }
+      expect((await front.post(message, await as(sub))).status).toBe(202)
+    }
+    const cancelled = () =>
+      bare.of('notifications/cancelled').map(({ message }) => message?.['params'])
+    const both = [front.post(callOf('b_echo', 7), await as('alice'))]
+    await bare.until(({ rpc }) => rpc === 'tools/call')
+    for (const id of [7, '7', 8]) await cancel('mallory', id)
+    await cancel('alice', 8)
+    await cancel('alice', 7)
+    await eventually(() => expect(cancelled()).toEqual([{ requestId: 7 }]))
+    // the target could not tell whose it is
+    both.push(front.post(callOf('b_echo', 7), await as('mallory')))
+    await eventually(() => expect(bare.of('tools/call')).toHaveLength(2))
+    for (const sub of ['alice', 'mallory']) await cancel(sub, 7)
+    finish()
+    for (const answer of both) await readMessage(await answer)
+    await cancel('alice', 7)
+    await front.post(callOf('b_echo', 9), await as('alice'))
+    expect(cancelled()).toEqual([{ requestId: 7 }])
   })
 })
 
