@@ -84,7 +84,8 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     names,
     requestIds: createRequestIds(marks),
     eventIds: createEventIds(marks),
-    cursors: createCursors(marks),
+    // what no other process could read leads nowhere there; a cursor is no secret of anybody
+    cursors: createCursors(secrets.length > 0 ? marks : createSigner(['cursor'])),
     handles: createBoundIds({ targets, marks, marksLast: secrets.length > 0 }),
     lastLists: createLastLists(options.clock),
     eras: createEras({ ...options, declared }),

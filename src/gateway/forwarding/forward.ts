@@ -7,6 +7,7 @@ import { type Exchange, replyFailure } from '../exchange.js'
 import { needsSession } from '../lists/target-lists.js'
 import { bindingKey, type Request } from '../request.js'
 import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
+import { withoutTaskCapability } from '../rewriting/withheld.js'
 import type { Route } from '../routing/route.js'
 import { isLost } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
@@ -87,6 +88,9 @@ class Forward implements RelayOptions {
     this.#session = isStateless
       ? undefined
       : (opened ?? targetSession(context, request, route.target))
+    const isWithheld =
+      isStateless && context.handles.withholds(route.target, this.exchange.caller.principal)
+    const body = withReplacements(forwarding)
     const isStream = isStateless && message.method === 'subscriptions/listen'
     this.rewrites = rewriter.rewritesFor(request, message, route.target)
     const headers = isStateless
@@ -97,7 +101,8 @@ class Forward implements RelayOptions {
       caller: this.exchange.caller,
       method: 'POST',
       headers,
-      body: withReplacements(forwarding),
+      // it would answer with a task that cannot be given out
+      body: isWithheld ? withoutTaskCapability(body) : body,
       id: message.kind === 'request' ? message.id : undefined,
       inSession: this.#session?.id !== undefined,
       timeoutMs: isStream ? 0 : context.timeouts.answer,

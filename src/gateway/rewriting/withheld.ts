@@ -1,4 +1,6 @@
+import { findMember, memberTexts, replaceParts, skipSpace } from '../../mcp/json-text.js'
 import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
+import { META } from '../../mcp/meta.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
@@ -39,6 +41,17 @@ export function withoutTasks(result: JsonObject): JsonObject {
   if (!isObject(extensions)) return { ...result, capabilities: kept }
   const others = Object.fromEntries(Object.entries(extensions).filter(([name]) => name !== TASKS))
   return { ...result, capabilities: { ...kept, extensions: others } }
+}
+
+/** Takes tasks out of what a client of 2026-07-28 says that it can do, in the text of its request. */
+export function withoutTaskCapability(text: string): string {
+  const path = ['params', '_meta', META.clientCapabilities, 'extensions']
+  const place = findMember(text, skipSpace(text, 0), ...path)
+  if (place === undefined || findMember(text, place.start, TASKS) === undefined) return text
+  const kept = memberTexts(text.slice(place.start, place.end))
+    .filter(([name]) => name !== TASKS)
+    .map(([name, value]) => `${JSON.stringify(name)}:${value}`)
+  return replaceParts(text, [{ ...place, text: `{${kept.join(',')}}` }])
 }
 
 /**

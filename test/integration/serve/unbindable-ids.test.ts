@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { META } from '../../../src/mcp/meta.js'
 import { modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { tool } from '../../helpers/targets/contents.js'
@@ -65,6 +66,46 @@ describe('without SESSION_SECRET where any process may answer', () => {
     expect(text).not.toMatch(/"7"|step 2/)
     const found = await postStateless(newer, modernRequest('server/discover'), HOST)
     expect(found.message.result.capabilities.extensions).toEqual({})
+  })
+
+  it('the target of a newer client is not told that it takes tasks', async () => {
+    modern.clear()
+    modern.on('tools/call', () => ({ resultType: 'complete', content: [] }))
+    const capabilities = { extensions: { ...TASKS.extensions, 'org.example/x': { big: 1 } } }
+    const call = modernRequest('tools/call', { name: 't_echo' }, capabilities)
+    const { message } = await postStateless(newer, call, HOST)
+    expect(message.result.content).toEqual([])
+    const [sent] = modern.of('tools/call')
+    const { _meta } = (sent?.message as { params: { _meta: Record<string, unknown> } }).params
+    expect(_meta[META.clientCapabilities]).toEqual({ extensions: { 'org.example/x': { big: 1 } } })
+  })
+
+  it('a list of several targets goes on at another process', async () => {
+    const tools = Array.from({ length: 2_000 }, (_, index) => tool(`tool${index}`))
+    legacy.on('tools/list', ({ cursor }) =>
+      cursor === undefined ? { tools, nextCursor: 'next' } : { tools: [tool('last')] },
+    )
+    const processes: Stack[] = []
+    for (let count = 0; count < 2; count++) {
+      const targets = { a: legacy.url, b: legacy.url }
+      const config = { server: { allowedHosts: ['127.0.0.1'] } }
+      processes.push(await startStack({ targets, env, config, identity: older.identity }))
+    }
+    const [one, other] = processes as [Stack, Stack]
+    const list = (cursor?: string) => ({
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/list',
+      params: { cursor },
+    })
+    const first = await readMessage(await one.post(list(), HOST))
+    expect(first.result.tools).toHaveLength(4_000)
+    const rest = await readMessage(await other.post(list(first.result.nextCursor), HOST))
+    expect(rest.result.tools.map(({ name }: { name: string }) => name)).toEqual([
+      'a_last',
+      'b_last',
+    ])
+    for (const stack of processes) await stack.close()
   })
 
   it('is said at the start', () => {
