@@ -50,15 +50,6 @@ export interface ListView {
   onEntry?: (entry: JsonObject) => void
 }
 
-/** Tells whether entries of a method's lists may have to change on their way to the client. */
-export function changesList({
-  method,
-  severalTargets,
-}: Pick<ListView, 'method' | 'severalTargets'>) {
-  const kind = listKind(method)
-  return kind !== undefined && (kind.field === 'name' || severalTargets)
-}
-
 /** A list in a response message. */
 interface FoundList {
   kind: ListKind

@@ -4,7 +4,7 @@ import type { Message } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { bindsIds, type GatewayContext } from '../context.js'
 import { isAnswerTo, type Resumed } from '../forwarding/answer-check.js'
-import { changesList, exposeListMessage, type ListView, listKind } from '../lists/lists.js'
+import { exposeListMessage, type ListView, listKind } from '../lists/lists.js'
 import { ListCache } from '../lists/rewritten-lists.js'
 import { bindingKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
@@ -75,7 +75,7 @@ export function createResponseRewriter(
       const { principal } = request.exchange.caller
       const isBound = bindsIds(context, request)
       const bound = isBound ? rewriteBound(request, target, message.id) : none
-      if (changesList({ method, severalTargets }) || pages(message)) {
+      if (listKind(method) !== undefined) {
         const onEntry = (tool: JsonObject) => {
           const key = toolKey(target, tool['name'])
           if (saysIdempotent(tool)) idempotent.add(key)
@@ -84,13 +84,6 @@ export function createResponseRewriter(
         const { cursor } = message.params
         const view = { target, names, method, principal, severalTargets, cursor }
         return { ...bound, ...rewriteList(reopenSessions ? { ...view, onEntry } : view, message) }
-      }
-      if (listKind(method) !== undefined && !severalTargets) {
-        const view = { target, names, method, principal, severalTargets }
-        const expose = (text: string) => exposeListMessage(view, text) ?? text
-        const response = (bytes: Buffer) =>
-          bytes.includes('null') ? changed(bytes, expose) : undefined
-        return { ...bound, response }
       }
       const parties = { handles, target, principal }
       if (handles.withholds(target, principal) && mayGiveHandles(request, message)) {
@@ -197,11 +190,6 @@ function toolKey(target: Target, tool: unknown): string {
 function cacheKey({ target, method, principal, cursor }: ListView): string {
   const caller = target.policy.dependsOnCaller && viewOf(principal)
   return JSON.stringify([target.name, method, caller, cursor])
-}
-
-/** A list that is gone on with may lead to where it is. */
-function pages({ method, params }: Message): boolean {
-  return listKind(method) !== undefined && typeof params['cursor'] === 'string'
 }
 
 /** All of a caller that a policy looks at. */

@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
-import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
+import {
+  NO_ANSWER,
+  type RecordingTarget,
+  startRecordingTarget,
+} from '../../helpers/targets/recording.js'
 
 let target: RecordingTarget
 let other: RecordingTarget
@@ -74,13 +78,10 @@ const LISTS: [string, Record<string, Page>, string[]][] = [
 ]
 
 describe.each(['one', 'two'])('with %s of targets, a list', (count) => {
-  it.each(LISTS.filter(([title]) => count === 'two' || !title.includes('second page')))(
-    'that %s has each entry once',
-    async (_title, byCursor, expected) => {
-      pages(byCursor)
-      expect(await names(count === 'one' ? one : two)).toEqual(expected)
-    },
-  )
+  it.each(LISTS)('that %s has each entry once', async (_title, byCursor, expected) => {
+    pages(byCursor)
+    expect(await names(count === 'one' ? one : two)).toEqual(expected)
+  })
 })
 
 it('a list of several targets that goes in a longer circle ends where nothing is new', async () => {
@@ -92,3 +93,28 @@ it('a list of several targets that goes in a longer circle ends where nothing is
   })
   expect(await names(two)).toEqual(['a', 'b'])
 })
+
+it.each([
+  ['resources/list', 'resources', 'uri'],
+  ['resources/templates/list', 'resourceTemplates', 'uriTemplate'],
+  ['prompts/list', 'prompts', 'name'],
+])(
+  '%s of one target has each entry once, as the target wrote it',
+  async (method, member, field) => {
+    const entry = (key: string) => `{"${field}":"x://${key}","size":12345678901234567890}`
+    target.on(method, (_params, { response, id }) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      const list = `[${entry('a')}, ${entry('b')}, ${entry('a')}]`
+      response.end(`{"jsonrpc":"2.0","id":${id},"result":{"${member}":${list}}}`)
+      return NO_ANSWER
+    })
+    const text = await (await one.post({ jsonrpc: '2.0', id: 1, method, params: {} })).text()
+    const prefix = field === 'name' ? 'target_' : ''
+    expect(JSON.parse(text).result[member].map((it: Record<string, string>) => it[field])).toEqual(
+      field === 'name'
+        ? [expect.stringContaining(prefix), expect.stringContaining(prefix)]
+        : ['x://a', 'x://b'],
+    )
+    expect(text.match(/12345678901234567890/g)).toHaveLength(2)
+  },
+)

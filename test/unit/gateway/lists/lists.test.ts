@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import {
-  changesList,
   exposeEntries,
   exposeListMessage,
   type ListView,
@@ -147,19 +146,4 @@ describe('exposeListMessage', () => {
       expect(exposeListMessage(view(), text)).toBeUndefined()
     },
   )
-})
-
-describe('changesList', () => {
-  it.each([
-    ['tools/list', false, true],
-    ['prompts/list', false, true],
-    ['resources/list', false, false],
-    ['resources/list', true, true],
-    ['resources/templates/list', true, true],
-    ['tools/call', true, false],
-    ['constructor', true, false],
-    ['__proto__', true, false],
-  ])('says of %s with several targets (%s): %s', (method, severalTargets, changes) => {
-    expect(changesList({ method, severalTargets })).toBe(changes)
-  })
 })
