@@ -1,5 +1,6 @@
 import { envelopeProblem, envelopeVersion, headerMismatch, isStateless } from '../mcp/headers.js'
-import { ERROR_CODES, errorResponse, resultResponse } from '../mcp/jsonrpc.js'
+import { putMembers, resultText } from '../mcp/json-text.js'
+import { ERROR_CODES, errorResponse, writtenResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { metaOf } from '../mcp/meta.js'
 import {
@@ -103,7 +104,8 @@ function refuse({ reply }: Exchange, { id }: Message, code: number, message: str
   reply.json(status, errorResponse(id ?? null, { code, message }))
 }
 
-type Found = { target: Target; result: JsonObject }
+/** `text` is the result as it was written, unless something was taken out of it. */
+type Found = { target: Target; result: JsonObject; text: string | undefined }
 
 /**
  * Answers `server/discover` from all targets: refused while one of them speaks older versions only,
@@ -139,11 +141,16 @@ async function discover(
     if (result === undefined) return
     context.declared.learn(request, target, result)
     const isWithheld = context.handles.withholds(target, exchange.caller.principal)
-    found.push({ target, result: isWithheld ? withoutTasks(result) : result })
+    found.push({
+      target,
+      result: isWithheld ? withoutTasks(result) : result,
+      text: answer.ok && !isWithheld ? resultText(answer.text) : undefined,
+    })
   })
   if (found.length === 0) return replyRefused(exchange, message, answers)
-  const result = targets.length === 1 ? asItIs(found[0] as Found) : merge(context, found)
-  exchange.reply.json(200, resultResponse(message.id as string | number, result))
+  const isOnly = targets.length === 1
+  const result = isOnly ? asItIs(found[0] as Found) : JSON.stringify(merge(context, found))
+  exchange.reply.json(200, writtenResponse(message.id as string | number, result))
 }
 
 /** Judges by the answers whether the stateless era is served. */
@@ -186,8 +193,8 @@ function memberOf({ text }: TargetAnswer & { ok: true }, member: string): JsonOb
   return isObject(value) ? value : undefined
 }
 
-function asItIs({ target, result }: Found): JsonObject {
-  return target.policy.dependsOnCaller ? { ...result, cacheScope: 'private' } : result
+function asItIs({ target, result, text = JSON.stringify(result) }: Found): string {
+  return target.policy.dependsOnCaller ? putMembers(text, { cacheScope: '"private"' }) : text
 }
 
 function merge({ targets, offersStreams }: GatewayContext, found: readonly Found[]): JsonObject {

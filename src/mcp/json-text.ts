@@ -252,6 +252,12 @@ export function writtenAt(text: string, path: readonly string[]): string | undef
   return place && text.slice(place.start, place.end)
 }
 
+/** Returns the result of a response as it is written. The text must have passed `JSON.parse`. */
+export function resultText(response: string): string {
+  const place = findMember(response, skipSpace(response, 0), 'result')
+  return response.slice(place?.start, place?.end)
+}
+
 /** A message as it was written, and where its top-level members stand. */
 interface MessageText {
   readonly text: string

@@ -41,3 +41,8 @@ export function errorResponse(id: RequestId | null, error: WireError): string {
 export function resultResponse(id: RequestId, result: unknown): string {
   return JSON.stringify({ jsonrpc: '2.0', id, result })
 }
+
+/** Writes a successful response around a result that stays as it is written. */
+export function writtenResponse(id: RequestId, result: string): string {
+  return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`
+}

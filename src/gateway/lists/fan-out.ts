@@ -1,5 +1,6 @@
+import { replaceParts } from '../../mcp/json-text.js'
 import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
-import { type Message, replaceValues } from '../../mcp/message.js'
+import type { Message } from '../../mcp/message.js'
 import type { JsonObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
 import { replyFailure } from '../exchange.js'
@@ -149,7 +150,7 @@ export function routeAnswer(context: GatewayContext, request: Request, message: 
     const error = { code: -32600, message: 'The answer belongs to no request of ours' }
     return reply.json(400, errorResponse(null, error))
   }
-  const text = replaceValues(message.text, [{ span, value: route.id }])
+  const text = replaceParts(message.text, [{ ...span, text: route.written }])
   void notify(context, request, target, targetSession(context, request, target), text)
   reply.empty(202)
 }

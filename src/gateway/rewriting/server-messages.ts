@@ -88,7 +88,7 @@ class Exposure {
   expose(requestIds: RequestIds, options: SpokenOptions): Exposed {
     const { target, holder, severalTargets, takesAnswers } = options
     const method = this.#message['method']
-    const exposeId = (id: RequestId) => requestIds.expose(target.name, id, holder)
+    const exposeId: Expose = (id, written) => requestIds.expose(target.name, id, holder, written)
     if (method === 'notifications/cancelled') {
       if (!this.#replace('requestId', exposeId)) return { withheld: 'a cancellation of nothing' }
     } else if (method === 'notifications/progress' && severalTargets) {
@@ -108,7 +108,8 @@ class Exposure {
       if (method === 'tasks/list' && severalTargets) {
         return { withheld: 'a request for the tasks that the client has for all targets' }
       }
-      const exposeToken = (token: RequestId) => requestIds.exposeToken(target.name, token, holder)
+      const exposeToken: Expose = (token, written) =>
+        requestIds.exposeToken(target.name, token, holder, written)
       this.#exposeAt(['id'], exposeId)
       this.#exposeAt(['params', '_meta', 'progressToken'], exposeToken)
       if (severalTargets) this.#exposeAt(ELICITATION, (id) => exposeElicitation(target, id))
@@ -119,25 +120,31 @@ class Exposure {
 
   #exposeAt(path: readonly string[], expose: Expose): void {
     const place = findMember(this.#text, skipSpace(this.#text, 0), ...path)
-    const value = place && tryParseJson(this.#text.slice(place.start, place.end))
-    if (place === undefined || !isRequestId(value)) return
-    this.#parts.push({ ...place, text: JSON.stringify(expose(value)) })
+    if (place === undefined) return
+    const written = this.#text.slice(place.start, place.end)
+    const value = tryParseJson(written)
+    if (!isRequestId(value)) return
+    this.#parts.push({ ...place, text: JSON.stringify(expose(value, written)) })
   }
 
   #replace(name: string, expose: Expose): boolean {
-    return this.#replaceText(name, (value) => JSON.stringify(expose(value)))
+    return this.#replaceText(name, (value, written) => JSON.stringify(expose(value, written)))
   }
 
   /** Replaces a member of `params` that stands there once, in whatever case. */
-  #replaceText(name: string, expose: (value: RequestId) => string | undefined): boolean {
+  #replaceText(
+    name: string,
+    expose: (value: RequestId, written: string) => string | undefined,
+  ): boolean {
     const params = findMember(this.#text, skipSpace(this.#text, 0), 'params')
     if (params === undefined || this.#text[params.start] !== '{') return false
     const folded = foldName(name)
     const found = scanMembers(this.#text, params.start, LIMITS) ?? []
     const [member, ...others] = found.filter(({ key }) => foldName(key) === folded)
     if (member === undefined || member.key !== name || others.length > 0) return false
-    const value = tryParseJson(this.#text.slice(member.start, member.end))
-    const text = isRequestId(value) ? expose(value) : undefined
+    const written = this.#text.slice(member.start, member.end)
+    const value = tryParseJson(written)
+    const text = isRequestId(value) ? expose(value, written) : undefined
     if (text === undefined) return false
     this.#parts.push({ start: member.start, end: member.end, text })
     return true
@@ -151,7 +158,7 @@ class Exposure {
   }
 }
 
-type Expose = (id: RequestId) => RequestId
+type Expose = (id: RequestId, written: string) => RequestId
 
 function isRequestId(value: unknown): value is RequestId {
   return typeof value === 'string' || typeof value === 'number'

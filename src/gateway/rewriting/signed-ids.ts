@@ -1,4 +1,5 @@
 import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { isPlainId } from '../../mcp/incoming.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { isObject, ownMember, tryParseJson } from '../../util/json.js'
 
@@ -122,7 +123,8 @@ export type EventIds = ReturnType<typeof createEventIds>
 /** An id or a progress token of one target. */
 interface TargetId {
   target: string
-  id: RequestId
+  /** As the target wrote it. */
+  written: string
 }
 
 /**
@@ -133,13 +135,21 @@ interface TargetId {
 export function createRequestIds(marks: Signer) {
   const read = (kind: 'p' | 't', exposed: RequestId, holder: string): TargetId | undefined => {
     const pair = marks.read(kind, String(exposed), holder)
-    return Array.isArray(pair) ? { target: pair[0], id: pair[1] } : undefined
+    if (!Array.isArray(pair)) return undefined
+    const [target, id, written = JSON.stringify(id)] = pair
+    return { target, written }
   }
 
+  /** Of a number too large for us the spelling is kept, too. */
+  const pairOf = (target: string, id: RequestId, written: string) =>
+    isPlainId(id) ? [target, id] : [target, id, written]
+
   return {
-    expose: (target: string, id: RequestId, holder = '') => marks.mark('p', [target, id], holder),
-    exposeToken: (target: string, token: RequestId, holder = '') =>
-      marks.mark('t', [target, token], holder),
+    /** @param written The id as the target wrote it. */
+    expose: (target: string, id: RequestId, holder = '', written = JSON.stringify(id)) =>
+      marks.mark('p', pairOf(target, id, written), holder),
+    exposeToken: (target: string, token: RequestId, holder = '', written = JSON.stringify(token)) =>
+      marks.mark('t', pairOf(target, token, written), holder),
     /**
      * Makes the progress token that a target gets with a client's request, so that it can tell of no
      * other's progress. Clients count their tokens, and use the same ones at all targets.

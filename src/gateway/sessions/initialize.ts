@@ -1,4 +1,4 @@
-import { errorResponse, resultResponse } from '../../mcp/jsonrpc.js'
+import { errorResponse, resultResponse, writtenResponse } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { negotiateVersion, olderVersion } from '../../mcp/versions.js'
 import { isObject, type JsonObject, ownMember } from '../../util/json.js'
@@ -39,8 +39,9 @@ export async function initialize(
   const hasLeft = request.pending?.hasLeft
   answers.forEach((answer, index) => {
     const target = targets[index] as Target
-    if (answer.ok) opened.push({ target, session: answer.session, result: answer.result })
-    else if (!hasLeft) reportRefusal(context, request, target, answer)
+    if (answer.ok) {
+      opened.push({ target, session: answer.session, result: answer.result, text: answer.text })
+    } else if (!hasLeft) reportRefusal(context, request, target, answer)
   })
   if (hasLeft) return void closeAllOf(context, request, opened)
   const usable = leaveUnusable(context, request, opened)
@@ -54,17 +55,24 @@ export async function initialize(
     )
     const only = targets.length === 1 ? from[0] : undefined
     const result = only?.result ?? mergeResults(context, message.params, from)
-    if (!context.handles.keepsAll(principal)) hideTaskList(result)
-    return result
+    if (context.handles.keepsAll(principal)) return result
+    return withoutTaskList(result)
   }
   const { result, headers } = issueSession(context, request, message.params, usable, merge)
-  request.exchange.reply.json(200, resultResponse(id, result), headers)
+  const [first] = usable
+  // what is one target's own stays as it wrote it
+  const isAsSent = targets.length === 1 && result === first?.result
+  const text = isAsSent ? writtenResponse(id, first.text) : resultResponse(id, result)
+  request.exchange.reply.json(200, text, headers)
 }
 
 /** Who cannot be told from others, or has tasks elsewhere too, is not shown a list of them. */
-function hideTaskList({ capabilities }: JsonObject): void {
-  const tasks = isObject(capabilities) ? capabilities['tasks'] : undefined
-  if (isObject(tasks)) delete tasks['list']
+function withoutTaskList(result: JsonObject): JsonObject {
+  const capabilities = ownMember(result, 'capabilities')
+  const tasks = isObject(capabilities) ? ownMember(capabilities, 'tasks') : undefined
+  if (!isObject(capabilities) || !isObject(tasks) || !('list' in tasks)) return result
+  const { list: _list, ...others } = tasks
+  return { ...result, capabilities: { ...capabilities, tasks: others } }
 }
 
 function reportRefusal(

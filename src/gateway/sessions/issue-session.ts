@@ -11,6 +11,8 @@ export interface Opening {
   target: Target
   session: TargetSession
   result: JsonObject
+  /** The result as it was written. */
+  text: string
 }
 
 const VERSION_FORM = /^\d{4}-\d{2}-\d{2}$/

@@ -1,3 +1,4 @@
+import { resultText } from '../../mcp/json-text.js'
 import { ownId } from '../../mcp/jsonrpc.js'
 import { SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
 import { sessionCookies } from '../../upstream/http/cookie-jar.js'
@@ -14,7 +15,7 @@ import type { Session, TargetSession } from './sealed-sessions.js'
 
 /** A target's answer to `initialize`. */
 export type Opened =
-  | { ok: true; session: TargetSession; result: JsonObject }
+  | { ok: true; session: TargetSession; result: JsonObject; text: string }
   /** The target answered with a JSON-RPC error: `text` and `status` are its own. */
   | { ok: false; refusal: { status: number; text: string } }
   | { ok: false; failure: TargetFailure }
@@ -77,7 +78,7 @@ function readOpened(collected: TargetAnswer, target: Target, now: number): Opene
   const session: TargetSession = { id: head.sessionId, version, lacks: undeclared(result) }
   const cookies = target.url && sessionCookies(head.cookies, target.url, now)
   if (cookies?.length) session.cookies = cookies
-  return { ok: true, session, result }
+  return { ok: true, session, result, text: resultText(text) }
 }
 
 /**

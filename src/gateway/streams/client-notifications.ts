@@ -1,7 +1,8 @@
 import { callerId } from '../../auth/principal.js'
 import { isSameId } from '../../mcp/incoming.js'
+import { replaceParts } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
-import { type Message, replaceValues } from '../../mcp/message.js'
+import type { Message } from '../../mcp/message.js'
 import { BoundedMap } from '../../util/bounded-map.js'
 import type { GatewayContext } from '../context.js'
 import type { Exchange } from '../exchange.js'
@@ -36,7 +37,7 @@ export function createNotifications(context: GatewayContext) {
       const route = requestIds.routeToken(token, bindingKey(request))
       const target = targets.find(({ name }) => name === route?.target)
       if (route !== undefined && target !== undefined) {
-        sendTo(request, [target], replaceValues(text, [{ span, value: route.id }]))
+        sendTo(request, [target], replaceParts(text, [{ ...span, text: route.written }]))
       }
     } else if (message.method === 'notifications/cancelled') {
       // one that came by another process is known to no one here; the other targets ignore it

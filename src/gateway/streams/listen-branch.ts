@@ -7,6 +7,7 @@ import type { TargetFailure } from '../forwarding/target-failure.js'
 import type { UpstreamSend } from '../forwarding/upstream-send.js'
 import type { Parties } from '../rewriting/bound-ids.js'
 import { exposeAll } from '../rewriting/response-rewriter.js'
+import { whyNoServerMessage } from '../rewriting/server-messages.js'
 import type { Target } from '../target.js'
 import type { StreamSource } from './merged-stream.js'
 import { ACKNOWLEDGED, isEmptyFilter, missedChanges, tagged } from './subscription-filter.js'
@@ -64,21 +65,20 @@ export class ListenBranch implements StreamSource {
 
   expose({ data }: EventFields): string | undefined {
     const message = data === undefined ? undefined : tryParseJson(data)
-    if (!isObject(message)) return undefined
+    if (data === undefined || !isObject(message)) return undefined
     if (isResponseTo(message, this.#owner.id)) {
       this.#ended(message)
       return undefined
     }
     // this era has no requests of servers
-    if (typeof message['method'] !== 'string' || 'id' in message) return undefined
+    if ('id' in message || whyNoServerMessage(data, message) !== undefined) return undefined
     if (message['method'] === ACKNOWLEDGED) this.#acknowledged(message)
-    else if (this.state === 'open') return this.#expose(message)
+    else if (this.state === 'open') return this.#expose(data)
     return undefined
   }
 
-  #expose(message: JsonObject): string {
-    const text = JSON.stringify(tagged(message, this.#owner.id))
-    return writeEvent(exposeAll(this.#parties, text))
+  #expose(text: string): string {
+    return writeEvent(exposeAll(this.#parties, tagged(text, this.#owner.id)))
   }
 
   #acknowledged({ params }: JsonObject): void {

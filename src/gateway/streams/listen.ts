@@ -129,9 +129,9 @@ class Subscription implements ListenOwner {
     const exposeTask = (target: Target, own: string) =>
       this.#context.handles.exposeTask(target, own, principal)
     const params = { notifications: mergeFilters(accepted, exposeTask) }
-    const message = tagged({ jsonrpc: '2.0', method: ACKNOWLEDGED, params }, this.id)
+    const text = JSON.stringify({ jsonrpc: '2.0', method: ACKNOWLEDGED, params })
     exchange.reply.openStream()
-    exchange.reply.write(writeEvent(JSON.stringify(message)))
+    exchange.reply.write(writeEvent(tagged(text, this.id)))
     for (const events of this.#held.splice(0)) exchange.reply.write(events)
     this.#gate.watcher?.onDrain()
     this.settle()

@@ -1,9 +1,9 @@
+import { objectText, putMembers } from '../../mcp/json-text.js'
 import { type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
 import { META } from '../../mcp/meta.js'
 import { writeEvent } from '../../mcp/sse.js'
 import {
   bareObject,
-  isObject,
   type JsonObject,
   ownMember,
   setMember,
@@ -82,21 +82,24 @@ export function mergeFilters<T extends Named>(
 }
 
 /** Makes the notifications of all that may have changed unnoticed, as the target would. */
-export function missedChanges(filter: JsonObject): JsonObject[] {
+export function missedChanges(filter: JsonObject): string[] {
   const lists = Object.entries(CHANGES).filter(([member]) => ownMember(filter, member) === true)
-  return [
+  const changes = [
     ...lists.map(([, method]) => ({ jsonrpc: '2.0', method, params: {} })),
     ...stringsMember(filter, URIS).map((uri) => {
       return { jsonrpc: '2.0', method: 'notifications/resources/updated', params: { uri } }
     }),
   ]
+  return changes.map((change) => JSON.stringify(change))
 }
 
-/** Returns a message of a subscription with the id that the client knows it by. */
-export function tagged(message: JsonObject, id: RequestId): JsonObject {
-  const params = isObject(message['params']) ? message['params'] : {}
-  const meta = isObject(params['_meta']) ? params['_meta'] : {}
-  return { ...message, params: { ...params, _meta: { ...meta, [META.subscriptionId]: id } } }
+/** Returns a message of a subscription with the id that the client knows it by, else as it was written. */
+export function tagged(message: string, id: RequestId): string {
+  const params = objectText(message, 'params')
+  const meta = putMembers(objectText(params, '_meta'), {
+    [META.subscriptionId]: JSON.stringify(id),
+  })
+  return putMembers(message, { params: putMembers(params, { _meta: meta }) })
 }
 
 /** Writes the event that ends a subscription in order. */
