@@ -4,12 +4,11 @@ import { type Message, replaceValues } from '../../mcp/message.js'
 import { isObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
 import { type Exchange, replyFailure } from '../exchange.js'
-import { needsSession } from '../lists/target-lists.js'
 import { bindingKey, type Request } from '../request.js'
 import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { withoutTaskCapability } from '../rewriting/withheld.js'
 import type { Route } from '../routing/route.js'
-import { isLost } from '../sessions/lost-session.js'
+import { isLost, mayBeLost } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, openSession, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
@@ -66,8 +65,13 @@ function withReplacements({ context, request, message, route }: Forwarding): str
 }
 
 /** What the target said of its session is no answer to the client, whose session is another. */
-function withoutAnswer({ answer: _answer, ...failure }: TargetFailure): TargetFailure {
-  return failure
+function forgotten({ answer: _answer, ...failure }: TargetFailure): TargetFailure {
+  if (failure.cause === 'session_lost') return failure
+  return { ...failure, cause: 'session_lost', reason: 'it answers 401 in a session that it forgot' }
+}
+
+function unlessRefused(failure: TargetFailure): TargetFailure {
+  return failure.cause === 'refused_credential' ? failure : { ...failure, cause: 'http_status' }
 }
 
 /** A class, so that a call on the hot path makes one object and no functions. */
@@ -123,21 +127,20 @@ class Forward implements RelayOptions {
       context.eras.suspect(route.target)
       return false
     }
-    if (!needsSession(failure)) return false
-    if (isForgotten(failure) && failure.httpStatus === 400) {
+    if (!mayBeLost(context, route.target, this.#session, failure)) return false
+    const isRefused = failure.cause === 'refused_credential'
+    if (isRefused || (isForgotten(failure) && failure.httpStatus === 400)) {
       void this.#makeSure(failure)
       return true
     }
     return this.#reopen(failure)
   }
 
-  /** Finds out whether a 400 that speaks of sessions means the one that it was sent in. */
+  /** Finds out whether a 400 that speaks of sessions, or a 401, means the one that it was sent in. */
   async #makeSure(failure: TargetFailure): Promise<void> {
     const { context, request, message, route } = this.#forwarding
     const lost = await isLost(context, request, route.target, this.#session, failure)
-    const known: TargetFailure = lost
-      ? withoutAnswer(failure)
-      : { ...failure, cause: 'http_status' }
+    const known = lost ? forgotten(failure) : unlessRefused(failure)
     if (lost && this.#reopen(known)) return
     replyFailure(this.exchange, message.kind === 'request' ? message.id : undefined, known)
   }

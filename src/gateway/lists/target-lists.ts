@@ -12,7 +12,7 @@ import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
 import { statelessHeaders, upstreamHeaders } from '../forwarding/request-headers.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import type { Request } from '../request.js'
-import { isLost } from '../sessions/lost-session.js'
+import { isLost, mayBeLost } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, openSession, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
@@ -185,18 +185,17 @@ export async function requestTarget(
     })
   const session = targetSession(context, request, target)
   const first = await attempt(session)
-  if (first.ok || meta !== undefined || !needsSession(first.failure)) return first
+  if (first.ok || meta !== undefined || !mayBeLost(context, target, session, first.failure)) {
+    return first
+  }
   const { cause } = first.failure
   const isSure =
-    cause !== 'session_lost' || (await isLost(context, request, target, session, first.failure))
+    cause === 'session_required' || (await isLost(context, request, target, session, first.failure))
+  if (!isSure && cause === 'refused_credential') return first
   if (!isSure) return { ...first, failure: { ...first.failure, cause: 'http_status' } }
   const opened = await openSession(context, request, target, session)
   if (opened === undefined) return first
   const second = await attempt(opened)
   if (request.sealed === undefined) void closeSession(context, request, target, opened)
   return second
-}
-
-export function needsSession({ cause }: TargetFailure): boolean {
-  return cause === 'session_lost' || cause === 'session_required'
 }

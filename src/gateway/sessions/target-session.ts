@@ -112,6 +112,24 @@ async function openNew(
   request: Request,
   target: Target,
 ): Promise<TargetSession | undefined> {
+  const opened = await openUnheard(context, request, target)
+  if (opened === undefined) return undefined
+  await notify(context, request, target, opened, {
+    jsonrpc: '2.0',
+    method: 'notifications/initialized',
+  })
+  if (request.session !== undefined) {
+    context.lateSessions.set(lateKey(request.session, target), opened)
+  }
+  return opened
+}
+
+/** Opens a session that the target has not been told to be ready, and that nobody knows of. */
+export async function openUnheard(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+): Promise<TargetSession | undefined> {
   const id = ownId()
   const params = request.session?.initialize ?? {
     protocolVersion: request.exchange.header('mcp-protocol-version') ?? SESSION_BASED_VERSIONS[0],
@@ -121,15 +139,7 @@ async function openNew(
   const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'initialize', params })
   const timeoutMs = context.timeouts.answer
   const opened = await initializeTarget(context, request, target, { body, id, timeoutMs })
-  if (!opened.ok) return undefined
-  await notify(context, request, target, opened.session, {
-    jsonrpc: '2.0',
-    method: 'notifications/initialized',
-  })
-  if (request.session !== undefined) {
-    context.lateSessions.set(lateKey(request.session, target), opened.session)
-  }
-  return opened.session
+  return opened.ok ? opened.session : undefined
 }
 
 /** Sends a notification to a target; a failure concerns nobody who waits. */

@@ -37,6 +37,13 @@ const LOST: [string, number, string][] = [
   ['404', 404, 'Not found'],
 ]
 
+/** Not through the bridge, where 401 asks for a sign-in. */
+const LOST_TO_SERVE: typeof LOST = [
+  ...LOST,
+  ['401', 401, 'Unauthorized: Session not found'],
+  ['401 without a word', 401, ''],
+]
+
 function error(code: number, message: string): string {
   return JSON.stringify({ jsonrpc: '2.0', id: null, error: { code, message } })
 }
@@ -61,7 +68,7 @@ async function begin(stack: Stack): Promise<Record<string, string>> {
   return { 'mcp-protocol-version': OLD, 'mcp-session-id': id }
 }
 
-describe.each(LOST)('a restarted target that says "%s"', (_title, status, body) => {
+describe.each(LOST_TO_SERVE)('a restarted target that says "%s"', (_title, status, body) => {
   it('alone behind serve: its client hears 404 and begins anew', async () => {
     const target = await startForgetful(status, body)
     const stack = keep(await startStack({ targets: { a: target.url } }))
@@ -86,14 +93,14 @@ describe.each(LOST)('a restarted target that says "%s"', (_title, status, body) 
     await target.forget()
     expect((await readMessage(await stack.post(call('a_echo'), session))).result).toBeDefined()
     expect((await readMessage(await stack.post(call('b_echo'), session))).result).toBeDefined()
-    expect(target.of('initialize').map(({ message }) => message?.['params'])).toEqual([
-      START,
-      START,
-      START,
-    ])
+    const opened = target.of('initialize').map(({ message }) => message?.['params'])
+    // a 401 is believed to be about the session when another one works
+    expect(opened).toEqual(Array.from({ length: status === 401 ? 5 : 3 }, () => START))
     expect(other.of('initialize')).toHaveLength(1)
   })
+})
 
+describe.each(LOST)('a restarted target that says "%s"', (_title, status, body) => {
   it('behind the bridge is given a new session, and no call is sent twice', async () => {
     const target = await startForgetful(status, body)
     const bridge = startBridge(target.url, { env: { CI: '1' } })
@@ -147,5 +154,27 @@ describe('a target that answers a call with 400 for another reason', () => {
       expect((await readMessage(await stack.post(list, session))).result.tools).toBeDefined()
       expect(target.of('initialize')).toHaveLength(1)
     }
+  })
+})
+
+describe('a target that answers 401 in a session', () => {
+  it.each([
+    ['to everything but initialize', ['ping', 'tools/list', 'tools/call']],
+    ['to a call alone', ['tools/call']],
+  ])('%s has refused its credential, and its session is kept', async (_title, refused) => {
+    const target = keep(await startRecordingTarget({ sessions: 'required' }))
+    target.intercept(({ rpc }, response) => {
+      if (rpc === undefined || !refused.includes(rpc)) return false
+      response.writeHead(401).end()
+      return true
+    })
+    const stack = keep(await startStack({ targets: { a: target.url } }))
+    const answer = await stack.post(call('a_echo'), await begin(stack))
+    expect(answer.status).toBe(200)
+    expect((await readMessage(answer)).error.data).toMatchObject({
+      cause: 'refused_credential',
+      httpStatus: 401,
+    })
+    expect(target.of('tools/call')).toHaveLength(1)
   })
 })
