@@ -244,7 +244,8 @@ function openRequest(
   exchange: Exchange,
   message?: Message,
 ): Request | undefined {
-  const sealed = exchange.header('mcp-session-id')
+  // an empty header is what some clients write who have none
+  const sealed = exchange.header('mcp-session-id') || undefined
   const refuse = (status: number, code: number, text: string) => {
     exchange.record.refusal = status === 404 ? 'session' : 'protocol'
     const id = status === 404 ? undefined : message?.id

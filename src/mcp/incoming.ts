@@ -1,4 +1,5 @@
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { foldName } from '../util/text.js'
 import { putMembers, scanElements, skipSpace } from './json-text.js'
 import type { RequestId } from './jsonrpc.js'
 
@@ -65,6 +66,16 @@ export function anyResponse(data: string): JsonObject | undefined {
   return found
 }
 
+const ENVELOPE: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'result', 'error'])
+
+/** Tells whether a lenient client may take a member for one of the envelope that it is not. */
+export function hasLookalike(message: JsonObject): boolean {
+  for (const name in message) {
+    if (!ENVELOPE.has(name) && ENVELOPE.has(foldName(name))) return true
+  }
+  return false
+}
+
 function readOne(value: unknown, text: string, awaited: Awaited): Incoming | undefined {
   if (!isObject(value)) return undefined
   const { jsonrpc, method, id, error } = value
@@ -73,6 +84,7 @@ function readOne(value: unknown, text: string, awaited: Awaited): Incoming | und
   }
   const isError = isObject(error)
   if (!isError && !('result' in value)) return undefined
+  if (hasLookalike(value)) return { kind: 'foreign', text }
   if (isSameId(id, awaited.id)) {
     const isExact = jsonrpc === '2.0' && isPlainId(awaited.id) && id === awaited.id
     return { kind: 'response', text: isExact ? text : withId(text, awaited.idText()) }

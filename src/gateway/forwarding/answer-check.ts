@@ -1,5 +1,11 @@
 import { isUtf8 } from 'node:buffer'
-import { type Awaited, isPlainId, isSameId, readIncoming } from '../../mcp/incoming.js'
+import {
+  type Awaited,
+  hasLookalike,
+  isPlainId,
+  isSameId,
+  readIncoming,
+} from '../../mcp/incoming.js'
 import { memberText, objectText } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { FailureCause } from '../../util/failure.js'
@@ -29,7 +35,7 @@ export function checkAnswer(body: Buffer, id: RequestId, text?: string): string 
   const value = tryParseJson(text ?? body.toString('utf8'))
   if (!isObject(value)) return 'its answer is not valid JSON'
   const isExact = value['id'] === id && isPlainId(id) && value['jsonrpc'] === '2.0'
-  return isExact && isResponseTo(value, id)
+  return isExact && isResponseTo(value, id) && !hasLookalike(value)
     ? undefined
     : 'its answer is not a response to this request'
 }

@@ -1,4 +1,5 @@
 import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
+import { codingsOf } from '../../upstream/http/decode.js'
 import { type FailureCause, isTransient } from '../../util/failure.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
 import type { TargetFailure } from './target-failure.js'
@@ -41,7 +42,7 @@ export function judgeHead(
   }
   if (isTransient(status)) return fail('http_status', `it answered HTTP ${status}`)
   const encoding = oneValue(headers['content-encoding'])
-  if (encoding && encoding !== 'identity') {
+  if (encoding && codingsOf(encoding).length > 0) {
     return fail('invalid_answer', 'its answer is compressed though nobody asked for it')
   }
   if (status >= 400 || expected === 'status') return READ

@@ -76,11 +76,19 @@ export function watchLoneStream(stream: LoneStream): (failure: TargetFailure) =>
 }
 
 /** Goes on asking a target that is out of order for the stream, which is open to the client. */
-function tryAgain({ context, request, rewrites, send }: LoneStream): void {
+function tryAgain({ context, request, target, rewrites, send }: LoneStream): void {
   let last: string | undefined
   const { reply } = request.exchange
   const source = {
     request: () => send(last && lastEventIdHeader(last)),
+    // its client comes again, and then hears what there is to hear
+    again: (failure: TargetFailure) => mayOpenLater(failure) && failure.cause !== 'session_lost',
+    failed({ reason }: TargetFailure, again: boolean) {
+      if (again) return
+      const text = `Target "${target.name}" gives no stream any more: it is ended`
+      context.logger.warn('stream_refused', text, { target: target.name, reason })
+      reply.endStream()
+    },
     expose({ data = '', id, event }: EventFields) {
       last = id ?? last
       const text = data === '' ? '' : (rewrites.replayed?.(data) ?? data)

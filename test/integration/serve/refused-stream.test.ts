@@ -172,6 +172,19 @@ describe('a target that answers GET with', () => {
   })
 })
 
+describe('a stream that a target out of order is asked for again', () => {
+  it('is ended, and that is said, when the target gives none any more', async () => {
+    const target = keep(await startRecordingTarget({ sessions: 'required' }))
+    let asked = 0
+    answersGet(target, (response) => response.writeHead(asked++ === 0 ? 503 : 406).end())
+    const stack = keep(await startStack({ targets: { t0: target.url } }))
+    const stream = keep(await listen(stack, await begin(stack)))
+    expect(stream.status).toBe(200)
+    await eventually(() => expect(stream.hasEnded()).toBe(true))
+    expect(stack.logText()).toContain('gives no stream any more')
+  })
+})
+
 describe('a target that is not there', () => {
   it('gives an open stream, and what it sends when it is back', async () => {
     const target = await startRecordingTarget()

@@ -181,7 +181,7 @@ describe('a session is not found', () => {
     expect(stateful.requests).toHaveLength(0)
   })
 
-  it.each(['', 'v1.', 'v1.AAAA', 'x', `v1.${'A'.repeat(5_000)}`, 'v2.AAAA', 'session-1'])(
+  it.each(['v1.', 'v1.AAAA', 'x', `v1.${'A'.repeat(5_000)}`, 'v2.AAAA', 'session-1'])(
     'that is %j',
     async (id) => {
       const response = await single.post(callOf('target_echo'), { 'mcp-session-id': id })
@@ -408,4 +408,9 @@ describe('a 404 of a sessionless target', () => {
     expect(response.status).toBe(200)
     expect((await readMessage(response)).error).toMatchObject({ code: -32601 })
   })
+})
+
+it('an empty session id is none', async () => {
+  const answer = await several.post(callOf('a_echo'), { 'mcp-session-id': '' })
+  expect((await readMessage(answer)).result).toEqual({ content: [] })
 })

@@ -22,9 +22,11 @@ const MIN_VALUE_WIDTH = 12
 export function showConfig(runtime: Runtime, flags: Flags, { json }: { json: boolean }): void {
   const settings = readSettings(runtime, { flags, for: 'report' })
   const publicValue = createPublicValue(settings)
-  const rows = [...settings.values].map(([key, { value, from }]) => ({
+  // nobody knows whether what a variable holds is for everybody's eyes, so that its name is shown
+  const asWritten = (key: string) => settings.raws.get(key)?.[0]?.value
+  const rows = [...settings.values].map(([key, { value, from, parts }]) => ({
     key,
-    value: publicValue(key, value),
+    value: publicValue(key, parts === undefined ? value : asWritten(key)),
     from,
     isInvalid: settings.invalid.has(key),
   }))

@@ -26,6 +26,12 @@ describe('checkAnswer', () => {
     ['no id', '{"jsonrpc":"2.0","result":{}}', 'not a response'],
     ['a request', '{"jsonrpc":"2.0","id":1,"method":"ping"}', 'not a response'],
     ['an error that is text', '{"jsonrpc":"2.0","id":1,"error":"x"}', 'not a response'],
+    [
+      'a second id in another case',
+      '{"jsonrpc":"2.0","id":1,"ID":9,"result":{}}',
+      'not a response',
+    ],
+    ['a second result', '{"jsonrpc":"2.0","id":1,"result":{},"reſult":{}}', 'not a response'],
     ['a large array', `[${big}]`, 'not a JSON object'],
     ['a large half', `{"result":${big}`, 'not a JSON object'],
   ])('refuses %s', (_title, text, reason) => {

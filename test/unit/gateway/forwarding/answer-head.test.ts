@@ -17,6 +17,8 @@ describe('judgeHead', () => {
     [200, STREAM_TYPE, 'response', 'stream'],
     [200, { 'content-type': 'text/event-stream;charset=UTF-8' }, 'stream', 'stream'],
     [200, { ...JSON_TYPE, 'content-encoding': 'identity' }, 'response', 'read'],
+    [200, { ...JSON_TYPE, 'content-encoding': 'identity, Identity' }, 'response', 'read'],
+    [200, { ...JSON_TYPE, 'content-encoding': 'identity, gzip' }, 'response', 'fail'],
     [200, JSON_TYPE, 'stream', 'fail'],
     [200, {}, 'response', 'fail'],
     [200, { 'content-type': 'text/html' }, 'response', 'fail'],

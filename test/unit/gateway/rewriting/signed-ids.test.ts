@@ -88,7 +88,7 @@ describe('request ids of several targets', () => {
       fc.property(fc.string({ minLength: 1 }), id, (target, own) => {
         const exposed = ids.expose(target, own)
         expect(exposed).toMatch(/^[\w.-]+$/)
-        expect(idsOf(SECRET).route(exposed)).toEqual({ target, id: own })
+        expect(idsOf(SECRET).route(exposed)).toEqual({ target, written: JSON.stringify(own) })
       }),
     )
   })
