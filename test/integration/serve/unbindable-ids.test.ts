@@ -76,8 +76,10 @@ describe('without SESSION_SECRET where any process may answer', () => {
     const { message } = await postStateless(newer, call, HOST)
     expect(message.result.content).toEqual([])
     const [sent] = modern.of('tools/call')
-    const { _meta } = (sent?.message as { params: { _meta: Record<string, unknown> } }).params
-    expect(_meta[META.clientCapabilities]).toEqual({ extensions: { 'org.example/x': { big: 1 } } })
+    expect(sent?.message?.['params']).toMatchObject({
+      _meta: { [META.clientCapabilities]: { extensions: { 'org.example/x': { big: 1 } } } },
+    })
+    expect(sent?.body).not.toContain('io.modelcontextprotocol/tasks')
   })
 
   it('a list of several targets goes on at another process', async () => {
