@@ -1,9 +1,15 @@
 import { callerId } from '../auth/principal.js'
 import type { JsonObject } from '../util/json.js'
 import type { Exchange } from './exchange.js'
-import type { Pending } from './forwarding/collect-answer.js'
 import type { Session } from './sessions/sealed-sessions.js'
 import type { Target } from './target.js'
+
+/** What is under way at targets for one request alone. */
+interface Pending {
+  /** Each is called when the client leaves. */
+  readonly leaves: Set<() => void>
+  hasLeft: boolean
+}
 
 /** One client request with the session that it came in. */
 export interface Request {
@@ -13,8 +19,8 @@ export interface Request {
   readonly session: Session | undefined
   /** Its `_meta` when it belongs to the stateless era. */
   readonly meta?: JsonObject
-  /** To be given up when its client leaves. */
-  readonly pending?: Pending
+  /** What is given up when its client leaves. */
+  readonly pending?: Pending | undefined
 }
 
 /** Lets what is asked of targets for this request alone be given up when its client leaves. */

@@ -40,7 +40,7 @@ export function judgeHead(
   if (status === 401 || status === 403 || status === 407) {
     return { next: 'credential', challenge: allValues(headers['www-authenticate']) }
   }
-  if (isTransient(status)) return fail('http_status', `it answered HTTP ${status}`)
+  if (status >= 400 && isTransient(status)) return fail('http_status', `it answered HTTP ${status}`)
   const encoding = oneValue(headers['content-encoding'])
   if (encoding && codingsOf(encoding).length > 0) {
     return fail('invalid_answer', 'its answer is compressed though nobody asked for it')

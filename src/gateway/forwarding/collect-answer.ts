@@ -1,6 +1,9 @@
 import { messageData, readIncoming } from '../../mcp/incoming.js'
 import { eachEvent } from '../../mcp/sse.js'
 import type { Clock } from '../../util/runtime.js'
+import type { Request } from '../request.js'
+import type { TargetSession } from '../sessions/sealed-sessions.js'
+import type { Target } from '../target.js'
 import type { TargetFailure } from './target-failure.js'
 import { UpstreamCall } from './upstream-call.js'
 import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
@@ -10,29 +13,32 @@ export type TargetAnswer =
   | { ok: true; status: number; text: string; head: TargetAnswerHead }
   | { ok: false; failure: TargetFailure; head: TargetAnswerHead }
 
-/** What is under way for one request alone. */
-export interface Pending {
-  /** Each is called when the client leaves. */
-  readonly leaves: Set<() => void>
-  /** Nothing can be answered any more. */
-  hasLeft: boolean
-}
-
-export interface SendAndWaitOptions extends UpstreamSend {
-  clock: Pick<Clock, 'after'>
+export interface SendAndWaitOptions
+  extends Pick<UpstreamSend, 'headers' | 'body' | 'id'>,
+    Pick<Request, 'pending'> {
+  /** POST unless given. */
+  method?: UpstreamSend['method']
+  session: Pick<TargetSession, 'id'> | undefined
   /** Milliseconds for the whole exchange. */
   deadlineMs: number
-  /** Absent where it changes nothing that the client leaves. */
-  pending?: Pending | undefined
 }
 
 /**
- * Sends a request to a target and waits for its response. Messages that precede the response on an
- * event stream are dropped: nobody waits for them.
+ * Sends a target a message with the credential of a request's caller, and waits for the response.
+ * Messages that precede it on an event stream are dropped: nobody waits for them.
+ *
+ * @param options Without `pending`, the client may leave without ending the exchange.
  */
-export function sendAndWait(options: SendAndWaitOptions): Promise<TargetAnswer> {
+export function sendAndWait(
+  clock: Pick<Clock, 'after'>,
+  { exchange }: Request,
+  target: Target,
+  { session, deadlineMs, pending, method = 'POST', ...message }: SendAndWaitOptions,
+): Promise<TargetAnswer> {
+  const inSession = session?.id !== undefined
+  const { caller } = exchange
+  const send = { ...message, target, caller, method, inSession, timeoutMs: 0 }
   return new Promise((resolve) => {
-    const { target, clock, deadlineMs, pending } = options
     let head: TargetAnswerHead = { sessionId: undefined }
     const finish = (collected: TargetAnswer) => {
       cancel()
@@ -61,7 +67,7 @@ export function sendAndWait(options: SendAndWaitOptions): Promise<TargetAnswer> 
       streamEnded: () => fail('cut_off', 'its event stream ended before the answer'),
       failed: (failure) => finish({ ok: false, failure, head }),
     }
-    const call = new UpstreamCall(options, listener)
+    const call = new UpstreamCall(send, listener)
     const leave = () => {
       call.abort()
       fail('cut_off', 'the client left')

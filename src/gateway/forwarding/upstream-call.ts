@@ -96,8 +96,11 @@ export class UpstreamCall implements CredentialUser {
     const expected = expectationOf(this.#send)
     const verdict = readHead(status, headers, expected)
     if (verdict.next === 'credential') return void this.#credentialRefused(verdict.challenge)
-    this.#send.target.state = isServerAway(status) ? 'down' : 'ok'
-    if (verdict.next === 'fail') return this.#fail(verdict.cause, verdict.reason, verdict.more)
+    if (verdict.next === 'fail') {
+      this.#send.target.state = isServerAway(status) ? 'down' : 'ok'
+      return this.#fail(verdict.cause, verdict.reason, verdict.more)
+    }
+    this.#send.target.state = 'ok'
     if (verdict.next === 'stream') {
       this.#splitter = new EventSplitter()
       this.#listener.streaming(this.#head)

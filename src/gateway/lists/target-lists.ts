@@ -167,21 +167,16 @@ export async function requestTarget(
   const sent = meta === undefined ? params : { ...params, _meta: meta }
   const body = JSON.stringify({ jsonrpc: '2.0', id, method, params: sent })
   const attempt = (session: TargetSession | undefined) =>
-    sendAndWait({
-      target,
-      caller: exchange.caller,
-      method: 'POST',
+    sendAndWait(context.clock, request, target, {
       headers:
         meta === undefined
           ? upstreamHeaders(context.clock, exchange, session)
           : statelessHeaders(context.clock, exchange, method),
       body,
       id,
-      inSession: session?.id !== undefined,
-      timeoutMs: 0,
+      session,
       deadlineMs: Math.max(1, deadline - context.clock.now()),
       pending: request.pending,
-      clock: context.clock,
     })
   const session = targetSession(context, request, target)
   const first = await attempt(session)

@@ -77,16 +77,11 @@ function ping(
   session: TargetSession | undefined,
 ): Promise<TargetAnswer> {
   const id = 'mcp-descope-proxy-ping'
-  return sendAndWait({
-    target,
-    caller: request.exchange.caller,
-    method: 'POST',
+  return sendAndWait(context.clock, request, target, {
     headers: upstreamHeaders(context.clock, request.exchange, session),
     body: JSON.stringify({ jsonrpc: '2.0', id, method: 'ping' }),
     id,
-    inSession: session?.id !== undefined,
-    timeoutMs: 0,
+    session,
     deadlineMs: context.timeouts.list,
-    clock: context.clock,
   })
 }

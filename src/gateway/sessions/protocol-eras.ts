@@ -91,17 +91,12 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
   async function ask(target: Target, request: Request, probe: Probe): Promise<Era | undefined> {
     const { exchange } = request
     const session = { id: undefined, version: STATELESS_VERSION }
-    const answer = await sendAndWait({
-      target,
-      caller: exchange.caller,
-      method: 'POST',
+    const answer = await sendAndWait(clock, request, target, {
       headers: [...upstreamHeaders(clock, exchange, session), ...mirrorHeaders(METHOD, undefined)],
       body: PROBE_BODY,
       id: PROBE_ID,
-      inSession: false,
-      timeoutMs: 0,
+      session,
       deadlineMs: timeouts.list,
-      clock,
     })
     const era = readEra(answer)
     learn(target, era)

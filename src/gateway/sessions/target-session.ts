@@ -24,7 +24,7 @@ interface Initialize {
   body: string
   id: string | number
   timeoutMs: number
-  pending?: Request['pending'] | undefined
+  pending?: Request['pending']
 }
 
 /** Sends `initialize` to a target and reads what it negotiated. */
@@ -34,17 +34,12 @@ export async function initializeTarget(
   target: Target,
   { body, id, timeoutMs, pending }: Initialize,
 ): Promise<Opened> {
-  const collected = await sendAndWait({
-    target,
-    caller: request.exchange.caller,
-    method: 'POST',
+  const collected = await sendAndWait(context.clock, request, target, {
     headers: upstreamHeaders(context.clock, request.exchange, undefined).filter(dropVersion),
     body,
     id,
-    inSession: false,
-    timeoutMs: 0,
+    session: undefined,
     deadlineMs: timeoutMs,
-    clock: context.clock,
     pending,
   })
   // it opened what nobody will use
@@ -151,19 +146,14 @@ export async function notify(
   message: JsonObject | string,
 ): Promise<void> {
   const { exchange, meta } = request
-  await sendAndWait({
-    target,
-    caller: exchange.caller,
-    method: 'POST',
+  await sendAndWait(context.clock, request, target, {
     headers:
       meta === undefined
         ? upstreamHeaders(context.clock, exchange, session)
         : statelessHeaders(context.clock, exchange, exchange.record.method),
     body: typeof message === 'string' ? message : JSON.stringify(message),
-    inSession: session?.id !== undefined,
-    timeoutMs: 0,
+    session,
     deadlineMs: context.timeouts.list,
-    clock: context.clock,
   })
 }
 
@@ -175,15 +165,11 @@ export async function closeSession(
   session: Partial<TargetSession>,
 ): Promise<void> {
   if (session.id === undefined) return
-  await sendAndWait({
-    target,
-    caller: request.exchange.caller,
+  await sendAndWait(context.clock, request, target, {
     method: 'DELETE',
     headers: upstreamHeaders(context.clock, request.exchange, session, 'DELETE'),
-    inSession: true,
-    timeoutMs: 0,
+    session: { id: session.id },
     deadlineMs: context.timeouts.list,
-    clock: context.clock,
   })
 }
 
