@@ -11,7 +11,7 @@ import type { Eras } from './sessions/protocol-eras.js'
 import type { Sessions, TargetSession } from './sessions/sealed-sessions.js'
 import type { Target } from './target.js'
 
-/** What every part of the gateway shares. */
+/** What all parts of the gateway share. */
 export interface GatewayContext {
   readonly targets: readonly Target[]
   readonly names: Names<Target>
@@ -22,7 +22,7 @@ export interface GatewayContext {
   readonly handles: BoundIds<Target>
   readonly lastLists: LastLists
   readonly eras: Eras
-  /** Tells of what targets may not say. */
+  /** Logs what targets send and clients do not get. */
   readonly withhold: Withhold
   readonly declared: Declared
   readonly clock: Clock
@@ -31,22 +31,22 @@ export interface GatewayContext {
   readonly timeouts: { list: number; answer: number }
   /** Sessions opened at one target after the client's `initialize`, by session and target. */
   readonly lateSessions: Map<string, TargetSession>
-  /** Sessions that are being opened, so that requests which need the same one share it. */
+  /** Sessions that are being opened: requests that need the same one wait for it together. */
   readonly opening: Map<string, Promise<TargetSession | undefined>>
-  /** Clients can open a stream for what targets send by themselves. */
+  /** Clients can open a stream for messages that targets send unasked (GET). */
   readonly offersStreams: boolean
-  /** Ids of a single target that tells no callers apart are bound to their callers. */
+  /** Ids of a single target are bound to their callers too, where the target cannot tell callers apart. */
   readonly bindsAlone: boolean
   /**
-   * Opens a lost session again even for a single target, and sends only what is safe to repeat a
-   * second time. Without it a single target's client is told to start anew (404).
+   * Opens a lost session again even for a single target; only requests that are safe to repeat are
+   * then sent again. Without it, the client of a single target is told to initialize again (404).
    */
   readonly reopenSessions: boolean
 }
 
 /**
- * Tells whether ids that a target hands out are bound to who gets them: with several targets, since
- * they lead back to one of them, and where a single target gave no session that tells callers apart.
+ * Tells whether ids that a target issues are bound to whoever gets them: with several targets, where
+ * an id must lead back to its target, and with a single target whose callers have no sessions.
  */
 export function bindsIds(
   { targets, bindsAlone }: Pick<GatewayContext, 'targets' | 'bindsAlone'>,

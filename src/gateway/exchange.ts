@@ -3,16 +3,16 @@ import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import type { AnswerOutcome } from './forwarding/outcome.js'
 import { failureError, type TargetFailure } from './forwarding/target-failure.js'
 
-/** The way back to the client. A front door turns it into HTTP or into lines on stdout. */
+/** The way back to the client: an HTTP response in `serve`, lines on stdout in the bridge. */
 export interface Reply {
   /** Sends one whole message and ends. `status` is HTTP's. */
   json(status: number, body: string | Buffer, headers?: Readonly<Record<string, string>>): void
   /**
-   * Opens a message that is then written piece by piece, and ended as a stream is. False where a
-   * message has to be whole.
+   * Opens a message that is then written piece by piece, and ended with `endStream`. Returns false
+   * where messages can only be sent whole.
    */
   openBody?(): boolean
-  /** Ends such a message as one that is not whole. */
+  /** Ends such a message before it is complete, so that the client notices. */
   breakOff?(): void
   /** Ends without a message. */
   empty(status: number): void
@@ -26,13 +26,13 @@ export interface Reply {
   watcher: ReplyWatcher | undefined
 }
 
-/** Learns what becomes of a reply. An object and not functions: a call makes one less of each. */
+/** Learns what becomes of a reply. An object rather than functions, so that a call allocates less. */
 export interface ReplyWatcher {
   /** The client can take more after `write` returned false. */
   onDrain(): void
   /** The client left before the end. */
   onClose(): void
-  /** The server stops: a stream that nobody waits for the end of may still say so. */
+  /** The server stops: a stream that would stay open can be ended in order. */
   onShutdown?(): void
 }
 
@@ -43,40 +43,51 @@ export interface ExchangeRecord {
   target: string | undefined
   /** The failure that was answered, if any. */
   failure: TargetFailure | undefined
-  /** Why we refused it ourselves, if we did: a stable word, of which there are few. */
+  /** Why we refused it ourselves, if we did: one of a few stable words. */
   refusal?: string | undefined
-  /** How the target's own answer ended; absent where the answer is ours. */
+  /** How the target's answer ended; absent where we answered ourselves. */
   outcome?: AnswerOutcome | undefined
 }
 
 /** One request of a client on its way through the gateway. */
 export interface Exchange {
   readonly caller: Caller
-  /** Header of the client's request, by lower-case name. */
+  /** Returns a header of the client's request, by its name in lower case. */
   header(name: string): string | undefined
-  /** The request's `Mcp-Param-*` and other unknown `Mcp-*` headers, names and values in turn. */
+  /** Returns the request's `Mcp-Param-*` and unknown `Mcp-*` headers, names and values in turn. */
   extraHeaders(): string[]
   readonly reply: Reply
   readonly record: ExchangeRecord
-  /** Of the request that the message is. */
+  /** The id of the request, where the message is one. */
   readonly id?: RequestId | undefined
-  /** Where it stands until it has ended. */
+  /** The set that holds it until it has ended. */
   listed?: Set<Exchange>
-  /** Names the request in logs, to the client and to the target; absent in the bridge. */
+  /** Identifies the request in logs, to the client and to the target; absent in the bridge. */
   readonly requestId?: string
   /**
    * Learns of a failure before it is answered.
    *
-   * @returns True when it was taken over, so that nothing is answered.
+   * @returns True when the failure was taken over, so that no answer is sent.
    */
   intercept?(failure: TargetFailure): boolean
   /** Learns of a target that is left out of an answer from several. */
   leftOut?(failure: TargetFailure): void
 }
 
+/** Answers with an error of our own; without an id when the message had none, or none that is known. */
+export function replyError(
+  { reply }: Pick<Exchange, 'reply'>,
+  id: RequestId | undefined,
+  code: number,
+  message: string,
+  status = 200,
+): void {
+  reply.json(status, errorResponse(id ?? null, { code, message }))
+}
+
 /**
- * Answers a failure that came before anything was sent: in band under the request's id; without an
- * id (GET, DELETE, notifications) as a gateway's own status.
+ * Answers with a failure that came before anything was sent: as a JSON-RPC error with the request's
+ * id, or, without an id (GET, DELETE, notifications), with the HTTP status of a gateway.
  */
 export function replyFailure(
   exchange: Exchange,

@@ -1,11 +1,11 @@
 import { claimsStateless, isStateless } from '../mcp/headers.js'
-import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
+import { ERROR_CODES } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isSessionBasedVersion, SESSION_BASED_VERSIONS } from '../mcp/versions.js'
 import { BoundedMap } from '../util/bounded-map.js'
 import { messageOf } from '../util/errors.js'
 import { bindsIds, type GatewayContext } from './context.js'
-import type { Exchange } from './exchange.js'
+import { type Exchange, replyError } from './exchange.js'
 import { forward } from './forwarding/forward.js'
 import {
   broadcastRequest,
@@ -58,15 +58,15 @@ export type GatewayOptions = Omit<
 > & {
   /** Longest name that clients see. */
   maxNameLength: number
-  /** Mark the ids that we hand out, the first one new ones; the same on every replica. */
+  /** Keys for the ids that we issue: the first signs, all verify. The same on every replica. */
   secrets: readonly string[]
 }
 
-/** One MCP message in, to the targets, and the answer out. It does not know HTTP from stdio. */
+/** Takes an MCP message to its targets and the answer back, whatever transport the client uses. */
 export interface Gateway {
   readonly targets: readonly Target[]
   post(exchange: Exchange, message: Message): void
-  /** Opens the stream for what targets send by themselves (GET). */
+  /** Opens the stream of messages that targets send unasked (GET). */
   listen(exchange: Exchange): void
   /** Ends a session (DELETE). */
   end(exchange: Exchange): void
@@ -108,14 +108,16 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
     const message = unbindIds(context.handles, asSent, principal)
     if (message.kind === 'request') return handleRequest(request, message)
     if (message.kind === 'notification' && !takers(message.method)) {
-      logger.debug('unknown_method', `${JSON.stringify(message.method.slice(0, 100))} was left out`)
+      logger.debug(
+        'unknown_method',
+        `No target takes the notification ${JSON.stringify(message.method.slice(0, 100))}`,
+      )
       return request.exchange.reply.empty(202)
     }
     if (isAddressed(message.method)) {
-      // a target that takes it all the same would do what nobody decided about
+      // a target that acts on it without an id would bypass the policy
       const text = `${message.method} needs an "id"`
-      const error = { code: ERROR_CODES.invalidRequest, message: text }
-      return request.exchange.reply.json(400, errorResponse(null, error))
+      return replyError(request.exchange, undefined, ERROR_CODES.invalidRequest, text, 400)
     }
     const isBound = bindsIds(context, request)
     const cancels = message.method === 'notifications/cancelled'
@@ -157,8 +159,7 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
         if (only === undefined) notifications.remember(request, message, routed.target)
         return forward({ context, rewriter, request, message, route: routed })
       }
-      const error = { code: ERROR_CODES.invalidParams, message: routed.message }
-      return exchange.reply.json(200, errorResponse(message.id ?? null, error))
+      return replyError(exchange, message.id, ERROR_CODES.invalidParams, routed.message)
     }
     const isHidden = message.method === 'tasks/list' && !context.handles.keepsAll(principal)
     if (only !== undefined && followsEmptyCursor(message)) {
@@ -180,16 +181,15 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
   }
 
   function refuseUnknown({ exchange, meta }: Request, { id, method }: Message): void {
-    const error = { code: ERROR_CODES.methodNotFound, message: `Unknown method: ${method}` }
-    exchange.reply.json(meta === undefined ? 200 : 404, errorResponse(id ?? null, error))
+    const status = meta === undefined ? 200 : 404
+    replyError(exchange, id, ERROR_CODES.methodNotFound, `Unknown method: ${method}`, status)
   }
 
-  /** Answers for whatever goes wrong on our side, so that no request is left waiting. */
-  function run({ reply }: Exchange, { id }: Message, work: Promise<void>): void {
+  /** Answers with an error when our own work fails, so that no request is left waiting. */
+  function run(exchange: Exchange, { id }: Message, work: Promise<void>): void {
     work.catch((error) => {
       context.logger.error('internal', `A request failed: ${messageOf(error)}`)
-      const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
-      reply.json(200, errorResponse(id ?? null, wire))
+      replyError(exchange, id, ERROR_CODES.internalError, 'Internal error')
     })
   }
 
@@ -198,13 +198,13 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
 
     post(exchange, message) {
       exchange.record.method = message.method
-      // an initialize that says its version belongs to the older era, whatever is put around it
+      // an initialize with a protocolVersion is session-based, whatever its headers and _meta say
       const initializes = message.method === 'initialize' && 'protocolVersion' in message.params
       const version = exchange.header('mcp-protocol-version')
       if (!initializes && (isStateless(message) || claimsStateless(message, version))) {
         return enterStateless(exchange, message)
       }
-      // whoever initializes wants a new session, and an old one does not matter
+      // initialize opens a new session, so that an old one in its headers does not matter
       const request =
         message.method === 'initialize'
           ? { exchange, sealed: undefined, session: undefined }
@@ -232,9 +232,9 @@ export function createGateway({ secrets, maxNameLength, ...options }: GatewayOpt
 }
 
 /**
- * Opens the session that a request names. Answers 404 when it is not one of ours, of this subject,
- * and 400 when the request claims a protocol version that the session, or nobody, speaks.
- * `initialize` negotiates the version: what its header says is no reason to refuse it.
+ * Opens the session that a request names. Answers 404 when we did not issue it to this caller, and
+ * 400 when the request claims another protocol version than the session's, or an unknown one.
+ * `initialize` negotiates the version, so that its header is no reason to refuse it.
  *
  * @param message What a POST carries.
  * @see [MCP 2025-11-25, Protocol Version Header](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#protocol-version-header)
@@ -249,7 +249,7 @@ function openRequest(
   const refuse = (status: number, code: number, text: string) => {
     exchange.record.refusal = status === 404 ? 'session' : 'protocol'
     const id = status === 404 ? undefined : message?.id
-    exchange.reply.json(status, errorResponse(id ?? null, { code, message: text }))
+    replyError(exchange, id, code, text, status)
     return undefined
   }
   const session =
@@ -258,7 +258,7 @@ function openRequest(
     return refuse(404, -32001, 'Session not found: initialize again')
   }
   const claimed = exchange.header('mcp-protocol-version')
-  // other versions that we know are let pass: what the session speaks is what the target gets
+  // other known versions pass: the target gets the session's version in any case
   const isSpoken =
     claimed === undefined || isSessionBasedVersion(claimed) || claimed === session?.version
   if (isSpoken || message?.method === 'initialize') return { exchange, sealed, session }

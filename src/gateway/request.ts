@@ -11,19 +11,19 @@ interface Pending {
   hasLeft: boolean
 }
 
-/** One client request with the session that it came in. */
+/** A client's request with the session that it belongs to. */
 export interface Request {
   readonly exchange: Exchange
-  /** The client's `Mcp-Session-Id`, once it was opened. */
+  /** The client's `Mcp-Session-Id`, when it could be unsealed. */
   readonly sealed: string | undefined
   readonly session: Session | undefined
-  /** Its `_meta` when it belongs to the stateless era. */
+  /** The request's `_meta`; present in the stateless era only. */
   readonly meta?: JsonObject
   /** What is given up when its client leaves. */
   readonly pending?: Pending | undefined
 }
 
-/** Lets what is asked of targets for this request alone be given up when its client leaves. */
+/** Makes requests to targets that serve this client request alone end when the client leaves. */
 export function pendingOf(request: Request): Request {
   const pending: Pending = { leaves: new Set(), hasLeft: false }
   request.exchange.reply.watcher = {
@@ -36,12 +36,12 @@ export function pendingOf(request: Request): Request {
   return { ...request, pending }
 }
 
-/** Names who may give back what we hand out: the session, or the subject where there is none. */
+/** Returns the key to which the ids that we issue are bound: the session's, else the caller's. */
 export function bindingKey({ session, exchange }: Request): string {
   return session?.key ?? callerId(exchange.caller.principal)
 }
 
-/** Names a target and, where it can tell callers apart, the caller. */
+/** Returns a key for what a target gives: per caller where the target can tell callers apart. */
 export function accessKey({ exchange }: Request, { name, credential }: Target): string {
   return credential.perCaller ? `${name} ${callerId(exchange.caller.principal)}` : name
 }

@@ -11,7 +11,7 @@ import {
 } from '../mcp/versions.js'
 import { isObject, type JsonObject, ownMember, stringsMember, tryParseJson } from '../util/json.js'
 import type { GatewayContext } from './context.js'
-import { type Exchange, replyFailure } from './exchange.js'
+import { type Exchange, replyError, replyFailure } from './exchange.js'
 import type { TargetAnswer } from './forwarding/collect-answer.js'
 import { mergedMembers, missingMeta } from './lists/cache-hints.js'
 import { requestTarget } from './lists/target-lists.js'
@@ -23,16 +23,16 @@ import type { Target } from './target.js'
 
 export interface StatelessDeps {
   context: GatewayContext
-  /** Takes a message that is as it should be. */
+  /** Handles a message that passed the checks. */
   handle(request: Request, message: Message): void
-  /** Answers for whatever goes wrong on our side. */
+  /** Answers with an error when `work` fails. */
   run(exchange: Exchange, message: Message, work: Promise<void>): void
 }
 
 /**
- * Creates the entrance for messages of the stateless era. It checks what 2026-07-28 asks of a server
- * that reads the body. While a target speaks older versions only, all of them are refused as a
- * server of those versions does, whatever else is wrong with them.
+ * Creates the function that takes in messages of the stateless era. It checks what 2026-07-28 asks of
+ * a server that reads the body. While a target is session-based, all of them are refused as a
+ * session-based server would, whatever else is wrong with them.
  *
  * @see [MCP 2026-07-28, Streamable HTTP](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)
  */
@@ -47,7 +47,7 @@ export function createStatelessEntrance({ context, handle, run }: StatelessDeps)
       return isKnownSessionBased() ? refuseEra(exchange, message) : handle(request, message)
     }
     const mismatch = headerMismatch(message, (name) => exchange.header(name))
-    // only its header names the era: nothing of it is worth a question to a target
+    // only its header names the era: no target need be asked before it is refused
     if (!isStateless(message)) {
       if (isKnownSessionBased()) return refuseEra(exchange, message)
       if (mismatch !== undefined && envelopeVersion(message) !== undefined) {
@@ -57,7 +57,7 @@ export function createStatelessEntrance({ context, handle, run }: StatelessDeps)
       return refuse(exchange, message, ERROR_CODES.invalidParams, problem)
     }
     const isDiscover = message.method === 'server/discover'
-    // the answers themselves will tell what the targets speak
+    // the targets' answers to it tell what they speak
     if (mismatch === undefined && isDiscover && (targets.length === 1 || isOurs(message))) {
       return run(exchange, message, discover(context, pendingOf(request), message))
     }
@@ -79,12 +79,12 @@ export function createStatelessEntrance({ context, handle, run }: StatelessDeps)
   }
 }
 
-/** Tells whether a request is one that we can answer ourselves, in the version that we know. */
+/** Tells whether a request is complete and of the version that we can answer ourselves. */
 function isOurs(message: Message): boolean {
   return envelopeProblem(message) === undefined && envelopeVersion(message) === STATELESS_VERSION
 }
 
-/** Refuses a later version of the era than the one that is spoken here. */
+/** Refuses a version of the stateless era that we do not speak. */
 function refuseVersion(exchange: Exchange, { id }: Message): void {
   const requested = exchange.header('mcp-protocol-version')
   const error = {
@@ -99,18 +99,17 @@ function refuseMismatch(exchange: Exchange, message: Message, problem: string): 
   refuse(exchange, message, ERROR_CODES.headerMismatch, problem)
 }
 
-function refuse({ reply }: Exchange, { id }: Message, code: number, message: string): void {
-  const status = code === ERROR_CODES.methodNotFound ? 404 : 400
-  reply.json(status, errorResponse(id ?? null, { code, message }))
+function refuse(exchange: Exchange, { id }: Message, code: number, message: string): void {
+  replyError(exchange, id, code, message, code === ERROR_CODES.methodNotFound ? 404 : 400)
 }
 
 /** `text` is the result as it was written, unless something was taken out of it. */
 type Found = { target: Target; result: JsonObject; text: string | undefined }
 
 /**
- * Answers `server/discover` from all targets: refused while one of them speaks older versions only,
- * so that clients fall back to `initialize`. One target's answer stays as it is; several are merged,
- * and a target that is down is left out.
+ * Answers `server/discover` from all targets. It is refused while one of them is session-based, so
+ * that clients fall back to `initialize`. A single target's answer is passed on unchanged; several are
+ * merged, without the targets that are down.
  *
  * @see [MCP 2026-07-28, discovery](https://modelcontextprotocol.io/specification/2026-07-28/server/discover)
  */
@@ -153,7 +152,7 @@ async function discover(
   exchange.reply.json(200, writtenResponse(message.id as string | number, result))
 }
 
-/** Judges by the answers whether the stateless era is served. */
+/** Decides by the targets' answers whether the stateless era is served. */
 async function isServed(
   { targets, eras }: GatewayContext,
   request: Request,
@@ -165,7 +164,7 @@ async function isServed(
     if (era === 'stateless') eras.learn(target, era)
     else if (era === 'session-based') eras.suspect(target)
   })
-  // it may be the client's request that was refused, not its era: our own will tell
+  // a target may have refused the client's request and not its era, so that we ask once more
   if (said.includes('session-based')) return eras.serveStateless(request)
   return !targets.some((target) => eras.known(target) === 'session-based')
 }
@@ -183,8 +182,7 @@ function replyRefused(exchange: Exchange, { id }: Message, answers: readonly Tar
     }
     if (!answer.ok) return replyFailure(exchange, id, answer.failure)
   }
-  const error = { code: ERROR_CODES.internalError, message: 'No target says what it can do' }
-  exchange.reply.json(200, errorResponse(id ?? null, error))
+  replyError(exchange, id, ERROR_CODES.internalError, 'No target says what it can do')
 }
 
 function memberOf({ text }: TargetAnswer & { ok: true }, member: string): JsonObject | undefined {

@@ -12,35 +12,35 @@ export interface Target {
   readonly prefix: string
   readonly policy: ToolPolicy
   readonly credential: TargetCredential
-  /** Tells whether the target gets messages with a method that is none of MCP's. */
+  /** Tells whether messages with this method are sent to the target. */
   takesMethod(method: string): boolean
-  /** Where it is, when its cookies are to be kept with sessions. */
+  /** Its URL, where its cookies are kept with sessions. */
   readonly url: URL | undefined
   readonly upstream: Upstream
-  /** How its last request went; `unknown` before the first. */
+  /** How the last request to it went; `unknown` before the first. */
   state: TargetState
-  /** What may be held of its answers, together with those of other targets; else no limit. */
+  /** Limits how much of its answers, and of other targets' answers, is held in memory at once. */
   readonly memory?: MemoryBudget | undefined
 }
 
-/** `refused_credential`: it is there, and does not take the credential that we have for everybody. */
+/** `refused_credential`: it answers, and refuses the credential that is the same for all callers. */
 export type TargetState = 'unknown' | 'ok' | 'down' | 'refused_credential'
 
 export interface TargetOptions {
-  /** Where it is, when its cookies are to be kept with sessions. */
+  /** Its URL, where its cookies are kept with sessions. */
   readonly url?: URL
   readonly memory?: MemoryBudget | undefined
-  /** Learns of each state that follows another one. */
+  /** Called when the state changes. */
   onChange?(target: Target, before: TargetState): void
 }
 
 /** What the configuration says of a target. */
 export interface TargetSettings {
   readonly name: string
-  /** Without the separator; '' leaves names as they are. */
+  /** Without the separator; '' leaves names unchanged. */
   readonly prefix: string
   readonly tools: ToolRules
-  /** Methods besides those of MCP that the target gets, with * for any characters. */
+  /** Methods outside MCP that are sent to the target too; `*` stands for any characters. */
   readonly methods?: readonly string[]
 }
 
@@ -77,8 +77,8 @@ export function createTarget(
 }
 
 /**
- * Methods that are none of MCP's pass where they are listed, and by default to a target that restricts
- * nothing: what they do there no policy could decide. One that reads like one of MCP's never does.
+ * Methods outside MCP pass where they are listed, and by default to a target without restrictions,
+ * since no policy could decide on them. One that a lenient reader may take for MCP's own never passes.
  */
 function methodTaker(
   listed: readonly string[],
@@ -88,19 +88,19 @@ function methodTaker(
   return (method) => isKnownMethod(method) || (isFurther(method) && !looksKnown(method))
 }
 
-/** Learns that a target took no credential. One that only this caller has says nothing of others'. */
+/** Records that a target refused its credential; a caller's own credential says nothing of others. */
 export function noteRefusal(target: Target): void {
   if (target.credential.perCaller !== true) target.state = 'refused_credential'
 }
 
-/** Says that a target refused what we sent it, as the end of a sentence that begins with its name. */
+/** Says that a target refused the credential: the end of a sentence that begins with its name. */
 export function refusalOf({ credential }: Target, status: number): string {
   return credential.isNone
     ? `it wants a credential, and none is configured (HTTP ${status})`
     : `it refused its credential (HTTP ${status})`
 }
 
-/** Creates what tells an upstream in this process for whom a request is. Nobody else is told. */
+/** Creates the credential that tells an upstream in this process, and nobody else, who the caller is. */
 export function ownerCredential(): TargetCredential {
   return {
     perCaller: true,
@@ -110,7 +110,7 @@ export function ownerCredential(): TargetCredential {
 }
 
 /**
- * What clients send to servers, in every version of MCP and in its own extensions.
+ * The methods that clients send to servers, in all versions of MCP and in its official extensions.
  *
  * @see [MCP 2025-11-25, schema](https://modelcontextprotocol.io/specification/2025-11-25/schema)
  * @see [MCP 2026-07-28, schema](https://modelcontextprotocol.io/specification/2026-07-28/schema)
@@ -128,17 +128,17 @@ const CLIENT_METHODS: ReadonlySet<string> = new Set([
 
 const FOLDED: ReadonlySet<string> = new Set([...CLIENT_METHODS].map(lettersOf))
 
-/** Tells whether a method is one of MCP, exactly as it is written. */
+/** Tells whether a method is one of MCP's, exactly as it is written. */
 function isKnownMethod(method: string): boolean {
   return CLIENT_METHODS.has(method)
 }
 
-/** Tells whether a lenient server may take a method for one of MCP that it is not. */
+/** Tells whether a lenient server may take a method for one of MCP's that it is not. */
 function looksKnown(method: string): boolean {
   return !CLIENT_METHODS.has(method) && FOLDED.has(lettersOf(method))
 }
 
-/** Separators are nothing to a reader that takes paths apart its own way. */
+/** Lenient readers may ignore separators, so that only the letters are compared. */
 function lettersOf(method: string): string {
   return foldName(method).replace(/[^a-z]/g, '')
 }
