@@ -10,7 +10,7 @@ const MAX_JSON_BYTES = 64 * 1024 * 1024
 
 const MAX_ERROR_BYTES = 64 * 1024
 
-/** Node sends a short string together with the head, which is quicker than a buffer behind it. */
+/** Node sends a short string in one packet with the head, which is faster than a buffer after it. */
 const MAX_TEXT_BYTES = 4096
 
 /** What follows from a piece of an answer. */
@@ -67,7 +67,7 @@ export class AnswerBody implements Awaited {
     return this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks)
   }
 
-  /** Counts so many bytes as held; false when there is no room for them. */
+  /** Counts this many bytes as held in memory; false when there is no room for them. */
   hold(bytes: number): boolean {
     const { memory } = this.#send.target
     if (memory === undefined) return true
@@ -77,9 +77,9 @@ export class AnswerBody implements Awaited {
   }
 
   /**
-   * Hands on a whole JSON answer, or what can be made of one that is not right at once.
+   * Passes on a whole JSON answer, repaired where that is needed and possible.
    *
-   * @returns What is wrong with it otherwise.
+   * @returns What is wrong with it when it cannot be passed on.
    */
   pass(status: number, head: TargetAnswerHead): string | undefined {
     const body = this.whole()

@@ -12,19 +12,19 @@ import type { FailureCause } from '../../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { UpstreamSend } from './upstream-send.js'
 
-/** Beyond this an answer is only looked at from both ends: parsing would hold up everybody else. */
+/** Of larger answers only both ends are checked: parsing them would block all other requests. */
 export const MAX_PARSED_BYTES = 1024 * 1024
 
-/** Larger answers that are not what they should be are not mended. */
+/** Larger answers that fail the check are not repaired. */
 const MAX_MENDED_BYTES = 8 * 1024 * 1024
 
 const END_BYTES = 256
 
-/** Errors that speak of the protocol itself and not of a missing session. */
+/** Error codes that are about the protocol itself and not about a missing session. */
 const PROTOCOL_CODES: ReadonlySet<unknown> = new Set([-32020, -32021, -32022, -32602, -32601])
 
 /**
- * Checks that a JSON answer is the response to one request, and can be passed on as it is.
+ * Checks that a JSON answer is the response to one request and can be passed on unchanged.
  *
  * @param text The body decoded, where that was done already.
  * @returns What is wrong with it, or `undefined`.
@@ -59,17 +59,17 @@ const IN_HEAD = new RegExp(String.raw`^\s{0,9}\{\s{0,9}(?:${VERSION}\s{0,9},\s{0
 
 const IN_TAIL = new RegExp(String.raw`,\s{0,9}${ID}\s{0,9}(?:,\s{0,9}${VERSION}\s{0,9})?\}\s{0,9}$`)
 
-/** Returns the id as it is written, where serializers put it before the result. */
+/** Returns the id's JSON text where it stands before the result, as some serializers write it. */
 export function idInHead(head: string): string | undefined {
   return IN_HEAD.exec(head)?.[1]
 }
 
-/** Returns the id as it is written, where serializers put it behind the result. */
+/** Returns the id's JSON text where it stands behind the result, as other serializers write it. */
 function idInTail(tail: string): string | undefined {
   return IN_TAIL.exec(tail)?.[1]
 }
 
-/** Puts the id as the client wrote it into the end of a response, where the target wrote it otherwise. */
+/** Writes the id at the end of a response as the client wrote it, where the target wrote it differently. */
 export function mendTail(tail: string, awaited: Awaited): string {
   const [end = '', written = ''] = IN_TAIL.exec(tail) ?? []
   if (written === '' || !isSameId(tryParseJson(written), awaited.id)) return tail
@@ -77,14 +77,14 @@ export function mendTail(tail: string, awaited: Awaited): string {
   return tail.slice(0, at) + awaited.idText() + tail.slice(at + written.length)
 }
 
-/** An answer that was not right at once, and what could be made of it. */
+/** What could be made of an answer that failed the check. */
 export type Mended =
-  /** The response as it may be passed on, and the messages that stand before it in an array. */
+  /** The repaired response, and the messages that precede it in an array. */
   | { readonly response: string; readonly before: readonly string[] }
   /** It holds a response to another request, or none. */
   | undefined
 
-/** Makes the best of a JSON answer that {@link checkAnswer} refused, as the official SDKs do. */
+/** Repairs a JSON answer that {@link checkAnswer} refused, as far as the official SDKs accept it. */
 export function mendAnswer(body: Buffer, awaited: Awaited): Mended {
   if (body.length > MAX_MENDED_BYTES || !isUtf8(body)) return undefined
   const before: string[] = []
@@ -106,7 +106,7 @@ export function isResponseTo(value: JsonObject, id: RequestId): boolean {
 /**
  * Reads the body of a 4xx.
  *
- * @returns The JSON-RPC error in it, under the request's id, and whether it speaks of the protocol;
+ * @returns The JSON-RPC error in it, with the request's id, and whether it is about the protocol;
  *   `undefined` when the body is anything else.
  */
 function checkRefusal(
@@ -120,7 +120,7 @@ function checkRefusal(
   if (typeof error['code'] !== 'number' || typeof error['message'] !== 'string') return undefined
   const protocol = PROTOCOL_CODES.has(error['code'])
   if (value['id'] === awaited.id && isPlainId(awaited.id)) return { bytes: body, protocol }
-  // numbers too large for us stay as they were written
+  // taken from the text, so that large numbers keep their digits
   const own = objectText(text, 'error')
   const members = ['code', 'message', ...(isObject(error['data']) ? ['data'] : [])]
   const wire = members.map((name) => `${JSON.stringify(name)}:${memberText(own, name)}`).join(',')
@@ -132,12 +132,12 @@ const LOST = 'it no longer knows the session'
 
 const MAX_WORDS = 300
 
-/** "No valid session ID provided", "Session not found", and what a server new to the client says. */
+/** "No valid session ID provided", "Session not found", and "Server not initialized" after a restart. */
 const SESSION_WORDS = /session|not initialized/i
 
 /**
- * Tells whether a 400 in a session may mean that the session is gone, as the examples of the official
- * SDKs say it. It is not sure: who acts on it asks the target first.
+ * Tells whether a 400 in a session may mean that the session is gone, in the words of the official
+ * SDKs' examples. That is a guess: callers ask the target before they act on it.
  */
 function speaksOfSession(body: Buffer): boolean {
   const text = body.toString('utf8')
@@ -153,7 +153,7 @@ export type RefusalVerdict =
   | { cause: undefined; answer: Buffer }
   | { cause: FailureCause; reason: string; answer: Buffer | undefined }
 
-/** Judges a 4xx: the target's own JSON-RPC error, a lost or a missing session, or no MCP at all. */
+/** Tells what a 4xx is: the target's own JSON-RPC error, a lost or missing session, or no MCP. */
 export function classifyRefusal(
   status: number,
   body: Buffer,
@@ -173,13 +173,13 @@ export function classifyRefusal(
   return { cause: 'http_status', reason: `it answered HTTP ${status}`, answer: undefined }
 }
 
-/** A stream that goes on with one that broke off. */
+/** A stream that resumes one that broke off. */
 export interface Resumed {
-  /** Whose answer is to come; absent where the target's session says that. */
+  /** The request whose answer is to come; `undefined` where only the target's session knows it. */
   request: RequestId | undefined
 }
 
-/** Tells whether a message is the answer that a stream goes on for. */
+/** Tells whether a message is the answer that a stream was resumed for. */
 export function isAnswerTo(message: unknown, { request }: Resumed): boolean {
   if (!isObject(message) || 'method' in message) return false
   if (request !== undefined) return isResponseTo(message, request)

@@ -7,7 +7,7 @@ import type { UpstreamSend } from './upstream-send.js'
 
 export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>
 
-/** What to do with a response, judged by its head alone. */
+/** What to do with a response, decided by its head alone. */
 export type HeadVerdict =
   /** Read the body to its end. */
   | { next: 'read' }
@@ -30,7 +30,7 @@ const READ: HeadVerdict = { next: 'read' }
 
 const STREAM: HeadVerdict = { next: 'stream' }
 
-/** Judges the head of a target's response. A redirect is never followed. */
+/** Decides by the head what to do with a response. Redirects are never followed. */
 export function judgeHead(
   status: number,
   headers: HeaderFields,
@@ -52,7 +52,7 @@ export function judgeHead(
   return fail('invalid_answer', `its answer is ${describeType(type, status)}, not MCP`)
 }
 
-/** Judges a head, and names the place that a redirect leads to. */
+/** Decides as {@link judgeHead}, and names where a redirect leads. */
 export function readHead(
   status: number,
   headers: HeaderFields,
@@ -68,8 +68,8 @@ export function readHead(
 const MAX_LOCATION = 200
 
 /**
- * Says where a redirect leads, without what a URL may hold of secrets. Clients are not told the names
- * of an inner network, only the path there.
+ * Says where a redirect leads, without the query, which may hold secrets. Clients are told only the
+ * path where the host belongs to an inner network.
  */
 function describeRedirect(location: string): { reason: string; told: string } {
   const url = URL.canParse(location) ? new URL(location) : undefined

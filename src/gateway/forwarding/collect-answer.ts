@@ -8,7 +8,7 @@ import type { TargetFailure } from './target-failure.js'
 import { UpstreamCall } from './upstream-call.js'
 import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
-/** A target's response as a whole, or why there is none. */
+/** A target's whole response, or why there is none. */
 export type TargetAnswer =
   | { ok: true; status: number; text: string; head: TargetAnswerHead }
   | { ok: false; failure: TargetFailure; head: TargetAnswerHead }
@@ -25,7 +25,7 @@ export interface SendAndWaitOptions
 
 /**
  * Sends a target a message with the credential of a request's caller, and waits for the response.
- * Messages that precede it on an event stream are dropped: nobody waits for them.
+ * Messages that precede it on an event stream are dropped, since no client waits for them.
  *
  * @param options Without `pending`, the client may leave without ending the exchange.
  */
@@ -59,7 +59,7 @@ export function sendAndWait(
           const data = messageData(fields)
           const incoming = data === undefined ? [] : readIncoming(data, call.awaited)
           const response = incoming.find(({ kind }) => kind === 'response')
-          // the stream then ends by itself, which keeps its connection usable
+          // not aborted: the stream ends by itself, and its connection stays usable
           if (response !== undefined) resolve({ ok: true, status: 200, text: response.text, head })
         })
         return true

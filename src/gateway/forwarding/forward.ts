@@ -1,9 +1,9 @@
 import { findMember } from '../../mcp/json-text.js'
-import { errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
+import { ERROR_CODES, type RequestId } from '../../mcp/jsonrpc.js'
 import { type Message, replaceValues } from '../../mcp/message.js'
 import { isObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
-import { type Exchange, replyFailure } from '../exchange.js'
+import { type Exchange, replyFailure, replyError } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { withoutTaskCapability } from '../rewriting/withheld.js'
@@ -17,7 +17,7 @@ import { statelessHeaders, upstreamHeaders } from './request-headers.js'
 import { isForgotten, type TargetFailure } from './target-failure.js'
 import type { UpstreamSend } from './upstream-send.js'
 
-/** One client message on its way to one target. */
+/** A client's message and the target that it goes to. */
 export interface Forwarding {
   context: GatewayContext
   rewriter: ReturnType<typeof createResponseRewriter>
@@ -44,13 +44,12 @@ function isAllowed(exchange: Exchange, message: Message, target: Target, tool: s
   exchange.record.refusal = decision.hidden ? 'policy' : 'scope'
   if (!decision.hidden) exchange.reply.insufficientScope(id, decision.missingScopes)
   else {
-    const error = { code: -32602, message: `Unknown tool: ${message.params['name']}` }
-    exchange.reply.json(200, errorResponse(id, error))
+    replyError(exchange, id, ERROR_CODES.invalidParams, `Unknown tool: ${message.params['name']}`)
   }
   return false
 }
 
-/** Writes what the target gets: its own names, and at several targets a progress token of its own. */
+/** Writes the target's own names into the message, and with several targets a bound progress token. */
 function withReplacements({ context, request, message, route }: Forwarding): string {
   const { text, spans, params } = message
   const meta = context.targets.length > 1 ? spans.get('_meta') : undefined
@@ -64,7 +63,7 @@ function withReplacements({ context, request, message, route }: Forwarding): str
   return replaceValues(text, values)
 }
 
-/** What the target said of its session is no answer to the client, whose session is another. */
+/** Drops the target's own error: it is about the target's session, which the client does not know. */
 function forgotten({ answer: _answer, ...failure }: TargetFailure): TargetFailure {
   if (failure.cause === 'session_lost') return failure
   return { ...failure, cause: 'session_lost', reason: 'it answers 401 in a session that it forgot' }
@@ -74,7 +73,7 @@ function unlessRefused(failure: TargetFailure): TargetFailure {
   return failure.cause === 'refused_credential' ? failure : { ...failure, cause: 'http_status' }
 }
 
-/** A class, so that a call on the hot path makes one object and no functions. */
+/** A class, so that a call on the hot path allocates one object and no functions. */
 class Forward implements RelayOptions {
   readonly exchange: Exchange
   readonly send: UpstreamSend
@@ -119,11 +118,11 @@ class Forward implements RelayOptions {
     return this.exchange.header('mcp-name') === undefined ? undefined : route.name
   }
 
-  /** Opens a session where the target wants one that the client has not, or that it forgot. */
+  /** Opens a session at the target where that requires one, or has forgotten the client's. */
   recover(failure: TargetFailure): boolean {
     const { context, request, route } = this.#forwarding
     if (request.meta !== undefined) {
-      // there are no sessions to recover, but the server may be another one by now
+      // there are no sessions to recover, but another server may run there now: check its era again
       context.eras.suspect(route.target)
       return false
     }
@@ -136,7 +135,7 @@ class Forward implements RelayOptions {
     return this.#reopen(failure)
   }
 
-  /** Finds out whether a 400 that speaks of sessions, or a 401, means the one that it was sent in. */
+  /** Finds out whether a 400 that mentions a session, or a 401, means the session that we sent. */
   async #makeSure(failure: TargetFailure): Promise<void> {
     const { context, request, message, route } = this.#forwarding
     const lost = await isLost(context, request, route.target, this.#session, failure)
@@ -147,14 +146,14 @@ class Forward implements RelayOptions {
 
   #reopen(failure: TargetFailure): boolean {
     const { context, message } = this.#forwarding
-    // a single target's client is told to start anew, unless we are to do that for it
+    // the client of a single target is told to initialize again, unless we do that for it
     const isOnly = context.targets.length === 1
     if (isForgotten(failure) && isOnly && !context.reopenSessions) return false
     if (message.kind !== 'request') this.exchange.reply.empty(202)
     else {
       void this.#sendInNewSession(failure).then((answered) => {
         if (answered) return
-        // among several, one lost session is no reason for the client to start anew everywhere
+        // 404 would make the client initialize again at all targets
         const cause = isOnly ? failure.cause : 'http_status'
         replyFailure(this.exchange, message.id, { ...failure, cause })
       })
@@ -162,7 +161,7 @@ class Forward implements RelayOptions {
     return true
   }
 
-  /** Opens a session at the target for this request, or for the rest of the client's session. */
+  /** Opens a session at the target, for this request or for the rest of the client's session. */
   async #sendInNewSession(failure: TargetFailure): Promise<boolean> {
     const { context, request, message, route } = this.#forwarding
     const opened = await openSession(context, request, route.target, this.#session)

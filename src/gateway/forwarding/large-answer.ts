@@ -2,14 +2,14 @@ import type { Awaited } from '../../mcp/incoming.js'
 import type { Reply } from '../exchange.js'
 import { idInHead, mendTail } from './answer-check.js'
 
-/** Behind the result of most serializers stand the id and the version; so much is kept for that. */
+/** Bytes kept back: most serializers write the id and the version behind the result. */
 const TAIL_BYTES = 256
 
 const HEAD_BYTES = 256
 
 /**
- * An answer that goes on to the client as it comes, since it is too large to be parsed and nothing in
- * it has to change. The target is read only as fast as the client reads.
+ * Passes an answer on to the client as it is received, since it is too large to be parsed and needs no
+ * change. The target is read only as fast as the client reads.
  */
 export class LargeAnswer {
   readonly #reply: Reply
@@ -25,7 +25,7 @@ export class LargeAnswer {
    * Opens the answer to the client.
    *
    * @param start The answer's beginning.
-   * @returns `undefined` when it has to be looked at as a whole.
+   * @returns `undefined` when the answer has to be checked as a whole.
    */
   static open(start: Buffer, reply: Reply, awaited: Awaited): LargeAnswer | undefined {
     const head = start.toString('latin1', 0, HEAD_BYTES)
@@ -38,7 +38,7 @@ export class LargeAnswer {
     return answer
   }
 
-  /** Returns false when the client reads too slowly. */
+  /** Writes a piece; returns false when the client reads too slowly. */
   write(chunk: Buffer): boolean {
     if (chunk.length < TAIL_BYTES) {
       const all = Buffer.concat([this.#tail, chunk])
@@ -48,12 +48,12 @@ export class LargeAnswer {
     }
     if (this.#tail.length > 0) this.#reply.write(this.#tail)
     const ready = chunk.length - TAIL_BYTES
-    // a copy, so that the piece that it came from can be freed
+    // a copy, so that the whole chunk can be freed
     this.#tail = Buffer.from(chunk.subarray(ready))
     return ready === 0 || this.#reply.write(chunk.subarray(0, ready))
   }
 
-  /** @returns False when the answer was no whole message: what left cannot be taken back. */
+  /** @returns False when the answer was not a whole message, of which a part was sent already. */
   end(): boolean {
     const tail = this.#tail.toString('latin1')
     if (!tail.trimEnd().endsWith('}')) return false

@@ -1,10 +1,10 @@
 import { findMember, skipSpace } from '../../mcp/json-text.js'
 import { isObject, type JsonObject } from '../../util/json.js'
 
-/** How an answer ended, as far as the answer itself tells. */
+/** How an answer ended, as the answer itself says. */
 export type AnswerOutcome = 'ok' | 'tool_error' | 'rpc_error'
 
-/** Of longer answers only both ends are searched, where every known server writes these members. */
+/** In longer answers only both ends are searched: all known servers write these members there. */
 const MAX_SEARCHED = 32 * 1024
 
 const END_LENGTH = 2 * 1024
@@ -19,15 +19,16 @@ const COLON = 0x3a
 
 const LOWER_T = 0x74
 
-/** Tells how a response ended that is parsed already. */
+/** Tells how a parsed response ended. */
 export function outcomeOfMessage({ error, result }: JsonObject): AnswerOutcome {
   if (result === undefined && error !== undefined) return 'rpc_error'
   return isObject(result) && result['isError'] === true ? 'tool_error' : 'ok'
 }
 
 /**
- * Tells how a response ended, from bytes that were checked to be one. Most answers hold neither word
- * as a member's name; where one does, its place decides, so that no text in a result counts.
+ * Tells how a response ended, from bytes that were checked to be one. Most answers contain neither
+ * member's name; where one does, its place decides, so that the same word in a result's text does not
+ * count.
  */
 export function outcomeOfAnswer(answer: string | Buffer): AnswerOutcome {
   if (answer.length > MAX_SEARCHED) return outcomeOfLong(answer)

@@ -14,15 +14,15 @@ export interface RelayOptions {
   exchange: Exchange
   send: UpstreamSend
   rewrites: ResponseTransforms
-  /** The client has a session with us, which it would take a 404 to have lost. */
+  /** The client has a session with us: it would take a 404 to mean that the session is gone. */
   hasSession?: boolean
-  /** Handles a failure before anything was sent; returns true when it did. */
+  /** Takes over a failure before anything was sent to the client; false leaves it to be answered. */
   recover?(failure: TargetFailure): boolean
-  /** Called once when the target's part is over. */
+  /** Called once when the exchange with the target is over. */
   onEnd?(): void
 }
 
-/** Sends a request to a target and its answer back to the client, as it comes. */
+/** Sends a request to a target, and passes the answer on to the client as it is received. */
 export function relay(options: RelayOptions): void {
   new Relay(options).start()
 }
@@ -74,10 +74,10 @@ class Relay implements AnswerListener, ReplyWatcher {
   answer(status: number, body: Buffer, _head: TargetAnswerHead, text?: string): void {
     const { exchange, rewrites, hasSession, onEnd } = this.#options
     const isError = status >= 400
-    // whatever its status, what a client may not see is in none
+    // errors are rewritten too: they must not show what the client may not see
     const sent = rewrites.response?.(body) ?? text ?? body
     exchange.record.outcome = isError ? 'rpc_error' : outcomeOfAnswer(text ?? body)
-    // 404 would end the client's session, and 202 its wait for this
+    // a 404 would end the client's session, and a 202 means that no answer follows
     const isPlain = !isError || (status === 404 && hasSession)
     exchange.reply.json(isPlain ? 200 : status, sent)
     onEnd?.()
@@ -127,7 +127,7 @@ class Relay implements AnswerListener, ReplyWatcher {
     return true
   }
 
-  /** Answers in place of an answer that cannot be read. */
+  /** Writes the error event that replaces an answer which cannot be read. */
   invalid(reason: string): string {
     const { exchange, send } = this.#options
     const failure = { cause: 'invalid_answer', target: send.target.name, reason } as const

@@ -2,13 +2,13 @@ import { type Awaited, messageData, readIncoming } from '../../mcp/incoming.js'
 import { type EventFields, readEvent, replaceEventId, writeEvent } from '../../mcp/sse.js'
 import { LEFT_OUT, type ResponseTransforms } from '../rewriting/response-rewriter.js'
 
-/** Whose answer the events are. */
+/** Receives what the events of an answer tell. */
 export interface EventsOwner {
-  /** Writes the event that stands in place of an answer that cannot be read. */
+  /** Writes the error event that replaces an answer which cannot be read. */
   invalid(reason: string): string
-  /** Learns of the response as the target wrote it. */
+  /** Called with the response as the target wrote it. */
   answered(response: string): void
-  /** Learns of what the client does not get. */
+  /** Called for what the client does not get. */
   withheld(what: string): void
 }
 
@@ -21,7 +21,7 @@ export class RelayedEvents {
   isAnswered = false
   /** An event with an id came: the client can resume, so an early end is not a failure. */
   isResumable = false
-  /** The answer cannot be read, and another one stands in its place. */
+  /** The answer cannot be read, and was replaced by an error. */
   isBroken = false
 
   constructor(rewrites: ResponseTransforms, awaited: Awaited, owner: EventsOwner) {
@@ -30,7 +30,7 @@ export class RelayedEvents {
     this.#owner = owner
   }
 
-  /** Looks at one event; returns what stands in its place when it must change. */
+  /** Returns what replaces an event, or `undefined` when it stays as it is. */
   inspect(event: Buffer): string | undefined {
     const text = event.toString('utf8')
     const fields = readEvent(text)
@@ -55,7 +55,7 @@ export class RelayedEvents {
     return before.join('') + writeEvent(last, { ...fields, id })
   }
 
-  /** Returns the messages that stand in place of an event's data when it must change. */
+  /** Returns the messages that replace an event's data, or `undefined` when it stays as it is. */
   #rewrite(fields: EventFields): readonly string[] | undefined {
     const rewrites = this.#rewrites
     if (!fields.data) return undefined
@@ -84,7 +84,7 @@ export class RelayedEvents {
   }
 }
 
-/** What is left of an event without a message for us: a place to resume at, and how long to wait. */
+/** Keeps of an event without a message the id, to resume at, and how long to wait before that. */
 function skipped(fields: Pick<EventFields, 'id' | 'retry'>): string {
   return fields.id === undefined && fields.retry === undefined ? '' : writeEvent('', fields)
 }

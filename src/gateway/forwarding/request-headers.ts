@@ -9,7 +9,7 @@ const ACCEPT_BOTH = 'application/json, text/event-stream'
 
 const USER_AGENT = `${PRODUCT}/${VERSION}`
 
-/** W3C trace context: the only client headers besides MCP's own that a target may see. */
+/** W3C trace context: the only headers of the client, besides MCP's own, that a target gets. */
 const TRACE_HEADERS = ['traceparent', 'tracestate', 'baggage'] as const
 
 /**
@@ -26,7 +26,7 @@ export function upstreamHeaders(
   const headers = ['user-agent', USER_AGENT, 'accept-encoding', 'identity']
   if (method === 'POST') headers.push('content-type', 'application/json')
   if (method === 'GET') headers.push('accept', 'text/event-stream')
-  // whatever form the client takes, many servers answer nobody who does not take both
+  // whatever the client accepts: many servers refuse requests that do not accept both
   else if (method === 'POST') headers.push('accept', ACCEPT_BOTH)
   const version = session?.version ?? exchange.header('mcp-protocol-version')
   if (version !== undefined) headers.push('mcp-protocol-version', version)
@@ -46,7 +46,7 @@ export function upstreamHeaders(
 /**
  * Makes the headers of a request of the stateless era to a target, without its credential.
  *
- * @param name The target's own name of what is asked for, where there is one.
+ * @param name The target's own name for what the request addresses, if it has one.
  */
 export function statelessHeaders(
   clock: Pick<Clock, 'now'>,

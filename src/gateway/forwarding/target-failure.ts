@@ -7,9 +7,9 @@ import { classifyFailure, type FailureCause } from '../../util/failure.js'
 export interface TargetFailure {
   cause: FailureCause
   target: string
-  /** The end of a sentence that begins with the target's name. */
+  /** What happened, as the end of a sentence that begins with the target's name. */
   reason: string
-  /** What clients are told in its place, where it names what is inside. */
+  /** What clients are told instead, where `reason` names hosts of an inner network. */
   told?: string
   httpStatus?: number
   /** Seconds or an HTTP date, as the target wrote it. */
@@ -20,13 +20,13 @@ export interface TargetFailure {
   answer?: { status: number; body: Buffer }
 }
 
-/** What clients are told where we tell causes apart that are the same to them. */
+/** The cause that clients are told, where ours is about the target's session and not about theirs. */
 const CLIENT_CAUSE: Partial<Record<FailureCause, FailureCause>> = {
   session_lost: 'http_status',
   session_required: 'http_status',
 }
 
-/** Tells whether the target itself forgot the session. One that is kept here is just opened again. */
+/** Tells whether the target itself said that the session is gone; without a status, nothing was sent. */
 export function isForgotten({ cause, httpStatus }: TargetFailure): boolean {
   return cause === 'session_lost' && httpStatus !== undefined
 }
@@ -34,7 +34,7 @@ export function isForgotten({ cause, httpStatus }: TargetFailure): boolean {
 /**
  * Makes the JSON-RPC error that a client gets for a target's failure.
  *
- * @param requestId What our log calls the request.
+ * @param requestId Identifies the request in our log.
  */
 export function failureError(
   { cause, target, reason, told = reason, httpStatus, retryAfter }: TargetFailure,

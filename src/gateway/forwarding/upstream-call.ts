@@ -18,7 +18,7 @@ import { expectationOf, type HeaderFields, oneValue, readHead } from './answer-h
 import { credentialFailure, type TargetFailure } from './target-failure.js'
 import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
-/** So often a credential may be replaced within one exchange, each time by one that was refused too. */
+/** How many refused credentials are replaced within one exchange. */
 const MAX_REPLACED = 2
 
 const RETRY_SECONDS = '5'
@@ -105,14 +105,14 @@ export class UpstreamCall implements CredentialUser {
       this.#splitter = new EventSplitter()
       this.#listener.streaming(this.#head)
     } else if (status < 400 && expected === 'status') {
-      // whatever it still says answers to nothing
+      // a body, if there is one, answers no request
       this.#done = true
       this.#drain = new Drain(controller, headers['content-type'])
       this.#listener.accepted(status)
     }
   }
 
-  /** A first try whose credential was refused may still report its end. */
+  /** An earlier try, whose credential was refused, may still report its end. */
   #isOver(controller: UpstreamController | undefined): boolean {
     return this.#done || controller !== this.#controller
   }
@@ -177,8 +177,8 @@ export class UpstreamCall implements CredentialUser {
   }
 
   /**
-   * Tries again where the credential says that it has a better one now. It is told of each refusal,
-   * for the last one may mean that somebody has to sign in.
+   * Tries again when there is a better credential now. The credential is asked after each refusal,
+   * even the last, since that may mean that somebody has to sign in.
    */
   async #credentialRefused(challenge: string | undefined): Promise<void> {
     const { target, caller } = this.#send
@@ -224,15 +224,15 @@ export class UpstreamCall implements CredentialUser {
   }
 }
 
-/** Whoever sends a request that needs a credential first. */
+/** Sends a request once its credential is there. */
 interface CredentialUser extends UpstreamHandler {
-  /** Tells whether the request is still to be sent, with this credential. */
+  /** Takes the credential; returns whether the request is still to be sent. */
   takes(credential: CredentialHeaders): boolean
   /** There is no credential. */
   refuse(error: unknown): void
 }
 
-/** Sends a request to a target with the credential that it gets for this caller. */
+/** Sends a request to a target with the caller's credential. */
 function sendWithCredential(send: UpstreamSend, user: CredentialUser): void {
   try {
     const headers = send.target.credential.headers(send.caller)

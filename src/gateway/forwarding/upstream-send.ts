@@ -3,7 +3,7 @@ import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Target } from '../target.js'
 import type { TargetFailure } from './target-failure.js'
 
-/** What we send to a target. */
+/** A request to a target. */
 export interface UpstreamSend {
   target: Target
   caller: Caller
@@ -15,13 +15,13 @@ export interface UpstreamSend {
   id?: RequestId | undefined
   /** Whether the request carries a session of the target. */
   inSession: boolean
-  /** The answer is a stream that stays open. */
+  /** The response is a stream that stays open. */
   isStream?: boolean
-  /** Milliseconds without a sign of life after which a target is given up; 0 for streams. */
+  /** Milliseconds without any data after which the request fails; 0 for streams. */
   timeoutMs: number
 }
 
-/** Response headers of the target that matter to us. */
+/** What we use of a response's headers. */
 export interface TargetAnswerHead {
   sessionId: string | undefined
   cookies?: string | string[] | undefined
@@ -29,7 +29,7 @@ export interface TargetAnswerHead {
 
 /** Gets exactly one of `answer`, `accepted`, `failed`, or `streaming` and then its events. */
 export interface AnswerListener {
-  /** Takes an answer that it has seen before; false leaves it to be checked. */
+  /** Handles a body that equals one seen before; false has it checked and passed to `answer`. */
   known?(body: Buffer): boolean
   /**
    * A whole, checked JSON answer: 200, or a JSON-RPC error under its 4xx status. `text` is the same
@@ -37,8 +37,8 @@ export interface AnswerListener {
    */
   answer(status: number, body: Buffer, head: TargetAnswerHead, text?: string): void
   /**
-   * Takes over an answer that is too large to be parsed and need not change: it then gets each piece
-   * as it comes. False leaves it to be collected.
+   * Takes over an answer that is too large to be parsed and needs no change: each `piece` then comes
+   * as it is received. False has the answer collected.
    *
    * @param start The answer's beginning.
    */
@@ -46,12 +46,12 @@ export interface AnswerListener {
   /** The next piece of such an answer; returns false to be paused. */
   piece?(chunk: Buffer): boolean
   largeEnded?(): void
-  /** A notification or DELETE was taken. */
+  /** The target accepted a notification or a DELETE. */
   accepted(status: number): void
   streaming(head: TargetAnswerHead): void
   /** Whole events; returns false to be paused. */
   events(run: Buffer, ends: readonly number[]): boolean
   streamEnded(): void
-  /** Comes instead of an answer, or ends a stream. */
+  /** There is no answer, or the stream broke off. */
   failed(failure: TargetFailure): void
 }
