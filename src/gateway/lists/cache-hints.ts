@@ -4,8 +4,8 @@ import type { JsonObject } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
 
 /**
- * Makes the members of `_meta` that name targets which could not be asked, and those of which an
- * older answer is given. Empty when all were asked.
+ * Makes the members of `_meta` that name the targets which are left out, and those whose last known
+ * answer stands in. Empty when all targets answered.
  */
 export function missingMeta(missing: readonly string[], stale: readonly string[] = []): JsonObject {
   return {
@@ -14,13 +14,13 @@ export function missingMeta(missing: readonly string[], stale: readonly string[]
   }
 }
 
-/** How long a result may be kept, milliseconds, and by whom. */
+/** How long a result may be cached, milliseconds, and by whom. */
 export interface Caching {
   ttlMs: unknown
   cacheScope: unknown
 }
 
-/** Reads how long the result of a response message may be kept. The text must be valid JSON. */
+/** Reads how long the result of a response may be cached. The text must be valid JSON. */
 export function readCaching(text: string): Caching {
   const start = skipSpace(text, 0)
   const read = (member: string): unknown => {
@@ -31,12 +31,12 @@ export function readCaching(text: string): Caching {
 }
 
 /**
- * Makes the members that every merged result of 2026-07-28 has: it may be kept as long as each of
- * its parts, and by everybody only when that holds for all of them. One with a part missing is not
- * to be kept at all.
+ * Makes the members that every merged result of 2026-07-28 has. It may be cached for the shortest time
+ * of its parts, and shared only when all of them may be. A result with a part missing is not to be
+ * cached at all.
  *
- * @param missing As of {@link missingMeta}.
- * @param isOwn Other callers get another result.
+ * @param missing What {@link missingMeta} returned.
+ * @param isOwn The result is for this caller only.
  * @see [MCP 2026-07-28, caching](https://modelcontextprotocol.io/specification/2026-07-28/server/utilities/caching)
  */
 export function mergedMembers(

@@ -1,9 +1,9 @@
 import { replaceParts } from '../../mcp/json-text.js'
-import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
-import type { Message } from '../../mcp/message.js'
+import { ERROR_CODES, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
+import { type Message } from '../../mcp/message.js'
 import type { JsonObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
-import { replyFailure } from '../exchange.js'
+import { replyError, replyFailure } from '../exchange.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import { bindingKey, type Request } from '../request.js'
 import { closeSession, notify, targetSession } from '../sessions/target-session.js'
@@ -13,9 +13,9 @@ import { exposeEntries, listDependsOnCaller, listKind } from './lists.js'
 import { readList, readPage, requestTarget } from './target-lists.js'
 
 /**
- * Answers a list from several targets at once, in the order of the configuration, as far as one
- * answer goes. For a target that is down its last list stands in for a while; else it is left out,
- * and reported either way. When all fail, that is an error.
+ * Answers a list from several targets at once, in the order of the configuration, as far as one page
+ * goes. For a target that is down its last known list stands in for a while; later it is left out. Both
+ * are reported. When all targets fail, the answer is an error.
  */
 export async function federateList(
   context: GatewayContext,
@@ -30,8 +30,7 @@ export async function federateList(
   const isFirst = cursor === null
   const cursors = isFirst ? undefined : context.cursors.read(method, cursor, holder)
   if (!isFirst && cursors === undefined) {
-    const error = { code: ERROR_CODES.invalidParams, message: 'Invalid cursor' }
-    return exchange.reply.json(200, errorResponse(id, error))
+    return replyError(exchange, id, ERROR_CODES.invalidParams, 'Invalid cursor')
   }
   const deadline = context.clock.now() + context.timeouts.list
   const asked = context.targets.filter(({ name }) => cursors === undefined || cursors.has(name))
@@ -81,11 +80,11 @@ export async function federateList(
   const missing = failures.map(({ target }) => target)
   const meta = missingMeta(missing, stale)
   if (request.meta !== undefined) {
-    // a cursor is for one caller, and so is each part of what it leads through
+    // cursors are bound to a caller, so that pages with or behind one are not shared
     const isOwn = !isFirst || next.size > 0 || listDependsOnCaller(context.targets, method)
     rest = { ...rest, ...mergedMembers(given.map(readCaching), meta, isOwn) }
   } else if (Object.keys(meta).length > 0) rest['_meta'] = meta
-  // only now it is known whose each name is: one that leads to another target would stand twice
+  // now that all names are known, entries whose exposed name leads to another target are dropped
   const entries = listed.filter(({ target, exposed }) => {
     const owner = isNamed(method) ? context.names.route(exposed)?.target : target
     return owner === undefined || owner === target
@@ -96,7 +95,7 @@ export async function federateList(
 
 const isNamed = (method: string) => listKind(method)?.field === 'name'
 
-/** Writes the response around entries that stay as their targets wrote them. */
+/** Writes a response whose entries stay as their targets wrote them. */
 export function listResponse(
   { method, spans, text }: Message,
   entries: string[],
@@ -118,7 +117,7 @@ function report({ logger }: GatewayContext, { target, reason }: TargetFailure, i
   logger.warn('target_unavailable', `Target "${target}" ${what}`, { target, reason })
 }
 
-/** Sends a request to every target and answers with an empty result when one took it. */
+/** Sends a request to every target, and answers with an empty result when one of them accepted it. */
 export async function broadcastRequest(
   context: GatewayContext,
   request: Request,
@@ -140,19 +139,18 @@ export async function broadcastRequest(
   exchange.reply.json(200, resultResponse(id as string | number, {}))
 }
 
-/** Takes a client's answer back to the target that asked. */
+/** Sends a client's response to the target whose request it answers. */
 export function routeAnswer(context: GatewayContext, request: Request, message: Message): void {
-  const { reply } = request.exchange
   const route = context.requestIds.route(message.id as string | number, bindingKey(request))
   const target = context.targets.find(({ name }) => name === route?.target)
   const span = message.spans.get('id')
   if (route === undefined || target === undefined || span === undefined) {
-    const error = { code: -32600, message: 'The answer belongs to no request of ours' }
-    return reply.json(400, errorResponse(null, error))
+    const text = 'The answer belongs to no request of ours'
+    return replyError(request.exchange, undefined, ERROR_CODES.invalidRequest, text, 400)
   }
   const text = replaceParts(message.text, [{ ...span, text: route.written }])
   void notify(context, request, target, targetSession(context, request, target), text)
-  reply.empty(202)
+  request.exchange.reply.empty(202)
 }
 
 /** Ends a client's sessions at all targets. */
@@ -167,14 +165,14 @@ export async function closeAll(context: GatewayContext, request: Request): Promi
   request.exchange.reply.empty(200)
 }
 
-/** Tells whether a client follows a cursor that may be one, or say that there is no more. */
+/** Tells whether a client follows an empty cursor: some servers mean by it that the list has ended. */
 export function followsEmptyCursor({ method, params }: Message): boolean {
   return params['cursor'] === '' && listKind(method) !== undefined
 }
 
 /**
- * Answers a client that follows `"nextCursor": ""` of a single target. Where that leads back to the
- * beginning, the list has ended; where it leads on, there is what the first page has not.
+ * Answers a client that follows `"nextCursor": ""` of a single target. A page with entries that the
+ * first page does not have continues the list; else the list has ended.
  */
 export async function followEmptyCursor(
   context: GatewayContext,

@@ -4,14 +4,14 @@ import type { TargetFailure } from '../forwarding/target-failure.js'
 import { accessKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
 
-/** For so long a list stands in for a target that is down, milliseconds. */
+/** How long a list stands in for a target that is down, milliseconds. */
 const GRACE_MS = 600_000
 
 const MAX_LIST_CHARS = 2 * 1024 * 1024
 
 const MAX_CHARS = 16 * 1024 * 1024
 
-/** What a list counts at least: an empty one takes room too, and there is one for each caller. */
+/** The least that a list counts: an empty one takes memory too, and there may be one per caller. */
 const MIN_LIST_CHARS = 1024
 
 interface Kept {
@@ -21,8 +21,8 @@ interface Kept {
 }
 
 /**
- * Keeps the last good lists of targets for when they are down. They are kept as the targets sent
- * them, so that what a caller may see of them is decided when they are used.
+ * Keeps the targets' last good lists for when they are down. They are kept as the targets sent them,
+ * so that the policy is applied when they are used.
  */
 export function createLastLists(clock: Pick<Clock, 'now'>) {
   const lists = new Map<string, Kept>()
@@ -48,7 +48,7 @@ export function createLastLists(clock: Pick<Clock, 'now'>) {
       total += length
     },
 
-    /** Finds a list to take instead of what a target should have answered. */
+    /** Finds the list that stands in for a target's answer, if the target is down. */
     find(
       request: Request,
       target: Target,

@@ -15,7 +15,7 @@ import type { Names } from '../routing/names.js'
 import { exposeTemplate, exposeUri } from '../routing/resource-uris.js'
 import type { Target } from '../target.js'
 
-/** A list method: the result's member that holds the entries, and how each entry is exposed. */
+/** A list method: the result's member that holds the entries, and the entries' member that is exposed. */
 export interface ListKind {
   readonly member: string
   readonly field: 'name' | 'uri' | 'uriTemplate'
@@ -28,7 +28,7 @@ export const LIST_KINDS: Readonly<Record<string, ListKind>> = {
   'resources/templates/list': { member: 'resourceTemplates', field: 'uriTemplate' },
 }
 
-/** Looks a method up by its own name: `constructor` and the like are no lists. */
+/** Returns how a method lists, or `undefined` when it lists nothing. */
 export function listKind(method: string): ListKind | undefined {
   return ownMember(LIST_KINDS, method)
 }
@@ -40,13 +40,13 @@ export interface ListView {
   principal: Principal | undefined
   /** Resource URIs get the target's name only when there are several targets. */
   severalTargets: boolean
-  /** Entries that the client has already, by the target's own name or URI; others are added. */
+  /** The target's own names or URIs that the client has already; new ones are added. */
   seen?: Set<unknown>
-  /** Where the client stands: a page that leads there again leads nowhere. */
+  /** The client's own cursor: a page whose next cursor is the same ends the list. */
   cursor?: unknown
-  /** Hears the name or URI under which each entry that is not left out is exposed, in order. */
+  /** Called with each exposed name or URI, in order; not for entries that are left out. */
   onExposed?: (exposed: string) => void
-  /** Sees each entry as the target sent it. */
+  /** Called with each entry as the target sent it. */
   onEntry?: (entry: JsonObject) => void
 }
 
@@ -64,7 +64,7 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
   const message = tryParseJson(text)
   if (kind === undefined || !isObject(message) || !isObject(message['result'])) return undefined
   const given = ownMember(message['result'], kind.member)
-  // the empty list of some languages; what an object holds nobody could tell from what is withheld
+  // null is the empty list of some languages; an object is no list, and could hide entries
   const entries = given === null || isObject(given) ? [] : given
   const result = findMember(text, skipSpace(text, 0), 'result')
   const list = result && findMember(text, result.start, kind.member)
@@ -73,9 +73,9 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
 }
 
 /**
- * Lists the entries of a response message as this caller may see them, in order: names and URIs
- * exposed, tools that the policy hides left out, all else as the target wrote it. Entries that are
- * no objects are left out too.
+ * Returns the entries of a response message as this caller may see them, in order: names and URIs are
+ * exposed, tools that the policy hides are left out, as are entries that are not objects, and everything
+ * else stays as the target wrote it.
  *
  * @returns None when the message holds no list of this kind.
  */
@@ -126,7 +126,7 @@ function elementsOf({ list }: FoundList, text: string): Span[] {
   return text[list.start] === '[' ? scanElements(text, list.start) : []
 }
 
-/** Exposes each entry; `undefined` stands for one that is left out. */
+/** Exposes each entry; an entry that is left out becomes `undefined`. */
 function exposeEach(
   view: ListView,
   { kind, entries }: FoundList,
@@ -139,10 +139,10 @@ function exposeEach(
     const own = isObject(entry) ? entry[kind.field] : undefined
     const field = findMember(text, start, kind.field)
     if (!isObject(entry) || typeof own !== 'string' || field === undefined) return undefined
-    // model APIs refuse a chat with two tools of one name
+    // model APIs refuse two tools with the same name
     if (seen.has(own)) return undefined
     seen.add(own)
-    // a hidden tool has a name too, so that a call by its alias is refused and not passed on
+    // hidden tools are named too, so that a call by an alias of theirs is known and refused
     const exposedText = exposeField(view, kind, own)
     const exposed = JSON.stringify(exposedText)
     if (!isVisible(view, own)) return undefined

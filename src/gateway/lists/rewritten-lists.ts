@@ -1,6 +1,6 @@
 import { BoundedMap } from '../../util/bounded-map.js'
 
-/** What is kept of one list: both sides cut at the request's id, which differs each time. */
+/** A list as the target sent it and as it was rewritten, both cut at the request's id. */
 interface Entry {
   before: Buffer
   after: Buffer
@@ -11,8 +11,8 @@ interface Entry {
 const MAX_ENTRY_BYTES = 8 * 1024 * 1024
 
 /**
- * Keeps the rewritten bytes of a list, so that equal bytes from the target need not be parsed and
- * renamed again. Byte comparison costs microseconds where rewriting costs milliseconds.
+ * Keeps rewritten lists, so that equal bytes from the target are not parsed and renamed again:
+ * comparing bytes takes microseconds, rewriting takes milliseconds.
  */
 export class ListCache {
   readonly #entries: BoundedMap<string, Entry>
@@ -23,7 +23,7 @@ export class ListCache {
   }
 
   /**
-   * Finds the rewritten bytes of an answer that is equal to the last one but for its id.
+   * Finds the rewritten bytes of an answer that differs from the last one only by its id.
    *
    * @param key What the rewriting depends on besides the bytes.
    * @param id The request's id as JSON text.
@@ -75,8 +75,8 @@ function applyEntry(entry: Entry, id: Buffer, bytes: Buffer): Buffer | undefined
 }
 
 /**
- * Cuts an answer around its top-level `id`, which serializers put first or last. Looks at both
- * ends only: a text that does not fit is not kept, never cut wrongly.
+ * Cuts an answer around its top-level `id`, which serializers write first or last. Only the known
+ * forms of both ends are recognized; any other text is not cut, and so not kept.
  */
 function cutAtId(bytes: Buffer, id: string): [Buffer, Buffer] | undefined {
   for (const head of [`{"jsonrpc":"2.0","id":${id},`, `{"id":${id},`]) {

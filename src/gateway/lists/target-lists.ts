@@ -18,7 +18,7 @@ import { closeSession, openSession, targetSession } from '../sessions/target-ses
 import type { Target } from '../target.js'
 import { exposeEntries, listKind } from './lists.js'
 
-/** What one answer to a client may hold of one target; the rest comes with the next cursor. */
+/** How much of one target's list one answer may hold; the rest comes with the next cursor. */
 const MAX_PAGES = 100
 
 const MAX_ENTRIES = 2_000
@@ -29,13 +29,13 @@ const UNKNOWN_LIST = { member: '', field: 'name' } as const
 
 const METHOD_NOT_FOUND = -32601
 
-/** What one target contributes to a list: pages as it sent them, perhaps none, or a failure. */
+/** What one target contributes to a list: its pages, perhaps none, as it sent them, or a failure. */
 export type TargetPart =
   | { target: Target; pages: readonly string[]; next: string | undefined }
   | { target: Target; failure: TargetFailure }
 
 /**
- * Reads all lists of tools and prompts once, so that aliases of other processes are known here.
+ * Reads all lists of tools and prompts once, so that aliases that other processes gave out are known.
  *
  * @returns The targets whose names could not be read.
  */
@@ -58,7 +58,7 @@ export async function learnNames(
       }
       for (const page of part.pages) exposeEntries(view, page)
       cursor = part.next
-      // what leads in a circle ends
+      // cursors that lead in a circle end here
       if (cursor !== undefined && cursors.has(cursor)) break
       if (cursor !== undefined) cursors.add(cursor)
     } while (cursor !== undefined)
@@ -80,8 +80,8 @@ interface ListRequest {
 }
 
 /**
- * Reads a target's list page by page until it ends, holds as much as one answer may, or time is up.
- * A target that fails after its first page is asked for the rest another time.
+ * Reads a target's list page by page until it ends, one answer is full, or time is up. When a target
+ * fails after its first page, the rest is left to the next cursor.
  */
 export async function readList(
   context: GatewayContext,
@@ -116,7 +116,7 @@ export async function readList(
 }
 
 type Page =
-  /** `names` are what the entries are known by. */
+  /** `names` are the entries' names or URIs. */
   | { text: string | undefined; names: readonly unknown[]; next: string | undefined }
   | { target: Target; failure: TargetFailure }
 
@@ -135,7 +135,7 @@ export async function readPage(
   const result = isObject(message) ? message['result'] : undefined
   const { member, field } = listKind(sent.method) ?? UNKNOWN_LIST
   const given = isObject(result) ? ownMember(result, member) : undefined
-  // the empty list of some languages
+  // null is the empty list of some languages
   const list = given === null ? [] : given
   if (isObject(result) && Array.isArray(list)) {
     const names = list.map((entry) => (isObject(entry) ? ownMember(entry, field) : undefined))
@@ -152,8 +152,8 @@ function lacksMethod({ error }: JsonObject): boolean {
 }
 
 /**
- * Sends a request of our own to a target in the era of the client's: in a session, opening one where
- * it is needed, or with what the client says of itself.
+ * Sends a request of our own to a target in the era of the client's request: in its session, opened
+ * where that is needed, or with the client's `_meta`.
  */
 export async function requestTarget(
   context: GatewayContext,

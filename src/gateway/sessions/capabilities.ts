@@ -13,7 +13,7 @@ import type { Named } from '../routing/names.js'
 import type { Target } from '../target.js'
 import type { TargetSession } from './sealed-sessions.js'
 
-/** They promise notifications on a stream, which not every front door offers. */
+/** Capabilities that promise notifications on a stream, which cannot be opened everywhere. */
 export const NEEDS_STREAM: ReadonlySet<string> = new Set(['listChanged', 'subscribe'])
 
 const NOTHING: ReadonlySet<string> = new Set()
@@ -21,11 +21,11 @@ const NOTHING: ReadonlySet<string> = new Set()
 /** Capabilities are objects of objects; deeper ones are not merged member by member. */
 const MAX_DEPTH = 8
 
-/** Longer ones would crowd out those of all other targets, in clients and in models. */
+/** Characters of one target's instructions: longer ones would crowd out those of the other targets. */
 const MAX_INSTRUCTIONS = 100_000
 
 /**
- * Merges capabilities member by member: what one target can do, the whole can do.
+ * Merges capabilities member by member: what one of the targets can do is declared.
  *
  * @param without Members that are left out.
  */
@@ -35,10 +35,10 @@ export function mergeCapabilities(parts: readonly unknown[], without = NOTHING):
   return merged
 }
 
-/** Their members are objects in every version; strict clients refuse the whole answer otherwise. */
+/** Capabilities whose members are objects in every version; strict clients refuse any other answer. */
 const OF_OBJECTS: ReadonlySet<string> = new Set(['experimental', 'extensions', 'tasks'])
 
-/** Leaves out what no client can read, so that one target spoils `initialize` for nobody. */
+/** Tells whether clients can read a member: one bad member would make them refuse all targets. */
 function isReadable(name: string, value: unknown, parent: string | undefined): boolean {
   if (NEEDS_STREAM.has(name)) return typeof value === 'boolean'
   if (parent === undefined || OF_OBJECTS.has(parent)) return isObject(value)
@@ -65,7 +65,7 @@ function mergeInto(
   }
 }
 
-/** Joins what targets say to models, each under its name; `undefined` when none says anything. */
+/** Joins the targets' instructions, each below its target's name; `undefined` when there are none. */
 export function joinInstructions(
   parts: readonly { target: Named; result: JsonObject }[],
 ): string | undefined {
@@ -76,7 +76,7 @@ export function joinInstructions(
   return texts.length > 0 ? texts.join('\n\n') : undefined
 }
 
-/** What a target declares before it is asked for it. */
+/** The capability that a target must declare before a method is sent to it. */
 const CAPABILITY_OF: ReadonlyMap<string, string> = new Map([
   ['tools/list', 'tools'],
   ['prompts/list', 'prompts'],
@@ -90,9 +90,10 @@ const CAPABILITIES = [...new Set(CAPABILITY_OF.values())]
 const MAX_KEPT = 10_000
 
 /**
- * Reads what a target does not declare, from its answer to `initialize` or `server/discover`.
+ * Returns the capabilities that a target does not declare in its answer to `initialize` or
+ * `server/discover`.
  *
- * @returns None where it says nothing of its capabilities at all.
+ * @returns None when it declares no capabilities at all.
  */
 export function undeclared({ capabilities }: JsonObject): string[] {
   if (!isObject(capabilities)) return []
@@ -100,8 +101,8 @@ export function undeclared({ capabilities }: JsonObject): string[] {
 }
 
 /**
- * Knows what targets do not declare, so that they are not asked for it: servers answer what they do
- * not have with whatever comes to them. A session carries it; this is for who has none.
+ * Remembers which capabilities targets do not declare, so that they are not sent such requests, which
+ * many servers answer with odd errors. Sessions carry this themselves; this is for callers without one.
  */
 export function createDeclared() {
   const lacking = new BoundedMap<string, readonly string[]>(MAX_KEPT)
@@ -111,7 +112,7 @@ export function createDeclared() {
       lacking.set(accessKey(request, target), undeclared(result))
     },
 
-    /** Tells whether a target said that it has nothing to answer a method with. */
+    /** Tells whether a target did not declare the capability that a method needs. */
     lacks(
       request: Request,
       target: Target,

@@ -1,10 +1,10 @@
-import { errorResponse, resultResponse, writtenResponse } from '../../mcp/jsonrpc.js'
+import { resultResponse, writtenResponse, ERROR_CODES } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { negotiateVersion, olderVersion } from '../../mcp/versions.js'
 import { isObject, type JsonObject, ownMember } from '../../util/json.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
 import type { GatewayContext } from '../context.js'
-import { replyFailure } from '../exchange.js'
+import { replyError, replyFailure } from '../exchange.js'
 import type { Request } from '../request.js'
 import { withoutTasks } from '../rewriting/withheld.js'
 import type { Target } from '../target.js'
@@ -13,9 +13,9 @@ import { closeAllOf, issueSession, leaveUnusable, type Opening } from './issue-s
 import { initializeTarget, type Opened } from './target-session.js'
 
 /**
- * Answers `initialize` from all targets. One target's answer stays as it is; several are merged,
- * and a target that is down is left out until it is needed. A session id is issued only when a
- * target issued one.
+ * Answers `initialize` from all targets. A single target's answer is passed on unchanged; several are
+ * merged, and a target that is down gets its session when it is needed. A session id is issued only
+ * when a target issued one.
  */
 export async function initialize(
   context: GatewayContext,
@@ -66,7 +66,7 @@ export async function initialize(
   request.exchange.reply.json(200, text, headers)
 }
 
-/** Who cannot be told from others, or has tasks elsewhere too, is not shown a list of them. */
+/** Takes the task list away where it would show other callers' tasks, or those of one target only. */
 function withoutTaskList(result: JsonObject): JsonObject {
   const capabilities = ownMember(result, 'capabilities')
   const tasks = isObject(capabilities) ? ownMember(capabilities, 'tasks') : undefined
@@ -97,7 +97,7 @@ function replyRefused({ exchange }: Request, { id }: Message, answers: readonly 
     exchange.record.outcome = 'rpc_error'
     return exchange.reply.json(answer.refusal.status, answer.refusal.text)
   }
-  exchange.reply.json(200, errorResponse(id ?? null, { code: -32603, message: 'No target' }))
+  replyError(exchange, id, ERROR_CODES.internalError, 'No target')
 }
 
 function mergeResults(

@@ -17,13 +17,13 @@ export interface Opening {
 
 const VERSION_FORM = /^\d{4}-\d{2}-\d{2}$/
 
-/** The first one that was ever published. */
+/** The first version that was published. */
 const OLDEST_VERSION = '2024-10-07'
 
-/** Of one target among several: what all need must fit into one header. */
+/** Characters of one target's session id, where those of all targets must fit into one header. */
 const MAX_SESSION_ID = 1_500
 
-/** Goes on without those of several targets whose answer would be the trouble of all. */
+/** Leaves out those of several targets whose answer would break the merged one. */
 export function leaveUnusable(
   context: GatewayContext,
   request: Request,
@@ -46,9 +46,9 @@ function whyUnusable({ session: { id = '', version } }: Opening): string | undef
 const TOO_LONG = 'its session id is too long'
 
 /**
- * Seals what the targets opened into one session id. Where that would be too long for a header, it is
- * first what the client says of itself that is left out, then the cookies of the targets, and then
- * the target with the longest id.
+ * Seals the targets' sessions into one session id. Where it would be too long for a header, the
+ * client's description of itself is left out first, then the targets' cookies, then the target with
+ * the longest id.
  *
  * @param merge Makes the result of `initialize` from the targets that stay.
  */
@@ -96,7 +96,7 @@ function leaveOut(
   void closeSession(context, request, target, session)
 }
 
-/** Ends the sessions of targets that nobody will use. */
+/** Ends sessions at targets that will not be used. */
 export function closeAllOf(
   context: GatewayContext,
   request: Request,
@@ -105,12 +105,12 @@ export function closeAllOf(
   for (const { target, session } of opened) void closeSession(context, request, target, session)
 }
 
-/** Affinity is worth less than the session itself. */
+/** A session without load-balancer cookies is better than none. */
 function withoutCookies(targets: ReadonlyMap<string, TargetSession>): Map<string, TargetSession> {
   return new Map([...targets].map(([name, { cookies: _cookies, ...session }]) => [name, session]))
 }
 
-/** What opening a session later needs at least, when the whole would not fit into a header. */
+/** Returns the least that opening a session later needs, when all would not fit into a header. */
 function withoutExtras({ protocolVersion }: JsonObject): JsonObject {
   return { protocolVersion, capabilities: {}, clientInfo: { name: PRODUCT, version: VERSION } }
 }

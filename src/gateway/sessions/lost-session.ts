@@ -8,9 +8,9 @@ import type { TargetSession } from './sealed-sessions.js'
 import { closeSession, openUnheard } from './target-session.js'
 
 /**
- * Tells whether a session is gone at a target that says so by 400, whose words may be those of a tool
- * that has sessions of its own, or by 401. The target is asked once more, with what changes nothing
- * there.
+ * Tells whether a session is really gone at a target that said so. The words of a 400 may be those of
+ * a tool that has sessions of its own, and a 401 may be about the credential, so the target is asked
+ * once more, with a ping.
  */
 export async function isLost(
   context: GatewayContext,

@@ -13,13 +13,13 @@ import { accessKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
 import type { Declared } from './capabilities.js'
 
-/** What a target speaks: 2026-07-28, with older versions or without, or only older ones. */
+/** What a target speaks: 2026-07-28, perhaps besides older versions, or older versions only. */
 export type Era = 'stateless' | 'session-based'
 
-/** For so long what a target speaks is taken for granted; then it is asked again, meanwhile. */
+/** How long a target's era is believed. Then it is asked again, and believed until it answers. */
 const FRESH_MS = 60_000
 
-/** A target that could not be asked is asked again no sooner. */
+/** How long to wait before a target that could not be asked is asked again. */
 const RETRY_MS = 5_000
 
 const MAX_PROBES = 1_000
@@ -38,10 +38,10 @@ const PROBE_BODY = JSON.stringify({
   ),
 })
 
-/** One caller's question to one target. */
+/** What one caller's probe of one target found. */
 interface Probe {
   running: Promise<Era | undefined> | undefined
-  /** It went unanswered before, so that nobody waits for it any more. */
+  /** The last probe had no answer: requests no longer wait for the next one. */
   failed: boolean
   retryAt: number
 }
@@ -55,9 +55,9 @@ interface EraDeps {
 }
 
 /**
- * Knows which era each target speaks. A target is asked (`server/discover`) when that is first
- * needed, with the credential that it gets for this caller, and by one request at a time; only the
- * first one is waited for. What it once spoke counts until it says something else.
+ * Knows which era each target speaks. A target is asked with `server/discover` when its era is first
+ * needed, with the caller's credential, and by one probe per caller at a time; requests wait for the
+ * first probe only. The last known era counts until the target says otherwise.
  *
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
@@ -73,7 +73,7 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
     const verdict = verdicts.get(target)
     const now = clock.now()
     if (verdict !== undefined && now < verdict.checkAt) return verdict.era
-    // who may not ask a target keeps nobody else from asking it
+    // keyed per caller: one caller's 401 must not block probes by others
     const key = accessKey(request, target)
     const probe = probes.get(key) ?? addProbe(key)
     if (probe.running === undefined && now >= probe.retryAt) {
@@ -115,21 +115,21 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
     /** The target's last known era. */
     known: (target: Target): Era | undefined => verdicts.get(target)?.era,
 
-    /** The target's era where it is certain enough not to ask again. */
+    /** The target's era, if it was learned a short time ago. */
     current(target: Target): Era | undefined {
       const verdict = verdicts.get(target)
       return verdict !== undefined && clock.now() < verdict.checkAt ? verdict.era : undefined
     },
 
-    /** Makes sure that a target is asked again when its era is needed next. */
+    /** Has a target asked again when its era is needed next. */
     suspect(target: Target): void {
       const verdict = verdicts.get(target)
       if (verdict !== undefined) verdict.checkAt = 0
     },
 
     /**
-     * Tells whether requests of the stateless era are served: while no target is known to speak
-     * older versions only. A target that cannot be asked does not hide the others.
+     * Tells whether requests of the stateless era are served: while no target is known to be
+     * session-based. A target that cannot be asked does not count.
      */
     serveStateless(request: Request): boolean | Promise<boolean> {
       const eras = targets.map((target) => eraOf(target, request))
@@ -143,8 +143,8 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
 export type Eras = ReturnType<typeof createEras>
 
 /**
- * Judges a target's answer to `server/discover`: anything but what the stateless era answers is a
- * server of an older one, which does not know the method.
+ * Reads the era from a target's answer to `server/discover`. Session-based servers do not know the
+ * method, and answer it in many ways: whatever a stateless server would not answer is theirs.
  *
  * @returns `undefined` when there was no answer of the server itself.
  */
@@ -162,7 +162,7 @@ export function readEra(answer: TargetAnswer): Era | undefined {
   const { result, error } = message
   if (isObject(result)) return offersStateless(result) ? 'stateless' : 'session-based'
   const { code, data } = isObject(error) ? error : {}
-  // a server that fails, or a proxy that does not reach its own
+  // a server that fails, or a proxy that does not reach its server
   if (code === ERROR_CODES.internalError) return undefined
   if (code === ERROR_CODES.missingClientCapability) return 'stateless'
   const versions = isObject(data) ? stringsMember(data, 'supported') : []

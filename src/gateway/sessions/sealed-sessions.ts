@@ -17,25 +17,25 @@ const MAX_OPENED = 1_000
 
 const MAX_ENDED = 10_000
 
-/** Longer ids are refused unread, and never issued. */
+/** Longer ids are never issued, and refused before they are decoded. */
 export const MAX_SESSION_ID_LENGTH = 4096
 
-/** What one target gave us at `initialize`. */
+/** A session at one target. */
 export interface TargetSession {
   /** The target's own `Mcp-Session-Id`; `undefined` when it issued none. */
   id: string | undefined
   /** The protocol version that it negotiated. */
   version: string
-  /** Capabilities that it does not declare; `undefined` when that is not known. */
+  /** Capabilities that the target does not declare; `undefined` when that is not known. */
   lacks?: readonly string[]
-  /** What it wants to have sent back with everything in the session. */
+  /** Cookies that belong to the session, such as those of a load balancer. */
   cookies?: readonly SessionCookie[]
 }
 
 export interface Session {
   /** Random; stays the same when the session is sealed anew. */
   readonly key: string
-  /** The version that the client got. */
+  /** The protocol version that the client was told. */
   readonly version: string
   /** The client's `initialize` parameters, to open a session at a target later. */
   readonly initialize: JsonObject
@@ -43,7 +43,7 @@ export interface Session {
 }
 
 export interface SessionsOptions {
-  /** The first seals, all open. Each at least 32 bytes. */
+  /** The first one seals, all of them open. Each has at least 32 bytes. */
   secrets: readonly string[]
   clock: Pick<Clock, 'now'>
   /** Binds a session to one deployment: our public MCP URL. */
@@ -60,9 +60,9 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     Buffer.from(hkdfSync('sha256', secret, '', 'mcp-descope-proxy session v1', 32)),
   )
 
-  /** Sessions in use, so that they need not be opened for every request. */
+  /** Sessions in use, so that they are not decrypted for every request. */
   const opened = new BoundedMap<string, Opened>(MAX_OPENED)
-  /** Keys of sessions that ended here. Elsewhere their targets say that they do not know them. */
+  /** Keys of sessions that were ended here. At other replicas, the targets refuse them. */
   const ended = new BoundedMap<string, true>(MAX_ENDED)
 
   function open(sealed: string, principal: Principal | undefined): Session | undefined {
@@ -79,7 +79,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     if (sealed.length > MAX_SESSION_ID_LENGTH || !sealed.startsWith(PREFIX)) return undefined
     const sent = sealed.slice(PREFIX.length)
     const bytes = Buffer.from(sent, 'base64url')
-    // the decoder is lenient; one session has one spelling
+    // the decoder is lenient, and each session is to have one spelling only
     if (bytes.length <= NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== sent) {
       return undefined
     }

@@ -42,7 +42,7 @@ export async function initializeTarget(
     deadlineMs: timeoutMs,
     pending,
   })
-  // it opened what nobody will use
+  // a session that it may have opened will not be used
   if (!collected.ok) void closeSession(context, request, target, { id: collected.head.sessionId })
   const opened = readOpened(collected, target, context.clock.now())
   if (opened.ok) context.declared.learn(request, target, opened.result)
@@ -77,10 +77,10 @@ function readOpened(collected: TargetAnswer, target: Target, now: number): Opene
 }
 
 /**
- * Opens a session at a target for a client that has none there: because the target was down at
- * `initialize`, forgot the session, or the client sends no session id at all.
+ * Opens a session at a target for a client that has none there: the target was down at `initialize`,
+ * or forgot the session, or the client sends no session id at all.
  *
- * @param stale The session that the target did not know any more.
+ * @param stale The session that the target no longer knows.
  * @returns The session, or `undefined` when the target gives none.
  */
 export function openSession(
@@ -137,7 +137,7 @@ export async function openUnheard(
   return opened.ok ? opened.session : undefined
 }
 
-/** Sends a notification to a target; a failure concerns nobody who waits. */
+/** Sends a target a notification, or a client's answer. Failures are ignored, since nothing awaits it. */
 export async function notify(
   context: GatewayContext,
   request: Request,
@@ -157,7 +157,7 @@ export async function notify(
   })
 }
 
-/** Ends a session at a target, best effort. */
+/** Ends a session at a target; failures are ignored. */
 export async function closeSession(
   context: GatewayContext,
   request: Request,
@@ -173,7 +173,7 @@ export async function closeSession(
   })
 }
 
-/** Returns what a request's session holds for a target, or what was opened there since. */
+/** Returns the session at a target that belongs to a request's session, or was opened there since. */
 export function targetSession(
   context: GatewayContext,
   request: Request,
@@ -186,7 +186,7 @@ export function targetSession(
   return late ?? session.targets.get(target.name)
 }
 
-/** Names a target's part of a client's session. */
+/** Returns the key of a client's session at one target. */
 function lateKey({ key }: Session, target: Target): string {
   return `${target.name} ${key}`
 }
