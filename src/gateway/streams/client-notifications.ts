@@ -10,14 +10,14 @@ import { bindingKey, type Request } from '../request.js'
 import { notify, targetSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 
-/** So many calls are remembered; the oldest is forgotten first, ended or not. */
+/** How many calls are remembered; the oldest is forgotten first, whether it ended or not. */
 const MAX_CALLS = 4_000
 
-/** Calls with longer ids, as JSON, are not. */
+/** Calls whose id is longer than this, as JSON, are not remembered. */
 const MAX_ID_LENGTH = 256
 
 /**
- * Creates the functions that take a client's notifications to those of several targets whom they
+ * Creates the functions that send a client's notifications to those of several targets that they
  * concern: progress to the target that asked for it, a cancellation to the one that has the call,
  * everything else to all.
  */
@@ -40,7 +40,7 @@ export function createNotifications(context: GatewayContext) {
         sendTo(request, [target], replaceParts(text, [{ ...span, text: route.written }]))
       }
     } else if (message.method === 'notifications/cancelled') {
-      // one that came by another process is known to no one here; the other targets ignore it
+      // a call that another process took is not known here: all are told, and others ignore it
       const target = calls.get(callKey(request, params['requestId']) ?? '')
       const receivers = target === undefined ? targets : [target]
       sendTo(
@@ -100,7 +100,7 @@ export function createNotifications(context: GatewayContext) {
   return { send, remember, watch, mayCancel }
 }
 
-/** Ids are unique in a session only. */
+/** Returns the key of a call, whose id is unique within its session only. */
 function callKey({ session }: Request, id: unknown): string | undefined {
   const text = session === undefined ? undefined : JSON.stringify(id)
   if (session === undefined || text === undefined || text.length > MAX_ID_LENGTH) return undefined

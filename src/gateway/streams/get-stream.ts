@@ -21,14 +21,14 @@ const STREAMLESS_MS = 600_000
 
 const MAX_STREAMLESS = 1_000
 
-/** Creates the function that opens the stream for what targets send by themselves (GET). */
+/** Creates the function that opens the stream of messages that targets send unasked (GET). */
 export function createGetStream(
   context: GatewayContext,
   rewriter: ReturnType<typeof createResponseRewriter>,
 ) {
   const { targets, clock, eventIds, logger } = context
   const [only, ...others] = targets
-  /** Who gets no such stream from which target, and until when we believe it. */
+  /** Until when targets, per caller, are taken to offer no such stream. */
   const streamless = new BoundedMap<string, number>(MAX_STREAMLESS)
 
   return (request: Request): void => {
@@ -51,7 +51,7 @@ export function createGetStream(
       (target) => (streamless.get(accessKey(request, target)) ?? 0) <= now,
     )
     if (asked.length === 0) return exchange.reply.empty(405)
-    // an id that is not ours says nothing of what was missed: the stream begins anew
+    // an id that we did not issue does not say where to resume: the stream starts from now
     const last = position !== undefined && 'last' in position ? position.last : new Map()
     exchange.reply.openStream()
     const sources = asked.map((target) => createSource(request, target, last))
@@ -69,7 +69,7 @@ export function createGetStream(
     const rewrites = rewriter.rewritesForStream(request, target, from.resumed)
     const send = (last = from.lastEventId) => streamRequest(clock, request, target, session, last)
     const stream = { context, request, target, session, rewrites, send }
-    // where we sign in ourselves, who listens sees to all failures
+    // the bridge handles all failures of its stream itself
     const takeFailure = context.reopenSessions ? undefined : watchLoneStream(stream)
     relay({
       exchange,
@@ -99,7 +99,7 @@ export function createGetStream(
     return {
       request() {
         used = targetSession(context, request, target)
-        // the next call opens the session again; until then there is nothing to listen to
+        // the next call opens the session again; until then there is no stream to ask for
         if (used !== undefined && used === lost) return undefined
         const id = last.get(target.name)
         return streamRequest(clock, request, target, used, id && lastEventIdHeader(id))
@@ -115,7 +115,7 @@ export function createGetStream(
         return exposed === LEFT_OUT ? undefined : writeEvent(exposed, fields)
       },
       again(failure) {
-        // what was down at the client's initialize may get its session later
+        // a target that was down at the client's initialize may get its session later
         return (
           mayOpenLater(failure) ||
           (failure.cause === 'session_required' && request.session !== undefined)
@@ -142,7 +142,7 @@ export function createGetStream(
   }
 }
 
-/** Where a stream begins. */
+/** Where a stream is resumed, if it is. */
 interface Beginning {
   /** As it is sent to the target. */
   lastEventId: string | undefined
@@ -151,7 +151,7 @@ interface Beginning {
 
 const START: Beginning = { lastEventId: undefined, resumed: undefined }
 
-/** Only the stream of an answer brings one. */
+/** An event id names a request only where it came on the stream of that request's answer. */
 function readPosition({ id, request }: { id: string; request: RequestId | undefined }): Beginning {
   return {
     lastEventId: lastEventIdHeader(id),

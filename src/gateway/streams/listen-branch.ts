@@ -16,10 +16,10 @@ import { ACKNOWLEDGED, isEmptyFilter, missedChanges, tagged } from './subscripti
 export interface ListenOwner {
   /** Of the client's request. */
   readonly id: RequestId
-  /** The client was told what it gets. */
+  /** The client got its acknowledgement. */
   readonly isAcknowledged: boolean
   write(events: string): void
-  /** A branch stands otherwise than before. */
+  /** The state of a branch changed. */
   settle(): void
   /** A branch has no stream. */
   missing(failure: TargetFailure, target: Target): void
@@ -28,11 +28,11 @@ export interface ListenOwner {
 /** One target's part of a subscription. */
 export class ListenBranch implements StreamSource {
   readonly target: Target
-  /** What the target is counted on for, in its own terms. */
+  /** What the target is expected to tell of, in its own names. */
   accepted: JsonObject
   /**
-   * `asked` until it acknowledges, `open` then; `ended` when it closed the stream in order; `down`
-   * while it cannot be had; `refused` for good.
+   * `asked` until the target acknowledges, then `open`; `ended` when it closed the stream in order;
+   * `down` while it cannot be reached; `refused` for good.
    */
   state: 'asked' | 'open' | 'ended' | 'down' | 'refused' = 'asked'
   readonly #owner: ListenOwner
@@ -51,13 +51,13 @@ export class ListenBranch implements StreamSource {
     this.#parties = parties
   }
 
-  /** Nothing more is to come. */
+  /** Nothing more will come. */
   get isOver(): boolean {
     return this.state === 'refused' || this.state === 'ended'
   }
 
   request(): UpstreamSend | undefined {
-    // a target that accepted nothing has nothing to say
+    // a target that accepted nothing will send nothing
     if (this.state === 'ended' && isEmptyFilter(this.accepted)) return undefined
     if (this.state !== 'asked') this.state = 'down'
     return this.#send
@@ -70,7 +70,7 @@ export class ListenBranch implements StreamSource {
       this.#ended(message)
       return undefined
     }
-    // this era has no requests of servers
+    // servers of the stateless era send no requests
     if ('id' in message || whyNoServerMessage(data, message) !== undefined) return undefined
     if (message['method'] === ACKNOWLEDGED) this.#acknowledged(message)
     else if (this.state === 'open') return this.#expose(data)
@@ -86,7 +86,7 @@ export class ListenBranch implements StreamSource {
     this.accepted = isObject(notifications) ? plain(notifications, this.#filter) : {}
     this.state = 'open'
     if (!this.#owner.isAcknowledged) return this.#owner.settle()
-    // no news of the target: one that breaks off each time is still asked less and less often
+    // written past the stream, so that a target which breaks off each time is still asked less often
     for (const change of missedChanges(this.accepted)) {
       this.#owner.write(this.#expose(change))
     }
@@ -124,7 +124,7 @@ export class ListenBranch implements StreamSource {
   }
 }
 
-/** Takes what was asked for in place of what is neither simple nor a list of names. */
+/** Replaces members that are neither simple values nor lists of names with what was asked for. */
 function plain(accepted: JsonObject, asked: JsonObject): JsonObject {
   const isName = (value: unknown) => typeof value === 'string'
   const isPlain = (value: unknown) =>

@@ -1,8 +1,9 @@
-import { ERROR_CODES, errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
+import { ERROR_CODES, type RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { isObject, type JsonObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
+import { replyError } from '../exchange.js'
 import { statelessHeaders } from '../forwarding/request-headers.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import type { UpstreamSend } from '../forwarding/upstream-send.js'
@@ -19,9 +20,9 @@ import {
 } from './subscription-filter.js'
 
 /**
- * Answers `subscriptions/listen` from all targets that it concerns: one acknowledgement, one stream.
- * A target that is down when the client comes, or breaks off, is asked again while the client stays,
- * and then what may have changed meanwhile is told as changed.
+ * Answers `subscriptions/listen` from all targets that it concerns, with one acknowledgement and one
+ * stream. A target that is down or breaks off is asked again while the client stays; once it is back,
+ * everything that may have changed meanwhile is reported as changed.
  *
  * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions)
  */
@@ -29,20 +30,19 @@ export function listenToAll(context: GatewayContext, request: Request, message: 
   const wanted = message.params['notifications']
   if (isObject(wanted)) return new Subscription(context, request, message, wanted).start()
   const text = 'subscriptions/listen needs the object "notifications"'
-  const error = { code: ERROR_CODES.invalidParams, message: text }
-  request.exchange.reply.json(200, errorResponse(message.id ?? null, error))
+  replyError(request.exchange, message.id, ERROR_CODES.invalidParams, text)
 }
 
-/** One client's stream and what it is made of. */
+/** One client's stream and the targets' streams that it is made of. */
 class Subscription implements ListenOwner {
   readonly id: RequestId
-  /** Nothing is to be written before the acknowledgement. */
+  /** Nothing may be written before the acknowledgement. */
   isAcknowledged = false
   readonly #context: GatewayContext
   readonly #request: Request
   readonly #branches: readonly ListenBranch[]
   readonly #held: (string | Buffer)[] = []
-  /** Where the targets' streams write to; `watcher` moves them. */
+  /** What the targets' streams write to; its `watcher` resumes and closes them. */
   readonly #gate: MergeOptions['reply']
   #cancelDeadline = () => {}
 
@@ -60,7 +60,7 @@ class Subscription implements ListenOwner {
     })
   }
 
-  /** Each target knows the stream by the client's id, and so tags what it sends with that. */
+  /** The target gets the client's id, and tags everything that it sends with it. */
   #sendTo(target: Target, { method, params }: Message, filter: JsonObject): UpstreamSend {
     const { exchange } = this.#request
     const { id } = this
@@ -87,23 +87,23 @@ class Subscription implements ListenOwner {
     this.settle()
   }
 
-  /** Takes events for the client; holds them, and their streams, until it is told what it gets. */
+  /** Writes events to the client; before the acknowledgement it keeps them, and pauses their streams. */
   write(events: string | Buffer): boolean {
     if (this.isAcknowledged) return this.#request.exchange.reply.write(events)
     this.#held.push(events)
     return false
   }
 
-  /** Goes on when nothing is to be waited for any more. */
+  /** Acknowledges, or ends, once no target is left to wait for. */
   settle(): void {
-    // a target may fail before all have been asked
+    // a target may fail before all of them were asked
     if (this.#gate.watcher === undefined) return
     if (!this.isAcknowledged) {
       if (this.#branches.every(({ state }) => state !== 'asked')) this.#acknowledge()
     } else if (this.#branches.every(({ isOver }) => isOver)) this.#end()
   }
 
-  /** Goes on without a target that cannot be had. */
+  /** Goes on without a target that gives no stream. */
   missing({ reason }: TargetFailure, target: Target): void {
     const { eras, logger } = this.#context
     eras.suspect(target)
@@ -123,7 +123,7 @@ class Subscription implements ListenOwner {
     }
     this.#cancelDeadline()
     this.isAcknowledged = true
-    // what is not there yet is promised too: it is asked for until it is
+    // targets that have not answered yet are promised too: they are asked until they do
     const accepted = branches.map(({ target, accepted }) => [target, accepted] as const)
     const { principal } = exchange.caller
     const exposeTask = (target: Target, own: string) =>

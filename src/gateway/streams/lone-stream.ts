@@ -11,23 +11,23 @@ import type { TargetSession } from '../sessions/sealed-sessions.js'
 import type { Target } from '../target.js'
 import { mayOpenLater, mergeStreams } from './merged-stream.js'
 
-/** A target that has not answered by then may hold its head back until it has something to say. */
+/** Milliseconds; some targets send the response's head only with their first event. */
 const HEAD_MS = 500
 
-/** The one stream that a client asks for (GET), and where it comes from. */
+/** The stream that a client asks for (GET), from a single target. */
 export interface LoneStream {
   context: GatewayContext
   request: Request
   target: Target
   session: TargetSession | undefined
   rewrites: ResponseTransforms
-  /** Makes the request that opens it, behind the last event. */
+  /** Makes the request that opens it, or resumes it behind an event. */
   send(lastEventId?: string): UpstreamSend
 }
 
 /**
- * Sees to it that a client gets a stream or 405, whatever a target answers to GET: clients give a
- * whole connection up for any other answer. That a session is gone they hear only when the target
+ * Gives the client a stream or 405, whatever the target answers to GET: clients give the whole
+ * connection up for any other answer. They are told that their session is gone only when the target
  * says so of a request, too.
  *
  * @returns The function that takes a failure before anything was sent.
@@ -46,7 +46,7 @@ export function watchLoneStream(stream: LoneStream): (failure: TargetFailure) =>
     if (!hasFailed) open()
   })
 
-  /** A stream that is open already stays silent. */
+  /** A stream that is open already stays open without events. */
   function goWithout({ httpStatus, reason }: TargetFailure): void {
     if (!isOpen) exchange.reply.empty(405)
     if (httpStatus === 405) return
@@ -66,7 +66,7 @@ export function watchLoneStream(stream: LoneStream): (failure: TargetFailure) =>
   return (failure) => {
     hasFailed = true
     if (isForgotten(failure)) return void askAgain(failure)
-    // servers that fail at what they do not know do so whenever they are asked
+    // a server that fails at methods which it does not know fails each time
     const isBroken = classifyFailure(failure) === 'broken'
     if (isBroken || !mayOpenLater(failure)) return goWithout(failure)
     exchange.record.failure = failure
@@ -75,7 +75,7 @@ export function watchLoneStream(stream: LoneStream): (failure: TargetFailure) =>
   }
 }
 
-/** Goes on asking a target that is out of order for the stream, which is open to the client. */
+/** Keeps asking a target that fails for its stream; the client's stream is open meanwhile. */
 function tryAgain({ context, request, target, rewrites, send }: LoneStream): void {
   let last: string | undefined
   const { reply } = request.exchange

@@ -7,26 +7,26 @@ import type { TargetFailure } from '../forwarding/target-failure.js'
 import { UpstreamCall } from '../forwarding/upstream-call.js'
 import type { AnswerListener, UpstreamSend } from '../forwarding/upstream-send.js'
 
-/** One of the streams that a client gets as one. */
+/** One of the streams that are merged into the client's. */
 export interface StreamSource {
   /**
    * Makes the request that opens the stream, anew for each try.
    *
-   * @returns `undefined` when there is nothing to ask for now; it is tried again later.
+   * @returns `undefined` when there is no stream to ask for now; this is called again later.
    */
   request(): UpstreamSend | undefined
-  /** Returns the event that the client gets for one of the target; `undefined` leaves it out. */
+  /** Returns the event that the client gets for a target's event; `undefined` leaves it out. */
   expose(event: EventFields): string | undefined
-  /** Takes what the target answered instead of a stream; it is then left out. */
+  /** Takes the answer that came instead of a stream; the target is then left out. */
   answered?(status: number, body: Buffer): void
   /** Decides whether to try again when there is no stream; {@link mayOpenLater} when it is absent. */
   again?(failure: TargetFailure): boolean
-  /** Learns why there is no stream, and whether it is tried again. */
+  /** Learns why there is no stream, and whether it is asked for again. */
   failed?(failure: TargetFailure, again: boolean): void
 }
 
 export interface MergeOptions {
-  /** Its stream is open already. */
+  /** The client's stream, which is open already. */
   reply: Pick<Reply, 'write'> & { watcher: Reply['watcher'] }
   sources: readonly StreamSource[]
   clock: Pick<Clock, 'now' | 'after'>
@@ -38,19 +38,19 @@ const FIRST_PAUSE_MS = 1_000
 
 const LAST_PAUSE_MS = 30_000
 
-/** A stream that lasted this long failed for a new reason. */
+/** When a stream lasted this long, pauses start short again. */
 const STEADY_MS = 30_000
 
 /**
- * Writes the event streams of several targets to one client. A stream that ends is opened again with
- * growing pauses while the client stays; a target that has none is left out. Each target is read
- * only as fast as the client takes its events, so that none fills memory, and all are closed at once
+ * Writes the event streams of several targets to one client. A stream that ends is opened again, after
+ * growing pauses, while the client stays; a target without a stream is left out. Targets are read only
+ * as fast as the client reads, so that events do not pile up in memory, and all streams are closed
  * when the client leaves.
  */
 export function mergeStreams({ reply, sources, clock, random = Math.random }: MergeOptions): void {
   const branches = sources.map((source) => new Branch(source, { reply, clock, random }))
   for (const branch of branches) branch.open()
-  // last, since it is told at once when the client has left already
+  // set last: when the client has left already, it is called at once
   reply.watcher = {
     onDrain() {
       for (const branch of branches) branch.resume()
@@ -69,7 +69,7 @@ class Branch implements AnswerListener {
   #call: UpstreamCall | undefined
   #cancelPause: (() => void) | undefined
   #openedAt = 0
-  /** How long the target wants us to wait before we come back. */
+  /** How long the target asked us to wait before we open the stream again. */
   #retryMs: number | undefined
   #isPaused = false
   #isClosed = false
@@ -132,9 +132,9 @@ class Branch implements AnswerListener {
     if (again) this.#pause(parseRetryAfter(failure.retryAfter, this.#clock.now()))
   }
 
-  /** @param leastMs What the target asks for. */
+  /** @param leastMs The pause that the target asked for. */
   #pause(leastMs = 0): void {
-    // the source may have heard of a failure and closed all of them
+    // on a failure, the source may have closed all streams
     if (this.#isClosed) return
     if (this.#clock.now() - this.#openedAt >= STEADY_MS) this.#backoff.reset()
     const ms = Math.max(leastMs, this.#backoff.next())

@@ -12,15 +12,15 @@ import {
 import type { Named } from '../routing/names.js'
 import { exposeUri, routeUri } from '../routing/resource-uris.js'
 
-/** Tells a client, before anything else, what it gets. */
+/** The first notification on the stream: it says what the client will be told of. */
 export const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
 
-/** Members of a filter that name things of one target each; all others concern every target. */
+/** Members of a filter whose entries belong to one target each; all others concern every target. */
 const URIS = 'resourceSubscriptions'
 
 const TASKS = 'taskIds'
 
-/** The notification that tells of a change, by the filter's member that asks for it. */
+/** The notification of a change, by the filter's member that asks for it. */
 const CHANGES: Readonly<Record<string, string>> = {
   toolsListChanged: 'notifications/tools/list_changed',
   promptsListChanged: 'notifications/prompts/list_changed',
@@ -28,10 +28,10 @@ const CHANGES: Readonly<Record<string, string>> = {
 }
 
 /**
- * Splits what a client wants to hear into what each target is asked for, in the target's own terms.
- * Targets that are not concerned are left out, and so is what no target has.
+ * Splits a client's filter into one for each target, in the target's own names. Targets that are not
+ * concerned are left out, and so are entries that belong to no target.
  *
- * @param routeTask Finds a task of the client.
+ * @param routeTask Finds the target of a client's task, and the target's own id of it.
  * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions#notification-filter)
  */
 export function splitFilter<T extends Named>(
@@ -63,7 +63,7 @@ export function isEmptyFilter(filter: JsonObject): boolean {
   )
 }
 
-/** Joins what targets accepted, in the client's terms. */
+/** Merges what the targets accepted, in the client's names. */
 export function mergeFilters<T extends Named>(
   accepted: readonly (readonly [T, JsonObject])[],
   exposeTask: (target: T, own: string) => string,
@@ -81,7 +81,7 @@ export function mergeFilters<T extends Named>(
   return merged
 }
 
-/** Makes the notifications of all that may have changed unnoticed, as the target would. */
+/** Makes the notifications for everything in a filter, as the target would after changes. */
 export function missedChanges(filter: JsonObject): string[] {
   const lists = Object.entries(CHANGES).filter(([member]) => ownMember(filter, member) === true)
   const changes = [
@@ -93,7 +93,7 @@ export function missedChanges(filter: JsonObject): string[] {
   return changes.map((change) => JSON.stringify(change))
 }
 
-/** Returns a message of a subscription with the id that the client knows it by, else as it was written. */
+/** Tags a message with the id that the client knows the subscription by; all else stays as written. */
 export function tagged(message: string, id: RequestId): string {
   const params = objectText(message, 'params')
   const meta = putMembers(objectText(params, '_meta'), {
