@@ -94,7 +94,7 @@ export function noteRefusal(target: Target): void {
 }
 
 /** Says that a target refused the credential: the end of a sentence that begins with its name. */
-export function refusalOf({ credential }: Target, status: number): string {
+export function describeRefusal({ credential }: Target, status: number): string {
   return credential.isNone
     ? `it wants a credential, and none is configured (HTTP ${status})`
     : `it refused its credential (HTTP ${status})`

@@ -11,7 +11,7 @@ import { describeNetworkError, noRoom } from '../../upstream/upstream-error.js'
 import { messageOf } from '../../util/errors.js'
 import { type FailureCause, isServerAway } from '../../util/failure.js'
 import { ownMember } from '../../util/json.js'
-import { noteRefusal, refusalOf } from '../target.js'
+import { describeRefusal, noteRefusal } from '../target.js'
 import { AnswerBody } from './answer-body.js'
 import { classifyRefusal } from './answer-check.js'
 import { expectationOf, type HeaderFields, oneValue, readHead } from './answer-head.js'
@@ -200,7 +200,7 @@ export class UpstreamCall implements CredentialUser {
   }
 
   #giveUp(): void {
-    this.#fail('refused_credential', refusalOf(this.#send.target, this.#status))
+    this.#fail('refused_credential', describeRefusal(this.#send.target, this.#status))
   }
 
   onResponseError(controller: UpstreamController | undefined, error: Error): void {

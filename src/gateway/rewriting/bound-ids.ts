@@ -12,13 +12,13 @@ import type { Named } from '../routing/names.js'
 import { exposeResourceLinks } from './resource-links.js'
 import type { Signer } from './signed-ids.js'
 
-/** For clients and operators alike. */
+/** Told to clients and logged for operators. */
 export const WHY_WITHHELD = 'they cannot be kept from other users without SESSION_SECRET'
 
-/** Stands in no target's name. */
+/** Occurs in no target's name. */
 const SEPARATOR = '.'
 
-/** A target as far as its handles are concerned. */
+/** What binding ids needs to know of a target. */
 export interface BoundIdTarget extends Named {
   readonly credential: { readonly perCaller?: boolean }
 }
@@ -26,17 +26,17 @@ export interface BoundIdTarget extends Named {
 export interface BoundIdsOptions<T extends BoundIdTarget> {
   targets: readonly T[]
   marks: Signer
-  /** Every process that a caller may meet can read our marks. */
+  /** Every process that may serve a caller can verify the ids that we sign. */
   marksLast: boolean
 }
 
 /**
- * What targets hand out to be given back: ids of tasks, and states of requests that wait for input.
- * Where a target gets the same credential for all callers it cannot tell them apart, so that we do:
- * what it hands out is marked for the caller, and is nothing when somebody else shows it. Elsewhere a
- * task's id begins with the target's name when there are several, to lead back to it, and all else
- * stays as it is. What cannot be marked so, because other processes could not read it, is not handed
- * out at all.
+ * Binds what targets issue for later requests to the caller: the ids of tasks, and the states of
+ * requests that wait for input. A target that gets the same credential for all callers cannot tell them
+ * apart, so we sign what it issues for the caller, and it is rejected when another caller presents it.
+ * For other targets, a task's id begins with the target's name when there are several, and everything
+ * else stays as it is. What must be signed, and cannot be because other processes could not verify it,
+ * is withheld.
  *
  * @see [SEP-2663, tasks](https://modelcontextprotocol.io/seps/2663-tasks-extension)
  */
@@ -63,16 +63,16 @@ export function createBoundIds<T extends BoundIdTarget>({
   return {
     isOneOfSeveral: only === undefined,
 
-    /** Tells whether what a target hands out is marked for the caller. */
+    /** Tells whether what a target issues is signed for the caller. */
     isBound,
 
-    /** Tells whether what a target hands out cannot be marked though it must be. */
+    /** Tells whether what a target issues is withheld: it must be signed, and cannot be. */
     withholds,
 
-    /** Tells whether ids can be bound to who gets them. */
+    /** Tells whether ids can be bound to callers. */
     canBind: marksLast,
 
-    /** Tells whether all that this caller holds is as its target handed it out. */
+    /** Tells whether everything that this caller holds is as its target issued it. */
     keepsAll: (principal: Principal | undefined): boolean =>
       only !== undefined && !isBound(only, principal) && !withholds(only, principal),
 
@@ -124,7 +124,7 @@ function isShared(
 
 export type BoundIds<T extends BoundIdTarget = BoundIdTarget> = ReturnType<typeof createBoundIds<T>>
 
-/** Without one of these in its text, a message holds no handle: a name may be written in escapes. */
+/** A message without one of these holds no id to bind; the last one begins a name written in escapes. */
 export const BOUND_ID_MEMBERS = ['"taskId', '"requestState"', '\\u00']
 
 /** Of 2026-07-28 and of 2025-11-25. */
@@ -137,7 +137,7 @@ type Place = Pick<Member, 'start' | 'end'>
 
 type Part = Place & { text: string }
 
-/** Whose message it is. */
+/** Who sends a message, and who gets it. */
 export interface Parties {
   handles: BoundIds
   target: BoundIdTarget
@@ -145,10 +145,10 @@ export interface Parties {
 }
 
 /**
- * Exposes the handles in a target's message: the task that a result or a notification tells of, the
- * one that it belongs to, those that a subscription is about, and the state of a request that waits
- * for input. With several targets the resource URIs of a task's result, too. Returns the same text
- * when there is none.
+ * Binds the ids in a target's message: the task that a result or a notification is about, the one that
+ * it belongs to, those of a subscription, and the state of a request that waits for input. With several
+ * targets, also exposes the resource URIs in a task's result. Returns the same text when there are
+ * none.
  */
 export function bindIds({ handles, target, principal }: Parties, text: string): string {
   if (!BOUND_ID_MEMBERS.some((mark) => text.includes(mark))) return text
@@ -224,7 +224,7 @@ export function unbindIds(
   return parts.length === 0 ? message : parseMessageText(replaceParts(text, inOrder(parts)))
 }
 
-/** Every message is asked this, so that it looks at no more of one than it must. */
+/** Runs for every message, and so looks at as little of it as possible. */
 function mayNameTasks({ kind, method, params, text }: Message): boolean {
   if (kind === 'response') return text.includes(RELATED)
   const meta = params['_meta']

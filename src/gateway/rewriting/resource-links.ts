@@ -6,7 +6,7 @@ import { exposeUri } from '../routing/resource-uris.js'
 
 const ANY_DEPTH = { maxDepth: Number.POSITIVE_INFINITY }
 
-/** Members of a `_meta` that name a view of MCP Apps, a resource: today's, and the older ones. */
+/** Members of `_meta` that name a view of MCP Apps, which is a resource: today's, and older ones. */
 const VIEWS = [['ui', 'resourceUri'], ['ui/resourceUri'], ['openai/outputTemplate']] as const
 
 /**
@@ -30,7 +30,7 @@ export function exposeResourceLinks(target: Named, text: string): string {
   )
 }
 
-/** Exposes the views that an entry of a list names, such as a tool; it starts at `start`. */
+/** Exposes the views that a list's entry names, such as a tool. The entry begins at `start`. */
 export function exposeViews(target: Named, text: string, start: number): (Span & Written)[] {
   return [...findViews(text, start)].map((span) => {
     return { ...span, text: JSON.stringify(exposeUri(target, readString(text, span))) }
@@ -50,7 +50,7 @@ function* findUris(text: string, start: number): Iterable<Span> {
     yield* findInPart(text, start, 'params')
   }
   yield* findInPart(text, start, 'result')
-  // questions of a result that a client answers with its next request
+  // requests for input in a result, which the client answers with its next request
   const questions = findMember(text, start, 'result', 'inputRequests')
   for (const question of questions === undefined ? [] : membersOf(text, questions)) {
     yield* findInPart(text, question.start, 'params')
@@ -71,7 +71,7 @@ function* findInPart(text: string, start: number, name: 'params' | 'result'): It
   }
 }
 
-/** The blocks in `content`, which is one or a list, and those in the result of a tool among them. */
+/** Searches the blocks in `content`, which is one or a list, and those inside a tool's result there. */
 function* findInBlocks(text: string, start: number): Iterable<Span> {
   for (const block of blocksOf(text, start)) {
     yield* uriOfBlock(text, block.start)
@@ -118,7 +118,7 @@ function elementsOf(text: string, start: number, name: string): Span[] {
   return list === undefined ? [] : scanElements(text, list.start)
 }
 
-/** Reads a string value; anything else is ''. */
+/** Reads a string value; returns '' for anything else. */
 function readString(text: string, { start, end }: Span): string {
   return text[start] === '"' ? JSON.parse(text.slice(start, end)) : ''
 }

@@ -13,10 +13,10 @@ import { exposeResourceLinks } from './resource-links.js'
 import { exposeElicitations, exposeServerMessage, whyNoServerMessage } from './server-messages.js'
 import { type Withhold, withoutHandles } from './withheld.js'
 
-/** What tells that one thing of a stream is not a request or a notification, or concerns handles. */
+/** Events without any of these are plain requests and notifications that hold no ids to bind. */
 const WATCHED = ['"result"', '"error"', ...BOUND_ID_MEMBERS]
 
-/** Creates what changes targets' answers on their way to clients: lists, resource URIs, ids. */
+/** Creates the functions that change targets' answers for clients: lists, resource URIs, ids. */
 export function createResponseRewriter(
   context: Pick<
     GatewayContext,
@@ -32,7 +32,7 @@ export function createResponseRewriter(
 ) {
   const { targets, names, requestIds, eventIds, handles, reopenSessions, withhold } = context
   const cache = new ListCache()
-  /** Tools that say that a second call changes nothing more; only who repeats calls asks. */
+  /** Tools that declare themselves idempotent; kept only where calls may be repeated. */
   const idempotent = new Set<string>()
   const severalTargets = targets.length > 1
   const none: ResponseTransforms = { withhold }
@@ -48,7 +48,7 @@ export function createResponseRewriter(
     }
   }
 
-  /** Exposes a request or a notification; {@link LEFT_OUT} when the target may not say that. */
+  /** Exposes a request or a notification; {@link LEFT_OUT} when the target may not send it. */
   function exposeSpoken(parties: Parties, target: Target, text: string, holder: string): string {
     const options = { target, holder, severalTargets, takesAnswers: handles.canBind }
     const exposed = exposeServerMessage(requestIds, text, options)
@@ -102,9 +102,8 @@ export function createResponseRewriter(
     },
 
     /**
-     * Rewrites what comes on a stream without a request of its own: requests and notifications, and
-     * where it goes on with the stream of an answer, that answer. It may be a list, whose request came
-     * before it.
+     * Makes the transforms for a stream without a request of its own (GET): for requests and
+     * notifications, and for the answer where the stream of one is resumed. That answer may be a list.
      */
     rewritesForStream(
       request: Request,
@@ -142,7 +141,7 @@ export function createResponseRewriter(
   }
 }
 
-/** Exposes the resource URIs, the ids of elicitations and the handles in a message of one of several targets. */
+/** Exposes the resource URIs and binds the ids in a message of one of several targets. */
 export function exposeAll(parties: Parties, text: string): string {
   const { target } = parties
   return bindIds(parties, exposeElicitations(target, exposeResourceLinks(target, text)))
@@ -158,19 +157,19 @@ function rewriteHandles(parties: Parties): ResponseTransforms {
   }
 }
 
-/** Of the older era, only what makes or asks for a task. */
+/** Tells whether an answer may hold ids to bind. Session-based, only requests about tasks have such. */
 function mayGiveHandles({ meta }: Request, { method, spans }: Message): boolean {
   return meta !== undefined || spans.has('task') || method.startsWith('tasks/')
 }
 
-/** What is not changed stays the bytes that it is. */
+/** Rewrites bytes as text; returns `undefined` when that changes nothing. */
 function changed(bytes: Buffer, rewrite: (text: string) => string): Buffer | undefined {
   const text = bytes.toString('utf8')
   const rewritten = rewrite(text)
   return rewritten === text ? undefined : Buffer.from(rewritten)
 }
 
-/** Finds out whose answer this is: of the two methods whose lists change with one target, too. */
+/** Finds the method of a list by its result: one of the two whose lists change even with one target. */
 function listMethodOf(text: string): string | undefined {
   const message = tryParseJson(text)
   if (!isObject(message) || !isObject(message['result'])) return undefined
@@ -192,7 +191,7 @@ function cacheKey({ target, method, principal, cursor }: ListView): string {
   return JSON.stringify([target.name, method, caller, cursor])
 }
 
-/** All of a caller that a policy looks at. */
+/** Returns what policies look at in a caller. */
 function viewOf(principal: Principal | undefined) {
   return [[...(principal?.scopes ?? [])], principal?.roles, principal?.tenant]
 }
@@ -200,23 +199,23 @@ function viewOf(principal: Principal | undefined) {
 /** Stands for a message that the client does not get. */
 export const LEFT_OUT = ''
 
-/** What is changed in an answer on its way back. */
+/** How an answer is changed on its way to the client. */
 export interface ResponseTransforms {
-  /** Learns of what the client does not get. */
+  /** Logs what the client does not get. */
   withhold?: Withhold
-  /** Finds what an answer was rewritten to before, so that equal bytes need no second look. */
+  /** Finds what an equal answer was rewritten to before. */
   known?: (bytes: Buffer) => Buffer | undefined
   /** Rewrites the response's bytes; `undefined` leaves them as they are. */
   response?: (bytes: Buffer) => Buffer | undefined
   /**
-   * Rewrites a message that precedes the response: a notification or a request to the client;
-   * {@link LEFT_OUT} where the client does not get it.
+   * Rewrites a message that precedes the response: a notification, or a request to the client.
+   * Returns {@link LEFT_OUT} where the client does not get it.
    */
   message?: (text: string) => string
-  /** Rewrites what a stream without a request brings (GET); {@link LEFT_OUT} as there. */
+  /** Rewrites a message of a stream without a request (GET), in the same way. */
   replayed?: (text: string) => string
-  /** Without one of these in it, such a stream passes unseen. */
+  /** Events of such a stream without any of these pass unchanged. */
   replayedMarks?: readonly string[]
-  /** Exposes an event's id; `undefined` takes it away. */
+  /** Exposes an event's id; `undefined` removes it. */
   eventId?: (id: string) => string | undefined
 }

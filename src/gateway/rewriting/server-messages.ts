@@ -23,24 +23,24 @@ const ELICITATION = ['params', 'elicitationId']
 
 const LIMITS = { maxDepth: Number.POSITIVE_INFINITY }
 
-/** Whose message it is, and who gets it. */
+/** Who sends a message, and who gets it. */
 export interface SpokenOptions {
   target: Target
   /** Who may answer. */
   holder: string
   /** Resource URIs name their targets. */
   severalTargets: boolean
-  /** Answers of clients find their way back. */
+  /** Clients' answers can be routed back to the target. */
   takesAnswers: boolean
 }
 
-/** What becomes of a message: its text for the client, or why the client does not get it. */
+/** The message's text for the client, or why the client does not get it. */
 export type Exposed = { text: string } | { withheld: string }
 
 /**
- * Says why a message cannot be passed on as a request or a notification of a target; `undefined` when
- * it can. What a client might take for the answer to a request of its own is none: members that only
- * answers have, in whatever case, and members that stand twice.
+ * Says why a message cannot be passed on as a target's request or notification; `undefined` when it
+ * can. A message that a client might take for the answer to its own request is refused: one with
+ * members that only answers have, in any case, or with a member that occurs twice.
  */
 export function whyNoServerMessage(text: string, message: unknown): string | undefined {
   if (!isObject(message)) return 'what is no message of JSON-RPC'
@@ -59,10 +59,10 @@ export function whyNoServerMessage(text: string, message: unknown): string | und
 }
 
 /**
- * Exposes what a target sends to a client besides its answers, where the ids in it are bound: those
- * of its requests, where it calls one off too, and their progress tokens lead back to it; the progress
- * that it tells of is that of the client's own request there; resource URIs name it. Everything else
- * stays as the target wrote it.
+ * Exposes a request or a notification of a target, where ids are bound. The ids of its requests, in
+ * cancellations too, and their progress tokens then lead back to the target; progress must be that of
+ * the client's own request there; resource URIs name the target. Everything else stays as the target
+ * wrote it.
  */
 export function exposeServerMessage(
   requestIds: RequestIds,
@@ -131,7 +131,7 @@ class Exposure {
     return this.#replaceText(name, (value, written) => JSON.stringify(expose(value, written)))
   }
 
-  /** Replaces a member of `params` that stands there once, in whatever case. */
+  /** Replaces a member of `params`; fails when it occurs twice, in any case. */
   #replaceText(
     name: string,
     expose: (value: RequestId, written: string) => string | undefined,
@@ -164,12 +164,12 @@ function isRequestId(value: unknown): value is RequestId {
   return typeof value === 'string' || typeof value === 'number'
 }
 
-/** Stands in no target's name. */
+/** Occurs in no target's name. */
 const SEPARATOR = '.'
 
 /**
- * Names the target in the id of an elicitation, so that none can tell a client that the elicitation of
- * another one is complete. Clients compare these ids and never give them back.
+ * Puts the target's name before the id of an elicitation, so that no target can report another one's
+ * elicitation as complete. Clients compare these ids and never send them back.
  *
  * @see [MCP 2025-11-25, completion notifications](https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation#completion-notifications-for-url-mode-elicitation)
  */
@@ -177,7 +177,7 @@ function exposeElicitation({ name }: Named, own: string | number): string {
   return name + SEPARATOR + own
 }
 
-/** Exposes the ids of the elicitations that an error asks for before a request is sent again. */
+/** Exposes the ids of elicitations in an error that asks for them before a request is repeated. */
 export function exposeElicitations(target: Named, text: string): string {
   if (!text.includes('"elicitations"') && !text.includes('\\u00')) return text
   if (tryParseJson(text) === undefined) return text

@@ -6,16 +6,17 @@ import { isObject, ownMember, tryParseJson } from '../../util/json.js'
 const MARK_BYTES = 12
 
 /**
- * What a mark is for: `p` an id of a target's request, `t` its progress token, `n` that of a client's
- * request, `e` an event id, `c` a cursor, `k` a task, `s` the state of a request. A value that was made for one is nothing to another.
+ * What a value is signed as: `p` the id of a target's request, `t` its progress token, `n` that of a
+ * client's request, `e` an event id, `c` a cursor, `k` a task, `s` the state of a request. A value of
+ * one kind is never accepted as another.
  */
 export type SignedIdKind = 'p' | 't' | 'n' | 'e' | 'c' | 'k' | 's'
 
 /**
- * Values that clients hold for us and give back, on any replica with the same secrets: readable, but
- * worth nothing when changed, or given back by somebody else (HMAC-SHA-256).
+ * Signs values that clients keep for us and send back, to any replica with the same secrets. They are
+ * readable, and rejected when they were changed or come from another holder (HMAC-SHA-256).
  *
- * @param secrets The first marks, all are accepted. Without any, only this process knows its marks.
+ * @param secrets The first one signs, all verify. Without any, only this process can verify.
  */
 export function createSigner(secrets: readonly string[]) {
   const known = secrets.length > 0 ? secrets : [randomBytes(32)]
@@ -30,18 +31,18 @@ export function createSigner(secrets: readonly string[]) {
       .subarray(0, MARK_BYTES)
 
   return {
-    /** @param holder Who may give it back: a session or a subject. */
+    /** @param holder Who may send it back: a session or a caller. */
     mark(kind: SignedIdKind, value: unknown, holder: string): string {
       const payload = Buffer.from(JSON.stringify(value)).toString('base64url')
       const mark = markOf(keys[0] as Buffer, kind, payload, holder).toString('base64url')
       return `${kind}.${payload}.${mark}`
     },
-    /** Returns `undefined` for what we did not give to this holder. */
+    /** Returns `undefined` for a value that we did not issue to this holder. */
     read(kind: SignedIdKind, text: string, holder: string): unknown {
       const [head, payload = '', sent = '', ...rest] = text.split('.')
       if (head !== kind || rest.length > 0) return undefined
       const given = Buffer.from(sent, 'base64url')
-      // the decoder is lenient; one mark has one spelling
+      // the decoder is lenient, and each signature is to have one spelling only
       if (given.length !== MARK_BYTES || given.toString('base64url') !== sent) return undefined
       const fits = keys.some((key) => timingSafeEqual(markOf(key, kind, payload, holder), given))
       if (!fits) return undefined
@@ -53,14 +54,14 @@ export function createSigner(secrets: readonly string[]) {
 export type Signer = ReturnType<typeof createSigner>
 
 /**
- * Cursors into the lists of several targets: each names the targets that have more, with their own
- * cursors, so that any replica can go on.
+ * Cursors into the lists of several targets: each holds the targets that have more, with their own
+ * cursors, so that any replica can continue.
  */
 export function createCursors(marks: Signer) {
   return {
     expose: (method: string, next: ReadonlyMap<string, string>, holder: string) =>
       marks.mark('c', { [method]: Object.fromEntries(next) }, holder),
-    /** Returns `undefined` for a cursor that we did not give to this holder for this method. */
+    /** Returns `undefined` for a cursor that we did not issue to this holder for this method. */
     read(method: string, exposed: unknown, holder: string): Map<string, string> | undefined {
       const value = typeof exposed === 'string' ? marks.read('c', exposed, holder) : undefined
       const next = isObject(value) ? ownMember(value, method) : undefined
@@ -71,29 +72,29 @@ export function createCursors(marks: Signer) {
 
 export type Cursors = ReturnType<typeof createCursors>
 
-/** Longer ids are not given out: clients send them back in a header. */
+/** Longer ids are not issued: clients send them back in a header. */
 const MAX_LENGTH = 4096
 
 /** Where a client stopped reading. */
 type Position =
-  /** The stream of one target; with a request, that of its answer. */
+  /** In the stream of one target; with a request, in the stream of its answer. */
   | { target: string; id: string; request: RequestId | undefined }
-  /** The merged stream: the last event id of each target that gave one. */
+  /** In the merged stream: the last event id of each target that sent one. */
   | { last: Map<string, string> }
 
 /**
- * Event ids when several targets share one server. What a client sends back as `Last-Event-ID` says
- * by itself where each target's stream goes on, so that any replica can resume it.
+ * Event ids of several targets behind one server. What a client sends back as `Last-Event-ID` itself
+ * says where each target's stream continues, so that any replica can resume it.
  */
 export function createEventIds(marks: Signer) {
   return {
     /**
-     * @param request Whose answer comes on the stream: no other's comes when it is resumed.
+     * @param request The request whose answer comes on the stream; a resumed stream brings no other.
      * @returns `undefined` when the id would be too long to be sent back.
      */
     exposeOne: (target: string, id: string, holder: string, request?: RequestId) =>
       fitting(marks.mark('e', [target, id, request], holder)),
-    /** Leaves out the longest ones where all together are too long: others can be resumed then. */
+    /** Leaves out the longest ids where all together are too long, so that the others can be resumed. */
     exposeAll(last: ReadonlyMap<string, string>, holder: string): string | undefined {
       const kept = [...last].sort(([, a], [, b]) => a.length - b.length)
       for (; kept.length > 0; kept.pop()) {
@@ -102,7 +103,7 @@ export function createEventIds(marks: Signer) {
       }
       return undefined
     },
-    /** Returns `undefined` for an id that we did not give to this holder. */
+    /** Returns `undefined` for an id that we did not issue to this holder. */
     read(exposed: string, holder: string): Position | undefined {
       const value = exposed.length > MAX_LENGTH ? undefined : marks.read('e', exposed, holder)
       if (Array.isArray(value)) {
@@ -128,9 +129,9 @@ interface TargetId {
 }
 
 /**
- * Ids of requests that targets send to clients, when several targets share one server: the id that
- * the client sees names the target and is marked, so that the client's answer finds its way back
- * and cannot be turned to another target. The progress tokens of those requests likewise.
+ * Ids of requests that targets send to clients. The id that the client sees names the target and is
+ * signed, so that the client's answer is routed back and cannot be redirected to another target. The
+ * same holds for the progress tokens of those requests.
  */
 export function createRequestIds(marks: Signer) {
   const read = (kind: 'p' | 't', exposed: RequestId, holder: string): TargetId | undefined => {
@@ -151,8 +152,8 @@ export function createRequestIds(marks: Signer) {
     exposeToken: (target: string, token: RequestId, holder = '', written = JSON.stringify(token)) =>
       marks.mark('t', pairOf(target, token, written), holder),
     /**
-     * Makes the progress token that a target gets with a client's request, so that it can tell of no
-     * other's progress. Clients count their tokens, and use the same ones at all targets.
+     * Makes the progress token that a target gets with a client's request, so that it cannot report
+     * progress of another target's request: clients count their tokens, which are easy to guess.
      *
      * @param written The client's own, as it wrote it.
      */
@@ -163,7 +164,7 @@ export function createRequestIds(marks: Signer) {
       const pair = marks.read('n', String(bound), holder)
       return Array.isArray(pair) && pair[0] === target ? String(pair[1]) : undefined
     },
-    /** Returns `undefined` for an id that we did not give out. */
+    /** Returns `undefined` for an id that we did not issue. */
     route: (exposed: RequestId, holder = '') => read('p', exposed, holder),
     routeToken: (exposed: RequestId, holder = '') => read('t', exposed, holder),
   }

@@ -7,13 +7,13 @@ import type { Clock } from '../../util/runtime.js'
 import type { Named } from '../routing/names.js'
 import { BOUND_ID_MEMBERS, WHY_WITHHELD } from './bound-ids.js'
 
-/** One line a minute for each target; how many there were is said in the next one. */
+/** One line a minute for each target; the next one says how many were left out. */
 const PAUSE_MS = 60_000
 
-/** Tells that something of a target was left out, and why. */
+/** Logs that something of a target was left out, and why. */
 export type Withhold = (target: Named, what: string) => void
 
-/** Creates the function that tells operators of what targets may not say, without flooding them. */
+/** Creates the function that logs what targets may not send, at a limited rate. */
 export function createWithhold(logger: Pick<Logger, 'warn'>, clock: Pick<Clock, 'now'>): Withhold {
   const told = new Map<string, { at: number; untold: number }>()
 
@@ -33,7 +33,7 @@ export function createWithhold(logger: Pick<Logger, 'warn'>, clock: Pick<Clock, 
 
 const TASKS = 'io.modelcontextprotocol/tasks'
 
-/** Takes tasks out of what a target says that it can do. */
+/** Takes tasks out of the capabilities that a target declares. */
 export function withoutTasks(result: JsonObject): JsonObject {
   const capabilities = ownMember(result, 'capabilities')
   if (!isObject(capabilities)) return result
@@ -55,8 +55,7 @@ export function withoutTaskCapability(text: string): string {
 }
 
 /**
- * Puts an error in place of an answer that hands out a task, or the state of a call that waits for
- * input.
+ * Replaces an answer that issues a task, or the state of a call that waits for input, with an error.
  *
  * @returns `undefined` when the answer holds neither.
  */

@@ -4,12 +4,12 @@ import type { GatewayContext } from '../context.js'
 import { learnNames } from '../lists/target-lists.js'
 import type { Request } from '../request.js'
 
-/** How long a caller's lists are not read again for one more name that nobody gave out. */
+/** How long a caller's lists are not read again, whatever unknown names the caller sends. */
 const PAUSE_MS = 5_000
 
 const MAX_CALLERS = 10_000
 
-/** How long a name that is in none of a caller's lists is not looked for again. */
+/** How long a name that was in none of a caller's lists is not looked for again. */
 const UNKNOWN_MS = 60_000
 
 const MAX_UNKNOWN = 20_000
@@ -22,9 +22,9 @@ interface Reading {
 }
 
 /**
- * Creates the function that gets to know an alias which another process gave out. All names that a
- * caller makes up lead to one reading of the lists in a while. What one caller cannot see keeps it
- * from nobody else: lists are read for each.
+ * Creates the function that learns an alias which another process gave out, by reading the lists. Names
+ * that a caller makes up cause at most one reading in a while. Lists are read for each caller, so that
+ * what one of them cannot see stays findable for others.
  *
  * @returns A promise that resolves when the lists were read; `undefined` when there is nothing to
  *   learn.
@@ -33,7 +33,7 @@ export function createAliasLearner(context: GatewayContext) {
   const { names, clock } = context
   const readings = new BoundedMap<string, Reading>(MAX_CALLERS)
   const running = new Map<string, Promise<void>>()
-  /** Names that a caller's lists did not have, and until when that is believed. */
+  /** Until when names, per caller, are taken to be in none of the lists. */
   const unknown = new BoundedMap<string, number>(MAX_UNKNOWN)
 
   function read(request: Request): Reading['done'] {

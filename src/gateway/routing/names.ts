@@ -11,17 +11,17 @@ const PLAIN = /^[A-Za-z0-9_-]+$/
 
 const ALIAS = /_[0-9a-f]{6}$/
 
-/** Of one target. */
+/** Aliases that are kept of one target. */
 const MAX_ALIASES = 20_000
 
-/** A place that names lead to. */
+/** A target, as far as names are concerned. */
 export interface Named {
   readonly name: string
-  /** Without the separator; '' leaves names as they are. */
+  /** Without the separator; '' leaves names unchanged. */
   readonly prefix: string
 }
 
-/** A name of one target that would lead to another one. */
+/** A target's name that would lead to another target. */
 export interface NameCollision<T> {
   target: T
   /** The target's own name, and how it would be exposed. */
@@ -32,11 +32,11 @@ export interface NameCollision<T> {
   alias: string
 }
 
-/** Two tools or prompts that would be called the same. */
+/** Two tools or prompts that would have the same exposed name. */
 export interface Clash<T> {
   alias: string
   both: readonly [Owned<T>, Owned<T>]
-  /** The target whose prefix the name has keeps it; without one, neither can be called. */
+  /** The target with the name's prefix keeps the name; when there is none, neither can be called. */
   winner: T | undefined
 }
 
@@ -47,9 +47,9 @@ interface Owned<T> {
 }
 
 export interface NamesListener<T> {
-  /** Told once of each name that would lead to another target. */
+  /** Called once for each name that would lead to another target. */
   onMeeting?(meeting: NameCollision<T>): void
-  /** Told once of each clash. */
+  /** Called once for each clash. */
   onClash?(clash: Clash<T>): void
 }
 
@@ -58,7 +58,7 @@ const AMBIGUOUS = Symbol('leads to two tools')
 export interface Names<T extends Named> {
   /** Returns the name that clients see for a target's own name. */
   expose(target: T, name: string): string
-  /** Finds the target and its own name behind an exposed one; none when there are two. */
+  /** Finds the target and its own name behind an exposed name; `undefined` when two share it. */
   route(exposed: string): Owned<T> | undefined
   /**
    * Tells whether a name looks like an alias that was given out by another process, so that the
@@ -84,8 +84,8 @@ export function createNames<T extends Named>(
   const byLength = [...targets].sort((a, b) => b.prefix.length - a.prefix.length)
   const heads = byLength.map((target) => ({ target, head: join(target.prefix, '') }))
   /**
-   * Aliases of each target, and its plain names that look like one. Apart, so that one with many
-   * names makes nobody else's be forgotten.
+   * Aliases of each target, and its plain names that look like one. Each target has its own map, so that
+   * one with many names does not push out those of others.
    */
   const aliases = new Map<T, Map<string, Owned<T> | typeof AMBIGUOUS>>(
     targets.map((target) => [target, new BoundedMap(MAX_ALIASES)]),
@@ -166,14 +166,14 @@ function join(prefix: string, name: string): string {
   return prefix === '' ? name : `${prefix}${SEPARATOR}${name}`
 }
 
-/** @param identity Tells apart what reads the same: `a` of the prefix `x_y`, `y_a` of `x`. */
+/** @param identity Tells equal names apart: `a` with the prefix `x_y`, and `y_a` with `x`. */
 function shorten(full: string, identity: string, maxLength: number): string {
   const hash = createHash('sha256').update(identity).digest('hex').slice(0, HASH_LENGTH)
   const head = full.slice(0, maxLength - HASH_LENGTH - 1).replace(/[^A-Za-z0-9_-]/g, '_')
   return `${head}${SEPARATOR}${hash}`
 }
 
-/** Says which names lead elsewhere than somebody may expect. */
+/** Logs the names that do not lead where somebody may expect. */
 export function tellNames(logger: Pick<Logger, 'warn' | 'error'>): NamesListener<Target> {
   return {
     onMeeting({ target, name, full, other, alias }) {

@@ -42,8 +42,8 @@ const HIDDEN: Decision = { allowed: false, hidden: true }
 /**
  * Creates a target's tool policy. Without authentication no caller has scopes, roles or a tenant.
  *
- * What restricts a tool holds for every name that folds to the same, since the target may not tell
- * them apart; what allows one holds for the name as it is written.
+ * What restricts a tool holds for all names that fold to the same, since the target may not tell them
+ * apart; what allows a tool holds for the exact name only.
  */
 export function createToolPolicy(config: ToolRules): ToolPolicy {
   const allow = createGlobMatcher(config.allow)
@@ -95,7 +95,7 @@ function compile(rules: Readonly<Record<string, readonly string[]>>) {
   }))
 }
 
-/** @returns A function that takes names folded. */
+/** @returns A function that takes folded names. */
 function matchFolded(patterns: readonly string[]): (folded: string) => boolean {
   return patterns.length === 0 ? () => false : createGlobMatcher(patterns.map(foldName))
 }

@@ -20,16 +20,16 @@ const HEAD = /^([a-z][a-z0-9+.-]*:\/\/)/
 
 const SCHEME_AND_REST = /^[a-z][a-z0-9.-]*:[^:]/
 
-/** Characters that nobody escapes or takes for something else. */
+/** Characters that no client escapes or interprets. */
 const PLAIN = /^[A-Za-z0-9\-._~!$&()*+,;=:@/?%]*(?:#[A-Za-z0-9\-._~!$&()*+,;=:@/?%]+)?$/
 
-/** Escapes that somebody writes in another way: small letters, and what needs none. */
+/** Escapes that some clients write differently: in lower case, or of characters that need none. */
 const ODD_ESCAPE = /%(?![0-9A-F]{2})|%(?:2D|2E|5F|7E|3[0-9]|[46][1-9A-F]|[57][0-9A])/
 
-/** Segments and ends that somebody takes away. */
+/** Segments and endings that some clients remove. */
 const ODD_SEGMENT = /\/\/|\/\.{1,2}(?:[/?#]|$)|^\.{1,2}(?:[/?#]|$)|\?(?:#|$)/
 
-/** Names a target's resource for clients. */
+/** Makes the URI by which clients know a target's resource. */
 export function exposeUri(target: Named, uri: string): string {
   const head = HEAD.exec(uri)?.[1]
   const { host, scheme } = tokensOf(target.name)
@@ -43,7 +43,7 @@ export function exposeUri(target: Named, uri: string): string {
   return `${head}${host}/${/^\w/.test(rest) && !isDrive ? '' : '='}${rest}`
 }
 
-/** Names what clients make URIs of a target from: what they fill in goes on as it is. */
+/** Makes the URI template by which clients know a target's; what they fill in stays as it is. */
 export function exposeTemplate(target: Named, template: string): string {
   const head = HEAD.exec(template)?.[1]
   const { host, scheme } = tokensOf(target.name)
@@ -77,7 +77,7 @@ function restBehind({ name }: Named, place: string): string | undefined {
   const slash = place.indexOf('/')
   if (slash < 0) return undefined
   const host = place.slice(0, slash)
-  // the name as it is stands in links that are older than this way of writing them
+  // links of earlier versions hold the plain name
   return host === tokensOf(name).host || host === name ? place.slice(slash + 1) : undefined
 }
 
@@ -100,9 +100,9 @@ function decode(text: string): string | undefined {
 }
 
 interface Tokens {
-  /** Stands where a host does: small letters, and neither a number nor a name with a meaning. */
+  /** Valid as a host: lower case, and neither a number nor a special name. */
   readonly host: string
-  /** Stands at the start of a scheme: a letter first, and no `_`. */
+  /** Valid at the start of a scheme: a letter first, and no `_`. */
   readonly scheme: string
 }
 
@@ -125,6 +125,6 @@ function tokensOf(name: string): Tokens {
   return tokens
 }
 
-/** Tells apart names that read the same without their capitals, or with `-` for `_`. */
+/** Tells names apart that differ only in capitals, or in `-` and `_`. */
 const placesOf = (name: string, wanted: RegExp): string =>
   [...name].flatMap((character, at) => (wanted.test(character) ? [at] : [])).join('-')

@@ -6,7 +6,7 @@ import { type BoundIds, type BoundIdTarget, WHY_WITHHELD } from '../rewriting/bo
 import type { Names } from './names.js'
 import { routeUri } from './resource-uris.js'
 
-/** Where a request goes, and what its text must say there. */
+/** Where a request goes, and what is replaced in its text. */
 export interface Route<T> {
   target: T
   replacements: readonly { span: Span; value: RequestId }[]
@@ -18,7 +18,7 @@ export interface Route<T> {
 
 const NO_REPLACEMENTS: Route<unknown>['replacements'] = []
 
-/** Why a request leads nowhere; `message` is for the client. */
+/** Why a request has no target; `message` is for the client. */
 export interface NoRoute {
   message: string
 }
@@ -34,7 +34,7 @@ interface Address {
   kind: string
 }
 
-/** Methods that a name, URI or task id leads to one target. All others go to all or to none. */
+/** Methods whose name, URI or task id leads to one target. All others go to all targets or to none. */
 const ADDRESSED: Readonly<Record<string, Address>> = {
   'tools/call': { span: 'name', kind: 'tool' },
   'prompts/get': { span: 'name', kind: 'prompt' },
@@ -48,7 +48,7 @@ const ADDRESSED: Readonly<Record<string, Address>> = {
   'tasks/cancel': { span: 'taskId', kind: 'task' },
 }
 
-/** Tells whether a method asks one target for something, so that it must be a request. */
+/** Tells whether a method addresses one target, and so is always a request. */
 export function isAddressed(method: string): boolean {
   return Object.hasOwn(ADDRESSED, method)
 }
@@ -62,8 +62,8 @@ export interface RouterDeps<T extends BoundIdTarget> {
 /**
  * Creates the function that finds the target of a caller's request.
  *
- * @returns `undefined` when the method names no target, so that one target gets it as it is and
- *   several do not.
+ * @returns `undefined` when the method addresses no target: a single target then gets the message
+ *   unchanged, and several targets do not.
  */
 export function createRouter<T extends BoundIdTarget>({ targets, names, handles }: RouterDeps<T>) {
   const only = targets.length === 1 ? targets[0] : undefined
@@ -150,19 +150,19 @@ function referenceKey(message: Message): string {
   return message.spans.has('ref.uri') ? 'ref.uri' : 'ref.name'
 }
 
-/** A member stands once in a message, so that what was parsed is what the span shows. */
+/** Members occur once in a message, so that the parsed value is the one at the span. */
 function stringOf(params: JsonObject, key: string): string | undefined {
   if (!key.startsWith('ref.')) return stringMember(params, key)
   const { ref } = params
   return isObject(ref) ? stringMember(ref, key.slice('ref.'.length)) : undefined
 }
 
-/** Tells whether a message gives back an id of a request of a target. */
+/** Tells whether a message refers to a target's request by its id. */
 export function isAboutIds({ kind, method }: Message): boolean {
   return kind === 'response' || method === 'notifications/progress'
 }
 
-/** Where a message goes whose method names no target when there is only one. */
+/** Makes the route of a message that goes to a single target unchanged. */
 export function asItIs<T>(target: T): Route<T> {
   return { target, replacements: NO_REPLACEMENTS, tool: undefined, name: undefined }
 }
