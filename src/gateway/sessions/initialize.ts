@@ -1,4 +1,4 @@
-import { resultResponse, writtenResponse, ERROR_CODES } from '../../mcp/jsonrpc.js'
+import { ERROR_CODES, resultResponse, writtenResponse } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { negotiateVersion, olderVersion } from '../../mcp/versions.js'
 import { isObject, type JsonObject, ownMember } from '../../util/json.js'
