@@ -1,10 +1,10 @@
 import { join } from 'node:path'
 import { errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
+import { OWN_INFO } from '../mcp/meta.js'
 import { negotiateVersion, sessionBasedOnly } from '../mcp/versions.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
 import { readPrivateFile, writePrivateFile } from '../util/private-files.js'
-import { PRODUCT, VERSION } from '../util/version.js'
 import type { OpenRequest } from './requests.js'
 import { respond } from './sign-in-messages.js'
 
@@ -31,7 +31,7 @@ const EMPTY: Readonly<Record<string, JsonObject>> = {
 export function offlineInitialize(request: OpenRequest, known: Remembered): string {
   const { message, id } = request
   const version = negotiateVersion(message.params['protocolVersion'])
-  const result = known.initialize ?? { serverInfo: { name: PRODUCT, version: VERSION } }
+  const result = known.initialize ?? { serverInfo: OWN_INFO }
   const capabilities = { ...ALL_CAPABILITIES, ...(result['capabilities'] as JsonObject) }
   return respond(message, id, { ...result, protocolVersion: version, capabilities })
 }

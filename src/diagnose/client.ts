@@ -1,5 +1,5 @@
 import { encodeHeaderValue, mcpNameOf } from '../mcp/headers.js'
-import { type Sender, withEnvelope } from '../mcp/meta.js'
+import { OWN_INFO, OWN_SENDER, withEnvelope } from '../mcp/meta.js'
 import { SESSION_BASED_VERSIONS } from '../mcp/versions.js'
 import type { Network } from '../upstream/http/network.js'
 import { type HttpAnswer, type ReadResult, readAnswer } from '../upstream/read-answer.js'
@@ -33,19 +33,14 @@ export interface McpClient {
   close(): Promise<void>
 }
 
-export const CLIENT_INFO = { name: PRODUCT, version: VERSION }
-
 /** Answers the parameters of `initialize`. */
 export const INITIALIZE_PARAMS: JsonObject = {
   protocolVersion: SESSION_BASED_VERSIONS[0],
   capabilities: {},
-  clientInfo: CLIENT_INFO,
+  clientInfo: OWN_INFO,
 }
 
 const ACCEPT = 'application/json, text/event-stream'
-
-/** Who our requests of 2026-07-28 come from. */
-export const SENDER: Sender = { clientInfo: CLIENT_INFO, clientCapabilities: {} }
 
 /** Speaks MCP over HTTP. */
 export function createHttpClient(
@@ -56,7 +51,7 @@ export function createHttpClient(
   let lastId = 0
   const send = (call: CheckRequest, id: number | undefined): Promise<CheckExchange> => {
     const { method, era, params = {} } = call
-    const full = era === 'stateless' ? withEnvelope(params, SENDER) : params
+    const full = era === 'stateless' ? withEnvelope(params, OWN_SENDER) : params
     const message = { jsonrpc: '2.0', ...(id !== undefined && { id }), method, params: full }
     const request = {
       method: 'POST' as const,

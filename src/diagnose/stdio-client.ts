@@ -1,7 +1,7 @@
-import { withEnvelope } from '../mcp/meta.js'
+import { OWN_SENDER, withEnvelope } from '../mcp/meta.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock, RunningProgram } from '../util/runtime.js'
-import { type CheckExchange, type McpClient, SENDER } from './client.js'
+import type { CheckExchange, McpClient } from './client.js'
 
 /** Speaks MCP with a bridge, which authenticates by itself: headers do not matter here. */
 export function createStdioClient(
@@ -51,7 +51,7 @@ export function createStdioClient(
       if (ended !== undefined) return Promise.resolve(failed('cut_off', ended))
       lastId += 1
       const id = lastId
-      const full = era === 'stateless' ? withEnvelope(params, SENDER) : params
+      const full = era === 'stateless' ? withEnvelope(params, OWN_SENDER) : params
       return new Promise((resolve) => {
         const cancel = clock.after(timeoutMs, () => {
           waiting.delete(id)

@@ -76,6 +76,27 @@ export function hasLookalike(message: JsonObject): boolean {
   return false
 }
 
+/**
+ * Finds the JSON-RPC error in the body of a refusal. HTTP says which request it belongs to, so that it
+ * may have any id.
+ *
+ * @param idText The id that it is to have, as JSON.
+ */
+export function errorIn(data: string, idText: string): string | undefined {
+  let found: string | undefined
+  eachValue(data, (value, text) => {
+    if (errorCodeOf(value) !== undefined) found ??= withId(text, idText)
+  })
+  return found
+}
+
+/** Returns the code of an error response; `undefined` when the message is none. */
+export function errorCodeOf(message: unknown): number | undefined {
+  const error = isObject(message) ? message['error'] : undefined
+  const code = isObject(error) ? error['code'] : undefined
+  return typeof code === 'number' ? code : undefined
+}
+
 function readOne(value: unknown, text: string, awaited: Awaited): Incoming | undefined {
   if (!isObject(value)) return undefined
   const { jsonrpc, method, id, error } = value

@@ -1,10 +1,9 @@
+import { MAX_MESSAGE_BYTES } from './limits.js'
+
 const LF = 0x0a
 const CR = 0x0d
 
-/** Longer lines are dropped: whoever sends them would fill the memory. */
-const MAX_LINE_BYTES = 64 * 1024 * 1024
-
-/** Cuts bytes into lines, however they come. Blank lines are left out. */
+/** Cuts bytes into lines, however they come. Blank lines are left out, and so are those that are too long. */
 export class LineSplitter {
   readonly #onLine: (line: Buffer) => void
   readonly #onTooLong: () => void
@@ -15,7 +14,7 @@ export class LineSplitter {
   constructor(
     onLine: (line: Buffer) => void,
     onTooLong: () => void,
-    maxBytes: number = MAX_LINE_BYTES,
+    maxBytes: number = MAX_MESSAGE_BYTES,
   ) {
     this.#onLine = onLine
     this.#onTooLong = onTooLong

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject, stringsMember } from '../util/json.js'
+import { PRODUCT, VERSION } from '../util/version.js'
 import { STATELESS_VERSION } from './versions.js'
 
 const PREFIX = 'io.modelcontextprotocol/'
@@ -19,24 +20,28 @@ export interface Sender {
   clientCapabilities: JsonObject
 }
 
+/** How we name ourselves to servers and to clients. */
+export const OWN_INFO = { name: PRODUCT, version: VERSION }
+
+/** Who our own requests of 2026-07-28 come from. */
+export const OWN_SENDER: Sender = { clientInfo: OWN_INFO, clientCapabilities: {} }
+
+/** Makes what every request of 2026-07-28 carries in `_meta`. */
+export function envelopeOf({ clientInfo, clientCapabilities }: Sender): JsonObject {
+  return {
+    [META.version]: STATELESS_VERSION,
+    [META.clientInfo]: clientInfo,
+    [META.clientCapabilities]: clientCapabilities,
+  }
+}
+
 /**
  * Adds to the parameters what every request of 2026-07-28 carries in `_meta`.
  *
  * @see [MCP 2026-07-28, `_meta`](https://modelcontextprotocol.io/specification/2026-07-28/basic/index#meta)
  */
-export function withEnvelope(
-  params: JsonObject,
-  { clientInfo, clientCapabilities }: Sender,
-): JsonObject {
-  return {
-    ...params,
-    _meta: {
-      ...metaOf(params),
-      [META.version]: STATELESS_VERSION,
-      [META.clientInfo]: clientInfo,
-      [META.clientCapabilities]: clientCapabilities,
-    },
-  }
+export function withEnvelope(params: JsonObject, sender: Sender): JsonObject {
+  return { ...params, _meta: { ...metaOf(params), ...envelopeOf(sender) } }
 }
 
 /** Returns the `_meta` of parameters or of a result; {} when it is absent. */

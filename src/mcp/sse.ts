@@ -1,3 +1,5 @@
+import { MAX_MESSAGE_BYTES } from './limits.js'
+
 const LF = 0x0a
 const CR = 0x0d
 
@@ -10,9 +12,6 @@ const CR = 0x0d
 export function lastEventIdHeader(id: string): string {
   return Buffer.from(id, 'utf8').toString('latin1')
 }
-
-/** The most bytes of one event that has not ended yet. */
-const MAX_PENDING_BYTES = 64 * 1024 * 1024
 
 /**
  * Cuts a byte stream into whole server-sent events, whatever its chunks and line ends are.
@@ -68,7 +67,7 @@ export class EventSplitter {
   #keep(bytes: Buffer): void {
     this.#pending.push(bytes)
     this.#pendingBytes += bytes.length
-    if (this.#pendingBytes > MAX_PENDING_BYTES) throw new RangeError('event too large')
+    if (this.#pendingBytes > MAX_MESSAGE_BYTES) throw new RangeError('event too large')
   }
 
   /** Finds the offsets behind each blank line of the chunk. */

@@ -5,6 +5,7 @@ import type { Exchange } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
+import { ANSWER_PROBLEMS } from '../upstream/answer-limits.js'
 import { ownMember } from '../util/json.js'
 import type { LogFields } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
@@ -111,7 +112,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   }
 
   cutOff(): string {
-    const reason = 'its event stream ended before the answer'
+    const reason = ANSWER_PROBLEMS.endedEarly
     const failure = { cause: 'cut_off', target: this.record.target ?? 'all', reason } as const
     return errorResponse(this.id ?? null, failureError(failure))
   }

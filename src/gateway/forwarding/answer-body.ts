@@ -1,14 +1,12 @@
 import type { Awaited } from '../../mcp/incoming.js'
 import { writtenId } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
+import { MAX_MESSAGE_BYTES } from '../../mcp/limits.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { HeldBytes, UNCOUNTED_BYTES } from '../../util/memory-budget.js'
+import { MAX_REFUSAL_BYTES } from '../../upstream/answer-limits.js'
 import { checkAnswer, MAX_PARSED_BYTES, mendAnswer } from './answer-check.js'
 import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
-
-const MAX_JSON_BYTES = 64 * 1024 * 1024
-
-const MAX_ERROR_BYTES = 64 * 1024
 
 /** Node sends a short string in one packet with the head, which is faster than a buffer after it. */
 const MAX_TEXT_BYTES = 4096
@@ -49,7 +47,7 @@ export class AnswerBody implements Awaited {
   keep(chunk: Buffer, status: number): Kept {
     if (this.#isLarge) return this.#listener.piece?.(chunk) === false ? 'pause' : 'more'
     this.#bytes += chunk.length
-    if (this.#bytes > (status === 200 ? MAX_JSON_BYTES : MAX_ERROR_BYTES)) return 'too large'
+    if (this.#bytes > (status < 400 ? MAX_MESSAGE_BYTES : MAX_REFUSAL_BYTES)) return 'too large'
     this.#chunks.push(chunk)
     if (!this.hold(this.#bytes)) return 'no room'
     if (this.#bytes > MAX_PARSED_BYTES && this.#isLarge === undefined) this.#offer(status)

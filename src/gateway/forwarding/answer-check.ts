@@ -113,13 +113,16 @@ function checkRefusal(
   body: Buffer,
   awaited: Awaited,
 ): { bytes: Buffer; protocol: boolean } | undefined {
-  const text = body.toString('utf8').replace(/^\ufeff/, '')
+  const whole = body.toString('utf8')
+  const text = whole.replace(/^\ufeff/, '')
   const value = tryParseJson(text)
   if (!isObject(value) || !isObject(value['error'])) return undefined
   const { error } = value
   if (typeof error['code'] !== 'number' || typeof error['message'] !== 'string') return undefined
   const protocol = PROTOCOL_CODES.has(error['code'])
-  if (value['id'] === awaited.id && isPlainId(awaited.id)) return { bytes: body, protocol }
+  if (value['id'] === awaited.id && isPlainId(awaited.id)) {
+    return { bytes: text === whole ? body : Buffer.from(text), protocol }
+  }
   // taken from the text, so that large numbers keep their digits
   const own = objectText(text, 'error')
   const members = ['code', 'message', ...(isObject(error['data']) ? ['data'] : [])]

@@ -1,5 +1,6 @@
 import { messageData, readIncoming } from '../../mcp/incoming.js'
 import { eachEvent } from '../../mcp/sse.js'
+import { ANSWER_PROBLEMS } from '../../upstream/answer-limits.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Request } from '../request.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
@@ -58,13 +59,17 @@ export function sendAndWait(
         eachEvent(run, ends, (fields) => {
           const data = messageData(fields)
           const incoming = data === undefined ? [] : readIncoming(data, call.awaited)
-          const response = incoming.find(({ kind }) => kind === 'response')
+          const response = incoming.find(({ kind }) => kind !== 'message')
+          if (response?.kind === 'foreign') {
+            call.abort()
+            fail('invalid_answer', ANSWER_PROBLEMS.foreign)
+          }
           // not aborted: the stream ends by itself, and its connection stays usable
-          if (response !== undefined) resolve({ ok: true, status: 200, text: response.text, head })
+          else if (response) resolve({ ok: true, status: 200, text: response.text, head })
         })
         return true
       },
-      streamEnded: () => fail('cut_off', 'its event stream ended before the answer'),
+      streamEnded: () => fail('cut_off', ANSWER_PROBLEMS.endedEarly),
       failed: (failure) => finish({ ok: false, failure, head }),
     }
     const call = new UpstreamCall(send, listener)

@@ -1,5 +1,6 @@
 import { errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
 import { writeEvent } from '../../mcp/sse.js'
+import { ANSWER_PROBLEMS } from '../../upstream/answer-limits.js'
 import { type Exchange, type ReplyWatcher, replyFailure } from '../exchange.js'
 import { LEFT_OUT, type ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { endOfSubscription } from '../streams/subscription-filter.js'
@@ -168,7 +169,7 @@ class Relay implements AnswerListener, ReplyWatcher {
 
   streamEnded(): void {
     const target = this.#options.send.target.name
-    const reason = 'its event stream ended before the answer'
+    const reason = ANSWER_PROBLEMS.endedEarly
     this.#endStream({ cause: 'cut_off', target, reason })
   }
 

@@ -1,5 +1,6 @@
 import { type Awaited, messageData, readIncoming } from '../../mcp/incoming.js'
 import { type EventFields, readEvent, replaceEventId, writeEvent } from '../../mcp/sse.js'
+import { ANSWER_PROBLEMS } from '../../upstream/answer-limits.js'
 import { LEFT_OUT, type ResponseTransforms } from '../rewriting/response-rewriter.js'
 
 /** Receives what the events of an answer tell. */
@@ -72,7 +73,7 @@ export class RelayedEvents {
         messages.push(LEFT_OUT)
       } else if (kind === 'foreign') {
         this.isBroken = true
-        return [this.#owner.invalid('an event of its answer belongs to another request')]
+        return [this.#owner.invalid(ANSWER_PROBLEMS.foreign)]
       } else if (kind === 'message') messages.push(rewrites.message?.(text) ?? text)
       else {
         this.isAnswered = true

@@ -1,6 +1,7 @@
 import type { CredentialHeaders } from '../../auth/credentials/credential.js'
 import type { Awaited } from '../../mcp/incoming.js'
 import { EventSplitter } from '../../mcp/sse.js'
+import { ANSWER_PROBLEMS } from '../../upstream/answer-limits.js'
 import {
   DRAIN_MS,
   Drain,
@@ -126,7 +127,7 @@ export class UpstreamCall implements CredentialUser {
       })
       if (!this.#done && !this.#body.hold(this.#splitter.pendingBytes)) this.#refuses('no room')
     } catch (error) {
-      this.#fail('invalid_answer', `its event stream cannot be read: ${messageOf(error)}`)
+      this.#fail('invalid_answer', `${ANSWER_PROBLEMS.brokenStream}: ${messageOf(error)}`)
     }
   }
 
@@ -137,8 +138,14 @@ export class UpstreamCall implements CredentialUser {
   }
 
   #refuses(problem: 'too large' | 'no room'): void {
-    if (problem === 'too large') return this.#fail('invalid_answer', 'its answer is too large')
+    if (problem === 'too large') return this.#refuseLarge()
     this.onResponseError(this.#controller, noRoom())
+  }
+
+  #refuseLarge(): void {
+    if (this.#status < 400) return this.#fail('invalid_answer', ANSWER_PROBLEMS.tooLarge)
+    this.#endRefused(this.#body.whole())
+    this.#controller?.abort(new Error('the status says enough'))
   }
 
   onResponseEnd(controller: UpstreamController): void {

@@ -1,7 +1,6 @@
 import { findMember, skipSpace } from '../../mcp/json-text.js'
-import { META } from '../../mcp/meta.js'
+import { META, OWN_INFO } from '../../mcp/meta.js'
 import type { JsonObject } from '../../util/json.js'
-import { PRODUCT, VERSION } from '../../util/version.js'
 
 /**
  * Makes the members of `_meta` that name the targets which are left out, and those whose last known
@@ -50,7 +49,7 @@ export function mergedMembers(
     resultType: 'complete',
     ttlMs: isWhole ? Math.min(...parts.map(timeToLive)) : 0,
     cacheScope: isPublic ? 'public' : 'private',
-    _meta: { [META.serverInfo]: { name: PRODUCT, version: VERSION }, ...missing },
+    _meta: { [META.serverInfo]: OWN_INFO, ...missing },
   }
 }
 

@@ -1,8 +1,8 @@
 import { ERROR_CODES, resultResponse, writtenResponse } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
+import { OWN_INFO } from '../../mcp/meta.js'
 import { negotiateVersion, olderVersion } from '../../mcp/versions.js'
 import { isObject, type JsonObject, ownMember } from '../../util/json.js'
-import { PRODUCT, VERSION } from '../../util/version.js'
 import type { GatewayContext } from '../context.js'
 import { replyError, replyFailure } from '../exchange.js'
 import type { Request } from '../request.js'
@@ -113,7 +113,7 @@ function mergeResults(
   const merged: JsonObject = {
     protocolVersion: version,
     capabilities,
-    serverInfo: { name: PRODUCT, version: VERSION },
+    serverInfo: OWN_INFO,
   }
   const instructions = joinInstructions(opened)
   if (instructions !== undefined) merged['instructions'] = instructions

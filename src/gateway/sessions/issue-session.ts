@@ -1,5 +1,5 @@
+import { OWN_INFO } from '../../mcp/meta.js'
 import type { JsonObject } from '../../util/json.js'
-import { PRODUCT, VERSION } from '../../util/version.js'
 import type { GatewayContext } from '../context.js'
 import type { Request } from '../request.js'
 import type { Target } from '../target.js'
@@ -112,5 +112,5 @@ function withoutCookies(targets: ReadonlyMap<string, TargetSession>): Map<string
 
 /** Returns the least that opening a session later needs, when all would not fit into a header. */
 function withoutExtras({ protocolVersion }: JsonObject): JsonObject {
-  return { protocolVersion, capabilities: {}, clientInfo: { name: PRODUCT, version: VERSION } }
+  return { protocolVersion, capabilities: {}, clientInfo: OWN_INFO }
 }

@@ -1,12 +1,11 @@
 import { mirrorHeaders } from '../../mcp/headers.js'
 import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
-import { offersStateless, withEnvelope } from '../../mcp/meta.js'
+import { OWN_SENDER, offersStateless, withEnvelope } from '../../mcp/meta.js'
 import { STATELESS_VERSION } from '../../mcp/versions.js'
 import { BoundedMap } from '../../util/bounded-map.js'
 import { classifyFailure, mayRefuseProtocol } from '../../util/failure.js'
 import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import { PRODUCT, VERSION } from '../../util/version.js'
 import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
 import { upstreamHeaders } from '../forwarding/request-headers.js'
 import { accessKey, type Request } from '../request.js'
@@ -32,10 +31,7 @@ const PROBE_BODY = JSON.stringify({
   jsonrpc: '2.0',
   id: PROBE_ID,
   method: METHOD,
-  params: withEnvelope(
-    {},
-    { clientInfo: { name: PRODUCT, version: VERSION }, clientCapabilities: {} },
-  ),
+  params: withEnvelope({}, OWN_SENDER),
 })
 
 /** What one caller's probe of one target found. */

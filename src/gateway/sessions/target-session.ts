@@ -1,9 +1,9 @@
 import { resultText } from '../../mcp/json-text.js'
 import { ownId } from '../../mcp/jsonrpc.js'
+import { OWN_INFO } from '../../mcp/meta.js'
 import { SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
 import { sessionCookies } from '../../upstream/http/cookie-jar.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import { PRODUCT, VERSION } from '../../util/version.js'
 import type { GatewayContext } from '../context.js'
 import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
 import { statelessHeaders, upstreamHeaders } from '../forwarding/request-headers.js'
@@ -129,7 +129,7 @@ export async function openUnheard(
   const params = request.session?.initialize ?? {
     protocolVersion: request.exchange.header('mcp-protocol-version') ?? SESSION_BASED_VERSIONS[0],
     capabilities: {},
-    clientInfo: { name: PRODUCT, version: VERSION },
+    clientInfo: OWN_INFO,
   }
   const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'initialize', params })
   const timeoutMs = context.timeouts.answer

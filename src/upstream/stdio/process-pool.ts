@@ -1,8 +1,7 @@
-import { STATELESS_VERSION } from '../../mcp/versions.js'
-import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
+import { OWN_SENDER, offersStateless, withEnvelope } from '../../mcp/meta.js'
+import { isObject, tryParseJson } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
-import { PRODUCT, VERSION } from '../../util/version.js'
 import { UpstreamError } from '../upstream-error.js'
 import { StdioSlot } from './restarts.js'
 import type { ChildOptions } from './stdio-child.js'
@@ -203,17 +202,9 @@ const sessionBasedKey = (owner: string) => `session-based ${owner}`
 
 const statelessKey = (owner: string) => `stateless ${owner}`
 
-const META = 'io.modelcontextprotocol'
-
 const DISCOVER = JSON.stringify({
   ...{ jsonrpc: '2.0', id: 0, method: 'server/discover' },
-  params: {
-    _meta: {
-      [`${META}/protocolVersion`]: STATELESS_VERSION,
-      [`${META}/clientInfo`]: { name: PRODUCT, version: VERSION },
-      [`${META}/clientCapabilities`]: {},
-    },
-  },
+  params: withEnvelope({}, OWN_SENDER),
 })
 
 /**
@@ -225,5 +216,5 @@ const DISCOVER = JSON.stringify({
 async function speaksStateless(server: StdioServer): Promise<boolean> {
   const answer = tryParseJson(await server.ask(DISCOVER).catch(() => ''))
   const result = isObject(answer) ? answer['result'] : undefined
-  return isObject(result) && stringsMember(result, 'supportedVersions').includes(STATELESS_VERSION)
+  return isObject(result) && offersStateless(result)
 }

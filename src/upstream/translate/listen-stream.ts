@@ -1,15 +1,12 @@
+import { errorCodeOf } from '../../mcp/incoming.js'
 import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
+import { AnswerReader, type AnswerReaderListener } from '../answer-reader.js'
 import type { PendingCall } from '../shared/pending-call.js'
 import type { UpstreamController, UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { TranslatorParts } from './options.js'
-import {
-  ownRequest,
-  StatelessAnswer,
-  type StatelessAnswerListener,
-  statelessHeadersOf,
-} from './stateless-wire.js'
+import { ownRequest, statelessHeadersOf } from './stateless-wire.js'
 import type { Listening, TranslatedSession } from './translated-session.js'
 
 export interface ListenStreamOptions {
@@ -85,7 +82,7 @@ export class ListenStream implements Listening {
         this.#close()
         end()
       }
-      const listener: StatelessAnswerListener = {
+      const listener: AnswerReaderListener = {
         started: (started) => {
           controller = started
           if (asked === this.#current) call.follow(started)
@@ -101,16 +98,15 @@ export class ListenStream implements Listening {
         },
         // a graceful end, or an error
         responded: (text) =>
-          over(() => (call.isStreaming ? call.end() : refuse(call, errorCode(text)))),
-        refused: (status, head, content) => {
-          const code = errorCode(content.toString('utf8'))
-          // an error says more than a status of 200
-          const says = code !== undefined && (status === 200 || hasNoStream(code))
+          over(() => (call.isStreaming ? call.end() : refuse(call, codeIn(text)))),
+        refused: (status, head, content, error) => {
+          const code = codeIn(error)
+          const says = code !== undefined && hasNoStream(code)
           over(() => (says ? refuse(call, code) : call.respond(status, head, content)))
         },
         failed: (error) => over(() => call.fail(error)),
       }
-      const answer = new StatelessAnswer(id, listener, parts.memory)
+      const answer = new AnswerReader(id, listener, parts.memory)
       const asked: Asked = {
         number: ++this.#count,
         giveUp(reason) {
@@ -158,11 +154,8 @@ function refuse(call: PendingCall, code: number | undefined): void {
   call.fail(new UpstreamError('http_status', `it refused ${LISTEN} with error ${code}`, 503))
 }
 
-function errorCode(response: string): number | undefined {
-  const message = tryParseJson(response)
-  const error = isObject(message) ? message['error'] : undefined
-  const code = isObject(error) ? error['code'] : undefined
-  return typeof code === 'number' ? code : undefined
+function codeIn(response: string | undefined): number | undefined {
+  return errorCodeOf(tryParseJson(response ?? ''))
 }
 
 /** The server does not know the method, or serves only clients that can do more. */

@@ -1,8 +1,7 @@
 import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
-import { META, metaOf } from '../../mcp/meta.js'
+import { META, metaOf, OWN_INFO } from '../../mcp/meta.js'
 import { isObject, type JsonObject, stringMember } from '../../util/json.js'
-import { PRODUCT, VERSION } from '../../util/version.js'
 import type { PendingCall } from '../shared/pending-call.js'
 import type { UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
@@ -109,7 +108,7 @@ export function initializeResult(discovered: JsonObject, { version }: SessionCli
   return {
     protocolVersion: version,
     capabilities: isObject(capabilities) ? sessionBasedCapabilities(capabilities) : {},
-    serverInfo: isObject(serverInfo) ? serverInfo : { name: PRODUCT, version: VERSION },
+    serverInfo: isObject(serverInfo) ? serverInfo : OWN_INFO,
     ...(instructions !== undefined && { instructions }),
   }
 }

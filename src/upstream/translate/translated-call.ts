@@ -1,20 +1,16 @@
+import { errorCodeOf } from '../../mcp/incoming.js'
 import { idText, memberText, objectText, putMembers } from '../../mcp/json-text.js'
 import { ERROR_CODES, errorResponse, ownId, type RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { AnswerReader, type AnswerReaderListener } from '../answer-reader.js'
 import type { PendingCall } from '../shared/pending-call.js'
 import type { ResponseHead, UpstreamController, UpstreamRequest } from '../upstream.js'
 import { unusableAnswer } from '../upstream-error.js'
 import { InputRounds } from './input-requests.js'
 import type { TranslatorParts } from './options.js'
 import { type MirroredParam, paramHeaders } from './param-headers.js'
-import {
-  type RetryParts,
-  StatelessAnswer,
-  type StatelessAnswerListener,
-  statelessHeadersOf,
-  statelessText,
-} from './stateless-wire.js'
+import { type RetryParts, statelessHeadersOf, statelessText } from './stateless-wire.js'
 import type { Running, TranslatedSession } from './translated-session.js'
 
 export interface TranslatedCallOptions {
@@ -28,9 +24,9 @@ export interface TranslatedCallOptions {
 }
 
 /** A request of an older client on its way to a server of 2026-07-28, in as many rounds as it takes. */
-export class TranslatedCall implements StatelessAnswerListener, Running {
+export class TranslatedCall implements AnswerReaderListener, Running {
   readonly #options: TranslatedCallOptions
-  #answer: StatelessAnswer | undefined
+  #answer: AnswerReader | undefined
   readonly #rounds: InputRounds
   #retry: RetryParts | undefined
   #readTools = false
@@ -90,7 +86,7 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
     const mirrored = paramHeaders(params, message.params['arguments'])
     const plain = isStateless ? request.headers : statelessHeadersOf(request.headers, message)
     const headers = [...plain, ...mirrored]
-    this.#answer = new StatelessAnswer(
+    this.#answer = new AnswerReader(
       this.#retry?.id ?? (message.id as RequestId),
       this,
       parts.memory,
@@ -132,19 +128,17 @@ export class TranslatedCall implements StatelessAnswerListener, Running {
     this.#finish(this.#retry === undefined ? answer : this.#own(answer))
   }
 
-  refused(status: number, head: ResponseHead, body: Buffer): void {
+  refused(status: number, head: ResponseHead, body: Buffer, response: string | undefined): void {
     const { parts, request, call, message, isStateless } = this.#options
-    const text = body.toString('utf8')
-    const response = tryParseJson(text)
-    const error = isObject(response) ? response['error'] : undefined
-    const code = isObject(error) ? error['code'] : undefined
+    const code = errorCodeOf(tryParseJson(response ?? ''))
     const isCall = message.method === 'tools/call'
     if (code === ERROR_CODES.headerMismatch && isCall && !this.#readTools) {
       this.#readTools = true
       return this.#when(parts.schemas.read(request.headers), () => this.#send())
     }
     const isOtherEra = !isStateless && parts.isOtherEra(status, code)
-    if (!isStateless && isObject(error) && !isOtherEra) return this.#finish(this.#own(text))
+    if (!isStateless && response !== undefined && !isOtherEra)
+      return this.#finish(this.#own(response))
     if (call.isStreaming) {
       return this.#refuse(`The target answered HTTP ${status}`)
     }

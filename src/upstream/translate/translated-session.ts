@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
+import { OWN_INFO } from '../../mcp/meta.js'
 import { negotiateVersion } from '../../mcp/versions.js'
 import { BoundedMap } from '../../util/bounded-map.js'
 import { isObject, type JsonObject, stringMember, tryParseJson } from '../../util/json.js'
-import { PRODUCT, VERSION } from '../../util/version.js'
 import { TRANSLATED_SESSION } from '../upstream.js'
 
 /** What a client said of itself at `initialize`, as far as later requests need it. */
@@ -26,7 +26,7 @@ const TASKS = 'io.modelcontextprotocol/tasks'
 export const UNKNOWN_CLIENT: SessionClient = {
   version: negotiateVersion(undefined),
   capabilities: {},
-  info: { name: PRODUCT, version: VERSION },
+  info: OWN_INFO,
 }
 
 /** Reads a client from the parameters of `initialize`. */

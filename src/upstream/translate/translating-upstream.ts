@@ -1,3 +1,4 @@
+import { errorCodeOf } from '../../mcp/incoming.js'
 import { ERROR_CODES } from '../../mcp/jsonrpc.js'
 import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
 import { STATELESS_VERSION } from '../../mcp/versions.js'
@@ -81,7 +82,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
       foundSessionBased()
       return answer.replay()
     }
-    if (!isStart && !SAYS_STATELESS.has(errorCode(message))) return answer.replay()
+    if (!isStart && !SAYS_STATELESS.has(errorCodeOf(message))) return answer.replay()
     translate(handler, (loaded) => void ask(loaded, answer, request, handler))
   }
 
@@ -152,11 +153,6 @@ function speaksSessionBased({ result }: JsonObject): boolean {
   if (!isObject(result)) return false
   const version = result['protocolVersion']
   return typeof version !== 'string' || version < STATELESS_VERSION
-}
-
-function errorCode(message: JsonObject | undefined): unknown {
-  const error = message?.['error']
-  return isObject(error) ? error['code'] : undefined
 }
 
 /** The session is one that a translation gave out, be it in another process. */
