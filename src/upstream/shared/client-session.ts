@@ -4,14 +4,14 @@ import type { PendingCall } from './pending-call.js'
 
 const MAX_WAITING = 100
 
-/** Larger messages do not wait for a stream that may never be opened. */
+/** Larger messages are dropped while no stream is open, since none may ever be. */
 const MAX_WAITING_LENGTH = 64 * 1024
 
-/** A stream whose client is further behind is ended: it would hold up everybody else. */
+/** The stream of a client that is further behind is ended, or it would hold up the other clients. */
 const MAX_BEHIND_BYTES = 4 * 1024 * 1024
 
-/** A request under way. `id` and `token` are the client's own, as they were written. */
-export interface Open {
+/** A request under way. `id` and `token` are those of the client, as it wrote them. */
+export interface OpenRequest {
   readonly session: ClientSession
   readonly call: PendingCall
   readonly id: string
@@ -19,9 +19,9 @@ export interface Open {
   cancelTimer: () => void
 }
 
-/** What one client has at a peer: its calls under way, and its stream (GET). */
+/** What one client has on a shared connection: its calls under way, and its GET streams. */
 export class ClientSession {
-  /** What the client said at `initialize` that it can do. */
+  /** As the client declared them at `initialize`. */
   readonly capabilities: JsonObject
   readonly calls = new Set<PendingCall>()
   readonly #listeners = new Set<PendingCall>()
@@ -38,12 +38,12 @@ export class ClientSession {
     return this.#listeners.size > 0
   }
 
-  /** Somebody waits for something here. */
+  /** A stream is open, or a call is under way. */
   get isBusy(): boolean {
     return this.isListening || this.calls.size > 0
   }
 
-  /** Makes a request the stream of what the peer sends by itself. */
+  /** Makes a GET the stream of what the server sends by itself. */
   listen(call: PendingCall, onOver: () => void = () => {}): void {
     this.#listeners.add(call)
     call.onOver = () => {
@@ -56,7 +56,7 @@ export class ClientSession {
     for (const data of waiting) this.#tell(call, data)
   }
 
-  /** Takes a message to the client: on its stream, else on a call's; else it waits for a stream. */
+  /** Sends a message on the client's stream, else on that of its last call; else it waits for a stream. */
   deliver(data: string): void {
     const [listener] = this.#listeners
     const call = listener ?? this.lastCall
@@ -79,7 +79,7 @@ export class ClientSession {
     this.#held.set(0)
   }
 
-  /** Takes a request of the peer to the client: it belongs to a call, where there is one. */
+  /** Sends a request of the server on the last call, to which it most likely belongs, else as any message. */
   ask(data: string): void {
     if (this.lastCall === undefined) this.deliver(data)
     else this.lastCall.event(data)

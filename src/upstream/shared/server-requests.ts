@@ -6,18 +6,18 @@ import type { ClientSession } from './client-session.js'
 
 const MAX_ASKED = 1_000
 
-/** What a client must have said that it can do, to be asked for it. */
+/** The capability that a client must have declared to get a request. */
 const CAPABILITY: Readonly<Record<string, string>> = {
   'sampling/createMessage': 'sampling',
   'elicitation/create': 'elicitation',
   'roots/list': 'roots',
 }
 
-/** The requests of a peer to its clients. Each goes to one client, which alone can answer it. */
+/** The requests of a server on a shared connection. Each goes to one client, which alone can answer it. */
 export class ServerRequests {
   readonly #sessions: ReadonlySet<ClientSession>
   readonly #transmit: (text: string) => void
-  /** Those that are not answered yet, by the id that the client sees. `id` is as the peer wrote it. */
+  /** Those without an answer yet, by the id that the client sees. `id` is as the server wrote it. */
   readonly #asked = new Map<string, { id: string; session: ClientSession }>()
   readonly #mark = randomBytes(6).toString('base64url')
   #count = 0
@@ -27,12 +27,12 @@ export class ServerRequests {
     this.#transmit = transmit
   }
 
-  /** Takes a request of the peer to a client, or answers it where none can. */
+  /** Sends a request to a client that can answer it; where there is none, refuses it. */
   take(method: string, text: string): void {
     const id = writtenAt(text, PLACES.id)
     if (id === undefined) return
     if (method === 'ping') return this.#reply(id, { result: {} })
-    const session = this.#whoCan(ownMember(CAPABILITY, method))
+    const session = this.#chooseClient(ownMember(CAPABILITY, method))
     if (session === undefined || this.#asked.size >= MAX_ASKED) {
       const message = `No client here takes ${method}`
       return this.#reply(id, { error: { code: ERROR_CODES.methodNotFound, message } })
@@ -44,7 +44,7 @@ export class ServerRequests {
   }
 
   /**
-   * Gives a client's answer the id that the peer knows.
+   * Gives a client's answer the id that the server wrote.
    *
    * @returns `undefined` when this client was not asked.
    */
@@ -56,7 +56,7 @@ export class ServerRequests {
     return replaceAt(text, PLACES.id, asked.id)
   }
 
-  /** The peer does not want its answer any more. */
+  /** The server cancelled its request. */
   takeBack(text: string): void {
     const written = writtenAt(text, PLACES.requestId)
     for (const [key, { id, session }] of this.#asked) {
@@ -66,7 +66,7 @@ export class ServerRequests {
     }
   }
 
-  /** Answers for a client that is gone. */
+  /** Answers what a client that left did not answer. */
   leave(session: ClientSession): void {
     for (const [key, asked] of this.#asked) {
       if (asked.session !== session) continue
@@ -85,8 +85,8 @@ export class ServerRequests {
     this.#transmit(replaceAt(wire, PLACES.id, id))
   }
 
-  /** Chooses among the clients that can do it: one that waits, one that listens, the last. */
-  #whoCan(capability: string | undefined): ClientSession | undefined {
+  /** Of the clients with the capability, prefers one with a call under way, then one with a stream. */
+  #chooseClient(capability: string | undefined): ClientSession | undefined {
     const able = [...this.#sessions].filter(
       ({ capabilities }) => capability === undefined || Object.hasOwn(capabilities, capability),
     )

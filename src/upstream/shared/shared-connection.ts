@@ -11,40 +11,40 @@ import { messageOf } from '../../util/errors.js'
 import { isDeeper, isObject, type JsonObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { codedError, UpstreamError } from '../upstream-error.js'
-import type { ClientSession, Open } from './client-session.js'
+import type { ClientSession, OpenRequest } from './client-session.js'
 import type { CallEnd, PendingCall } from './pending-call.js'
 import { ServerRequests } from './server-requests.js'
 import type { SharedRequest } from './shared-request.js'
 
-/** A call that its client gave up is still waited for, because that is no cancellation. */
+/** In the session-based protocol, a client that leaves has not cancelled: its call may take that long. */
 const ABANDONED_MS = 300_000
 
-/** The peer is not read while one call has more than this waiting for its client. */
+/** The server is not read while one call has more than this waiting for its client. */
 const MAX_KEPT_BYTES = 1024 * 1024
 
 export interface SharedConnectionOptions {
   clock: Pick<Clock, 'after'>
   /**
-   * Sends a message to the peer.
+   * Sends a message to the server.
    *
-   * @param request The client's request that it came in; absent for messages of our own.
+   * @param request The client's request that carried it; absent for messages that are made here.
    */
   transmit(text: string, request?: SharedRequest): void
-  /** Stops and goes on reading what the peer sends. */
+  /** Stops reading what the server sends, or goes on. */
   flow(paused: boolean): void
-  /** Learns of what is no message of JSON-RPC. */
+  /** Gets what is no JSON-RPC message. */
   onGarbage(text: string): void
 }
 
 /**
- * One connection to a server that carries the messages of one or of several clients. Ids and
- * progress tokens are replaced on the way and put back as they were written, so that an answer
- * reaches the request that it belongs to and nobody else.
+ * One connection to a server, for one client or several. Ids and progress tokens are replaced by
+ * numbers of our own and put back as they were written, so that each answer reaches the client that
+ * asked, and no other.
  */
 export class SharedConnection {
   readonly sessions = new Set<ClientSession>()
   readonly #options: SharedConnectionOptions
-  readonly #open = new Map<number, Open>()
+  readonly #open = new Map<number, OpenRequest>()
   readonly #asked: ServerRequests
   #count = 0
   #isPaused = false
@@ -54,7 +54,7 @@ export class SharedConnection {
     this.#asked = new ServerRequests(this.sessions, (text) => options.transmit(text))
   }
 
-  /** Requests under way, also those whose clients left. */
+  /** Counts the requests under way, also those whose clients left. */
   get running(): number {
     return this.#open.size
   }
@@ -72,7 +72,7 @@ export class SharedConnection {
     const number = this.#count
     const token = placeOf(text, PLACES.token)
     const parts = [id, token].filter((place) => place !== undefined)
-    const open: Open = {
+    const open: OpenRequest = {
       ...{ session, call, id: text.slice(id.start, id.end) },
       token: token && text.slice(token.start, token.end),
       cancelTimer: () => {},
@@ -85,8 +85,8 @@ export class SharedConnection {
     this.#options.transmit(replacePlaces(text, mapped), origin)
   }
 
-  /** In the era without sessions, a client that leaves has cancelled; before, it has not. */
-  #onOver(number: number, open: Open, end: CallEnd, isStateless: boolean): void {
+  /** In the stateless protocol a client that leaves has cancelled; in the session-based one it has not. */
+  #onOver(number: number, open: OpenRequest, end: CallEnd, isStateless: boolean): void {
     open.session.calls.delete(open.call)
     if (!this.#open.has(number)) return
     const cancel = () => {
@@ -99,9 +99,9 @@ export class SharedConnection {
   }
 
   /**
-   * Sends a client's notification, or its answer to a request of the peer.
+   * Sends a client's notification, or its answer to a request of the server.
    *
-   * @returns False when it concerns nothing that the peer knows of.
+   * @returns False when it belongs to no request that is under way, and was not sent.
    */
   tell(session: ClientSession, message: JsonObject, text: string, origin?: SharedRequest): boolean {
     const mapped = 'method' in message ? this.#mapCancelled(session, message, text) : undefined
@@ -122,7 +122,7 @@ export class SharedConnection {
     return undefined
   }
 
-  /** Takes what the peer sent. */
+  /** Takes what the server sent. */
   take(data: string): void {
     eachValue(data, (message, text) => this.#takeOne(message, text))
   }
@@ -165,12 +165,12 @@ export class SharedConnection {
     this.#regulate()
   }
 
-  #event({ call }: Open, text: string): void {
+  #event({ call }: OpenRequest, text: string): void {
     if (!call.isOver) call.event(text)
     this.#regulate()
   }
 
-  /** Ends a client's part: nobody waits for its calls any more. */
+  /** Ends the session of a client, and fails its calls. */
   leave(session: ClientSession): void {
     this.sessions.delete(session)
     session.end()
@@ -178,7 +178,7 @@ export class SharedConnection {
     this.#asked.leave(session)
   }
 
-  /** The connection is gone. */
+  /** The connection is gone: fails all calls and ends all sessions. */
   fail(error: Error): void {
     for (const [number, { call, cancelTimer }] of [...this.#open]) {
       this.#open.delete(number)
@@ -199,7 +199,7 @@ export class SharedConnection {
     this.#options.transmit(JSON.stringify({ jsonrpc: '2.0', method, params }))
   }
 
-  /** Reads the peer no faster than the slowest call's client. */
+  /** Reads the server no faster than the slowest client with a call under way reads. */
   #regulate(): void {
     let isBehind = false
     for (const { call } of this.#open.values()) isBehind ||= call.keptBytes > MAX_KEPT_BYTES
@@ -209,21 +209,21 @@ export class SharedConnection {
   }
 }
 
-/** Deeper messages are refused from clients, and no result of a tool comes near. */
+/** Far more than any result of a tool needs. */
 const MAX_DEPTH = 1_000
 
 /**
- * Gives a peer what was written to us.
+ * Hands what a server wrote to its connection.
  *
- * @returns Why it cannot be handled: whoever wrote it is not to be talked with any more.
+ * @returns Why it cannot be handled; the connection is then to be closed.
  */
 export function problemWith(
   data: string,
-  peer: Pick<SharedConnection, 'take'>,
+  connection: Pick<SharedConnection, 'take'>,
 ): UpstreamError | undefined {
   if (isDeeper(data, MAX_DEPTH)) return unreadable(`nested deeper than ${MAX_DEPTH}`)
   try {
-    peer.take(data)
+    connection.take(data)
     return undefined
   } catch (error) {
     return unreadable(messageOf(error))
@@ -235,7 +235,7 @@ function unreadable(why: string): UpstreamError {
   return new UpstreamError('invalid_answer', reason)
 }
 
-/** A process that does not answer its first request in time. */
+/** Makes the failure of a process that does not answer its first request in time. */
 export function slowStart(ms: number): UpstreamError {
   const reason = `its process did not answer within ${ms / 1000} s of its start`
   return new UpstreamError('timeout', reason)

@@ -5,19 +5,19 @@ import { headerOf, type UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
 import { JSON_HEAD, type PendingCall } from './pending-call.js'
 
-/** What a request to a peer says, read once. */
+/** A client's request to a shared connection, read once. */
 export interface SharedRequest {
   readonly request: UpstreamRequest
   readonly call: PendingCall
-  /** The message that a POST carries; `undefined` when it is none. */
+  /** The message in the body; `undefined` when the body is none. */
   readonly message: JsonObject | undefined
   readonly text: string
   readonly sessionId: string | undefined
-  /** The version, when the message belongs to the era without sessions. */
+  /** The protocol version, when the message is one of the stateless protocol. */
   readonly statelessVersion: string | undefined
 }
 
-/** Reads what a request to a peer says. */
+/** Reads a client's request. */
 export function readSharedRequest(request: UpstreamRequest, call: PendingCall): SharedRequest {
   const text = request.body?.toString() ?? ''
   const message = tryParseJson(text)
@@ -32,22 +32,22 @@ export function readSharedRequest(request: UpstreamRequest, call: PendingCall): 
   }
 }
 
-/** Tells whether a message is a request, which an answer is owed to. */
+/** Tells whether a message is a request, which has to be answered. */
 export function isRequest(message: JsonObject): boolean {
   return typeof message['method'] === 'string' && message['id'] !== undefined
 }
 
-/** Nothing was sent: the session of this request is not open here, or not any more. */
+/** Makes the failure of a request whose session is not open here: nothing was sent. */
 export function sessionLost(): UpstreamError {
   return new UpstreamError('session_lost', 'the session is not open here any more')
 }
 
-/** Nothing was sent: the request came without a session. */
+/** Makes the failure of a request that needs a session and names none: nothing was sent. */
 export function sessionRequired(): UpstreamError {
   return new UpstreamError('session_required', 'it wants a session first')
 }
 
-/** Answers that a peer knows only the era with sessions. */
+/** Answers that the server speaks only the session-based protocol. */
 export function refuseStateless({ call, message }: SharedRequest): void {
   const given = message?.['id']
   const id = typeof given === 'string' || typeof given === 'number' ? given : null

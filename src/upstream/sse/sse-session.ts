@@ -15,7 +15,7 @@ import {
 import { codedError } from '../upstream-error.js'
 import type { SseStream } from './sse-stream.js'
 
-/** For what we say by ourselves, milliseconds. */
+/** Time limit of the POSTs that no client waits for. */
 const OWN_MS = 30_000
 
 const MAX_REFUSAL = 64 * 1024
@@ -33,71 +33,71 @@ export interface SseSessionOptions {
   onEnd(): void
 }
 
-/** One stream of an old server, which is what a session is there. */
+/** One stream of an HTTP+SSE server, which is one session there. */
 export class SseSession {
   readonly #options: SseSessionOptions
-  readonly #peer: SharedConnection
+  readonly #connection: SharedConnection
   readonly #session: ClientSession
   #cancelTimer = () => {}
   #isOver = false
-  /** Of the last request, for what we say by ourselves. */
+  /** Those of the last request, for messages that are made here. */
   #headers: readonly string[]
 
   constructor(options: SseSessionOptions) {
     this.#options = options
     const { stream, asked } = options
     this.#headers = asked.request.headers
-    this.#peer = new SharedConnection({
+    this.#connection = new SharedConnection({
       clock: options.clock,
       transmit: (text, origin) => this.#transmit(text, origin),
       flow: (paused) => stream.flow(paused),
-      // the stream of an old server may carry anything else
+      // such a stream may carry anything besides messages
       onGarbage: () => {},
     })
     const params = asked.message?.['params']
     const capabilities = isObject(params) ? params['capabilities'] : undefined
     this.#session = new ClientSession(isObject(capabilities) ? capabilities : {}, options.memory)
-    this.#peer.sessions.add(this.#session)
+    this.#connection.sessions.add(this.#session)
   }
 
   /** Posts a client's message; the answer to a request comes on the stream. */
   post(asked: SharedRequest): void {
-    this.#stay()
+    this.#restartIdleTimer()
     const { request, call, message = {}, text } = asked
     this.#headers = request.headers
-    if (isRequest(message)) this.#peer.request(this.#session, text, call, { origin: asked })
-    else if (!this.#peer.tell(this.#session, message, text, asked)) call.respond(202, {})
+    if (isRequest(message)) this.#connection.request(this.#session, text, call, { origin: asked })
+    else if (!this.#connection.tell(this.#session, message, text, asked)) call.respond(202, {})
   }
 
   take(data: string): void {
-    this.#stay()
-    // what cannot be read costs this stream and nobody else
-    if (problemWith(data, this.#peer) !== undefined) this.end()
+    this.#restartIdleTimer()
+    // data that cannot be handled ends this stream and no other
+    if (problemWith(data, this.#connection) !== undefined) this.end()
   }
 
   listen(call: PendingCall): void {
-    this.#stay()
-    this.#session.listen(call, () => this.#stay())
+    this.#restartIdleTimer()
+    this.#session.listen(call, () => this.#restartIdleTimer())
   }
 
-  /** Closes the stream, whoever wants that. */
+  /** Closes the stream and fails its calls. */
   end(error: Error = codedError('ECONNRESET')): void {
     if (this.#isOver) return
     this.#isOver = true
     this.#cancelTimer()
     this.#options.onEnd()
     this.#options.stream.close()
-    this.#peer.fail(error)
+    this.#connection.fail(error)
     void this.#options.posts.close()
   }
 
-  /** Begins to wait anew for something to happen. */
-  #stay(): void {
+  /** Starts the idle time anew. */
+  #restartIdleTimer(): void {
     const { clock, idleMs } = this.#options
     this.#cancelTimer()
     if (idleMs === 0 || this.#isOver) return
     this.#cancelTimer = clock.after(idleMs, () => {
-      if (this.#session.isBusy || this.#peer.running > 0) this.#stay()
+      if (this.#session.isBusy || this.#connection.running > 0) this.#restartIdleTimer()
       else this.end()
     })
   }
@@ -115,14 +115,14 @@ export class SseSession {
   }
 }
 
-/** The session is ours: the server would not know what it means. */
+/** The session id was made here, and means nothing to the server. */
 function withoutSession(headers: readonly string[]): string[] {
   return headerPairs(headers)
     .filter(([name]) => name !== 'mcp-session-id')
     .flat()
 }
 
-/** What the POST itself says matters only when it is a refusal, or nothing else is waited for. */
+/** The answer to the POST itself matters only when it is a refusal, or when no response is awaited. */
 function watchPost(call: PendingCall, waits: boolean): UpstreamHandler {
   let refusal: { status: number; headers: object; body: string } | undefined
   let inner: UpstreamController | undefined
@@ -139,7 +139,7 @@ function watchPost(call: PendingCall, waits: boolean): UpstreamHandler {
     onResponseStart(controller, status, headers) {
       if (status >= 300) refusal = { status, headers, body: '' }
       else {
-        // what follows answers to nothing: it comes on the stream
+        // the response comes on the stream, not in this body
         drain = new Drain(controller, headers['content-type'])
         if (!waits) call.respond(202, {})
       }
@@ -155,7 +155,7 @@ function watchPost(call: PendingCall, waits: boolean): UpstreamHandler {
       call.respond(status, headers as Record<string, string>, body)
     },
     onResponseError(_controller, error) {
-      // a POST that was taken is answered on the stream
+      // once the POST was accepted, the response comes on the stream
       if (drain === undefined) call.fail(error)
     },
   }

@@ -12,13 +12,13 @@ import {
 } from '../upstream.js'
 import { codedError, describeNetworkError, noRoom, UpstreamError } from '../upstream-error.js'
 
-/** For the head of the answer and the first event. */
+/** Time limit of the head of the answer, and then of the event that names the endpoint. */
 const OPEN_MS = 10_000
 
 /** How opening the stream ended. */
 export type OpeningStream =
   | { kind: 'open'; stream: SseStream }
-  /** The server answered, but with no such stream. */
+  /** The server answered with something else than a stream. */
   | { kind: 'refused'; status: number; headers: ResponseHead; error: Error }
   | { kind: 'failed'; error: Error }
 
@@ -33,7 +33,7 @@ export interface SseStreamOptions {
   onEnd(error: Error): void
 }
 
-/** The stream of an old server: it names the endpoint to post to, then it carries all messages. */
+/** The stream of an HTTP+SSE server: it names the endpoint to post to, then it carries all messages. */
 export interface SseStream {
   readonly endpoint: URL
   /** Stops reading, and goes on. */
@@ -42,8 +42,8 @@ export interface SseStream {
 }
 
 /**
- * Opens the stream of the transport before Streamable HTTP. The endpoint must be at the origin of
- * the stream: the requests to it carry our credential.
+ * Opens the stream of HTTP+SSE. The endpoint must be at the origin of the stream, because the requests
+ * to it carry our credential.
  *
  * @see [MCP 2024-11-05, HTTP with SSE](https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse)
  */
@@ -157,7 +157,7 @@ class StreamHandler implements UpstreamHandler {
   }
 }
 
-/** Says for the end of a sentence why a stream could not be opened. */
+/** Says why a stream could not be opened, for the end of a sentence. */
 export function reasonOf(opening: Exclude<OpeningStream, { kind: 'open' }>): string {
   return describeNetworkError(opening.error).reason
 }

@@ -27,7 +27,7 @@ export interface SseUpstreamOptions {
   url: URL
   /** Opens the connections to a URL of the server. */
   connect: (url: URL) => Promise<Upstream>
-  /** A stream that nobody uses is closed after that many milliseconds; without it, never. */
+  /** After how many milliseconds an idle stream is closed; without it, never. */
   idleMs?: number
   /** Makes the cookies of one session, where the connections keep none themselves. */
   newJar?: () => CookieJar
@@ -35,27 +35,27 @@ export interface SseUpstreamOptions {
   memory?: MemoryBudget | undefined
 }
 
-/** An old server that looks like a new one. */
+/** A server of HTTP+SSE that looks like one of Streamable HTTP. */
 export interface SseUpstream extends Upstream {
-  /** Tells whether the server opens streams, by one that is closed again. */
+  /** Opens a stream and closes it again, to find out whether the server speaks HTTP+SSE. */
   probe(request: Pick<UpstreamRequest, 'headers'>): Promise<OpeningStream>
 }
 
-/** Belongs to one request, and not to the stream. */
+/** Headers that belong to one request, and not to the stream. */
 const OF_REQUEST = /^(accept|content-type|content-length|mcp-.*|last-event-id)$/
 
 const MAX_STREAMS = 10_000
 
 /**
- * Makes a server of the transport before Streamable HTTP look like one of today: each `initialize`
- * opens a stream, which is a session; each POST gets its own answer, matched by id; what the server
- * sends by itself comes on GET. A session whose stream broke is lost.
+ * Makes a server of HTTP+SSE look like one of Streamable HTTP: each `initialize` opens a stream, which
+ * is a session; each POST gets its own answer, matched by id; what the server sends by itself comes on
+ * GET. A session whose stream broke is lost.
  */
 export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
   const { clock, url, connect, idleMs = 0, newJar, memory } = options
   const sessions = new Map<string, SseSession>()
   let connecting: Promise<Upstream> | undefined
-  /** Streams that are being opened. */
+  /** How many streams are being opened. */
   let opening = 0
 
   const open = async (

@@ -3,7 +3,7 @@ import { isObject, tryParseJson } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
 import { UpstreamError } from '../upstream-error.js'
-import { StdioSlot } from './restarts.js'
+import { ProcessSlot } from './process-slot.js'
 import type { ChildOptions } from './stdio-child.js'
 import { StdioServer } from './stdio-server.js'
 
@@ -14,13 +14,13 @@ const MAX_SWEEP_MS = 60_000
 const MAX_SHOWN = 200
 
 export interface StdioLimits {
-  /** Most processes of this target at once. */
+  /** The most processes of this target at once. */
   children: number
-  /** Most requests under way at one process. */
+  /** The most requests under way at one process. */
   requests: number
-  /** A process that nobody uses is ended after that many milliseconds. */
+  /** After how many milliseconds a process is ended that nobody uses. */
   idleMs: number
-  /** For a process to answer its first request, milliseconds. */
+  /** How many milliseconds a process may take to answer its first request. */
   startMs: number
 }
 
@@ -40,12 +40,12 @@ export interface ProcessPoolOptions
   random: () => number
 }
 
-/** The processes of one target, one for each caller (and for each era that callers speak). */
-export class StdioProcesses {
+/** The processes of one target: one for each caller and each protocol that the caller speaks. */
+export class ProcessPool {
   readonly #options: ProcessPoolOptions
-  readonly #slots = new Map<string, StdioSlot>()
+  readonly #slots = new Map<string, ProcessSlot>()
   readonly #all = new Set<StdioServer>()
-  /** Being started. */
+  /** How many are being started. */
   #starting = 0
   #speaksStateless: boolean | undefined
   #isSweeping = false
@@ -61,8 +61,8 @@ export class StdioProcesses {
   }
 
   /** Returns the caller's process, if there is one. */
-  running(owner: string): StdioServer | undefined {
-    return this.#slots.get(sessionBasedKey(owner))?.server
+  running(callerId: string): StdioServer | undefined {
+    return this.#slots.get(sessionBasedKey(callerId))?.server
   }
 
   /**
@@ -70,23 +70,23 @@ export class StdioProcesses {
    *
    * @throws {UpstreamError} when it cannot be started now.
    */
-  get(owner: string): Promise<StdioServer> {
-    return this.#get(sessionBasedKey(owner))
+  get(callerId: string): Promise<StdioServer> {
+    return this.#get(sessionBasedKey(callerId))
   }
 
-  /** Returns a process that speaks the era without sessions, if the program does at all. */
-  async getStateless(owner: string): Promise<StdioServer | undefined> {
+  /** Returns the caller's process for the stateless protocol; `undefined` when the program does not speak it. */
+  async getStateless(callerId: string): Promise<StdioServer | undefined> {
     if (this.#speaksStateless === false) return undefined
-    const server = await this.#get(statelessKey(owner))
+    const server = await this.#get(statelessKey(callerId))
     this.#speaksStateless ??= await speaksStateless(server)
     if (this.#speaksStateless) return server
-    const [slot, sessionBased] = [statelessKey(owner), sessionBasedKey(owner)].map((key) =>
+    const [slot, sessionBased] = [statelessKey(callerId), sessionBasedKey(callerId)].map((key) =>
       this.#slots.get(key),
     )
     if (slot?.server === server) {
-      this.#slots.delete(statelessKey(owner))
-      // it was only asked, and can still be initialized
-      if (sessionBased === undefined) this.#slots.set(sessionBasedKey(owner), slot)
+      this.#slots.delete(statelessKey(callerId))
+      // it was asked `server/discover` and nothing else, so that it can still be initialized
+      if (sessionBased === undefined) this.#slots.set(sessionBasedKey(callerId), slot)
       else void server.end()
     }
     return undefined
@@ -95,14 +95,14 @@ export class StdioProcesses {
   #get(key: string): Promise<StdioServer> {
     let slot = this.#slots.get(key)
     if (slot === undefined) {
-      slot = new StdioSlot(this.#options)
+      slot = new ProcessSlot(this.#options)
       this.#slots.set(key, slot)
       this.#sweepLater()
     }
     return slot.get((own) => this.#start(own))
   }
 
-  async #start(slot: StdioSlot): Promise<StdioServer> {
+  async #start(slot: ProcessSlot): Promise<StdioServer> {
     const { budget, limits, name, logger } = this.#options
     this.#starting += 1
     try {
@@ -134,7 +134,7 @@ export class StdioProcesses {
   }
 
   /**
-   * Ends processes that nobody uses until another one may be started, and counts that one.
+   * Ends idle processes until another one may be started, and counts that one.
    *
    * @throws {UpstreamError} when all are in use.
    */
@@ -187,10 +187,10 @@ export class StdioProcesses {
     const { logger, name, redact } = this.#options
     const shown = JSON.stringify(redact(text.slice(0, MAX_SHOWN)))
     const said = `Target "${name}" writes to stdout what is no MCP message: ${shown}`
-    logger.warn('child_output', `${said}; such lines are left out`, { target: name })
+    logger.warn('child_output', `${said}; such lines are skipped`, { target: name })
   }
 
-  /** Ends all processes. */
+  /** Ends all pool. */
   async close(): Promise<void> {
     this.#isClosed = true
     const starting = [...this.#slots.values()].map((slot) => slot.starting)
@@ -198,9 +198,9 @@ export class StdioProcesses {
   }
 }
 
-const sessionBasedKey = (owner: string) => `session-based ${owner}`
+const sessionBasedKey = (callerId: string) => `session-based ${callerId}`
 
-const statelessKey = (owner: string) => `stateless ${owner}`
+const statelessKey = (callerId: string) => `stateless ${callerId}`
 
 const DISCOVER = JSON.stringify({
   ...{ jsonrpc: '2.0', id: 0, method: 'server/discover' },
@@ -208,8 +208,8 @@ const DISCOVER = JSON.stringify({
 })
 
 /**
- * Asks a program whether it speaks the era without sessions. Whatever else it says, does or leaves
- * undone means that it does not.
+ * Asks a program whether it speaks the stateless protocol. Any other answer than the result of
+ * `server/discover`, or none in time, means that it does not.
  *
  * @see [MCP 2026-07-28, stdio](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/stdio)
  */

@@ -7,7 +7,7 @@ import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock, ProgramEnd, SpawnedProgram, System } from '../../util/runtime.js'
 import { UpstreamError } from '../upstream-error.js'
 
-/** Between closing its stdin, asking it to end, and ending it. */
+/** Between closing its stdin, SIGTERM and SIGKILL. */
 const STEP_MS = 2_000
 
 const MAX_LINE_BYTES = 32 * 1024 * 1024
@@ -18,14 +18,14 @@ const MAX_LOGGED = 2_000
 
 const MAX_LAST_WORDS = 300
 
-/** More than this is not written for a program that does not read. */
+/** A program that has not read more than this gets no further requests. */
 const MAX_UNREAD_BYTES = 8 * 1024 * 1024
 
 /** How a target's program is started. */
 export interface Program {
   readonly command: string
   readonly args: readonly string[]
-  /** All its variables. */
+  /** All variables of its environment. */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string | undefined
 }
@@ -50,7 +50,7 @@ export interface ChildOptions {
   onEnd(error: UpstreamError, wanted: boolean): void
 }
 
-/** One process of a target that speaks on stdio. */
+/** One process of a target that speaks MCP on stdin and stdout. */
 export class StdioChild {
   readonly #options: ChildOptions
   readonly #program: SpawnedProgram
@@ -105,18 +105,18 @@ export class StdioChild {
     return new StdioChild(options, spawned)
   }
 
-  /** It is gone, or will be soon. */
+  /** The process has ended, or was told to. */
   get isEnding(): boolean {
     return this.#isEnding
   }
 
-  /** It does not read what it is sent. */
+  /** The process does not read what it is sent. */
   get isDeaf(): boolean {
     return this.#program.stdin.writableLength > MAX_UNREAD_BYTES
   }
 
   write(text: string): void {
-    // line ends between the parts of a message mean nothing, but would cut it here
+    // line ends are allowed in JSON, but would cut the message here
     if (!this.#isEnding) this.#program.stdin.write(`${text.replace(/[\r\n]+/g, ' ')}\n`)
   }
 
@@ -125,7 +125,7 @@ export class StdioChild {
     else this.#program.stdout.resume()
   }
 
-  /** Closes its stdin, and ends it when that does not. */
+  /** Closes the stdin of the process, and kills it when that does not end it. */
   async end(): Promise<void> {
     const { stdin, stdout, kill } = this.#program
     if (!this.#isEnding) {

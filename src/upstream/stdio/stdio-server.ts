@@ -13,20 +13,20 @@ import { type ChildOptions, StdioChild } from './stdio-child.js'
 
 const MAX_SESSIONS = 1_000
 
-/** A session of one client, and when it was last used. */
+/** The session of one client, and when it was last used, in milliseconds since the epoch. */
 interface Member {
   readonly session: ClientSession
   usedAt: number
 }
 
-/** One process of a target, with all sessions of one caller. It is initialized once for them all. */
+/** One process of a target, with all sessions of one caller. It is initialized once for all of them. */
 export class StdioServer {
   readonly #options: ServerOptions
-  readonly #peer: SharedConnection
+  readonly #connection: SharedConnection
   readonly #members = new BoundedMap<string, Member>(MAX_SESSIONS, ({ session }) =>
-    this.#peer.leave(session),
+    this.#connection.leave(session),
   )
-  /** Of the era without sessions, where requests belong to none. */
+  /** Holds the requests of the stateless protocol, which belong to no session. */
   readonly #stateless: ClientSession
   #child: StdioChild | undefined
   #initialized: Promise<string> | undefined
@@ -37,7 +37,7 @@ export class StdioServer {
     this.#options = options
     this.#usedAt = options.clock.now()
     this.#stateless = new ClientSession({}, options.memory)
-    this.#peer = new SharedConnection({
+    this.#connection = new SharedConnection({
       clock: options.clock,
       transmit: (text) => this.#child?.write(text),
       flow: (paused) => this.#child?.flow(paused),
@@ -51,7 +51,7 @@ export class StdioServer {
     server.#child = await StdioChild.start({
       ...options,
       onLine(line) {
-        const problem = server.isEnding ? undefined : problemWith(line, server.#peer)
+        const problem = server.isEnding ? undefined : problemWith(line, server.#connection)
         if (problem !== undefined) server.#fails(problem)
       },
       onTooLong: () => options.onGarbage('a line of more than 32 MiB'),
@@ -60,21 +60,21 @@ export class StdioServer {
       onEnd(error, wanted) {
         server.#members.clear()
         options.onEnd(error, wanted)
-        server.#peer.fail(error)
+        server.#connection.fail(error)
       },
     })
     return server
   }
 
-  /** Ends this process, and nobody else's, for a line that cannot be handled. */
+  /** Ends this process for a line that cannot be handled. */
   #fails(error: UpstreamError): void {
     this.#options.onHostile(error.message)
     this.#members.clear()
     void this.end()
-    this.#peer.fail(error)
+    this.#connection.fail(error)
   }
 
-  /** It takes nothing any more. */
+  /** The process takes no further messages. */
   get isEnding(): boolean {
     return this.#child?.isEnding === true
   }
@@ -83,10 +83,10 @@ export class StdioServer {
   get idleSince(): number | undefined {
     let { isBusy } = this.#stateless
     for (const { session } of this.#members.values()) isBusy ||= session.isBusy
-    return isBusy || this.#peer.running > 0 ? undefined : this.#usedAt
+    return isBusy || this.#connection.running > 0 ? undefined : this.#usedAt
   }
 
-  /** Ends sessions that were not used since then, and notes what is in use now. */
+  /** Ends the sessions that were last used before a time, and notes which are in use now. */
   sweep(now: number, before: number): void {
     if (this.idleSince === undefined) this.#usedAt = now
     for (const [id, member] of this.#members) {
@@ -95,7 +95,7 @@ export class StdioServer {
     }
   }
 
-  /** Answers `initialize` with the program's own answer, which was asked for once. */
+  /** Answers `initialize` with the program's answer to the first one. */
   async initialize({ call, message = {}, text }: SharedRequest): Promise<void> {
     const params = isObject(message['params']) ? message['params'] : {}
     this.#initialized ??= this.ask(text)
@@ -112,7 +112,7 @@ export class StdioServer {
     }
   }
 
-  /** Sends a request of our own. Rejects when it is not answered in the time of a start. */
+  /** Sends a request of our own. Rejects when no answer comes within `startMs`. */
   ask(text: string): Promise<string> {
     this.#usedAt = this.#options.clock.now()
     const { clock, startMs } = this.#options
@@ -131,7 +131,7 @@ export class StdioServer {
         clock,
         { headersTimeout: startMs, bodyTimeout: startMs },
       )
-      this.#peer.request(new ClientSession(), text, call)
+      this.#connection.request(new ClientSession(), text, call)
     })
   }
 
@@ -140,11 +140,11 @@ export class StdioServer {
     const { memory } = this.#options
     const session = new ClientSession(isObject(capabilities) ? capabilities : {}, memory)
     this.#members.set(id, { session, usedAt: this.#options.clock.now() })
-    this.#peer.sessions.add(session)
+    this.#connection.sessions.add(session)
     return id
   }
 
-  /** Finds a session of this process, which counts as used then. */
+  /** Finds a session of this process, and marks it as used. */
   use(id: string | undefined): ClientSession | undefined {
     const member = id === undefined ? undefined : this.#members.get(id)
     if (member === undefined) return undefined
@@ -156,28 +156,28 @@ export class StdioServer {
   /** Takes a message of a session: a request, a notification or an answer. */
   post(session: ClientSession, { call, message = {}, text }: SharedRequest): void {
     if (this.#refuses(call, message)) return
-    if (isRequest(message)) return this.#peer.request(session, text, call)
+    if (isRequest(message)) return this.#connection.request(session, text, call)
     const isReadiness = message['method'] === 'notifications/initialized'
-    // it was told once, by whoever was the first
-    if (!isReadiness || !this.#isReady) this.#peer.tell(session, message, text)
+    // the process hears it once, from the first client
+    if (!isReadiness || !this.#isReady) this.#connection.tell(session, message, text)
     this.#isReady ||= isReadiness
     call.respond(202, {})
   }
 
-  /** Takes a message of the era without sessions. */
+  /** Takes a message of the stateless protocol. */
   postStateless({ call, message = {}, text }: SharedRequest): void {
     this.#usedAt = this.#options.clock.now()
     if (this.#refuses(call, message)) return
     if (!isRequest(message)) return call.respond(202, {})
-    this.#peer.sessions.add(this.#stateless)
-    this.#peer.request(this.#stateless, text, call, { isStateless: true })
+    this.#connection.sessions.add(this.#stateless)
+    this.#connection.request(this.#stateless, text, call, { isStateless: true })
   }
 
   #refuses(call: PendingCall, message: JsonObject): boolean {
     const { requests } = this.#options
     if (this.#child?.isDeaf) {
       call.fail(new UpstreamError('http_status', 'its process does not read what it is sent', 503))
-    } else if (isRequest(message) && this.#peer.running >= requests) {
+    } else if (isRequest(message) && this.#connection.running >= requests) {
       const reason = `it has ${requests} requests of this caller under way, which is the most`
       call.fail(new UpstreamError('http_status', reason, 429))
     }
@@ -188,7 +188,7 @@ export class StdioServer {
   leave(id: string): void {
     const member = this.#members.get(id)
     this.#members.delete(id)
-    if (member !== undefined) this.#peer.leave(member.session)
+    if (member !== undefined) this.#connection.leave(member.session)
   }
 
   /** Ends the process. */
@@ -198,8 +198,8 @@ export class StdioServer {
 }
 
 /**
- * Gives a client its own version in a program's answer to `initialize`, when that is older than the
- * one that the program agreed upon with the first client.
+ * Puts the version that a client asked for into the program's answer to `initialize`, when it is older
+ * than the one that the program agreed on with the first client.
  *
  * @param wire The answer, parsed.
  */
@@ -211,15 +211,14 @@ function withVersion(text: string, wire: unknown, requested: unknown): string {
   return replaceAt(text, PLACES.protocolVersion, JSON.stringify(olderVersion(known, spoken)))
 }
 
-/** What the server of one process needs. */
 interface ServerOptions extends Omit<ChildOptions, 'onLine' | 'onTooLong' | 'onNoRoom'> {
   clock: Pick<Clock, 'after' | 'now'>
-  /** Most requests under way at once. */
+  /** The most requests under way at once. */
   requests: number
-  /** Until the answer to its first request, milliseconds. */
+  /** How many milliseconds the answer to the first request may take. */
   startMs: number
-  /** Learns of output that is no message. */
+  /** Gets output that is no message. */
   onGarbage(text: string): void
-  /** Learns why it is ended for what it wrote. */
+  /** Gets the reason when the process is ended for what it wrote. */
   onHostile(reason: string): void
 }

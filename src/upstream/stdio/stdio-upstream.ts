@@ -13,23 +13,23 @@ import {
   sessionRequired,
 } from '../shared/shared-request.js'
 import { CALLER_ID_FIELD, headerOf, type Upstream } from '../upstream.js'
-import { type ChildBudget, type ProcessPoolOptions, StdioProcesses } from './process-pool.js'
+import { type ChildBudget, ProcessPool, type ProcessPoolOptions } from './process-pool.js'
 
-/** A server that speaks on stdio, and how it is started. */
+/** How a server that speaks on stdio is started. */
 export interface ProgramSettings {
-  /** The program and its arguments; no shell reads it. */
+  /** The program and its arguments, which no shell interprets. */
   readonly command: readonly [string, ...string[]]
-  /** Besides the few variables that every program gets. */
+  /** Variables besides the few that every program gets. */
   readonly env: Readonly<Record<string, string>>
   /** An absolute path. */
   readonly cwd: string | undefined
-  /** Most processes at once. */
+  /** The most processes at once. */
   readonly maxChildren: number
-  /** Most requests under way at one process. */
+  /** The most requests under way at one process. */
   readonly maxRequests: number
 }
 
-/** What starting programs takes. */
+/** What is needed to start programs. */
 export interface ProgramHost {
   readonly clock: Clock
   readonly env?: Runtime['env']
@@ -46,7 +46,7 @@ export interface ProgramOptions {
   logger: Logger
 }
 
-/** Shorter values are words that any text may hold. */
+/** Shorter values may be ordinary words, which must not be redacted. */
 const MIN_SECRET_LENGTH = 12
 
 /** Opens a target that is a program. Nothing is started before the first request. */
@@ -72,7 +72,7 @@ export function createProgramUpstream(
   })
 }
 
-/** What a program may have written of what it was given, and what clients must not read. */
+/** Values of variables that a program may repeat in its output, and that must not get out. */
 function secretsOf({ env }: ProgramSettings): string[] {
   return Object.entries(env)
     .filter(([name, value]) => isSecretName(name) || value.length >= MIN_SECRET_LENGTH)
@@ -80,34 +80,34 @@ function secretsOf({ env }: ProgramSettings): string[] {
 }
 
 /**
- * Makes a program that speaks MCP on stdin and stdout look like a server of today. Each caller, as
- * {@link CALLER_ID_FIELD} names it, has one process, which all sessions of the caller share.
+ * Makes a program that speaks MCP on stdin and stdout look like a server of Streamable HTTP. Each
+ * caller, as {@link CALLER_ID_FIELD} names it, has one process, which all its sessions share.
  *
  * @see [MCP 2025-11-25, stdio](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio)
  */
 function createStdioUpstream(options: ProcessPoolOptions): Upstream {
   const { clock, memory } = options
-  const processes = new StdioProcesses(options)
+  const pool = new ProcessPool(options)
 
-  async function initialize(owner: string, asked: SharedRequest): Promise<void> {
-    const server = await processes.get(owner)
+  async function initialize(callerId: string, asked: SharedRequest): Promise<void> {
+    const server = await pool.get(callerId)
     if (!asked.call.isOver) await server.initialize(asked)
   }
 
-  async function postStateless(owner: string, asked: SharedRequest): Promise<void> {
-    const server = await processes.getStateless(owner)
+  async function postStateless(callerId: string, asked: SharedRequest): Promise<void> {
+    const server = await pool.getStateless(callerId)
     if (server === undefined) refuseStateless(asked)
     else if (!asked.call.isOver) server.postStateless(asked)
   }
 
-  function post(owner: string, asked: SharedRequest): void {
+  function post(callerId: string, asked: SharedRequest): void {
     const { call, message, sessionId, statelessVersion } = asked
     const fail = (error: Error) => call.fail(error)
     if (message === undefined) return call.respond(400, {})
-    if (statelessVersion !== undefined) return void postStateless(owner, asked).catch(fail)
-    if (message['method'] === 'initialize') return void initialize(owner, asked).catch(fail)
+    if (statelessVersion !== undefined) return void postStateless(callerId, asked).catch(fail)
+    if (message['method'] === 'initialize') return void initialize(callerId, asked).catch(fail)
     if (sessionId === undefined) return call.fail(sessionRequired())
-    const server = processes.running(owner)
+    const server = pool.running(callerId)
     const session = server?.use(sessionId)
     if (server === undefined || session === undefined) return call.fail(sessionLost())
     server.post(session, asked)
@@ -117,18 +117,18 @@ function createStdioUpstream(options: ProcessPoolOptions): Upstream {
     send(request, handler) {
       const call = new PendingCall(handler, clock, request, memory)
       const asked = readSharedRequest(request, call)
-      const owner = headerOf(request.headers, CALLER_ID_FIELD) ?? ''
-      if (request.method === 'POST') return post(owner, asked)
+      const callerId = headerOf(request.headers, CALLER_ID_FIELD) ?? ''
+      if (request.method === 'POST') return post(callerId, asked)
       const { sessionId } = asked
       if (sessionId === undefined) return call.respond(405, {})
-      const server = processes.running(owner)
+      const server = pool.running(callerId)
       const session = server?.use(sessionId)
       if (server === undefined || session === undefined) return call.fail(sessionLost())
       if (request.method === 'GET') return session.listen(call)
       server.leave(sessionId)
       call.respond(200, {})
     },
-    close: () => processes.close(),
-    held: { kind: 'child', count: () => processes.count },
+    close: () => pool.close(),
+    held: { kind: 'child', count: () => pool.count },
   }
 }

@@ -159,7 +159,7 @@ const FIRST_PAUSE_MS = 100
  */
 export class InputRounds {
   readonly #options: InputRoundsOptions
-  #questions: InputRequests | undefined
+  #requests: InputRequests | undefined
   #count = 0
 
   constructor(options: InputRoundsOptions) {
@@ -168,7 +168,7 @@ export class InputRounds {
 
   /** The client is asked something at the moment. */
   get isAsking(): boolean {
-    return this.#questions !== undefined
+    return this.#requests !== undefined
   }
 
   /** Takes a response whose `resultType` is `input_required`. */
@@ -188,20 +188,20 @@ export class InputRounds {
       const reason = whyNotAsk(request, session.client.capabilities)
       if (reason !== undefined) return onFailed(`The target needs its client, but ${reason}`)
     }
-    this.#questions = new InputRequests({
+    this.#requests = new InputRequests({
       ...{ clock, call, session },
       onAnswered: (results) => {
-        this.#questions = undefined
+        this.#requests = undefined
         onReady({ inputResponses: putMembers('{}', results), ...stateMember })
       },
       onFailed,
     })
-    this.#questions.ask(requests)
+    this.#requests.ask(requests)
   }
 
   /** Takes back what the client did not answer yet. */
   stop(): void {
-    this.#questions?.stop()
-    this.#questions = undefined
+    this.#requests?.stop()
+    this.#requests = undefined
   }
 }

@@ -24,11 +24,11 @@ export interface TranslatorParts
   readonly inner: Upstream
   readonly schemas: ToolSchemas
   /** Tells whether a refusal says that the target does not speak 2026-07-28 any more. */
-  isOtherEra(status: number, code: unknown): boolean
+  refusesStateless(status: number, code: unknown): boolean
 }
 
 export interface TranslatorOptions extends TranslatingOptions {
   inner: Upstream
   /** The target turned out not to speak 2026-07-28. */
-  onOtherEra(): void
+  onSessionBased(): void
 }

@@ -17,7 +17,7 @@ export type ServerDiscovery =
   | {
       readonly ok: false
       /** The target was asked and is of another era. */
-      readonly isOtherEra: boolean
+      readonly refusesStateless: boolean
       /** It wants another credential before it says anything. */
       readonly wantsCredential: boolean
       /** Hands whatever came instead to a client. */
@@ -57,7 +57,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       if (read.kind === 'failed') {
         const error = new UpstreamError(read.failure.cause, read.failure.reason)
         return {
-          ...{ ok: false, isOtherEra: false, wantsCredential: false },
+          ...{ ok: false, refusesStateless: false, wantsCredential: false },
           pass: (call) => call.fail(error),
         }
       }
@@ -67,7 +67,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       const head = Object.fromEntries(PASSED_HEADERS.map((name) => [name, header(name)]))
       return {
         ok: false,
-        isOtherEra: status < 400 || mayRefuseProtocol(status),
+        refusesStateless: status < 400 || mayRefuseProtocol(status),
         wantsCredential: status === 401 || status === 403,
         pass: (call) => call.respond(status, head, Buffer.from(text)),
       }

@@ -136,15 +136,15 @@ export class TranslatedCall implements AnswerReaderListener, Running {
       this.#readTools = true
       return this.#when(parts.schemas.read(request.headers), () => this.#send())
     }
-    const isOtherEra = !isStateless && parts.isOtherEra(status, code)
-    if (!isStateless && response !== undefined && !isOtherEra)
+    const refusesStateless = !isStateless && parts.refusesStateless(status, code)
+    if (!isStateless && response !== undefined && !refusesStateless)
       return this.#finish(this.#own(response))
     if (call.isStreaming) {
       return this.#refuse(`The target answered HTTP ${status}`)
     }
     this.#end()
     // to a client in a session 404 says: initialize again
-    if (isOtherEra) call.respond(404, {})
+    if (refusesStateless) call.respond(404, {})
     else call.respond(status, head, body)
   }
 

@@ -46,7 +46,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     translator = new Translator({
       ...options,
       inner,
-      onOtherEra() {
+      onSessionBased() {
         isStateless = options.protocol === STATELESS_VERSION
       },
     })

@@ -37,17 +37,17 @@ export class Translator {
   readonly #options: TranslatorOptions
   readonly #parts: TranslatorParts
   readonly #sessions = new TranslatedSessions()
-  readonly #asking: ReturnType<typeof createProbe>
+  readonly #probe: ReturnType<typeof createProbe>
 
   constructor(options: TranslatorOptions) {
     this.#options = options
     const { inner, clock, logger, target, memory } = options
-    const asking = createProbe({ clock, inner })
-    const schemas = new ToolSchemas({ clock, logger, target, askPage: asking.tools })
-    this.#asking = asking
+    const probe = createProbe({ clock, inner })
+    const schemas = new ToolSchemas({ clock, logger, target, askPage: probe.tools })
+    this.#probe = probe
     this.#parts = {
       ...{ inner, clock, logger, target, memory, schemas },
-      isOtherEra: (status, code) => this.#isOtherEra(status, code),
+      refusesStateless: (status, code) => this.#refusesStateless(status, code),
     }
   }
 
@@ -55,12 +55,12 @@ export class Translator {
   discover({ headers, body }: UpstreamRequest): Promise<ServerDiscovery> {
     const message = tryParseJson(String(body ?? ''))
     const params = isObject(message) && isObject(message['params']) ? message['params'] : {}
-    return this.#asking.discover(headers, newSession(readClient(params)))
+    return this.#probe.discover(headers, newSession(readClient(params)))
   }
 
   /** Asks the target whether it still opens sessions, as it does for older clients. */
   takesInitialize({ headers }: UpstreamRequest): Promise<boolean> {
-    return this.#asking.takesInitialize(headers)
+    return this.#probe.takesInitialize(headers)
   }
 
   /** Answers a request with what the target said when it was asked. */
@@ -129,7 +129,7 @@ export class Translator {
     const client = readClient(message.params)
     const discovery: ServerDiscovery =
       discovered === undefined
-        ? await this.#asking.discover(request.headers, newSession(client))
+        ? await this.#probe.discover(request.headers, newSession(client))
         : { ok: true, result: discovered }
     if (call.isOver) return
     if (discovery.ok) {
@@ -137,9 +137,9 @@ export class Translator {
       call.sessionId = writeSessionId(client)
       return call.answer(resultResponse(id, result))
     }
-    if (!discovery.isOtherEra) return discovery.pass(call)
-    const { protocol, inner, target, onOtherEra } = this.#options
-    onOtherEra()
+    if (!discovery.refusesStateless) return discovery.pass(call)
+    const { protocol, inner, target, onSessionBased } = this.#options
+    onSessionBased()
     if (protocol === 'auto') return inner.send(request, handler)
     const text = `${target} does not speak 2026-07-28, which --protocol asks for`
     const error = { code: ERROR_CODES.unsupportedProtocolVersion, message: text }
@@ -148,19 +148,19 @@ export class Translator {
 
   /** Nothing else tells whether the target is still there. */
   async #ping(turn: Turn): Promise<void> {
-    const discovery = await this.#asking.discover(turn.request.headers, turn.session)
+    const discovery = await this.#probe.discover(turn.request.headers, turn.session)
     if (discovery.ok) answer(turn)
     else discovery.pass(turn.call)
   }
 
-  #isOtherEra(status: number, code: unknown): boolean {
+  #refusesStateless(status: number, code: unknown): boolean {
     const is =
       code === undefined
         ? status === 404 || status === 405
         : status >= 400 &&
           SESSION_BASED_CODES.has(code) &&
           (status === 400 || code !== ERROR_CODES.methodNotFound)
-    if (is) this.#options.onOtherEra()
+    if (is) this.#options.onSessionBased()
     return is
   }
 }

@@ -7,10 +7,10 @@ const FIRST_PAUSE_MS = 250
 
 const LAST_PAUSE_MS = 30_000
 
-/** A longer pause is not waited for: the caller is told instead. */
+/** Where the pause is longer, the request fails and says when the process is started again. */
 const MAX_WAIT_MS = 3_000
 
-/** A process that ran that long did not fail at its start. */
+/** After a process ran that long, the pauses begin anew with the shortest. */
 const STABLE_MS = 60_000
 
 interface SlotOptions {
@@ -19,15 +19,15 @@ interface SlotOptions {
   random: () => number
 }
 
-/** The place of one caller's process. One that does not stay is started less and less often. */
-export class StdioSlot {
+/** Holds one caller's process. The pauses between starts grow while the process keeps ending. */
+export class ProcessSlot {
   readonly #clock: SlotOptions['clock']
   readonly #pauses: Backoff
   #starting: Promise<StdioServer> | undefined
-  /** Milliseconds since the epoch. */
+  /** Both in milliseconds since the epoch. */
   #startedAt = 0
   #notBefore = 0
-  /** Why the last process is gone. */
+  /** Why the last process ended. */
   #reason = ''
   #server: StdioServer | undefined
 
@@ -45,18 +45,18 @@ export class StdioSlot {
     return this.#starting
   }
 
-  /** Nothing is here, and nothing has to be remembered. */
+  /** There is no process, and no pause to be kept. */
   get isVacant(): boolean {
     const isEmpty = this.server === undefined && this.#starting === undefined
     return isEmpty && this.#notBefore < this.#clock.now()
   }
 
   /**
-   * Returns the process; starts one where there is none, once for all who want it.
+   * Returns the process; where there is none, starts one for all requests that wait.
    *
    * @throws {UpstreamError} when it cannot be started now.
    */
-  get(start: (slot: StdioSlot) => Promise<StdioServer>): Promise<StdioServer> {
+  get(start: (slot: ProcessSlot) => Promise<StdioServer>): Promise<StdioServer> {
     const { server } = this
     if (server !== undefined) return Promise.resolve(server)
     this.#starting ??= this.#start(start).finally(() => {
@@ -65,7 +65,7 @@ export class StdioSlot {
     return this.#starting
   }
 
-  async #start(start: (slot: StdioSlot) => Promise<StdioServer>): Promise<StdioServer> {
+  async #start(start: (slot: ProcessSlot) => Promise<StdioServer>): Promise<StdioServer> {
     const wait = this.#notBefore - this.#clock.now()
     if (wait > MAX_WAIT_MS) {
       const seconds = Math.ceil(wait / 1000)
@@ -84,7 +84,7 @@ export class StdioSlot {
     }
   }
 
-  /** @param error Why it ended, unless we wanted that. */
+  /** @param error Why it ended; `undefined` when we ended it. */
   onEnd(server: StdioServer, error: UpstreamError | undefined): void {
     if (this.#server === server) this.#server = undefined
     if (error === undefined) return
