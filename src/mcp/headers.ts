@@ -7,7 +7,7 @@ const SENTINEL = /^=\?base64\?([A-Za-z0-9+/=]*)\?=$/i
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 
 /**
- * Writes a value of `Mcp-Name` or `Mcp-Param-*`: as it is when plain, else Base64 in the sentinel.
+ * Writes a value of `Mcp-Name` or `Mcp-Param-*`: as it is, or in Base64 where a header cannot hold it.
  *
  * @see [MCP 2026-07-28, Streamable HTTP](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http)
  */
@@ -30,7 +30,7 @@ export function envelopeVersion(message: Message): string | undefined {
   return typeof version === 'string' ? version : undefined
 }
 
-/** Tells whether a message belongs to the stateless era: its body decides, not its headers. */
+/** Tells whether a message is one of the stateless protocol: its body decides, not its headers. */
 export function isStateless(message: Message): boolean {
   const version = envelopeVersion(message)
   if (version !== undefined) return version >= STATELESS_VERSION
@@ -38,8 +38,8 @@ export function isStateless(message: Message): boolean {
 }
 
 /**
- * Tells whether a message claims to belong to the stateless era by its header alone. `initialize` is
- * of the era before whatever is put around it, and responses are sent in that one only.
+ * Tells whether a message claims the stateless protocol by its header alone. `initialize` and
+ * responses exist in the session-based protocol only, whatever their headers say.
  *
  * @param header Its `MCP-Protocol-Version`.
  */
@@ -48,7 +48,7 @@ export function claimsStateless({ kind, method }: Message, header: string | unde
 }
 
 /**
- * Says what is missing of what every request of the stateless era carries in `_meta`.
+ * Says what a request of the stateless protocol lacks in `_meta`.
  *
  * @see [MCP 2026-07-28, `_meta`](https://modelcontextprotocol.io/specification/2026-07-28/basic/index#meta)
  */
@@ -69,7 +69,7 @@ const NAME_MEMBER: Readonly<Record<string, string>> = {
   'tasks/cancel': 'taskId',
 }
 
-/** Returns what `Mcp-Name` says of a message, undisguised; `undefined` where it is not sent. */
+/** Returns what `Mcp-Name` says of a message, not encoded; `undefined` where it is not sent. */
 export function mcpNameOf({
   method,
   params,
@@ -83,7 +83,7 @@ export function mcpNameOf({
  * Makes the headers that repeat what a request of 2026-07-28 says in its body, names and values in
  * turn. `MCP-Protocol-Version` and `Mcp-Param-*` are not among them.
  *
- * @param name What `Mcp-Name` says, undisguised; see `namedBy`.
+ * @param name See {@link mcpNameOf}.
  */
 export function mirrorHeaders(method: string, name: string | undefined): string[] {
   const headers = ['mcp-method', method]

@@ -4,11 +4,11 @@ import { putMembers, scanElements, skipSpace } from './json-text.js'
 import type { RequestId } from './jsonrpc.js'
 
 /**
- * The one reader of what servers send, whichever way it comes: JSON bodies, events, lines. It takes
- * what the official SDKs take, and what it hands on is a message that every client understands.
+ * Reads messages of servers, in JSON bodies, events and lines. It accepts what the official SDKs
+ * accept, and hands on messages that every client understands.
  */
 
-/** What a JSON-RPC message of a server is to whoever waits for the response to one request. */
+/** What a message of a server is, seen from one request that awaits its response. */
 export type IncomingKind =
   /** The response to the request. */
   | 'response'
@@ -23,19 +23,19 @@ export interface Incoming {
   readonly text: string
 }
 
-/** The request whose response is waited for. */
+/** The request whose response is awaited. */
 export interface Awaited {
-  /** `undefined` on a stream without a request of its own: there every response is a foreign one. */
+  /** `undefined` on a stream without a request of its own, where every response is foreign. */
   readonly id: RequestId | undefined
-  /** Tells how the client wrote the id; asked only where an answer has to be mended. */
+  /** Returns the id as the client wrote it; called only where a response has to be changed. */
   idText(): string
 }
 
 const BOM = '\ufeff'
 
 /**
- * Reads the JSON-RPC messages in a text: one, or those of an array. What is no message is left out,
- * as the official SDKs do with a heartbeat.
+ * Reads the JSON-RPC messages in a text: one, or those of an array. Anything else is skipped, as the
+ * official SDKs skip a heartbeat.
  */
 export function readIncoming(data: string, awaited: Awaited): readonly Incoming[] {
   const found: Incoming[] = []
@@ -110,7 +110,7 @@ function readOne(value: unknown, text: string, awaited: Awaited): Incoming | und
     const isExact = jsonrpc === '2.0' && isPlainId(awaited.id) && id === awaited.id
     return { kind: 'response', text: isExact ? text : withId(text, awaited.idText()) }
   }
-  // whoever cannot tell which request it was answers without an id, and there was only one
+  // a server that could not read the request answers with an error without an id
   if (isError && id == null && awaited.id !== undefined) {
     return { kind: 'response', text: withId(text, awaited.idText()) }
   }
@@ -118,8 +118,8 @@ function readOne(value: unknown, text: string, awaited: Awaited): Incoming | und
 }
 
 /**
- * Tells whether a response's id is that of a request. Python's and TypeScript's SDKs take the text of
- * a number for the number.
+ * Tells whether a response's id is that of a request. The SDKs of Python and TypeScript accept the
+ * text of a number as the number.
  */
 export function isSameId(given: unknown, id: RequestId | undefined): boolean {
   if (given === id) return id !== undefined
@@ -129,7 +129,7 @@ export function isSameId(given: unknown, id: RequestId | undefined): boolean {
   return typeof given === 'number' && typeof id === 'string' && String(given) === id
 }
 
-/** Tells whether a parsed id is written again as it was: of other numbers the spelling would be lost. */
+/** Tells whether a parsed id is safe to write again; other numbers would lose their spelling. */
 export function isPlainId(id: RequestId | null | undefined): boolean {
   return typeof id !== 'number' || Number.isSafeInteger(id)
 }
@@ -141,7 +141,7 @@ export function withId(text: string, idText: string): string {
 
 /**
  * Returns the data of an event that can carry a message; `undefined` for events without data, as those
- * that prime a stream, and for other types than `message`, which are not for us.
+ * that prime a stream, and for events of other types than `message`.
  */
 export function messageData(fields: {
   event: string | undefined
@@ -160,7 +160,7 @@ export function messagesIn(fields: Parameters<typeof messageData>[0]): string[] 
   return incoming.filter(({ kind }) => kind === 'message').map(({ text }) => text)
 }
 
-/** Finds which of our numbers an answer names; an error that names none is to the only one there is. */
+/** Finds the number of ours that an answer names; an error without an id belongs to the only open one. */
 export function numberOf(
   id: unknown,
   isError: boolean,

@@ -6,8 +6,8 @@ export type RequestId = string | number
 const FIRST_OWN_ID = 2 ** 30
 
 /**
- * Makes the id of a request of our own that travels beside a client's in one session: a number, since
- * some servers take nothing else, beyond those that clients count to, and within 31 bits.
+ * Makes the id of a request of our own that shares a session with a client's requests: a number, since
+ * some servers accept nothing else, larger than clients count, and within 31 bits.
  */
 export function ownId(): number {
   return FIRST_OWN_ID + randomInt(FIRST_OWN_ID)
@@ -25,7 +25,7 @@ export const ERROR_CODES = {
   unsupportedProtocolVersion: -32022,
 } as const
 
-/** A JSON-RPC error that we answer ourselves. */
+/** A JSON-RPC error that is made here. */
 export interface WireError {
   code: number
   message: string

@@ -44,7 +44,7 @@ export class LineSplitter {
     if (start < chunk.length) this.#keep(chunk.subarray(start))
   }
 
-  /** Takes what came after the last line end for a line. */
+  /** Takes what came after the last line end as a line. */
   end(): void {
     this.#endLine()
   }

@@ -1,10 +1,10 @@
-/** So many pages without an entry may follow each other; then nothing is expected any more. */
+/** A list is taken as ended after that many pages in a row without an entry. */
 const MAX_EMPTY_PAGES = 10
 
 /**
  * Follows the pages of one list, and knows when it ends: without a cursor, with one that was there
- * before, or with a page that brings nothing new. Servers that write `"nextCursor": ""` on the last
- * page then begin anew; to others it is a cursor like any other.
+ * before, or with a page that brings nothing new. An empty cursor is followed like any other: some
+ * servers use it, and those that send it with the last page start over, which ends the walk.
  */
 export class ListWalk {
   readonly #names = new Set<string>()
@@ -19,7 +19,7 @@ export class ListWalk {
   /**
    * Takes a page.
    *
-   * @param names What its entries are known by.
+   * @param names The names or URIs of its entries.
    * @returns Where the list goes on; `undefined` at its end.
    */
   next(names: readonly unknown[], cursor: string | undefined): string | undefined {

@@ -156,7 +156,7 @@ function members(
 
 const FEW = 8
 
-/** Finds a key that stands twice; among few, comparing each with each is the quickest way. */
+/** Finds a key that occurs twice; with few keys, comparing all pairs is fastest. */
 function findTwice(list: readonly Member[]): string | undefined {
   if (list.length > FEW) {
     const seen = new Set<string>()
@@ -177,12 +177,12 @@ function invalid(message: string, id: RequestId | null = null): InvalidMessageEr
   return new InvalidMessageError(ERROR_CODES.invalidRequest, message, id)
 }
 
-/** The exact names, and a way from any spelling to the right one. */
+/** The exact names, and the exact name for each name in any case. */
 function spellings(names: readonly string[]) {
   return { names: new Set(names), known: new Map(names.map((name) => [fold(name), name])) }
 }
 
-/** Folds case as lenient parsers do: the long s is an s to them, the Kelvin sign a k. */
+/** Folds case as lenient parsers do, for whom the long s is an s and the Kelvin sign a k. */
 function fold(name: string): string {
   return name.toLowerCase().toUpperCase()
 }
@@ -209,8 +209,8 @@ export function replaceValues(
 }
 
 /**
- * Takes `params`, and a `cursor` in them, out of a message where they are null: some serializers write
- * every member of a type, and servers refuse that.
+ * Takes a `params` or `cursor` that is null out of a message: some serializers write every member of a
+ * type, and servers refuse that.
  *
  * @returns `undefined` when there are none.
  */

@@ -14,7 +14,7 @@ export const META = {
   subscriptionId: `${PREFIX}subscriptionId`,
 } as const
 
-/** Who a request of 2026-07-28 says that it comes from. */
+/** The sender of a request of 2026-07-28. */
 export interface Sender {
   clientInfo: JsonObject
   clientCapabilities: JsonObject
@@ -50,7 +50,7 @@ export function metaOf(holder: JsonObject): JsonObject {
   return isObject(meta) ? meta : {}
 }
 
-/** Tells whether the result of `server/discover` offers the stateless era. */
+/** Tells whether the result of `server/discover` offers the stateless protocol. */
 export function offersStateless(discovered: JsonObject): boolean {
   return stringsMember(discovered, 'supportedVersions').includes(STATELESS_VERSION)
 }

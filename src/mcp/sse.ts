@@ -25,7 +25,7 @@ export class EventSplitter {
   #blank = true
   #afterCr = false
 
-  /** How much of an event is kept that has not ended yet. */
+  /** Bytes of the event that has not ended yet. */
   get pendingBytes(): number {
     return this.#pendingBytes
   }
@@ -131,7 +131,7 @@ export interface EventFields {
   retry: string | undefined
 }
 
-/** Returns how long a client shall wait before it comes back, milliseconds, where an event says so. */
+/** Returns how many milliseconds an event tells clients to wait before they reconnect. */
 export function retryOf({ retry }: EventFields): number | undefined {
   return retry !== undefined && /^\d{1,9}$/.test(retry) ? Number(retry) : undefined
 }
@@ -174,5 +174,5 @@ export function replaceEventId(text: string, id: string): string {
   )
 }
 
-/** A comment that keeps idle connections open and means nothing to the client. */
+/** A comment that keeps idle connections open, and that clients ignore. */
 export const HEARTBEAT = Buffer.from(': keep-alive\n\n')

@@ -3,7 +3,7 @@ import { ERROR_CODES, type WireError } from './jsonrpc.js'
 /** Versions with `initialize`, newest first. */
 export const SESSION_BASED_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'] as const
 
-/** Versions that a session may have and that we cannot negotiate ourselves. */
+/** Versions that a target's session may have, though we do not negotiate them. */
 const EARLIEST_VERSIONS = ['2024-11-05', '2024-10-07'] as const
 
 const SESSION_VERSIONS: ReadonlySet<string> = new Set([
@@ -14,7 +14,7 @@ const SESSION_VERSIONS: ReadonlySet<string> = new Set([
 /** The first version without `initialize` and sessions. */
 export const STATELESS_VERSION = '2026-07-28'
 
-/** Requests that {@link STATELESS_VERSION} has no more. */
+/** Requests that {@link STATELESS_VERSION} removed. */
 export const REMOVED_METHODS: ReadonlySet<string> = new Set([
   'initialize',
   'ping',

@@ -16,7 +16,7 @@ export interface NetworkFailure {
   httpStatus?: number
 }
 
-/** The code of an error that stands for a proxy's 407. */
+/** The code of the error that is made of a proxy's 407. */
 export const PROXY_REFUSED = 'ERR_PROXY_AUTH'
 
 const HTTP2_ONLY = 'it speaks HTTP/2 only, and we HTTP/1.1'
@@ -76,7 +76,7 @@ const UNSENDABLE_HINT = 'Look for line breaks and letters beyond ASCII in tokens
 
 const ROUTE = 'Check the network and VPN: `curl -v <url>`.'
 
-/** What somebody can do about an error, with one command. */
+/** What to do about an error, with a command to try. */
 const HINTS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'Start the server, or correct host and port: `curl -v <url>`.',
   ENOTFOUND: LOOK_UP,
@@ -98,20 +98,20 @@ const HINTS: Readonly<Record<string, string>> = {
   [PROXY_REFUSED]: 'Set both: `HTTPS_PROXY=http://user:password@proxy:8080`.',
 }
 
-/** What a header holds that HTTP does not allow: the message names the header, never its value. */
+/** A header that HTTP does not allow; the message of such an error names the header, never its value. */
 const UNSENDABLE: ReadonlySet<string> = new Set([
   'ERR_INVALID_CHAR',
   'ERR_INVALID_HTTP_TOKEN',
   'UND_ERR_INVALID_ARG',
 ])
 
-/** Gives the hint for a reason that {@link describeNetworkError} made, if there is one. */
+/** Returns the hint for a reason of {@link describeNetworkError}, if there is one. */
 export function networkHint(reason: string): string | undefined {
   const code = /\(([A-Z][A-Z0-9_]+)\)$/.exec(reason)?.[1]
   return code === undefined ? undefined : ownMember(HINTS, code)
 }
 
-/** A failure below HTTP that says itself what it is. */
+/** A failure that carries its own description. */
 export class UpstreamError extends Error {
   readonly failure: NetworkFailure
 
@@ -138,7 +138,7 @@ export function codedError(code: string): Error {
   return Object.assign(new Error(code), { code })
 }
 
-/** Describes an error of undici or of Node's network, with its code for who wants to look it up. */
+/** Describes an error of undici or of Node's network, and names its code. */
 export function describeNetworkError(error: unknown): NetworkFailure {
   if (error instanceof UpstreamError) return error.failure
   if (beginsAsHttp2(error)) return { cause: 'invalid_answer', reason: HTTP2_ONLY }
@@ -166,7 +166,7 @@ function beginsAsHttp2(error: unknown): boolean {
   const { rawPacket, data } = error as { rawPacket?: unknown; data?: unknown }
   const bytes = Buffer.isBuffer(rawPacket) ? rawPacket : Buffer.from(String(data ?? ''), 'latin1')
   if (bytes.length < FRAME_HEAD_BYTES) return false
-  // of the connection itself, which is stream 0
+  // a frame of stream 0 is one of the connection itself
   return bytes[3] === SETTINGS && bytes.readUInt32BE(5) === 0
 }
 

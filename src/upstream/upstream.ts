@@ -3,7 +3,7 @@ import { mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
 
 export const CONNECT_TIMEOUT_MS = 10_000
 
-/** Below the 5 s after which Node's servers drop idle connections, so that we are never late. */
+/** Below the 5 s after which Node's servers drop idle connections: we must close them first. */
 export const KEEP_ALIVE_MS = 4_000
 
 /** What undici says of a connection that it closed because its request was aborted. */
@@ -15,7 +15,7 @@ export type UpstreamController = Dispatcher.DispatchController
 
 export interface UpstreamRequest {
   method: 'POST' | 'GET' | 'DELETE'
-  /** Path and query, where they are others than those of the connections' URL. */
+  /** Path and query, where they differ from those of the target's URL. */
   path?: string
   /** Names and values in turn. */
   headers: string[]
@@ -34,11 +34,11 @@ export interface Upstream {
   send(request: UpstreamRequest, handler: UpstreamHandler): void
   /** Drops all connections at once. */
   close(): Promise<void>
-  /** Counts what is held open for clients, where that is worth knowing. */
+  /** Counts the processes or streams that are held open for clients. */
   readonly held?: { kind: 'child' | 'stream'; count(): number } | undefined
 }
 
-/** Makes pairs of names and values that stand in turn. */
+/** Makes pairs of a list of names and values in turn. */
 export function headerPairs(headers: readonly string[]): [string, string][] {
   const pairs: [string, string][] = []
   for (let i = 0; i < headers.length; i += 2) {
@@ -47,15 +47,15 @@ export function headerPairs(headers: readonly string[]): [string, string][] {
   return pairs
 }
 
-/** Returns the value of a header, whose name is in lower case as we write it. */
+/** Returns the value of a header. Its name must be in lower case, as we write all names. */
 export function headerOf(headers: readonly string[], name: string): string | undefined {
   for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]
   return undefined
 }
 
 /**
- * The member among a request's headers that says for whom it is, to upstreams in this process that
- * keep callers apart. No HTTP header can have this name, so that no client can send one.
+ * The name under which a request carries the caller id to upstreams in this process that keep callers
+ * apart. No HTTP header can have this name, so that no client can send one.
  */
 export const CALLER_ID_FIELD = ':owner'
 
@@ -64,7 +64,7 @@ type Parts = Required<UpstreamHandler>
 /** The headers of an answer. */
 export type ResponseHead = Parameters<Parts['onResponseStart']>[2]
 
-/** Passes everything on: the base of handlers that only look at something. */
+/** Passes every event on: the base of handlers that look at some, or change them. */
 export class PassingHandler implements UpstreamHandler {
   readonly #handler: UpstreamHandler
 
@@ -93,21 +93,21 @@ export class PassingHandler implements UpstreamHandler {
   }
 }
 
-/** How the session ids begin that the translation gives out: they name the era of their target. */
+/** How the session ids begin that the translation issues: they name the protocol of the target. */
 export const TRANSLATED_SESSION = 'mcp-2026-07-28.'
 
-/** How the session ids begin that stand for a stream of the older transport in this process. */
+/** How the session ids begin that stand for a stream of HTTP+SSE in this process. */
 export const SSE_SESSION = 'mcp-descope-proxy-sse-'
 
-/** For the end of an answer that nobody reads, so that its connection can be used again. */
+/** How long the rest of an ignored answer may take, so that its connection can be used again. */
 export const DRAIN_MS = 5_000
 
 const MAX_BYTES = 64 * 1024
 
-/** A body that comes drop by drop is no end. */
+/** A body that comes in more pieces may never end. */
 const MAX_PIECES = 32
 
-/** The rest of an answer that nobody reads: it may end soon, or it is given up. */
+/** Ignores the rest of an answer, and closes its connection when the rest is long. */
 export class Drain {
   readonly #controller: UpstreamController
   #bytes = 0
@@ -116,7 +116,7 @@ export class Drain {
   /** @param type The answer's content type. */
   constructor(controller: UpstreamController, type: string | string[] | undefined) {
     this.#controller = controller
-    // a stream is there to stay open
+    // a stream may stay open for ever
     if (mediaTypeOf(type) === STREAM_TYPE) this.#giveUp()
   }
 

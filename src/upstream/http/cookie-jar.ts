@@ -11,21 +11,21 @@ interface Cookie {
   expiresAt: number
 }
 
-/** What one origin wants to have sent back, as load balancers do to find a session again. */
+/** Cookies of one origin, by which load balancers find the replica of a session. */
 export interface CookieJar {
   /** The `Cookie` header for a path of the origin; `undefined` when there is none. */
   header(path: string): string | undefined
   keep(setCookie: string | readonly string[] | undefined): void
 }
 
-/** A cookie that goes with a session: as it is sent, and until when, milliseconds since the epoch. */
+/** A cookie that is kept with a session: its text, and when it expires in milliseconds since the epoch. */
 export type SessionCookie = readonly [text: string, expiresAt: number | null]
 
 const MAX_COOKIES = 20
 
 const MAX_CHARACTERS = 4_096
 
-/** All that is sealed into a session for one target. */
+/** The most characters that are sealed into a session for one target. */
 const MAX_SESSION_CHARACTERS = 512
 
 const MAX_SESSION_COOKIES = 8
@@ -35,8 +35,8 @@ const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 const VALUE = /^"?[!#-+\--:<-[\]-~]*"?$/
 
 /**
- * Creates the cookies of one origin. They are in memory only, and what is more than a balancer needs
- * is dropped: many cookies, long ones, and names or values that the RFC does not allow.
+ * Creates the cookie jar of one origin, in memory. It drops what no load balancer needs: many cookies,
+ * long ones, and names or values that the RFC does not allow.
  *
  * @see [RFC 6265 §4.1.1, §5.1.4](https://www.rfc-editor.org/rfc/rfc6265#section-5)
  */
@@ -68,7 +68,7 @@ export function createCookieJar(clock: Pick<Clock, 'now'>): CookieJar {
 
 /**
  * Reads the cookies that a server sets with a session, as far as they are to come back to its URL.
- * They are few and short: what balancers set is, and a session has little room.
+ * Only a few short ones are kept, because a session id has little room.
  */
 export function sessionCookies(
   setCookie: string | readonly string[] | undefined,
@@ -151,7 +151,7 @@ function isBelow(path: string, folder: string): boolean {
   return path === folder || path.startsWith(folder.endsWith('/') ? folder : `${folder}/`)
 }
 
-/** Sends back to an origin what it set. A `Cookie` header of the user comes first. */
+/** Sends cookies back to their origin, behind those of a configured `Cookie` header. */
 export function withCookies(upstream: Upstream, url: URL, jar: CookieJar): Upstream {
   return {
     send(request, handler) {

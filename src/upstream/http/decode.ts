@@ -2,7 +2,7 @@ import { createRequire } from 'node:module'
 import type { Transform } from 'node:stream'
 import { UpstreamError } from '../upstream-error.js'
 
-/** What becomes of compressed bytes. */
+/** Gets the decompressed bytes. */
 export interface DecoderEvents {
   /** Decompressed bytes; nothing comes any more while the decoder is paused. */
   onData(chunk: Buffer): void
@@ -19,11 +19,11 @@ export interface Decoder {
   end(): void
   pause(): void
   resume(): void
-  /** Stops at once; nothing more is told. */
+  /** Stops at once; no event follows. */
   destroy(): void
 }
 
-/** As the SDKs' `fetch` does: a server that lists more is at odds with itself. */
+/** As many as the `fetch` of the SDKs takes. */
 const MAX_CODINGS = 3
 
 const MAX_SHOWN = 40
@@ -31,10 +31,10 @@ const MAX_SHOWN = 40
 /** The low bits of a zlib stream's first byte; a bare deflate stream has others. */
 const ZLIB_METHOD = 0x08
 
-/** Loaded when something is compressed, which nobody asks for. */
+/** Loads zlib only when an answer is compressed, which we never ask for. */
 const load = createRequire(import.meta.url)
 
-/** Lists what a `Content-Encoding` says that was done to the bytes; none when nothing was. */
+/** Lists the codings of a `Content-Encoding`, without `identity`. */
 export function codingsOf(encoding: string): string[] {
   const codings = encoding.split(',').map((coding) => coding.trim().toLowerCase())
   return codings.filter((coding) => coding !== '' && coding !== 'identity')
@@ -98,7 +98,7 @@ class ChainDecoder implements Decoder {
   destroy(): void {
     for (const part of this.#chain) {
       part.removeAllListeners()
-      // what an aborted decompression still has to say concerns nobody
+      // errors of an aborted decompression do not matter
       part.on('error', () => {})
       part.destroy()
     }

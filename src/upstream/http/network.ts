@@ -16,7 +16,7 @@ export interface NetworkOptions {
   mayRepeat: NodeUpstreamOptions['mayRepeat']
 }
 
-/** How this machine reaches others: directly or through a proxy, trusting whom it is told to. */
+/** How this machine reaches others: directly or through a proxy, and with which authorities trusted. */
 export interface Network {
   /** Opens the connections to a target. What an origin sets as cookies is sent back to it. */
   connect(url: URL): Promise<Upstream>
@@ -59,7 +59,7 @@ export function createNetwork(options: NetworkOptions): Network {
   }
 }
 
-/** A list of our own takes the place of Node's, so that Node's goes into it. */
+/** Adds Node's own list of authorities, which a list of ours replaces. */
 async function withRoots(ca: readonly string[]): Promise<readonly string[]> {
   const tls: Tls = await import('node:tls')
   return [...(tls.getCACertificates?.('default') ?? tls.rootCertificates), ...ca]

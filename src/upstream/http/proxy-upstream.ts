@@ -4,7 +4,7 @@ import { codedError, PROXY_REFUSED } from '../upstream-error.js'
 
 const CONNECT_MS = 10_000
 
-/** Whom to trust, and by which addresses to connect. */
+/** The authorities to trust, and the addresses to connect to. */
 export interface Reach {
   /** Trusted instead of Node's own list, PEM. */
   ca: readonly string[] | undefined

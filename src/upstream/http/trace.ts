@@ -8,8 +8,8 @@ const MAX_BODY = 2_000
 const REDACTED = '[redacted]'
 
 /**
- * Tells of each HTTP exchange: lines with `>` are ours, lines with `<` the answer's. Bodies are told
- * of only where MCP is spoken, for elsewhere they are made of secrets.
+ * Writes each HTTP exchange: `>` marks lines of the request, `<` those of the answer. Bodies are shown
+ * only of MCP, because those of OAuth hold secrets.
  */
 export function traceNetwork(
   network: Network,
@@ -72,7 +72,7 @@ class TracingHandler extends PassingHandler {
     const [controller, chunk] = args
     if (this.#body.length < MAX_BODY) this.#body += chunk.toString('utf8')
     super.onResponseData(...args)
-    // whoever reads a stream may have had enough
+    // the reader of a stream may close it
     if (controller.aborted) this.#tell()
   }
 
@@ -94,7 +94,7 @@ class TracingHandler extends PassingHandler {
   }
 }
 
-/** Names that say nothing of a secret, and carry one. */
+/** Headers with a secret that their name does not show. */
 const SECRET_HEADERS = /^(set-cookie|mcp-session-id)$/
 
 function render(headers: Iterable<readonly [string, string]>): string[] {

@@ -56,7 +56,7 @@ export class StdioServer {
       },
       onTooLong: () => options.onGarbage('a line of more than 32 MiB'),
       // nobody knows whose answer it was
-      onNoRoom: () => server.#peer.refuseOpen(noRoom()),
+      onNoRoom: () => server.#connection.refuseOpen(noRoom()),
       onEnd(error, wanted) {
         server.#members.clear()
         options.onEnd(error, wanted)

@@ -13,22 +13,23 @@ import type { Clock } from '../../util/runtime.js'
 import type { PendingCall } from '../shared/pending-call.js'
 import type { TranslatedSession } from './translated-session.js'
 
-/** A request that a server wants its client to answer before it goes on; all texts are JSON. */
+/** A request that the client has to answer before the server goes on. */
 export interface InputRequest {
-  /** How the server calls it. */
+  /** The server's name for it. */
   readonly key: string
   readonly method: string
+  /** As JSON. */
   readonly params: string
 }
 
 /** What a server needs before it can answer. */
 export interface RequiredInput {
   readonly requests: readonly InputRequest[]
-  /** To be sent back as it is. */
+  /** JSON that goes back to the server unchanged. */
   readonly state: string | undefined
 }
 
-/** How the ids of our requests to clients begin. */
+/** How the ids of the requests begin that are made here for clients. */
 export const INPUT_REQUEST_PREFIX = 'mcp-descope-proxy/question/'
 
 /** A person may have to answer. */
@@ -55,14 +56,14 @@ export function readRequiredInput(response: string): RequiredInput {
 export function whyNotAsk(request: InputRequest, known: JsonObject): string | undefined {
   const { method } = request
   const capability = CAPABILITY_OF.get(method)
-  if (capability === undefined) return `${JSON.stringify(method)} is no request for clients`
+  if (capability === undefined) return `${JSON.stringify(method)} is no request that clients answer`
   const declared = ownMember(known, capability)
   if (!isObject(declared)) return `this client has no ${capability}`
   const isLacking = opensUrl(request) && !isObject(declared['url'])
   return isLacking ? 'this client opens no URLs' : undefined
 }
 
-/** The older era names such requests, which the newer one does not need. */
+/** In the session-based protocol, a request to open a URL has an id. */
 function opensUrl({ method, params }: InputRequest): boolean {
   return method === 'elicitation/create' && memberText(params, 'mode') === '"url"'
 }
@@ -76,7 +77,7 @@ export interface InputRequestsOptions {
   onFailed(reason: string): void
 }
 
-/** Asks a client on the stream of its call, and waits until all is answered. */
+/** Sends requests to a client on the stream of its call, and waits until all are answered. */
 export class InputRequests {
   readonly #options: InputRequestsOptions
   readonly #open = new Map<string, InputRequest>()
@@ -104,7 +105,7 @@ export class InputRequests {
     }
   }
 
-  /** Takes back what is not answered yet. */
+  /** Cancels the requests that are not answered yet. */
   stop(): void {
     this.#cancelTimer()
     const { call, session } = this.#options
@@ -149,11 +150,12 @@ interface InputRoundsOptions {
 
 const MAX_ROUNDS = 10
 
-/** A server that only wants to be asked again is not asked at once. */
+/** Where a server has no request and only wants the call again, the first pause; it doubles each time. */
 const FIRST_PAUSE_MS = 100
 
 /**
- * What a server wants to know before it answers a request, asked of a client of the older era.
+ * The rounds in which a server asks for input before it answers a request, with a client of the
+ * session-based protocol.
  *
  * @see [MCP 2026-07-28, multi round-trip requests](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/mrtr)
  */
@@ -166,7 +168,7 @@ export class InputRounds {
     this.#options = options
   }
 
-  /** The client is asked something at the moment. */
+  /** A request to the client is not answered yet. */
   get isAsking(): boolean {
     return this.#requests !== undefined
   }
@@ -199,7 +201,7 @@ export class InputRounds {
     this.#requests.ask(requests)
   }
 
-  /** Takes back what the client did not answer yet. */
+  /** Cancels what the client did not answer yet. */
   stop(): void {
     this.#requests?.stop()
     this.#requests = undefined

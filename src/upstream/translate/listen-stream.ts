@@ -22,25 +22,25 @@ const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
 
 const ACK_MS = 10_000
 
-/** One subscription of the target for this stream. */
+/** One subscription at the target for this stream. */
 interface Asked {
-  /** Counts up: a later one knows all that the client wants to hear. */
+  /** Counts up: the latest subscription covers all that the client wants to hear. */
   readonly number: number
-  /** Ends it at the target, and whoever waits for its acknowledgement waits no more. */
+  /** Ends it at the target, and ends the wait for its acknowledgement. */
   giveUp(reason: Error): void
 }
 
 /**
- * The stream that an older client opens with GET, filled by `subscriptions/listen`. When the client
+ * The GET stream of a client of the session-based protocol, filled by `subscriptions/listen`. When the client
  * wants to hear of another resource, a new subscription takes the place of the old one.
  *
  * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions)
  */
 export class ListenStream implements Listening {
   readonly #options: ListenStreamOptions
-  /** All that the target has, or will have when it acknowledges. */
+  /** Those that the target has acknowledged or may still acknowledge. */
   readonly #asked = new Set<Asked>()
-  /** The one that counts; the first one does before it is acknowledged. */
+  /** The one that feeds the stream; the first one does so even before it is acknowledged. */
   #current: Asked | undefined
   #count = 0
 
@@ -73,7 +73,7 @@ export class ListenStream implements Listening {
         answer.abort(new Error('nothing was acknowledged'))
         over(() => call.fail(new UpstreamError('timeout', 'it did not acknowledge in time')))
       })
-      /** The stream that is there stays when a new subscription comes to nothing. */
+      /** When a new subscription fails, the stream stays with the current one. */
       const over = (end: () => void) => {
         cancelTimer()
         resolve([])
@@ -127,7 +127,7 @@ export class ListenStream implements Listening {
     })
   }
 
-  /** Lets an acknowledged subscription count; tells whether it does: not when a later one was first. */
+  /** Makes an acknowledged subscription the current one, unless a later one is; tells whether it did. */
   #take(asked: Asked): boolean {
     const current = this.#current
     if (current === asked) return true
@@ -148,7 +148,7 @@ export class ListenStream implements Listening {
   }
 }
 
-/** Says that there is no stream, or, for an error that may pass, that there is none for now. */
+/** Answers 405 where the target has no stream, and fails where it may have one later. */
 function refuse(call: PendingCall, code: number | undefined): void {
   if (code === undefined || hasNoStream(code)) return call.respond(405, {})
   call.fail(new UpstreamError('http_status', `it refused ${LISTEN} with error ${code}`, 503))
@@ -158,7 +158,7 @@ function codeIn(response: string | undefined): number | undefined {
   return errorCodeOf(tryParseJson(response ?? ''))
 }
 
-/** The server does not know the method, or serves only clients that can do more. */
+/** The target does not know the method, or wants capabilities that the client lacks. */
 function hasNoStream(code: number): boolean {
   return code === ERROR_CODES.methodNotFound || code === ERROR_CODES.missingClientCapability
 }

@@ -20,7 +20,7 @@ export interface Turn {
   readonly isKept: boolean
 }
 
-/** Of all resources together that one session wants to hear of, characters. */
+/** The most characters of all URIs together that one session subscribes to. */
 const MAX_URIS_LENGTH = 64 * 1024
 
 const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
@@ -70,7 +70,7 @@ export async function subscribe(turn: Turn): Promise<void> {
   answer(turn)
 }
 
-/** Only a cancellation has a counterpart in the newer era. */
+/** Takes a notification: only a cancellation means anything in the stateless protocol. */
 export function takeNotification({ call, message, session }: Turn): void {
   if (message.method === 'notifications/cancelled') {
     session.calls.get(message.params['requestId'] as RequestId)?.cancel()
@@ -78,7 +78,7 @@ export function takeNotification({ call, message, session }: Turn): void {
   call.respond(202, {})
 }
 
-/** Takes a client's answer to a question of the target. */
+/** Takes a client's answer to a request of the target. */
 export function takeAnswer({ parts, call, message, session }: Turn): void {
   const take = session.asked.get(message.id as RequestId)
   if (take !== undefined) {
@@ -97,7 +97,7 @@ export function takeAnswer({ parts, call, message, session }: Turn): void {
 const ADVICE =
   'Where tools ask their user, run one worker and let the balancer keep a session at one replica'
 
-/** What both eras call by the same name. */
+/** Capabilities with the same name in both protocols. */
 const SAME = ['tools', 'prompts', 'resources', 'completions', 'logging', 'experimental'] as const
 
 /** Makes the result of `initialize` from that of `server/discover`. */

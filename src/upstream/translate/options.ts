@@ -12,13 +12,13 @@ export interface TranslatingOptions {
   target: string
   /** `auto` finds out what the target speaks. */
   protocol: 'auto' | typeof STATELESS_VERSION
-  /** Clients of 2026-07-28 come without HTTP, so that nobody made `Mcp-Param-*` for them. */
+  /** Adds `Mcp-Param-*` for clients of 2026-07-28 that do not speak HTTP. */
   mirrorsParams: boolean
   /** What may wait in memory for clients. */
   memory?: MemoryBudget | undefined
 }
 
-/** What all that is under way to one target shares. */
+/** What all requests to one target share. */
 export interface TranslatorParts
   extends Pick<TranslatingOptions, 'clock' | 'logger' | 'target' | 'memory'> {
   readonly inner: Upstream

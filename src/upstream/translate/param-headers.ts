@@ -1,11 +1,11 @@
 import { encodeHeaderValue } from '../../mcp/headers.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../../util/json.js'
 
-/** An argument that a tool wants repeated in a header. */
+/** An argument that a tool asks clients to repeat in a header. */
 export interface MirroredParam {
   /** The whole name, such as `mcp-param-region`. */
   readonly header: string
-  /** The way to it from the arguments. */
+  /** The members that lead to it from the arguments. */
   readonly path: readonly string[]
 }
 
@@ -32,7 +32,7 @@ const MAPS = new Set([
   'definitions',
 ])
 
-/** No schema of a tool goes so deep; following it could go beyond what this process bears. */
+/** Deeper schemas are refused, so that the recursion has a limit. */
 const MAX_DEPTH = 128
 
 /**
@@ -56,7 +56,7 @@ class InvalidAnnotation extends Error {}
 interface Place {
   /** Where the schema applies. */
   readonly path: readonly string[]
-  /** Only `properties` lead there. */
+  /** Nothing but `properties` leads there. */
   readonly reachable: boolean
   readonly depth: number
 }

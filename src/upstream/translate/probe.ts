@@ -16,11 +16,11 @@ export type ServerDiscovery =
   | { readonly ok: true; readonly result: JsonObject }
   | {
       readonly ok: false
-      /** The target was asked and is of another era. */
+      /** The target answered, and does not speak the stateless protocol. */
       readonly refusesStateless: boolean
-      /** It wants another credential before it says anything. */
+      /** The target refused the credential. */
       readonly wantsCredential: boolean
-      /** Hands whatever came instead to a client. */
+      /** Answers a client's call with what the target answered instead. */
       pass(call: PendingCall): void
     }
 
@@ -28,7 +28,7 @@ const ASK_MS = 30_000
 
 const PASSED_HEADERS = ['content-type', 'www-authenticate', 'retry-after']
 
-/** Makes what asks a target something of our own, with the credential of a client's request. */
+/** Sends requests of our own to a target, with the credential of a client's request. */
 export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inner: Upstream }) {
   const ask = (
     headers: readonly string[],
@@ -51,7 +51,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       session: TranslatedSession,
     ): Promise<ServerDiscovery> {
       const first = await ask(headers, 'server/discover', {}, session)
-      // a server may refuse and name this very version: then once more is right
+      // a server that refuses the version and lists it as supported is asked once more
       const again = first.kind === 'answer' && namesStateless(first.answer.message?.['error'])
       const read = again ? await ask(headers, 'server/discover', {}, session) : first
       if (read.kind === 'failed') {
@@ -73,7 +73,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       }
     },
 
-    /** Opens a session as an older client does, and ends it. */
+    /** Tells whether the target opens a session by `initialize`; the session is ended again. */
     async takesInitialize(headers: readonly string[]): Promise<boolean> {
       const id = 'mcp-descope-proxy/initialize'
       const { version, capabilities, info } = UNKNOWN_CLIENT

@@ -16,7 +16,7 @@ export interface ToolSchemasOptions {
   askPage(headers: readonly string[], cursor: string | undefined): Promise<JsonObject | undefined>
 }
 
-/** What one caller sees of the tools. */
+/** The tools as one caller sees them. */
 interface View {
   readonly tools: Map<string, readonly MirroredParam[]>
   /** When all pages were read last. */
@@ -24,7 +24,7 @@ interface View {
   reading: Promise<void> | undefined
 }
 
-/** Headers that say nothing of who asks. */
+/** Headers that do not depend on the caller. */
 const OF_REQUEST =
   /^(accept|content-type|user-agent|mcp-.*|traceparent|tracestate|baggage|x-request-id)$/
 
@@ -34,7 +34,7 @@ const MAX_TOOLS = 10_000
 
 const MAX_PAGES = 100
 
-/** A tool that no list names is looked for again after this time. */
+/** How long after reading the lists they are not read again for a tool that is not in them. */
 const LOOK_AGAIN_MS = 60_000
 
 /** Knows which arguments of which tools are repeated in headers, as each caller sees the tools. */
@@ -84,7 +84,7 @@ export class ToolSchemas {
   }
 
   /**
-   * Keeps what a list on its way to the client says.
+   * Remembers the tools of a list that is on its way to the client.
    *
    * @returns The tools without those that must be left out; `undefined` when there are none.
    */

@@ -19,18 +19,18 @@ export interface TranslatedCallOptions {
   request: UpstreamRequest
   message: Message
   session: TranslatedSession
-  /** The client speaks 2026-07-28 itself; only what it cannot know of HTTP is added. */
+  /** The client speaks 2026-07-28 itself: only the headers of HTTP are added. */
   isStateless?: boolean
 }
 
-/** A request of an older client on its way to a server of 2026-07-28, in as many rounds as it takes. */
+/** A request of a session-based client to a server of 2026-07-28, in as many rounds as it takes. */
 export class TranslatedCall implements AnswerReaderListener, Running {
   readonly #options: TranslatedCallOptions
   #answer: AnswerReader | undefined
   readonly #rounds: InputRounds
   #retry: RetryParts | undefined
   #readTools = false
-  /** The client left, and the target goes on with its call. */
+  /** The client left, and the call goes on at the target. */
   #isAlone = false
   #isOver = false
 
@@ -53,13 +53,13 @@ export class TranslatedCall implements AnswerReaderListener, Running {
     this.#send()
   }
 
-  /** The client wants no answer any more, which a closed stream says in the newer era. */
+  /** The client cancelled; in the stateless protocol, closing the connection says so to the target. */
   cancel(): void {
     this.#answer?.abort(new Error('the client cancelled its request'))
     this.#refuse('The client cancelled this request')
   }
 
-  /** In the older era a client that leaves cancels nothing: what a tool does must not stop halfway. */
+  /** A session-based client that leaves has not cancelled: a tool must not be stopped halfway. */
   #left(reason: Error): void {
     const { message, isStateless } = this.#options
     this.#isAlone = !isStateless && !this.#rounds.isAsking && message.method === 'tools/call'
@@ -143,7 +143,7 @@ export class TranslatedCall implements AnswerReaderListener, Running {
       return this.#refuse(`The target answered HTTP ${status}`)
     }
     this.#end()
-    // to a client in a session 404 says: initialize again
+    // 404 tells a client in a session to initialize again
     if (refusesStateless) call.respond(404, {})
     else call.respond(status, head, body)
   }
@@ -203,8 +203,8 @@ const NO_TASKS =
 const ODD_STRUCTURE = /"structuredContent"\s*:\s*[^{\s]/
 
 /**
- * Changes in a response what its client may not get to see: tools whose annotations are not valid,
- * and for clients of the older era structure that is no object, which the text repeats.
+ * Takes out of a response what its client must not get: tools with invalid annotations and, for
+ * session-based clients, structured content that is no object, which the text repeats.
  *
  * @param learn Returns the tools of a list that may be shown.
  * @see [MCP 2026-07-28, key changes](https://modelcontextprotocol.io/specification/2026-07-28/changelog)

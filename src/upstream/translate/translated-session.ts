@@ -22,7 +22,7 @@ const MAX_ID_LENGTH = 768
 
 const TASKS = 'io.modelcontextprotocol/tasks'
 
-/** What we know of a client that sends no session id: nothing, so that nothing is asked of it. */
+/** A client that sends no session id: without capabilities, so that it gets no requests. */
 export const UNKNOWN_CLIENT: SessionClient = {
   version: negotiateVersion(undefined),
   capabilities: {},
@@ -39,7 +39,7 @@ export function readClient(params: JsonObject): SessionClient {
   }
 }
 
-/** Leaves out what cannot be kept: tasks of either kind, and that the list of roots changes. */
+/** Leaves out what cannot be translated: tasks, and changes of the list of roots. */
 function forRequests(capabilities: JsonObject): JsonObject {
   const { tasks: _tasks, roots, extensions, ...kept } = capabilities
   if (isObject(roots)) kept['roots'] = {}
@@ -48,7 +48,7 @@ function forRequests(capabilities: JsonObject): JsonObject {
   return kept
 }
 
-/** Leaves the extension out that answers calls with tasks, which older clients cannot ask for. */
+/** Leaves out the tasks extension, whose tasks session-based clients cannot follow. */
 export function dropTasks(extensions: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(extensions).filter(([name]) => name !== TASKS))
 }
@@ -93,7 +93,7 @@ export interface Running {
   cancel(): void
 }
 
-/** The stream on which a client hears what nobody asked for. */
+/** The GET stream of a client. */
 export interface Listening {
   /**
    * Asks for other notifications. Resolves with the URIs whose updates the target will tell;

@@ -17,7 +17,7 @@ import {
 import type { TranslatingOptions } from './options.js'
 import type { Translator } from './translator.js'
 
-/** A target that spoke an older version is looked at again after this time. */
+/** After this time, a target that spoke the session-based protocol is tested again. */
 const SESSION_BASED_MS = 10 * 60_000
 
 const SAYS_STATELESS: ReadonlySet<unknown> = new Set([
@@ -74,7 +74,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     logger.info('translating', text, { target })
   }
 
-  /** A refusal may mean that the target speaks only the newer version. */
+  /** Decides whether a refusal may mean that the target speaks only the stateless protocol. */
   function decide(answer: HeldAnswer, request: UpstreamRequest, handler: UpstreamHandler): void {
     const isStart = startsSession(request)
     const message = answer.response
@@ -86,7 +86,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     translate(handler, (loaded) => void ask(loaded, answer, request, handler))
   }
 
-  /** Asks the target itself what it speaks, with nothing of the request but its credential. */
+  /** Asks the target which protocol it speaks, with the credential of the request. */
   async function ask(
     loaded: Translator,
     answer: HeldAnswer,
@@ -104,13 +104,13 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
       answer.drop()
       loaded.send(request, handler, discovery.result)
     } else if (discovery.wantsCredential) {
-      // whoever signs in then begins anew
+      // after sign-in, detection starts over
       answer.drop()
       loaded.pass(discovery, handler)
     } else answer.replay()
   }
 
-  /** Sends a request to a target of which nothing is known yet. */
+  /** Sends a request to a target whose protocol is not known yet. */
   function probe(request: UpstreamRequest, handler: UpstreamHandler): void {
     const watch: AnswerWatch = {
       holds(status, headers) {
@@ -122,7 +122,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
           // the client has to learn of the session at once, since only the client can end it
           return status !== 200 || headers['mcp-session-id'] === undefined
         }
-        // only older servers have sessions
+        // only servers of the session-based protocol have sessions
         if (inSession) foundSessionBased()
         return false
       },
@@ -148,14 +148,14 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
   }
 }
 
-/** Tells whether an answer to `initialize` opens what older clients know. */
+/** Tells whether an answer to `initialize` opens a session of the session-based protocol. */
 function speaksSessionBased({ result }: JsonObject): boolean {
   if (!isObject(result)) return false
   const version = result['protocolVersion']
   return typeof version !== 'string' || version < STATELESS_VERSION
 }
 
-/** The session is one that a translation gave out, be it in another process. */
+/** The session was issued by a translation, perhaps in another process. */
 function isTranslated({ headers }: UpstreamRequest): boolean {
   return headerOf(headers, 'mcp-session-id')?.startsWith(TRANSLATED_SESSION) === true
 }
@@ -176,7 +176,7 @@ function methodOf(body: UpstreamRequest['body'], mark: string): unknown {
   return isObject(message) ? message['method'] : undefined
 }
 
-/** Keeps the newer era from a target: clients that try it are told to use `initialize`. */
+/** Refuses the stateless protocol: clients that try it are told to use `initialize`. */
 export function createSessionBasedUpstream(inner: Upstream): Upstream {
   return {
     send(request, handler) {

@@ -21,7 +21,7 @@ import { ToolSchemas } from './tool-schemas.js'
 import { TranslatedCall } from './translated-call.js'
 import { newSession, readClient, TranslatedSessions, writeSessionId } from './translated-session.js'
 
-/** What servers of the older era say to a version that they do not know. */
+/** Error codes of session-based servers for a version that they do not know. */
 const SESSION_BASED_CODES: ReadonlySet<unknown> = new Set([
   -32000,
   ERROR_CODES.unsupportedProtocolVersion,
@@ -29,10 +29,10 @@ const SESSION_BASED_CODES: ReadonlySet<unknown> = new Set([
   ERROR_CODES.methodNotFound,
 ])
 
-/** A method is repeated in a header, where it is never disguised. */
+/** A method is repeated in a header as it is, without any encoding. */
 const HEADER_VALUE = /^[\x21-\x7e]+$/
 
-/** Makes a server of 2026-07-28 look like one of the versions before it. */
+/** Makes a server of 2026-07-28 look like one of the session-based protocol. */
 export class Translator {
   readonly #options: TranslatorOptions
   readonly #parts: TranslatorParts
@@ -58,7 +58,7 @@ export class Translator {
     return this.#probe.discover(headers, newSession(readClient(params)))
   }
 
-  /** Asks the target whether it still opens sessions, as it does for older clients. */
+  /** Asks the target whether it opens sessions. */
   takesInitialize({ headers }: UpstreamRequest): Promise<boolean> {
     return this.#probe.takesInitialize(headers)
   }
@@ -69,7 +69,7 @@ export class Translator {
   }
 
   /**
-   * Takes a request of an older client.
+   * Takes a request of a session-based client.
    *
    * @param discovered What the target just said of itself.
    */
@@ -97,7 +97,7 @@ export class Translator {
     work?.catch((error: unknown) => call.fail(unusableAnswer(error)))
   }
 
-  /** Adds to a request of 2026-07-28 what its client cannot know of HTTP. */
+  /** Adds the headers of HTTP to a request of a client of 2026-07-28 that does not speak HTTP. */
   mirror(request: UpstreamRequest, handler: UpstreamHandler): void {
     const call = new PendingCall(handler, undefined, undefined, this.#parts.memory)
     if (call.isOver) return
@@ -146,7 +146,7 @@ export class Translator {
     call.answer(errorResponse(id, error))
   }
 
-  /** Nothing else tells whether the target is still there. */
+  /** Answers `ping`, which 2026-07-28 lacks: `server/discover` shows whether the target is there. */
   async #ping(turn: Turn): Promise<void> {
     const discovery = await this.#probe.discover(turn.request.headers, turn.session)
     if (discovery.ok) answer(turn)
