@@ -56,7 +56,7 @@ export function readRequiredInput(response: string): RequiredInput {
 export function whyNotAsk(request: InputRequest, known: JsonObject): string | undefined {
   const { method } = request
   const capability = CAPABILITY_OF.get(method)
-  if (capability === undefined) return `${JSON.stringify(method)} is no request that clients answer`
+  if (capability === undefined) return `${JSON.stringify(method)} is no request for clients`
   const declared = ownMember(known, capability)
   if (!isObject(declared)) return `this client has no ${capability}`
   const isLacking = opensUrl(request) && !isObject(declared['url'])
