@@ -11,7 +11,7 @@ const MAX_WAITING_LENGTH = 64 * 1024
 const MAX_BEHIND_BYTES = 4 * 1024 * 1024
 
 /** A request under way. `id` and `token` are those of the client, as it wrote them. */
-export interface OpenRequest {
+export interface OpenCall {
   readonly session: ClientSession
   readonly call: PendingCall
   readonly id: string

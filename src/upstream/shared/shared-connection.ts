@@ -11,7 +11,7 @@ import { messageOf } from '../../util/errors.js'
 import { isDeeper, isObject, type JsonObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { codedError, UpstreamError } from '../upstream-error.js'
-import type { ClientSession, OpenRequest } from './client-session.js'
+import type { ClientSession, OpenCall } from './client-session.js'
 import type { CallEnd, PendingCall } from './pending-call.js'
 import { ServerRequests } from './server-requests.js'
 import type { SharedRequest } from './shared-request.js'
@@ -44,7 +44,7 @@ export interface SharedConnectionOptions {
 export class SharedConnection {
   readonly sessions = new Set<ClientSession>()
   readonly #options: SharedConnectionOptions
-  readonly #open = new Map<number, OpenRequest>()
+  readonly #open = new Map<number, OpenCall>()
   readonly #asked: ServerRequests
   #count = 0
   #isPaused = false
@@ -72,7 +72,7 @@ export class SharedConnection {
     const number = this.#count
     const token = placeOf(text, PLACES.token)
     const parts = [id, token].filter((place) => place !== undefined)
-    const open: OpenRequest = {
+    const open: OpenCall = {
       ...{ session, call, id: text.slice(id.start, id.end) },
       token: token && text.slice(token.start, token.end),
       cancelTimer: () => {},
@@ -86,7 +86,7 @@ export class SharedConnection {
   }
 
   /** In the stateless protocol a client that leaves has cancelled; in the session-based one it has not. */
-  #onOver(number: number, open: OpenRequest, end: CallEnd, isStateless: boolean): void {
+  #onOver(number: number, open: OpenCall, end: CallEnd, isStateless: boolean): void {
     open.session.calls.delete(open.call)
     if (!this.#open.has(number)) return
     const cancel = () => {
@@ -165,7 +165,7 @@ export class SharedConnection {
     this.#regulate()
   }
 
-  #event({ call }: OpenRequest, text: string): void {
+  #event({ call }: OpenCall, text: string): void {
     if (!call.isOver) call.event(text)
     this.#regulate()
   }
