@@ -142,15 +142,10 @@ async function waitOn(through: Upstream): Promise<string> {
   const credential = { headers: () => ({}), refused: () => false }
   const target = createTarget({ name: 't', prefix: '', tools: OPEN_TOOLS }, credential, through)
   const caller = { principal: undefined, accessToken: undefined }
-  const times = { timeoutMs: 30_000, deadlineMs: 30_000 }
-  const found = await sendAndWait({
-    ...REQUEST,
-    target,
-    caller,
-    clock,
-    ...times,
-    id: 1,
-    inSession: false,
+  const request = { exchange: { caller } } as Parameters<typeof sendAndWait>[1]
+  const found = await sendAndWait(clock, request, target, {
+    ...{ headers: REQUEST.headers, body: REQUEST.body, id: 1 },
+    ...{ session: undefined, deadlineMs: 30_000 },
   })
   return found.ok ? verdictOf(found.text) : found.failure.cause
 }

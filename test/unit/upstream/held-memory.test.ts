@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { AnswerReader } from '../../../src/upstream/answer-reader.js'
 import { ClientSession } from '../../../src/upstream/shared/client-session.js'
 import { PendingCall } from '../../../src/upstream/shared/pending-call.js'
 import { openSseStream } from '../../../src/upstream/sse/sse-stream.js'
-import { StatelessAnswer } from '../../../src/upstream/translate/stateless-wire.js'
 import type { UpstreamController, UpstreamHandler } from '../../../src/upstream/upstream.js'
 import { createMemoryBudget, UNCOUNTED_BYTES } from '../../../src/util/memory-budget.js'
 import { createManualClock } from '../../helpers/runtime.js'
@@ -125,7 +125,7 @@ describe('what waits in memory of a target that answers on a connection of its o
         failed = error
       },
     }
-    const answer = new StatelessAnswer(1, listener, memory)
+    const answer = new AnswerReader(1, listener, memory)
     answer.onRequestStart(CONTROLLER)
     answer.onResponseStart(CONTROLLER, 200, { 'content-type': type })
     answer.onResponseData(CONTROLLER, Buffer.from(start))
