@@ -1,7 +1,7 @@
 import { withId } from '../mcp/incoming.js'
-import { idText } from '../mcp/json-text.js'
 import { errorResponse, type RequestId, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
+import { idText } from '../mcp/message.js'
 import { tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import type { Backlog, HostConnection } from './host.js'

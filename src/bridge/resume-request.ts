@@ -1,7 +1,7 @@
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { messageData, readIncoming } from '../mcp/incoming.js'
-import { idText } from '../mcp/json-text.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
+import { idText } from '../mcp/message.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
 import { streamMayPass } from '../util/failure.js'
 import type { Clock } from '../util/runtime.js'

@@ -1,5 +1,5 @@
 import { envelopeProblem, envelopeVersion, headerMismatch, isStateless } from '../mcp/headers.js'
-import { putMembers, resultText } from '../mcp/json-text.js'
+import { putMembers, memberText } from '../mcp/json-text.js'
 import { ERROR_CODES, errorResponse, writtenResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { metaOf } from '../mcp/meta.js'
@@ -143,7 +143,7 @@ async function discover(
     found.push({
       target,
       result: isWithheld ? withoutTasks(result) : result,
-      text: answer.ok && !isWithheld ? resultText(answer.text) : undefined,
+      text: answer.ok && !isWithheld ? memberText(answer.text, 'result') : undefined,
     })
   })
   if (found.length === 0) return replyRefused(exchange, message, answers)

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { foldName } from '../util/text.js'
-import { putMembers, scanElements, skipSpace } from './json-text.js'
+import { putMembers, elementsAt } from './json-text.js'
 import type { RequestId } from './jsonrpc.js'
 
 /**
@@ -51,9 +51,9 @@ export function eachValue(data: string, onValue: (value: unknown, text: string) 
   const text = data.startsWith(BOM) ? data.slice(1) : data
   const value = tryParseJson(text)
   if (!Array.isArray(value)) return onValue(value, text)
-  const places = scanElements(text, skipSpace(text, 0))
-  for (const [index, { start, end }] of places.entries())
+  for (const [index, { start, end }] of elementsAt(text, 0).entries()) {
     onValue(value[index], text.slice(start, end))
+  }
 }
 
 /** Finds the response in a text of a server, whichever request it is to. */

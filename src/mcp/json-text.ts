@@ -1,5 +1,11 @@
 import { ownMember } from '../util/json.js'
 
+/**
+ * Reads and changes JSON text in place, so that the rest stays as it was written: numbers beyond
+ * 2^53, the order of members, spelling. Nothing here validates: every text must have passed
+ * `JSON.parse`.
+ */
+
 const QUOTE = 0x22
 
 const BACKSLASH = 0x5c
@@ -14,31 +20,31 @@ const OPEN_BRACKET = 0x5b
 
 const CLOSE_BRACKET = 0x5d
 
-/** One member of a JSON object and where its value stands in the text. */
-export interface Member {
-  key: string
-  /** Index of the value's first character. */
-  start: number
-  /** Index behind the value's last character. */
-  end: number
+/** Where a part of a text stands, such as a value. */
+export interface Span {
+  /** Index of its first character. */
+  readonly start: number
+  /** Index behind its last character. */
+  readonly end: number
 }
 
-export interface ScanLimits {
-  /** Deepest nesting, counting the object itself; the scan stops with `undefined` beyond it. */
-  maxDepth: number
+/** One member of an object and where its value stands. */
+export interface Member extends Span {
+  readonly key: string
+}
+
+/** A part of a text, and what replaces it. */
+export interface Edit extends Span {
+  readonly text: string
 }
 
 /**
- * Lists the members of the object that starts at `start`, duplicates included, with the place of
- * each value. Does NOT validate: the text must have passed `JSON.parse`.
+ * Lists the members of the object that starts at `start`, duplicates included.
  *
- * @returns `undefined` when a value is nested deeper than `maxDepth`.
+ * @param maxDepth Deepest nesting, counting the object itself.
+ * @returns `undefined` when a value is nested deeper.
  */
-export function scanMembers(
-  text: string,
-  start: number,
-  { maxDepth }: ScanLimits,
-): Member[] | undefined {
+export function scanMembers(text: string, start: number, maxDepth: number): Member[] | undefined {
   const members: Member[] = []
   let i = skipSpace(text, start + 1)
   while (text.charCodeAt(i) !== CLOSE_BRACE) {
@@ -54,36 +60,38 @@ export function scanMembers(
   return members
 }
 
-const ANY_DEPTH: ScanLimits = { maxDepth: Number.POSITIVE_INFINITY }
+/** Lists the members of the value that starts at `start`, duplicates included; only objects have any. */
+export function membersAt(text: string, start: number): Member[] {
+  const at = skipSpace(text, start)
+  if (text.charCodeAt(at) !== OPEN_BRACE) return []
+  return scanMembers(text, at, Number.POSITIVE_INFINITY) ?? []
+}
 
 /**
- * Finds a member by the names that lead to it from the object that starts at `start`. Of members
- * with one name the last one counts, as in `JSON.parse`, which the text must have passed.
+ * Finds a member by the names that lead to it from the value that starts at `start`. Of members with
+ * one name the last one counts, as in `JSON.parse`.
  *
  * @returns `undefined` when there is no such member, or a value on the way is no object.
  */
 export function findMember(text: string, start: number, ...path: string[]): Member | undefined {
   let found: Member | undefined
-  let at = start
   for (const name of path) {
-    if (text.charCodeAt(at) !== OPEN_BRACE) return undefined
-    found = scanMembers(text, at, ANY_DEPTH)?.findLast(({ key }) => key === name)
+    found = membersAt(text, found?.start ?? start).findLast(({ key }) => key === name)
     if (found === undefined) return undefined
-    at = found.start
   }
   return found
 }
 
-/**
- * Lists where the elements of the array that starts at `start` stand; none when no array does.
- * Does NOT validate: the text must have passed `JSON.parse`.
- */
-export function scanElements(text: string, start: number): Pick<Member, 'start' | 'end'>[] {
-  const elements: Pick<Member, 'start' | 'end'>[] = []
-  if (text.charCodeAt(start) !== OPEN_BRACKET) return elements
-  let i = skipSpace(text, start + 1)
+/** Lists where the elements of an array stand that {@link findMember} finds; none when it is no array. */
+export function elementsAt(text: string, start: number, ...path: string[]): Span[] {
+  const array = path.length === 0 ? { start } : findMember(text, start, ...path)
+  const elements: Span[] = []
+  if (array === undefined) return elements
+  let i = skipSpace(text, array.start)
+  if (text.charCodeAt(i) !== OPEN_BRACKET) return elements
+  i = skipSpace(text, i + 1)
   while (text.charCodeAt(i) !== CLOSE_BRACKET) {
-    const end = skipValue(text, i, ANY_DEPTH.maxDepth)
+    const end = skipValue(text, i, Number.POSITIVE_INFINITY)
     elements.push({ start: i, end })
     i = skipSpace(text, end)
     if (text.charCodeAt(i) === COMMA) i = skipSpace(text, i + 1)
@@ -91,18 +99,76 @@ export function scanElements(text: string, start: number): Pick<Member, 'start' 
   return elements
 }
 
-/** Replaces parts of a text, given in order; everything else stays as it is. */
-export function replaceParts(
-  text: string,
-  parts: readonly { start: number; end: number; text: string }[],
-): string {
+/** Returns the text of a member of an object; `undefined` when there is none. */
+export function memberText(object: string, ...path: string[]): string | undefined {
+  const member = findMember(object, 0, ...path)
+  return member && object.slice(member.start, member.end)
+}
+
+/** Returns the text of a member when it is an object, else that of an empty one. */
+export function objectText(object: string, key: string): string {
+  const value = memberText(object, key)
+  return value?.startsWith('{') ? value : '{}'
+}
+
+/** Lists the members of an object with the text of each value. */
+export function memberTexts(object: string): [string, string][] {
+  return membersAt(object, 0).map(({ key, start, end }) => [key, object.slice(start, end)])
+}
+
+/** Returns the string that stands in a text; `undefined` when it is another value. */
+export function readString(text: string, span: Span | undefined): string | undefined {
+  if (span === undefined || text.charCodeAt(span.start) !== QUOTE) return undefined
+  return JSON.parse(text.slice(span.start, span.end))
+}
+
+/** Replaces parts of a text that do not overlap, given in any order. */
+export function replaceParts(text: string, edits: readonly Edit[]): string {
+  const [first] = edits
+  if (first === undefined) return text
+  if (edits.length === 1) return text.slice(0, first.start) + first.text + text.slice(first.end)
   let result = ''
   let from = 0
-  for (const part of parts) {
-    result += text.slice(from, part.start) + part.text
-    from = part.end
+  for (const edit of edits.toSorted((a, b) => a.start - b.start)) {
+    result += text.slice(from, edit.start) + edit.text
+    from = edit.end
   }
   return result + text.slice(from)
+}
+
+/** Replaces the value of a member, given as JSON text, where there is such a member. */
+export function replaceAt(text: string, path: readonly string[], value: string): string {
+  const member = findMember(text, 0, ...path)
+  if (member === undefined) return text
+  return replaceParts(text, [{ start: member.start, end: member.end, text: value }])
+}
+
+/** Puts members, given as JSON texts, into an object; each replaces those that have its name. */
+export function putMembers(object: string, members: Readonly<Record<string, string>>): string {
+  const present = membersAt(object, 0)
+  const missing = new Map(Object.entries(members))
+  const edits: Edit[] = []
+  for (const { key, start, end } of present) {
+    const text = ownMember(members, key)
+    if (text === undefined) continue
+    missing.delete(key)
+    edits.push({ start, end, text })
+  }
+  if (missing.size > 0) {
+    const start = skipSpace(object, 0) + 1
+    const text = writeMembers([...missing]) + (present.length > 0 ? ',' : '')
+    edits.push({ start, end: start, text })
+  }
+  return replaceParts(object, edits)
+}
+
+/** Takes a member out of an object. */
+export function withoutMember(object: string, name: string): string {
+  return `{${writeMembers(memberTexts(object).filter(([key]) => key !== name))}}`
+}
+
+function writeMembers(members: readonly (readonly [key: string, value: string])[]): string {
+  return members.map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',')
 }
 
 /** Returns the index of the first character that is not JSON white space. */
@@ -159,135 +225,4 @@ function skipScalar(text: string, start: number): number {
     if (c === COMMA || c === CLOSE_BRACE || c === CLOSE_BRACKET || c <= 0x20) return i
     i++
   }
-}
-
-/**
- * Reads and changes members of objects in JSON text, so that the rest stays as it was written:
- * numbers too large for us, order, spelling. Every text must have passed `JSON.parse`; one that is no
- * object has no members.
- */
-function membersOf(text: string): Member[] {
-  const start = skipSpace(text, 0)
-  if (text[start] !== '{') return []
-  return scanMembers(text, start, { maxDepth: Number.POSITIVE_INFINITY }) ?? []
-}
-
-/** Lists the members of an object with the text of each value. */
-export function memberTexts(object: string): [string, string][] {
-  return membersOf(object).map(({ key, start, end }) => [key, object.slice(start, end)])
-}
-
-/** Returns the text of a member; `undefined` when there is none. */
-export function memberText(object: string, key: string): string | undefined {
-  const member = membersOf(object).find((found) => found.key === key)
-  return member && object.slice(member.start, member.end)
-}
-
-/** Returns the text of a member when it is an object, else that of an empty one. */
-export function objectText(object: string, key: string): string {
-  const value = memberText(object, key)
-  return value?.startsWith('{') ? value : '{}'
-}
-
-/** Puts members, given as JSON texts, into an object; each replaces the one that has its name. */
-export function putMembers(object: string, members: Readonly<Record<string, string>>): string {
-  const present = membersOf(object)
-  const missing = new Map(Object.entries(members))
-  let result = ''
-  let from = 0
-  for (const { key, start, end } of present) {
-    const value = ownMember(members, key)
-    if (value === undefined) continue
-    missing.delete(key)
-    result += object.slice(from, start) + value
-    from = end
-  }
-  result += object.slice(from)
-  if (missing.size === 0) return result
-  const open = skipSpace(result, 0) + 1
-  const added = [...missing].map(([key, value]) => `${JSON.stringify(key)}:${value}`).join(',')
-  return result.slice(0, open) + added + (present.length > 0 ? ',' : '') + result.slice(open)
-}
-
-const LIMITS = { maxDepth: 128 }
-
-const SUBSCRIPTION = ['_meta', 'io.modelcontextprotocol/subscriptionId']
-
-/** The members that lead to what is replaced in messages. */
-export const PLACES = {
-  id: ['id'],
-  protocolVersion: ['result', 'protocolVersion'],
-  requestId: ['params', 'requestId'],
-  token: ['params', '_meta', 'progressToken'],
-  progress: ['params', 'progressToken'],
-  subscription: ['params', ...SUBSCRIPTION],
-  answeredSubscription: ['result', ...SUBSCRIPTION],
-} as const
-
-/** A part of a message's text, and what shall stand in its place. */
-interface Part {
-  readonly place: Pick<Member, 'start' | 'end'>
-  readonly text: string
-}
-
-/**
- * Finds where the value of a member stands, below the members that lead to it. The text must have
- * passed `JSON.parse`. Of members with the same name the last one counts, as it does there.
- */
-export function placeOf(text: string, path: readonly string[]): Member | undefined {
-  let start = skipSpace(text, 0)
-  let found: Member | undefined
-  for (const name of path) {
-    if (text[start] !== '{') return undefined
-    found = scanMembers(text, start, LIMITS)?.findLast(({ key }) => key === name)
-    if (found === undefined) return undefined
-    start = found.start
-  }
-  return found
-}
-
-/** Returns the value of a member as it is written. */
-export function writtenAt(text: string, path: readonly string[]): string | undefined {
-  const place = placeOf(text, path)
-  return place && text.slice(place.start, place.end)
-}
-
-/** Returns the result of a response as it is written. The text must have passed `JSON.parse`. */
-export function resultText(response: string): string {
-  const place = findMember(response, skipSpace(response, 0), 'result')
-  return response.slice(place?.start, place?.end)
-}
-
-/** A message as it was written, and where its top-level members stand. */
-interface MessageText {
-  readonly text: string
-  readonly spans: ReadonlyMap<string, { readonly start: number; readonly end: number }>
-}
-
-/** The id of a request as its client wrote it. */
-export function idText({ text, spans }: MessageText): string {
-  const span = spans.get('id')
-  return span === undefined ? 'null' : text.slice(span.start, span.end)
-}
-
-/** Returns the id of a message as it is written. */
-export function writtenId(message: string | Buffer | undefined): string | undefined {
-  return message === undefined ? undefined : writtenAt(message.toString(), PLACES.id)
-}
-
-/** Replaces parts of a text and leaves everything else as it is written. */
-export function replacePlaces(text: string, parts: readonly Part[]): string {
-  let result = ''
-  let from = 0
-  for (const { place, text: written } of parts.toSorted((a, b) => a.place.start - b.place.start)) {
-    result += text.slice(from, place.start) + written
-    from = place.end
-  }
-  return result + text.slice(from)
-}
-
-/** Replaces the value of one member, if it is there. */
-export function replaceAt(text: string, path: readonly string[], written: string): string {
-  const place = placeOf(text, path)
-  return place === undefined ? text : replacePlaces(text, [{ place, text: written }])
 }

@@ -3,18 +3,13 @@ import { isObject, type JsonObject } from '../util/json.js'
 import {
   type Member,
   memberText,
-  memberTexts,
   putMembers,
+  type Span,
   scanMembers,
   skipSpace,
+  withoutMember,
 } from './json-text.js'
 import { ERROR_CODES, type RequestId, type WireError } from './jsonrpc.js'
-
-/** Where a string value stands in a message's text, quotes included. */
-export interface Span {
-  start: number
-  end: number
-}
 
 /** One JSON-RPC message of a client, parsed once, with the text it came as. */
 export interface Message {
@@ -140,7 +135,7 @@ function members(
   where: keyof typeof KNOWN,
   id: RequestId | null,
 ): Member[] {
-  const list = scanMembers(text, start, { maxDepth: MAX_DEPTH })
+  const list = scanMembers(text, start, MAX_DEPTH)
   if (list === undefined) throw invalid(`The message is nested deeper than ${MAX_DEPTH}`, id)
   const { names, known } = KNOWN[where]
   for (const { key } of list) {
@@ -187,25 +182,10 @@ function fold(name: string): string {
   return name.toLowerCase().toUpperCase()
 }
 
-/** Returns the text with values replaced; everything else stays as it was written. */
-export function replaceValues(
-  text: string,
-  replacements: readonly { span: Span; value: string | number }[],
-): string {
-  const [first] = replacements
-  if (first === undefined) return text
-  if (replacements.length === 1) {
-    const { span, value } = first
-    return text.slice(0, span.start) + JSON.stringify(value) + text.slice(span.end)
-  }
-  const ordered = [...replacements].sort((a, b) => a.span.start - b.span.start)
-  let result = ''
-  let from = 0
-  for (const { span, value } of ordered) {
-    result += text.slice(from, span.start) + JSON.stringify(value)
-    from = span.end
-  }
-  return result + text.slice(from)
+/** Returns the id of a message as it is written; `null` where it has none. */
+export function idText({ text, spans }: Pick<Message, 'text' | 'spans'>): string {
+  const span = spans.get('id')
+  return span === undefined ? 'null' : text.slice(span.start, span.end)
 }
 
 /**
@@ -219,9 +199,4 @@ function withoutNulls(message: JsonObject, text: string): string | undefined {
   if (params === null) return withoutMember(text, 'params')
   if (!isObject(params) || params['cursor'] !== null) return undefined
   return putMembers(text, { params: withoutMember(memberText(text, 'params') ?? '{}', 'cursor') })
-}
-
-function withoutMember(object: string, member: string): string {
-  const kept = memberTexts(object).filter(([name]) => name !== member)
-  return `{${kept.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(',')}}`
 }

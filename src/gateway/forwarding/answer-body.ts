@@ -1,5 +1,5 @@
 import type { Awaited } from '../../mcp/incoming.js'
-import { writtenId } from '../../mcp/json-text.js'
+import { memberText } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { MAX_MESSAGE_BYTES } from '../../mcp/limits.js'
 import { writeEvent } from '../../mcp/sse.js'
@@ -36,7 +36,8 @@ export class AnswerBody implements Awaited {
   }
 
   idText(): string {
-    return writtenId(this.#send.body) ?? JSON.stringify(this.#send.id)
+    const { id, body } = this.#send
+    return (body && memberText(body.toString(), 'id')) ?? JSON.stringify(id)
   }
 
   /** It went on piece by piece, and there is nothing to be read as a whole. */

@@ -1,6 +1,6 @@
-import { findMember } from '../../mcp/json-text.js'
+import { findMember, replaceParts } from '../../mcp/json-text.js'
 import { ERROR_CODES, type RequestId } from '../../mcp/jsonrpc.js'
-import { type Message, replaceValues } from '../../mcp/message.js'
+import { type Message } from '../../mcp/message.js'
 import { isObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
 import { type Exchange, replyError, replyFailure } from '../exchange.js'
@@ -55,12 +55,12 @@ function withReplacements({ context, request, message, route }: Forwarding): str
   const meta = context.targets.length > 1 ? spans.get('_meta') : undefined
   const isMeta = meta !== undefined && isObject(params['_meta'])
   const token = isMeta ? findMember(text, meta.start, 'progressToken') : undefined
-  if (token === undefined) return replaceValues(text, route.replacements)
+  if (token === undefined) return replaceParts(text, route.replacements)
   const written = text.slice(token.start, token.end)
   const { target } = route
   const bound = context.requestIds.bindToken(target.name, written, bindingKey(request))
-  const values = [...route.replacements, { span: token, value: bound }]
-  return replaceValues(text, values)
+  const { start, end } = token
+  return replaceParts(text, [...route.replacements, { start, end, text: JSON.stringify(bound) }])
 }
 
 /** Drops the target's own error: it is about the target's session, which the client does not know. */

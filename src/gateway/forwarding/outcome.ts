@@ -1,4 +1,4 @@
-import { findMember, skipSpace } from '../../mcp/json-text.js'
+import { memberText } from '../../mcp/json-text.js'
 import { isObject, type JsonObject } from '../../util/json.js'
 
 /** How an answer ended, as the answer itself says. */
@@ -42,14 +42,9 @@ function outcomeOfLong(answer: string | Buffer): AnswerOutcome {
 }
 
 function outcomeOfText(text: string): AnswerOutcome {
-  const start = skipSpace(text, 0)
-  const result = findMember(text, start, 'result')
-  if (result === undefined) {
-    return findMember(text, start, 'error') === undefined ? 'ok' : 'rpc_error'
-  }
-  const isError = findMember(text, result.start, 'isError')
-  if (isError === undefined) return 'ok'
-  return text.slice(isError.start, isError.end) === 'true' ? 'tool_error' : 'ok'
+  const result = memberText(text, 'result')
+  if (result === undefined) return memberText(text, 'error') === undefined ? 'ok' : 'rpc_error'
+  return memberText(result, 'isError') === 'true' ? 'tool_error' : 'ok'
 }
 
 /** Searches for `"error":` and `"isError":t`. */

@@ -1,4 +1,4 @@
-import { findMember, skipSpace } from '../../mcp/json-text.js'
+import { memberText } from '../../mcp/json-text.js'
 import { META, OWN_INFO } from '../../mcp/meta.js'
 import type { JsonObject } from '../../util/json.js'
 
@@ -21,10 +21,9 @@ export interface Caching {
 
 /** Reads how long the result of a response may be cached. The text must be valid JSON. */
 export function readCaching(text: string): Caching {
-  const start = skipSpace(text, 0)
   const read = (member: string): unknown => {
-    const found = findMember(text, start, 'result', member)
-    return found && JSON.parse(text.slice(found.start, found.end))
+    const value = memberText(text, 'result', member)
+    return value && JSON.parse(value)
   }
   return { ttlMs: read('ttlMs'), cacheScope: read('cacheScope') }
 }

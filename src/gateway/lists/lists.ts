@@ -1,14 +1,13 @@
 import type { Principal } from '../../auth/principal.js'
 import {
+  elementsAt,
   findMember,
-  memberTexts,
   objectText,
   putMembers,
   replaceParts,
-  scanElements,
-  skipSpace,
+  type Span,
+  withoutMember,
 } from '../../mcp/json-text.js'
-import type { Span } from '../../mcp/message.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
 import { exposeViews } from '../rewriting/resource-links.js'
 import type { Names } from '../routing/names.js'
@@ -66,7 +65,7 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
   const given = ownMember(message['result'], kind.member)
   // null is the empty list of some languages; an object is no list, and could hide entries
   const entries = given === null || isObject(given) ? [] : given
-  const result = findMember(text, skipSpace(text, 0), 'result')
+  const result = findMember(text, 0, 'result')
   const list = result && findMember(text, result.start, kind.member)
   if (!Array.isArray(entries) || result === undefined || list === undefined) return undefined
   return { kind, entries, result, list, nextCursor: message['result']['nextCursor'] }
@@ -82,7 +81,7 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
 export function exposeEntries(view: ListView, text: string): string[] {
   const found = findList(view, text)
   if (found === undefined) return []
-  const places = elementsOf(found, text)
+  const places = elementsAt(text, found.list.start)
   return exposeEach(view, found, text, places).filter((entry) => entry !== undefined)
 }
 
@@ -95,7 +94,7 @@ export function exposeListMessage(view: ListView, text: string): string | undefi
   const found = findList(view, text)
   if (found === undefined) return undefined
   const { list, result } = found
-  const places = elementsOf(found, text)
+  const places = elementsAt(text, list.start)
   const entries = exposeEach(view, found, text, places)
   const isWhole = text[list.start] === '[' && entries.every((entry) => entry !== undefined)
   const kept = entries.filter((entry) => entry !== undefined)
@@ -105,28 +104,17 @@ export function exposeListMessage(view: ListView, text: string): string | undefi
   const dependsOnCaller = listDependsOnCaller([view.target], view.method)
   const scope = dependsOnCaller ? findMember(text, result.start, 'cacheScope') : undefined
   if (scope !== undefined) parts.push({ ...scope, text: '"private"' })
-  const rewritten = replaceParts(
-    text,
-    parts.sort((a, b) => a.start - b.start),
-  )
-  return repeats(view, found) ? withoutCursor(rewritten) : rewritten
+  const rewritten = replaceParts(text, parts)
+  if (!repeats(view, found)) return rewritten
+  const endless = objectText(rewritten, 'result')
+  return putMembers(rewritten, { result: withoutMember(endless, 'nextCursor') })
 }
 
 function repeats({ cursor }: ListView, { nextCursor }: FoundList): boolean {
   return typeof nextCursor === 'string' && nextCursor === cursor
 }
 
-function withoutCursor(text: string): string {
-  const rest = memberTexts(objectText(text, 'result')).filter(([name]) => name !== 'nextCursor')
-  const members = rest.map(([name, value]) => `${JSON.stringify(name)}:${value}`)
-  return putMembers(text, { result: `{${members.join(',')}}` })
-}
-
-function elementsOf({ list }: FoundList, text: string): Span[] {
-  return text[list.start] === '[' ? scanElements(text, list.start) : []
-}
-
-/** Exposes each entry; an entry that is left out becomes `undefined`. */
+/** Exposes each entry; `undefined` stands for one that is left out. */
 function exposeEach(
   view: ListView,
   { kind, entries }: FoundList,
@@ -152,10 +140,7 @@ function exposeEach(
     const parts = [{ ...field, text: exposed }, ...views].map((part) => {
       return { start: part.start - start, end: part.end - start, text: part.text }
     })
-    return replaceParts(
-      text.slice(start, end),
-      parts.sort((a, b) => a.start - b.start),
-    )
+    return replaceParts(text.slice(start, end), parts)
   })
 }
 

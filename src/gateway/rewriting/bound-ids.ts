@@ -1,10 +1,11 @@
 import { callerId, type Principal } from '../../auth/principal.js'
 import {
+  type Edit,
+  elementsAt,
   findMember,
-  type Member,
+  readString,
   replaceParts,
-  scanElements,
-  skipSpace,
+  type Span,
 } from '../../mcp/json-text.js'
 import { type Message, parseMessageText } from '../../mcp/message.js'
 import { isObject, tryParseJson } from '../../util/json.js'
@@ -133,11 +134,7 @@ const STATUS: ReadonlySet<unknown> = new Set(['notifications/tasks', 'notificati
 /** @see [MCP 2025-11-25, tasks](https://modelcontextprotocol.io/specification/2025-11-25/basic/utilities/tasks#related-task-metadata) */
 const RELATED = 'io.modelcontextprotocol/related-task'
 
-type Place = Pick<Member, 'start' | 'end'>
-
-type Part = Place & { text: string }
-
-/** Who sends a message, and who gets it. */
+/** Whose message it is. */
 export interface Parties {
   handles: BoundIds
   target: BoundIdTarget
@@ -154,17 +151,16 @@ export function bindIds({ handles, target, principal }: Parties, text: string): 
   if (!BOUND_ID_MEMBERS.some((mark) => text.includes(mark))) return text
   const message = tryParseJson(text)
   if (!isObject(message)) return text
-  const start = skipSpace(text, 0)
-  const parts: Part[] = []
-  const replace = (place: Place | undefined, expose: (own: string) => string) => {
+  const parts: Edit[] = []
+  const replace = (place: Span | undefined, expose: (own: string) => string) => {
     const own = readString(text, place)
     if (place !== undefined && own !== undefined) {
       parts.push({ ...place, text: JSON.stringify(expose(own)) })
     }
   }
   const exposeTask = (own: string) => handles.exposeTask(target, own, principal)
-  const params = findMember(text, start, 'params')
-  const result = findMember(text, start, 'result')
+  const params = findMember(text, 0, 'params')
+  const result = findMember(text, 0, 'result')
   const teller = STATUS.has(message['method']) ? params : result
   if (teller !== undefined && text[teller.start] === '{') {
     const task = findMember(text, teller.start, 'task') ?? teller
@@ -178,11 +174,12 @@ export function bindIds({ handles, target, principal }: Parties, text: string): 
   for (const holder of [params, result]) {
     if (holder !== undefined) replace(relatedTask(text, holder), exposeTask)
   }
-  for (const id of subscribedTasks(text, params)) replace(id, exposeTask)
+  const subscribed = elementsAt(text, 0, 'params', 'notifications', 'taskIds')
+  for (const id of subscribed) replace(id, exposeTask)
   replace(result && findMember(text, result.start, 'requestState'), (own) =>
     handles.exposeState(target, own, principal),
   )
-  return replaceParts(text, inOrder(parts))
+  return replaceParts(text, parts)
 }
 
 const HEAD = '{"result":'
@@ -204,24 +201,23 @@ export function unbindIds(
 ): Message {
   const { text } = message
   if (!mayNameTasks(message) || handles.keepsAll(principal)) return message
-  const start = skipSpace(text, 0)
-  const parts: Part[] = []
+  const parts: Edit[] = []
   for (const name of ['params', 'result']) {
-    const holder = findMember(text, start, name)
+    const holder = findMember(text, 0, name)
     const place = holder && relatedTask(text, holder)
     const own = handles.routeTask(readString(text, place) ?? '', principal)?.own
     if (place !== undefined && own !== undefined) {
       parts.push({ ...place, text: JSON.stringify(own) })
     }
   }
-  const ids = findMember(text, start, 'params', 'notifications', 'taskIds')
+  const ids = findMember(text, 0, 'params', 'notifications', 'taskIds')
   if (ids !== undefined && !handles.isOneOfSeveral) {
-    const own = scanElements(text, ids.start).flatMap((place) => {
+    const own = elementsAt(text, ids.start).flatMap((place) => {
       return handles.routeTask(readString(text, place) ?? '', principal)?.own ?? []
     })
     parts.push({ ...ids, text: JSON.stringify(own) })
   }
-  return parts.length === 0 ? message : parseMessageText(replaceParts(text, inOrder(parts)))
+  return parts.length === 0 ? message : parseMessageText(replaceParts(text, parts))
 }
 
 /** Runs for every message, and so looks at as little of it as possible. */
@@ -231,20 +227,6 @@ function mayNameTasks({ kind, method, params, text }: Message): boolean {
   return method === 'subscriptions/listen' || (isObject(meta) && RELATED in meta)
 }
 
-function relatedTask(text: string, { start }: Place): Place | undefined {
+function relatedTask(text: string, { start }: Span): Span | undefined {
   return findMember(text, start, '_meta', RELATED, 'taskId')
-}
-
-function subscribedTasks(text: string, params: Place | undefined): Place[] {
-  const ids = params && findMember(text, params.start, 'notifications', 'taskIds')
-  return ids === undefined ? [] : scanElements(text, ids.start)
-}
-
-function readString(text: string, place: Place | undefined): string | undefined {
-  if (place === undefined || text[place.start] !== '"') return undefined
-  return JSON.parse(text.slice(place.start, place.end))
-}
-
-function inOrder(parts: readonly Part[]): Part[] {
-  return [...parts].sort((a, b) => a.start - b.start)
 }

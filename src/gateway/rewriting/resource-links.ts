@@ -1,10 +1,15 @@
-import { findMember, scanElements, scanMembers, skipSpace } from '../../mcp/json-text.js'
-import { replaceValues, type Span } from '../../mcp/message.js'
+import {
+  type Edit,
+  elementsAt,
+  findMember,
+  membersAt,
+  readString,
+  replaceParts,
+  type Span,
+} from '../../mcp/json-text.js'
 import { isObject, tryParseJson } from '../../util/json.js'
 import type { Named } from '../routing/names.js'
 import { exposeUri } from '../routing/resource-uris.js'
-
-const ANY_DEPTH = { maxDepth: Number.POSITIVE_INFINITY }
 
 /** Members of `_meta` that name a view of MCP Apps, which is a resource: today's, and older ones. */
 const VIEWS = [['ui', 'resourceUri'], ['ui/resourceUri'], ['openai/outputTemplate']] as const
@@ -22,23 +27,19 @@ export function exposeResourceLinks(target: Named, text: string): string {
   const mayHold = ['ri"', 'outputTemplate"', '\\u00'].some((mark) => text.includes(mark))
   // the scan needs valid JSON
   if (!mayHold || !isObject(tryParseJson(text))) return text
-  const uris = [...findUris(text, skipSpace(text, 0))]
-  if (uris.length === 0) return text
-  return replaceValues(
-    text,
-    uris.map((span) => ({ span, value: exposeUri(target, readString(text, span)) })),
-  )
+  return replaceParts(text, exposeEach(target, text, findUris(text, 0)))
 }
 
-/** Exposes the views that a list's entry names, such as a tool. The entry begins at `start`. */
-export function exposeViews(target: Named, text: string, start: number): (Span & Written)[] {
-  return [...findViews(text, start)].map((span) => {
-    return { ...span, text: JSON.stringify(exposeUri(target, readString(text, span))) }
+/** Exposes the views that an entry of a list names, such as a tool; it starts at `start`. */
+export function exposeViews(target: Named, text: string, start: number): Edit[] {
+  return exposeEach(target, text, findViews(text, start))
+}
+
+function exposeEach(target: Named, text: string, uris: Iterable<Span>): Edit[] {
+  return [...uris].map(({ start, end }) => {
+    const own = readString(text, { start, end }) ?? ''
+    return { start, end, text: JSON.stringify(exposeUri(target, own)) }
   })
-}
-
-interface Written {
-  readonly text: string
 }
 
 function* findUris(text: string, start: number): Iterable<Span> {
@@ -52,7 +53,7 @@ function* findUris(text: string, start: number): Iterable<Span> {
   yield* findInPart(text, start, 'result')
   // requests for input in a result, which the client answers with its next request
   const questions = findMember(text, start, 'result', 'inputRequests')
-  for (const question of questions === undefined ? [] : membersOf(text, questions)) {
+  for (const question of questions === undefined ? [] : membersAt(text, questions.start)) {
     yield* findInPart(text, question.start, 'params')
   }
 }
@@ -61,12 +62,12 @@ function* findInPart(text: string, start: number, name: 'params' | 'result'): It
   const part = findMember(text, start, name)
   if (part === undefined || text[part.start] !== '{') return
   yield* findViews(text, part.start)
-  for (const content of elementsOf(text, part.start, 'contents')) {
+  for (const content of elementsAt(text, part.start, 'contents')) {
     yield* uriOf(text, content.start)
     yield* findViews(text, content.start)
   }
   yield* findInBlocks(text, part.start)
-  for (const message of elementsOf(text, part.start, 'messages')) {
+  for (const message of elementsAt(text, part.start, 'messages')) {
     yield* findInBlocks(text, message.start)
   }
 }
@@ -82,14 +83,12 @@ function* findInBlocks(text: string, start: number): Iterable<Span> {
 function blocksOf(text: string, start: number): Span[] {
   const content = findMember(text, start, 'content')
   if (content === undefined) return []
-  return text[content.start] === '{' ? [content] : scanElements(text, content.start)
+  return text[content.start] === '{' ? [content] : elementsAt(text, content.start)
 }
 
 function* uriOfBlock(text: string, start: number): Iterable<Span> {
   yield* findViews(text, start)
-  const type = findMember(text, start, 'type')
-  if (type === undefined) return
-  const name = readString(text, type)
+  const name = readString(text, findMember(text, start, 'type'))
   if (name === 'resource_link') yield* uriOf(text, start)
   if (name === 'resource') yield* uriOf(text, start, 'resource')
 }
@@ -107,18 +106,4 @@ function* findViews(text: string, start: number): Iterable<Span> {
 function* stringAt(text: string, start: number, ...path: string[]): Iterable<Span> {
   const found = findMember(text, start, ...path)
   if (found !== undefined && text[found.start] === '"') yield found
-}
-
-function membersOf(text: string, { start }: Span): Span[] {
-  return text[start] === '{' ? (scanMembers(text, start, ANY_DEPTH) ?? []) : []
-}
-
-function elementsOf(text: string, start: number, name: string): Span[] {
-  const list = findMember(text, start, name)
-  return list === undefined ? [] : scanElements(text, list.start)
-}
-
-/** Reads a string value; returns '' for anything else. */
-function readString(text: string, { start, end }: Span): string {
-  return text[start] === '"' ? JSON.parse(text.slice(start, end)) : ''
 }

@@ -1,10 +1,10 @@
 import {
+  type Edit,
+  elementsAt,
   findMember,
   type Member,
+  membersAt,
   replaceParts,
-  scanElements,
-  scanMembers,
-  skipSpace,
 } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
@@ -21,9 +21,7 @@ const ANSWERS: ReadonlySet<string> = new Set(['result', 'error'])
 
 const ELICITATION = ['params', 'elicitationId']
 
-const LIMITS = { maxDepth: Number.POSITIVE_INFINITY }
-
-/** Who sends a message, and who gets it. */
+/** Whose message it is, and who gets it. */
 export interface SpokenOptions {
   target: Target
   /** Who may answer. */
@@ -44,7 +42,7 @@ export type Exposed = { text: string } | { withheld: string }
  */
 export function whyNoServerMessage(text: string, message: unknown): string | undefined {
   if (!isObject(message)) return 'what is no message of JSON-RPC'
-  const keys = scanMembers(text, skipSpace(text, 0), LIMITS)?.map(({ key }) => key) ?? []
+  const keys = membersAt(text, 0).map(({ key }) => key)
   const method = ownMember(message, 'method')
   if (keys.some((key) => ANSWERS.has(foldName(key)))) {
     const isAnswer = method === undefined
@@ -78,7 +76,7 @@ export function exposeServerMessage(
 class Exposure {
   readonly #text: string
   readonly #message: JsonObject
-  readonly #parts: { start: number; end: number; text: string }[] = []
+  readonly #parts: Edit[] = []
 
   constructor(text: string, message: JsonObject) {
     this.#text = text
@@ -119,7 +117,7 @@ class Exposure {
   }
 
   #exposeAt(path: readonly string[], expose: Expose): void {
-    const place = findMember(this.#text, skipSpace(this.#text, 0), ...path)
+    const place = findMember(this.#text, 0, ...path)
     if (place === undefined) return
     const written = this.#text.slice(place.start, place.end)
     const value = tryParseJson(written)
@@ -136,10 +134,9 @@ class Exposure {
     name: string,
     expose: (value: RequestId, written: string) => string | undefined,
   ): boolean {
-    const params = findMember(this.#text, skipSpace(this.#text, 0), 'params')
-    if (params === undefined || this.#text[params.start] !== '{') return false
+    const params = findMember(this.#text, 0, 'params')
+    const found = params === undefined ? [] : membersAt(this.#text, params.start)
     const folded = foldName(name)
-    const found = scanMembers(this.#text, params.start, LIMITS) ?? []
     const [member, ...others] = found.filter(({ key }) => foldName(key) === folded)
     if (member === undefined || member.key !== name || others.length > 0) return false
     const written = this.#text.slice(member.start, member.end)
@@ -151,10 +148,7 @@ class Exposure {
   }
 
   #result(): string {
-    return replaceParts(
-      this.#text,
-      this.#parts.sort((a, b) => a.start - b.start),
-    )
+    return replaceParts(this.#text, this.#parts)
   }
 }
 
@@ -181,9 +175,7 @@ function exposeElicitation({ name }: Named, own: string | number): string {
 export function exposeElicitations(target: Named, text: string): string {
   if (!text.includes('"elicitations"') && !text.includes('\\u00')) return text
   if (tryParseJson(text) === undefined) return text
-  const list = findMember(text, skipSpace(text, 0), 'error', 'data', 'elicitations')
-  if (list === undefined) return text
-  const parts = scanElements(text, list.start).flatMap(({ start }) => {
+  const parts = elementsAt(text, 0, 'error', 'data', 'elicitations').flatMap(({ start }) => {
     const place = findMember(text, start, 'elicitationId')
     return place === undefined ? [] : writeExposed(target, text, place)
   })

@@ -1,6 +1,6 @@
 import type { Principal } from '../../auth/principal.js'
-import type { RequestId } from '../../mcp/jsonrpc.js'
-import type { Message, Span } from '../../mcp/message.js'
+import type { Edit, Span } from '../../mcp/json-text.js'
+import type { Message } from '../../mcp/message.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../../util/json.js'
 import { type BoundIds, type BoundIdTarget, WHY_WITHHELD } from '../rewriting/bound-ids.js'
 import type { Names } from './names.js'
@@ -9,7 +9,7 @@ import { routeUri } from './resource-uris.js'
 /** Where a request goes, and what is replaced in its text. */
 export interface Route<T> {
   target: T
-  replacements: readonly { span: Span; value: RequestId }[]
+  replacements: readonly Edit[]
   /** The target's own tool name, on `tools/call`. */
   tool: string | undefined
   /** The target's own name, URI or task id, for `Mcp-Name`. */
@@ -110,7 +110,7 @@ export function createRouter<T extends BoundIdTarget>({ targets, names, handles 
     const exposed = stringMember(params, 'requestState') ?? ''
     const value = handles.readState(route.target, exposed, principal)
     if (value === undefined) return { message: 'Unknown requestState: ask again without it' }
-    return { ...route, replacements: [...route.replacements, { span, value }] }
+    return { ...route, replacements: [...route.replacements, edit(span, value)] }
   }
 
   return (message: Message, principal: Principal | undefined) => {
@@ -142,8 +142,12 @@ function byValue<T>(
   return { target, replacements: change(span, value, own), tool: undefined, name: own }
 }
 
-function change(span: Span, from: string, to: string) {
-  return from === to ? NO_REPLACEMENTS : [{ span, value: to }]
+function change(span: Span, from: string, to: string): readonly Edit[] {
+  return from === to ? NO_REPLACEMENTS : [edit(span, to)]
+}
+
+function edit({ start, end }: Span, value: string): Edit {
+  return { start, end, text: JSON.stringify(value) }
 }
 
 function referenceKey(message: Message): string {

@@ -1,4 +1,4 @@
-import { resultText } from '../../mcp/json-text.js'
+import { memberText } from '../../mcp/json-text.js'
 import { ownId } from '../../mcp/jsonrpc.js'
 import { OWN_INFO } from '../../mcp/meta.js'
 import { SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
@@ -73,7 +73,7 @@ function readOpened(collected: TargetAnswer, target: Target, now: number): Opene
   const session: TargetSession = { id: head.sessionId, version, lacks: undeclared(result) }
   const cookies = target.url && sessionCookies(head.cookies, target.url, now)
   if (cookies?.length) session.cookies = cookies
-  return { ok: true, session, result, text: resultText(text) }
+  return { ok: true, session, result, text: memberText(text, 'result') ?? '{}' }
 }
 
 /**

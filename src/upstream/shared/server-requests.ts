@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { PLACES, replaceAt, writtenAt } from '../../mcp/json-text.js'
+import { memberText, replaceAt } from '../../mcp/json-text.js'
 import { ERROR_CODES } from '../../mcp/jsonrpc.js'
 import { type JsonObject, ownMember } from '../../util/json.js'
 import type { ClientSession } from './client-session.js'
@@ -29,7 +29,7 @@ export class ServerRequests {
 
   /** Sends a request to a client that can answer it; where there is none, refuses it. */
   take(method: string, text: string): void {
-    const id = writtenAt(text, PLACES.id)
+    const id = memberText(text, 'id')
     if (id === undefined) return
     if (method === 'ping') return this.#reply(id, { result: {} })
     const session = this.#chooseClient(ownMember(CAPABILITY, method))
@@ -40,7 +40,7 @@ export class ServerRequests {
     this.#count += 1
     const key = `${this.#mark}-${this.#count}`
     this.#asked.set(key, { id, session })
-    session.ask(replaceAt(text, PLACES.id, JSON.stringify(key)))
+    session.ask(replaceAt(text, ['id'], JSON.stringify(key)))
   }
 
   /**
@@ -53,16 +53,16 @@ export class ServerRequests {
     const asked = this.#asked.get(key)
     if (asked?.session !== session) return undefined
     this.#asked.delete(key)
-    return replaceAt(text, PLACES.id, asked.id)
+    return replaceAt(text, ['id'], asked.id)
   }
 
   /** The server cancelled its request. */
   takeBack(text: string): void {
-    const written = writtenAt(text, PLACES.requestId)
+    const written = memberText(text, 'params', 'requestId')
     for (const [key, { id, session }] of this.#asked) {
       if (id !== written) continue
       this.#asked.delete(key)
-      session.deliver(replaceAt(text, PLACES.requestId, JSON.stringify(key)))
+      session.deliver(replaceAt(text, ['params', 'requestId'], JSON.stringify(key)))
     }
   }
 
@@ -82,7 +82,7 @@ export class ServerRequests {
 
   #reply(id: string, body: JsonObject): void {
     const wire = JSON.stringify({ jsonrpc: '2.0', id: null, ...body })
-    this.#transmit(replaceAt(wire, PLACES.id, id))
+    this.#transmit(replaceAt(wire, ['id'], id))
   }
 
   /** Of the clients with the capability, prefers one with a call under way, then one with a stream. */

@@ -1,12 +1,6 @@
 import { eachValue, numberOf } from '../../mcp/incoming.js'
-import {
-  PLACES,
-  placeOf,
-  putMembers,
-  replaceAt,
-  replacePlaces,
-  writtenAt,
-} from '../../mcp/json-text.js'
+import { findMember, memberText, putMembers, replaceAt, replaceParts } from '../../mcp/json-text.js'
+import { META } from '../../mcp/meta.js'
 import { messageOf } from '../../util/errors.js'
 import { isDeeper, isObject, type JsonObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
@@ -21,6 +15,9 @@ const ABANDONED_MS = 300_000
 
 /** The server is not read while one call has more than this waiting for its client. */
 const MAX_KEPT_BYTES = 1024 * 1024
+
+/** The member of a message on a subscription's stream that names the request which opened it. */
+const SUBSCRIPTION = ['_meta', META.subscriptionId] as const
 
 export interface SharedConnectionOptions {
   clock: Pick<Clock, 'after'>
@@ -66,11 +63,11 @@ export class SharedConnection {
     call: PendingCall,
     { origin, isStateless = false }: { origin?: SharedRequest; isStateless?: boolean } = {},
   ): void {
-    const id = placeOf(text, PLACES.id)
+    const id = findMember(text, 0, 'id')
     if (id === undefined) return call.fail(codedError('ECONNRESET'))
     this.#count += 1
     const number = this.#count
-    const token = placeOf(text, PLACES.token)
+    const token = findMember(text, 0, 'params', '_meta', 'progressToken')
     const parts = [id, token].filter((place) => place !== undefined)
     const open: OpenCall = {
       ...{ session, call, id: text.slice(id.start, id.end) },
@@ -81,8 +78,8 @@ export class SharedConnection {
     session.calls.add(call)
     call.onOver = (end) => this.#onOver(number, open, end, isStateless)
     call.onCaughtUp = () => this.#regulate()
-    const mapped = parts.map((place) => ({ place, text: String(number) }))
-    this.#options.transmit(replacePlaces(text, mapped), origin)
+    const mapped = parts.map(({ start, end }) => ({ start, end, text: String(number) }))
+    this.#options.transmit(replaceParts(text, mapped), origin)
   }
 
   /** In the stateless protocol a client that leaves has cancelled; in the session-based one it has not. */
@@ -113,10 +110,10 @@ export class SharedConnection {
 
   #mapCancelled(session: ClientSession, message: JsonObject, text: string): string | undefined {
     if (message['method'] !== 'notifications/cancelled') return text
-    const written = writtenAt(text, PLACES.requestId)
+    const written = memberText(text, 'params', 'requestId')
     for (const [number, open] of this.#open) {
       if (open.session === session && open.id === written) {
-        return replaceAt(text, PLACES.requestId, String(number))
+        return replaceAt(text, ['params', 'requestId'], String(number))
       }
     }
     return undefined
@@ -143,7 +140,7 @@ export class SharedConnection {
     if (result === undefined && !isObject(error)) return this.#options.onGarbage(text)
     this.#open.delete(number)
     open.cancelTimer()
-    const restored = replaceAt(text, PLACES.answeredSubscription, open.id)
+    const restored = replaceAt(text, ['result', ...SUBSCRIPTION], open.id)
     open.call.answer(putMembers(restored, { id: open.id }))
   }
 
@@ -152,14 +149,16 @@ export class SharedConnection {
     const token = isObject(params) ? params['progressToken'] : undefined
     if (method === 'notifications/progress') {
       const open = this.#open.get(token as number)
-      if (open?.token !== undefined) this.#event(open, replaceAt(text, PLACES.progress, open.token))
+      if (open?.token !== undefined) {
+        this.#event(open, replaceAt(text, ['params', 'progressToken'], open.token))
+      }
       return
     }
-    const subscribed = placeOf(text, PLACES.subscription)
+    const subscribed = memberText(text, 'params', ...SUBSCRIPTION)
     if (subscribed !== undefined) {
-      const open = this.#open.get(Number(text.slice(subscribed.start, subscribed.end)))
+      const open = this.#open.get(Number(subscribed))
       if (open === undefined) return
-      return this.#event(open, replacePlaces(text, [{ place: subscribed, text: open.id }]))
+      return this.#event(open, replaceAt(text, ['params', ...SUBSCRIPTION], open.id))
     }
     for (const session of this.sessions) session.deliver(text)
     this.#regulate()

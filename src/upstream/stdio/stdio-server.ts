@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { PLACES, replaceAt, writtenAt } from '../../mcp/json-text.js'
+import { memberText, replaceAt } from '../../mcp/json-text.js'
 import { olderVersion, SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
 import { BoundedMap } from '../../util/bounded-map.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
@@ -104,7 +104,7 @@ export class StdioServer {
       const wire = tryParseJson(answer)
       if (!isObject(wire) || !isObject(wire['result'])) this.#initialized = undefined
       else if (!call.isOver) call.sessionId = this.#join(params['capabilities'])
-      const own = replaceAt(answer, PLACES.id, writtenAt(text, PLACES.id) ?? 'null')
+      const own = replaceAt(answer, ['id'], memberText(text, 'id') ?? 'null')
       call.answer(withVersion(own, wire, params['protocolVersion']))
     } catch (error) {
       call.fail(error as Error)
@@ -208,7 +208,7 @@ function withVersion(text: string, wire: unknown, requested: unknown): string {
   const spoken = isObject(result) ? result['protocolVersion'] : undefined
   const known = SESSION_BASED_VERSIONS.find((version) => version === requested)
   if (known === undefined || typeof spoken !== 'string') return text
-  return replaceAt(text, PLACES.protocolVersion, JSON.stringify(olderVersion(known, spoken)))
+  return replaceAt(text, ['result', 'protocolVersion'], JSON.stringify(olderVersion(known, spoken)))
 }
 
 interface ServerOptions extends Omit<ChildOptions, 'onLine' | 'onTooLong' | 'onNoRoom'> {

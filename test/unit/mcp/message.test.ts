@@ -1,13 +1,6 @@
-import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { errorResponse, resultResponse } from '../../../src/mcp/jsonrpc.js'
-import {
-  InvalidMessageError,
-  parseMessage,
-  parseMessageText,
-  replaceValues,
-} from '../../../src/mcp/message.js'
-import { stringText, valueText } from './json-text.js'
+import { InvalidMessageError, parseMessage, parseMessageText } from '../../../src/mcp/message.js'
 
 const call = (params: string) => `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`
 
@@ -157,34 +150,6 @@ describe('parseMessage', () => {
   it('keeps "__proto__" a member like any other', () => {
     const { params } = parseMessageText(call('{"__proto__":{"name":"evil"}}'))
     expect(params['name']).toBeUndefined()
-  })
-})
-
-describe('replaceValues', () => {
-  it('changes the values that it is given and no other byte', () => {
-    fc.assert(
-      fc.property(stringText, valueText, fc.string({ unit: 'binary' }), (name, value, to) => {
-        const text = call(` { "arguments" : ${value} , "name":${name} } `)
-        const span = parseMessageText(text).spans.get('name')
-        const result = replaceValues(text, span ? [{ span, value: to }] : [])
-        expect(result).toBe(call(` { "arguments" : ${value} , "name":${JSON.stringify(to)} } `))
-        expect(JSON.parse(result).params.name).toBe(to)
-      }),
-    )
-  })
-
-  it('changes several values in any order', () => {
-    const text = call('{"name":"a","x":1}')
-    const { spans } = parseMessageText(text)
-    const replacements = ['name', 'id'].map((key) => {
-      const span = spans.get(key)
-      if (span === undefined) throw new Error(`no ${key}`)
-      return { span, value: key === 'id' ? 42 : 'longer "name"' }
-    })
-    const expected = call('{"name":"longer \\"name\\"","x":1}').replace('"id":1', '"id":42')
-    expect(replaceValues(text, replacements)).toBe(expected)
-    expect(replaceValues(text, replacements.reverse())).toBe(expected)
-    expect(replaceValues(text, [])).toBe(text)
   })
 })
 
