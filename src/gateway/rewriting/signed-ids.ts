@@ -1,7 +1,8 @@
-import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { isPlainId } from '../../mcp/incoming.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { isObject, ownMember, tryParseJson } from '../../util/json.js'
+import { deriveKey } from '../../util/seal.js'
 
 const MARK_BYTES = 12
 
@@ -20,9 +21,7 @@ export type SignedIdKind = 'p' | 't' | 'n' | 'e' | 'c' | 'k' | 's'
  */
 export function createSigner(secrets: readonly string[]) {
   const known = secrets.length > 0 ? secrets : [randomBytes(32)]
-  const keys = known.map((secret) =>
-    Buffer.from(hkdfSync('sha256', secret, '', 'mcp-descope-proxy marks v1', 32)),
-  )
+  const keys = known.map((secret) => deriveKey(secret, 'mcp-descope-proxy marks v1'))
 
   const markOf = (key: Buffer, kind: SignedIdKind, payload: string, holder: string) =>
     createHmac('sha256', key)

@@ -1,15 +1,12 @@
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { callerId, type Principal } from '../../auth/principal.js'
 import type { SessionCookie } from '../../upstream/http/cookie-jar.js'
 import { BoundedMap } from '../../util/bounded-map.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
+import { deriveKey, seal, unseal } from '../../util/seal.js'
 
 const PREFIX = 'v1.'
-
-const NONCE_BYTES = 12
-
-const TAG_BYTES = 16
 
 const LIFETIME_MS = 24 * 60 * 60 * 1000
 
@@ -56,9 +53,7 @@ export interface SessionsOptions {
  * subject that it was made for and is worth nothing without that subject's token.
  */
 export function createSessions({ secrets, clock, resource }: SessionsOptions) {
-  const keys = secrets.map((secret) =>
-    Buffer.from(hkdfSync('sha256', secret, '', 'mcp-descope-proxy session v1', 32)),
-  )
+  const keys = secrets.map((secret) => deriveKey(secret, 'mcp-descope-proxy session v1'))
 
   /** Sessions in use, so that they are not decrypted for every request. */
   const opened = new BoundedMap<string, Opened>(MAX_OPENED)
@@ -80,18 +75,16 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     const sent = sealed.slice(PREFIX.length)
     const bytes = Buffer.from(sent, 'base64url')
     // the decoder is lenient, and each session is to have one spelling only
-    if (bytes.length <= NONCE_BYTES + TAG_BYTES || bytes.toString('base64url') !== sent) {
-      return undefined
-    }
+    if (bytes.toString('base64url') !== sent) return undefined
     for (const key of keys) {
-      const text = decrypt(key, bytes, resource())
+      const text = unseal(bytes, key, resource())
       if (text !== undefined) return readSession(text)
     }
     return undefined
   }
 
   /** Returns `undefined` when the sealed session would be too long for a header. */
-  function seal(session: Session, principal: Principal | undefined): string | undefined {
+  function sealSession(session: Session, principal: Principal | undefined): string | undefined {
     const [key] = keys
     if (key === undefined) return undefined
     const text = JSON.stringify({
@@ -105,7 +98,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
         cookies,
       ]),
     })
-    const sealed = PREFIX + encrypt(key, text, resource()).toString('base64url')
+    const sealed = PREFIX + seal(text, key, resource()).toString('base64url')
     return sealed.length <= MAX_SESSION_ID_LENGTH ? sealed : undefined
   }
 
@@ -113,7 +106,7 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     ended.set(key, true)
   }
 
-  return { open, seal, end, canSeal: keys.length > 0 }
+  return { open, seal: sealSession, end, canSeal: keys.length > 0 }
 }
 
 export type Sessions = ReturnType<typeof createSessions>
@@ -147,23 +140,4 @@ function readSession(text: string): Opened | undefined {
     targets.set(name, part)
   }
   return { owner, expiresAt, session: { key, version, initialize, targets } }
-}
-
-function encrypt(key: Buffer, text: string, context: string): Buffer {
-  const nonce = randomBytes(NONCE_BYTES)
-  const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(context))
-  return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
-}
-
-function decrypt(key: Buffer, bytes: Buffer, context: string): string | undefined {
-  const nonce = bytes.subarray(0, NONCE_BYTES)
-  const tag = bytes.subarray(-TAG_BYTES)
-  const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES })
-  decipher.setAAD(Buffer.from(context)).setAuthTag(tag)
-  try {
-    const text = decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES))
-    return Buffer.concat([text, decipher.final()]).toString('utf8')
-  } catch {
-    return undefined
-  }
 }

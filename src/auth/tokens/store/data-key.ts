@@ -4,8 +4,8 @@ import { ProxyError } from '../../../util/errors.js'
 import { isObject, stringMember, tryParseJson } from '../../../util/json.js'
 import { readPrivateFile, writePrivateFile } from '../../../util/private-files.js'
 import type { Clock, System } from '../../../util/runtime.js'
+import { KEY_BYTES } from '../../../util/seal.js'
 import { type Keychain, probeKeychain, systemKeychain } from './keychain.js'
-import { KEY_BYTES } from './seal.js'
 
 export const STORE_CHOICES = ['auto', 'file', 'keychain'] as const
 

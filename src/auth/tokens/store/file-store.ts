@@ -1,15 +1,21 @@
 import { createHash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isObject, stringMember, stringsMember, tryParseJson } from '../../../util/json.js'
+import {
+  isObject,
+  type JsonObject,
+  stringMember,
+  stringsMember,
+  tryParseJson,
+} from '../../../util/json.js'
 import { acquireLock } from '../../../util/lock.js'
 import { readPrivateFile, removeFile, writePrivateFile } from '../../../util/private-files.js'
+import { seal, sealedParts, unseal } from '../../../util/seal.js'
 import { RetryableError } from '../../oauth/failure.js'
 import type { ClientStore } from '../../oauth/registration.js'
 import { storeKey, type TokenRecord, type TokenStore } from '../token-store.js'
 import { createDataKeys, type DataKeys, type StoreDeps } from './data-key.js'
 import { numberMember, parseClient, parseRecord } from './record.js'
-import { seal, unseal } from './seal.js'
 
 /** Form of the files. A newer form is left alone; the path never names a version. */
 const SCHEMA = 1
@@ -34,7 +40,7 @@ export function createTokenStore(
     if (!isObject(file) || file['schema'] !== SCHEMA) return undefined
     if (file['sealed'] === undefined) return parseRecord(file['record'])
     const secret = await keys.forReading()
-    const opened = secret && unseal(file['sealed'], secret, key)
+    const opened = secret && unseal(readSealed(file['sealed']), secret, key)
     return opened === undefined ? undefined : parseRecord(tryParseJson(opened))
   }
 
@@ -49,7 +55,9 @@ export function createTokenStore(
       const key = storeKey(record.binding)
       const secret = await keys.forWriting()
       const content =
-        secret === undefined ? { record } : { sealed: seal(JSON.stringify(record), secret, key) }
+        secret === undefined
+          ? { record }
+          : { sealed: writeSealed(seal(JSON.stringify(record), secret, key)) }
       await writePrivateFile(pathOf(key), `${JSON.stringify({ schema: SCHEMA, ...content })}\n`)
     },
     async remove(binding) {
@@ -69,6 +77,23 @@ export function createTokenStore(
     place: async () => ({ ...(await keys.decision()), path: folder }),
     exclusively: (binding, task) => withLock(deps, `tokens-${storeKey(binding)}`, task),
   }
+}
+
+/** The members of `sealed` in a file, base64: the nonce, the encrypted record, the tag. */
+const SEALED_MEMBERS = ['iv', 'data', 'tag']
+
+function writeSealed(sealed: Buffer): JsonObject {
+  const { nonce, data, tag } = sealedParts(sealed)
+  return {
+    iv: nonce.toString('base64'),
+    data: data.toString('base64'),
+    tag: tag.toString('base64'),
+  }
+}
+
+function readSealed(sealed: unknown): Buffer {
+  const texts = SEALED_MEMBERS.map((name) => isObject(sealed) && stringMember(sealed, name))
+  return Buffer.concat(texts.map((text) => Buffer.from(text || '', 'base64')))
 }
 
 /**

@@ -67,6 +67,25 @@ describe('the token store', () => {
     expect(await createTokenStore(depsOf(folder)).list()).toEqual([RECORD])
   })
 
+  it('reads an encrypted file as an earlier version of the program wrote it', async () => {
+    const folder = privateFolder()
+    await createTokenStore(depsOf(folder)).save(RECORD)
+    const sealed = {
+      iv: 'MhuOKCuiZIvJqlDD',
+      data: 'rZqlDylOXgiGQo+ktjq3p8IPkC18iSVvml2FPA/PuoZrkQ7UmQrG1/Vg6Be/2cKFuaw+vYPdlLpP+nEHtc4z5h/5HJ3wyHiv2aAv0nOiBSJIJ7QkE8y5ibZttbN382sTMNrgSXKpuTL/ve3pyoHJuDc7buQsW40gf5FrC2zqsH19zxB5bzwzwf7vazsRc/MTZG0Eqlju9jfAyh6D+3lERPlB2PlCN5+9WwMDTFmITPHv/gsBNz64MoI2t+OcgbSuja49aL/y6Ppc1w9c09kJEZuRk5q/o9qgiQgGen6ChRe/GcjlIGtVdzzuXjgQUvqiWpUbwAE3IPpzT6tPtyj86xPWpHtxDY0dQOkd6BcsSOoyGkjYZ7XGekR3TJRB4PM23vsPf2PRiFpAHJ+XhWn3hTvgksXmMHVY6Pbpv6lzQ34HzlO9PUND/MYGEeTb4q5qE1LDtZyS/VxG5x3CgC+po495HVNdZRkmpr4BbA8Wz97Qc5EUDi+Bfos4j0Nr3h1VnULXeniYyATWZvspT37pJzk=',
+      tag: '8ZfE0n0Jou0cm9gR7qVXlQ==',
+    }
+    const path = join(folder, 'tokens', 'c4faa44ec4ba6c18bf86416d0a0246a4.json')
+    writeFileSync(path, JSON.stringify({ schema: 1, sealed }))
+    const keychain = memoryKeychain(new Map([['data-key', '07'.repeat(32)]]))
+    const deps = depsOf(folder, { choice: 'keychain' })
+    const store = createTokenStore(deps, createDataKeys(deps, keychain))
+    expect(await store.load(BINDING)).toEqual(RECORD)
+    const changed = { ...sealed, iv: Buffer.from(sealed.iv, 'base64').fill(0).toString('base64') }
+    writeFileSync(path, JSON.stringify({ schema: 1, sealed: changed }))
+    expect(await store.load(BINDING)).toBeUndefined()
+  })
+
   it('[bridge-store-private] makes folders 0700 and files 0600 whatever the umask', async () => {
     const folder = join(privateFolder(), 'new', 'home')
     const before = process.umask(0)

@@ -49,6 +49,13 @@ describe('a sealed session', () => {
     }
   })
 
+  it('opens as an earlier version of the program sealed it', () => {
+    const sealed =
+      'v1.m-bgBIXQZSVVdkv9gcMO8Xvo2X3WiPKzehh-QmoU1-7BIl8IAOLz0nkysReKoOq0y3TDORHKh_6uEKX9ppS4b3hN2mhjdSlWbfDbFd8kPrSV-TCm9mNP9gh2mVfT7JEVGzES64QQBhA0l0_7vjtD569Es60q1M78OUDT3JrBXj34-7AxHUuUu3Xlvy5UY_a498hR4yFbtNPjCq4gNgwlZ2F5GK6TklFYKWyQEFLCR4_4At___hEv9ro5VhfeAFeA92KE-rWUL6C50THx9XX3itOTuEJ4O5of0jiA7Vg8C7wsM78D9bAj0G7frX482pLsTKFahlgYoiZWB2kAnJ0AHndpnckTsHA'
+    expect(sessions().open(sealed, alice)).toEqual(session())
+    expect(sessions({ resource: 'https://other.example/mcp' }).open(sealed, alice)).toBeUndefined()
+  })
+
   it('differs each time', () => {
     const { seal } = sessions()
     expect(seal(session(), alice)).not.toBe(seal(session(), alice))
