@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { DiscoveryKind } from '../auth/descope/discovery.js'
+import { DISCOVERY_KINDS, type DiscoveryKind } from '../auth/descope/discovery.js'
 import type { Descope } from '../auth/resource-server.js'
-import { RESOURCE_METADATA_PATH, resourceMetadata } from '../auth/verify/resource-metadata.js'
+import { resourceMetadata } from '../auth/verify/resource-metadata.js'
 import type { Target } from '../gateway/target.js'
+import { wellKnownPath } from '../util/url-text.js'
 import { type MakeOffers, renderLanding } from './landing-page.js'
 import { OPEN_TO_ALL } from './origins.js'
 
@@ -44,11 +45,10 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
   routes.set('/', { handle: landing, anyHost: false })
   if (descope === undefined) return routes
   for (const suffix of suffixes) {
-    const add = (name: string, handle: Handler) =>
-      routes.set(`${name}${suffix}`, { handle, anyHost: false })
-    add(RESOURCE_METADATA_PATH, metadata)
-    add('/.well-known/oauth-authorization-server', mirror('oauth-authorization-server'))
-    add('/.well-known/openid-configuration', mirror('openid-configuration'))
+    const add = (document: Parameters<typeof wellKnownPath>[0], handle: Handler) =>
+      routes.set(wellKnownPath(document, suffix), { handle, anyHost: false })
+    add('oauth-protected-resource', metadata)
+    for (const kind of DISCOVERY_KINDS) add(kind, mirror(kind))
   }
   return routes
 

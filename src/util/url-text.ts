@@ -93,6 +93,20 @@ export function likelyUrl(text: string): string | undefined {
   if (username !== '' || password !== '') return undefined
   return pathname === '/' ? `${origin}${USUAL}` : `${origin}${pathname}`
 }
+/**
+ * Returns the path of a document that a server publishes about itself. The path of the URL that it
+ * is about follows the name of the document; a path that is only a slash counts as none.
+ *
+ * @see [RFC 8414 §3.1](https://www.rfc-editor.org/rfc/rfc8414#section-3.1) Authorization Server Metadata Request
+ * @see [RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1) Protected Resource Metadata Request
+ */
+export function wellKnownPath(
+  document: 'oauth-protected-resource' | 'oauth-authorization-server' | 'openid-configuration',
+  path = '',
+): string {
+  return `/.well-known/${document}${path === '/' ? '' : path}`
+}
+
 /** Path and query of a request. */
 export interface RequestTarget {
   readonly path: string

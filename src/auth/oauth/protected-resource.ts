@@ -1,8 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import { textMember, textsMember } from '../../util/json.js'
 import { trimSlashes } from '../../util/text.js'
-import { shownUrl } from '../../util/url-text.js'
-import { RESOURCE_METADATA_PATH } from '../verify/resource-metadata.js'
+import { shownUrl, wellKnownPath } from '../../util/url-text.js'
 import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 
 /** What a protected resource says about itself (RFC 9728), checked. */
@@ -109,10 +108,10 @@ function hintFor(resource: string | undefined, server: URL): string {
 }
 
 function guessedPlaces(server: URL): URL[] {
-  const path = trimSlashes(server.pathname)
+  const path = wellKnownPath('oauth-protected-resource', trimSlashes(server.pathname))
   return [
-    new URL(`${RESOURCE_METADATA_PATH}${path}${server.search}`, server),
-    new URL(RESOURCE_METADATA_PATH, server),
+    new URL(`${path}${server.search}`, server),
+    new URL(wellKnownPath('oauth-protected-resource'), server),
   ]
 }
 

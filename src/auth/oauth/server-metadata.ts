@@ -1,7 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import { type JsonObject, stringMember, textMember, textsMember } from '../../util/json.js'
 import { trimSlashes } from '../../util/text.js'
-import { markUrl, shownUrl } from '../../util/url-text.js'
+import { markUrl, shownUrl, wellKnownPath } from '../../util/url-text.js'
 import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 
 /** An authorization server's metadata (RFC 8414, OpenID Connect Discovery), checked. */
@@ -72,10 +72,10 @@ export function isSameIssuer(one: string, other: string): boolean {
 /** Lists where the metadata of an issuer may be, in the order in which to look. */
 function candidates(issuer: URL): URL[] {
   const path = trimSlashes(issuer.pathname)
-  const names = ['oauth-authorization-server', 'openid-configuration']
-  const inserted = names.map((name) => new URL(`/.well-known/${name}${path}`, issuer))
+  const names = ['oauth-authorization-server', 'openid-configuration'] as const
+  const inserted = names.map((name) => new URL(wellKnownPath(name, path), issuer))
   if (path === '') return inserted
-  return [...inserted, new URL(`${path}/.well-known/openid-configuration`, issuer)]
+  return [...inserted, new URL(path + wellKnownPath('openid-configuration'), issuer)]
 }
 
 /**

@@ -1,6 +1,5 @@
 import type { JsonObject } from '../../util/json.js'
-
-export const RESOURCE_METADATA_PATH = '/.well-known/oauth-protected-resource'
+import { wellKnownPath } from '../../util/url-text.js'
 
 export interface ResourceMetadataOptions {
   /** The public MCP URL, sent byte for byte. */
@@ -27,14 +26,10 @@ export function resourceMetadata(options: ResourceMetadataOptions): JsonObject {
   }
 }
 
-/**
- * Returns the absolute URL of a resource's metadata: the well-known path goes between host and path.
- *
- * @see [RFC 9728 §3.1](https://www.rfc-editor.org/rfc/rfc9728#section-3.1) Metadata Request
- */
+/** Returns the absolute URL of a resource's metadata. */
 export function resourceMetadataUrl(resource: string): string {
   const { origin, pathname, search } = new URL(resource)
-  return `${origin}${RESOURCE_METADATA_PATH}${pathname === '/' ? '' : pathname}${search}`
+  return `${origin}${wellKnownPath('oauth-protected-resource', pathname)}${search}`
 }
 
 /**

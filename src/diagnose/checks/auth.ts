@@ -4,9 +4,9 @@ import {
   type AuthorizationServer,
   discoverAuthorizationServer,
 } from '../../auth/oauth/server-metadata.js'
-import { RESOURCE_METADATA_PATH } from '../../auth/verify/resource-metadata.js'
 import type { HttpAnswer } from '../../upstream/read-answer.js'
 import { ProxyError } from '../../util/errors.js'
+import { wellKnownPath } from '../../util/url-text.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { gateOf } from '../explain.js'
 import { refusalOf } from '../handshake.js'
@@ -109,7 +109,7 @@ async function checkResource(probe: Probe): Promise<Verdict> {
   probe.resource = found
   if (found === undefined) {
     if (access.kind === 'token') return warn('none is published', NO_METADATA)
-    return fail(`none at ${url.origin}${RESOURCE_METADATA_PATH}…`, NO_METADATA)
+    return fail(`none at ${url.origin}${wellKnownPath('oauth-protected-resource')}…`, NO_METADATA)
   }
   if (found.authorizationServers.length === 0) {
     return fail(

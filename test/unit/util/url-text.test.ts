@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createRedactor } from '../../../src/util/redact.js'
-import { parseRequestTarget, shownUrl, showUrls } from '../../../src/util/url-text.js'
+import {
+  parseRequestTarget,
+  shownUrl,
+  showUrls,
+  wellKnownPath,
+} from '../../../src/util/url-text.js'
 
 describe('what is shown of a URL', () => {
   it.each([
@@ -78,3 +83,16 @@ it.each([undefined, '', '*', 'example.com:443', 'ftp://a/b', 'x', `/${'a'.repeat
   'the request target %j is none',
   (target) => expect(parseRequestTarget(target)).toBeUndefined(),
 )
+
+describe('wellKnownPath', () => {
+  it.each([
+    ['oauth-protected-resource', '', '/.well-known/oauth-protected-resource'],
+    ['oauth-protected-resource', '/', '/.well-known/oauth-protected-resource'],
+    ['oauth-protected-resource', '/mcp', '/.well-known/oauth-protected-resource/mcp'],
+    ['oauth-protected-resource', '/a/mcp/', '/.well-known/oauth-protected-resource/a/mcp/'],
+    ['oauth-authorization-server', '/tenant', '/.well-known/oauth-authorization-server/tenant'],
+    ['openid-configuration', '/tenant', '/.well-known/openid-configuration/tenant'],
+  ] as const)('of %s and %j is %s', (document, path, expected) => {
+    expect(wellKnownPath(document, path)).toBe(expected)
+  })
+})
