@@ -37,7 +37,7 @@ export async function requestReply(
   })
   try {
     const response = await fetch(url, { ...init, redirect: 'manual', signal: controller.signal })
-    // servers that answer every GET with a stream have no document, and their answer has no end
+    // a server that answers every GET with an event stream has no document, and the stream never ends
     const text = isEventStream(response.headers) ? '' : await readText(response, maxBytes)
     return { status: response.status, headers: response.headers, text }
   } catch (error) {

@@ -37,7 +37,7 @@ export interface DescopeOptions {
   logger: Logger
 }
 
-/** Everything that `serve` needs of Descope. */
+/** What `serve` needs from Descope. */
 export interface Descope extends Authenticator {
   readonly project: DescopeProject
   /**
@@ -50,7 +50,7 @@ export interface Descope extends Authenticator {
   keysState(): KeysState
   /** The issuer to advertise: as in the discovery document, else as the configuration URL has it. */
   issuer(): string
-  /** Descope's document as it is, cached; `undefined` when it is not to be had now. */
+  /** Descope's unchanged document, cached; `undefined` while it is not available. */
   document(kind: DiscoveryKind): Promise<JsonObject | undefined>
   /** For resource metadata and challenges: the required scopes, else what Descope offers. */
   scopesSupported(): readonly string[]

@@ -5,10 +5,10 @@ import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { listenUrl } from './http-server.js'
 
-/** What of a loaded configuration is said at the start. */
+/** The parts of the configuration that the first log line shows. */
 type Announced = Pick<LoadedConfig, 'config' | 'file'>
 
-/** What runs here, for whoever reads a log later. */
+/** What runs here, for readers of the log. */
 export interface Identification {
   readonly version: string
   readonly node: string

@@ -108,14 +108,14 @@ export function createApp(options: AppOptions): App {
   }
   clock.after(config.timeouts.heartbeat * 1000, beat)
 
-  /** Some open only now, for requests that came before. */
+  /** Repeated, since requests that came before the draining may still open streams. */
   function endIdleStreams(): void {
     for (const stream of streams) if (stream.isIdle) stream.finish()
     if (!stopped) clock.after(END_AGAIN_MS, endIdleStreams)
   }
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
-    // whoever left while the parts were being joined: nothing of it would ever be given back
+    // a client that left during start-up: its slots would never be released
     if (response.destroyed) return
     if (draining) response.setHeader('connection', 'close')
     const url = request.url ?? ''
@@ -171,7 +171,7 @@ export function createApp(options: AppOptions): App {
     response.writeHead(204, [...preflightHeaders(headers.origin, requested)]).end()
   }
 
-  /** A path that is nowhere is no secret, but tells nothing without a token either. */
+  /** Without a token, an unknown path is refused like the endpoint, so that nothing shows what exists. */
   function refuseUnknown(request: IncomingMessage, response: ServerResponse): void {
     const cors = corsHeaders(request.headers.origin)
     const notFound = () => {

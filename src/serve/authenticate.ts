@@ -7,7 +7,7 @@ import type { Clock } from '../util/runtime.js'
 
 const NOBODY: Caller = { principal: undefined, accessToken: undefined }
 
-/** How long a connection's last caller is taken for the same token again, milliseconds. */
+/** How long a connection's last caller is reused for the same token, milliseconds. */
 const SAME_CALLER_MS = 1_000
 
 interface LastCaller {
@@ -59,7 +59,7 @@ export function createAuthenticate(
   }
 }
 
-/** Only what was sent counts, and nothing that a prototype may hold. */
+/** Reads own members only, so that nothing on a prototype passes for a header. */
 function authorizationOf({ headers }: IncomingMessage): string | undefined {
   return Object.hasOwn(headers, 'authorization') ? headers.authorization : undefined
 }

@@ -13,7 +13,7 @@ export interface CapsConfig {
 /** `post` is a message whose body is still to come, or that waits for no answer. */
 export type Occupancy = 'post' | 'call' | 'stream'
 
-/** Why one more is too much. */
+/** Which limit is reached, and what the client is told. */
 export interface Excess {
   refusal: 'caller_calls' | 'calls' | 'caller_streams' | 'streams'
   message: string
@@ -22,7 +22,7 @@ export interface Excess {
   retryAfter: number
 }
 
-/** What one caller has under way. */
+/** Slots that one caller occupies. */
 interface Held {
   key: string
   post: number
@@ -30,9 +30,9 @@ interface Held {
   stream: number
 }
 
-/** One request's part of what its caller may have under way. */
+/** The slot that one request occupies. */
 export interface Place {
-  /** Turns it into another kind; it stays what it was where that is too much. */
+  /** Changes its kind; it stays as it is when that would exceed a limit. */
   become(kind: Occupancy): Excess | undefined
   /** Calling it more than once does nothing. */
   release(): void
@@ -40,7 +40,7 @@ export interface Place {
 
 export interface Caps {
   take(principal: Principal | undefined, kind: Occupancy): Place | Excess
-  /** Callers who have something under way now. */
+  /** Callers that occupy slots now. */
   callers(): number
   /** Requests that are under way now, of everybody. */
   calls(): number
@@ -51,7 +51,7 @@ interface Counter {
   add(held: Held, kind: Occupancy, by: 1 | -1): void
 }
 
-/** A class, so that a request makes one object and no functions. */
+/** A class rather than closures: one object for each request. */
 class Occupied implements Place {
   readonly #counter: Counter
   readonly #held: Held
@@ -68,7 +68,7 @@ class Occupied implements Place {
     if (before === undefined || before === kind) return undefined
     const excess = this.#counter.excess(this.#held, kind)
     if (excess !== undefined) return excess
-    // first the new one, so that the caller is not forgotten in between
+    // occupy first, so that the caller's entry is not deleted in between
     this.#counter.add(this.#held, kind, 1)
     this.#counter.add(this.#held, before, -1)
     this.#kind = kind
@@ -82,15 +82,15 @@ class Occupied implements Place {
   }
 }
 
-/** A call ends soon, a stream does not. */
+/** When to try again: calls end soon, streams do not. */
 const RETRY_SECONDS = { post: 1, call: 1, stream: 30 } as const
 
 /**
  * Creates the limits of what runs at once in this process, per subject and of all. The client id does
  * not count: everybody can register as many clients as they like.
  *
- * Messages that wait for no answer are counted apart from requests, so that whoever has as many
- * requests as may be can still cancel one, or answer what a tool asks.
+ * Notifications and responses are counted apart from requests, so that a caller at the limit can
+ * still cancel a request or answer what a tool asks.
  */
 export function createCaps(config: CapsConfig): Caps {
   const byCaller = new Map<string, Held>()

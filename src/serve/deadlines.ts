@@ -1,14 +1,14 @@
 import type { Clock } from '../util/runtime.js'
 
-/** Things that are given up when they last longer than all of them may. */
+/** Items that are cancelled when they take longer than the limit for all. */
 export interface Deadlines<T> {
   add(item: T): void
   delete(item: T): void
 }
 
 /**
- * Creates deadlines of equal length, with one timer for all, since nearly every item is gone long
- * before its deadline.
+ * Creates deadlines of equal length with one timer for all: nearly every item finishes long before
+ * its deadline.
  */
 export function createDeadlines<T>(
   clock: Clock,

@@ -24,7 +24,7 @@ export interface EndpointOptions {
   rateLimit: (principal: Principal | undefined) => number
   caps: Caps
   body: BodyLimits
-  /** After so many seconds we end a request ourselves. */
+  /** Longest time for a request, seconds. */
   requestSeconds: number | undefined
   /** GET opens no stream where a platform would cut it (405). */
   allowStreams: boolean

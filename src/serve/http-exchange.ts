@@ -22,7 +22,7 @@ import { corsHeaders } from './origins.js'
 import { isOwnError, nameRequest, withRequestId } from './request-id.js'
 import type { RequestSummary } from './request-log.js'
 
-/** For the log only: nobody was there to get a status. */
+/** The status in the log for a request whose client left. */
 const CLIENT_LEFT = 499
 
 export interface HttpExchangeOptions {
@@ -105,7 +105,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     this.id = id
     const span = typeof id === 'number' ? spans.get('id') : undefined
     const written = span && text.slice(span.start, span.end)
-    // a number as we would write it needs no care
+    // an id that is written as we would write it needs no care
     if (id !== undefined && written !== undefined && written !== String(id)) {
       this.writtenId = { id, text: written }
     }
@@ -129,7 +129,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     return insufficientScope(scopes, this.#options.challenge().resourceMetadata)
   }
 
-  /** Takes what may run at once; given back however the request ends. */
+  /** Occupies a slot, which is released however the request ends. */
   set place(place: Place) {
     this.#place = place
     if (this.#hasEnded) place.release()

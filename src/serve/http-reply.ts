@@ -117,7 +117,7 @@ export class HttpReply implements Reply {
   }
 
   openStream(): void {
-    // nobody would take it out of the open streams again
+    // the client left already: nothing would remove the stream from the open ones
     if (this.#left || this.#response.headersSent) return
     if (this.#owner.accepts === 'json' && !this.isIdle) {
       this.#collected = { response: undefined }
@@ -208,7 +208,7 @@ const EVENT_TYPES: ReadonlySet<string> = new Set(['text/event-stream', 'text/*',
 
 const USUAL = 'application/json, text/event-stream'
 
-/** Reads `Accept`. Whoever names neither form gets what comes, as without the header. */
+/** Reads `Accept`. With neither form in it, or without the header, the answer has the form that it comes in. */
 export function readAccepted(accept: string | undefined): Accepted {
   if (accept === undefined || accept === USUAL) return 'both'
   let json = false

@@ -6,10 +6,10 @@ import { ownMember } from '../util/json.js'
 
 const MAX_HEADER_BYTES = 16 * 1024
 
-/** Above the idle time of common load balancers, so that they close connections and not we. */
+/** Longer than the idle time of common load balancers, so that they close connections first. */
 const KEEP_ALIVE_MS = 75_000
 
-/** Node looks at its times only so often. */
+/** How often Node checks its time limits. */
 const CHECK_MS = 500
 
 /** What Node could not read as a request. */
@@ -47,7 +47,7 @@ export function createHttpServer(
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     const [status, text] = ownMember(STATUS, error.code ?? '') ?? [400, 'Bad Request']
-    // a connection that was only dropped asked for nothing
+    // a client that only dropped its connection made no request
     if (socket.writable && error.code !== 'ECONNRESET' && error.code !== 'EPIPE') {
       onBroken({ status, code: error.code ?? 'unknown', remote: socket.remoteAddress })
       if (!isAnswering(socket)) {

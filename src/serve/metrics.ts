@@ -30,7 +30,7 @@ const KNOWN_METHODS = new Set([
 
 const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300]
 
-/** What the metrics say of the server as it is now. */
+/** The state of the server that gauges read when they are scraped. */
 export interface Watched {
   /** How many event streams are open. */
   openStreams: () => number
@@ -107,7 +107,7 @@ const KEYS_STATES: readonly KeysState[] = ['ok', 'stale', 'missing']
 
 const TARGET_STATES: readonly Target['state'][] = ['ok', 'down', 'refused_credential', 'unknown']
 
-/** Adds the metrics that say how things are at the moment when they are asked for. */
+/** Adds the gauges, which are read when the metrics are scraped. */
 function addGauges(
   prometheus: { Gauge: typeof Gauge },
   registers: Registry[],

@@ -3,7 +3,7 @@ import type { Server, Socket } from 'node:net'
 import type { ServerConfig } from '../config/types.js'
 import { isLoopback, isLoopbackOrigin, withoutPort } from '../util/private-addresses.js'
 
-/** Which Host and Origin headers are let in. */
+/** Which Host and Origin headers are accepted. */
 export interface RequestOrigins {
   /** @see [RFC 9110 §7.4](https://www.rfc-editor.org/rfc/rfc9110#section-7.4) Rejecting Misdirected Requests */
   allowsHost(host: string | undefined): boolean
@@ -39,7 +39,7 @@ export function createAccess(
     const hostname = withoutPort(name)
     return hosts.has(hostname) || (onLoopback && isLoopback(hostname))
   }
-  /** Nearly all requests name the same one. */
+  /** Nearly all requests have the same Host. */
   let lastAllowed: string | undefined
   return {
     allowsHost(value) {
@@ -57,10 +57,11 @@ export function createAccess(
 }
 
 /**
- * Creates the choice of the check for a request: loopback names are let in only where nobody else can
- * reach the server that it came to, and never on a platform.
+ * Creates the function that chooses the check for a request: loopback names are accepted only where
+ * the server that it came to listens on loopback, and never on a platform.
  *
- * @param options.isOnLoopback Tells that of a server that is not ours; else the configured host does.
+ * @param options.isOnLoopback Decides that for a server that we did not start; by default the
+ *   configured host does.
  */
 export function createAccessOf(
   server: ServerConfig,

@@ -27,7 +27,7 @@ export type Refuse = (
   refusal: PlainRefusal,
 ) => void
 
-/** Creates the function that refuses what is no MCP request, or comes from where none may come. */
+/** Creates the function that refuses requests before they reach the gateway. */
 export function createRefuse(
   log: ReturnType<typeof createRequestLog>,
   clock: Pick<Clock, 'now'>,
@@ -69,7 +69,7 @@ export function brokenSummary(
 /** Longest part of a header or path that a log or an answer repeats, characters. */
 const MAX_SHOWN = 100
 
-/** Repeats what a client sent, so that somebody can see what is wrong with it. */
+/** Quotes a part of what a client sent, to show what is wrong with it. */
 export function shown(value: string | undefined): string {
   if (value === undefined) return 'none'
   const text = printable(value)
@@ -80,7 +80,7 @@ export function shown(value: string | undefined): string {
 export function seenOf(refusal: string, { headers, url = '' }: IncomingMessage): LogFields {
   const forwarded = headers['x-forwarded-for']
   const seen: Record<string, string | undefined> = {}
-  // as the client or a proxy claims, where there is one: nothing is decided by it
+  // as a client or proxy claims; for the log only, nothing is decided by it
   if (forwarded !== undefined) seen['forwardedFor'] = shown(String(forwarded))
   switch (refusal) {
     case 'host':

@@ -22,9 +22,9 @@ export interface RequestSummary {
   /** Where the connection comes from. */
   remote: string | undefined
   traceparent?: string | undefined
-  /** The client did not wait for the end. */
+  /** The client left before the end. */
   hasLeft?: boolean
-  /** Says the refusal in a sentence. */
+  /** The refusal as a sentence. */
   why?: string | undefined
   /** What was seen that led to the refusal, bounded and without secrets. */
   seen?: LogFields | undefined
@@ -32,7 +32,7 @@ export interface RequestSummary {
   event?: string | undefined
 }
 
-/** A record that is ready but for its number and its milliseconds, and what it is for. */
+/** A record that lacks only the id and the duration, and the request that it is for. */
 interface Prepared {
   method: string
   target: string | undefined
@@ -41,10 +41,10 @@ interface Prepared {
   write: PreparedRecord
 }
 
-/** Kept for each caller. */
+/** Prepared records for each caller. */
 const MAX_PREPARED = 100
 
-/** Refusals that clients meet on their usual way, or cause themselves; others may need somebody. */
+/** Refusals that are part of normal operation or the client's own mistake; others may need an operator. */
 const USUAL: ReadonlySet<string> = new Set([
   ...['missing', 'expired', 'scope', 'draining', 'method', 'path', 'http'],
   ...['message', 'content_type', 'body', 'body_size', 'timeout'],
@@ -80,7 +80,7 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
     })
   }
 
-  /** What one caller does with one tool is logged alike, again and again. */
+  /** Reuses a caller's record for a tool while only id and duration differ. */
   function prepared(summary: RequestSummary, outcome: RequestOutcome): PreparedRecord {
     const { record, status, principal, refusal } = summary
     if (principal === undefined || refusal !== undefined || record.failure !== undefined) {
@@ -157,7 +157,7 @@ function tellLeftOut(logger: Logger, leftOut: LeftOut): void {
   })
 }
 
-/** Once for each access token, so that somebody who looks for a person finds the hash. */
+/** Logs the caller's name and hash once for each access token, so that a person's records can be found. */
 function tellCaller(logger: Logger, principal: Principal): void {
   if (!logger.enabled('debug')) return
   const { subject, clientId, tenant, name } = principal

@@ -10,7 +10,7 @@ import { startMetricsServer } from './metrics-server.js'
 import { type RunningServer, startServer } from './server.js'
 import { isWorker, runWorkers, tellEnd, tellReady } from './workers.js'
 
-/** Node versions that get no security fixes any more. */
+/** Node versions without security fixes. */
 const ENDED_NODE = /^20\./
 
 const FAULT_FOLLOWS =
@@ -94,7 +94,7 @@ interface Stop {
 
 const FAULT: Stop = { why: 'an error that nothing caught', status: 1 }
 
-/** Without its metrics the server does not run: whoever asked for them watches it by them. */
+/** A failure to serve metrics is fatal: an operator who asked for them relies on them. */
 async function startMetrics(running: RunningServer, server: LoadedConfig['config']['server']) {
   const { metricsPort } = server
   if (running.metrics === undefined || metricsPort === undefined) return undefined

@@ -66,7 +66,7 @@ export async function startServer(
   }
   let app: App | undefined
   let assembled: Promise<{ app: App }> | undefined
-  // the port is known only after listening; whoever comes before all is ready waits that long
+  // the port is known only after listening; requests that come earlier wait until all is ready
   server.on('request', (request, response) => {
     running++
     response.on('close', ended)

@@ -69,7 +69,7 @@ export function openTargets(
   })
 }
 
-/** Its failures are told one by one; that they are over, once. */
+/** Logs each failure of a target, and once that it works again. */
 function tellRecovery(logger: Logger, { name, state }: Target, before: TargetState): void {
   if (state !== 'ok' || before === 'unknown') return
   const text =

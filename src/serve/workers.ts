@@ -10,10 +10,10 @@ const FIRST_RESTART_MS = 1_000
 
 const LAST_RESTART_MS = 30_000
 
-/** A worker that lived this long ended for a new reason. */
+/** A worker that lived this long did not fail at its start. */
 const STEADY_MS = 10_000
 
-/** So many times in a row a worker and those that took its place may end at once. */
+/** How often in a row a worker and its replacements may fail at their start. */
 const MAX_FAILURES = 5
 
 /** Tells whether this process is one of several workers. */
@@ -103,7 +103,7 @@ export async function runWorkers(
     const onDeath = (slot: Slot, code: number | null, signal: string | null, livedMs: number) => {
       const how = signal === null ? `ended with status ${code}` : `was ended by ${signal}`
       if (ready === 0) {
-        // it said why; another would fail just so
+        // it logged why, and another one would fail in the same way
         status = code ?? 1
         why = 'the first worker did not start'
         if (signal !== null) logger.error('worker_died', `The first worker ${how}`, { signal })

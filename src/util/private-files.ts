@@ -147,7 +147,7 @@ export async function writePrivateFile(
   if (durable) await syncFolder(dirname(path))
 }
 
-/** Deletes a file; one that is not there is fine. */
+/** Deletes a file, if there is one. */
 export async function removeFile(path: string): Promise<void> {
   await rm(path, { force: true })
 }

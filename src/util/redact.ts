@@ -23,10 +23,10 @@ const PLACEHOLDER = '[redacted]'
 /** Shorter ones are not looked for: they would be found in every other word. */
 const SHORTEST = 4
 
-/** From here on nobody has to fear that a secret stands in a name or word by chance. */
+/** A secret of this length cannot stand in a name or word by chance. */
 const LONG = 16
 
-/** Below this somebody should take another one. */
+/** Shorter secrets are too weak: a warning says so. */
 const SHORTEST_SOUND = 8
 
 /**

@@ -23,7 +23,7 @@ export interface Io {
   readonly stdin: Readable
   readonly outIsTty: boolean
   readonly errIsTty: boolean
-  /** Somebody can be asked. */
+  /** A person can be asked. */
   readonly inIsTty?: boolean
   /** Columns of the terminal; 80 when there is none. */
   readonly columns: number
@@ -106,7 +106,7 @@ export interface Runtime {
   readonly clock: Clock
   readonly system: System
   readonly fetch: typeof globalThis.fetch
-  /** The user trusts the network with credentials: plain http is good enough. */
+  /** The user allows plain http for credentials. */
   readonly allowHttp?: boolean | undefined
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string

@@ -31,7 +31,7 @@ export interface Position {
   readonly column: number
 }
 
-/** Finds where an offset of a text is; asking again and again costs little. */
+/** Finds the line and column of an offset; repeated calls are cheap. */
 export function createPositions(text: string): (offset: number) => Position {
   const starts = [0]
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) starts.push(at + 1)

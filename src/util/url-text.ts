@@ -29,7 +29,7 @@ const HIDDEN_QUERY = '?…'
 
 const WEB_ADDRESS = /https?:\/\/[^\s"'`<>]+/gi
 
-/** The same for each web address in a text. */
+/** Shortens each web address in a text as {@link shownUrl} does. */
 export function showUrls(text: string): string {
   return text.includes('://') ? text.replace(WEB_ADDRESS, shownInText) : text
 }
@@ -113,7 +113,7 @@ export interface RequestTarget {
   readonly query: URLSearchParams
 }
 
-/** More than this is no request of ours, and not worth taking apart. */
+/** Longer request targets are not parsed. */
 const MAX_LENGTH = 16_384
 
 /**

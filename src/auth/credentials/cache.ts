@@ -4,33 +4,33 @@ import type { Clock } from '../../util/runtime.js'
 import type { OAuthRefusedError } from '../oauth/failure.js'
 import type { CredentialHeaders } from './credential.js'
 
-/** A failure is repeated for so long before somebody is asked again. */
+/** For how long a failure is answered from the cache before the issuer is asked again. */
 const FAILURE_MS = 2_000
 
-/** A renewed credential that is refused so soon after was not the problem: it is not renewed again. */
+/** If a renewed credential is refused within this time, renewing again will not help. */
 const FINAL_MS = 60_000
 
-/** A refusal that comes so soon after a renewal is for the credential before it. */
+/** A refusal within this time after a renewal concerns a request that still had the old credential. */
 const OVERLAP_MS = 5_000
 
-/** A credential that was got from somebody. */
+/** A credential that an authorization server or Descope issued. */
 export interface Issued {
   readonly headers: CredentialHeaders
   /** When to get another one, milliseconds since the epoch. */
   readonly renewAt: number
 }
 
-/** @param renewal The one before was refused. */
+/** @param renewal The previous credential was refused. */
 export type Issue = (renewal: boolean) => Promise<Issued>
 
 export interface CredentialCache {
   /**
-   * Gives the kept headers at once, or issues new ones, once at a time for each key.
+   * Returns cached headers at once, or has new ones issued; concurrent calls for a key share one issue.
    *
    * @throws Whatever `issue` throws, for 2 seconds without asking it again.
    */
   get(key: string, issue: Issue): CredentialHeaders | Promise<CredentialHeaders>
-  /** Drops refused headers, but not again and again; tells whether it makes sense to ask again. */
+  /** Drops refused headers, unless they are fresh; tells whether asking for new ones may help. */
   refused(key: string): boolean
 }
 
@@ -39,7 +39,7 @@ type Entry =
   | { kind: 'refused'; until: number }
   | { kind: 'failed'; error: unknown; until: number }
 
-/** Creates a cache of issued credentials; the least recently used goes first. */
+/** Creates a cache of issued credentials; the least recently used is dropped first. */
 export function createCredentialCache(
   clock: Pick<Clock, 'now'>,
   maxEntries: number,
@@ -109,8 +109,8 @@ export function renewalTime(now: number, lifeSeconds = 300): number {
 }
 
 /**
- * Makes the error for a caller of an authorization server's refusal; one that may pass by itself
- * stays what it is.
+ * Turns an authorization server's refusal into the error that the caller gets. A temporary failure
+ * is returned unchanged.
  */
 export function refusedCredential(error: OAuthRefusedError, hint: string): ProxyError {
   if (error.code === 'ISSUER_UNREACHABLE') return error

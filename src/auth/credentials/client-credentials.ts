@@ -62,7 +62,7 @@ export function clientCredentials(
 
   return {
     headers: () => cache.get('', issue),
-    // Any other 403 is about what the token may do, and the next one may do the same.
+    // Any other 403 is about permissions, which a new token would not change.
     refused: (_caller, { status, challenge }) =>
       saysTokenInvalid(status, challenge) && cache.refused(''),
   }
@@ -79,7 +79,7 @@ async function discoverPlan(
   return { ...plan, challengedScope: challenge?.scope, authMethod }
 }
 
-/** Asks the target without a token; no or another answer only means that there is no challenge. */
+/** Asks the target without a token for its challenge; without a 401 there is none. */
 async function provokeChallenge(
   runtime: Pick<Runtime, 'fetch' | 'clock'>,
   target: URL,

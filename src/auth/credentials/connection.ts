@@ -19,10 +19,10 @@ import { invalid } from './static.js'
 
 const MAX_CALLERS = 1_000
 
-/** Kept no longer than this, so that a disconnected user is noticed; seconds. */
+/** Longest time in the cache, seconds, so that a disconnected account is noticed. */
 const MAX_LIFE = 600
 
-/** Of a token whose end Descope does not tell, seconds. */
+/** Assumed lifetime of a token whose expiry Descope does not state, seconds. */
 const UNKNOWN_LIFE = 60
 
 export interface ConnectionSettings {

@@ -14,7 +14,7 @@ export type CredentialHeaders = Readonly<Record<string, string>>
 export interface TargetCredential {
   /** Callers may get different headers, and some none at all. */
   readonly perCaller?: boolean
-  /** Nothing is sent, so that a target that wants something refuses that there is nothing. */
+  /** No credential is configured: a refusal by the target means that one is missing. */
   readonly isNone?: boolean
   /**
    * Gives the headers that authenticate a request; at once where nothing has to be fetched.
@@ -23,9 +23,9 @@ export interface TargetCredential {
    */
   headers(caller: Caller): CredentialHeaders | Promise<CredentialHeaders>
   /**
-   * Learns that the target answered 401 or 403 to these headers.
+   * Is told that the target answered these headers with 401 or 403.
    *
-   * @returns Whether `headers` gives better ones now, so that one more try makes sense.
+   * @returns Whether `headers` now returns other ones, so that the request is worth repeating.
    * @throws {SignInRequiredError} when somebody has to sign in first.
    */
   refused(caller: Caller, refusal: CredentialRefusal): boolean | Promise<boolean>

@@ -7,13 +7,13 @@ export interface LoginCredentialOptions {
   source: TokenSource
   /** Name of the target, for people. */
   target: string
-  /** It is one of several targets that are signed in to one by one. */
+  /** Several targets are configured, and each has a sign-in of its own. */
   isOneOfSeveral?: boolean
 }
 
 /**
- * Creates the credential of a target that says itself, by its 401, who issues its tokens. Before
- * anybody signed in, requests go out without one.
+ * Creates the credential of a target whose 401 names the issuer of its tokens. Before the user has
+ * signed in, requests carry no credential.
  */
 export function loginCredential({
   source,

@@ -37,13 +37,13 @@ export function headerCredential(name: string, value: string): TargetCredential 
   return constant({ [lower]: value })
 }
 
-/** The same object for every request, at once: nothing can be done about a refusal. */
+/** The headers never change, so a refusal is final. */
 function constant(headers: CredentialHeaders): TargetCredential {
   const frozen = Object.freeze(headers)
   return { headers: () => frozen, refused: () => false }
 }
 
-/** Says of a configured value, without repeating it, that no header can hold it. */
+/** Makes the error for a configured value that a header cannot hold, without repeating the value. */
 export function invalid(what: string): ProxyError {
   return new ProxyError('CONFIG_INVALID', what, {
     hint: 'Check for line breaks, spaces and quotes around the value.',

@@ -20,7 +20,7 @@ export const DISCOVERY_KINDS = ['openid-configuration', 'oauth-authorization-ser
 
 export type DiscoveryKind = (typeof DISCOVERY_KINDS)[number]
 
-/** What is used of a discovery document, checked, beside the document itself. */
+/** A discovery document and the members of it that we use, checked. */
 export interface DescopeDiscovery {
   /** As Descope sent it; its other members are not checked. */
   readonly document: JsonObject
@@ -143,7 +143,7 @@ interface DocumentCacheOptions {
 }
 
 interface DocumentCache {
-  /** Gives Descope's document, an old one rather than none. Anybody may ask: it is public. */
+  /** Returns Descope's public document; while Descope is down, the last known one. */
   get(kind: DiscoveryKind): Promise<JsonObject | undefined>
 }
 

@@ -1,6 +1,6 @@
 import { ProxyError } from '../../util/errors.js'
 
-/** How a client shows at the token endpoint that it is itself (RFC 6749 §2.3). */
+/** How a client authenticates at the token endpoint (RFC 6749 §2.3). */
 export type ClientAuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post'
 
 /** A client as one authorization server knows it. */

@@ -70,7 +70,7 @@ export async function discoverGrantPlan(
 
 interface Described {
   readonly described?: ProtectedResource | undefined
-  /** Why there is no description, although there may be one. */
+  /** Why the metadata could not be read. */
   readonly failure?: ProxyError
 }
 
@@ -113,10 +113,10 @@ async function ownServer(
   )
 }
 
-/** A resource that names more authorization servers than this is not asked for the rest. */
+/** How many of a resource's authorization servers are tried. */
 const MAX_SERVERS = 8
 
-/** Takes the first server that answers; why one does not is told only when none does. */
+/** Takes the first server that answers. Failures are reported only when all of them fail. */
 async function firstServer(
   deps: HttpDeps,
   issuers: readonly string[],

@@ -7,13 +7,13 @@ import { MAX_TOKEN_LENGTH, type Verifier } from './verify-token.js'
 
 export interface AuthenticatorOptions {
   maxEntries?: number
-  /** How long a verified token is trusted without another look, milliseconds. */
+  /** How long the result of a verification is used, milliseconds. */
   maxAgeMs?: number
 }
 
 export interface Authenticator {
   /**
-   * Gives the principal of an access token: at once when it was verified lately.
+   * Returns the principal of an access token; at once when the token was verified lately.
    *
    * @throws {TokenError} As a rejection only, for whatever goes wrong.
    */
@@ -21,10 +21,10 @@ export interface Authenticator {
 }
 
 /**
- * Creates a bounded cache before a verifier. A token is looked up by its SHA-256 and kept until it
- * expires, but at most `maxAgeMs`; the least recently used goes first. Each token is verified
- * once at a time. Refusals are not kept: what makes them cheap comes first in the verifier, and
- * what makes them dear, an unknown key, is limited by the key store.
+ * Puts a bounded cache before a verifier. A token is looked up by its SHA-256 and kept until it
+ * expires, at most `maxAgeMs`; the least recently used is dropped first. Concurrent requests with
+ * one token share one verification. Refusals are not cached: the verifier does its cheap checks
+ * first, and the key store limits how often an unknown key is looked up.
  */
 export function createAuthenticator(
   verifier: Verifier,
