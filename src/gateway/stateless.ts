@@ -1,5 +1,5 @@
 import { envelopeProblem, envelopeVersion, headerMismatch, isStateless } from '../mcp/headers.js'
-import { putMembers, memberText } from '../mcp/json-text.js'
+import { memberText, putMembers } from '../mcp/json-text.js'
 import { ERROR_CODES, errorResponse, writtenResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { metaOf } from '../mcp/meta.js'

@@ -1,6 +1,6 @@
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { foldName } from '../util/text.js'
-import { putMembers, elementsAt } from './json-text.js'
+import { elementsAt, putMembers } from './json-text.js'
 import type { RequestId } from './jsonrpc.js'
 
 /**

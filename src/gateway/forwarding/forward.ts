@@ -1,6 +1,6 @@
 import { findMember, replaceParts } from '../../mcp/json-text.js'
 import { ERROR_CODES, type RequestId } from '../../mcp/jsonrpc.js'
-import { type Message } from '../../mcp/message.js'
+import type { Message } from '../../mcp/message.js'
 import { isObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
 import { type Exchange, replyError, replyFailure } from '../exchange.js'

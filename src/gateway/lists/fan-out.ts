@@ -1,6 +1,6 @@
 import { replaceParts } from '../../mcp/json-text.js'
 import { ERROR_CODES, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
-import { type Message } from '../../mcp/message.js'
+import type { Message } from '../../mcp/message.js'
 import type { JsonObject } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
 import { replyError, replyFailure } from '../exchange.js'
