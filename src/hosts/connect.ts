@@ -1,30 +1,30 @@
 import { isLoopbackUrl } from '../util/private-addresses.js'
 import { HOST_IDS, type Host, type HostId, type Where } from './host.js'
 import { deriveName, findHost } from './hosts.js'
+import { installOptionsOf } from './install-options.js'
 import { launchOf, pinnedProduct, shellLine } from './launch.js'
-import { offerOf } from './offer.js'
 
-/** How a person connects an assistant to a server, on whatever machine they are. */
+/** The ways to connect an assistant to a server, for a person on any machine. */
 export interface ConnectOffer {
   readonly id: HostId
   readonly title: string
-  /** What to do in the program itself. */
+  /** How to add the server in the assistant itself. */
   readonly steps: string | undefined
   /** Opens the assistant and adds the server. */
   readonly link: string | undefined
   /** A command line of the assistant, the same for every shell. */
   readonly command: string | undefined
-  /** What belongs into the assistant's file. */
+  /** What to put into the assistant's configuration file. */
   readonly snippet: string
-  /** Where that file is. */
+  /** Paths of that file. */
   readonly files: readonly { readonly systems: string; readonly path: string }[]
   /** Our own command line that writes the file, on every system. */
   readonly add: string
-  /** What to do afterwards, so that the assistant signs in. */
+  /** What to do afterwards, so that the change takes effect and the assistant signs in. */
   readonly afterwards: string
 }
 
-/** People elsewhere: their home folder is called what their own system calls it. */
+/** Systems of other people, whose home folder is written the way their system writes it. */
 const ELSEWHERE: Readonly<Record<string, Where>> = {
   macOS: { platform: 'darwin', homeDir: '~', env: {}, cwd: '.' },
   Linux: { platform: 'linux', homeDir: '~', env: {}, cwd: '.' },
@@ -36,10 +36,10 @@ const ELSEWHERE: Readonly<Record<string, Where>> = {
   },
 }
 
-/** No copy of this program is named: `npx` finds one. */
+/** Paths of this copy of the program mean nothing elsewhere; `npx` finds a copy there. */
 const PROGRAM = { node: '', script: '' }
 
-/** Says for each assistant how it is connected to the server at `url`, for people elsewhere. */
+/** Returns the ways to connect each assistant to the server at `url`, for people elsewhere. */
 export function connectOffers(url: string): ConnectOffer[] {
   return HOST_IDS.map((id) => connectOffer(findHost(id), url))
 }
@@ -53,16 +53,16 @@ function connectOffer(host: Host, url: string): ConnectOffer {
       ? ({ kind: 'http', url } as const)
       : launchOf(where, url, { absolute: false })
   const entry = host.entry({ name, connection, values: {}, references: [] })
-  const offer = offerOf(where, host, name, entry, { project: false })
+  const offer = installOptionsOf(where, host, name, entry, { project: false })
   const http = noHttp === undefined ? ['--http'] : []
   const add = ['npx', '-y', pinnedProduct(), 'add', id, url, ...http, '--write']
   return {
     id,
     title,
-    // Steps in a program that calls from the internet lead nowhere on this machine.
+    // with these steps the vendor's servers call the URL, and they cannot reach loopback
     steps: isLoopbackUrl(url) ? undefined : host.steps,
     link: offer.link,
-    // Where there is a link, the command holds quotes, which not all shells read alike.
+    // the command of an assistant with a link contains quotes, which shells read differently
     command: offer.link === undefined ? offer.command : undefined,
     snippet: offer.snippet.trimEnd(),
     files: filesOf(host),
@@ -71,7 +71,7 @@ function connectOffer(host: Host, url: string): ConnectOffer {
   }
 }
 
-/** Systems on which the path is the same stand together. */
+/** Groups systems with the same path. */
 function filesOf(host: Host): ConnectOffer['files'] {
   const systems = new Map<string, string[]>()
   for (const [system, where] of Object.entries(ELSEWHERE)) {

@@ -7,13 +7,13 @@ import { sectionsOf, tomlTokens } from './toml-sections.js'
 
 const CONTEXT = 2
 
-/** Comparing takes long where more lines than this differ; the whole text then counts as replaced. */
+/** Comparing is slow where more lines differ; the whole text is then shown as replaced. */
 const MAX_CHANGED_LINES = 2000
 
 /**
  * Renders a diff the way `diff -u` does, with two lines around each change.
  *
- * @param show Gives the lines of a text that may be shown; as many as it has.
+ * @param show Redacts a text; the number of its lines must stay the same.
  */
 export function renderDiff(
   path: string,
@@ -64,25 +64,25 @@ const [LINE_COMMENT, BLOCK_COMMENT, END] = [12, 13, 17]
 interface Range {
   readonly start: number
   readonly end: number
-  /** Of the member whose value it is. */
+  /** Name of the member with this value. */
   readonly name?: string
 }
 
-/** Say which program a server is and how it is spoken with, or stand for no server. */
+/** Members whose values are shown: they are no secrets, and say which program a server is. */
 const PLAIN_NAMES = ['command', 'type', 'model']
 
 const PLAIN_VALUE = /^["'][\w./\\@-]{1,40}["']$/
 
-/** Words of a remark, and no part of a configuration that was commented out. */
+/** A comment in words, as opposed to a commented-out part of a configuration. */
 const PROSE = /^[\p{L}\s,.!?()'/#*-]{0,120}$/u
 
 type Own = Pick<MergeRequest, 'host' | 'name' | 'entry'>
 
 /**
- * Hides the values in a host's file but those of one server, and what was commented out: it is
- * somebody else's, and a secret as likely as not. Names, commands, remarks and lines stay as they are.
+ * Redacts the values in a host's file, except those of one server, and what is commented out: they
+ * may be secrets of other servers. Names, commands, comments in words and line breaks are kept.
  *
- * @param own The server that is shown whole; `undefined` when none is.
+ * @param own The server that is shown unredacted, if any.
  */
 export function redactText(text: string, format: Own['host']['format'], own?: Own): string {
   const ranges = format === 'toml' ? tomlValues(text) : jsonValues(text)
@@ -100,7 +100,7 @@ export function redactText(text: string, format: Own['host']['format'], own?: Ow
     .join('\n')
 }
 
-/** A reference to a variable is no secret, and says where one comes from. */
+/** Keeps references to variables, which are no secrets. */
 function hide(text: string, name: string | undefined): string {
   const inner = /^(["'])(.*)\1$/.exec(text)?.[2] ?? ''
   if (/^\$\{(?:env:)?\w+\}$|^\$\{input:[\w-]+\}$/.test(inner)) return text
@@ -141,7 +141,7 @@ function commentsOf(text: string): Range[] {
 
 const rangeOf = ({ offset, length }: Node): Range => ({ start: offset, end: offset + length })
 
-/** The server itself, and what its user is asked for because of it. */
+/** Ranges of the server and of the inputs that it refers to. */
 function ownJson(text: string, { host, name, entry }: Own): Range[] {
   const root = parseJsonc(text)
   if (root === undefined || isFlaw(root)) return []

@@ -4,26 +4,26 @@ import type { Entry, Host } from './host.js'
 /** What keeps a host's file from being edited. */
 export interface Flaw {
   readonly what: string
-  /** Both from 1; `undefined` when the text is right and only we cannot edit it. */
+  /** Both from 1; `undefined` when the text is valid and only this program cannot edit it. */
   readonly at: { readonly line: number; readonly column: number } | undefined
 }
 
-/** Thrown by what edits the text of a file and does not know its path. */
+/** Thrown by functions that edit a file's text without knowing its path. */
 export class EditError extends Error {
   readonly flaw: Flaw
 
   constructor(flaw: Flaw) {
     super(flaw.what)
-    this.name = 'BrokenText'
+    this.name = 'EditError'
     this.flaw = flaw
   }
 }
 
-/** Says that a file is not edited, because it would not survive it. */
+/** Makes the error for a file that is left alone, because it cannot be edited safely. */
 export function brokenFile(path: string, { what, at }: Flaw): ProxyError {
   if (at === undefined) {
     return new ProxyError('CONFIG_INVALID', `${path} is not edited: ${what}`, {
-      hint: 'Run the command without `--write`, and put in by hand what it prints.',
+      hint: 'Run the command without `--write`, and add by hand what it prints.',
     })
   }
   const { line, column } = at
@@ -34,10 +34,10 @@ export function brokenFile(path: string, { what, at }: Flaw): ProxyError {
   )
 }
 
-/** What became of a file's text. */
+/** A file's text after an edit. */
 export interface Merged {
   readonly text: string
-  /** `same` and `taken` leave the text as it is; `taken` means that another entry has the name. */
+  /** With `same` and `taken` the text is unchanged; `taken`: another entry has the name. */
   readonly outcome: 'added' | 'replaced' | 'same' | 'taken'
 }
 
@@ -45,6 +45,6 @@ export interface MergeRequest {
   readonly host: Pick<Host, 'format' | 'container'>
   readonly name: string
   readonly entry: Entry
-  /** Replace another entry of the same name. */
+  /** Whether to replace another entry of the same name. */
   readonly force: boolean
 }

@@ -10,22 +10,22 @@ import { brokenFile, type Merged, type MergeRequest } from './edit-error.js'
 export interface HostFile {
   /** The path that the host knows. */
   readonly path: string
-  /** Where it really is: settings are often links into a folder under version control. */
+  /** The path without symbolic links: settings are often linked into a repository. */
   readonly realPath: string
   /** `undefined` when there is no such file yet. */
   readonly text: string | undefined
   readonly mode: number
 }
 
-/** Some assistants keep more than settings in it. */
+/** Large, because some assistants keep more than settings in this file. */
 const MAX_BYTES = 16 * MIB
 
-const HINT = 'Run the command without `--write`, and put in by hand what it prints.'
+const HINT = 'Run the command without `--write`, and add by hand what it prints.'
 
 /**
  * Reads a host's file.
  *
- * @param newMode Mode of a file that is not there yet.
+ * @param newMode Mode for a file that does not exist yet.
  * @throws {ProxyError} `CONFIG_INVALID` when it cannot be read, or is not UTF-8.
  */
 export async function readHostFile(path: string, newMode: number): Promise<HostFile> {
@@ -51,11 +51,10 @@ export async function readHostFile(path: string, newMode: number): Promise<HostF
 }
 
 /**
- * Writes a host's file: the old content goes to `.bak`, and a reader finds either the old content
- * or the new one, never a part.
+ * Writes a host's file atomically, after copying the old content to `.bak`.
  *
- * @returns Path of the backup; `undefined` when there was nothing to keep.
- * @throws {ProxyError} `CONFIG_INVALID` when it cannot be written, or somebody else wrote it since.
+ * @returns Path of the backup; `undefined` when there was no file before.
+ * @throws {ProxyError} `CONFIG_INVALID` when it cannot be written, or was changed since it was read.
  */
 export async function writeHostFile(file: HostFile, text: string): Promise<string | undefined> {
   const { path, realPath, mode } = file
@@ -95,13 +94,13 @@ async function replaceFile(path: string, text: string, mode: number): Promise<vo
   }
 }
 
-/** With `sudo`, the file would otherwise become root's. */
+/** Keeps the owner of the old file, which would otherwise become root under `sudo`. */
 async function keepOwner(handle: FileHandle, path: string): Promise<void> {
   try {
     const [old, mine] = await Promise.all([stat(path), handle.stat()])
     if (old.uid !== mine.uid || old.gid !== mine.gid) await handle.chown(old.uid, old.gid)
   } catch {
-    // There is no old file, or it is not ours to give away.
+    // there is no old file, or we may not change owners
   }
 }
 
@@ -124,7 +123,7 @@ const MARK = '\uFEFF'
  * Puts a server into the text of a host's file and leaves everything else as it is: order,
  * comments, indentation, line breaks, byte order mark.
  *
- * @throws {BrokenText} when the text is not what the host can read.
+ * @throws {EditError} when the text is invalid, or written in a way that we do not edit.
  */
 export async function merge(text: string, request: MergeRequest): Promise<Merged> {
   const mark = text.startsWith(MARK) ? MARK : ''

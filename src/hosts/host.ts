@@ -13,25 +13,25 @@ export const HOST_IDS = [
 
 export type HostId = (typeof HOST_IDS)[number]
 
-/** What the places of files depend on. */
+/** What the paths of files depend on. */
 export type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
 
-/** How a host reaches the server: it starts a program, or calls a URL. */
+/** How a host reaches the server: by starting a program, or at a URL. */
 export type EntryTransport =
   | { readonly kind: 'stdio'; readonly command: string; readonly args: readonly string[] }
   | { readonly kind: 'http'; readonly url: string }
 
-/** A server as we want it in a host, before it is spelled the host's way. */
+/** A server to add to a host, before it is written in the host's format. */
 export interface Server {
   readonly name: string
   readonly connection: EntryTransport
-  /** Variables of the program whose values may be written. Never a secret. */
+  /** Variables of the program to write with their values. Never secrets. */
   readonly values: Readonly<Record<string, string>>
-  /** Variables of the program that the host fills in from elsewhere. */
+  /** Variables of the program that the host looks up when it starts it. */
   readonly references: readonly string[]
 }
 
-/** Something that the host asks its user for. */
+/** A value that the host asks its user for. */
 export interface Input {
   readonly type: 'promptString'
   readonly id: string
@@ -39,37 +39,37 @@ export interface Input {
   readonly password: true
 }
 
-/** A server as it stands in a host's file. */
+/** A server in the format of a host's file. */
 export interface Entry {
   readonly value: JsonObject
-  /** What has to stand in the file besides. */
+  /** Inputs that the entry refers to, which the file must declare. */
   readonly inputs: readonly Input[]
 }
 
-/** An assistant that we can be added to. */
+/** An assistant program whose configuration this program can edit. */
 export interface Host {
   readonly id: HostId
-  /** What people call it. */
+  /** Its product name. */
   readonly title: string
   readonly format: 'json' | 'toml'
-  /** Member of the file that holds all servers, by name. */
+  /** Member of the file with all servers by name. */
   readonly container: string
-  /** Names of servers that it refuses; `undefined` when it takes any. */
+  /** Which names of servers it accepts; `undefined`: any. */
   readonly names?: { readonly allowed: RegExp; readonly rule: string }
   /** The user's own file. */
   userFile(where: Where): string
-  /** The file of a project, from its folder; `undefined` when there is no such file. */
+  /** Path of a project's file, relative to the project; `undefined` when it has none. */
   readonly projectFile: readonly string[] | undefined
-  /** Why it cannot fill in variables; `undefined` when it can. */
+  /** Why it cannot look up variables; `undefined` when it can. */
   readonly noReferences?: string
-  /** Why it cannot call a URL, and what to do; `undefined` when it can. */
+  /** Why its file cannot hold a URL, and what to do instead; `undefined` when it can. */
   readonly noHttp?: { readonly reason: string; readonly hint: string }
-  /** Spells a server the host's way. */
+  /** Writes a server in the host's format. */
   entry(server: Server): Entry
-  /** How it is connected to a URL without any file. */
+  /** How to add a URL in the program itself. */
   readonly steps?: string
-  /** What its user does for the change to count. */
+  /** What to do for the change to take effect. */
   readonly afterwards: string
-  /** The same for a URL that wants a sign-in; `undefined` when it asks by itself. */
+  /** The same for a URL that requires sign-in; `undefined` when the host starts it by itself. */
   readonly signIn?: (name: string) => string
 }

@@ -4,7 +4,7 @@ import { nearest } from '../util/text.js'
 import { type Entry, HOST_IDS, type Host, type HostId, type Input, type Server } from './host.js'
 import { claudeDesktopFile, homeFile, settingsFile } from './places.js'
 
-/** What a name may hold that is also a part of the names of tools. */
+/** For hosts that make the server's name a part of tool names. */
 const PLAIN = { allowed: /^[A-Za-z0-9_-]+$/, rule: 'letters, digits, "-" and "_"' }
 
 const braces = (variable: string) => `\${${variable}}`
@@ -35,7 +35,8 @@ const HOSTS: Readonly<Record<HostId, Omit<Host, 'id'>>> = {
     container: 'mcpServers',
     userFile: (where) => claudeDesktopFile(where),
     projectFile: undefined,
-    noReferences: 'Claude Desktop cannot fill in variables, and starts programs without yours',
+    noReferences:
+      'Claude Desktop cannot look up variables, and starts programs without your environment',
     noHttp: {
       reason: 'The file of Claude Desktop only takes programs to start, no URLs',
       hint: 'Leave out `--http`, or add the URL in Claude under Settings → Connectors.',
@@ -107,7 +108,7 @@ const HOSTS: Readonly<Record<HostId, Omit<Host, 'id'>>> = {
 }
 
 /**
- * Finds a host by what somebody typed.
+ * Finds a host by its id.
  *
  * @throws {ProxyError} `USAGE`
  */
@@ -120,18 +121,18 @@ export function findHost(typed: string): Host {
   })
 }
 
-/** How a host spells a server in JSON. */
-interface Spelling {
-  /** Members that stand before the command. */
+/** What differs between hosts in the JSON of a server. */
+interface EntryFormat {
+  /** Members before the command. */
   before?: JsonObject
-  /** How a variable is filled in. */
+  /** Writes a reference to a variable. */
   reference?: (variable: string) => string
-  /** How a URL is given; hosts without it are never asked. */
+  /** Writes a URL; absent for hosts that take none. */
   http?: (url: string) => JsonObject
 }
 
-/** Spells a server the way most hosts do: `command`, `args`, `env`. */
-function entryWith({ before = {}, reference, http }: Spelling): (server: Server) => Entry {
+/** Writes a server in the format of most hosts: `command`, `args`, `env`. */
+function entryWith({ before = {}, reference, http }: EntryFormat): (server: Server) => Entry {
   return ({ connection, values, references }) => {
     if (connection.kind === 'http') {
       return { value: http?.(connection.url) ?? { url: connection.url }, inputs: [] }
@@ -139,11 +140,11 @@ function entryWith({ before = {}, reference, http }: Spelling): (server: Server)
     const { command, args } = connection
     const filled = reference === undefined ? [] : references.map((name) => [name, reference(name)])
     const env = { ...values, ...Object.fromEntries(filled) }
-    return { value: { ...before, command, args: [...args], ...orNothing({ env }) }, inputs: [] }
+    return { value: { ...before, command, args: [...args], ...withoutEmpty({ env }) }, inputs: [] }
   }
 }
 
-/** Spells a server for VS Code, which asks its user for secrets once and keeps them encrypted. */
+/** Writes a server for VS Code, which asks its user for secrets once and stores them encrypted. */
 function vscodeEntry(server: Server): Entry {
   const inputs = server.references.map((variable): Input => {
     const id = `${server.name}-${variable}`.toLowerCase().replace(/[^a-z0-9]+/g, '-')
@@ -155,24 +156,24 @@ function vscodeEntry(server: Server): Entry {
     }
   })
   const idOf = new Map(server.references.map((variable, index) => [variable, inputs[index]?.id]))
-  const spell = entryWith({
+  const toEntry = entryWith({
     before: { type: 'stdio' },
     reference: (variable) => `\${input:${idOf.get(variable)}}`,
     http: (url) => ({ type: 'http', url }),
   })
-  return { ...spell(server), inputs: server.connection.kind === 'http' ? [] : inputs }
+  return { ...toEntry(server), inputs: server.connection.kind === 'http' ? [] : inputs }
 }
 
-/** Spells a server for Codex, which hands on the variables that it is told the names of. */
+/** Writes a server for Codex, which passes on the variables listed in `env_vars`. */
 function codexEntry({ connection, values, references }: Server): Entry {
   if (connection.kind === 'http') return { value: { url: connection.url }, inputs: [] }
   const { command, args } = connection
   const more = { env: values, env_vars: [...references] }
-  return { value: { command, args: [...args], ...orNothing(more) }, inputs: [] }
+  return { value: { command, args: [...args], ...withoutEmpty(more) }, inputs: [] }
 }
 
-/** Leaves out members that hold nothing. */
-function orNothing(members: Readonly<Record<string, object>>): JsonObject {
+/** Leaves out empty members. */
+function withoutEmpty(members: Readonly<Record<string, object>>): JsonObject {
   return Object.fromEntries(
     Object.entries(members).filter(([, value]) => Object.keys(value).length > 0),
   )
@@ -182,7 +183,7 @@ const LONGEST = 64
 
 const LONGEST_DERIVED = 40
 
-/** Makes the name of a server from that of a target or from a URL's host. */
+/** Makes the name of a server from the name of a target or the host of a URL. */
 export function deriveName({ names }: Pick<Host, 'names'>, from: string): string {
   const plain = from.replace(/[^A-Za-z0-9_-]+/g, '-')
   const fitting = names?.allowed.test('_') === false ? plain.replaceAll('_', '-') : plain
@@ -191,20 +192,20 @@ export function deriveName({ names }: Pick<Host, 'names'>, from: string): string
 }
 
 /**
- * Checks a name that somebody chose.
+ * Checks a name that the user chose.
  *
  * @throws {ProxyError} `USAGE`
  */
 export function checkName({ title, names }: Pick<Host, 'title' | 'names'>, name: string): string {
   const wrong = (rule: string) =>
     new ProxyError('USAGE', `The name ${JSON.stringify(name)} ${rule}`, {
-      hint: 'Give another one with `--name <name>`.',
+      hint: 'Choose another name with `--name <name>`.',
     })
   if (name.trim() !== name || name === '') throw wrong('is empty or has spaces around it')
   if (name.length > LONGEST) throw wrong(`is longer than ${LONGEST} characters`)
-  if (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(name)) throw wrong('holds control characters')
+  if (/[\p{Cc}\p{Cs}\u2028\u2029]/u.test(name)) throw wrong('contains control characters')
   if (names !== undefined && !names.allowed.test(name)) {
-    throw wrong(`is none for ${title}, which takes ${names.rule}`)
+    throw wrong(`is not allowed in ${title}, which takes ${names.rule}`)
   }
   return name
 }

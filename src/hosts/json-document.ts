@@ -8,8 +8,8 @@ import { EditError, type Merged, type MergeRequest } from './edit-error.js'
 /**
  * Parses JSON in which comments and trailing commas are allowed.
  *
- * @returns The object at the root; `undefined` when the text holds nothing besides comments.
- * @throws {EditError} when it is not JSON, or no object.
+ * @returns The object at the root; `undefined` when there is nothing besides comments.
+ * @throws {EditError} when it is not JSON, or not an object.
  */
 export function parseRoot(text: string): Node | undefined {
   const root = parseJsonc(text)
@@ -23,19 +23,19 @@ export function parseRoot(text: string): Node | undefined {
 /**
  * Finds the value of a member.
  *
- * @throws {EditError} when the member stands twice: programs differ in which one they take.
+ * @throws {EditError} when the member appears twice: some programs take the first and some the last.
  */
 export function memberOf(text: string, object: Node, name: string): Node | undefined {
   const found = (object.children ?? []).filter(({ children }) => children?.[0]?.value === name)
   const [, second] = found
   if (second !== undefined) {
-    throw broken(text, second.offset, `${JSON.stringify(name)} stands twice`)
+    throw broken(text, second.offset, `${JSON.stringify(name)} appears twice`)
   }
   return found[0]?.children?.[1]
 }
 
 /**
- * Finds the value of a member that has to be of one type.
+ * Finds the value of a member, which must be of the given type.
  *
  * @throws {EditError}
  */
@@ -51,15 +51,15 @@ export function typedMemberOf(
   throw broken(text, found.offset, `${JSON.stringify(name)} is not ${article}`)
 }
 
-/** What stands between the last child of an object or array and its closing bracket. */
+/** The text between the last child of an object or array and its closing bracket. */
 export interface Tail {
   /** Whether there is a trailing comma. */
   readonly hasComma: boolean
-  /** Where the last comma or comment ends; without any, where the last child does. */
+  /** End of the last comma or comment; without any, of the last child. */
   readonly end: number
 }
 
-/** Looks at what stands from an offset to the end of an object or array. */
+/** Scans from an offset to the closing bracket of an object or array. */
 export function tailFrom(text: string, from: number, parent: Node): Tail {
   const close = parent.offset + parent.length - 1
   const scanner = createScanner(text)
@@ -78,7 +78,7 @@ export function tailFrom(text: string, from: number, parent: Node): Tail {
 const broken = (text: string, offset: number, what: string) =>
   new EditError({ what, at: createPositions(text)(offset) })
 
-/** How a text is laid out. */
+/** The layout of a text. */
 interface Layout {
   readonly lineBreak: string
   /** One step of indentation. */
@@ -86,11 +86,11 @@ interface Layout {
 }
 
 /**
- * Puts a member at the end of an object, or an item at the end of an array, in the layout that the
- * text has. Adds characters and, in an empty object, replaces its blanks; nothing else changes.
+ * Adds a member at the end of an object, or an item at the end of an array, in the layout of the
+ * text. Nothing else changes but the blanks of an empty object.
  *
  * @param name Name of the member; `undefined` for an item.
- * @param parents The object or array, and what it stands in, innermost first.
+ * @param parents The object or array and its ancestors, innermost first.
  */
 export function insertChild(
   text: string,
@@ -121,7 +121,7 @@ export function insertChild(
   const own = `${lineBreak}${indent}${label}${spread(value, indent, layout)}`
   if (last === undefined) {
     const { end } = tailFrom(text, open, parent)
-    // Comments may stand in an object without members.
+    // an object without members may contain comments
     return splice(text, end, close, `${own}${lineBreak}${outer}`)
   }
   const { hasComma, end } = tailFrom(text, endOf(last), parent)
@@ -129,7 +129,7 @@ export function insertChild(
   return hasComma ? added : splice(added, endOf(last), endOf(last), ',')
 }
 
-/** Puts a value in the place of another one, in the layout that the text has. */
+/** Replaces a value, in the layout of the text. */
 export function replaceValue(
   text: string,
   node: Node,
@@ -143,7 +143,7 @@ export function replaceValue(
   return splice(text, node.offset, endOf(node), written)
 }
 
-/** Something that is not empty and stands on one line. */
+/** Whether a node has children and is written on one line. */
 function isInline(text: string, { offset, length, children = [] }: Node): boolean {
   return children.length > 0 && !text.slice(offset, offset + length).includes('\n')
 }
@@ -167,10 +167,9 @@ const splice = (text: string, from: number, to: number, added: string) =>
 type Input = MergeRequest['entry']['inputs'][number]
 
 /**
- * Puts a server into a JSON document, with comments or without.
+ * Adds a server to a JSON document, which may have comments.
  *
- * The text is edited by hand, so the result is parsed, too: it has to differ from what was there
- * by the entry and by nothing else.
+ * The result is parsed again as a safeguard: it must differ from the document by the entry only.
  *
  * @throws {EditError}
  */
@@ -187,7 +186,7 @@ export function mergeJson(text: string, request: MergeRequest): Merged {
   return { ...merged, text: result }
 }
 
-/** The content that a document must have once the server is in it. */
+/** The content that the edited document must have. */
 function expected(text: string, { host, name, entry }: MergeRequest): JsonObject {
   const before = objectIn(text)
   const servers = ownMember(before, host.container)
@@ -219,7 +218,7 @@ function mergeServer(text: string, { host, name, entry, force }: MergeRequest): 
   return { text: replaceValue(text, taken, [present, root], entry.value), outcome: 'replaced' }
 }
 
-/** Adds something that the host asks its user for, unless it asks for it already. */
+/** Declares an input, unless it is declared already. */
 function mergeInput(text: string, input: Input): string {
   const root = parseRoot(text)
   if (root === undefined) return text
@@ -231,7 +230,7 @@ function mergeInput(text: string, input: Input): string {
   return isThere ? text : insertChild(text, [present, root], undefined, input)
 }
 
-/** A document for a text that holds none, below its comments. */
+/** Writes a new document, below the comments of a text without one. */
 function newDocument(text: string, container: string, servers: object): string {
   const lineBreak = lineBreakOf(text)
   const written = JSON.stringify({ [container]: servers }, undefined, 2)
@@ -239,7 +238,7 @@ function newDocument(text: string, container: string, servers: object): string {
   return `${comments}${written.replaceAll('\n', lineBreak)}${lineBreak}`
 }
 
-/** The parser's objects have no prototype, which would make them differ from ours. */
+/** Copies the value, because objects of the parser have no prototype and would compare as different. */
 const contentOf = (node: Node): unknown => JSON.parse(JSON.stringify(getNodeValue(node)))
 
 function objectIn(text: string): JsonObject {

@@ -3,17 +3,17 @@ import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import type { EntryTransport } from './host.js'
 
-/** What cmd.exe would take for its own: it reads the line again before npx sees it. */
+/** Characters with a special meaning in cmd.exe, which parses the line again before npx sees it. */
 const SPECIAL_TO_CMD = /[&|<>^%!"\s]/
 
-/** This program as npm knows it, pinned to its major version: another one may want other flags. */
+/** This package pinned to its major version, because flags may differ in another one. */
 export const pinnedProduct = (): string => `${PRODUCT}@${VERSION.split('.')[0]}`
 
 /**
- * Says how the bridge is started for a target.
+ * Returns the command that starts the bridge for a target.
  *
- * @param absolute Names this Node and this copy of the program, so that nothing is looked up.
- * @throws {ProxyError} `USAGE` when cmd.exe, which starts npx on Windows, would break the argument.
+ * @param absolute Whether to use the paths of this Node and this copy of the program.
+ * @throws {ProxyError} `USAGE` when cmd.exe, which starts npx on Windows, would change the argument.
  */
 export function launchOf(
   { platform, program }: Pick<Runtime, 'platform' | 'program'>,
@@ -27,19 +27,19 @@ export function launchOf(
   const [command, ...args] = npx
   if (platform !== 'win32') return { kind: 'stdio', command, args }
   if (SPECIAL_TO_CMD.test(target)) {
-    throw new ProxyError('USAGE', 'The URL holds characters that cmd.exe takes for its own', {
+    throw new ProxyError('USAGE', 'The URL contains characters with a special meaning in cmd.exe', {
       hint: 'Add `--absolute`, which starts the program without cmd.exe.',
     })
   }
   return { kind: 'stdio', command: 'cmd', args: ['/c', ...npx] }
 }
 
-/** Tells whether this copy of the program is one that npx keeps for a while. */
+/** Tells whether this copy of the program is in npx's cache, which may be emptied. */
 export function isTemporary(script: string): boolean {
   return /[\\/]_npx[\\/]/.test(script)
 }
 
-/** Writes arguments so that a shell takes each one as it is: sh, or cmd.exe on Windows. */
+/** Quotes arguments for a shell: sh, or cmd.exe on Windows. */
 export function shellLine(
   { platform }: Pick<Runtime, 'platform'>,
   args: readonly string[],
@@ -53,7 +53,7 @@ function quoteForSh(text: string): string {
 }
 
 /**
- * Quotes for the programs' own reading of the line, which wants backslashes before a quote doubled.
+ * Quotes for the C runtime of the started program, in which backslashes before a quote are doubled.
  *
  * @see [Parsing C command-line arguments](https://learn.microsoft.com/en-us/cpp/c-language/parsing-c-command-line-arguments)
  */

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs'
 import { posix, win32 } from 'node:path'
 import type { Where } from './host.js'
 
-/** Names what is in a folder; nothing when it cannot be read. */
+/** Lists a folder; empty when it cannot be read. */
 export type ListFolder = (path: string) => readonly string[]
 
 const listFolder: ListFolder = (path) => {
@@ -13,19 +13,19 @@ const listFolder: ListFolder = (path) => {
   }
 }
 
-/** Joins the way the platform does, whatever we run on. */
+/** Joins a path in the style of the given platform. */
 export function joinPath({ platform }: Pick<Where, 'platform'>, ...parts: string[]): string {
   return (platform === 'win32' ? win32 : posix).join(...parts)
 }
 
-/** A file below the home folder, or below the folder that a variable names instead. */
+/** A file in the home folder, or in the folder that a variable names instead. */
 export function homeFile(where: Where, parts: readonly string[], variable?: string): string {
   const own = variable === undefined ? undefined : where.env[variable]
   if (own) return joinPath(where, own, ...parts.slice(-1))
   return joinPath(where, where.homeDir, ...parts)
 }
 
-/** A file below the folder in which desktop programs keep their settings. */
+/** A file in the platform's settings folder of desktop programs. */
 export function settingsFile(where: Where, ...parts: string[]): string {
   const { env, homeDir, platform } = where
   if (platform === 'darwin') {
@@ -35,14 +35,14 @@ export function settingsFile(where: Where, ...parts: string[]): string {
     return win32.join(env['APPDATA'] || win32.join(homeDir, 'AppData', 'Roaming'), ...parts)
   }
   const xdg = env['XDG_CONFIG_HOME']
-  // The XDG specification wants relative values ignored.
+  // the XDG specification says to ignore relative values
   const base = xdg && posix.isAbsolute(xdg) ? xdg : posix.join(homeDir, '.config')
   return posix.join(base, ...parts)
 }
 
 /**
- * The file of Claude Desktop. Windows gives a program from the Store a settings folder of its own,
- * and the usual one is then read by nobody.
+ * The file of Claude Desktop. On Windows a program from the Store has its own settings folder, and
+ * does not read the usual one.
  */
 export function claudeDesktopFile(where: Where, list: ListFolder = listFolder): string {
   const parts = ['Claude', 'claude_desktop_config.json']

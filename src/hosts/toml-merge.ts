@@ -5,16 +5,15 @@ import { lineBreakOf } from '../util/text.js'
 import { EditError, type Merged, type MergeRequest } from './edit-error.js'
 import { sectionsOf, tomlTable } from './toml-sections.js'
 
-/** Comparing calls itself for each level. */
+/** Comparing recurses for each level. */
 const MAX_DEPTH = 200
 
 /**
- * Puts a server into a TOML document, as one table of its own.
+ * Adds a server to a TOML document, as one table of its own.
  *
- * The text is edited by hand, so the result is parsed, too: it has to differ from what was there
- * by the entry and by nothing else.
+ * The result is parsed again as a safeguard: it must differ from the document by the entry only.
  *
- * @throws {EditError} when the text is not TOML, or is written in a way that we do not edit.
+ * @throws {EditError} when the text is not TOML, or written in a way that we do not edit.
  */
 export function mergeToml(text: string, { host, name, entry, force }: MergeRequest): Merged {
   const expected = parseToml(text)
@@ -42,7 +41,7 @@ function append(text: string, written: string): string {
   return `${text}${isEnded ? '' : lineBreak}${lineBreak}${added}`
 }
 
-/** Writes the table where its first part was, and removes its other parts. */
+/** Writes the table at the place of its first section, and removes its other sections. */
 function replace(text: string, path: readonly string[], written: string): string | undefined {
   const own = sectionsOf(text).filter(({ key }) => path.every((part, at) => key[at] === part))
   const [first] = own
@@ -59,14 +58,14 @@ function parseToml(text: string): JsonObject {
     content = parse(text, { integersAsBigInt: 'asNeeded' })
   } catch (error) {
     if (!(error instanceof TomlError)) throw error
-    const what = /: (.*)/.exec(error.message)?.[1] ?? 'it is no TOML'
+    const what = /: (.*)/.exec(error.message)?.[1] ?? 'it is not TOML'
     throw new EditError({ what, at: { line: error.line, column: error.column } })
   }
   if (isTooDeep(content)) throw cannotEdit(`it has more than ${MAX_DEPTH} levels`)
   return content
 }
 
-/** The parser counts brackets only; a dotted key makes a level of each of its parts. */
+/** The parser limits brackets only, but each part of a dotted key is a level too. */
 function isTooDeep(content: JsonObject): boolean {
   let level: object[] = [content]
   for (let depth = 0; level.length > 0; depth++) {
@@ -86,7 +85,7 @@ function tryParse(text: string): JsonObject | undefined {
   }
 }
 
-/** Makes objects comparable that differ in their prototypes; dates and large numbers stay apart. */
+/** Makes objects comparable whose prototypes differ; large numbers become distinct texts. */
 function plain(value: unknown): unknown {
   return value === undefined
     ? undefined

@@ -1,15 +1,15 @@
 import { parse } from 'smol-toml'
 import { isObject, type JsonObject } from '../util/json.js'
 
-/** One table of a TOML document: its header and what stands below it. */
+/** One table of a TOML document: its header and its members. */
 export interface TomlSection {
   readonly key: readonly string[]
   readonly start: number
-  /** Comments and blank lines above the next header belong to that one. */
+  /** Excludes comments and blank lines above the next header, which belong to that one. */
   readonly end: number
 }
 
-/** Finds where the tables of a valid TOML document stand. */
+/** Finds the tables of a valid TOML document. */
 export function sectionsOf(text: string): TomlSection[] {
   const headers = [...tomlTokens(text)]
     .filter(({ kind }) => kind === 'header')
@@ -23,7 +23,7 @@ export function sectionsOf(text: string): TomlSection[] {
   })
 }
 
-/** Reads `[a."b c"]` with the parser itself. */
+/** Reads the key of a header such as `[a."b c"]`. */
 function keyOf(header: string): string[] | undefined {
   let table: unknown
   try {
@@ -47,7 +47,8 @@ function lengthOfContent(section: string): number {
   const last = lines.findLastIndex((line) => !/^\s*(#.*)?\r?\n?$/.test(line))
   return lines.slice(0, last + 1).join('').length
 }
-/** A part of a TOML document; what stands between two of them is punctuation. */
+
+/** A token of a TOML document, except punctuation. */
 interface TomlToken {
   /** A header is `[a.b]` or `[[a.b]]`; a dotted key may be several tokens. */
   readonly kind: 'header' | 'key' | 'value' | 'comment'
@@ -55,7 +56,7 @@ interface TomlToken {
   readonly end: number
 }
 
-/** Goes through a valid TOML document once, from its start to its end. */
+/** Splits a valid TOML document into tokens. */
 export function* tomlTokens(text: string): Generator<TomlToken> {
   let [at, depth, isLineStart] = [0, 0, true]
   while (at < text.length) {
@@ -82,7 +83,7 @@ export function* tomlTokens(text: string): Generator<TomlToken> {
   }
 }
 
-/** A key is followed by `=`, or by a dot and its next part. */
+/** A key is followed by `=`, or by a dot and another part. */
 function isKey(text: string, start: number, end: number): boolean {
   let next = end
   while (text.charAt(next) === ' ' || text.charAt(next) === '\t') next++
@@ -107,7 +108,7 @@ function endOfString(text: string, start: number): number {
     at += quote === '"' && text.charAt(at) === '\\' ? 2 : 1
   }
   at += mark.length
-  // one or two more quotes belong to what a long string holds
+  // one or two more quotes belong to the content of a multi-line string
   for (let more = 0; isLong && more < 2 && text.charAt(at) === quote; more++) at++
   return Math.min(at, text.length)
 }
@@ -134,5 +135,5 @@ function tomlValue(value: unknown): string {
   return `{ ${members.map(([key, inner]) => `${tomlKey(key)} = ${tomlValue(inner)}`).join(', ')} }`
 }
 
-/** Every escape of JSON is one of TOML; only U+007F stands bare in JSON and must not in TOML. */
+/** JSON's escapes are valid in TOML; only U+007F, which JSON leaves bare, must be escaped. */
 const tomlString = (text: string) => JSON.stringify(text).replaceAll('\u007f', '\\u007f')

@@ -131,7 +131,7 @@ describe('a server in a JSON file', () => {
     { text: '{ "a": "x', line: 1, column: 8, what: 'a string is not closed' },
     { text: "{ 'a': 1 }", line: 1, column: 3, what: 'text that is not JSON' },
     { text: '{} x', line: 1, column: 4, what: 'text that is not JSON' },
-    { text: '{ /* x', line: 1, column: 3, what: 'a comment has no end' },
+    { text: '{ /* x', line: 1, column: 3, what: 'a comment is not closed' },
     { text: '[]', line: 1, column: 1, what: 'an object is expected' },
     { text: 'null', line: 1, column: 1, what: 'an object is expected' },
     { text: '{ "mcpServers": [] }', line: 1, column: 17, what: '"mcpServers" is not an object' },
@@ -139,13 +139,13 @@ describe('a server in a JSON file', () => {
       text: '{ "mcpServers": {},\n  "mcpServers": {} }',
       line: 2,
       column: 3,
-      what: '"mcpServers" stands twice',
+      what: '"mcpServers" appears twice',
     },
     {
       text: '{ "mcpServers": { "acme": 1, "acme": 2 } }',
       line: 1,
       column: 30,
-      what: '"acme" stands twice',
+      what: '"acme" appears twice',
     },
   ])('is refused by $text', async ({ text, line, column, what }) => {
     const error = await mergeText(text, { force: true }).catch((thrown: unknown) => thrown)

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { HOST_IDS, type HostId, type Server } from '../../../src/hosts/host.js'
 import { findHost } from '../../../src/hosts/hosts.js'
+import { installOptionsOf } from '../../../src/hosts/install-options.js'
 import { launchOf } from '../../../src/hosts/launch.js'
-import { offerOf } from '../../../src/hosts/offer.js'
 
 const URL = 'https://mcp.acme.com/mcp'
 const PROGRAM = { node: '/opt/node', script: '/opt/bridge/bin.js' }
@@ -20,7 +20,7 @@ const server = (platform: NodeJS.Platform, more: Partial<Server> = {}): Server =
 const offer = (id: HostId, platform: NodeJS.Platform, more: Partial<Server> = {}) => {
   const host = findHost(id)
   const given = server(platform, more)
-  return offerOf({ platform }, host, given.name, host.entry(given), { project: false })
+  return installOptionsOf({ platform }, host, given.name, host.entry(given), { project: false })
 }
 
 const TYPE: Partial<Record<HostId, object>> = {
@@ -162,11 +162,11 @@ describe('the command line and the link of a host', () => {
     const [host, given] = [findHost('claude-code'), server('linux')]
     const project = { project: true }
     expect(
-      offerOf({ platform: 'linux' }, host, 'acme', host.entry(given), project).command,
+      installOptionsOf({ platform: 'linux' }, host, 'acme', host.entry(given), project).command,
     ).toMatch(/^claude mcp add-json --scope project acme /)
     const vscode = findHost('vscode')
     expect(
-      offerOf({ platform: 'linux' }, vscode, 'acme', vscode.entry(given), project),
+      installOptionsOf({ platform: 'linux' }, vscode, 'acme', vscode.entry(given), project),
     ).toMatchObject({ command: undefined, link: undefined })
   })
 })

@@ -1,7 +1,7 @@
 import { redactText, renderDiff } from '../../../hosts/diff.js'
 import { brokenFile, EditError, type Merged } from '../../../hosts/edit-error.js'
 import { type HostFile, merge, readHostFile, writeHostFile } from '../../../hosts/host-file.js'
-import { type Offer, offerOf } from '../../../hosts/offer.js'
+import { type InstallOptions, installOptionsOf } from '../../../hosts/install-options.js'
 import { type AddPlan, planAdd } from '../../../usecases/add-to-host/plan.js'
 import type { AddFlags } from '../../../usecases/inputs.js'
 import { createColors } from '../../../util/colors.js'
@@ -25,7 +25,7 @@ export async function addToHost(
   const { io } = runtime
   const plan = await planAdd(runtime, hostName, argument, flags)
   const { host, name, entry, notes } = plan
-  const offer = offerOf(runtime, host, name, entry, { project: flags.project ?? false })
+  const offer = installOptionsOf(runtime, host, name, entry, { project: flags.project ?? false })
   if (!flags.write && !flags.dryRun) {
     if (flags.json) io.out(reportOf(plan, offer))
     else sayOffer(runtime, plan, offer)
@@ -100,7 +100,7 @@ interface Change {
 function sayOffer(
   runtime: Pick<Runtime, 'io' | 'env' | 'platform'>,
   { host, path }: AddPlan,
-  { snippet, command, link }: Offer,
+  { snippet, command, link }: InstallOptions,
 ): void {
   const { io, platform } = runtime
   const { bold } = createColors(runtime, 'err')
@@ -115,7 +115,7 @@ function sayOffer(
 /** Writes for a script what belongs where, and what became of it. */
 function reportOf(
   { host, name, path, notes }: AddPlan,
-  { snippet, document, command, link }: Offer,
+  { snippet, document, command, link }: InstallOptions,
   change?: Change,
 ): string {
   const report = {

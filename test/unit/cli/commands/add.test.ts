@@ -75,7 +75,7 @@ describe('the flags of add', () => {
     { args: ['windsurf', URL, '--project'], says: 'Windsurf has no file for a project' },
     {
       args: ['claude-desktop', URL, '--env', 'A'],
-      says: 'Claude Desktop cannot fill in variables',
+      says: 'Claude Desktop cannot look up variables',
     },
     {
       args: ['cursor', URL, '--env', 'A_KEY=hidden'],
@@ -84,7 +84,7 @@ describe('the flags of add', () => {
     { args: ['cursor', URL, '--http', '--absolute'], says: '`--absolute` is about the bridge' },
     { args: ['cursor', URL, '--http', '--env', 'A'], says: '`--env` is about the bridge' },
     { args: ['cursor', URL, '--name', ''], says: 'is empty' },
-    { args: ['codex', URL, '--name', 'a b'], says: 'is none for Codex' },
+    { args: ['codex', URL, '--name', 'a b'], says: 'is not allowed in Codex' },
   ])('are refused in $args', async ({ args, says }) => {
     const { status, stdout, stderr } = await add(args)
     expect({ status, stdout }).toEqual({ status: 2, stdout: '' })

@@ -4,26 +4,26 @@ import type { Entry, Host } from './host.js'
 import { shellLine } from './launch.js'
 import { tomlTable } from './toml-sections.js'
 
-/** What there is to show of a server in a host. */
-export interface Offer {
-  /** What belongs into the file. */
+/** Everything by which a server can be added to a host. */
+export interface InstallOptions {
+  /** What to put into the file. */
   readonly snippet: string
-  /** The same as a document, for JSON. */
+  /** The same as an object; `undefined` for TOML. */
   readonly document: JsonObject | undefined
-  /** A command line of the host that does the same. */
+  /** A command of the host that does the same. */
   readonly command: string | undefined
   /** A link that does the same when it is opened. */
   readonly link: string | undefined
 }
 
-/** Spells out everything by which a server can be added to a host. */
-export function offerOf(
+/** Returns everything by which a server can be added to a host. */
+export function installOptionsOf(
   where: Pick<Runtime, 'platform'>,
   host: Pick<Host, 'id' | 'format' | 'container'>,
   name: string,
   entry: Entry,
   { project }: { project: boolean },
-): Offer {
+): InstallOptions {
   const { value, inputs } = entry
   const document = {
     ...(inputs.length > 0 && { inputs }),
@@ -36,7 +36,7 @@ export function offerOf(
       : `${JSON.stringify(document, undefined, 2)}\n`,
     document: isToml ? undefined : document,
     command: commandOf(where, host.id, name, entry, project),
-    // A link always adds to the user's own file.
+    // a link always adds to the user's own file
     link: project ? undefined : linkOf(host.id, name, entry),
   }
 }
@@ -49,7 +49,7 @@ function commandOf(
   project: boolean,
 ): string | undefined {
   if (id === 'claude-code') {
-    // Every option before the name: what comes after it may be ignored.
+    // options come before the name, as those after it may be ignored
     const scope = ['--scope', project ? 'project' : 'user']
     const { type, url } = value
     if (type === 'http' && typeof url === 'string') {
