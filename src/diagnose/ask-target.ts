@@ -8,11 +8,11 @@ import { type CheckExchange, createHttpClient, createSseClient, refusalAmong } f
 import { gateOf } from './explain.js'
 import { type Handshake, shakeHands } from './handshake.js'
 
-/** How a target takes somebody, with a token or without one. */
+/** How a target receives a client, with a token or without one. */
 export type Reception =
   | { readonly kind: 'welcome' }
   | { readonly kind: 'refused'; readonly challenge: BearerChallenge; readonly answer: HttpAnswer }
-  /** Something before the target answers in its place, or what answers is no MCP. */
+  /** `blocked`: something in front of the target answers; `broken`: the answer is not MCP. */
   | { readonly kind: 'blocked' | 'broken'; readonly verdict: Verdict }
   | { readonly kind: 'unreachable'; readonly verdict: Verdict }
 
@@ -25,8 +25,8 @@ export interface AskOptions {
 }
 
 /**
- * Asks a target how it takes somebody. Some let everybody say hello and want a token for anything
- * else, so that it is asked for its tools, too.
+ * Finds out how a target receives a client. Some targets accept `initialize` from anyone and require
+ * a token for the rest, so the list of tools is requested too.
  */
 export async function askTarget(options: AskOptions): Promise<Reception> {
   const { clock, network, url, token, timeoutMs } = options

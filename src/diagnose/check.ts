@@ -3,7 +3,7 @@ import { isObject, type JsonObject, stringMember, stringsMember } from '../util/
 
 export type Outcome = 'pass' | 'warn' | 'fail' | 'skip'
 
-/** What kind of failure it is; `cli/exit.ts` knows the exit status of each. */
+/** The kind of a failure; `usecases/exit-codes.ts` has the exit status of each. */
 export type FailureCode = Extract<
   ErrorCode,
   | 'CHECK_FAILED'
@@ -15,16 +15,16 @@ export type FailureCode = Extract<
   | 'ISSUER_UNREACHABLE'
 >
 
-/** What a check found out. */
+/** The result of a check. */
 export interface Verdict {
   readonly outcome: Outcome
-  /** What was seen, in a few words. */
+  /** What was observed, in a few words. */
   readonly detail: string
-  /** What to do about it; on everything that warns or fails. */
+  /** What to do about it; present on every warning and failure. */
   readonly hint?: string
-  /** On everything that fails. */
+  /** Present on every failure. */
   readonly code?: FailureCode
-  /** The failed check without which this one, and what needs it, makes no sense. */
+  /** The failed check because of which this one, and those that need it, are skipped. */
   readonly blockedBy?: string
 }
 
@@ -42,56 +42,56 @@ export const fail = (
 
 /** One named check. */
 export interface Check {
-  /** Stable: others build on it. */
+  /** Stable, because baselines and `--only` refer to it. */
   readonly id: string
-  /** Checks without which this one makes no sense; what they found out is known when it runs. */
+  /** Checks that must not have failed; they run before this one. */
   readonly needs: readonly string[]
-  /** Loads what takes long to load; called at the start, so that it happens beside the waiting. */
+  /** Loads large modules; called at the start, to overlap with waiting for the network. */
   prepare?(): Promise<unknown>
   run(): Promise<Verdict>
 }
 
-/** The result of one check, as reporters get it. */
+/** The result of one check, as reporters receive it. */
 export interface CheckReport {
   readonly id: string
   readonly outcome: Outcome
   readonly detail: string
   readonly hint: string | null
   readonly ms: number
-  /** The failure stands in the baseline. */
+  /** The failure is listed in the baseline. */
   readonly expected?: true
 }
 
-/** What the checks learnt besides, for people and for `inspect`. */
+/** What else the checks learned, for people and for `inspect`. */
 export interface Findings {
   readonly server: string | null
   readonly capabilities: readonly string[]
   readonly tools: readonly ToolFinding[]
-  /** Of the access token, not verified; `null` when there is none, or it is no JWT. */
+  /** Claims of the access token, not verified; `null` without a token, or when it is not a JWT. */
   readonly claims: Readonly<Record<string, unknown>> | null
-  /** What speaks against the token, as far as it can be read. */
+  /** Why the token would be refused, as far as its claims tell. */
   readonly claimsProblem: string | null
 }
 
-/** Everything that was found out about one target. */
+/** The results of all checks of one target. */
 export interface Report {
   readonly ok: boolean
   /** The target's name, or its URL without the query. */
   readonly target: string
   readonly url: string
-  /** What was agreed on; `null` when it did not come to that. */
+  /** The negotiated version; `null` without a session. */
   readonly protocolVersion: string | null
   readonly checks: readonly CheckReport[]
   readonly counts: Readonly<Record<Outcome, number>>
   readonly exitCode: number
 }
 
-/** One tool, as a person wants to see it. */
+/** One tool, for people. */
 export interface ToolFinding {
   readonly name: string
-  /** `search(query, limit?)`: what has to be given, and what may be. */
+  /** Its required and optional arguments: `search(query, limit?)`. */
   readonly signature: string
-  /** The tool says so itself; nobody has checked it. */
+  /** The tool's own claim, not checked. */
   readonly readOnly: boolean
 }
 
@@ -101,7 +101,7 @@ export function describeTool(tool: JsonObject): ToolFinding {
   const schema = isObject(tool['inputSchema']) ? tool['inputSchema'] : {}
   const properties = isObject(schema['properties']) ? Object.keys(schema['properties']) : []
   const required = new Set(stringsMember(schema, 'required'))
-  // what is required comes first, as in most languages
+  // required arguments first, as in most languages
   const given = [
     ...properties.filter((property) => required.has(property)),
     ...properties.filter((property) => !required.has(property)).map((property) => `${property}?`),

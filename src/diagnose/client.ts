@@ -8,32 +8,32 @@ import { isObject, type JsonObject } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 
-/** What became of one request. */
+/** The outcome of one request. */
 export type CheckExchange = ReadResult
 
-/** One request to the target, in the terms of its era. */
+/** One request to the target, in one of the two protocols. */
 export interface CheckRequest {
   method: string
   params?: JsonObject
-  /** Of the session; both absent before there is one. */
+  /** `version` and `sessionId` are absent before there is a session. */
   era: 'stateless' | 'session-based'
   version?: string | undefined
   sessionId?: string | undefined
-  /** Authentication and whatever else was asked for. */
+  /** Authentication and headers from the command line. */
   headers: Readonly<Record<string, string>>
 }
 
-/** Speaks MCP with the target, one request at a time or several. */
+/** Speaks MCP with the target; requests may be concurrent. */
 export interface McpClient {
   request(call: CheckRequest): Promise<CheckExchange>
-  /** Sends a notification; what becomes of it does not matter. */
+  /** Sends a notification; failures are ignored. */
   notify(call: CheckRequest): Promise<void>
   /** Ends a session at the target. */
   endSession(call: Omit<CheckRequest, 'method'>): Promise<void>
   close(): Promise<void>
 }
 
-/** Answers the parameters of `initialize`. */
+/** Parameters of our `initialize`. */
 export const INITIALIZE_PARAMS: JsonObject = {
   protocolVersion: SESSION_BASED_VERSIONS[0],
   capabilities: {},

@@ -13,7 +13,7 @@ export interface ConnectOptions {
   timeoutMs: number
 }
 
-/** Opens a connection and closes it; resolves with why it could not be opened. */
+/** Opens and closes a TCP connection; resolves with the failure, if there is one. */
 export async function connectTcp(
   { clock, timeoutMs }: ConnectOptions,
   host: string,
@@ -33,15 +33,15 @@ export async function connectTcp(
   })
 }
 
-/** What a TLS handshake showed. */
+/** The result of a TLS handshake. */
 export type TlsResult =
   | { readonly kind: 'failed'; readonly failure: NetworkFailure }
   | { readonly kind: 'open'; readonly protocol: string; readonly certificate: PeerCertificate }
 
 /**
- * Makes a TLS handshake, trusting whom the requests trust, and closes the connection.
+ * Makes a TLS handshake with the same trusted authorities as requests, and closes the connection.
  *
- * @param verify Whether the certificate has to be good.
+ * @param verify Whether an invalid certificate is a failure.
  */
 export async function connectTls(
   { clock, ca, timeoutMs }: ConnectOptions,
@@ -59,7 +59,7 @@ export async function connectTls(
       port,
       rejectUnauthorized: verify,
       ...(isIP(host) === 0 && { servername: host }),
-      // Node takes a tenth of a second to load its own list, which nobody asks when nothing is verified
+      // loading Node's own list takes a tenth of a second, and is not needed without verification
       ...(!verify && { ca: [] }),
       ...(verify && ca.length > 0 && { ca: [...rootCertificates, ...ca] }),
     })
@@ -74,7 +74,7 @@ export async function connectTls(
       end({ kind: 'open', protocol, certificate: socket.getPeerCertificate() })
     })
     socket.once('error', (error) => {
-      // OpenSSL's own codes say the same as EPROTO, in words nobody looks up
+      // OpenSSL's own codes mean the same as EPROTO
       const code = (error as NodeJS.ErrnoException).code ?? ''
       const known = /^ERR_SSL_|^ECONNRESET$/.test(code) ? codedError('EPROTO') : error
       end({ kind: 'failed', failure: describeNetworkError(known) })
@@ -86,7 +86,7 @@ const DAY_MS = 86_400_000
 
 const SOON_DAYS = 14
 
-/** Says how long a certificate is good for; the connection proved everything else. */
+/** Judges how long a certificate is still valid; the handshake has verified the rest. */
 export function describeCertificate(
   { protocol, certificate }: Extract<TlsResult, { kind: 'open' }>,
   now: number,

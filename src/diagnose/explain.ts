@@ -11,12 +11,12 @@ import { answerOf, type CheckExchange, rpcErrorOf } from './client.js'
 
 const LOG = 'Look into the log of the server.'
 
-/** By status, what to do about an answer that is no MCP. */
+/** What an HTTP status without an MCP answer means, and what to do about it. */
 const BY_STATUS: Readonly<Record<number, readonly [detail: string, hint: string]>> = {
   400: ['refuses the request', `${LOG} It may speak another protocol at this path.`],
   404: ['has no MCP endpoint at this path', 'Correct the path of the URL; most servers use /mcp.'],
   405: [
-    'takes no POST at this path',
+    'does not accept POST at this path',
     'Correct the path of the URL; most servers use /mcp, and /sse only for the older transport.',
   ],
   406: ['refuses our Accept header', 'Let it take "application/json, text/event-stream".'],
@@ -27,10 +27,10 @@ const BY_STATUS: Readonly<Record<number, readonly [detail: string, hint: string]
 }
 
 /**
- * Says why an exchange is not what MCP asks for.
+ * Says why an exchange does not conform to MCP.
  *
- * @param method What was asked, for the text.
- * @param url Where it was asked, to guess the endpoint that was meant.
+ * @param method The requested method, for the text.
+ * @param url The requested URL, to suggest the endpoint that was meant.
  */
 export function explain(exchange: CheckExchange, method: string, url?: URL): Verdict {
   const { isElsewhere, ...verdict } = explainExchange(exchange, method)
@@ -38,7 +38,7 @@ export function explain(exchange: CheckExchange, method: string, url?: URL): Ver
   return meant === undefined ? verdict : { ...verdict, hint: `${meant} ${verdict.hint ?? ''}` }
 }
 
-/** Where it may be no MCP endpoint at all, `isElsewhere`. */
+/** `isElsewhere`: the URL may not be an MCP endpoint at all. */
 type Explanation = Verdict & { readonly isElsewhere?: true }
 
 function explainExchange(exchange: CheckExchange, method: string): Explanation {
@@ -59,8 +59,8 @@ function explainExchange(exchange: CheckExchange, method: string): Explanation {
     return fail(`${method} is answered without a result`, hint, 'PROTOCOL_INVALID')
   }
   if (isHtml(answer)) {
-    const hint = 'Correct the URL, or let requests of programs past the page before the server.'
-    return elsewhere(fail(`${page(text)} comes instead of MCP`, hint, 'PROTOCOL_INVALID'))
+    const hint = 'Correct the URL, or let programs past the page in front of the server.'
+    return elsewhere(fail(`the answer is ${page(text)}, not MCP`, hint, 'PROTOCOL_INVALID'))
   }
   return explainBody(answer, method)
 }
@@ -84,7 +84,7 @@ function explainBody(answer: HttpAnswer, method: string): Explanation {
   }
   const body = tryParseJson(answer.text.replace(/^\ufeff/, ''))
   if (body === undefined) {
-    return elsewhere(invalid(`${method} is answered with ${type} that is no JSON`, LOG))
+    return elsewhere(invalid(`${method} is answered with ${type} that is not JSON`, LOG))
   }
   if (isObject(body) && body['jsonrpc'] === '2.0' && 'id' in body) {
     return invalid(
@@ -94,7 +94,7 @@ function explainBody(answer: HttpAnswer, method: string): Explanation {
   }
   return elsewhere(
     invalid(
-      `${method} is answered with JSON that is no JSON-RPC response`,
+      `${method} is answered with JSON that is not a JSON-RPC response`,
       'Check that the URL is the MCP endpoint; most servers use /mcp.',
     ),
   )
@@ -104,7 +104,8 @@ function explainStatus({ status, header, text }: HttpAnswer, method: string): Ex
   const location = header('location')
   if (status < 400) {
     const place = location === undefined ? 'nowhere' : cutText(shownUrl(location), 200)
-    const hint = 'Use the URL that it leads to, or let requests past the sign-in page before it.'
+    const hint =
+      'Use the URL that it redirects to, or let programs past the sign-in page in front of it.'
     return elsewhere(fail(`redirects (HTTP ${status}) to ${place}`, hint, 'PROTOCOL_INVALID'))
   }
   if (isServerAway(status)) {
@@ -122,7 +123,7 @@ function explainStatus({ status, header, text }: HttpAnswer, method: string): Ex
   return mayMeanOtherPath(status) ? elsewhere(verdict) : verdict
 }
 
-/** Finds out whether something before the server answered in its place. */
+/** Recognises protection in front of the server that answered in its place. */
 export function gateOf({ status, header, text }: HttpAnswer): Verdict | undefined {
   const location = header('location') ?? ''
   const cookies = header('set-cookie') ?? ''
@@ -149,7 +150,7 @@ export function gateOf({ status, header, text }: HttpAnswer): Verdict | undefine
   return undefined
 }
 
-/** Tells whether a gateway or the network says that the server may come later. */
+/** Tells whether the server may become reachable later: the network failed, or a gateway says so. */
 export function mayComeLater(exchange: CheckExchange): boolean {
   const answer = answerOf(exchange)
   return answer === undefined || isServerAway(answer.status)
@@ -166,7 +167,7 @@ function page(html: string): string {
 
 const BY_CAUSE = {
   unreachable: 'Check host, port and network: `curl -v <url>`.',
-  timeout: 'Look whether the server is busy or stuck, or allow more with `--timeout <seconds>`.',
+  timeout: 'Check whether the server is busy or stuck, or allow more with `--timeout <seconds>`.',
   cut_off:
     'Look into the log of the server, and check whether the port takes http or https: `curl -v <url>`.',
   invalid_answer: 'Check whether the port speaks HTTP, and http or https: `curl -v <url>`.',
@@ -175,7 +176,7 @@ const BY_CAUSE = {
   session_required: 'Look into the log of the server.',
 } as const
 
-/** Makes a verdict of a request that the network failed. */
+/** Makes a verdict of a network failure. */
 export function explainFailure(failure: NetworkFailure, what = ''): Verdict {
   const { cause, reason } = failure
   const detail = what === '' ? reason : `${what}: ${reason}`
@@ -183,7 +184,7 @@ export function explainFailure(failure: NetworkFailure, what = ''): Verdict {
   return fail(detail, networkHint(reason) ?? BY_CAUSE[cause], code)
 }
 
-/** By the code of an authorization server's refusal: OAuth's, and Descope's own. */
+/** Hints by error code of the authorization server: OAuth's codes and Descope's own. */
 const REFUSAL_HINTS: Readonly<Record<string, string>> = {
   E063316:
     'In Descope, give the client access: Agentic Identity Hub > Policies, for this MCP server.',
@@ -206,11 +207,11 @@ const CODES: Readonly<Partial<Record<ErrorCode, FailureCode>>> = {
   TARGET_UNREACHABLE: 'TARGET_UNREACHABLE',
 }
 
-/** Makes a verdict of anything that was thrown in a check. */
+/** Makes a verdict of anything that a check throws. */
 export function toVerdict(error: unknown): Verdict {
   if (error instanceof OAuthRefusedError) {
     const { code, description, kind } = error.refusal
-    // Descope gives some of its codes in the text of an OAuth error only
+    // Descope puts some of its codes only into the description of an OAuth error
     const known = ownMember(REFUSAL_HINTS, /\bE\d{6}\b/.exec(description ?? '')?.[0] ?? code)
     const said = description ?? ''
     const byText = /not associated with this mcp server/i.test(said)
@@ -225,7 +226,10 @@ export function toVerdict(error: unknown): Verdict {
   if (error instanceof ProxyError) {
     return fail(error.message, error.hint || LOG_OF_ISSUER, codeOf(error))
   }
-  return fail(`the check itself failed: ${messageOf(error)}`, 'Report this as a mistake of ours.')
+  return fail(
+    `the check itself failed: ${messageOf(error)}`,
+    'This is a bug of mcp-descope-proxy: please report it.',
+  )
 }
 
 const LOG_OF_ISSUER = 'Look into the log of the authorization server.'

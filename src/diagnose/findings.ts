@@ -6,7 +6,7 @@ import { isObject, type JsonObject } from '../util/json.js'
 import { describeTool, type Findings } from './check.js'
 import type { Probe } from './probe.js'
 
-/** Collects what the checks learnt; asks for nothing that they did not ask for. */
+/** Collects what the checks learned, without further requests. */
 export async function readFindings(
   probe: Probe,
   clean: (text: string, isName?: boolean) => string,
@@ -39,7 +39,7 @@ async function readClaims(probe: Probe, clean: (text: string) => string) {
   return { claims: shown, problem: await problemOf(probe, claims) }
 }
 
-/** Judges a token as a server does that keeps the rules, but for its signature. */
+/** Judges a token as a conforming server does, except for its signature. */
 async function problemOf(probe: Probe, claims: JsonObject): Promise<string | null> {
   const { clock, url, resource, server } = probe
   const expectedAudience = resource?.resource ?? url.href

@@ -12,11 +12,11 @@ import {
   resultOf,
 } from './client.js'
 
-/** The version of the transport before Streamable HTTP. */
+/** The protocol version of the HTTP+SSE transport. */
 export const OLDER_VERSION = '2024-11-05'
 const SPOKEN: readonly string[] = [...SESSION_BASED_VERSIONS, OLDER_VERSION]
 
-/** What was agreed on with the target, and the way to go on talking. */
+/** A session with the target, in either protocol. */
 export interface CheckSession {
   readonly era: 'stateless' | 'session-based'
   readonly version: string
@@ -25,7 +25,7 @@ export interface CheckSession {
   readonly capabilities: JsonObject
   readonly server: string | undefined
   readonly client: McpClient
-  /** Sent with each request. */
+  /** Headers of each request. */
   readonly headers: Readonly<Record<string, string>>
   request(
     method: string,
@@ -35,13 +35,13 @@ export interface CheckSession {
   close(): Promise<void>
 }
 
-/** How the target took the first requests. */
+/** The target's answers to the first requests. */
 export interface Handshake {
-  /** `undefined` where only `initialize` was asked for. */
+  /** `undefined` when it was not sent. */
   readonly discover: CheckExchange | undefined
   /** `undefined` when it was not sent. */
   readonly initialize: CheckExchange | undefined
-  /** It speaks only the transport before Streamable HTTP. */
+  /** The target speaks only HTTP+SSE. */
   readonly older: boolean
   readonly session: CheckSession | undefined
 }
@@ -49,13 +49,13 @@ export interface Handshake {
 export interface HandshakeOptions {
   client: McpClient
   headers: Readonly<Record<string, string>>
-  /** Opens a client of the older transport; `undefined` where there is none. */
+  /** Opens a client for HTTP+SSE; absent where that does not apply. */
   openSse?: (() => Promise<McpClient>) | undefined
 }
 
 /**
- * Opens a conversation as a client of both eras does: `server/discover` first, then `initialize`,
- * then the transport before Streamable HTTP where only that fits.
+ * Opens a session as a client of both protocols does: `server/discover` first, then `initialize`,
+ * then the HTTP+SSE transport if the answers suggest it.
  *
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
@@ -83,7 +83,7 @@ export async function shakeHands(options: HandshakeOptions): Promise<Handshake> 
   return { discover, initialize: opened.exchange, older: false, session: undefined }
 }
 
-/** The 401 or 403 of a target that wants another credential, or one at all. */
+/** The 401 or 403 with which the target refused the first requests, if it did. */
 export function refusalOf({ discover, initialize }: Handshake): HttpAnswer | undefined {
   return refusalAmong(discover, initialize)
 }

@@ -9,7 +9,7 @@ export type ContentKind = (typeof CONTENT_KINDS)[number]
 
 /** One list with all its pages, or why there is none. */
 export interface List {
-  /** The target says that it has such things. */
+  /** The target declares this capability. */
   readonly isOffered: boolean
   readonly entries: readonly JsonObject[]
   readonly pages: number
@@ -18,7 +18,7 @@ export interface List {
 
 const MAX_PAGES = 100
 
-/** Creates the reader of the three lists; each is asked for once. */
+/** Creates a reader of the three lists; each is requested once. */
 export function createLists(probe: Probe): (kind: ContentKind) => Promise<List> {
   const known = new Map<ContentKind, Promise<List>>()
   return (kind) => {
@@ -53,7 +53,7 @@ async function readList(probe: Probe, kind: ContentKind): Promise<List> {
     const found = page.filter(isObject)
     const fresh = found.filter((entry) => !names.has(nameOf(entry)))
     for (const entry of found) names.add(nameOf(entry))
-    // many servers write "" on their last page, and begin anew when it is followed
+    // many servers set "" on the last page, and start over when it is followed
     const isBeginning = cursor === '' && fresh.length === 0
     if (!isBeginning) entries.push(...found)
     cursor = typeof result['nextCursor'] === 'string' ? result['nextCursor'] : undefined
@@ -68,7 +68,7 @@ async function readList(probe: Probe, kind: ContentKind): Promise<List> {
   return done()
 }
 
-/** What an entry is known by; one without a name is like no other. */
+/** What identifies an entry; one without a name is unique. */
 function nameOf(entry: JsonObject): unknown {
   return entry['uri'] ?? entry['name'] ?? entry
 }

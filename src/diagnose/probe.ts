@@ -16,16 +16,16 @@ export interface ProbeOptions {
   network: Network
   /** Makes another one that shares nothing with it, no cookies either. */
   newNetwork: () => Network
-  /** The user trusts the network: plain http is good enough. */
+  /** The user trusts the network and allows plain http. */
   allowHttp?: boolean
-  /** The HTTP proxy on the way. */
+  /** The HTTP proxy, if one is used. */
   proxy: URL | undefined
   /** Certificates of further authorities, PEM. */
   ca: readonly string[]
   url: URL
   access: CheckAccess
   timeoutMs: number
-  /** Talks through the bridge instead of straight with the target. */
+  /** Opens the bridge, to talk through it instead of directly with the target. */
   openBridge?: (() => Promise<McpClient>) | undefined
 }
 
@@ -35,35 +35,35 @@ export interface SeenResult {
   readonly result: JsonObject
 }
 
-/** Everything that the checks find out about a target, each thing asked for once. */
+/** Everything that the checks find out about a target; each request is sent once. */
 export interface Probe extends ProbeOptions {
   readonly deps: HttpDeps
   readonly client: McpClient
-  /** How it takes somebody without a credential. */
+  /** The handshake without a credential. */
   anonymous(): Promise<Handshake>
   /** The challenge of its 401, if there is one. */
   challenge(): Promise<BearerChallenge | undefined>
-  /** Whether it publishes metadata of a protected resource at the usual place. */
+  /** Whether it publishes protected resource metadata at the well-known path. */
   publishesMetadata(): Promise<boolean>
-  /** Found by the checks of the metadata. */
+  /** Set by the checks of the metadata. */
   resource: ProtectedResource | undefined
   server: AuthorizationServer | undefined
-  /** What we authenticate with; `undefined` when somebody has to sign in first. */
+  /** What to authenticate with; `undefined` when a person must sign in first. */
   proof(): Promise<Proof | undefined>
-  /** The same, if some check wanted it already. */
+  /** The same, if a check has requested it already. */
   known(): Promise<Proof | undefined>
-  /** How it takes us. */
+  /** The handshake with our credential. */
   authorized(): Promise<Handshake>
-  /** The same, through the bridge where that is asked for. */
+  /** The same, through the bridge if there is one. */
   talk(): Promise<Handshake>
   /** @throws {ProxyError} `PROTOCOL_INVALID` when there is none. */
   session(): Promise<CheckSession>
-  /** Whatever the checks were answered with, for the check of the schemas. */
+  /** All results so far, for the check of the schemas. */
   readonly seen: SeenResult[]
   close(): Promise<void>
 }
 
-/** Opens the connections to a target; nothing is sent yet. */
+/** Creates the probe of a target; nothing is sent yet. */
 export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
   const { clock, network, url, access, timeoutMs, openBridge } = options
   const upstream = await network.connect(url)
@@ -125,7 +125,7 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
     async session() {
       const { session } = await talk()
       if (session !== undefined) return session
-      throw new ProxyError('PROTOCOL_INVALID', 'There is no conversation with the target')
+      throw new ProxyError('PROTOCOL_INVALID', 'No MCP session with the target could be opened')
     },
     seen,
     async close() {
@@ -145,9 +145,13 @@ export function resultsOf({ discover, initialize, session }: Handshake): SeenRes
 }
 
 function nobodySignedIn(): ProxyError {
-  return new ProxyError('SIGN_IN_REQUIRED', 'nobody is signed in, and nobody is asked here', {
-    hint: 'Run `mcp-descope-proxy login <url>`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',
-  })
+  return new ProxyError(
+    'SIGN_IN_REQUIRED',
+    'nobody is signed in, and this command starts no sign-in',
+    {
+      hint: 'Run `mcp-descope-proxy login <url>`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',
+    },
+  )
 }
 
 async function hasMetadata({ clock, network, url, timeoutMs, access }: ProbeOptions) {
@@ -172,13 +176,13 @@ function once<T>(task: () => Promise<T>): () => Promise<T> {
 
 /** What a request is authenticated with. */
 export interface Proof {
-  /** Names in lower case. */
+  /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>
-  /** The access token, where it is one. */
+  /** The access token, if the credential is one. */
   readonly token: string | undefined
 }
 
-/** How we authenticate at the target, as far as it is known before anything is sent. */
+/** How to authenticate at the target, as far as it is known in advance. */
 export interface CheckAccess {
   /** For people: `client credentials`, `TARGET_TOKEN`, `signed in`. */
   readonly label: string
@@ -189,21 +193,21 @@ export interface CheckAccess {
    * - `stored`: whatever sign-in is kept, if any
    */
   readonly kind: 'static' | 'token' | 'client' | 'stored'
-  /** Sent with every request, even those without a credential. */
+  /** Headers of every request, even of those without a credential. */
   readonly plain: Readonly<Record<string, string>>
-  /** The client that asks for tokens is registered already. */
+  /** The OAuth client is registered already. */
   readonly hasClient: boolean
   /**
-   * Gets the proof; `undefined` when somebody has to sign in first.
+   * Returns the proof; `undefined` when a person must sign in first.
    *
-   * @throws {ProxyError} when none is to be had.
+   * @throws {ProxyError} when it cannot be obtained.
    */
   authenticate(challenge: BearerChallenge | undefined): Promise<Proof | undefined>
-  /** Gets a better proof than one that was refused, if there is one. */
+  /** Returns another proof after one was refused, if there is another. */
   again(proof: Proof, challenge: BearerChallenge | undefined): Promise<Proof | undefined>
 }
 
-/** Tells whether somebody gave us a credential for this very check. */
+/** Tells whether a credential was given for this check, rather than a kept sign-in. */
 export function isGiven({ kind }: CheckAccess): boolean {
   return kind !== 'stored'
 }

@@ -6,27 +6,27 @@ import { toVerdict } from './explain.js'
 
 export interface RunOptions {
   clock: Pick<Clock, 'now'>
-  /** Globs over ids. Without any, all checks run. */
+  /** Globs of ids to run; empty: all. */
   only: readonly string[]
-  /** Globs over ids. */
+  /** Globs of ids to leave out. */
   leaveOut: readonly string[]
-  /** Ids whose failure is expected; `file` names where that stands. */
+  /** Ids whose failure is expected, and the file that lists them. */
   baseline: { readonly ids: ReadonlySet<string>; readonly file: string } | undefined
-  /** Takes secrets and control characters out of a text. */
+  /** Removes secrets and control characters from a text. */
   clean: (text: string) => string
-  /** Told of each result as soon as it is there. */
+  /** Called with each result as it arrives. */
   onReport?(report: CheckReport): void
 }
 
-/** The results in the order in which they came, and what failed unexpectedly. */
+/** The results in order, and the codes of unexpected failures. */
 export interface RunResult {
   readonly reports: readonly CheckReport[]
   readonly failures: readonly FailureCode[]
 }
 
 /**
- * Runs checks one after another, in their order. What needs a check that failed is skipped with the
- * reason. What `only` leaves out runs all the same when something needs it, and is told of if it fails.
+ * Runs checks in order. Checks that need a failed one are skipped with the reason. A check that `only`
+ * does not name still runs when another one needs it, and is reported if it fails.
  *
  * @throws {ProxyError} `USAGE` when nothing is left to run.
  */
@@ -38,7 +38,7 @@ export async function runChecks(checks: readonly Check[], options: RunOptions): 
   const reports: CheckReport[] = []
   const failures: FailureCode[] = []
   for (const { id, prepare } of checks) {
-    // whoever needs it meets the same failure
+    // the check that needs the module meets the same failure
     if (needed.has(id)) prepare?.().catch(() => undefined)
   }
   for (const check of checks) {
@@ -82,17 +82,19 @@ function choose(checks: readonly Check[], { only, leaveOut }: RunOptions): Set<s
   const isOut = createGlobMatcher(leaveOut)
   const wanted = ids.filter((id) => isIn(id) && !isOut(id))
   if (wanted.length > 0) return new Set(wanted)
-  throw new ProxyError('USAGE', 'Nothing is left to check', { hint: 'Leave out less.' })
+  throw new ProxyError('USAGE', 'Nothing is left to check', {
+    hint: 'Every check was excluded: remove a `--skip`.',
+  })
 }
 
-/** What `--skip` names is not run for others either: they find out themselves what is wrong. */
+/** Returns what must run. A check that `--skip` names does not run even if others need it. */
 function neededBy(
   checks: readonly Check[],
   wanted: ReadonlySet<string>,
   isOut: (id: string) => boolean,
 ): Set<string> {
   const needed = new Set(wanted)
-  // backwards, because a check comes after what it needs
+  // backwards, because checks come after those that they need
   for (const { id, needs } of checks.toReversed()) {
     if (needed.has(id)) for (const need of needs) needed.add(need)
   }

@@ -3,7 +3,7 @@ import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Clock, RunningProgram } from '../util/runtime.js'
 import type { CheckExchange, McpClient } from './client.js'
 
-/** Speaks MCP with a bridge, which authenticates by itself: headers do not matter here. */
+/** Speaks MCP with a bridge, which authenticates itself, so headers are ignored. */
 export function createStdioClient(
   clock: Pick<Clock, 'after'>,
   bridge: RunningProgram,
@@ -38,7 +38,7 @@ export function createStdioClient(
     waiting.delete(id)
   }
 
-  /** We offered nothing, so that there is nothing to ask us for but a ping. */
+  /** Answers requests of the target: we declared no capability, so only `ping` is valid. */
   const answerRequest = ({ id, method }: JsonObject) => {
     if (id === undefined) return
     const error = { code: -32601, message: 'Method not found' }

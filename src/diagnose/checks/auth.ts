@@ -14,9 +14,9 @@ import type { Probe } from '../probe.js'
 
 export const OPEN = 'the target is open'
 
-export const GATE = 'something before the target answers those without a credential'
+export const GATE = 'something in front of the target answers requests without a credential'
 
-/** Creates the checks of how the target says who issues its tokens. */
+/** Creates the checks of the metadata by which clients find the authorization server. */
 export function authChecks(probe: Probe): Check[] {
   return [
     { id: 'auth.challenge', needs: ['reach.tcp', 'reach.tls'], run: () => checkChallenge(probe) },
@@ -35,12 +35,12 @@ async function checkChallenge(probe: Probe): Promise<Verdict> {
   if (gate !== undefined) return probe.access.kind === 'static' ? skip(GATE) : gate
   const challenge = await probe.challenge()
   if (probe.access.kind === 'static' && challenge?.resourceMetadata === undefined) {
-    return pass(`${answer.status} without metadata, which ${probe.access.label} needs none of`)
+    return pass(`${answer.status} without metadata; ${probe.access.label} needs none`)
   }
   return judgeRefusal(answer, probe.publishesMetadata)
 }
 
-/** Judges how a target tells somebody without a credential where to get one. */
+/** Judges how a target tells clients without a credential where to get one. */
 export async function judgeRefusal(
   answer: HttpAnswer,
   publishesMetadata: () => Promise<boolean>,
@@ -56,7 +56,7 @@ export async function judgeRefusal(
   if (header === undefined) {
     if (await publishesMetadata()) {
       return warn(
-        '401 without WWW-Authenticate; the metadata has to be guessed',
+        '401 without WWW-Authenticate; clients must guess where the metadata is',
         'Add the header `WWW-Authenticate: Bearer` with `resource_metadata="<absolute URL>"` to the 401.',
       )
     }
@@ -78,7 +78,7 @@ export async function judgeRefusal(
 function judgeMetadataUrl(url: string | undefined, scope: string | undefined): Verdict {
   if (url === undefined) {
     return warn(
-      '401 Bearer without resource_metadata; it has to be guessed',
+      '401 Bearer without resource_metadata; clients must guess it',
       'Add resource_metadata="<absolute URL>" to the WWW-Authenticate header.',
     )
   }
@@ -102,14 +102,17 @@ async function checkResource(probe: Probe): Promise<Verdict> {
   }
   const challenge = await probe.challenge()
   if (access.kind === 'static' && challenge?.resourceMetadata === undefined) {
-    return skip(`${access.label} needs none`)
+    return skip(`${access.label} needs no metadata`)
   }
   const named = challenge?.resourceMetadata
   const found = await discoverProtectedResource(deps, url, named)
   probe.resource = found
   if (found === undefined) {
-    if (access.kind === 'token') return warn('none is published', NO_METADATA)
-    return fail(`none at ${url.origin}${wellKnownPath('oauth-protected-resource')}…`, NO_METADATA)
+    if (access.kind === 'token') return warn('no metadata is published', NO_METADATA)
+    return fail(
+      `no metadata at ${url.origin}${wellKnownPath('oauth-protected-resource')}…`,
+      NO_METADATA,
+    )
   }
   if (found.authorizationServers.length === 0) {
     return fail(
@@ -122,7 +125,7 @@ async function checkResource(probe: Probe): Promise<Verdict> {
   if (named !== undefined && found.metadataUrl !== meant) {
     return warn(
       `nothing usable at ${named.slice(0, 200)}; found at ${found.metadataUrl}`,
-      'The server names this address itself; have its "resource_metadata" corrected.',
+      'Correct "resource_metadata" in the WWW-Authenticate header of the server.',
     )
   }
   if (found.resource === url.href || `${found.resource}/` === url.href) {
@@ -130,7 +133,7 @@ async function checkResource(probe: Probe): Promise<Verdict> {
   }
   return warn(
     `resource is ${found.resource}, a part of the URL`,
-    `Set "resource" to ${url.href}: strict clients want the same URL.`,
+    `Set "resource" to ${url.href}: strict clients require the same URL.`,
   )
 }
 
@@ -171,11 +174,11 @@ async function checkServer(probe: Probe): Promise<Verdict> {
   if (failure !== undefined) addHint(failure)
   return fail(
     `no metadata at ${missing.join(', ')}`,
-    'Correct "authorization_servers": it is the issuer, from which clients make the address of its metadata.',
+    'Correct "authorization_servers": it holds the issuer, from which clients derive the URL of its metadata.',
   )
 }
 
-/** What is wrong with a document says its message; what to do depends on who named it. */
+/** Adds a hint to the error of an invalid document, as it depends on who refers to the document. */
 function addHint(error: unknown): never {
   if (error instanceof ProxyError && error.code === 'DISCOVERY_INVALID' && !error.hint) {
     throw new ProxyError(error.code, error.message, {

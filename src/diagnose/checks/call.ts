@@ -8,13 +8,13 @@ import { explain } from '../explain.js'
 import type { ContentKind, List } from '../lists.js'
 import type { Probe } from '../probe.js'
 
-/** A tool call to make, and what its result has to be. */
+/** A tool call to make, and the expected result. */
 export interface WantedCall {
   readonly tool: string
   readonly arguments: JsonObject
-  /** Whether the tool has to say that it failed. */
+  /** Whether the tool is expected to fail. */
   readonly isError: boolean
-  /** Text that the result has to hold. */
+  /** Text that the result must contain. */
   readonly contains: string | undefined
 }
 
@@ -71,13 +71,13 @@ async function judge(
   const failed = result['isError'] === true
   if (failed && !isError) {
     return fail(
-      `the tool says that it failed: ${said}`,
-      'Correct the arguments or the tool; where a failure is right, expect {"isError":true}.',
+      `the tool reports a failure: ${said}`,
+      'Correct the arguments or the tool; if the failure is right, expect {"isError":true}.',
       'TOOL_FAILED',
     )
   }
   if (!failed && isError) {
-    return fail('the tool succeeds, and a failure is expected', 'Correct the tool or --call.')
+    return fail('the tool succeeds, although a failure is expected', 'Correct the tool or --call.')
   }
   if (contains !== undefined && !`${text}\n${JSON.stringify(result)}`.includes(contains)) {
     return fail(
@@ -109,12 +109,12 @@ async function judgeOutput(schema: JsonObject, content: unknown): Promise<Verdic
   return problem.of === 'schema'
     ? fail(
         `the "outputSchema" of the tool cannot be used: ${problem.text}`,
-        'Correct the schema: clients compile it, and drop the tool or its results.',
+        'Correct the schema: clients compile it, and otherwise drop the tool or its results.',
         'PROTOCOL_INVALID',
       )
     : fail(
         problem.text,
-        'Return what the "outputSchema" of the tool says, or correct the schema: clients drop the result.',
+        'Return a result that fits the "outputSchema", or correct the schema: clients drop such results.',
         'PROTOCOL_INVALID',
       )
 }

@@ -4,10 +4,10 @@ import type { ContentKind, List } from '../lists.js'
 
 const NEEDS = ['protocol.modern', 'protocol.legacy']
 
-/** What a name may hold, and how long it may be, for MCP. */
+/** Names that MCP allows. */
 const NAME = /^[A-Za-z0-9_.-]{1,128}$/
 
-/** For common clients, which put `mcp__<server>__` in front. */
+/** Names that common clients accept, which put `mcp__<server>__` in front. */
 const CLIENT_NAME = /^[A-Za-z0-9_-]{1,56}$/
 
 /** Creates the checks of what the target offers. */
@@ -32,7 +32,7 @@ function judge(kind: ContentKind, { isOffered, entries, pages, problem }: List):
   if (kind === 'tools' && entries.length === 0) {
     return warn(
       'the list of tools is empty',
-      'Check what this caller may see: scopes and policy can hide tools.',
+      'Check what this caller may see: scopes and policies can hide tools.',
     )
   }
   return pass(detail)
@@ -48,19 +48,19 @@ function checkNames({ isOffered, entries }: List): Verdict {
   const names = entries.map((entry) => stringMember(entry, 'name') ?? '')
   const twice = names.filter((name, index) => names.indexOf(name) !== index)
   if (twice.length > 0) {
-    return fail(`${quoted(twice)} stands in the list twice`, 'Give each tool a name of its own.')
+    return fail(`${quoted(twice)} appears in the list twice`, 'Give each tool a name of its own.')
   }
   const invalid = names.filter((name) => !NAME.test(name))
   if (invalid.length > 0) {
     return fail(
-      `${quoted(invalid)} is no tool name`,
+      `${quoted(invalid)} is not a valid tool name`,
       'Use 1 to 128 characters of A-Z a-z 0-9 _ - and "." (MCP, tool names).',
     )
   }
   const odd = names.filter((name) => !CLIENT_NAME.test(name))
   if (odd.length > 0) {
     return warn(
-      `${quoted(odd)} is more than common clients take`,
+      `${quoted(odd)} is not accepted by common clients`,
       'Use at most 56 characters of A-Z a-z 0-9 _ -; `mcp-descope-proxy serve` gives such tools an alias.',
     )
   }

@@ -17,17 +17,17 @@ import type { Clock } from '../../util/runtime.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { type ClientWays, checkDevice, checkRegistration } from './registration.js'
 
-/** What is configured of Descope. */
+/** The configuration of Descope. */
 export interface CheckedDescope {
   readonly configUrl: string
-  /** Accepted besides the family that `configUrl` stands for. */
+  /** Issuers that are accepted besides those of `configUrl`. */
   readonly issuers: readonly string[]
 }
 
 /**
- * Creates the checks of what Descope says of the server that `serve` would be.
+ * Creates the checks of Descope's metadata for `serve`.
  *
- * @param judgeToken Gets a token for that server and judges it; `undefined` when no client is configured.
+ * @param judgeToken Obtains a token for `serve` and judges it; `undefined` without a client.
  */
 export function descopeChecks(
   deps: HttpDeps,
@@ -107,7 +107,7 @@ function safeUrl(document: JsonObject, member: string, issuer: string): string |
   return text
 }
 
-/** What a token for our own MCP endpoint has to be like. */
+/** What `serve` requires of a token. */
 interface TokenRules extends CheckedDescope {
   /** The public MCP URL. */
   readonly resource: string
@@ -115,7 +115,7 @@ interface TokenRules extends CheckedDescope {
   readonly requiredScopes: readonly string[]
 }
 
-/** Says whether `serve` would take a token, but for its signature, and what to set if not. */
+/** Judges whether `serve` would accept a token, without verifying its signature. */
 export function judgeOwnToken(
   token: string,
   { configUrl, issuers, resource, audience, requiredScopes }: TokenRules,

@@ -14,7 +14,7 @@ export interface ChecksOptions {
   calls: readonly WantedCall[]
   /** Milliseconds; without it, the speed is not checked. */
   p95Ms: number | undefined
-  /** Also checks what only people want to know. */
+  /** Adds checks that inform people and are no criteria. */
   forPeople: boolean
 }
 

@@ -19,7 +19,7 @@ const DiscoverResultSchema = z.looseObject({
   cacheScope: z.enum(['public', 'private']),
 })
 
-/** By method. Whatever members a schema does not know are left alone. */
+/** By method. Unknown members are allowed. */
 const SCHEMAS: Readonly<Record<string, { safeParse(value: unknown): Parsed }>> = {
   'server/discover': DiscoverResultSchema,
   initialize: InitializeResultSchema,
@@ -34,13 +34,13 @@ interface Parsed {
   readonly error?: z.ZodError
 }
 
-/** Says what is wrong with a result, each as `method: result.path: what`. */
+/** Lists what is wrong with a result, each as `method: result.path: what`. */
 export function schemaProblems({ method, result }: SeenResult): string[] {
   const found = ownMember(SCHEMAS, method)?.safeParse(result)
   return (found?.error?.issues ?? []).map((issue) => `${method}: ${describe(issue, ['result'])}`)
 }
 
-/** Of alternatives, the one that fits best says what is wrong. */
+/** Describes an issue; of a union, that of the alternative that fits best. */
 function describe(issue: z.core.$ZodIssue, at: readonly PropertyKey[]): string {
   const path = [...at, ...issue.path]
   if (issue.code === 'invalid_union') {

@@ -3,7 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { messageOf } from '../../util/errors.js'
 import { type JsonObject, jsonPath, ownMember, stringMember } from '../../util/json.js'
 
-/** What is wrong with a tool's result, or with the schema that it has to fit. */
+/** What is wrong with a tool's result, or with its schema. */
 export interface OutputProblem {
   readonly of: 'schema' | 'result'
   readonly text: string
@@ -18,7 +18,7 @@ const OPTIONS = {
 
 /**
  * Checks structured content against the tool's own schema: JSON Schema 2020-12, or draft-07 where the
- * schema says so. Formats are remarks only, as both drafts have it.
+ * schema says so. Formats are not enforced, as in both drafts.
  *
  * @see [MCP 2025-11-25, output schema](https://modelcontextprotocol.io/specification/2025-11-25/server/tools#output-schema)
  */

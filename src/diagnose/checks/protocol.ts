@@ -9,7 +9,7 @@ import { type Probe, resultsOf } from '../probe.js'
 
 const NEEDS = ['reach.tcp', 'reach.tls', 'auth.token']
 
-/** Creates the checks of the two eras of MCP. One of them must work. */
+/** Creates the checks of the stateless and the session-based protocol. One of them must work. */
 export function protocolChecks(probe: Probe): Check[] {
   return [
     { id: 'protocol.modern', needs: NEEDS, run: () => checkStateless(probe) },
@@ -30,7 +30,7 @@ async function checkStateless(probe: Probe): Promise<Verdict> {
   if (answer.status >= 500 && session !== undefined) {
     return warn(
       `server/discover makes it fail with HTTP ${answer.status}`,
-      'Answer methods that you do not know with the error -32601: clients of 2026 ask this one first.',
+      'Answer unknown methods with the error -32601: clients of 2026-07-28 send this one first.',
     )
   }
   const code = rpcErrorOf(discover)?.code
@@ -52,9 +52,9 @@ async function checkSessionBased(probe: Probe): Promise<Verdict> {
   return pass(`initialize ${session.version}${named(hands)}`)
 }
 
-/** Asks a server of today for `initialize` too: most clients still start with it. */
+/** Tries `initialize` at a stateless server too, because most clients still start with it. */
 async function checkBesides(probe: Probe, { session }: Handshake): Promise<Verdict> {
-  if (session === undefined) return skip('there is no conversation')
+  if (session === undefined) return skip('there is no session')
   const found = await initializeChecked(session.client, session.headers)
   if (found.session !== undefined) {
     probe.seen.push({ method: 'initialize', result: resultOf(found.exchange) ?? {} })
@@ -66,11 +66,15 @@ async function checkBesides(probe: Probe, { session }: Handshake): Promise<Verdi
   if (status < 500 && status > 0) return skip(`not offered; only ${STATELESS_VERSION}`)
   return warn(
     `initialize makes it fail${status === 0 ? '' : ` with HTTP ${status}`}`,
-    'Answer it with the error -32022 and the versions that you speak: older clients ask it first.',
+    'Answer it with the error -32022 and the supported versions: session-based clients send it first.',
   )
 }
 
-/** Says why it came to no conversation. @param url For a guess at the endpoint that was meant. */
+/**
+ * Says why the handshake led to no session.
+ *
+ * @param url The requested URL, to suggest the endpoint that was meant.
+ */
 export function explainHandshake(
   { discover, initialize: exchange }: Handshake,
   url?: URL,
@@ -104,8 +108,8 @@ function named({ session }: Handshake): string {
 }
 
 /**
- * Creates the check of all results against the schemas of the protocol. It comes after the checks
- * that got the results.
+ * Creates the check of all results against the protocol's schemas. It must come after the checks that
+ * collect the results.
  */
 export function schemaCheck(probe: Probe, lists: (kind: ContentKind) => Promise<List>): Check {
   return {

@@ -7,7 +7,7 @@ import { connectTcp, connectTls, describeCertificate } from '../connect.js'
 import { explainFailure } from '../explain.js'
 import type { Probe } from '../probe.js'
 
-/** Creates the checks of the way to the target, or to the proxy that leads there. */
+/** Creates the checks of the network path to the target, or to the HTTP proxy in between. */
 export function reachChecks(probe: Probe): Check[] {
   const { url, proxy } = probe
   const place = proxy ?? url
@@ -55,7 +55,7 @@ async function checkTls(probe: Probe, host: string, port: number): Promise<Verdi
   const { discover } = await probe.anonymous()
   const isOdd = discover?.kind === 'failed' && discover.failure.cause !== 'timeout'
   const answer = discover && answerOf(discover)
-  // so do many servers answer plain http at a port for TLS; JSON comes from behind it
+  // many servers answer plain http on a TLS port with 400; JSON is from an application
   const isBadRequest =
     answer?.status === 400 && !/\bjson\b/i.test(answer.header('content-type') ?? '')
   if (!isOdd && !isBadRequest) return skip('plain http')
@@ -65,7 +65,7 @@ async function checkTls(probe: Probe, host: string, port: number): Promise<Verdi
   return fail('the port speaks TLS, and the URL says http', hint, 'TARGET_UNREACHABLE')
 }
 
-/** Node shows nothing of a certificate at the end of a tunnel, but whether it is good. */
+/** Through a tunnel, Node does not expose the certificate; it only verifies it. */
 async function checkThroughProxy(probe: Probe): Promise<Verdict> {
   const { discover } = await probe.anonymous()
   if (discover?.kind === 'failed' && discover.failure.cause === 'unreachable') {

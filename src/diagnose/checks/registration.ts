@@ -5,13 +5,13 @@ import { tryParseJson } from '../../util/json.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import type { Probe } from '../probe.js'
 
-/** How clients that nobody registered come to an authorization server. */
+/** How an authorization server accepts clients that are not registered by hand. */
 export type ClientWays = Pick<
   AuthorizationServer,
   'issuer' | 'registrationEndpoint' | 'clientIdMetadataDocuments' | 'deviceAuthorizationEndpoint'
 >
 
-/** Creates the checks of how clients come to the authorization server. */
+/** Creates the checks of client registration and of the device flow. */
 export function registrationChecks(probe: Probe): Check[] {
   const needs = ['auth.as-metadata']
   const of = (judge: (ways: ClientWays) => Promise<Verdict> | Verdict) => async () =>
@@ -31,8 +31,8 @@ const PROJECT_HINT =
 const isDescope = (issuer: string) => /\/v1\/apps\/(agentic\/)?P[A-Za-z0-9]{27}/.test(issuer)
 
 /**
- * Says which kinds of registration there are. The endpoint is asked with a body that is no JSON, which
- * shows whether it lets us in and can register nothing.
+ * Says which kinds of registration are available. The endpoint receives a body that is not JSON: the
+ * answer shows whether it is open, and nothing gets registered.
  */
 export async function checkRegistration(deps: HttpDeps, ways: ClientWays): Promise<Verdict> {
   const { issuer, registrationEndpoint: endpoint, clientIdMetadataDocuments: hasCimd } = ways
@@ -62,7 +62,7 @@ async function refusalOfRegistration(
   if (/x-forwarded-host/i.test(body)) {
     return fail(
       `registration is refused (HTTP ${status}${said})`,
-      'Something on the way adds X-Forwarded-Host, with which Descope registers nobody: take that header out of the HTTP proxy.',
+      'Something on the way adds X-Forwarded-Host, with which Descope refuses registration: have the HTTP proxy remove that header.',
     )
   }
   if (status !== 400 && status !== 415 && status !== 422) {
@@ -72,7 +72,7 @@ async function refusalOfRegistration(
   return undefined
 }
 
-/** Says whether somebody can sign in from a machine without a browser. */
+/** Judges whether sign-in works on a machine without a browser. */
 export function checkDevice({ issuer, deviceAuthorizationEndpoint }: ClientWays): Verdict {
   if (deviceAuthorizationEndpoint !== undefined) return pass('the device flow is on')
   return warn(

@@ -6,7 +6,7 @@ import type { Probe } from '../probe.js'
 
 const NEEDS = ['protocol.modern', 'protocol.legacy']
 
-/** Creates the checks of what a conversation rests on, for people. */
+/** Creates the checks of the session and of the GET stream, for people. */
 export function sessionChecks(probe: Probe): Check[] {
   return [
     { id: 'protocol.session', needs: NEEDS, run: () => checkSession(probe) },
@@ -17,12 +17,12 @@ export function sessionChecks(probe: Probe): Check[] {
 async function checkSession(probe: Probe): Promise<Verdict> {
   const { era, version, sessionId } = await probe.session()
   if (era === 'stateless') return skip(`${version} has no sessions`)
-  if (sessionId === undefined) return skip('none is issued: every request stands alone')
+  if (sessionId === undefined) return skip('no session id is issued')
   return pass('issued; replicas of the server have to share it')
 }
 
 /**
- * Asks for the stream on which a server sends what belongs to no request, and lets it go at once.
+ * Opens the stream for messages of the server that belong to no request, and closes it at once.
  *
  * @see [MCP 2025-11-25](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#listening-for-messages-from-the-server)
  */
@@ -51,6 +51,6 @@ async function checkStream(probe: Probe): Promise<Verdict> {
   if (answer?.status === 405) return skip('there is no GET stream (405)')
   return warn(
     `GET is answered with HTTP ${answer?.status}, which is neither a stream nor 405`,
-    'Answer GET with an event stream, or with 405 where there is none: some clients give up at anything else.',
+    'Answer GET with an event stream, or with 405 where there is none: some clients give up on anything else.',
   )
 }

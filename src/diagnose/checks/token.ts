@@ -13,7 +13,7 @@ import { GATE, OPEN } from './auth.js'
 
 const REACH = ['reach.tcp', 'reach.tls'] as const
 
-/** Creates the checks of what the target accepts, and of what it must not accept. */
+/** Creates the checks of which tokens the target accepts and refuses. */
 export function tokenChecks(probe: Probe): Check[] {
   const needs = probe.access.kind === 'client' ? [...REACH, 'auth.as-metadata'] : REACH
   return [
@@ -65,7 +65,7 @@ function describeProof({ access, clock, ...probe }: Probe, proof: Proof | undefi
   return parts.join(', ')
 }
 
-/** Says what speaks against a token; all of it is read without being verified. */
+/** Guesses from the unverified claims why a token was refused. */
 function hintOf({ access, clock, url, resource, server }: Probe, proof: Proof | undefined): string {
   const claims = proof?.token === undefined ? {} : readUnverifiedClaims(proof.token)
   if (Object.keys(claims).length === 0) {
@@ -118,7 +118,7 @@ async function checkWithoutToken(probe: Probe): Promise<Verdict> {
   }
   if (isPrivateHost(url.hostname)) return skip(OPEN)
   return warn(
-    'answers everybody on the internet',
+    'answers anyone on the internet',
     'Put a sign-in in front: `mcp-descope-proxy serve`. If it is meant to be open, `--skip auth.rejects-no-token`.',
   )
 }
@@ -147,7 +147,7 @@ async function checkBadToken(probe: Probe): Promise<Verdict> {
     : fail('accepts a token that nobody issued', 'Verify each token before anything else.')
 }
 
-/** 401 it must be: that is where clients sign in or refresh. */
+/** Requires 401, because only that makes clients sign in or refresh. */
 function judgeRefusal({ access }: Probe, hands: Handshake, what: string): Verdict {
   const answer = refusalOf(hands)
   if (answer !== undefined && gateOf(answer) !== undefined) {
@@ -170,7 +170,7 @@ function judgeRefusal({ access }: Probe, hands: Handshake, what: string): Verdic
 
 const HEADER = Buffer.from('{"alg":"RS256","typ":"JWT","kid":"broken"}').toString('base64url')
 
-/** Makes a credential that is as good as ours, but for what only the issuer can know. */
+/** Makes an invalid copy of our credential: the same claims with another signature, or noise. */
 function broken(proof: Proof | undefined): Record<string, string> {
   const noise = randomBytes(32).toString('base64url')
   const [header, payload, signature] = proof?.token?.split('.') ?? []

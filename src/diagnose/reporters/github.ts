@@ -43,7 +43,7 @@ function row({ id, outcome, detail, hint, ms }: CheckReport): string {
   return `| ${MARKS[outcome]} | ${cell(id)} | ${seen} | ${ms} |`
 }
 
-/** Keeps text from ending its cell, and from being markup. */
+/** Escapes text for a cell of a Markdown table. */
 function cell(text: string): string {
   return text
     .replace(/[\r\n]+/g, ' ')

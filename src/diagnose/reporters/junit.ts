@@ -46,7 +46,7 @@ function attributes(values: Readonly<Record<string, string | number>>): string {
 
 const seconds = (ms: number) => (ms / 1_000).toFixed(3)
 
-/** Leaves out what no XML 1.0 document may hold. */
+/** Escapes text, without the characters that XML 1.0 does not allow. */
 function xml(text: string): string {
   return (
     text

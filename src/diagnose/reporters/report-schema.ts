@@ -6,10 +6,10 @@ const CHECK = z
   .object({
     id: z.string().describe('Stable name, such as auth.prm; tools.call:<name> has the tool.'),
     outcome: z.enum(OUTCOMES).describe('What depends on a failed check is skipped, never passed.'),
-    detail: z.string().min(1).describe('What was seen.'),
-    hint: z.string().nullable().describe('What to do; on everything that warns or fails.'),
+    detail: z.string().min(1).describe('What was observed.'),
+    hint: z.string().nullable().describe('What to do; on every warning and failure.'),
     ms: z.int().min(0).describe('How long it took, milliseconds.'),
-    expected: z.literal(true).optional().describe('The failure stands in the baseline.'),
+    expected: z.literal(true).optional().describe('The failure is listed in the baseline.'),
   })
   .meta({ id: 'check' })
 
@@ -34,15 +34,15 @@ const COMMON = {
   ...ENDS,
   target: z.string().describe('The name of the target, or its URL without scheme and query.'),
   url: z.url().describe('Without the query.'),
-  protocolVersion: z.string().nullable().describe('What was agreed on.'),
+  protocolVersion: z.string().nullable().describe('The negotiated version.'),
 }
 
 const TOOL = z.object({
   name: z.string(),
   signature: z.string().describe('Such as search(query, limit?).'),
-  readOnly: z.boolean().describe('The tool says so itself.'),
+  readOnly: z.boolean().describe("The tool's own claim."),
   exposedAs: z.string().describe('The name that `serve` gives it.'),
-  length: z.int().describe('Of that name.'),
+  length: z.int().describe('Length of that name.'),
   policy: z
     .enum(['allowed', 'restricted', 'refused'])
     .describe('restricted: it depends on the roles, tenant or scopes of the caller.'),
@@ -59,7 +59,10 @@ const INSPECTED = z
     server: z.string().nullable(),
     capabilities: z.array(z.string()),
     tools: z.array(TOOL),
-    claims: z.record(z.string(), z.json()).nullable().describe('Of the token, not verified.'),
+    claims: z
+      .record(z.string(), z.json())
+      .nullable()
+      .describe('Claims of the token, not verified.'),
     claimsProblem: z.string().nullable().describe('Why the token would be refused.'),
   })
   .meta({ id: 'inspected' })
@@ -81,7 +84,7 @@ const DOCUMENTS = {
  * Makes the JSON Schema of what `test-target --json` and `inspect --json` print, which ships in the
  * package.
  *
- * @param io `input` lets members be that a later version may add; `output` does not.
+ * @param io `input` allows members that a later version may add; `output` does not.
  */
 export function reportJsonSchema(io: 'input' | 'output' = 'input') {
   const documents = Object.entries(DOCUMENTS).map(([command, document]) => {

@@ -4,7 +4,7 @@ type Paint = (text: string) => string
 
 export interface TextStyle {
   readonly colors: Readonly<Record<'bold' | 'cyan' | 'dim' | 'green' | 'red' | 'yellow', Paint>>
-  /** Marks that need more than ASCII. */
+  /** Whether marks outside ASCII can be printed. */
   readonly marks: boolean
   readonly columns: number
 }
@@ -20,7 +20,7 @@ const ID_WIDTH = 22
 const MS_WIDTH = 9
 const MIN_DETAIL = 24
 
-/** Renders one check: id, what was seen and how long it took, then what to do. */
+/** Renders one check: id, detail and duration, then the hint. */
 export function renderCheck(report: CheckReport, style: TextStyle): string {
   const { id, outcome, detail, hint, ms } = report
   const { colors, marks, columns } = style
@@ -46,7 +46,7 @@ export function renderCheck(report: CheckReport, style: TextStyle): string {
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`
 }
 
-/** Puts checks that were skipped for the same reason into one. */
+/** Merges successive checks that were skipped for the same reason. */
 export function gatherSkipped(
   before: readonly CheckReport[],
   next: CheckReport | undefined,
@@ -60,7 +60,7 @@ export function gatherSkipped(
   return { ready: [{ ...first, id: `${before.length} checks` }, ...rest], held }
 }
 
-/** Renders the last line: how many of what, and how long it took. */
+/** Renders the last line: counts and duration. */
 export function renderSummary(
   report: Pick<Report, 'checks' | 'counts' | 'exitCode'>,
   totalMs: number,

@@ -535,7 +535,7 @@ const BROKEN: Broken[] = [
     name: 'an HTML login page',
     start: () => hostile('login-page'),
     id: 'protocol.legacy',
-    detail: 'an HTML page "Sign in" comes instead of MCP',
+    detail: 'the answer is an HTML page "Sign in", not MCP',
     hint: 'let requests of programs past the page',
     status: 6,
   },
