@@ -12,7 +12,7 @@ export interface DemoPart {
 }
 
 export interface DemoIdentity extends DemoPart {
-  /** What `DESCOPE_CONFIG_URL` is set to. */
+  /** The value for `DESCOPE_CONFIG_URL`. */
   readonly configUrl: string
   set(options: { resourceUrl: string }): void
 }
@@ -28,7 +28,7 @@ export interface DemoStarters {
   startProxy(options: ProxyStart): Promise<DemoPart>
 }
 
-/** What `serve` is given as `DESCOPE_CONFIG_URL`, `TARGET_MCP_SERVER_URL` and `TARGET_TOKEN`. */
+/** `DESCOPE_CONFIG_URL`, `TARGET_MCP_SERVER_URL` and `TARGET_TOKEN` of `serve`. */
 export interface ProxyStart {
   configUrl: string
   targetUrl: string
@@ -45,7 +45,7 @@ export interface DemoListener {
 export interface RunningDemo {
   readonly steps: readonly DemoStep[]
   readonly urls: Readonly<Record<DemoPartName, string>> & { readonly configUrl: string }
-  /** Names of the tools as the client saw them. */
+  /** Names of the tools as the client sees them. */
   readonly tools: readonly string[]
   close(): Promise<void>
 }
@@ -58,9 +58,9 @@ export const DEMO_TOOL = 'target_get_weather'
  * dynamic registration and PKCE, list the tools and call one.
  *
  * @param signal Ends the demonstration before its next step.
- * @returns The running chain; whoever called closes it.
- * @throws {ProxyError} `CHECK_FAILED` naming the step that failed, or `INTERRUPTED`. What was
- *   started is stopped.
+ * @returns The running chain, which the caller must close.
+ * @throws {ProxyError} `CHECK_FAILED` naming the step that failed, or `INTERRUPTED`, after stopping
+ *   what was started.
  */
 export async function runDemo(
   runtime: Pick<Runtime, 'clock' | 'fetch'>,
@@ -113,7 +113,12 @@ async function takeSteps(
   const visitor = createVisitor(proxy.url, fetch)
   closers.push(visitor.close)
   await step('challenge', 'Call without a token and be refused', visitor.knock, String)
-  await step('register', 'Find the sign-in and register there', visitor.register, String)
+  await step(
+    'register',
+    'Find the authorization server and register a client',
+    visitor.register,
+    String,
+  )
   await step('sign-in', 'Sign in with PKCE', visitor.signIn, String)
   await step('connect', 'Open an MCP session with the token', visitor.connect, String)
   const tools = await step('tools', 'List the tools', visitor.listTools, (names) =>
@@ -122,7 +127,7 @@ async function takeSteps(
   const call = () => visitor.callTool(DEMO_TOOL, { city: 'Lisbon' })
   await step('call', `Call ${DEMO_TOOL}`, call, String)
   const check = async () => checkSeen(target)
-  await step('credential', 'Check what the MCP server got to see', check, String)
+  await step('credential', 'Check which credential the MCP server received', check, String)
   return {
     steps,
     tools,
@@ -130,14 +135,14 @@ async function takeSteps(
   }
 }
 
-/** The user's token is a JWT and the server's own is not, so that a leak shows. */
+/** Detects a leak of the user's token, which is a JWT, unlike the token of the server. */
 function checkSeen({ requests }: DemoTarget): string {
   const seen = requests.flatMap((request) => request.credentials)
   if (seen.some(({ format }) => format === 'jwt')) {
     throw new ProxyError('CHECK_FAILED', "the user's token reached the server")
   }
   if (!seen.some(({ scheme }) => scheme === 'bearer')) {
-    throw new ProxyError('CHECK_FAILED', 'the server did not get its own token')
+    throw new ProxyError('CHECK_FAILED', 'the server did not receive its own token')
   }
   return "its own API token, not the user's"
 }

@@ -6,11 +6,11 @@ import type {
   OAuthTokens,
 } from '@modelcontextprotocol/sdk/shared/auth.js'
 
-/** An OAuth client that is kept in memory only. */
+/** An OAuth client that is stored in memory only. */
 export interface MemoryOAuthProvider extends OAuthClientProvider {
   /** The one `state` of this sign-in. */
   readonly expectedState: string
-  /** Where the browser was to go; `undefined` until sign-in began. */
+  /** The URL to open in a browser; `undefined` until sign-in begins. */
   readonly authorizationUrl: URL | undefined
   readonly clientId: string | undefined
   readonly savedTokens: OAuthTokens | undefined
@@ -18,7 +18,7 @@ export interface MemoryOAuthProvider extends OAuthClientProvider {
 
 /**
  * Creates an OAuth client for one sign-in: it registers itself dynamically, uses PKCE and opens no
- * browser, but keeps the authorization URL for whoever plays one.
+ * browser, but keeps the authorization URL for the caller.
  *
  * @see [RFC 7591](https://www.rfc-editor.org/rfc/rfc7591) Dynamic Client Registration
  */

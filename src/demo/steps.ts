@@ -1,7 +1,7 @@
 import { messageOf, ProxyError } from '../util/errors.js'
 import type { Clock } from '../util/runtime.js'
 
-/** One thing that was done and worked. */
+/** One step that succeeded. */
 export interface DemoStep {
   /** Stable word for programs. */
   id: string
@@ -12,12 +12,12 @@ export interface DemoStep {
 }
 
 export interface Steps {
-  /** Those that worked, in their order. */
+  /** Those that succeeded, in order. */
   readonly steps: readonly DemoStep[]
   /**
    * Takes one step.
    *
-   * @param describe Says in a few words what came of it.
+   * @param describe Describes the result in a few words.
    * @throws {ProxyError} `CHECK_FAILED` naming the step, or `INTERRUPTED`.
    */
   step<T>(
@@ -31,7 +31,7 @@ export interface Steps {
 /**
  * Creates the record of steps.
  *
- * @param onStep Hears of each step that worked.
+ * @param onStep Called after each step that succeeded.
  * @param signal No step begins after it aborts.
  */
 export function createSteps(

@@ -8,15 +8,15 @@ import { createMemoryOAuthProvider } from './oauth-provider.js'
 
 type Fetch = typeof globalThis.fetch
 
-/** A real MCP client that comes to a protected server without knowing anything about it. */
+/** A real MCP client that knows only the URL of a protected server. */
 export interface Visitor {
-  /** Calls without a token; resolves with the URL of the resource metadata in the refusal. */
+  /** Calls without a token; resolves with the metadata URL from the 401. */
   knock(): Promise<string>
-  /** Finds the authorization server and registers there; tells the client id and the server. */
+  /** Finds the authorization server and registers; resolves with the client id and the server. */
   register(): Promise<string>
-  /** Lets the browser sign in and trades the code for tokens; tells what they are good for. */
+  /** Signs in as a browser would and redeems the code; resolves with a description of the tokens. */
   signIn(): Promise<string>
-  /** Opens the MCP session with the token; tells who is there. */
+  /** Opens an MCP session with the token; resolves with the name of the server. */
   connect(): Promise<string>
   listTools(): Promise<string[]>
   /** Calls a tool; resolves with the text of its result. */
@@ -28,7 +28,7 @@ const REDIRECT_URL = 'http://127.0.0.1:28682/callback'
 
 const CLIENT = { name: 'demo-client', title: 'Demo client', version: '1.0.0' }
 
-/** Creates a visitor of the MCP server at `url`. Its steps must be taken in their order. */
+/** Creates a visitor of the MCP server at `url`. Its methods must be called in order. */
 export function createVisitor(url: string, fetch: Fetch): Visitor {
   const provider = createMemoryOAuthProvider(CLIENT.title, REDIRECT_URL)
   const client = new Client(CLIENT)
@@ -60,7 +60,7 @@ export function createVisitor(url: string, fetch: Fetch): Visitor {
     },
     async connect() {
       await client.connect(createTransport() as Transport)
-      const { name, version } = client.getServerVersion() ?? { name: 'nobody', version: '' }
+      const { name, version } = client.getServerVersion() ?? { name: 'unknown', version: '' }
       return `${name} ${version}`
     },
     async listTools() {
@@ -107,13 +107,13 @@ async function knock(url: string, fetch: Fetch): Promise<string> {
 const MOST_REDIRECTS = 10
 
 /**
- * Plays the browser of a user who is signed in already: opens the authorization URL and follows
- * redirects until one leads to the client's own redirect URL, which is not opened.
+ * Acts as the browser of a user who is already signed in: opens the authorization URL and follows
+ * redirects up to the client's own redirect URL, which is not opened.
  *
- * It fills in no form and clicks nothing, so it fails at a page that waits for a person.
+ * It fills in no form, so it fails at a page that waits for a person.
  *
  * @param redirectUrl The client's redirect URL, without query.
- * @returns The URL to which the client was called back, with its query.
+ * @returns The redirect URL with the query of the response.
  * @throws {ProxyError} `SIGN_IN_FAILED`
  * @see [RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1) Authorization Code Grant
  */
@@ -141,9 +141,9 @@ export async function followAuthorization(
 }
 
 /**
- * Reads the authorization code out of the URL to which the client was called back.
+ * Reads the authorization code from the redirect URL.
  *
- * @param state What the client sent as `state`.
+ * @param state The `state` that the client sent.
  * @throws {ProxyError} `SIGN_IN_FAILED`
  */
 export function readCallback({ searchParams }: URL, state: string): string {

@@ -10,7 +10,7 @@ import { sign } from './tokens.js'
  * Exchanges an access key for a session JWT. Its issuer and audience are the bare project id, so a
  * resource that checks `aud` refuses it.
  *
- * @throws {Refusal} `invalid_token`
+ * @throws {EmulatorRefusal} `invalid_token`
  */
 export async function exchangeAccessKey(state: State, call: IdentityCall): Promise<IdentityReply> {
   const key = projectBearer(state, call)
@@ -23,7 +23,7 @@ export async function exchangeAccessKey(state: State, call: IdentityCall): Promi
  * Answers `client_credentials` with Basic `{P}:{access key}` at the token endpoint, or returns
  * `undefined` when the request is not of that form.
  *
- * @throws {Refusal} `invalid_token`
+ * @throws {EmulatorRefusal} `invalid_token`
  */
 export async function accessKeyToken(
   state: State,
@@ -41,7 +41,7 @@ export async function accessKeyToken(
 /**
  * Returns what follows the project id in `Authorization: Bearer {P}:{…}`.
  *
- * @throws {Refusal} `invalid_token` when the header is missing or names another project.
+ * @throws {EmulatorRefusal} `invalid_token` when the header is missing or names another project.
  */
 export function projectBearer(state: State, call: IdentityCall): string {
   const [project, ...rest] = (authorization(call, 'bearer') ?? '').split(':')

@@ -6,10 +6,10 @@ import { verifyOwn } from './tokens.js'
 
 /**
  * Revokes the grant behind a refresh token; an access token is accepted and lives on until it
- * expires, since nobody asks about it. A public client must send an access token of its own as
+ * expires, since resource servers do not check. A public client must send an access token of its own as
  * Bearer.
  *
- * @throws {Refusal} `invalid_token`, and what client authentication throws.
+ * @throws {EmulatorRefusal} `invalid_token`, and what client authentication throws.
  * @see [RFC 7009 §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)
  */
 export async function revoke(state: State, call: IdentityCall): Promise<IdentityReply> {
@@ -35,7 +35,7 @@ export async function revoke(state: State, call: IdentityCall): Promise<Identity
  * Describes the user of a token that came from the project's own endpoints. One of the MCP
  * server's answers 404, as Descope does.
  *
- * @throws {Refusal} `invalid_token` or `userinfo_gone`
+ * @throws {EmulatorRefusal} `invalid_token` or `userinfo_gone`
  */
 export async function userinfo(state: State, call: IdentityCall): Promise<IdentityReply> {
   const value = authorization(call, 'bearer')

@@ -11,7 +11,7 @@ import { newSecret, remember, type State } from './state.js'
 const CODE_TTL_MS = 60_000
 
 /**
- * Answers an authorization request, or the answer that its consent page sends back.
+ * Answers an authorization request, or the form that its consent page submits.
  *
  * A wrong client or redirect URI gets a page and is never redirected. Redirect URIs are compared
  * exactly, ports included.
@@ -57,7 +57,7 @@ function requireRedirectUri(client: Client, redirectUri: string | null): string 
   if (!client.redirectUris.includes(redirectUri)) {
     throw refusal(
       'invalid_redirect_uri',
-      `The redirect URI ${JSON.stringify(redirectUri)} is not registered for ${JSON.stringify(client.name)}. It must be the same to the letter, port included.`,
+      `The redirect URI ${JSON.stringify(redirectUri)} is not registered for ${JSON.stringify(client.name)}. It must match exactly, port included.`,
     )
   }
   return redirectUri

@@ -8,7 +8,7 @@ import { remember, type State } from './state.js'
  * Finds a client by its id: a configured one, a registered one, or the project itself, whose id
  * Descope's device demo uses as a public client.
  *
- * @throws {Refusal} `unknown_client`
+ * @throws {EmulatorRefusal} `unknown_client`
  */
 function findClient(state: State, clientId: string | null | undefined): Client {
   const configured = state.options.clients.find((client) => client.clientId === clientId)
@@ -32,7 +32,7 @@ function findClient(state: State, clientId: string | null | undefined): Client {
  * Finds the client of an authorization request. A client id that is a URL stands for the document
  * there, which is read anew each time.
  *
- * @throws {Refusal} `unknown_client` or `invalid_metadata`
+ * @throws {EmulatorRefusal} `unknown_client` or `invalid_metadata`
  */
 export async function resolveClient(state: State, clientId: string | null): Promise<Client> {
   if (clientId === null || !state.options.cimd || !isMetadataUrl(clientId)) {
@@ -47,7 +47,7 @@ export async function resolveClient(state: State, clientId: string | null): Prom
 /**
  * Identifies the client of a token request and proves a confidential one: by Basic or in the body.
  *
- * @throws {Refusal} `unknown_client`, `bad_secret` or `invalid_request`
+ * @throws {EmulatorRefusal} `unknown_client`, `bad_secret` or `invalid_request`
  * @see [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
  */
 export function authenticateClient(
@@ -78,7 +78,7 @@ export function authenticateClient(
  * Splits Basic credentials and undoes their form encoding, in which `+` is a space: a client id
  * that was not encoded does not survive it.
  *
- * @throws {Refusal} `unknown_client`
+ * @throws {EmulatorRefusal} `unknown_client`
  */
 export function parseBasic(value: string): [id: string, secret: string] {
   const text = Buffer.from(value, 'base64').toString('utf8')

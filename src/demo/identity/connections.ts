@@ -18,7 +18,7 @@ const FETCH_SCOPE = 'outbound.token.fetch'
  * emulator: a user's token reads only that user's, and only the tenant's that it is signed in to.
  *
  * @param latest Whether any scopes will do; else `scopes` must be the connection's, all of them.
- * @throws {Refusal} `invalid_token`, `forbidden` or `not_found`
+ * @throws {EmulatorRefusal} `invalid_token`, `forbidden` or `not_found`
  */
 export async function connectionToken(
   state: State,

@@ -8,7 +8,7 @@ import { requestedResources, requestedScopes } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
 import { tokenReply } from './user-grants.js'
 
-/** RFC 8628 §6.1: no vowels, so that no words come up. */
+/** RFC 8628 §6.1: without vowels, to avoid words. */
 const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ'
 /** A poll may come this much early (milliseconds) before it counts as too fast. */
 const TOLERANCE_MS = 200
@@ -16,7 +16,7 @@ const TOLERANCE_MS = 200
 /**
  * Starts a device sign-in.
  *
- * @throws {Refusal} `device_off`, and what client authentication, scopes and resources throw.
+ * @throws {EmulatorRefusal} `device_off`, and what client authentication, scopes and resources throw.
  * @see [RFC 8628 §3.1](https://www.rfc-editor.org/rfc/rfc8628#section-3.1)
  */
 export function startDevice(state: State, call: IdentityCall): IdentityReply {
@@ -57,7 +57,7 @@ export function startDevice(state: State, call: IdentityCall): IdentityReply {
 /**
  * Answers a poll of the token endpoint. These errors have OAuth's shape whatever the error style.
  *
- * @throws {Refusal} `invalid_grant` for an unknown code or another client's.
+ * @throws {EmulatorRefusal} `invalid_grant` for an unknown code or another client's.
  * @see [RFC 8628 §3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)
  */
 export function pollDevice(
@@ -89,7 +89,7 @@ function pollError(request: DeviceRequest, now: number): string | undefined {
   return request.outcome === 'pending' ? 'authorization_pending' : undefined
 }
 
-/** Approves or denies what waits under a user code; tells whether something did. */
+/** Approves or denies the request with a user code; returns whether there was one. */
 export function decideDevice(
   state: State,
   userCode: string,

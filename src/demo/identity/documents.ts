@@ -5,7 +5,7 @@ import type { State } from './state.js'
 const CACHEABLE = { 'cache-control': 'no-cache' }
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
 
-/** What the project's own authorization server offers; the MCP server's scopes are not among it. */
+/** Scopes of the project's own authorization server, without those of the MCP server. */
 export const PROJECT_SCOPES = ['openid', 'profile', 'email', 'phone'] as const
 
 /** Returns the issuer that the discovery document of a surface names. */
@@ -100,7 +100,7 @@ function common({ baseUrl, projectId, options }: State): object {
   }
 }
 
-/** Stands in Descope's document; the emulator announces it and does not do it. */
+/** Announced because Descope's document does; not implemented by the emulator. */
 function announced({ baseUrl }: State): object {
   const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
   return {

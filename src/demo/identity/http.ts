@@ -24,7 +24,7 @@ export interface IdentityReply {
 
 export type Handler = (state: State, call: IdentityCall) => IdentityReply | Promise<IdentityReply>
 
-/** Answers with JSON that no cache may keep. */
+/** Makes a JSON answer that must not be cached. */
 export function json(status: number, body: object): IdentityReply {
   return { status, headers: { 'cache-control': 'no-store' }, body }
 }
@@ -32,7 +32,7 @@ export function json(status: number, body: object): IdentityReply {
 /**
  * Reads a request body as text.
  *
- * @throws {Refusal} `too_large`
+ * @throws {EmulatorRefusal} `too_large`
  */
 export async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = []
@@ -53,7 +53,7 @@ export function mediaType(headers: IncomingHttpHeaders): string {
 /**
  * Reads the body as a JSON object.
  *
- * @throws {Refusal} `invalid_request`
+ * @throws {EmulatorRefusal} `invalid_request`
  */
 export function jsonBody(call: IdentityCall): JsonObject {
   const body = mediaType(call.headers) === 'application/json' ? tryParseJson(call.body) : undefined
@@ -64,7 +64,7 @@ export function jsonBody(call: IdentityCall): JsonObject {
 /**
  * Reads parameters from a form or from a JSON object, whose lists become repeated parameters.
  *
- * @throws {Refusal} `invalid_request`
+ * @throws {EmulatorRefusal} `invalid_request`
  * @see [RFC 6749 §3.2](https://www.rfc-editor.org/rfc/rfc6749#section-3.2)
  */
 export function bodyParams(call: IdentityCall): URLSearchParams {
@@ -83,15 +83,15 @@ export function bodyParams(call: IdentityCall): URLSearchParams {
 }
 
 /**
- * Refuses a parameter that stands twice, except where RFC 8707 and RFC 8693 allow it.
+ * Refuses a parameter that appears twice, except where RFC 8707 and RFC 8693 allow it.
  *
- * @throws {Refusal} `invalid_request`
+ * @throws {EmulatorRefusal} `invalid_request`
  */
 export function checkedParams(source: string | URLSearchParams): URLSearchParams {
   const params = new URLSearchParams(source)
   for (const name of new Set(params.keys())) {
     if (name !== 'resource' && name !== 'audience' && params.getAll(name).length > 1) {
-      throw refusal('invalid_request', `Parameter ${JSON.stringify(name)} stands twice`)
+      throw refusal('invalid_request', `Parameter ${JSON.stringify(name)} appears twice`)
     }
   }
   return params

@@ -1,12 +1,12 @@
 /**
  * A Descope emulator on one HTTP server, for demonstrations and tests.
  *
- * Seen from Descope: the paths, parameter and member names, the discovery document, the forms of
+ * Observed at Descope: the paths, parameter and member names, the discovery document, the forms of
  * ids, issuers and audiences, exact redirect URIs, S256 only, `E063302` with its 404, the names of
  * the device errors, the three minutes of a device code, `userinfo` that does not know the MCP
  * server's tokens, and that a public client revokes with its access token.
  *
- * Chosen by the emulator, and not to be relied on as facts about Descope:
+ * Choices of the emulator, which say nothing about Descope:
  * - the HTTP status of every error but `E063302`, and all `E000…` codes;
  * - a code's 60 s, a token's 600 s, the 5 s between polls, `jti`, and that refresh tokens are opaque;
  * - who may sign in: one configured user, approved at once unless `approval` says otherwise;
@@ -19,9 +19,9 @@
  * - CIMD redirect URIs are compared exactly, on loopback too.
  *
  * The document announces CIBA, JWT bearer grants and DPoP, as Descope's does; the emulator does
- * not do them, and every access token is a plain bearer token.
+ * not implement them, and every access token is a plain bearer token.
  *
- * Whoever reaches `/__test/` controls it: it belongs on loopback or a private test network.
+ * Anyone who reaches `/__test/` controls it, so run it on loopback or a private test network only.
  */
 import type { AddressInfo } from 'node:net'
 import type { JsonObject } from '../../util/json.js'
@@ -47,7 +47,7 @@ export interface Identity {
   readonly serverId: string
   /** Issuer of the MCP server's document. */
   readonly issuer: string
-  /** What `DESCOPE_CONFIG_URL` is set to. */
+  /** The value for `DESCOPE_CONFIG_URL`. */
   readonly configUrl: string
   readonly projectConfigUrl: string
   /** Oldest first; grows as requests arrive. */
@@ -64,13 +64,13 @@ export interface Identity {
   rotateKeys(options?: { keepPrevious?: boolean }): Promise<void>
   /** Ends every consent that was given: each refresh then answers 404 `E063302`. */
   revokeConsents(): void
-  /** Forgets every registered client, as when the MCP server was made anew. */
+  /** Forgets every registered client, as if the MCP server were created again. */
   forgetClients(): void
   /** @throws {ProxyError} `USAGE` */
   set(options: IdentityInput): void
   /** Every token, code, secret, verifier and challenge that went in or out. */
   issuedSecrets(): string[]
-  /** Tells whether the user code was waiting. */
+  /** Returns whether there was a request with this user code. */
   approveDevice(userCode: string): boolean
   denyDevice(userCode: string): boolean
 }

@@ -11,7 +11,7 @@ const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token'
  * Issues a token to a client for itself: confidential clients with a policy only, and never a
  * refresh token.
  *
- * @throws {Refusal} `unauthorized_client`, `not_associated`, `invalid_scope` or `invalid_target`
+ * @throws {EmulatorRefusal} `unauthorized_client`, `not_associated`, `invalid_scope` or `invalid_target`
  * @see [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4)
  */
 export async function grantClientCredentials(
@@ -41,7 +41,7 @@ export async function grantClientCredentials(
  *
  * `audience` and `resource` both go into `aud`, in place of `resourceUrl`.
  *
- * @throws {Refusal} `invalid_request`, `invalid_grant`, and what `clientCredentials` throws.
+ * @throws {EmulatorRefusal} `invalid_request`, `invalid_grant`, and what `clientCredentials` throws.
  * @see [RFC 8693 §2.1](https://www.rfc-editor.org/rfc/rfc8693#section-2.1)
  */
 export async function exchangeToken(

@@ -36,11 +36,11 @@ const accessKey = z.strictObject({
 
 const connection = z.strictObject({
   appId: z.string(),
-  /** The user whose connection it is; without it, the tenant's. */
+  /** The user who owns the connection; without it, the tenant does. */
   userId: z.string().optional(),
   tenantId: z.string().optional(),
   accessToken: z.string(),
-  /** What a refresh of the connection turns `accessToken` into. */
+  /** The new `accessToken` after a refresh of the connection. */
   nextAccessToken: z.string().optional(),
   refreshToken: z.string().optional(),
   scopes: strings.default([]),
@@ -59,7 +59,7 @@ const failure = z.strictObject({
   body: z.union([z.string(), z.record(z.string(), z.unknown())]).optional(),
   /** Seconds, sent as `Retry-After`. */
   retryAfter: z.int().min(0).optional(),
-  /** Do the work first and lose only its answer. */
+  /** Process the request, and lose only the answer. */
   afterHandling: z.boolean().default(false),
 })
 
@@ -78,7 +78,7 @@ const shape = {
     .string()
     .regex(/^(MS|RS)[A-Za-z0-9]{27}$/)
     .optional(),
-  /** Which of its real forms `iss` of an access token takes. */
+  /** Form of `iss` in access tokens; Descope uses all of them. */
   issuer: z.enum(['project', 'agentic', 'tenant', 'bare']).default('project'),
   /** `project` makes it one string, the others a list. */
   aud: z
@@ -118,7 +118,7 @@ const shape = {
   approval: z.enum(['auto', 'deny', 'page']).default('auto'),
   user: user.prefault({}),
   fail: z.array(failure).default([]),
-  /** Milliseconds that every answer takes longer. */
+  /** Delay of every answer, milliseconds. */
   delayMs: z.int().min(0).default(0),
   clients: z.array(client).default([]),
   accessKeys: z.array(accessKey).default([]),
@@ -128,7 +128,7 @@ const shape = {
 
 const schema = z.strictObject(shape)
 
-/** How the emulator behaves, complete. Each member is described in the schema above. */
+/** All options. Each member is described in the schema above. */
 export type IdentityOptions = z.output<typeof schema>
 /** The same with every member optional. */
 export type IdentityInput = z.input<typeof schema>

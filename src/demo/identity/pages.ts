@@ -26,7 +26,7 @@ ${body}
   return { status, headers: HEADERS, body: html }
 }
 
-/** Renders what went wrong where no redirect may be trusted. */
+/** Renders an error that must not be sent to an unverified redirect URI. */
 export function errorPage(status: number, code: string, message: string): IdentityReply {
   return page(
     status,

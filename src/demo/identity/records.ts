@@ -13,7 +13,7 @@ export interface Client {
   readonly machine: boolean
 }
 
-/** What a user consented to. Codes and refresh tokens point at it; revoking it ends them all. */
+/** A user's consent. Codes and refresh tokens refer to it; revoking it ends them all. */
 export interface EmulatorGrant {
   readonly clientId: string
   readonly surface: Surface

@@ -1,7 +1,7 @@
 /**
- * Every way in which the emulator says no, in both error shapes.
+ * Every refusal of the emulator, in both error shapes.
  *
- * Seen from Descope: the codes E011003, E061005, E063302 (with its 404), E063316 and E074130, and
+ * Observed at Descope: the codes E011003, E061005, E063302 (with its 404), E063316 and E074130, and
  * the shape. The other statuses are the emulator's choice. `E000…` codes are not Descope's: they
  * stand where its code is not known.
  */

@@ -79,7 +79,7 @@ export function createRoutes(projectId: string, serverId: string): Routes {
 /**
  * Answers a call by its exact path and method.
  *
- * @throws {Refusal} `not_found`, `method`, and whatever the handler refuses.
+ * @throws {EmulatorRefusal} `not_found`, `method`, and whatever the handler refuses.
  */
 export async function answerCall(
   routes: Routes,

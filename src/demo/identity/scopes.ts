@@ -3,13 +3,13 @@ import type { EmulatorGrant, Surface } from './records.js'
 import { refusal } from './refusals.js'
 import type { State } from './state.js'
 
-/** Clients ask for these whatever a server announces, and are not refused for it. */
+/** Accepted although not announced, because many clients always request them. */
 const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access']
 
 /**
  * Returns the scopes asked for, or all of the server's when none are.
  *
- * @throws {Refusal} `invalid_scope` for a scope that the asked server does not have.
+ * @throws {EmulatorRefusal} `invalid_scope` for a scope that the asked server does not have.
  * @see [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)
  */
 export function requestedScopes(state: State, surface: Surface, scope: string | null): string[] {
@@ -22,7 +22,7 @@ export function requestedScopes(state: State, surface: Surface, scope: string | 
 /**
  * Returns the resources asked for. With `resourceUrl` set, only that one passes.
  *
- * @throws {Refusal} `invalid_target`
+ * @throws {EmulatorRefusal} `invalid_target`
  * @see [RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)
  */
 export function requestedResources(state: State, resources: readonly string[]): string[] {
@@ -40,7 +40,7 @@ export function requestedResources(state: State, resources: readonly string[]): 
  * Narrows a grant to the scope and the one resource that a token request names. A grant that was
  * given for no resource in particular takes any.
  *
- * @throws {Refusal} `invalid_scope` or `invalid_target`
+ * @throws {EmulatorRefusal} `invalid_scope` or `invalid_target`
  */
 export function narrow(state: State, grant: EmulatorGrant, params: URLSearchParams) {
   const scopes = splitScope(params.get('scope'))

@@ -17,7 +17,7 @@ import { EmulatorRefusal, renderRefusal } from './refusals.js'
 import { answerCall, type Routes } from './routes.js'
 import type { State } from './state.js'
 
-/** The oldest recorded requests are forgotten beyond this many. */
+/** Limit of recorded requests; beyond it the oldest are dropped. */
 const RECORDED_LIMIT = 10_000
 
 /**
@@ -77,7 +77,7 @@ async function handle(
   send(response, reply)
 }
 
-/** What is no request target becomes a path that nobody serves. */
+/** Replaces an invalid request target: a path without a route. */
 const NOWHERE: RequestTarget = { path: '*', query: new URLSearchParams() }
 
 function recordRequest(

@@ -38,7 +38,7 @@ export interface State {
   readonly secrets: Set<string>
 }
 
-/** Creates the state of an emulator that nobody has talked to. */
+/** Creates the initial state of an emulator. */
 export function createState(options: IdentityOptions, clock: Clock, keys: KeyRing): State {
   const state: State = {
     options,
@@ -86,7 +86,7 @@ function putIntoForce(state: State, options: IdentityOptions): void {
   state.options = options
 }
 
-/** Notes values that no log may ever show. */
+/** Records values that must not appear in any log. */
 export function remember(state: State, ...values: (string | null | undefined)[]): void {
   for (const value of values) if (value) state.secrets.add(value)
 }

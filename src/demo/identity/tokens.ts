@@ -6,7 +6,7 @@ import { newClientId, randomId, type Surface } from './records.js'
 import { refusal } from './refusals.js'
 import { nowSeconds, remember, type State } from './state.js'
 
-/** Stands in `iss` of the `tenant` form when the user has no tenant. */
+/** Tenant in the `tenant` form of `iss` when the user has none. */
 const DEMO_TENANT = 'T2demoTenantOfTheEmulator000'
 
 export interface Subject {
@@ -66,7 +66,7 @@ export function idClaims(state: State, surface: Surface, clientId: string, nonce
 }
 
 /**
- * Signs claims as a JWT and remembers it as a secret. `alg` may also name what a validator must
+ * Signs claims as a JWT and remembers it as a secret. `alg` may also be one that a validator must
  * refuse: `none`, or an HMAC keyed with the public key's PEM.
  */
 export async function sign(
@@ -98,7 +98,7 @@ async function encode(header: { alg: string }, payload: Buffer, key: SigningKey)
 /**
  * Verifies a token that the emulator signed: signature and times, not its audience.
  *
- * @throws {Refusal} `invalid_token`
+ * @throws {EmulatorRefusal} `invalid_token`
  */
 export async function verifyOwn(state: State, token: string | undefined): Promise<Claims> {
   remember(state, token)

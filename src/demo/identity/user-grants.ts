@@ -7,9 +7,9 @@ import { newSecret, remember, type State } from './state.js'
 import { accessClaims, idClaims, sign } from './tokens.js'
 
 /**
- * Redeems an authorization code, once. A second try ends what the first one gave.
+ * Redeems an authorization code, once. A second attempt revokes the first one's tokens.
  *
- * @throws {Refusal} `invalid_grant`, and what `narrow` throws.
+ * @throws {EmulatorRefusal} `invalid_grant`, and what `narrow` throws.
  * @see [RFC 6749 §4.1.3](https://www.rfc-editor.org/rfc/rfc6749#section-4.1.3)
  */
 export function redeemCode(
@@ -43,7 +43,7 @@ export function redeemCode(
 /**
  * Refreshes. With rotation each refresh token works once.
  *
- * @throws {Refusal} `consent_gone`, `invalid_grant`, and what `narrow` throws.
+ * @throws {EmulatorRefusal} `consent_gone`, `invalid_grant`, and what `narrow` throws.
  * @see [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)
  */
 export function refresh(

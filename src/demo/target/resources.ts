@@ -16,7 +16,7 @@ completion, a resource that can be subscribed, progress and log notifications.
 const JOURNAL_URI = 'demo://journal'
 
 export interface Journal {
-  /** Writes the name of a called tool down and tells those who subscribed. */
+  /** Records the call of a tool and notifies subscribers. */
   write(tool: string): void
 }
 

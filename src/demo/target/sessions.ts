@@ -3,7 +3,7 @@ import type { Clock } from '../../util/runtime.js'
 
 export interface TargetSessionsOptions {
   clock: Clock
-  /** Most sessions at a time; the one that was idle longest makes room. */
+  /** Largest number of sessions; beyond it, the one idle longest is closed. */
   max: number
   /** How long a session without any open request is kept, milliseconds. */
   idleMs: number
@@ -12,7 +12,7 @@ export interface TargetSessionsOptions {
 export interface TargetSessions {
   readonly size: number
   add(id: string, transport: StreamableHTTPServerTransport): void
-  /** The session's transport; it counts as used now. */
+  /** Returns the session's transport and marks the session as used. */
   use(id: string): StreamableHTTPServerTransport | undefined
   /** Marks a request as open; the returned function marks it as done. */
   hold(id: string): () => void
@@ -27,7 +27,7 @@ interface Session {
   open: number
 }
 
-/** Creates the table of sessions, bounded in number and in time. */
+/** Creates the table of sessions, limited in number and idle time. */
 export function createTargetSessions({
   clock,
   max,

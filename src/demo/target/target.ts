@@ -21,7 +21,7 @@ export interface ExampleTargetOptions {
   port?: number
   /** When set, requests without it are answered 401. */
   token?: string | undefined
-  /** Most sessions at a time. Default 100. */
+  /** Largest number of sessions. Default 100. */
   maxSessions?: number
   /** How long an unused session is kept, milliseconds. Default 30 minutes. */
   sessionIdleMs?: number
@@ -30,7 +30,7 @@ export interface ExampleTargetOptions {
 export interface ExampleTarget {
   /** The MCP endpoint. */
   readonly url: string
-  /** The last 100 requests, oldest first. No values of headers, no bodies. */
+  /** The last 100 requests, oldest first, without values of headers and bodies. */
   readonly requests: readonly SeenRequest[]
   /** Ends all sessions and streams and stops listening. */
   close(): Promise<void>
@@ -51,7 +51,7 @@ const PATH = /^\/mcp\/?$/
  * Starts the example target: an MCP server over Streamable HTTP, with sessions, for the revisions up
  * to 2025-11-25.
  *
- * @throws {ProxyError} `LISTEN_FAILED` when the port cannot be had.
+ * @throws {ProxyError} `LISTEN_FAILED` when the port is not available.
  */
 export async function startTarget(options: ExampleTargetOptions): Promise<ExampleTarget> {
   const { clock, host = '127.0.0.1', port = 0, token } = options
@@ -157,7 +157,7 @@ function sendError(
   response.end(JSON.stringify(body))
 }
 
-/** Why a request is not let in. */
+/** The answer to a request that is refused. */
 interface TargetRefusal {
   status: number
   message: string
@@ -165,11 +165,11 @@ interface TargetRefusal {
 }
 
 /**
- * Decides whether a request may come in: the token when one is needed, and on loopback the Host and
- * Origin, so that no web page can reach the server through DNS rebinding.
+ * Checks the token, if one is required, and on loopback Host and Origin, so that no web page can reach
+ * the server through DNS rebinding.
  *
- * @param token Expected as `Authorization: Bearer …` or `X-Api-Key`; `undefined` lets everybody in.
- * @returns What to answer instead, or `undefined` when the request is fine.
+ * @param token Expected as `Authorization: Bearer …` or `X-Api-Key`; `undefined` accepts every request.
+ * @returns The refusal, or `undefined` when the request is accepted.
  */
 function refusalOf(
   request: Pick<IncomingMessage, 'headers'>,
@@ -196,7 +196,7 @@ function sentTokens({ headers }: Pick<IncomingMessage, 'headers'>): string[] {
   return [bearer, typeof key === 'string' ? key : undefined].filter((sent) => sent !== undefined)
 }
 
-/** Takes the same time wherever the two differ. */
+/** Compares in constant time. */
 function isSame(sent: string, expected: string): boolean {
   return timingSafeEqual(digest(sent), digest(expected))
 }

@@ -19,8 +19,7 @@ export function registerTools(server: McpServer, called: (tool: string) => void)
     'get_secret',
     {
       title: 'Get the secret',
-      description:
-        'Returns a sentence that only callers who got past the sign-in can read. Takes no arguments.',
+      description: 'Returns a sentence that only signed-in callers can read. Takes no arguments.',
       annotations: { title: 'Get the secret', ...READ_ONLY },
     },
     () => {
@@ -73,7 +72,7 @@ function registerWhoami(server: McpServer, called: (tool: string) => void): void
     {
       title: 'Who am I?',
       description:
-        'Tells what this server sees of its caller: the client, which credential came with the request ' +
+        'Returns what this server sees of its caller: the client, which credential came with the request ' +
         '(never its value) and the names of the request headers.',
       outputSchema: {
         client: z.string().describe('Name and version that the client gave.'),
@@ -104,12 +103,12 @@ function registerWhoami(server: McpServer, called: (tool: string) => void): void
   )
 }
 
-/** Makes a result of one text. */
+/** Makes a result with one text block. */
 export function text(words: string): CallToolResult {
   return { content: [{ type: 'text', text: words }] }
 }
 
-/** What the target can tell about a credential without telling the credential. */
+/** Facts about a credential that do not reveal it. */
 export interface SeenCredential {
   header: string
   /** Of an `Authorization` header: `bearer`, `basic` and so on. */

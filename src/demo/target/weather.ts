@@ -27,10 +27,7 @@ const MEAN_C: Readonly<Record<string, number>> = {
 /** The places that completion offers. */
 export const CITIES: readonly string[] = Object.keys(MEAN_C)
 
-/**
- * Makes up the weather of a city. The same name always has the same weather, whatever its case;
- * nothing here knows the real one.
- */
+/** Makes up the weather of a city: always the same for the same name, whatever its case. */
 export function weatherIn(city: string): Weather {
   const wanted = city.trim()
   const known = CITIES.find((name) => fold(name) === fold(wanted))
