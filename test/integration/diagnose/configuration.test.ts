@@ -254,7 +254,7 @@ describe('inspect without an argument', () => {
     const run = await inspect(identity.configUrl)
     expect(run.of('descope.registration')).toMatchObject({
       outcome: 'fail',
-      hint: expect.stringContaining('take that header out of the HTTP proxy'),
+      hint: expect.stringContaining('have the HTTP proxy remove that header'),
     })
     expect(run.status).toBe(1)
   })
