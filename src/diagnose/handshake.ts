@@ -84,7 +84,7 @@ export async function shakeHands(options: HandshakeOptions): Promise<Handshake> 
 }
 
 /** The 401 or 403 with which the target refused the first requests, if it did. */
-export function refusalOf({ discover, initialize }: Handshake): HttpAnswer | undefined {
+export function handshakeRefusal({ discover, initialize }: Handshake): HttpAnswer | undefined {
   return refusalAmong(discover, initialize)
 }
 

@@ -9,7 +9,7 @@ import { ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { answerOf, createHttpClient, createSseClient, type McpClient, resultOf } from './client.js'
-import { type CheckSession, type Handshake, refusalOf, shakeHands } from './handshake.js'
+import { type CheckSession, type Handshake, handshakeRefusal, shakeHands } from './handshake.js'
 
 export interface ProbeOptions {
   clock: Clock
@@ -81,7 +81,7 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
   }
   const anonymous = once(() => shake(client, access.plain, true))
   const challenge = once(async () => {
-    return readBearerChallenge(refusalOf(await anonymous())?.header('www-authenticate'))
+    return readBearerChallenge(handshakeRefusal(await anonymous())?.header('www-authenticate'))
   })
   let proved: Promise<Proof | undefined> | undefined
   const proof = () => {
@@ -90,13 +90,13 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
   }
   const authorized = once(async () => {
     const open = await anonymous()
-    const isRefused = refusalOf(open) !== undefined
+    const isRefused = handshakeRefusal(open) !== undefined
     if (!isRefused && !isGiven(access)) return open
     if (!isRefused && open.discover?.kind === 'failed') return open
     const first = await proof()
     if (first === undefined) throw nobodySignedIn()
     const hands = await shake(client, { ...access.plain, ...first.headers }, true)
-    if (refusalOf(hands) === undefined) return hands
+    if (handshakeRefusal(hands) === undefined) return hands
     const better = await access.again(first, await challenge())
     if (better === undefined) return hands
     proved = Promise.resolve(better)

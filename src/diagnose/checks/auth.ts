@@ -9,7 +9,7 @@ import { ProxyError } from '../../util/errors.js'
 import { wellKnownPath } from '../../util/url-text.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { gateOf } from '../explain.js'
-import { refusalOf } from '../handshake.js'
+import { handshakeRefusal } from '../handshake.js'
 import type { Probe } from '../probe.js'
 
 export const OPEN = 'the target is open'
@@ -27,7 +27,7 @@ export function authChecks(probe: Probe): Check[] {
 
 async function checkChallenge(probe: Probe): Promise<Verdict> {
   const hands = await probe.anonymous()
-  const answer = refusalOf(hands)
+  const answer = handshakeRefusal(hands)
   if (answer === undefined) {
     return skip(hands.session === undefined ? 'there is no MCP answer to judge' : OPEN)
   }
@@ -94,7 +94,7 @@ function judgeMetadataUrl(url: string | undefined, scope: string | undefined): V
 async function checkResource(probe: Probe): Promise<Verdict> {
   const { url, deps, access } = probe
   const hands = await probe.anonymous()
-  if (refusalOf(hands) === undefined) {
+  if (handshakeRefusal(hands) === undefined) {
     if (hands.session === undefined) return skip('there is no MCP answer to judge')
     return (await probe.publishesMetadata())
       ? pass('published, although the target is open')

@@ -7,7 +7,7 @@ import { isPrivateHost } from '../../util/private-addresses.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { answerOf, createHttpClient } from '../client.js'
 import { gateOf } from '../explain.js'
-import { type Handshake, refusalOf, shakeHands } from '../handshake.js'
+import { type Handshake, handshakeRefusal, shakeHands } from '../handshake.js'
 import { isGiven, type Probe, type Proof } from '../probe.js'
 import { GATE, OPEN } from './auth.js'
 
@@ -26,7 +26,7 @@ export function tokenChecks(probe: Probe): Check[] {
 async function checkToken(probe: Probe): Promise<Verdict> {
   const { access } = probe
   const open = await probe.anonymous()
-  const refusal = refusalOf(open)
+  const refusal = handshakeRefusal(open)
   if (refusal === undefined) {
     if (open.session !== undefined) return skip(OPEN)
     if (!isGiven(access)) return skip('there is no MCP answer to judge')
@@ -36,7 +36,7 @@ async function checkToken(probe: Probe): Promise<Verdict> {
   }
   const hands = await probe.authorized()
   const proof = await probe.proof()
-  const answer = refusalOf(hands)
+  const answer = handshakeRefusal(hands)
   if (answer === undefined) return pass(describeProof(probe, proof))
   const challenge = readBearerChallenge(answer.header('www-authenticate'))
   const said = challenge?.errorDescription ?? challenge?.error
@@ -103,7 +103,8 @@ function audiencesOf(claims: JsonObject): string[] {
 async function checkWithoutToken(probe: Probe): Promise<Verdict> {
   const { access, url } = probe
   const hands = await probe.anonymous()
-  if (hands.session === undefined || refusalOf(hands)) return judgeRefusal(probe, hands, 'no token')
+  if (hands.session === undefined || handshakeRefusal(hands))
+    return judgeRefusal(probe, hands, 'no token')
   if (isGiven(access)) {
     return fail(
       `answers without a token, although ${access.label} is given`,
@@ -127,7 +128,7 @@ async function checkBadToken(probe: Probe): Promise<Verdict> {
   const { access, clock, url, timeoutMs } = probe
   const open = await probe.anonymous()
   if (open.session !== undefined && !isGiven(access)) return skip(OPEN)
-  if (!refusalOf(open) && open.session === undefined && !isGiven(access)) {
+  if (!handshakeRefusal(open) && open.session === undefined && !isGiven(access)) {
     return skip('there is no MCP answer to judge')
   }
   const proof = await probe.proof().catch(() => undefined)
@@ -149,7 +150,7 @@ async function checkBadToken(probe: Probe): Promise<Verdict> {
 
 /** Requires 401, because only that makes clients sign in or refresh. */
 function judgeRefusal({ access }: Probe, hands: Handshake, what: string): Verdict {
-  const answer = refusalOf(hands)
+  const answer = handshakeRefusal(hands)
   if (answer !== undefined && gateOf(answer) !== undefined) {
     return skip(GATE)
   }
