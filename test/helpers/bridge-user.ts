@@ -35,15 +35,17 @@ export interface BridgeUser {
 export interface BridgeUserOptions extends RecordingOptions {
   /** Whether the browser visits what it is given. Default `true`. */
   visits?: boolean
+  /** More variables of each bridge. */
+  env?: Record<string, string>
 }
 
 export async function startBridgeUser(options: BridgeUserOptions = {}): Promise<BridgeUser> {
-  const { visits = true, ...recording } = options
+  const { visits = true, env: more, ...recording } = options
   const identity = await startIdentity({ clock })
   const target = await startProtectedTarget(identity.issuer, recording)
   const home = createHome()
   const browser = createBrowser(visits)
-  const env = { MCP_DESCOPE_HOME: home, BROWSER: browser.path }
+  const env = { MCP_DESCOPE_HOME: home, BROWSER: browser.path, ...more }
   const started: BridgeProcess[] = []
   const user: BridgeUser = {
     ...{ identity, target, home, browser, env },

@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createHome } from '../../helpers/bridge.js'
 import { BIN } from '../../helpers/cli.js'
 import { buildGoClient } from '../../helpers/clients/go.js'
+import { keepUntil } from '../../helpers/keep.js'
 import { type Stack, startStack } from '../../helpers/stack.js'
 import { startRecordingTarget } from '../../helpers/targets/recording.js'
 import { startSdkV1Target } from '../../helpers/targets/sdk.js'
@@ -14,15 +15,7 @@ const GO = {
   'v1.2.0': await buildGoClient('v1.2.0'),
 }
 
-type Closable = { close(): Promise<void> }
-const open: Closable[] = []
-const keep = <T extends Closable>(closable: T): T => {
-  open.push(closable)
-  return closable
-}
-afterEach(async () => {
-  for (const closable of open.splice(0).reverse()) await closable.close()
-})
+const keep = keepUntil(afterEach)
 
 const front = async (...urls: string[]): Promise<Stack> =>
   keep(await startStack({ targets: Object.fromEntries(urls.map((url, n) => [`t${n}`, url])) }))

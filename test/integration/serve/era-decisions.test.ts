@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { keepUntil } from '../../helpers/keep.js'
 import { modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { startModernRecordingTarget } from '../../helpers/targets/modern.js'
@@ -14,15 +15,7 @@ const hello = (version = OLD) => ({
   params: { protocolVersion: version, ...CLIENT },
 })
 
-type Closable = { close(): Promise<void> }
-const open: Closable[] = []
-const keep = <T extends Closable>(closable: T): T => {
-  open.push(closable)
-  return closable
-}
-afterEach(async () => {
-  for (const closable of open.splice(0).reverse()) await closable.close()
-})
+const keep = keepUntil(afterEach)
 
 const front = async (...urls: string[]): Promise<Stack> =>
   keep(await startStack({ targets: Object.fromEntries(urls.map((url, n) => [`t${n}`, url])) }))

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { keepUntil } from '../../helpers/keep.js'
 import { connectV2, modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { RpcFailure } from '../../helpers/targets/contents.js'
@@ -15,15 +16,7 @@ const VERSION = '2026-07-28'
 const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26']
 const NOWHERE = 'http://127.0.0.1:9/mcp'
 
-type Closable = { close(): Promise<void> }
-const open: Closable[] = []
-const keep = <T extends Closable>(closable: T): T => {
-  open.push(closable)
-  return closable
-}
-afterEach(async () => {
-  for (const closable of open.splice(0).reverse()) await closable.close()
-})
+const keep = keepUntil(afterEach)
 
 let modern: ModernRecordingTarget
 let legacy: RecordingTarget

@@ -1,18 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
+import { keepUntil } from '../../helpers/keep.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
-type Closable = { close(): Promise<void> }
-const open: Closable[] = []
-const keep = <T extends Closable>(closable: T): T => {
-  open.push(closable)
-  return closable
-}
-afterEach(async () => {
-  for (const closable of open.splice(0).reverse()) await closable.close()
-})
+const keep = keepUntil(afterEach)
 
 const OLD = '2025-11-25'
 const hello = {
