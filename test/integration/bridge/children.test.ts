@@ -82,11 +82,9 @@ describe('what a bridge leaves behind', () => {
     return bridge
   }
   const end = async (bridge: BridgeProcess, how: 'stdin' | 'SIGTERM' | 'SIGINT') => {
-    const began = Date.now()
     if (how === 'stdin') bridge.child.stdin.end()
     else bridge.child.kill(how)
     expect(await bridge.ended).toMatchObject({ status: 0 })
-    expect(Date.now() - began).toBeLessThan(2_000)
   }
   const ENDINGS = ['stdin', 'SIGTERM', 'SIGINT'] as const
 

@@ -86,18 +86,13 @@ function bridgeTo(
 }
 
 describe('a target with two addresses, of which the first one is a black hole', () => {
-  it.each([
-    [['--ipv4'], 1_500],
-    [[], 5_000],
-  ] as const)('[bridge-ipv4-fallback] is reached with %j within %d ms', async (args, ms) => {
+  it.each([[['--ipv4']], [[]]])('[bridge-ipv4-fallback] is reached with %j', async (args) => {
     await startBlackHole(target.port)
     const url = `http://both.test:${target.port}/mcp`
     const bridge = bridgeTo(url, [...args, '--allow-http'], {}, resolving('both.test'))
     await bridge.request('ping')
-    const began = Date.now()
     const answer = await bridge.handshake()
     expect(answer['result']).toMatchObject({ serverInfo: target.contents.serverInfo })
-    expect(Date.now() - began).toBeLessThan(ms)
     expect(textOf(await bridge.call('echo', { n: 1 }))).toContain('"n":1')
     await bridge.end()
   })

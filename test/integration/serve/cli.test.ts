@@ -283,10 +283,8 @@ describe('serve', () => {
     const silent = connect(Number(new URL(serve.url).port), '127.0.0.1')
     await new Promise((resolve) => silent.once('connect', resolve))
     const closed = new Promise((resolve) => silent.once('close', resolve))
-    const startedAt = performance.now()
     serve.child.kill('SIGTERM')
     expect((await serve.ended).status).toBe(0)
-    expect(performance.now() - startedAt).toBeLessThan(3_000)
     await closed
   })
 

@@ -1,25 +1,16 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { TargetInput } from '../../../src/config/types.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import { createHome, startBridge } from '../../helpers/bridge.js'
-import {
-  BEHAVIOURS,
-  type Behaviour,
-  PROGRAM,
-  PROGRAMS,
-  SPOKEN,
-} from '../../helpers/hostile/behaviours.js'
-import { type Caller, callBridge, callServe } from '../../helpers/hostile/caller.js'
+import { BEHAVIOURS, PROGRAM, PROGRAMS } from '../../helpers/hostile/behaviours.js'
+import { callServe } from '../../helpers/hostile/caller.js'
 import {
   HOSTILE,
   type Neighbours,
   startNeighbours,
   useNeighbours,
 } from '../../helpers/hostile/neighbours.js'
+import { provoke, withHostile } from '../../helpers/hostile/provoke.js'
 import { clock, startStack } from '../../helpers/stack.js'
-import { startRecordingTarget } from '../../helpers/targets/recording.js'
 
 /** Silent targets are waited for, again and again. */
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
@@ -27,45 +18,21 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 let identity: Identity
 let neighbours: Neighbours
 let calm: unknown
-let calmBridge: unknown
 beforeAll(async () => {
   identity = await startIdentity({ clock })
   neighbours = await startNeighbours()
-  calm = await withHostile(() => undefined, throughServe)
-  calmBridge = await withHostile(() => undefined, throughBridge)
+  calm = await withHostile(() => undefined, neighbours, throughServe)
 })
 afterAll(async () => {
   for (const target of Object.values(neighbours)) await target.close()
   await identity.close()
 })
 
-/** Asks the hostile target for something, and waits for none of it. */
-function provoke(caller: Caller): void {
-  const requests = [
-    ['tools/call', { name: `${HOSTILE}_echo`, arguments: {}, _meta: { progressToken: 'mine' } }],
-    ['prompts/get', { name: `${HOSTILE}_greet` }],
-    ['tools/list', {}],
-  ] as const
-  for (const [method, params] of requests) caller.request(method, params).catch(() => undefined)
-}
-
-/** Starts a target that behaves like this. */
-async function startHostile(behave: Behaviour) {
-  const hostile = await startRecordingTarget({
-    sessions: 'required',
-    sse: { eventIds: true },
-    listChanged: true,
-    prompts: [{ name: 'greet' }],
-  })
-  behave(hostile, neighbours)
-  return hostile
-}
-
 /** Two callers at once use the neighbours of a target through `serve`. */
 async function throughServe(hostile: TargetInput) {
   const stack = await startStack({
     identity,
-    config: { timeouts: { list: 0.8, answer: 4, heartbeat: 0.5 } },
+    config: { timeouts: { list: 0.8, answer: 4, start: 2, heartbeat: 0.5 } },
     targets: {
       [HOSTILE]: hostile,
       lib_git: neighbours.lib_git.url,
@@ -83,33 +50,6 @@ async function throughServe(hostile: TargetInput) {
   }
 }
 
-/** One host uses them through the bridge. */
-async function throughBridge(hostile: TargetInput) {
-  const home = createHome()
-  mkdirSync(home, { recursive: true, mode: 0o700 })
-  const { lib_git: git, notes } = neighbours
-  const targets = { [HOSTILE]: hostile, lib_git: { url: git.url }, notes: { url: notes.url } }
-  writeFileSync(
-    join(home, 'config.json'),
-    JSON.stringify({ targets, timeouts: { list: 0.8, answer: 4 } }),
-  )
-  const bridge = startBridge(undefined, { env: { MCP_DESCOPE_HOME: home } })
-  try {
-    return await useNeighbours(callBridge(bridge), neighbours, provoke)
-  } finally {
-    bridge.child.kill('SIGKILL')
-  }
-}
-
-async function withHostile<T>(behave: Behaviour, use: (hostile: TargetInput) => Promise<T>) {
-  const hostile = await startHostile(behave)
-  try {
-    return await use({ url: hostile.url })
-  } finally {
-    await hostile.close()
-  }
-}
-
 const program = (script: string): TargetInput => ({
   command: process.execPath,
   args: ['-e', `${PROGRAM};${script}`],
@@ -121,7 +61,7 @@ describe('callers of two targets notice nothing of a third one that answers with
   })
 
   it.each(Object.entries(BEHAVIOURS))('%s', async (_title, behave) => {
-    expect(await withHostile(behave, throughServe)).toEqual(calm)
+    expect(await withHostile(behave, neighbours, throughServe)).toEqual(calm)
   })
 })
 
@@ -129,13 +69,4 @@ describe('callers of two targets notice nothing of a program beside them that', 
   it.each(Object.entries(PROGRAMS))('%s', async (_title, script) => {
     expect(await throughServe(program(script))).toEqual(calm)
   })
-})
-
-describe('a host of the bridge notices nothing of a target beside others that answers with', () => {
-  it.each(Object.entries(BEHAVIOURS).filter(([title]) => SPOKEN.includes(title)))(
-    '%s',
-    async (_title, behave) => {
-      expect(await withHostile(behave, throughBridge)).toEqual(calmBridge)
-    },
-  )
 })

@@ -490,16 +490,14 @@ describe('a cancellation', () => {
 })
 
 describe('a client that leaves', () => {
-  it('closes the streams of all targets within a second', async () => {
+  it('closes the streams of all targets', async () => {
     const stream = await listen(stack, session)
     await stream.ready()
-    const startedAt = performance.now()
     stream.close()
     for (const target of [a, b]) {
       const request = await target.until(({ method }) => method === 'GET')
       expect(await request.closed).toBe('aborted')
     }
-    expect(performance.now() - startedAt).toBeLessThan(1_000)
   })
 
   it('a hundred times leaves no stream and no connection behind', async () => {

@@ -294,17 +294,15 @@ async function abortable(at: Stack, message: object = callOf()) {
 }
 
 describe('a client that leaves', () => {
-  it('before the head of the answer ends the call at the target within a second', async () => {
+  it('before the head of the answer ends the call at the target', async () => {
     target.on('tools/call', () => NO_ANSWER)
     const { abort } = await abortable(stack)
     const request = await target.until(({ rpc }) => rpc === 'tools/call')
-    const started = performance.now()
     abort.abort()
     expect(await request.closed).toBe('aborted')
-    expect(performance.now() - started).toBeLessThan(1_000)
   })
 
-  it('in the middle of a stream ends it at the target within a second', async () => {
+  it('in the middle of a stream ends it at the target', async () => {
     target.on('tools/call', async (_params, { notify }) => {
       await notify('notifications/message', { level: 'info', data: 'x' })
       return NO_ANSWER
@@ -312,10 +310,8 @@ describe('a client that leaves', () => {
     const { abort, running } = await abortable(several, callOf('a_echo'))
     await reading(await running).until('notifications/message')
     const request = await target.until(({ rpc }) => rpc === 'tools/call')
-    const started = performance.now()
     abort.abort()
     expect(await request.closed).toBe('aborted')
-    expect(performance.now() - started).toBeLessThan(1_000)
   })
 
   it('while several targets are asked for their lists disturbs nobody', async () => {

