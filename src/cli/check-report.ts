@@ -10,14 +10,14 @@ import {
   type TextStyle,
 } from '../diagnose/reporters/text.js'
 import type { CheckFlags, WantedReporter } from '../usecases/inputs.js'
-import type { CheckEvents } from '../usecases/test-target/test-target.js'
+import type { CheckOptions } from '../usecases/test-target/test-target.js'
 import { createColors } from '../util/colors.js'
 import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 
-export interface Reporter extends CheckEvents {
+export interface Reporter extends Required<Pick<CheckOptions, 'onStart' | 'onReport'>> {
   finish(report: Report): void
 }
 

@@ -14,8 +14,6 @@ import { type CheckSession, type Handshake, handshakeRefusal, shakeHands } from 
 export interface ProbeOptions {
   clock: Clock
   network: Network
-  /** Makes another one that shares nothing with it, no cookies either. */
-  newNetwork: () => Network
   /** The user trusts the network and allows plain http. */
   allowHttp?: boolean
   /** The HTTP proxy, if one is used. */

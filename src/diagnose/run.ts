@@ -15,7 +15,7 @@ export interface RunOptions {
   /** Removes secrets and control characters from a text. */
   clean: (text: string) => string
   /** Called with each result as it arrives. */
-  onReport?(report: CheckReport): void
+  onReport?: ((report: CheckReport) => void) | undefined
 }
 
 /** The results in order, and the codes of unexpected failures. */

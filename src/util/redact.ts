@@ -163,6 +163,15 @@ export function printable(text: string): string {
   return text.replace(UNSAFE, ' ')
 }
 
+/**
+ * Creates a function that makes text fit to be shown: without secrets and control characters.
+ *
+ * @param secrets May grow while the function is in use.
+ */
+export function createCleaner(secrets: readonly (string | undefined)[]): Redact {
+  return (text, isName) => printable(createRedactor(secrets)(text, isName))
+}
+
 /** The same, but lines stay lines. */
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n')

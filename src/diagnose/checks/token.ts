@@ -133,7 +133,7 @@ async function checkBadToken(probe: Probe): Promise<Verdict> {
   }
   const proof = await probe.proof().catch(() => undefined)
   const headers = { ...access.plain, ...broken(proof) }
-  const client = createHttpClient(clock, await probe.newNetwork().connect(url), timeoutMs)
+  const client = createHttpClient(clock, await probe.network.anew().connect(url), timeoutMs)
   const hands = await shakeHands({ client, headers })
   await hands.session?.close()
   await client.close()

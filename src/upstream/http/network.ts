@@ -22,6 +22,8 @@ export interface Network {
   connect(url: URL): Promise<Upstream>
   /** As the global one. */
   readonly fetch: typeof globalThis.fetch
+  /** Makes another one that shares nothing with this one, no cookies either. */
+  anew(): Network
 }
 
 /** Creates the network. A proxy's client is loaded only where there is a proxy. */
@@ -56,6 +58,7 @@ export function createNetwork(options: NetworkOptions): Network {
       const reach = { ca: await trust(), family: ipv4 ? (4 as const) : undefined }
       return fetchThrough(proxy, reach, url, init)
     },
+    anew: () => createNetwork(options),
   }
 }
 

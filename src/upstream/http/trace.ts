@@ -31,6 +31,7 @@ export function traceNetwork(
       say('<', [`${response.status}`, ...render(response.headers)])
       return response
     },
+    anew: () => traceNetwork(network.anew(), clean, write),
   }
 }
 

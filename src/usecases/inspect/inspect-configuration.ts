@@ -4,9 +4,8 @@ import { mcpUrlOf } from '../../config/public-url.js'
 import type { CheckReport, Report, Verdict } from '../../diagnose/check.js'
 import { descopeChecks, judgeOwnToken } from '../../diagnose/checks/descope.js'
 import { type RunResult, runChecks } from '../../diagnose/run.js'
-import { traceNetwork } from '../../upstream/http/trace.js'
 import { ProxyError } from '../../util/errors.js'
-import { createRedactor, printable } from '../../util/redact.js'
+import { createCleaner } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { requireTrust } from '../access/check-trust.js'
 import {
@@ -17,13 +16,14 @@ import {
 import { EXIT, STATUS_OF, worstOf } from '../exit-codes.js'
 import type { InspectFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
-import { checkTarget, countOutcomes } from '../test-target/test-target.js'
+import { countOutcomes } from '../test-target/test-target.js'
 import {
   configuredSettings,
-  createInspection,
   type Inspected,
+  inspectTarget,
   type ShownSettings,
-} from './inspection.js'
+  traced,
+} from './inspect-target.js'
 
 /** What `inspect --json` prints without an argument. */
 export interface InspectedConfiguration {
@@ -76,10 +76,9 @@ export async function inspectConfiguration(
       programs.push(name)
       continue
     }
-    const inspection = { ...createInspection(runtime, flags), asServe: true }
-    const result = await checkTarget(runtime, name, { ...flags, trust: true }, inspection)
-    if (result.worst !== undefined) failures.push(result.worst)
-    const inspected = inspection.gather(result)
+    const found = await inspectTarget(runtime, name, { ...flags, trust: true }, true)
+    if (found.worst !== undefined) failures.push(found.worst)
+    const { inspected } = found
     targets.push({ ...inspected, settings: withoutDescope(inspected.settings) })
   }
   const all = [descope.reports, ...targets.map(checksOf)].flat()
@@ -105,11 +104,10 @@ async function inspectDescope(
 ): Promise<RunResult> {
   const { configUrl } = config.descope
   if (configUrl === undefined) return { reports: [], failures: [] }
-  const { clock, io } = runtime
+  const { clock } = runtime
   const known = [...secrets, client.secret]
-  const clean = (text: string) => printable(createRedactor(known)(text))
-  const open = openNetwork(runtime, flags)
-  const { fetch } = flags.trace ? traceNetwork(open, clean, (text) => io.err(`${text}\n`)) : open
+  const clean = createCleaner(known)
+  const { fetch } = traced(runtime, flags, openNetwork(runtime, flags), clean)
   const { id, secret } = client
   const judgeToken = async (): Promise<Verdict> => {
     const resource = mcpUrlOf(config.server, config.server.port)

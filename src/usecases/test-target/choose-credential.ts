@@ -22,24 +22,32 @@ export interface CheckedTarget {
  * `TARGET_TOKEN`, else an access token (given, of the client itself, or of a sign-in that is kept).
  * Nobody is ever asked to sign in.
  *
- * @param asServe Only with what is configured, as `serve` does: no user's token ever goes to a target.
+ * @param options.asServe Only with what is configured, as `serve` does: no user's token ever goes to
+ *   a target.
+ * @param options.secrets Gets each credential that is used, so that it is never printed.
  */
 export async function openAccess(
   runtime: Runtime,
   checked: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
-  asServe = false,
+  { asServe = false, secrets }: { asServe?: boolean; secrets: (string | undefined)[] },
 ): Promise<CheckAccess> {
   const access = await chooseAccess(runtime, checked, flags, asServe)
-  // `serve` warns of it when it starts
-  if (asServe || runtime.allowHttp || !isReadableOnTheWay(checked.url)) return access
-  if (access.kind !== 'stored') throw sentInTheClear(checked.url)
+  const noted = (proof: Proof | undefined) => {
+    secrets.push(proof?.token, ...Object.values(proof?.headers ?? {}))
+    return proof
+  }
+  // `serve` only warns of it when it starts
+  const isReadable = !asServe && !runtime.allowHttp && isReadableOnTheWay(checked.url)
+  if (isReadable && access.kind !== 'stored') throw sentInTheClear(checked.url)
   return {
     ...access,
     async authenticate(challenge) {
-      if ((await access.authenticate(challenge)) !== undefined) throw sentInTheClear(checked.url)
-      return undefined
+      const proof = noted(await access.authenticate(challenge))
+      if (isReadable && proof !== undefined) throw sentInTheClear(checked.url)
+      return proof
     },
+    again: async (proof, challenge) => noted(await access.again(proof, challenge)),
   }
 }
 

@@ -1,23 +1,21 @@
 import type { CheckReport, FailureCode, Findings, Report } from '../../diagnose/check.js'
 import { createChecks } from '../../diagnose/checks/index.js'
-import type { McpClient } from '../../diagnose/client.js'
 import { mayComeLater } from '../../diagnose/explain.js'
 import { readFindings } from '../../diagnose/findings.js'
 import { shakeHands } from '../../diagnose/handshake.js'
 import { type CheckAccess, createCheckProbe, type Probe } from '../../diagnose/probe.js'
-import { runChecks } from '../../diagnose/run.js'
+import { type RunResult, runChecks } from '../../diagnose/run.js'
 import { type Network, proxyFor } from '../../upstream/http/network.js'
 import { sleep } from '../../util/async.js'
-import { ProxyError } from '../../util/errors.js'
-import { createRedactor, printable } from '../../util/redact.js'
+import { createCleaner } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
 import type { BridgeTarget } from '../access/find-target.js'
 import { EXIT, STATUS_OF, worstOf, worstStatus } from '../exit-codes.js'
 import type { CheckFlags } from '../inputs.js'
 import { openNetwork, readAuthorities } from '../network.js'
-import { bridgeCommand } from './bridge-command.js'
 import { type CheckedTarget, openAccess } from './choose-credential.js'
+import { openOwnBridge } from './own-bridge.js'
 import { readBaseline, resolveCheckTarget, secretsOf } from './resolve-target.js'
 
 /** What is known before the first check runs. */
@@ -31,9 +29,9 @@ export interface CheckStart {
   readonly proxy: string | undefined
 }
 
-export interface CheckEvents {
-  onStart(start: CheckStart): void
-  onReport(report: CheckReport): void
+export interface CheckOptions {
+  onStart?(start: CheckStart): void
+  onReport?: (report: CheckReport) => void
   /** Also checks what only people want to know. */
   readonly forPeople?: boolean
   /** Authenticates as `serve` would: with the credential that is configured, or none. */
@@ -42,9 +40,11 @@ export interface CheckEvents {
   watch?(network: Network, clean: (text: string) => string): Network
 }
 
-/** The report, and what failed worst. */
+/** What was found out about one target. */
 export interface CheckResult {
+  readonly start: CheckStart
   readonly report: Report
+  /** The failure that decides the exit status. */
   readonly worst: FailureCode | undefined
   readonly findings: Findings
   /** What is configured of the target. */
@@ -60,103 +60,83 @@ export async function checkTarget(
   given: Runtime,
   argument: string | undefined,
   flags: CheckFlags,
-  events: CheckEvents,
+  options: CheckOptions,
 ): Promise<CheckResult> {
-  const {
-    onStart,
-    onReport,
-    watch = (network) => network,
-    forPeople = false,
-    asServe = false,
-  } = events
+  const { watch = (network) => network, forPeople = false, asServe = false } = options
   const checked = await resolveCheckTarget(given, argument, flags, asServe)
-  const { target, url } = checked
   const baseline = readBaseline(given, flags.baseline)
-  const ca = readAuthorities(flags, given)
-  const known = secretsOf(given, checked)
-  const clean = (text: string, isName = false) => printable(createRedactor(known)(text, isName))
-  const newNetwork = () =>
-    watch(
-      openNetwork(given, flags, () => true),
-      clean,
-    )
-  const network = newNetwork()
+  const secrets = secretsOf(given, checked)
+  const clean = createCleaner(secrets)
+  const network = watch(
+    openNetwork(given, flags, () => true),
+    clean,
+  )
   const runtime: Runtime = { ...given, fetch: network.fetch, allowHttp: flags.allowHttp }
-  const access = remembering(await openAccess(runtime, checked, flags, asServe), known)
-  const { clock, env } = runtime
-  const timeoutMs = flags.timeout * 1_000
-  const openBridge = flags.viaStdio
-    ? () => openOwnBridge(runtime, argument, flags, checked, timeoutMs)
-    : undefined
-  const proxy = proxyFor(url, flags.proxyEnv ? env : {})
+  const access = await openAccess(runtime, checked, flags, { asServe, secrets })
+  const proxy = proxyFor(checked.url, flags.proxyEnv ? given.env : {})
   const probe = await createCheckProbe({
-    ...{ clock, network, newNetwork, ca, url, access, timeoutMs, openBridge },
+    ...{ clock: given.clock, network, url: checked.url, access, proxy },
+    ca: readAuthorities(flags, given),
     allowHttp: flags.allowHttp,
-    proxy,
+    timeoutMs: flags.timeout * 1_000,
+    openBridge: flags.viaStdio ? () => openOwnBridge(runtime, argument, flags, checked) : undefined,
   })
-  const name = target.signIn.name
-  const place = shownUrl(url)
-  onStart({
-    target: name,
-    url: place,
-    profile: target.signIn.profile,
-    access: access.label,
-    kind: access.kind,
-    proxy: proxy?.origin,
-  })
+  const start = startOf(checked, access, proxy)
+  options.onStart?.(start)
   try {
     if (flags.wait > 0) await waitForTarget(probe, flags.wait * 1_000)
     const checks = createChecks(probe, { calls: flags.call, p95Ms: flags.budget, forPeople })
-    const { reports, failures } = await runChecks(checks, {
-      ...{ clock, only: flags.only, leaveOut: flags.skip, baseline, clean, onReport },
+    const results = await runChecks(checks, {
+      ...{ clock: given.clock, only: flags.only, leaveOut: flags.skip, baseline, clean },
+      onReport: options.onReport,
     })
-    const warned = reports.some(({ outcome, expected }) => outcome === 'warn' && !expected)
-    const all: FailureCode[] =
-      flags.strict && warned ? [...failures, 'CHECK_FAILED'] : [...failures]
-    const exitCode = worstStatus(all.map((code) => STATUS_OF[code]))
-    const report: Report = {
-      ok: exitCode === EXIT.ok,
-      target: name,
-      url: place,
-      protocolVersion: await versionOf(probe, reports),
-      checks: reports,
-      counts: countOutcomes(reports),
-      exitCode,
+    const failures = failuresOf(results, flags.strict)
+    return {
+      start,
+      report: await reportOf(checked, probe, results, failures),
+      worst: worstOf(failures),
+      findings: await readFindings(probe, clean),
+      target: checked.target,
     }
-    return { report, worst: worstOf(all), findings: await readFindings(probe, clean), target }
   } finally {
     await probe.close()
   }
 }
 
-/** Keeps each credential that is got on the way from being printed. */
-function remembering(access: CheckAccess, known: (string | undefined)[]): CheckAccess {
-  const keep = <T extends Awaited<ReturnType<CheckAccess['authenticate']>>>(proof: T): T => {
-    known.push(proof?.token, ...Object.values(proof?.headers ?? {}))
-    return proof
-  }
+function startOf(
+  { target: { signIn }, url }: CheckedTarget,
+  { label, kind }: CheckAccess,
+  proxy: URL | undefined,
+): CheckStart {
+  const { name, profile } = signIn
   return {
-    ...access,
-    authenticate: async (challenge) => keep(await access.authenticate(challenge)),
-    again: async (proof, challenge) => keep(await access.again(proof, challenge)),
+    ...{ target: name, url: shownUrl(url), profile },
+    ...{ access: label, kind, proxy: proxy?.origin },
   }
 }
 
-async function openOwnBridge(
-  runtime: Runtime,
-  argument: string | undefined,
-  flags: CheckFlags,
-  checked: CheckedTarget,
-  timeoutMs: number,
-): Promise<McpClient> {
-  const { clock, system, program } = runtime
-  if (system.start === undefined) throw new ProxyError('INTERNAL', 'No process can be started')
-  const command = bridgeCommand(argument, flags, checked, runtime)
-  const [{ createStdioClient }, bridge] = await Promise.all([
-    import('../../diagnose/stdio-client.js'),
-    system.start(program.node, [program.script, ...command.args], command.env),
-  ])
-  return createStdioClient(clock, bridge, timeoutMs)
+/** With `--strict`, a warning that nobody expected is a failure too. */
+function failuresOf({ reports, failures }: RunResult, isStrict: boolean): readonly FailureCode[] {
+  const warned = reports.some(({ outcome, expected }) => outcome === 'warn' && !expected)
+  return isStrict && warned ? [...failures, 'CHECK_FAILED'] : failures
+}
+
+async function reportOf(
+  { target, url }: CheckedTarget,
+  probe: Probe,
+  { reports }: RunResult,
+  failures: readonly FailureCode[],
+): Promise<Report> {
+  const exitCode = worstStatus(failures.map((code) => STATUS_OF[code]))
+  return {
+    ok: exitCode === EXIT.ok,
+    target: target.signIn.name,
+    url: shownUrl(url),
+    protocolVersion: await versionOf(probe, reports),
+    checks: reports,
+    counts: countOutcomes(reports),
+    exitCode,
+  }
 }
 
 async function versionOf(probe: Probe, reports: readonly CheckReport[]): Promise<string | null> {
@@ -177,7 +157,7 @@ export function countOutcomes(reports: readonly CheckReport[]): Report['counts']
 
 const PAUSE_MS = 500
 
-/** Waits until something answers that is no gateway in trouble, or the time is over. */
+/** Waits until the target itself answers, and not a gateway in its place, or the time is over. */
 async function waitForTarget(
   { client, access, clock }: Pick<Probe, 'client' | 'access' | 'clock'>,
   waitMs: number,

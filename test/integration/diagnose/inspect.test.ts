@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import type { Inspected } from '../../../src/usecases/inspect/inspection.js'
+import type { Inspected } from '../../../src/usecases/inspect/inspect-target.js'
 import { createClock } from '../../../src/util/async.js'
 import { createHome } from '../../helpers/bridge.js'
 import { parseReport } from '../../helpers/check.js'

@@ -1,13 +1,29 @@
 import { dotEnvFor } from '../../config/referenced-variables.js'
+import type { McpClient } from '../../diagnose/client.js'
+import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { CheckFlags } from '../inputs.js'
 import { type CheckedTarget, tokenFor } from './choose-credential.js'
 
-/**
- * Makes the arguments and variables of a bridge to the same target. Headers go by the environment,
- * because others can read the arguments of a process.
- */
-export function bridgeCommand(
+/** Starts this program's own bridge to the target, for `--via-stdio`. */
+export async function openOwnBridge(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: CheckFlags,
+  checked: CheckedTarget,
+): Promise<McpClient> {
+  const { clock, system, program } = runtime
+  if (system.start === undefined) throw new ProxyError('INTERNAL', 'No process can be started')
+  const { args, env } = bridgeCommand(argument, flags, checked, runtime)
+  const [{ createStdioClient }, bridge] = await Promise.all([
+    import('../../diagnose/stdio-client.js'),
+    system.start(program.node, [program.script, ...args], env),
+  ])
+  return createStdioClient(clock, bridge, flags.timeout * 1_000)
+}
+
+/** Headers go by the environment, because others can read the arguments of a process. */
+function bridgeCommand(
   argument: string | undefined,
   flags: CheckFlags,
   { target, url, headers }: CheckedTarget,
@@ -44,10 +60,10 @@ export function bridgeCommand(
     env: {
       ...(configured !== undefined && dotEnvFor({ cwd }, configured.loaded)),
       ...env,
-      // it is not asked to sign in, whoever sits here
+      // so that the bridge asks nobody to sign in
       CI: 'true',
       MCP_DESCOPE_LOG_LEVEL: 'warn',
-      // empty where there are none: ours would go to a target that nobody named for them
+      // set even when empty: a variable of ours would otherwise go to this target
       MCP_DESCOPE_HEADER: lines.join('\n'),
     },
   }

@@ -3,10 +3,12 @@ import type { ToolPolicyConfig } from '../../config/types.js'
 import type { CheckReport, ToolFinding } from '../../diagnose/check.js'
 import { createNames } from '../../gateway/routing/names.js'
 import { createToolPolicy } from '../../gateway/routing/policy.js'
+import type { Network } from '../../upstream/http/network.js'
 import { traceNetwork } from '../../upstream/http/trace.js'
+import type { Redact } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { InspectFlags } from '../inputs.js'
-import type { CheckEvents, CheckResult, CheckStart } from '../test-target/test-target.js'
+import { type CheckResult, checkTarget } from '../test-target/test-target.js'
 
 export const SECTIONS = ['network', 'authorization', 'protocol', 'contents'] as const
 
@@ -31,40 +33,50 @@ export type Inspected = Omit<CheckResult['report'], 'checks'> &
     readonly tools: readonly InspectedTool[]
   }
 
-export interface Inspection extends CheckEvents {
-  /** Puts together what there is to show, once all checks have run. */
-  gather(result: CheckResult): Inspected
+/** What was found out about one target: to be shown, and to end with. */
+export interface TargetInspection extends CheckResult {
+  readonly inspected: Inspected
 }
 
-/** Creates what takes note of an inspection of one target. */
-export function createInspection(runtime: Runtime, flags: InspectFlags): Inspection {
-  const { io } = runtime
-  let start: CheckStart | undefined
+/**
+ * Finds out what there is to know about one target.
+ *
+ * @param asServe Authenticates as `serve` would: with the credential that is configured, or none.
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when there is nothing to check.
+ */
+export async function inspectTarget(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: InspectFlags,
+  asServe = false,
+): Promise<TargetInspection> {
+  const watch = (network: Network, clean: Redact) => traced(runtime, flags, network, clean)
+  const result = await checkTarget(runtime, argument, flags, { forPeople: true, asServe, watch })
+  return { ...result, inspected: inspectedOf(result, profileOrigin(runtime, flags)) }
+}
+
+/** With `--trace`, prints each HTTP exchange on stderr. */
+export function traced(
+  { io }: Pick<Runtime, 'io'>,
+  { trace }: InspectFlags,
+  network: Network,
+  clean: Redact,
+): Network {
+  return trace ? traceNetwork(network, clean, (text) => io.err(`${text}\n`)) : network
+}
+
+function inspectedOf(result: CheckResult, profileFrom: string): Inspected {
+  const { checks, ...rest } = result.report
+  const of = (section: InspectionSection) => checks.filter(({ id }) => sectionOf(id) === section)
   return {
-    onStart(given) {
-      start = given
-    },
-    onReport() {},
-    forPeople: true,
-    ...(flags.trace && {
-      watch: (network, clean) => traceNetwork(network, clean, (text) => io.err(`${text}\n`)),
-    }),
-    gather(result) {
-      const { checks, ...rest } = result.report
-      const settings = settingsOf(result, start, profileOrigin(runtime, flags))
-      const of = (section: InspectionSection) =>
-        checks.filter(({ id }) => sectionOf(id) === section)
-      return {
-        ...rest,
-        settings,
-        network: of('network'),
-        authorization: of('authorization'),
-        protocol: of('protocol'),
-        contents: of('contents'),
-        ...result.findings,
-        tools: exposedTools(result),
-      }
-    },
+    ...rest,
+    settings: settingsOf(result, profileFrom),
+    network: of('network'),
+    authorization: of('authorization'),
+    protocol: of('protocol'),
+    contents: of('contents'),
+    ...result.findings,
+    tools: exposedTools(result),
   }
 }
 
@@ -74,7 +86,7 @@ function sectionOf(id: string): InspectionSection {
   return id.startsWith('protocol.') ? 'protocol' : 'contents'
 }
 
-/** As `serve` would name them; what is not configured stands behind nothing of ours. */
+/** Names the tools as `serve` would; those of a URL that is not configured keep their names. */
 function exposedTools({ target: { configured }, findings }: CheckResult): InspectedTool[] {
   const name = configured?.targets[0]?.name
   const { config } = configured?.loaded ?? {}
@@ -105,24 +117,18 @@ function profileOrigin({ env }: Pick<Runtime, 'env'>, { profile }: InspectFlags)
 }
 
 /** What is configured of the target and of Descope, with where it comes from. */
-function settingsOf(
-  { target, report }: CheckResult,
-  start: CheckStart | undefined,
-  profileFrom: string,
-): ShownSettings {
+function settingsOf({ target, report, start }: CheckResult, profileFrom: string): ShownSettings {
   const { loaded, targets } = target.configured ?? { loaded: undefined, targets: [] }
   const prefix = `targets.${targets[0]?.name}.`
   const isOurs = (key: string) => key.startsWith(prefix) || key.startsWith('descope.')
-  const proxy = start?.proxy
+  const { proxy, profile, access, kind } = start
   return {
     ...(loaded === undefined
       ? { url: { value: report.url, origin: 'argument' } }
       : configuredSettings(loaded, isOurs)),
-    profile: { value: start?.profile, origin: profileFrom },
+    profile: { value: profile, origin: profileFrom },
     credential:
-      start?.access === 'none'
-        ? { value: 'none', origin: 'default' }
-        : { value: start?.kind, origin: start?.access ?? 'default' },
+      access === 'none' ? { value: 'none', origin: 'default' } : { value: kind, origin: access },
     proxy: { value: proxy ?? null, origin: proxy === undefined ? 'default' : 'environment' },
   }
 }
