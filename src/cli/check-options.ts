@@ -2,18 +2,13 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { WantedCall } from '../diagnose/checks/call.js'
 import { REPORTERS, type WantedReporter } from '../usecases/inputs.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { addNetworkOptions, gather } from './options.js'
-import { addStoreOptions } from './sign-in-options.js'
+import { addNetworkOptions, addStoreOptions, repeatable } from './options.js'
 
 /** Adds the flags that say whom to check, and as who. */
 export function addCheckedOptions(command: Command): Command {
   return addNetworkOptions(addStoreOptions(command))
     .option('--scope <scopes>', 'Scopes to ask for, separated by spaces.')
-    .addOption(
-      new Option('--header <header>', 'Header for the target, "Name: value"; repeatable.')
-        .argParser(gather)
-        .default([], 'none'),
-    )
+    .addOption(repeatable('--header <header>', 'Header for the target, "Name: value"; repeatable.'))
     .option('--timeout <seconds>', 'For each request.', parseTimeout, 10)
     .option('--trust', 'Send secrets to the URLs that files of this folder name.', false)
     .option('--json', 'Print one JSON document on stdout.')

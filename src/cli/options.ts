@@ -1,79 +1,134 @@
-import { type Command, Option } from 'commander'
-import { type Flags, SETTINGS } from '../config/settings.js'
-import { LOOKUPS, type Setting, type SettingsCommand } from '../config/table.js'
-import { setMember } from '../util/json.js'
-
-const keyOfOption = new WeakMap<Option, string>()
-
-/**
- * Gives a command the flags of the settings that it takes, and `--config` and `--profile`.
- * Their values are checked when the configuration is loaded, together with all others.
- */
-export function addSettingsOptions(command: Command, name: SettingsCommand): Command {
-  for (const { key, flag, help } of LOOKUPS) addOption(command, key, new Option(flag, help))
-  const rows: readonly Setting[] = SETTINGS
-  for (const row of rows) {
-    if (row.flag === undefined || !row.commands.includes(name)) continue
-    const option = new Option(row.flag, describe(row))
-    if (row.repeatable) {
-      option.argParser((value: string, previous: string[] | undefined) => [
-        ...(previous ?? []),
-        value,
-      ])
-    }
-    addOption(command, row.key, option)
-  }
-  return command
-}
-
-function addOption(command: Command, key: string, option: Option): void {
-  keyOfOption.set(option, key)
-  command.addOption(option)
-}
-
-function describe(row: Setting): string {
-  const notes = [
-    row.repeatable ? 'repeatable' : '',
-    row.default === undefined || [row.default].flat().length === 0 || row.default === false
-      ? ''
-      : `default: ${[row.default].flat().join(', ')}`,
-    row.env.length > 0 ? `env: ${row.env[0]}` : '',
-  ].filter((note) => note !== '')
-  return notes.length > 0 ? `${row.help.replace(/\.$/, '')} (${notes.join('; ')})` : row.help
-}
-
-/** Collects the flags of settings that stand on the command line, by the setting's key. */
-export function collectFlags(command: Command): Flags {
-  const flags: Record<string, string | true | readonly string[]> = {}
-  for (const option of command.options) {
-    const key = keyOfOption.get(option)
-    const name = option.attributeName()
-    if (key === undefined || command.getOptionValueSource(name) !== 'cli') continue
-    setMember(flags, key, command.getOptionValue(name))
-  }
-  return flags
-}
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { STORE_CHOICES } from '../auth/tokens/store/data-key.js'
+import { LOOKUPS } from '../config/table.js'
+import { CALLBACK_HOSTS } from '../sign-in/ports.js'
+import { LOGIN_METHODS } from '../sign-in/status.js'
+import { ProxyError } from '../util/errors.js'
+import { ownMember, setMember } from '../util/json.js'
+import type { Runtime } from '../util/runtime.js'
 
 /** Gives a command that reports the flag `--json`. */
 export function addJsonOption(command: Command): Command {
   return command.option('--json', 'Print one JSON document on stdout.')
 }
 
-/** Collects the values of a flag that is repeatable. */
-export function gather(value: string, previous: readonly string[]): string[] {
-  return [...previous, value]
+/** Makes an option that may be given several times. */
+export function repeatable(flags: string, help: string): Option {
+  return new Option(flags, help)
+    .argParser((value: string, previous: readonly string[]) => [...previous, value])
+    .default([], 'none')
 }
 
 /** Adds the flags that say how others are reached. */
 export function addNetworkOptions(command: Command): Command {
   return command
     .addOption(
-      new Option('--ca <file>', 'PEM file of a further certificate authority; repeatable.')
-        .argParser(gather)
-        .default([], 'none'),
+      repeatable('--ca <file>', 'PEM file of a further certificate authority; repeatable.'),
     )
     .option('--use-system-ca', "Trust this machine's certificate authorities too.", false)
     .option('--no-proxy-env', 'Connect directly, whatever HTTPS_PROXY and the others say.')
     .option('--ipv4', 'Connect by IPv4 only.', false)
     .option('--allow-http', 'Send tokens over plain http to other machines too.', false)
+}
+
+/** Adds the flags that say whose tokens are meant and where they are. */
+export function addStoreOptions(command: Command): Command {
+  for (const { flag, help } of LOOKUPS) command.addOption(new Option(flag, help))
+  return command
+    .option('--client-id <id>', 'Client that is registered already (env: MCP_DESCOPE_CLIENT_ID).')
+    .option(
+      '--client-metadata-url <url>',
+      'Client ID metadata document (env: MCP_DESCOPE_CLIENT_METADATA_URL).',
+    )
+    .addOption(
+      new Option('--store <kind>', 'Where tokens are kept.').choices(STORE_CHOICES).default('auto'),
+    )
+}
+
+/** Adds the flags that say how to sign in. */
+export function addSignInOptions(command: Command): Command {
+  return addStoreOptions(command)
+    .addOption(
+      new Option('--login <way>', 'How to sign in.').choices(LOGIN_METHODS).default('auto'),
+    )
+    .option('--no-browser', 'Show the URL and open nothing.')
+    .addOption(
+      new Option('--callback-host <host>', 'This machine, as the redirect URI names it.')
+        .choices(CALLBACK_HOSTS)
+        .default('127.0.0.1'),
+    )
+    .option('--callback-port <port>', 'The one port to use for the answer.', parsePort)
+    .option('--no-resource', 'Do not say what the token is for (RFC 8707); some servers refuse it.')
+    .option('--scope <scopes>', 'Scopes to ask for, separated by spaces.')
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError('Expected a port from 1 to 65535.')
+  return port
+}
+
+/** By name of the flag: hosts pass arguments badly, and variables well. */
+const VARIABLES: Readonly<Record<string, string>> = {
+  '--allow-http': 'MCP_DESCOPE_ALLOW_HTTP',
+  '--callback-host': 'MCP_DESCOPE_CALLBACK_HOST',
+  '--callback-port': 'MCP_DESCOPE_CALLBACK_PORT',
+  '--ca': 'MCP_DESCOPE_CA',
+  '--header': 'MCP_DESCOPE_HEADER',
+  '--ipv4': 'MCP_DESCOPE_IPV4',
+  '--log-file': 'MCP_DESCOPE_LOG_FILE',
+  '--log-level': 'MCP_DESCOPE_LOG_LEVEL',
+  '--login': 'MCP_DESCOPE_LOGIN',
+  '--login-wait': 'MCP_DESCOPE_LOGIN_WAIT',
+  '--no-browser': 'MCP_DESCOPE_NO_BROWSER',
+  '--no-proxy-env': 'MCP_DESCOPE_NO_PROXY_ENV',
+  '--no-resource': 'MCP_DESCOPE_NO_RESOURCE',
+  '--protocol': 'MCP_DESCOPE_PROTOCOL',
+  '--scope': 'MCP_DESCOPE_SCOPE',
+  '--store': 'MCP_DESCOPE_STORE',
+  '--transport': 'MCP_DESCOPE_TRANSPORT',
+  '--use-system-ca': 'MCP_DESCOPE_USE_SYSTEM_CA',
+  '--wait-for-login': 'MCP_DESCOPE_WAIT_FOR_LOGIN',
+}
+
+/**
+ * Reads the flags of a command, and what the environment says in their place. A variable for a flag
+ * that is repeatable holds one value a line.
+ *
+ * @throws {ProxyError} `USAGE`
+ */
+export function readFlags<Flags extends object>(command: Command, env: Runtime['env']): Flags {
+  const flags: Record<string, unknown> = { ...command.opts() }
+  for (const option of command.options) {
+    const variable = ownMember(VARIABLES, option.long ?? '')
+    const text = variable && env[variable]
+    const name = option.attributeName()
+    if (!text || command.getOptionValueSource(name) === 'cli') continue
+    setMember(flags, name, readVariable(option, text, variable))
+  }
+  return flags as Flags
+}
+
+function readVariable(option: Option, text: string, variable: string): unknown {
+  const wrong = (expected: string) =>
+    new ProxyError('USAGE', `${variable} is ${JSON.stringify(text)}`, {
+      hint: `Write ${expected}.`,
+    })
+  if (option.isBoolean() || option.negate) {
+    if (!/^(true|false|1|0)$/.test(text)) throw wrong('true or false')
+    return (text === 'true' || text === '1') !== option.negate
+  }
+  if (option.argChoices !== undefined && !option.argChoices.includes(text)) {
+    throw wrong(`one of ${option.argChoices.join(', ')}`)
+  }
+  if (Array.isArray(option.defaultValue)) {
+    return text.split(/\r?\n/).filter((line) => line.trim() !== '')
+  }
+  try {
+    return option.parseArg === undefined ? text : option.parseArg(text, undefined)
+  } catch (error) {
+    if (error instanceof InvalidArgumentError)
+      throw wrong(error.message.replace(/^Expected |\.$/g, ''))
+    throw error
+  }
 }

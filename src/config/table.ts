@@ -1,8 +1,5 @@
 import { SETTING_KINDS, type SettingKind } from './kinds.js'
 
-/** Commands that take settings as flags. */
-export type SettingsCommand = 'serve'
-
 /** One setting. Flags, variables, documentation and checks are derived from it. */
 export interface Setting<K extends string = string, T extends SettingKind = SettingKind> {
   /** Its place in the configuration; `*` stands for the name of a target. */
@@ -10,12 +7,10 @@ export interface Setting<K extends string = string, T extends SettingKind = Sett
   readonly kind: T
   readonly default: unknown
   readonly help: string
-  /** As commander takes it: `--port <port>`. */
+  /** As commander takes it: `--port <port>`. Flags of settings are those of `serve`. */
   readonly flag: string | undefined
   /** The flag may be given several times. */
   readonly repeatable: boolean
-  /** Commands that take the flag. */
-  readonly commands: readonly SettingsCommand[]
   /** Environment variables; the first one that is set counts. */
   readonly env: readonly string[]
   readonly unit: string | undefined
@@ -43,7 +38,6 @@ export function setting<const K extends string, const T extends SettingKind>(
     help,
     flag,
     repeatable: SETTING_KINDS[kind].from === 'list' || key === 'targets.*.url',
-    commands: flag === undefined ? [] : ['serve'],
     env: env ?? (key.includes('*') ? [] : [variableName(key)]),
     unit,
     secret: SETTING_KINDS[kind].secret ?? false,
@@ -55,6 +49,7 @@ export function variableName(key: string): string {
   const words = key.replace(/([a-z])([A-Z])/g, '$1_$2').replaceAll('.', '_')
   return `MCP_DESCOPE_${words.toUpperCase()}`
 }
+
 /** Say which configuration to read, and so cannot be settings in a file. */
 export const LOOKUPS = [
   {

@@ -3,7 +3,7 @@ import { LOOKUPS } from '../../config/table.js'
 import type { AddFlags } from '../../usecases/inputs.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
-import { addJsonOption } from '../options.js'
+import { addJsonOption, repeatable } from '../options.js'
 
 const AFTER_HELP = `
 Hosts: claude-desktop, claude-code, cursor, vscode, windsurf, codex, gemini.
@@ -30,11 +30,7 @@ export function addCommand(runtime: Runtime, run = runAdd): Command {
     .option('--force', 'Replace another server of the same name.')
     .option('--absolute', 'Start this copy of the program with this Node, without npx.')
     .option('--project', "Use the project's file in this folder, not your own.")
-    .addOption(
-      new Option('--env <variable>', 'Variable that the bridge needs; repeatable.')
-        .argParser((value: string, previous: readonly string[]) => [...previous, value])
-        .default([], 'none'),
-    )
+    .addOption(repeatable('--env <variable>', 'Variable that the bridge needs; repeatable.'))
   for (const { flag, help } of LOOKUPS) command.addOption(new Option(flag, help))
   return addJsonOption(command)
     .addHelpText('after', AFTER_HELP)

@@ -1,6 +1,7 @@
 import { Argument, Command } from 'commander'
 import type { Runtime } from '../../util/runtime.js'
-import { addJsonOption, addSettingsOptions, collectFlags } from '../options.js'
+import { addJsonOption } from '../options.js'
+import { addSettingsOptions, collectFlags } from '../settings-options.js'
 
 /** Declares `config` and what belongs to it. */
 export function configCommand(runtime: Runtime): Command {
@@ -17,7 +18,7 @@ function show(runtime: Runtime): Command {
   const command = new Command('show')
     .summary('print every setting and where it comes from')
     .description('Print every setting and where it comes from. Secrets are never printed.')
-  return addJsonOption(addSettingsOptions(command, 'serve')).action(
+  return addJsonOption(addSettingsOptions(command)).action(
     async ({ json = false }: { json?: boolean }) => {
       const { showConfig } = await import('./config/show.js')
       showConfig(runtime, collectFlags(command), { json })
@@ -30,7 +31,7 @@ function explain(runtime: Runtime): Command {
     .summary('print all that is said about one setting')
     .description('Print what one setting means, and what each source says about it.')
     .argument('<key>', 'the setting, such as server.port')
-  return addJsonOption(addSettingsOptions(command, 'serve')).action(
+  return addJsonOption(addSettingsOptions(command)).action(
     async (key: string, { json = false }: { json?: boolean }) => {
       const { explainSetting } = await import('./config/explain.js')
       explainSetting(runtime, key, collectFlags(command), { json })
@@ -43,7 +44,7 @@ function validate(runtime: Runtime): Command {
     .summary('check the configuration, or one file')
     .description('Check the configuration that serve would use, or one file. Exits 2 on problems.')
     .argument('[file]', 'the file to check')
-  return addJsonOption(addSettingsOptions(command, 'serve')).action(
+  return addJsonOption(addSettingsOptions(command)).action(
     async (file: string | undefined, { json = false }: { json?: boolean }) => {
       const { validateConfig } = await import('./config/show.js')
       validateConfig(runtime, file, collectFlags(command), { json })

@@ -2,9 +2,7 @@ import { Command } from 'commander'
 import { redirectUrisOf } from '../../sign-in/ports.js'
 import type { LoginFlags } from '../../usecases/inputs.js'
 import type { Runtime } from '../../util/runtime.js'
-import { readFlags } from '../flag-variables.js'
-import { addJsonOption, addNetworkOptions } from '../options.js'
-import { addSignInOptions } from '../sign-in-options.js'
+import { addJsonOption, addNetworkOptions, addSignInOptions, readFlags } from '../options.js'
 
 const AFTER_HELP = `
 Does nothing when the target takes the tokens, or lets everybody in. Exits 3 when nobody signed in.

@@ -7,9 +7,7 @@ import { type NetworkFlags, withNetwork } from '../../usecases/network.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { shownUrl } from '../../util/url-text.js'
-import { readFlags } from '../flag-variables.js'
-import { addJsonOption, addNetworkOptions } from '../options.js'
-import { addStoreOptions } from '../sign-in-options.js'
+import { addJsonOption, addNetworkOptions, addStoreOptions, readFlags } from '../options.js'
 
 interface Flags extends StoreFlags, NetworkFlags {
   all?: boolean

@@ -1,15 +1,15 @@
 import { Command } from 'commander'
 import { exitWith } from '../../usecases/exit-codes.js'
 import type { Runtime } from '../../util/runtime.js'
-import { addSettingsOptions, collectFlags } from '../options.js'
 import { printWarnings } from '../print-error.js'
+import { addSettingsOptions, collectFlags } from '../settings-options.js'
 
 /** Declares `serve`: the HTTP proxy. */
 export function serveCommand(runtime: Runtime): Command {
   const command = new Command('serve').description(
     'Serve MCP over HTTP: Descope sign-in in front, your MCP servers behind.',
   )
-  return addSettingsOptions(command, 'serve')
+  return addSettingsOptions(command)
     .addHelpText('after', '\nSecrets come from the environment or the configuration file only.')
     .action(async () => {
       const { loadConfig } = await import('../../config/load.js')

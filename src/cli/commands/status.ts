@@ -8,9 +8,7 @@ import {
   reportIdentity,
 } from '../../usecases/login/identity-report.js'
 import type { Runtime } from '../../util/runtime.js'
-import { readFlags } from '../flag-variables.js'
-import { addJsonOption } from '../options.js'
-import { addStoreOptions } from '../sign-in-options.js'
+import { addJsonOption, addStoreOptions, readFlags } from '../options.js'
 
 interface Flags extends StoreFlags {
   json?: boolean

@@ -5,9 +5,7 @@ import { type BridgeFlags, PROTOCOLS, parseHeaders, TRANSPORTS } from '../../use
 import { createLogger, LOG_LEVELS, type Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
-import { readFlags } from '../flag-variables.js'
-import { addNetworkOptions, gather } from '../options.js'
-import { addSignInOptions } from '../sign-in-options.js'
+import { addNetworkOptions, addSignInOptions, readFlags, repeatable } from '../options.js'
 
 const AFTER_HELP = `
 Started by an assistant, which speaks MCP on stdin and stdout. Ends when stdin is closed.
@@ -98,11 +96,7 @@ const LONGEST_WAIT_S = 3_600
 /** Adds the flags of the bridge. */
 function addBridgeOptions(command: Command): Command {
   return addNetworkOptions(addSignInOptions(command))
-    .addOption(
-      new Option('--header <header>', 'Header for the target, "Name: value"; repeatable.')
-        .argParser(gather)
-        .default([], 'none'),
-    )
+    .addOption(repeatable('--header <header>', 'Header for the target, "Name: value"; repeatable.'))
     .addOption(
       new Option('--transport <kind>', 'How the target speaks MCP.')
         .choices(TRANSPORTS)

@@ -12,9 +12,7 @@ import { type NetworkFlags, withNetwork } from '../../usecases/network.js'
 import { ProxyError } from '../../util/errors.js'
 import { ownMember } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
-import { readFlags } from '../flag-variables.js'
-import { addNetworkOptions } from '../options.js'
-import { addStoreOptions } from '../sign-in-options.js'
+import { addNetworkOptions, addStoreOptions, readFlags } from '../options.js'
 
 interface Flags extends StoreFlags, NetworkFlags {
   /** Seconds. */

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
-import { addSettingsOptions, collectFlags } from '../../../src/cli/options.js'
+import { addSettingsOptions, collectFlags } from '../../../src/cli/settings-options.js'
 import { configJsonSchema, renderSettingsTable } from '../../../src/config/json-schema.js'
 import { SETTING_KINDS } from '../../../src/config/kinds.js'
 import { PARSERS } from '../../../src/config/parsers.js'
@@ -15,7 +15,7 @@ const ROWS: readonly Setting[] = SETTINGS
 const read = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8')
 
 function createServe(): Command {
-  return addSettingsOptions(new Command('serve').exitOverride(), 'serve')
+  return addSettingsOptions(new Command('serve').exitOverride())
 }
 
 describe('the table of settings', () => {
