@@ -13,7 +13,6 @@ const START = [
   'src/usecases/run-bridge/run-bridge.ts',
   'src/usecases/access/find-target.ts',
   'src/bridge/run.ts',
-  'src/sign-in/environment.ts',
   'src/auth/tokens/token-source.ts',
 ]
 

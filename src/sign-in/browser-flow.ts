@@ -1,4 +1,3 @@
-import { join } from 'node:path'
 import {
   authorizationUrl,
   checkResponseIssuer,
@@ -11,8 +10,7 @@ import { chooseClient, configuredClient } from '../auth/oauth/registration.js'
 import { exchangeCode } from '../auth/oauth/token-endpoint.js'
 import { bindingOf } from '../auth/tokens/sign-in-target.js'
 import type { TokenRecord } from '../auth/tokens/token-store.js'
-import { ProxyError } from '../util/errors.js'
-import { lockHolder } from '../util/lock.js'
+import { messageOf, ProxyError } from '../util/errors.js'
 import { openBrowser } from './browser.js'
 import { resultPage } from './callback-page.js'
 import { type CallbackListener, listenForCallback } from './callback-server.js'
@@ -23,11 +21,12 @@ import {
   type FlowPlan,
   keepGrant,
   showWaiting,
+  tookTooLong,
+  wasInterrupted,
 } from './flow.js'
+import { addressOf, redirectUrisOf } from './options.js'
 import { parsePasted } from './pasted-callback.js'
-import type { PendingBrowser } from './pending-sign-in.js'
-import { addressOf, redirectUrisOf } from './ports.js'
-import { waitForEnd } from './wait-for-callback.js'
+import type { PendingBrowser, PendingSignIn } from './pending-sign-in.js'
 
 /** A browser sign-in whose port is bound. */
 export interface BrowserSignIn {
@@ -56,7 +55,7 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
   const listener = await listenForCallback(
     canHaveAnyPort ? [...ordered, 0] : ordered,
     options.callbackHost,
-    (port) => portHolder(flow, port),
+    async (port) => (await import('./port-owner.js')).portHolder(flow, port),
   )
   try {
     const now = runtime.clock.now()
@@ -146,21 +145,21 @@ export async function runBrowser(
 
 /** What became of the tab is kept, so that a process that goes on with this does not point to none. */
 async function openTab(flow: Flow, pending: PendingBrowser): Promise<void> {
-  const { holder, options, runtime, surroundings, asked, isStepUp, budget } = flow
+  const { holder, options, runtime, environment, asked, isStepUp, tabQuota } = flow
   const keep = async (tab: PendingBrowser['tab']) => {
     if (tab !== pending.tab) await flow.pending.save({ ...pending, tab })
   }
-  if (pending.method === 'paste' || !options.openBrowser || !surroundings.hasBrowser) {
+  if (pending.method === 'paste' || !options.openBrowser || !environment.hasBrowser) {
     holder.update({ tab: 'off' })
     return await keep('off')
   }
-  if (!asked && !isStepUp && !(await budget.takeTab())) {
+  if (!asked && !isStepUp && !(await tabQuota.takeTab())) {
     holder.update({ tab: 'withheld' })
     return await keep('withheld')
   }
   await keep(undefined)
   holder.update({ tab: 'opening' })
-  const started = await openBrowser(runtime, pending.url, surroundings.isWsl)
+  const started = await openBrowser(runtime, pending.url, environment.isWsl)
   holder.update({ tab: started ? 'opened' : 'failed' })
   if (!started) await flow.pending.save({ ...pending, tab: 'failed' })
 }
@@ -192,19 +191,90 @@ export async function complete(
   return await keepGrant(flow, pending, grant)
 }
 
+/** How often to look whether another process (`login --paste`) finished this sign-in. */
+const LOOK_MS = 500
+
+/** After this long without an answer, the page may show an error that never reaches us. */
+const HINT_MS = 60_000
+
+/** The one end of a sign-in, whoever brings it about. */
+interface End {
+  readonly promise: Promise<TokenRecord>
+  /** Ends the sign-in with what `outcome` becomes, and tells it as a value. */
+  settle(outcome: Promise<TokenRecord>): Promise<TokenRecord | ProxyError>
+}
+
 /**
- * Says which process holds a callback port: as the system tells, or as the sign-in that is on disk
- * tells, where it is one of ours. `undefined` when neither does.
+ * Watches what can end a sign-in from outside: tokens that another process put into the store,
+ * the time that somebody has, and an abort.
  */
-export async function portHolder(
-  { runtime, pending, key, folder }: Pick<Flow, 'runtime' | 'pending' | 'key' | 'folder'>,
-  port: number,
-): Promise<string | undefined> {
-  const { listeningProcess } = await import('./port-owner.js')
-  const found = await listeningProcess(port)
-  if (found !== undefined) return `process ${found.pid}, ${found.name}`
-  const other = (await pending.portsOfOthers(key)).get(port)
-  if (other === undefined) return undefined
-  const pid = await lockHolder({ ...runtime, folder: join(folder, 'locks') }, `sign-in-${other}`)
-  return pid === undefined ? undefined : `process ${pid}, which signs in to another target`
+function waitForEnd(flow: Flow, pending: PendingSignIn): End {
+  const { runtime, store, signal, target, holder } = flow
+  const { clock } = runtime
+  const { promise, resolve, reject } = deferred<TokenRecord>()
+  let cancelLook = () => {}
+  const before = store.load(bindingOf(target)).catch(() => undefined)
+  const look = () => {
+    cancelLook = clock.after(LOOK_MS, () => {
+      const found = Promise.all([before, store.load(bindingOf(target))])
+      found.then(([old, now]) => {
+        if (
+          now !== undefined &&
+          now.accessToken !== old?.accessToken &&
+          now.receivedAt * 1_000 >= pending.since - 1_000
+        ) {
+          resolve(now)
+        } else look()
+      }, look)
+    })
+  }
+  look()
+  const cancelEnd = clock.after(pending.expiresAt - clock.now(), () => reject(tookTooLong()))
+  const cancelHint = clock.after(HINT_MS, () => holder.update({ note: hintFor(pending) }))
+  const onAbort = () => reject(wasInterrupted())
+  signal.addEventListener('abort', onAbort, { once: true })
+  if (signal.aborted) onAbort()
+  const ended = promise.finally(() => {
+    cancelLook()
+    cancelEnd()
+    cancelHint()
+    signal.removeEventListener('abort', onAbort)
+  })
+  ended.catch(() => {}) // it may end before anybody waits for it
+  return {
+    promise: ended,
+    async settle(outcome) {
+      try {
+        const record = await outcome
+        resolve(record)
+        return record
+      } catch (thrown) {
+        const error =
+          thrown instanceof ProxyError
+            ? thrown
+            : new ProxyError('SIGN_IN_FAILED', `The sign-in failed: ${messageOf(thrown)}`, {
+                cause: thrown,
+              })
+        reject(error)
+        return error
+      }
+    },
+  }
+}
+
+function hintFor({ client, kind }: PendingSignIn): string | undefined {
+  if (kind === 'device') return undefined
+  const again =
+    client.source === 'dynamic' ? 'mcp-descope-proxy login --force' : 'mcp-descope-proxy login'
+  return `If the browser shows an error such as "unknown client", run \`${again}\`.`
+}
+
+function deferred<T>() {
+  let resolve: (value: T) => void = () => {}
+  let reject: (error: ProxyError) => void = () => {}
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
 }

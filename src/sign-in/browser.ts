@@ -1,9 +1,52 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isObject, ownMember, tryParseJson } from '../util/json.js'
 import { readPrivateFile, writePrivateFile } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
+import { isCi } from './options.js'
 
-type Where = Pick<Runtime, 'env' | 'platform' | 'system'>
+type Where = Pick<Runtime, 'env' | 'platform'>
+
+/** Where this process runs, as far as signing in is concerned. */
+export interface Environment {
+  /** A browser that the user sees can be opened from here. */
+  readonly hasBrowser: boolean
+  /** Why not, as the start of a sentence; `undefined` when it can. */
+  readonly why: string | undefined
+  readonly isWsl: boolean
+}
+
+/** Finds out whether the user's browser is on this machine. `$BROWSER` settles it. */
+export function detectEnvironment(where: Where): Environment {
+  const isWsl = detectWsl(where)
+  const why = reasonAgainstBrowser(where, isWsl)
+  return { hasBrowser: why === undefined, why, isWsl }
+}
+
+function reasonAgainstBrowser({ env, platform }: Where, isWsl: boolean): string | undefined {
+  if (env['BROWSER']) return undefined
+  if (isCi(env)) return 'This runs in CI'
+  if (env['SSH_CONNECTION'] || env['SSH_TTY'] || env['SSH_CLIENT']) return 'This is an SSH session'
+  if (env['CODESPACES']) return 'This is a codespace'
+  if (env['REMOTE_CONTAINERS']) return 'This is a development container'
+  const hasDisplay = Boolean(env['DISPLAY'] || env['WAYLAND_DISPLAY'])
+  if (platform === 'darwin' || platform === 'win32' || isWsl || hasDisplay) return undefined
+  return isContainer() ? 'This is a container without a display' : 'There is no display here'
+}
+
+function detectWsl({ env, platform }: Where): boolean {
+  if (platform !== 'linux') return false
+  if (env['WSL_DISTRO_NAME'] || env['WSL_INTEROP']) return true
+  try {
+    return /microsoft/i.test(readFileSync('/proc/version', 'utf8')) && !isContainer()
+  } catch {
+    return false
+  }
+}
+
+function isContainer(): boolean {
+  return existsSync('/.dockerenv') || existsSync('/run/.containerenv')
+}
 
 /**
  * Opens a URL in the user's browser: `$BROWSER` when set, else the platform's opener. Arguments go
@@ -11,7 +54,11 @@ type Where = Pick<Runtime, 'env' | 'platform' | 'system'>
  *
  * @returns Whether something could be started. That it shows the page cannot be known.
  */
-export async function openBrowser(where: Where, url: string, isWsl: boolean): Promise<boolean> {
+export async function openBrowser(
+  where: Pick<Runtime, 'env' | 'platform' | 'system'>,
+  url: string,
+  isWsl: boolean,
+): Promise<boolean> {
   if (!isOpenable(url)) return false
   for (const [command, ...args] of openers(where, url, isWsl)) {
     if (await where.system.launch(command, args)) return true
@@ -61,7 +108,7 @@ const STEP_UP_PAUSE_MS = 10 * 60_000
  * Keeps a program that is restarted again and again from opening tab after tab. It counts on disk,
  * for all processes, by what is signed in to; whoever asks holds the sign-in lock.
  */
-export interface Budget {
+export interface BrowserTabQuota {
   /**
    * Takes one tab, if there is one left: one in 10 minutes and three a day that led to no token that
    * the target took, and three in 10 minutes that did.
@@ -85,7 +132,7 @@ interface Spent {
 }
 
 /** @param folder The user's data folder. @param now Milliseconds since the epoch. */
-export function createBudget(folder: string, key: string, now: () => number): Budget {
+export function createTabQuota(folder: string, key: string, now: () => number): BrowserTabQuota {
   const path = join(folder, 'sign-in', `${key}.budget.json`)
   const load = async (): Promise<Spent> => parseSpent(await readPrivateFile(path), now())
   const save = (spent: Spent) => writePrivateFile(path, JSON.stringify(spent))

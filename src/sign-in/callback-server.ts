@@ -4,7 +4,7 @@ import { stateMatches } from '../auth/oauth/authorization.js'
 import { ProxyError } from '../util/errors.js'
 import { parseRequestTarget } from '../util/url-text.js'
 import { type CallbackPage, failurePage, PAGE_HEADERS, renderPage } from './callback-page.js'
-import { type CallbackHost, redirectUriOf } from './ports.js'
+import { type CallbackHost, redirectUriOf } from './options.js'
 
 /** A bound port that waits for the browser to come back. */
 export interface CallbackListener {

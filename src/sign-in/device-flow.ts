@@ -8,8 +8,8 @@ import type { TokenRecord } from '../auth/tokens/token-store.js'
 import { sleep } from '../util/async.js'
 import { ProxyError } from '../util/errors.js'
 import { type Flow, type FlowPlan, keepGrant, showWaiting, wasInterrupted } from './flow.js'
+import { redirectUrisOf } from './options.js'
 import type { PendingDevice } from './pending-sign-in.js'
-import { redirectUrisOf } from './ports.js'
 
 /** Clocks of a server and of a virtual machine drift; polling late is safe, polling early is not. */
 const MARGIN = 1.2

@@ -22,8 +22,8 @@ import {
   tookTooLong,
   wasInterrupted,
 } from './flow.js'
+import { addressOf } from './options.js'
 import type { PendingSignIn } from './pending-sign-in.js'
-import { addressOf } from './ports.js'
 
 /** How often a process that waits for another one's sign-in looks. */
 const LOOK_MS = 250
@@ -35,7 +35,7 @@ const LOOK_MS = 250
  * @param stored The record before, if there is one.
  * @param isGood Whether a record answers the request.
  */
-export async function signInTogether(
+export async function signInExclusively(
   flow: Flow,
   request: EnsureRequest,
   stored: TokenRecord | undefined,
@@ -151,16 +151,16 @@ async function isStillThere(
   return now.server.issuer === server.issuer && now.resource === resource
 }
 
-async function takeStepUp({ budget, target, asked }: Flow, request: EnsureRequest) {
+async function takeStepUp({ tabQuota, target, asked }: Flow, request: EnsureRequest) {
   if (!isStepUp(request) || asked) return
   const scopes = splitScopes(request.challenge?.scope)
-  if (!(await budget.takeStepUp(scopes))) throw scopesNotGranted(target.name, scopes)
+  if (!(await tabQuota.takeStepUp(scopes))) throw scopesNotGranted(target.name, scopes)
 }
 
 /** The user asked just now, and the tab that another process opened may be closed long since. */
-async function openAgain({ options, surroundings, runtime, holder }: Flow, { url }: PendingSignIn) {
-  if (!options.openBrowser || !surroundings.hasBrowser) return
-  const started = await openBrowser(runtime, url, surroundings.isWsl)
+async function openAgain({ options, environment, runtime, holder }: Flow, { url }: PendingSignIn) {
+  if (!options.openBrowser || !environment.hasBrowser) return
+  const started = await openBrowser(runtime, url, environment.isWsl)
   holder.update({ tab: started ? 'opened' : 'failed' })
 }
 
@@ -197,13 +197,13 @@ async function planSignIn(
  * server that offers it.
  */
 export function chooseMethod(
-  { options, surroundings }: Pick<Flow, 'options' | 'surroundings'>,
+  { options, environment }: Pick<Flow, 'options' | 'environment'>,
   { server }: Pick<GrantPlan, 'server'>,
 ): Pick<FlowPlan, 'method' | 'note'> {
   const offersDevice = server.deviceAuthorizationEndpoint !== undefined
   if (options.method === 'device' && !offersDevice) throw deviceNotOffered(server.issuer)
   if (options.method !== 'auto') return { method: options.method, note: undefined }
-  const { hasBrowser, why } = surroundings
+  const { hasBrowser, why } = environment
   if (hasBrowser) return { method: 'browser', note: undefined }
   if (offersDevice) {
     return { method: 'device', note: `${why}, so a code is used instead of a browser.` }

@@ -2,12 +2,12 @@ import type { ClientStore } from '../auth/oauth/registration.js'
 import { bindingOf, type SignInTarget } from '../auth/tokens/sign-in-target.js'
 import { storeKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
 import { ProxyError } from '../util/errors.js'
-import { createBudget } from './browser.js'
+import { createTabQuota } from './browser.js'
 import type { SignInRuntime } from './flow.js'
 import { parsePasted, pastedState } from './pasted-callback.js'
 import { createPendingStore, type PendingBrowser } from './pending-sign-in.js'
 
-export interface HandOverDeps {
+export interface FinishDeps {
   runtime: Pick<SignInRuntime, 'clock' | 'fetch'>
   store: TokenStore
   clients: ClientStore
@@ -26,7 +26,7 @@ export interface HandOverDeps {
  * @throws {ProxyError} `USAGE` when nothing waits or the URL belongs to something else, and what a
  *   sign-in throws.
  */
-export async function finishPasted(deps: HandOverDeps, text: string): Promise<TokenRecord> {
+export async function finishPasted(deps: FinishDeps, text: string): Promise<TokenRecord> {
   const { runtime, store, folder, named, secret } = deps
   const pending = createPendingStore(folder, runtime.clock.now)
   const all = (await pending.list()).filter((one) => one.kind === 'browser')
@@ -38,8 +38,8 @@ export async function finishPasted(deps: HandOverDeps, text: string): Promise<To
   )
   const response = parsePasted(text, waiting)
   const { complete } = await import('./browser-flow.js')
-  const budget = createBudget(folder, waiting.key, runtime.clock.now)
-  const flow = { runtime, store, pending, budget, asked: true, target: named }
+  const tabQuota = createTabQuota(folder, waiting.key, runtime.clock.now)
+  const flow = { runtime, store, pending, tabQuota, asked: true, target: named }
   return await complete(flow, waiting, response, { secret })
 }
 

@@ -10,11 +10,9 @@ import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
 import type { TokenRecord, TokenStore } from '../auth/tokens/token-store.js'
 import { ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
-import type { Budget } from './browser.js'
-import type { Surroundings } from './environment.js'
+import type { BrowserTabQuota, Environment } from './browser.js'
+import type { CallbackChoice, LoginMethod } from './options.js'
 import type { PendingSignIn, PendingStore } from './pending-sign-in.js'
-import type { CallbackChoice } from './ports.js'
-import type { LoginMethod, StateHolder, TabState } from './status.js'
 
 export interface SignInOptions extends CallbackChoice {
   method: LoginMethod
@@ -45,13 +43,13 @@ export interface Flow {
   readonly store: TokenStore
   readonly clients: ClientStore
   readonly pending: PendingStore
-  readonly budget: Budget
+  readonly tabQuota: BrowserTabQuota
   readonly holder: StateHolder
-  readonly surroundings: Surroundings
+  readonly environment: Environment
   readonly options: SignInOptions
-  /** Somebody sits there and asked for it: the budget of tabs does not count. */
+  /** The user asked for it just now, so that the quota of tabs does not count. */
   readonly asked: boolean
-  /** It asks for more scopes, which has a budget of its own. */
+  /** It asks for more scopes, which has a quota of its own. */
   readonly isStepUp: boolean
   readonly signal: AbortSignal
 }
@@ -84,7 +82,7 @@ function tabOf(pending: PendingSignIn, resumed: boolean): TabState {
 }
 
 /** What the end of a sign-in needs, in whichever process that is. */
-export type FinishingFlow = Pick<Flow, 'store' | 'pending' | 'budget' | 'asked'> & {
+export type FinishingFlow = Pick<Flow, 'store' | 'pending' | 'tabQuota' | 'asked'> & {
   readonly runtime: Pick<SignInRuntime, 'clock' | 'fetch'>
   readonly target?: SignInTarget | undefined
 }
@@ -118,7 +116,7 @@ export async function keepGrant(
   }
   await store.exclusively(binding, () => store.save(record))
   await flow.pending.remove(pending.key)
-  if (flow.asked) await flow.budget.reset()
+  if (flow.asked) await flow.tabQuota.reset()
   return record
 }
 
@@ -148,7 +146,7 @@ export function wasInterrupted(): ProxyError {
 export interface EnsureRequest {
   /**
    * `never`: nobody may be asked; `offer`: somebody may be there, and the browser is opened within
-   * the budget of tabs; `asked`: the user asked for it just now.
+   * the quota of tabs; `asked`: the user asked for it just now.
    */
   interactive: 'never' | 'offer' | 'asked'
   /** A token that was refused, so that the store's copy of it is not taken for an answer. */
@@ -180,4 +178,69 @@ export function scopesNotGranted(target: string, missing: readonly string[]): Pr
       hint: 'Ask the operator to grant them to you, then run `mcp-descope-proxy login --force`.',
     },
   )
+}
+
+/**
+ * What became of the browser tab:
+ * - `off`: none is opened, as somebody wished or because there is no browser here
+ * - `opening`, `opened`, `failed`: the launcher was started, worked, did not
+ * - `withheld`: too many tabs were opened already without anybody signing in
+ * - `elsewhere`: it was opened by the process that started this sign-in
+ */
+export type TabState = 'off' | 'opening' | 'opened' | 'failed' | 'withheld' | 'elsewhere'
+
+/** Somebody has to act. Times are milliseconds since the epoch. */
+export interface WaitingState {
+  readonly phase: 'waiting'
+  readonly method: Exclude<LoginMethod, 'auto'>
+  /** Where to sign in. It may hold `state`: it is shown to the user and never logged. */
+  readonly url: string
+  /** To be entered at `url`; only with `device`. */
+  readonly userCode: string | undefined
+  readonly since: number
+  readonly expiresAt: number
+  readonly tab: TabState
+  /** Why it is done in this way, when that is not what one would expect. */
+  readonly note: string | undefined
+}
+
+export type SignInState =
+  | { readonly phase: 'idle' }
+  | { readonly phase: 'preparing'; readonly since: number }
+  | WaitingState
+  | {
+      readonly phase: 'done'
+      readonly at: number
+      /** The tokens before were another client's. */
+      readonly isOtherClient: boolean
+    }
+  | { readonly phase: 'failed'; readonly at: number; readonly error: ProxyError }
+
+/** Holds the state of a sign-in and tells who wants to know. */
+export interface StateHolder {
+  get(): SignInState
+  set(state: SignInState): void
+  /** Changes a waiting state; does nothing in the others. */
+  update(changes: Partial<WaitingState>): void
+  onChange(listener: (state: SignInState) => void): () => void
+}
+
+export function createStateHolder(): StateHolder {
+  const listeners = new Set<(state: SignInState) => void>()
+  let state: SignInState = { phase: 'idle' }
+  const set = (next: SignInState) => {
+    state = next
+    for (const listener of listeners) listener(state)
+  }
+  return {
+    get: () => state,
+    set,
+    update(changes) {
+      if (state.phase === 'waiting') set({ ...state, ...changes })
+    },
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
 }

@@ -11,7 +11,7 @@ import {
 import { storeKey, type TokenBinding } from '../auth/tokens/token-store.js'
 import { isObject, stringMember, tryParseJson } from '../util/json.js'
 import { readPrivateFile, removeFile, writePrivateFile } from '../util/private-files.js'
-import { addressOf } from './ports.js'
+import { addressOf } from './options.js'
 
 interface PendingBase {
   /** Key of the token binding that it will end in. */

@@ -8,19 +8,20 @@ import {
 } from '../auth/tokens/token-store.js'
 import { singleFlight } from '../util/async.js'
 import { messageOf, ProxyError } from '../util/errors.js'
-import { createBudget } from './browser.js'
-import { detectSurroundings, isCi } from './environment.js'
+import { createTabQuota, detectEnvironment } from './browser.js'
 import {
+  createStateHolder,
   type EnsureRequest,
   type Flow,
   isStepUp,
   neededScopes,
   type SignInOptions,
   type SignInRuntime,
+  type SignInState,
   scopesNotGranted,
 } from './flow.js'
+import { isCi } from './options.js'
 import { createPendingStore } from './pending-sign-in.js'
-import { createStateHolder, type SignInState } from './status.js'
 
 export interface SignInDeps {
   runtime: SignInRuntime
@@ -54,7 +55,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
   const { clock } = runtime
   const holder = createStateHolder()
   const key = storeKey(bindingOf(target))
-  const budget = createBudget(deps.folder, key, clock.now)
+  const tabQuota = createTabQuota(deps.folder, key, clock.now)
 
   const isGood = (record: TokenRecord | undefined, request: EnsureRequest) =>
     record !== undefined &&
@@ -68,19 +69,21 @@ export function createSignIn(deps: SignInDeps): SignIn {
     refuseIfNobodyThere(deps, request)
     holder.set({ phase: 'preparing', since: clock.now() })
     try {
-      const { signInTogether } = await import('./exclusive-sign-in.js')
+      const { signInExclusively } = await import('./exclusive-sign-in.js')
       const flow: Flow = {
         ...deps,
         key,
-        budget,
+        tabQuota,
         holder,
         pending: createPendingStore(deps.folder, clock.now),
-        surroundings: detectSurroundings(runtime),
+        environment: detectEnvironment(runtime),
         asked: request.interactive === 'asked',
         isStepUp: isStepUp(request),
         signal: request.signal ?? new AbortController().signal,
       }
-      const record = await signInTogether(flow, request, stored, (found) => isGood(found, request))
+      const record = await signInExclusively(flow, request, stored, (found) =>
+        isGood(found, request),
+      )
       const missing = neededScopes(request, record)
       if (missing.length > 0) throw scopesNotGranted(target.name, missing)
       const isOtherClient = stored !== undefined && stored.client.id !== record.client.id

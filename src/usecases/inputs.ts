@@ -1,7 +1,6 @@
 import type { StoreChoice } from '../auth/tokens/store/data-key.js'
 import type { WantedCall } from '../diagnose/checks/call.js'
-import type { CallbackHost } from '../sign-in/ports.js'
-import type { LoginMethod } from '../sign-in/status.js'
+import type { CallbackHost, LoginMethod } from '../sign-in/options.js'
 import { ProxyError } from '../util/errors.js'
 import type { LogLevel } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'

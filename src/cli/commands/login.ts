@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { redirectUrisOf } from '../../sign-in/ports.js'
+import { redirectUrisOf } from '../../sign-in/options.js'
 import type { LoginFlags } from '../../usecases/inputs.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addJsonOption, addNetworkOptions, addSignInOptions, readFlags } from '../options.js'

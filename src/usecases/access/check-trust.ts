@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline'
 import { bindingOf } from '../../auth/tokens/sign-in-target.js'
 import { variablesIn } from '../../config/references.js'
 import { type TrustFlow, untrustedFlows } from '../../config/trust.js'
+import { isCi } from '../../sign-in/options.js'
 import { ProxyError } from '../../util/errors.js'
 import { isSecretName, printable } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
@@ -47,7 +48,6 @@ export async function requireTrust(
   if (flows.length === 0) return
   const { isTrusted, keepTrust } = await import('./kept-trust.js')
   if (await isTrusted(runtime, flows)) return
-  const { isCi } = await import('../../sign-in/environment.js')
   const { errIsTty, inIsTty } = runtime.io
   const mayAsk = errIsTty && inIsTty && !isCi(runtime.env)
   if (mayAsk && (await ask(runtime, flows))) return keepTrust(runtime, flows)

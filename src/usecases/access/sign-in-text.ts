@@ -1,6 +1,6 @@
 import type { SignInPort, SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import type { SignInState, WaitingState } from '../../sign-in/flow.js'
 import { createSignIn } from '../../sign-in/sign-in.js'
-import type { SignInState, WaitingState } from '../../sign-in/status.js'
 import { createColors } from '../../util/colors.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { BridgeFlags } from '../inputs.js'

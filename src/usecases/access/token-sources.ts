@@ -68,7 +68,7 @@ export function storedSource(
     onAccepted() {
       const key = storeKey(binding)
       void import('../../sign-in/browser.js')
-        .then(({ createBudget }) => createBudget(folder, key, clock.now).prove())
+        .then(({ createTabQuota }) => createTabQuota(folder, key, clock.now).prove())
         .catch(() => undefined)
     },
   })

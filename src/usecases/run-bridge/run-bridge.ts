@@ -8,6 +8,7 @@ import { createMemory } from '../../bridge/offline.js'
 import type { RunBridgeOptions } from '../../bridge/run.js'
 import type { TargetConfig } from '../../config/types.js'
 import { createTarget } from '../../gateway/target.js'
+import { isCi } from '../../sign-in/options.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
@@ -53,7 +54,6 @@ export async function composeBridge(
   const network = openNetwork(given, flags, isRetrySafe)
   const runtime: Runtime = { ...given, fetch: network.fetch, allowHttp: flags.allowHttp }
   const stores = openStores(runtime, flags.store)
-  const { isCi } = await import('../../sign-in/environment.js')
   const { source, kind } = await chooseTokenSource(
     runtime,
     stores,

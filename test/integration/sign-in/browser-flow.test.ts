@@ -6,7 +6,7 @@ import {
   type IdentityInput,
   startIdentity,
 } from '../../../src/demo/identity/index.js'
-import { redirectUrisOf } from '../../../src/sign-in/ports.js'
+import { redirectUrisOf } from '../../../src/sign-in/options.js'
 import { createClock } from '../../../src/util/async.js'
 import {
   createDesk,

@@ -4,16 +4,21 @@ import {
   OAuthRefusedError,
   RetryableError,
 } from '../../../src/auth/oauth/failure.js'
-import { createBudget, isOpenable, openBrowser } from '../../../src/sign-in/browser.js'
+import {
+  createTabQuota,
+  detectEnvironment,
+  isOpenable,
+  openBrowser,
+} from '../../../src/sign-in/browser.js'
 import { nextPace } from '../../../src/sign-in/device-flow.js'
-import { detectSurroundings, isCi } from '../../../src/sign-in/environment.js'
 import { chooseMethod } from '../../../src/sign-in/exclusive-sign-in.js'
+import { isCi } from '../../../src/sign-in/options.js'
 import { parsePasted } from '../../../src/sign-in/pasted-callback.js'
 import { createPendingStore, type PendingBrowser } from '../../../src/sign-in/pending-sign-in.js'
 import { createManualClock, createTestRuntime } from '../../helpers/runtime.js'
 import { privateFolder } from '../../helpers/sign-in.js'
 
-describe('detectSurroundings', () => {
+describe('detectEnvironment', () => {
   it.each([
     ['linux', { DISPLAY: ':0' }, true],
     ['linux', { WAYLAND_DISPLAY: 'wayland-0' }, true],
@@ -32,7 +37,7 @@ describe('detectSurroundings', () => {
   ] as const)(
     '[bridge-sign-in-method] on %s with %j finds a browser: %s',
     (platform, env, hasBrowser) => {
-      expect(detectSurroundings({ platform, env }).hasBrowser).toBe(hasBrowser)
+      expect(detectEnvironment({ platform, env }).hasBrowser).toBe(hasBrowser)
     },
   )
 
@@ -56,7 +61,7 @@ describe('chooseMethod', () => {
   })
   const at = (hasBrowser: boolean, method: 'auto' | 'browser' | 'device' | 'paste' = 'auto') => ({
     options: { method } as never,
-    surroundings: {
+    environment: {
       hasBrowser,
       why: hasBrowser ? undefined : 'This is an SSH session',
       isWsl: false,
@@ -143,7 +148,7 @@ describe('the budget of tabs', () => {
   it('[bridge-tab-budget] gives one tab in 10 minutes and three in a day, over restarts', async () => {
     const clock = createManualClock()
     const folder = privateFolder()
-    const take = () => createBudget(folder, 'key', clock.now).takeTab()
+    const take = () => createTabQuota(folder, 'key', clock.now).takeTab()
     const taken: boolean[] = []
     for (const pause of [0, 1, 8, 2, 5, 20, 20, 60]) {
       await clock.advance(pause * MINUTE)
@@ -156,7 +161,7 @@ describe('the budget of tabs', () => {
 
   it('[bridge-tab-budget] is full again when somebody signed in', async () => {
     const clock = createManualClock()
-    const budget = createBudget(privateFolder(), 'key', clock.now)
+    const budget = createTabQuota(privateFolder(), 'key', clock.now)
     await budget.takeTab()
     expect(await budget.takeTab()).toBe(false)
     await budget.reset()
@@ -167,13 +172,13 @@ describe('the budget of tabs', () => {
     const folder = privateFolder()
     const ahead = createManualClock()
     await ahead.advance(1_000 * MINUTE)
-    await createBudget(folder, 'key', ahead.now).takeTab()
-    expect(await createBudget(folder, 'key', createManualClock().now).takeTab()).toBe(true)
+    await createTabQuota(folder, 'key', ahead.now).takeTab()
+    expect(await createTabQuota(folder, 'key', createManualClock().now).takeTab()).toBe(true)
   })
 
   it('[bridge-step-up] gives one step-up in 10 minutes to each set of scopes', async () => {
     const clock = createManualClock()
-    const budget = createBudget(privateFolder(), 'key', clock.now)
+    const budget = createTabQuota(privateFolder(), 'key', clock.now)
     expect(await budget.takeStepUp(['a', 'b'])).toBe(true)
     expect(await budget.takeStepUp(['b', 'a'])).toBe(false)
     expect(await budget.takeStepUp(['c'])).toBe(true)

@@ -1,3 +1,10 @@
+import type { Runtime } from '../util/runtime.js'
+
+/** How somebody can sign in; `auto` takes what fits the machine and the server. */
+export const LOGIN_METHODS = ['auto', 'browser', 'device', 'paste'] as const
+
+export type LoginMethod = (typeof LOGIN_METHODS)[number]
+
 /** Ports of the callback unless one is given; all of them are registered with a client. */
 export const CALLBACK_PORTS = [28_682, 28_683, 28_684, 28_685] as const
 
@@ -6,7 +13,7 @@ export const CALLBACK_HOSTS = ['127.0.0.1', 'localhost', '::1'] as const
 
 export type CallbackHost = (typeof CALLBACK_HOSTS)[number]
 
-/** Where the browser may come back to. */
+/** Where the browser may return to. */
 export interface CallbackChoice {
   callbackHost: CallbackHost
   /** The one port to use; without it, the first free one of the usual ones. */
@@ -24,9 +31,15 @@ export function redirectUrisOf({ callbackHost, callbackPort }: CallbackChoice): 
   return ports.map((port) => redirectUriOf(callbackHost, port))
 }
 
-/** Takes a redirect URI of ours apart. */
+/** Reads host and port of one of our redirect URIs. */
 export function addressOf(redirectUri: string): { host: CallbackHost; port: number } {
   const { hostname, port } = new URL(redirectUri)
   const host = CALLBACK_HOSTS.find((known) => known === hostname.replace(/[[\]]/g, ''))
   return { host: host ?? '127.0.0.1', port: Number(port) }
+}
+
+/** Tells whether this runs in CI, where nobody can be asked to sign in. */
+export function isCi(env: Runtime['env']): boolean {
+  const value = env['CI']
+  return value !== undefined && value !== '' && value !== '0' && value !== 'false'
 }
