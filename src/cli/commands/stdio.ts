@@ -39,7 +39,7 @@ async function runBridge(
       import('../../usecases/access/find-target.js'),
       import('../../usecases/run-bridge/run-bridge.js'),
       import('../../bridge/run.js'),
-      import('../../usecases/access/plain-http.js'),
+      
     ])
   const target = await findBridgeTarget(runtime, argument, flags)
   requirePrivacy(placesOf(target), flags.allowHttp)

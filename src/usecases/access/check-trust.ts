@@ -1,14 +1,21 @@
+import { createHash } from 'node:crypto'
+import { realpathSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { bindingOf } from '../../auth/tokens/sign-in-target.js'
+import { dataFolder } from '../../config/folders.js'
 import { variablesIn } from '../../config/references.js'
 import { type TrustFlow, untrustedFlows } from '../../config/trust.js'
 import { isCi } from '../../sign-in/options.js'
 import { ProxyError } from '../../util/errors.js'
+import { readPrivateFile, writePrivateFile } from '../../util/private-files.js'
 import { isSecretName, printable } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { CheckFlags } from '../inputs.js'
 import type { BridgeTarget } from './find-target.js'
 import { openStores } from './token-sources.js'
+
+type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
 
 /** How requests are authenticated besides what is configured. */
 export interface TrustUse {
@@ -46,7 +53,6 @@ export async function requireTrust(
   const onBehalf = await signInsOf(runtime, signIn, flags, ofClient)
   const flows = untrustedFlows(loaded, { ...sent, signIn: asServe ? [] : onBehalf, onBehalf })
   if (flows.length === 0) return
-  const { isTrusted, keepTrust } = await import('./kept-trust.js')
   if (await isTrusted(runtime, flows)) return
   const { errIsTty, inIsTty } = runtime.io
   const mayAsk = errIsTty && inIsTty && !isCi(runtime.env)
@@ -100,4 +106,22 @@ function hintFor(flows: readonly TrustFlow[], isProjectFile: boolean): string {
   const byConfig = isProjectFile && files.size === 1 && file !== undefined
   const otherwise = byConfig ? `, or name the file with \`--config ${file}\`` : ''
   return `Nothing was sent. If you trust whoever wrote these files, add \`--trust\`${otherwise}.`
+}
+
+/** Tells whether the user said yes to all of this before, in this folder. */
+async function isTrusted(where: Where, flows: readonly TrustFlow[]): Promise<boolean> {
+  return (await readPrivateFile(fileOf(where, flows))) !== undefined
+}
+
+/** Keeps a yes. Another secret, another place or another folder is another question. */
+async function keepTrust(where: Where, flows: readonly TrustFlow[]): Promise<void> {
+  const sends = flows.map(({ what, to }) => `${what} to ${to}`)
+  await writePrivateFile(fileOf(where, flows), `${JSON.stringify({ folder: where.cwd, sends })}\n`)
+}
+
+function fileOf(where: Where, flows: readonly TrustFlow[]): string {
+  const sends = flows.map(({ what, url }) => JSON.stringify([what, url])).sort()
+  const question = JSON.stringify([realpathSync(where.cwd), ...sends])
+  const hash = createHash('sha256').update(question).digest('hex')
+  return join(dataFolder(where), 'trust', `${hash}.json`)
 }
