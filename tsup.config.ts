@@ -11,8 +11,6 @@ const METAFILE = `${OUT}/metafile-esm.json`
 const START = [
   'src/cli/commands/stdio.ts',
   'src/usecases/run-bridge/run-bridge.ts',
-  'src/usecases/access/find-target.ts',
-  'src/bridge/run.ts',
   'src/auth/tokens/token-source.ts',
 ]
 

@@ -49,7 +49,7 @@ export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions)
   readMessages(io.stdin, host, backlog, (message) => {
     if (message.method === 'initialize') {
       listener.reset()
-      options.onHostName?.(hostName(message.params))
+      options.host.name = hostName(message.params)
     }
     bridge.receive(message)
   })
@@ -145,6 +145,12 @@ const HOSTS: ReadonlyMap<string, string> = new Map([
 /** By the names of targets; `undefined` where nobody is signed in. */
 type Identities = ReadonlyMap<string, string | undefined>
 
+/** The program that we serve, for the page that the browser shows after a sign-in. */
+export interface BridgedHost {
+  /** For people; known once it said `initialize`. */
+  name: string | undefined
+}
+
 export interface RunBridgeOptions {
   /** Names what is behind the bridge, for people. */
   name: string
@@ -159,8 +165,7 @@ export interface RunBridgeOptions {
   identities?: () => Promise<Identities>
   /** Guesses which MCP endpoint of a target was meant. */
   guess?: ((target: string) => string | undefined) | undefined
-  /** Learns the name of the program that we serve, for the page that the browser shows. */
-  onHostName?(name: string | undefined): void
+  host: BridgedHost
   memory: Memory
   logger: Logger
   loginWaitMs: number

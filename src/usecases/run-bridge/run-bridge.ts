@@ -1,20 +1,24 @@
 import type { TargetCredential } from '../../auth/credentials/credential.js'
 import { loginCredential } from '../../auth/credentials/login.js'
-import { noCredential, withHeaders } from '../../auth/credentials/static.js'
+import { noCredential } from '../../auth/credentials/static.js'
 import { bindingOf, type SignInPort, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
 import { storeKey } from '../../auth/tokens/token-store.js'
 import { createMemory } from '../../bridge/offline.js'
-import type { RunBridgeOptions } from '../../bridge/run.js'
-import type { TargetConfig } from '../../config/types.js'
-import { createTarget } from '../../gateway/target.js'
+import { type BridgedHost, type RunBridgeOptions, runStdio } from '../../bridge/run.js'
+import type { Target } from '../../gateway/target.js'
 import { isCi } from '../../sign-in/options.js'
-import { ProxyError } from '../../util/errors.js'
-import type { Logger } from '../../util/logger.js'
+import { createLogger, type Logger } from '../../util/logger.js'
+import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { didYouMeanEndpoint } from '../../util/url-text.js'
 import type { ConfiguredAccess } from '../access/configured-access.js'
-import type { BridgeTarget } from '../access/find-target.js'
+import {
+  type BridgeTarget,
+  findBridgeTarget,
+  placesOf,
+  requirePrivacy,
+} from '../access/find-target.js'
 import type { SeveralSignIns } from '../access/several-sign-ins.js'
 import {
   chooseTokenSource,
@@ -26,135 +30,86 @@ import {
 } from '../access/token-sources.js'
 import type { BridgeFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
-import { connectTarget, isRetrySafe, openProgram, speakProtocol } from './targets.js'
+import { configsOf, isRetrySafe, openTargets, readHeaders, URL_DEFAULTS } from './targets.js'
 
-/** What a target that is only a URL has: the settings' defaults, without loading the settings. */
-export const URL_DEFAULTS = {
-  tools: {
-    allow: ['*'],
-    deny: [],
-    scopes: {},
-    roles: {},
-    tenants: {},
-    whenScopeMissing: 'list',
-  },
-  timeouts: { list: 3, answer: 300, start: 60, idle: 300 },
-  names: { maxLength: 56 },
-  limits: { children: 100 },
-} as const
-
-/** Joins the bridge's parts. Whatever a good start does not need is loaded later. */
-export async function composeBridge(
+/**
+ * Runs the bridge between the host on stdin and stdout and its targets. Whatever a start with a good
+ * sign-in does not need is loaded later.
+ *
+ * @returns The exit status.
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` before anything was sent.
+ */
+export async function runBridge(
   given: Runtime,
-  { signIn, configured }: BridgeTarget,
+  argument: string | undefined,
   flags: BridgeFlags,
-  headers: readonly [string, string][],
-  logger: Logger,
-): Promise<RunBridgeOptions> {
+): Promise<number> {
+  const target = await findBridgeTarget(given, argument, flags)
+  requirePrivacy(placesOf(target), flags.allowHttp)
+  const headers = readHeaders(given, target, flags)
+  const logger = await openBridgeLogger(given, target, flags, headers)
   const network = openNetwork(given, flags, isRetrySafe)
   const runtime: Runtime = { ...given, fetch: network.fetch, allowHttp: flags.allowHttp }
-  const stores = openStores(runtime, flags.store)
-  const { source, kind } = await chooseTokenSource(
+  const host: BridgedHost = { name: undefined }
+  const tokens = await openTokens(runtime, target, flags, host)
+  const access = await chooseAccess(runtime, target, tokens, headers, logger)
+  const targets = await openTargets(target, { runtime, network, access, headers, flags, logger })
+  return await runStdio(
     runtime,
-    stores,
-    signIn,
-    isCi(runtime.env),
-    'awaited',
+    optionsOf({ target, tokens, access, targets, host, flags, logger }),
   )
-  let hostName: string | undefined
-  const configs = configured?.targets ?? [unconfigured(signIn)]
-  const [first] = configs
-  if (configs.length > 1 && headers.length > 0) {
-    throw new ProxyError('USAGE', '--header is for one target, and several are configured', {
-      hint: 'Name one of them, or give each its credential in the configuration.',
-    })
-  }
-  const open = async (target: SignInTarget) => {
-    const { openSignIn } = await import('../access/sign-in-text.js')
-    return openSignIn(runtime, stores, target, flags, () => hostName)
-  }
-  const several =
-    configs.length > 1 && signIn.grant.kind === 'server'
-      ? await openSeveral(runtime, stores, configs, signIn, open)
-      : undefined
-  const access: ConfiguredAccess =
-    configured !== undefined && (configs.length > 1 || first?.credential.type !== 'none')
-      ? await (await import('../access/configured-access.js')).configuredAccess({
-          ...{ runtime, logger, source, stores, signIn, several },
-          ...configured,
-        })
-      : ownAccess(source, signIn.name, headers)
-  const { timeouts, names, limits } = configured?.loaded.config ?? URL_DEFAULTS
-  const budget = { max: limits.children, used: 0 }
-  const binding = bindingOf(signIn)
-  const targets = await Promise.all(
-    configs.map(async (config) => {
-      if (config.program !== undefined) {
-        return openProgram(runtime, config, config.program, { timeouts, budget, logger })
-      }
-      const transport = flags.transport === 'auto' ? config.transport : flags.transport
-      const upstream = await connectTarget(runtime, network, new URL(config.url ?? ''), transport)
-      const { clock } = runtime
-      const parts = { clock, logger, target: config.name, protocol: flags.protocol }
-      const watched = access.watch?.(upstream, config) ?? upstream
-      const spoken = await speakProtocol(watched, parts)
-      return createTarget(config, withHeaders(access.credentialOf(config), headers), spoken)
-    }),
-  )
-  return {
-    name: signIn.name,
-    targets,
-    caller: access.caller,
-    openSignIn:
-      several?.open ?? (kind === 'stored' && access.signsIn ? () => open(signIn) : undefined),
-    async hasToken({ target = '', refused }) {
-      const token = await (several?.partOf(target)?.source ?? source).get()
-      return token !== undefined && token !== refused
-    },
-    ...((kind === 'stored' || several !== undefined) && {
-      identities: () => identitiesOf(stores, several?.signIns() ?? [signIn]),
-    }),
-    guess(name) {
-      const url = configs.find((config) => config.name === name)?.url
-      return url === undefined ? undefined : didYouMeanEndpoint(new URL(url))
-    },
-    onHostName: (name) => {
-      hostName = name
-    },
-    memory: createMemory(
-      stores.folder,
-      storeKey({ ...binding, url: configs.map(({ name, url = name }) => url).join(' ') }),
-    ),
-    logger,
-    loginWaitMs: flags.loginWait * 1_000,
-    waitForLogin: flags.waitForLogin,
-    timeouts: { list: timeouts.list * 1_000, answer: timeouts.answer * 1_000 },
-    maxNameLength: names.maxLength,
-    random: Math.random,
-  }
 }
 
-/** One token of the environment is for one target, and there are several. */
-async function openSeveral(
+/** Where the tokens of the targets come from, and how somebody signs in for more. */
+interface Tokens {
+  readonly stores: SignInStores
+  readonly source: TokenSource
+  readonly kind: 'static' | 'client' | 'stored'
+  /** Targets that are signed in to one by one. */
+  readonly several: SeveralSignIns | undefined
+  openSignIn(): Promise<SignInPort>
+}
+
+async function openTokens(
   runtime: Runtime,
-  stores: SignInStores,
-  targets: readonly TargetConfig[],
-  common: SignInTarget,
-  open: (target: SignInTarget) => Promise<SignInPort>,
-): Promise<SeveralSignIns> {
+  { signIn, configured }: BridgeTarget,
+  flags: BridgeFlags,
+  host: BridgedHost,
+): Promise<Tokens> {
+  const stores = openStores(runtime, flags.store)
+  const unattended = isCi(runtime.env)
+  const chosen = await chooseTokenSource(runtime, stores, signIn, unattended, 'awaited')
+  const open = async (to: SignInTarget) => {
+    const { openSignIn } = await import('../access/sign-in-text.js')
+    return openSignIn(runtime, stores, to, flags, () => host.name)
+  }
+  const targets = configured?.targets ?? []
+  if (targets.length < 2 || signIn.grant.kind !== 'server') {
+    return { ...chosen, stores, several: undefined, openSignIn: () => open(signIn) }
+  }
+  // one token of the environment is for one target, and there are several
   const { severalSignIns } = await import('../access/several-sign-ins.js')
-  return await severalSignIns({
-    ...{ targets, common, open },
-    sourceOf: async (target) => storedSource(runtime, stores, bindingOf(target), target.client),
+  const several = await severalSignIns({
+    ...{ targets, common: signIn, open },
+    sourceOf: async (to) => storedSource(runtime, stores, bindingOf(to), to.client),
   })
+  return { ...chosen, stores, several, openSignIn: several.open }
 }
 
-/** A target of which only the URL is known. */
-function unconfigured({ name, grant }: BridgeTarget['signIn']): TargetConfig {
-  const url = 'url' in grant ? grant.url.href : ''
-  const { tools } = URL_DEFAULTS
-  const plain = { transport: 'auto', program: undefined, credential: { type: 'none' } } as const
-  return { name, prefix: '', url, tools, methods: [], ...plain }
+async function chooseAccess(
+  runtime: Runtime,
+  { signIn, configured }: BridgeTarget,
+  { source, stores, several }: Tokens,
+  headers: readonly [string, string][],
+  logger: Logger,
+): Promise<ConfiguredAccess> {
+  const [first, second] = configured?.targets ?? []
+  if (configured === undefined || (second === undefined && first?.credential.type === 'none')) {
+    return ownAccess(source, signIn.name, headers)
+  }
+  const { configuredAccess } = await import('../access/configured-access.js')
+  const { loaded } = configured
+  return await configuredAccess({ runtime, logger, source, stores, signIn, several, loaded })
 }
 
 /** The target says itself who issues its tokens, or wants none. */
@@ -165,12 +120,106 @@ function ownAccess(
 ): ConfiguredAccess {
   const hasOwn = headers.some(([name]) => name === 'authorization')
   const credential: TargetCredential = hasOwn ? noCredential() : loginCredential({ source, target })
-  // an object for each request, by which the credential knows what was sent with it
-  const caller = () => ({ principal: undefined, accessToken: undefined })
   return {
     credentialOf: () => credential,
-    caller,
+    // an object for each request, by which the credential knows what was sent with it
+    caller: () => ({ principal: undefined, accessToken: undefined }),
     signsIn: !hasOwn,
     watch: (upstream) => withAcceptance(upstream, source),
   }
+}
+
+interface BridgeParts {
+  readonly target: BridgeTarget
+  readonly tokens: Tokens
+  readonly access: ConfiguredAccess
+  readonly targets: readonly Target[]
+  readonly host: BridgedHost
+  readonly flags: BridgeFlags
+  readonly logger: Logger
+}
+
+function optionsOf({ target, tokens, access, ...parts }: BridgeParts): RunBridgeOptions {
+  const { signIn, configured } = target
+  const { stores, source, kind, several, openSignIn } = tokens
+  const { timeouts, names } = configured?.loaded.config ?? URL_DEFAULTS
+  const configs = configsOf(target)
+  const canSignIn = several !== undefined || (kind === 'stored' && access.signsIn)
+  const places = configs.map(({ name, url = name }) => url).join(' ')
+  return {
+    name: signIn.name,
+    targets: parts.targets,
+    caller: access.caller,
+    openSignIn: canSignIn ? openSignIn : undefined,
+    async hasToken({ target: name = '', refused }) {
+      const token = await (several?.partOf(name)?.source ?? source).get()
+      return token !== undefined && token !== refused
+    },
+    ...((kind === 'stored' || several !== undefined) && {
+      identities: () => identitiesOf(stores, several?.signIns() ?? [signIn]),
+    }),
+    guess(name) {
+      const url = configs.find((config) => config.name === name)?.url
+      return url === undefined ? undefined : didYouMeanEndpoint(new URL(url))
+    },
+    host: parts.host,
+    memory: createMemory(stores.folder, storeKey({ ...bindingOf(signIn), url: places })),
+    logger: parts.logger,
+    loginWaitMs: parts.flags.loginWait * 1_000,
+    waitForLogin: parts.flags.waitForLogin,
+    timeouts: { list: timeouts.list * 1_000, answer: timeouts.answer * 1_000 },
+    maxNameLength: names.maxLength,
+    random: Math.random,
+  }
+}
+
+const SECRETS = ['MCP_DESCOPE_TOKEN', 'MCP_DESCOPE_CLIENT_SECRET']
+
+/** Opens the log of the bridge, on stderr and in a file, and says there what is odd about the configuration. */
+async function openBridgeLogger(
+  { io, clock, env }: Runtime,
+  target: BridgeTarget,
+  { logLevel, logFile }: BridgeFlags,
+  headers: readonly [string, string][],
+): Promise<Logger> {
+  const {
+    configured,
+    signIn: { grant },
+  } = target
+  const { log } = configured?.loaded.config ?? {}
+  const write =
+    logFile === undefined
+      ? undefined
+      : (await import('../../util/log-file.js')).openLogFile(logFile)
+  const secrets = [
+    ...(configured?.loaded.secrets ?? []),
+    ...(grant.kind === 'server' ? secretsOfUrl(grant.url.href) : []),
+    ...SECRETS.map((name) => env[name]),
+    ...headers.filter(([name]) => isSecretName(name)).map(([, value]) => value),
+  ]
+  const logger = createLogger({
+    io: {
+      err(line) {
+        io.err(line)
+        write?.(line)
+      },
+    },
+    clock,
+    level: logLevel ?? log?.level ?? 'info',
+    format: log?.format ?? 'text',
+    redact: createRedactor(secrets),
+  })
+  for (const warning of await warningsOn(env, target)) logger.warn('configuration', warning)
+  return logger
+}
+
+async function warningsOn(env: Runtime['env'], { configured }: BridgeTarget): Promise<string[]> {
+  const { warnOfShortSecret, warnOfShortSecrets } = await import('../../config/public-value.js')
+  return [
+    ...(configured?.loaded.warnings ?? []),
+    ...(configured === undefined ? [] : warnOfShortSecrets(configured.loaded)),
+    ...SECRETS.filter((name) => isShortSecret(env[name] ?? '')).map((name) =>
+      warnOfShortSecret(name, 'environment'),
+    ),
+  ]
 }

@@ -1,17 +1,92 @@
+import { withHeaders } from '../../auth/credentials/static.js'
 import type { ProgramConfig, TargetConfig } from '../../config/types.js'
 import { createTarget, type Target } from '../../gateway/target.js'
 import type { Network } from '../../upstream/http/network.js'
 import type { ProgramOptions } from '../../upstream/stdio/stdio-upstream.js'
-import type { TranslatingOptions } from '../../upstream/translate/options.js'
-import { createTranslatingUpstream } from '../../upstream/translate/translating-upstream.js'
+import {
+  createSessionBasedUpstream,
+  createTranslatingUpstream,
+} from '../../upstream/translate/translating-upstream.js'
 import { createDetectingUpstream } from '../../upstream/transport-detection.js'
 import type { Upstream, UpstreamRequest } from '../../upstream/upstream.js'
+import { ProxyError } from '../../util/errors.js'
 import { isObject, tryParseJson } from '../../util/json.js'
+import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
-import type { BridgeFlags, Transport } from '../inputs.js'
+import type { ConfiguredAccess } from '../access/configured-access.js'
+import type { BridgeTarget } from '../access/find-target.js'
+import { type BridgeFlags, parseHeaders, type Transport } from '../inputs.js'
 
-/** The user's own process of a target that is a program. */
-export async function openProgram(
+/** What a target that is only a URL has: the settings' defaults, without loading the settings. */
+export const URL_DEFAULTS = {
+  tools: {
+    allow: ['*'],
+    deny: [],
+    scopes: {},
+    roles: {},
+    tenants: {},
+    whenScopeMissing: 'list',
+  },
+  timeouts: { list: 3, answer: 300, start: 60, idle: 300 },
+  names: { maxLength: 56 },
+  limits: { children: 100 },
+} as const
+
+/** What is configured of each target. Of a URL only the URL is known. */
+export function configsOf({ signIn, configured }: BridgeTarget): readonly TargetConfig[] {
+  if (configured !== undefined) return configured.targets
+  const { name, grant } = signIn
+  const url = 'url' in grant ? grant.url.href : ''
+  const { tools } = URL_DEFAULTS
+  const plain = { transport: 'auto', program: undefined, credential: { type: 'none' } } as const
+  return [{ name, prefix: '', url, tools, methods: [], ...plain }]
+}
+
+/**
+ * Reads the headers of `--header`.
+ *
+ * @throws {ProxyError} `USAGE` when one is wrong, or it is not clear which target they are for.
+ */
+export function readHeaders(
+  { env }: Pick<Runtime, 'env'>,
+  { configured }: BridgeTarget,
+  { header }: BridgeFlags,
+): [string, string][] {
+  const headers = parseHeaders(header, env)
+  if (headers.length === 0 || (configured?.targets.length ?? 1) === 1) return headers
+  throw new ProxyError('USAGE', '--header is for one target, and several are configured', {
+    hint: 'Name one of them, or give each its credential in the configuration.',
+  })
+}
+
+interface TargetParts {
+  readonly runtime: Runtime
+  readonly network: Network
+  readonly access: ConfiguredAccess
+  /** For every request to the target. */
+  readonly headers: readonly [string, string][]
+  readonly flags: BridgeFlags
+  readonly logger: Logger
+}
+
+/** Opens the ways to all targets. Nothing is sent yet. */
+export async function openTargets(target: BridgeTarget, parts: TargetParts): Promise<Target[]> {
+  const { runtime, access, headers, logger } = parts
+  const { timeouts, limits } = target.configured?.loaded.config ?? URL_DEFAULTS
+  const budget = { max: limits.children, used: 0 }
+  const open = async (config: TargetConfig) => {
+    const { program } = config
+    if (program !== undefined) {
+      return await openProgram(runtime, config, program, { timeouts, budget, logger })
+    }
+    const upstream = await openUpstream(config, parts)
+    return createTarget(config, withHeaders(access.credentialOf(config), headers), upstream)
+  }
+  return await Promise.all(configsOf(target).map(open))
+}
+
+/** Opens a target that is a program on this machine: its process is the user's own. */
+async function openProgram(
   runtime: Runtime,
   config: TargetConfig,
   program: ProgramConfig,
@@ -25,35 +100,34 @@ export async function openProgram(
   return createTarget(config, ownerCredential(), upstream)
 }
 
-/** What a server of today needs is there at once, the older transport when it is needed. */
-export async function connectTarget(
+/** Joins a host and a target, whichever versions of MCP they speak, as `--protocol` says. */
+async function openUpstream(config: TargetConfig, parts: TargetParts): Promise<Upstream> {
+  const { runtime, network, access, logger } = parts
+  const { protocol, transport } = parts.flags
+  const { clock } = runtime
+  const url = new URL(config.url ?? '')
+  const kind = transport === 'auto' ? config.transport : transport
+  const connected = await connect(runtime, network, url, kind)
+  const upstream = access.watch?.(connected, config) ?? connected
+  if (protocol === 'legacy') return createSessionBasedUpstream(upstream)
+  const options = { clock, logger, target: config.name, protocol, mirrorsParams: true }
+  return createTranslatingUpstream(upstream, options)
+}
+
+/** The transport of today is there at once; the older one is loaded when the target needs it. */
+async function connect(
   { clock }: Pick<Runtime, 'clock'>,
-  { connect }: Network,
+  { connect: connectHttp }: Network,
   url: URL,
   transport: Transport,
 ): Promise<Upstream> {
   const openSse = async () => {
     const { createSseUpstream } = await import('../../upstream/sse/sse-upstream.js')
-    return createSseUpstream({ clock, url, connect })
+    return createSseUpstream({ clock, url, connect: connectHttp })
   }
   if (transport === 'sse') return openSse()
-  const http = await connect(url)
+  const http = await connectHttp(url)
   return transport === 'http' ? http : createDetectingUpstream({ http, openSse })
-}
-
-type Parts = Pick<TranslatingOptions, 'clock' | 'logger' | 'target'> & Pick<BridgeFlags, 'protocol'>
-
-/** Joins a host and a target, whichever versions of MCP they speak, as `--protocol` says. */
-export async function speakProtocol(
-  upstream: Upstream,
-  { protocol, ...parts }: Parts,
-): Promise<Upstream> {
-  if (protocol === 'legacy') {
-    return (
-      await import('../../upstream/translate/translating-upstream.js')
-    ).createSessionBasedUpstream(upstream)
-  }
-  return createTranslatingUpstream(upstream, { ...parts, protocol, mirrorsParams: true })
 }
 
 const SAFE = /^(initialize|ping|server\/discover|completion\/complete|notifications\/initialized)$/

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { loadConfig } from '../../../../src/config/load.js'
-import { URL_DEFAULTS } from '../../../../src/usecases/run-bridge/run-bridge.js'
+import { URL_DEFAULTS } from '../../../../src/usecases/run-bridge/targets.js'
 
 it('a target that is only a URL has the defaults of the settings', () => {
   const where = { cwd: '/', homeDir: '/nowhere', platform: 'linux' as const }
