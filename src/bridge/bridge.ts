@@ -5,7 +5,7 @@ import type { Message } from '../mcp/message.js'
 import { networkHint } from '../upstream/upstream-error.js'
 import { Connection, type ConnectionOptions } from './connection.js'
 import type { Backlog } from './host.js'
-import { emptyAnswer, lacksMethod, learn } from './offline.js'
+import { emptyAnswer, lacksMethod, remember } from './offline.js'
 import { type OpenRequest, OpenRequests, ParkedRequests } from './requests.js'
 import type { SignInCoordinator } from './sign-in-coordinator.js'
 import { respond } from './sign-in-messages.js'
@@ -13,7 +13,7 @@ import { retryable, SignedOut } from './signed-out.js'
 
 export interface BridgeOptions
   extends Omit<ConnectionOptions, 'requests' | 'onReady' | 'onSignInNeeded' | 'onUnreachable'> {
-  desk: SignInCoordinator
+  coordinator: SignInCoordinator
   backlog: Backlog
   /** How long a call waits for a sign-in, milliseconds. */
   loginWaitMs: number
@@ -30,18 +30,18 @@ export class Bridge {
   readonly requests: OpenRequests
   readonly connection: Connection
   readonly #options: BridgeOptions
-  readonly #held: ParkedRequests
+  readonly #parkedRequests: ParkedRequests
   readonly #signedOut: SignedOut
 
   constructor(options: BridgeOptions) {
     this.#options = options
-    this.#held = new ParkedRequests(options.clock)
+    this.#parkedRequests = new ParkedRequests(options.clock)
     this.requests = new OpenRequests(options.host, options.backlog)
     this.connection = new Connection({
       ...options,
       requests: this.requests,
       onReady: (isConnected) => {
-        if (isConnected) options.desk.markTokenAccepted()
+        if (isConnected) options.coordinator.markTokenAccepted()
         this.#onReady()
       },
       onSignInNeeded: (need, request) => this.#signedOut.begin(request, need),
@@ -49,7 +49,7 @@ export class Bridge {
     })
     this.#signedOut = new SignedOut({
       ...options,
-      held: this.#held,
+      parkedRequests: this.#parkedRequests,
       requests: this.requests,
       connection: this.connection,
       dispatch: (request) => this.#dispatch(request),
@@ -59,7 +59,7 @@ export class Bridge {
   /** Takes one message of the host. */
   receive(message: Message): void {
     if (message.kind === 'response' && this.#signedOut.prompt.take(message)) return
-    if (message.kind === 'response') return void this.#options.link.send(message)
+    if (message.kind === 'response') return void this.#options.gatewayClient.send(message)
     if (message.kind === 'notification') return this.#notified(message)
     const request = this.requests.add(message)
     if (message.method === 'ping' && !isStateless(message)) {
@@ -70,8 +70,8 @@ export class Bridge {
   }
 
   /** The target takes this only from somebody who signed in: it is sent again after that. */
-  owe(message: Message, need: SignInNeed): void {
-    if (this.connection.owe(message)) this.#signedOut.begin(undefined, need)
+  keepUnsent(message: Message, need: SignInNeed): void {
+    if (this.connection.keepUnsent(message)) this.#signedOut.begin(undefined, need)
   }
 
   /** Goes on after somebody signed in. */
@@ -91,22 +91,22 @@ export class Bridge {
   }
 
   #notified(message: Message): void {
-    const { link } = this.#options
+    const { gatewayClient } = this.#options
     const { method } = message
     if (method === 'notifications/cancelled') return this.#cancelled(message)
     if (method === 'notifications/initialized') {
-      if (!this.connection.hostReady()) return
-      void link.send(message)
+      if (!this.connection.markHostReady()) return
+      void gatewayClient.send(message)
       return this.#options.onReady()
     }
-    if (this.connection.phase === 'ready' || isStateless(message)) void link.send(message)
+    if (this.connection.phase === 'ready' || isStateless(message)) void gatewayClient.send(message)
   }
 
   #cancelled(message: Message): void {
     const request = this.requests.cancel(message.params['requestId'])
     if (request?.reply === undefined) return
     // in the stateless era the end of the exchange says it
-    if (!isStateless(request.message)) void this.#options.link.send(message)
+    if (!isStateless(request.message)) void this.#options.gatewayClient.send(message)
     request.reply.close()
   }
 
@@ -120,7 +120,7 @@ export class Bridge {
       case 'closing':
         return this.requests.refuse(request, retryable('The bridge is closing'))
       default:
-        this.#held.add(request, 'connection', CONNECT_WAIT_MS, () =>
+        this.#parkedRequests.add(request, 'connection', CONNECT_WAIT_MS, () =>
           this.requests.refuse(request, retryable('The target did not answer yet')),
         )
         this.connection.connect()
@@ -129,19 +129,19 @@ export class Bridge {
 
   #forward(request: OpenRequest): void {
     const { message } = request
-    if (this.#signedOut.isOurs(message)) return this.#signedOut.answerLogin(request)
-    const { link, session, resume } = this.#options
-    if (this.connection.stoodIn && lacksMethod(session.capabilities, message.method)) {
+    if (this.#signedOut.isLoginCall(message)) return this.#signedOut.answerLoginCall(request)
+    const { gatewayClient, session, resume } = this.#options
+    if (this.connection.answeredInstead && lacksMethod(session.capabilities, message.method)) {
       const empty = emptyAnswer(request)
       if (empty !== undefined) return this.requests.answer(request, empty)
     }
     let hasFailed = false
-    request.reply = link.request(message, {
+    request.reply = gatewayClient.request(message, {
       answered: (text) => {
-        if (!hasFailed) this.#options.desk.markTokenAccepted()
-        learn(this.#options.memory, message, text)
+        if (!hasFailed) this.#options.coordinator.markTokenAccepted()
+        remember(this.#options.memory, message, text)
         if (message.method === 'tools/list' && this.#signedOut.hasWaiting) {
-          return void this.#signedOut.addLogin(request, text)
+          return void this.#signedOut.addLoginTool(request, text)
         }
         this.requests.answer(request, text)
       },
@@ -164,14 +164,15 @@ export class Bridge {
 
   #onReady(): void {
     this.#signedOut.offer()
-    for (const request of this.#held.take()) this.#dispatch(request)
+    for (const request of this.#parkedRequests.take()) this.#dispatch(request)
     if (this.connection.isHostReady) this.#options.onReady()
   }
 
   #onUnreachable(failure: TargetFailure): void {
     this.#signedOut.offer()
     addHint(failure)
-    for (const request of this.#held.take('connection')) void this.#answerOffline(request, failure)
+    for (const request of this.#parkedRequests.take('connection'))
+      void this.#answerOffline(request, failure)
   }
 
   async #answerOffline(request: OpenRequest, failure: TargetFailure): Promise<void> {

@@ -18,7 +18,7 @@ const FIRST_RETRY_MS = 1_000
 
 const LAST_RETRY_MS = 60_000
 
-const [MAX_OWED, OWED_MS] = [100, 3_000]
+const [MAX_UNSENT, UNSENT_MS] = [100, 3_000]
 
 const CHANGED = ['tools', 'prompts', 'resources'] as const
 
@@ -29,13 +29,13 @@ export class Connection {
   level: JsonObject | undefined
   readonly #options: ConnectionOptions
   readonly #backoff: Backoff
-  #stoodIn = false
+  #answeredInstead = false
   #hostIsReady = false
-  #owesChanges = false
+  #hasUntoldChanges = false
   /** The host knows the target already, so that it will not say that it is ready once more. */
   #opensAnew = false
   /** Refused until somebody signs in; bounded, for a host may go on and on. */
-  #owed: Message[] = []
+  #unsent: Message[] = []
   readonly #sentAgain = new WeakSet<Message>()
   #cancelRetry = () => {}
 
@@ -46,17 +46,17 @@ export class Connection {
 
   /** Passes the host's `initialize` on. */
   initialize(request: OpenRequest): void {
-    const { link, session, clock, requests, logger } = this.#options
+    const { gatewayClient, session, clock, requests, logger } = this.#options
     session.hostParams = request.message.params
     session.sealed = undefined
     session.version = undefined
-    this.#owed = []
-    this.#stoodIn = false
+    this.#unsent = []
+    this.#answeredInstead = false
     this.#hostIsReady = false
     this.phase = 'connecting'
-    const cancelPatience = clock.after(PATIENCE_MS, () => this.#standIn(request))
+    const cancelPatience = clock.after(PATIENCE_MS, () => this.#answerInstead(request))
     request.stopWaiting = cancelPatience
-    request.reply = link.request(request.message, {
+    request.reply = gatewayClient.request(request.message, {
       answered: (text, sessionId) => {
         cancelPatience()
         const message = tryParseJson(text)
@@ -68,14 +68,14 @@ export class Connection {
       failed: (failure) => {
         cancelPatience()
         if (failure.need !== undefined) {
-          this.#standIn(request)
+          this.#answerInstead(request)
           this.phase = 'signing-in'
           this.#options.onSignInNeeded(failure.need, request)
           return true
         }
         if (!mayPass(failure)) return this.#giveUp(failure)
         logger.warn('target_unavailable', `${failure.target}: ${failure.reason}`)
-        this.#standIn(request, true)
+        this.#answerInstead(request, true)
         this.#retryLater(failure)
         return true
       },
@@ -83,15 +83,15 @@ export class Connection {
   }
 
   /** The host was answered by us. */
-  get stoodIn(): boolean {
-    return this.#stoodIn
+  get answeredInstead(): boolean {
+    return this.#answeredInstead
   }
 
   /** Takes `notifications/initialized`; returns whether the target is to be told. */
-  hostReady(): boolean {
+  markHostReady(): boolean {
     this.#hostIsReady = true
-    if (this.#owesChanges) this.tellChanges()
-    return !this.#stoodIn
+    if (this.#hasUntoldChanges) this.tellChanges()
+    return !this.#answeredInstead
   }
 
   get isHostReady(): boolean {
@@ -99,9 +99,9 @@ export class Connection {
   }
 
   /** Keeps what the target refused, for the time after a sign-in; once each. */
-  owe(message: Message): boolean {
-    const isMore = !this.#sentAgain.has(message) && this.#owed.length < MAX_OWED
-    if (isMore) this.#owed.push(message)
+  keepUnsent(message: Message): boolean {
+    const isMore = !this.#sentAgain.has(message) && this.#unsent.length < MAX_UNSENT
+    if (isMore) this.#unsent.push(message)
     return isMore
   }
 
@@ -119,7 +119,7 @@ export class Connection {
       this.#opensAnew = true
     }
     if (session.hostParams !== undefined && session.version === undefined) return this.connect()
-    void this.#payOff().then(() => {
+    void this.#sendUnsent().then(() => {
       if (this.phase === 'closing') return
       this.phase = 'ready'
       this.tellChanges()
@@ -127,21 +127,21 @@ export class Connection {
     })
   }
 
-  async #payOff(): Promise<void> {
-    const { link, clock } = this.#options
-    for (const message of this.#owed.splice(0)) {
+  async #sendUnsent(): Promise<void> {
+    const { gatewayClient, clock } = this.#options
+    for (const message of this.#unsent.splice(0)) {
       this.#sentAgain.add(message)
-      await Promise.race([link.send(message), sleep(clock, OWED_MS)])
+      await Promise.race([gatewayClient.send(message), sleep(clock, UNSENT_MS)])
     }
   }
 
   /** Opens the session ourselves, because the host was answered already. */
   connect(): void {
-    const { link, session, onSignInNeeded, logger } = this.#options
+    const { gatewayClient, session, onSignInNeeded, logger } = this.#options
     if (this.phase === 'connecting' || this.phase === 'closing') return
     this.#cancelRetry()
     this.phase = 'connecting'
-    void link.ask('initialize', session.hostParams ?? {}).then((outcome) => {
+    void gatewayClient.ask('initialize', session.hostParams ?? {}).then((outcome) => {
       if (this.phase !== 'connecting') return
       if (outcome.ok) return this.#connected(outcome.result, outcome.sessionId)
       const { failure, text } = outcome
@@ -156,8 +156,8 @@ export class Connection {
 
   /** Tells the host that everything it knows of the target may have changed. */
   tellChanges(): void {
-    this.#owesChanges = !this.#hostIsReady
-    if (this.#owesChanges || this.#options.session.hostParams === undefined) return
+    this.#hasUntoldChanges = !this.#hostIsReady
+    if (this.#hasUntoldChanges || this.#options.session.hostParams === undefined) return
     for (const kind of CHANGED) {
       const method = `notifications/${kind}/list_changed`
       this.#options.host.send(JSON.stringify({ jsonrpc: '2.0', method }))
@@ -170,7 +170,7 @@ export class Connection {
     if (this.phase !== 'ready' || session.hostParams === undefined) return
     session.sealed = undefined
     session.version = undefined
-    this.#stoodIn = true // the host was answered long ago
+    this.#answeredInstead = true // the host was answered long ago
     this.phase = 'degraded'
     if (reconnects) this.connect()
   }
@@ -181,7 +181,7 @@ export class Connection {
   }
 
   #connected(result: JsonObject, sessionId: string | undefined): void {
-    const { session, memory, link, logger, target, onReady } = this.#options
+    const { session, memory, gatewayClient, logger, target, onReady } = this.#options
     session.sealed = sessionId
     session.version = String(result['protocolVersion'])
     session.capabilities = isObject(result['capabilities']) ? result['capabilities'] : {}
@@ -189,28 +189,28 @@ export class Connection {
     this.#backoff.reset()
     this.phase = 'ready'
     logger.info('connected', `Connected to ${target}`)
-    if (this.#opensAnew && !this.#stoodIn) link.notify('notifications/initialized')
+    if (this.#opensAnew && !this.#answeredInstead) gatewayClient.notify('notifications/initialized')
     this.#opensAnew = false
-    if (this.#stoodIn) {
-      link.notify('notifications/initialized')
-      if (this.level !== undefined) void link.ask('logging/setLevel', this.level)
+    if (this.#answeredInstead) {
+      gatewayClient.notify('notifications/initialized')
+      if (this.level !== undefined) void gatewayClient.ask('logging/setLevel', this.level)
       this.level = undefined
       this.tellChanges()
     }
     onReady(true)
   }
 
-  #standIn(request: OpenRequest, evenIfWaiting = false): void {
+  #answerInstead(request: OpenRequest, evenIfWaiting = false): void {
     const { memory, requests, waitForLogin } = this.#options
-    if ((waitForLogin && !evenIfWaiting) || this.#stoodIn) return
-    this.#stoodIn = true
+    if ((waitForLogin && !evenIfWaiting) || this.#answeredInstead) return
+    this.#answeredInstead = true
     void memory.load().then((known) => requests.answer(request, offlineInitialize(request, known)))
   }
 
   #giveUp(failure: TargetFailure): boolean {
-    if (this.phase === 'connecting') this.phase = this.#stoodIn ? 'degraded' : 'starting'
-    if (this.#stoodIn) this.#retryLater(failure)
-    return this.#stoodIn
+    if (this.phase === 'connecting') this.phase = this.#answeredInstead ? 'degraded' : 'starting'
+    if (this.#answeredInstead) this.#retryLater(failure)
+    return this.#answeredInstead
   }
 
   #retryLater(failure: TargetFailure): void {
@@ -236,7 +236,7 @@ export interface ConnectionOptions {
   logger: Logger
   random: () => number
   host: HostConnection
-  link: GatewayClient
+  gatewayClient: GatewayClient
   session: BridgeSession
   memory: Memory
   requests: OpenRequests

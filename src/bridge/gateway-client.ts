@@ -26,9 +26,9 @@ export interface GatewayClientOptions {
   /** Who is signed in. Rejects with a `SignInRequiredError` when nobody is and somebody has to be. */
   caller: () => Caller | Promise<Caller>
   /** Guesses, where a target answers as if there were no MCP, which endpoint was meant. */
-  guess?: ((target: string) => string | undefined) | undefined
+  guessEndpoint?: ((target: string) => string | undefined) | undefined
   /** A message that nobody waits for was refused, because somebody has to sign in first. */
-  onOwed?(message: Message, need: SignInNeed): void
+  onUnsent?(message: Message, need: SignInNeed): void
   /** One of several targets is left out of an answer until somebody signs in to it. */
   onLeftOut?: ((need: SignInNeed) => void) | undefined
 }
@@ -67,7 +67,7 @@ export class GatewayClient {
       const listener = { answer: done, empty: done, event() {}, ended: done }
       this.#post(message, listener, (failure) => {
         done()
-        if (failure.need !== undefined) this.#options.onOwed?.(message, failure.need)
+        if (failure.need !== undefined) this.#options.onUnsent?.(message, failure.need)
         return true
       })
     })
@@ -136,9 +136,9 @@ export class GatewayClient {
     },
     go: (exchange: BridgeExchange) => void,
   ): MessageReply {
-    const { session, host, target, guess, onLeftOut } = this.#options
+    const { session, host, target, guessEndpoint, onLeftOut } = this.#options
     const intercept = (failure: TargetFailure) => {
-      const meant = isElsewhere(failure) ? guess?.(failure.target) : undefined
+      const meant = isElsewhere(failure) ? guessEndpoint?.(failure.target) : undefined
       if (meant !== undefined) failure.reason += `. ${meant}`
       return parts.intercept?.(failure) ?? false
     }

@@ -12,7 +12,7 @@ import type { MessageReply } from './reply-listener.js'
 export interface StreamListenerOptions {
   clock: Clock
   random: () => number
-  link: Pick<GatewayClient, 'listen'>
+  gatewayClient: Pick<GatewayClient, 'listen'>
   host: Pick<HostConnection, 'send'>
   logger: Logger
   /** The target forgot the session: something has to open it again before this can go on. */
@@ -84,9 +84,9 @@ export class StreamListener {
 
   #open(): void {
     this.#state = 'opening'
-    const { link, clock } = this.#options
+    const { gatewayClient, clock } = this.#options
     this.#openedAt = clock.now()
-    const reply: MessageReply = link.listen(
+    const reply: MessageReply = gatewayClient.listen(
       {
         opened: () => {
           this.#state = 'open'

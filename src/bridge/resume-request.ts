@@ -11,7 +11,7 @@ import type { OpenRequest, OpenRequests } from './requests.js'
 
 export interface ResumeOptions {
   clock: Clock
-  link: Pick<GatewayClient, 'listen'>
+  gatewayClient: Pick<GatewayClient, 'listen'>
   host: Pick<HostConnection, 'send'>
   requests: OpenRequests
 }
@@ -76,8 +76,8 @@ class Resumption {
   }
 
   #open(): void {
-    const { link, clock } = this.#options
-    this.#request.reply = link.listen(
+    const { gatewayClient, clock } = this.#options
+    this.#request.reply = gatewayClient.listen(
       {
         opened: () => {
           this.#brokenAt = clock.now()

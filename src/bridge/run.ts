@@ -14,13 +14,13 @@ import { Backlog, createHostConnection, type HostConnection, readMessages } from
 import { StreamListener } from './notification-stream.js'
 import type { Memory } from './offline.js'
 import { resumeAnswer } from './resume-request.js'
-import { Shutdown, watchParent } from './shutdown.js'
+import { Liveness, watchForEnd } from './shutdown.js'
 import { SignInCoordinator } from './sign-in-coordinator.js'
 
 /** How long answers are waited for when the host closed our stdin, milliseconds. */
 const LAST_ANSWERS_MS = 900
 
-const LOOK_MS = 20
+const POLL_MS = 20
 
 const GOODBYE_MS = 700
 
@@ -36,14 +36,14 @@ type StdioRuntime = Pick<Runtime, 'clock' | 'io' | 'onFault' | 'onSignal' | 'sys
 export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions): Promise<number> {
   const { clock, io } = runtime
   const { memory, logger } = options
-  const life = watchParent(runtime, logger)
+  const end = watchForEnd(runtime, logger)
   const over = new AbortController()
-  const parts = assemble(runtime, options, over.signal)
+  const parts = createParts(runtime, options, over.signal)
   const { host, backlog, bridge, listener } = parts
-  const lookAtSignIn = watchSignIn(options, parts)
+  const checkSignIn = watchSignIn(options, parts)
   const liveness = watchTarget(runtime, options, parts, () => {
-    life.look()
-    void lookAtSignIn()
+    end.checkParent()
+    void checkSignIn()
     void memory.save()
   })
   readMessages(io.stdin, host, backlog, (message) => {
@@ -54,7 +54,7 @@ export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions)
     bridge.receive(message)
   })
 
-  const ending = await life.ended
+  const ending = await end.ended
   logger.debug('ending', `The bridge ends: ${ending}`)
   const canAnswer = !['signing-in', 'degraded'].includes(bridge.connection.phase)
   if (ending === 'stdin' && canAnswer) await lastAnswers(runtime, parts)
@@ -63,10 +63,14 @@ export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions)
   const isFault = ending === 'fault'
   bridge.close(isFault ? 'The bridge ends because of a mistake in it' : 'The bridge is closing')
   over.abort()
-  const goodbye = Promise.all([parts.link.end(), memory.save(), parts.desk.settled()])
+  const goodbye = Promise.all([
+    parts.gatewayClient.end(),
+    memory.save(),
+    parts.coordinator.settled(),
+  ])
   await Promise.race([goodbye, sleep(clock, GOODBYE_MS)])
   await Promise.race([parts.gateway.close(), ...(isFault ? [sleep(clock, GOODBYE_MS)] : [])])
-  life.stop()
+  end.stop()
   return isFault ? 1 : 0
 }
 
@@ -94,16 +98,16 @@ function watchSignIn({ identities, logger }: RunBridgeOptions, { listener, bridg
 function watchTarget(
   { clock }: Pick<Runtime, 'clock'>,
   { targets, random, logger, name }: RunBridgeOptions,
-  { link, listener, bridge }: Parts,
+  { gatewayClient, listener, bridge }: Parts,
   onTick: () => void,
-): Shutdown {
+): Liveness {
   const reconnect = (pauseMs: number) => {
     for (const { upstream } of targets) void upstream.close()
     listener.restart(pauseMs)
   }
-  const liveness = new Shutdown({
+  const liveness = new Liveness({
     clock,
-    link,
+    gatewayClient,
     isListening: () => listener.isOpen && bridge.connection.phase === 'ready',
     onDead: () => {
       logger.info('target_silent', `${name} is silent; connecting anew`)
@@ -122,7 +126,7 @@ async function lastAnswers(
 ): Promise<void> {
   const end = clock.now() + LAST_ANSWERS_MS
   while (bridge.requests.size > 0 && !host.isBehind && clock.now() < end) {
-    await sleep(clock, LOOK_MS)
+    await sleep(clock, POLL_MS)
   }
 }
 
@@ -164,7 +168,7 @@ export interface RunBridgeOptions {
   /** Names who is signed in, by what is kept, to each target that has a sign-in of its own. */
   identities?: () => Promise<Identities>
   /** Guesses which MCP endpoint of a target was meant. */
-  guess?: ((target: string) => string | undefined) | undefined
+  guessEndpoint?: ((target: string) => string | undefined) | undefined
   host: BridgedHost
   memory: Memory
   logger: Logger
@@ -181,11 +185,11 @@ export interface RunBridgeOptions {
 interface Parts {
   readonly host: HostConnection
   readonly backlog: Backlog
-  readonly link: GatewayClient
+  readonly gatewayClient: GatewayClient
   readonly gateway: Gateway
   readonly listener: StreamListener
   readonly bridge: Bridge
-  readonly desk: SignInCoordinator
+  readonly coordinator: SignInCoordinator
 }
 
 /**
@@ -193,7 +197,7 @@ interface Parts {
  *
  * @param signal Ends whatever waits for somebody to sign in.
  */
-function assemble(
+function createParts(
   { clock, io }: Pick<Runtime, 'clock' | 'io'>,
   options: RunBridgeOptions,
   signal: AbortSignal,
@@ -204,18 +208,18 @@ function assemble(
   const backlog = new Backlog()
   const session = createSession()
   const gateway = openGateway(clock, options)
-  const link = new GatewayClient({
+  const gatewayClient = new GatewayClient({
     ...{ gateway, session, host, backlog, target, caller: options.caller },
-    guess: options.guess,
-    onOwed: (message, need) => bridge.owe(message, need),
-    onLeftOut: (need) => desk.note(need),
+    guessEndpoint: options.guessEndpoint,
+    onUnsent: (message, need) => bridge.keepUnsent(message, need),
+    onLeftOut: (need) => coordinator.note(need),
   })
   const listener = new StreamListener({
-    ...{ clock, link, host, logger, random: options.random },
+    ...{ clock, gatewayClient, host, logger, random: options.random },
     // a ping is safe to repeat, so that the gateway opens the session again for it
-    onSessionLost: () => void link.ask('ping', {}),
+    onSessionLost: () => void gatewayClient.ask('ping', {}),
   })
-  const desk = new SignInCoordinator({
+  const coordinator = new SignInCoordinator({
     ...{ clock, logger, target, signal },
     open: options.openSignIn,
     hasToken: options.hasToken,
@@ -224,14 +228,14 @@ function assemble(
   })
   const bridge: Bridge = new Bridge({
     ...options,
-    ...{ target, clock, host, backlog, link, session, desk },
+    ...{ target, clock, host, backlog, gatewayClient, session, coordinator },
     onReady: () => listener.start(),
     resume: (request, lastEventId, retryMs) => {
       const { requests } = bridge
-      resumeAnswer({ clock, link, host, requests }, request, lastEventId, retryMs)
+      resumeAnswer({ clock, gatewayClient, host, requests }, request, lastEventId, retryMs)
     },
   })
-  return { host, backlog, link, gateway, listener, bridge, desk }
+  return { host, backlog, gatewayClient, gateway, listener, bridge, coordinator }
 }
 
 function openGateway(clock: Runtime['clock'], options: RunBridgeOptions): Gateway {

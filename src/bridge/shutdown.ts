@@ -3,9 +3,9 @@ import type { Logger } from '../util/logger.js'
 import type { Clock, Runtime } from '../util/runtime.js'
 import type { GatewayClient } from './gateway-client.js'
 
-export interface ShutdownOptions {
+export interface LivenessOptions {
   clock: Clock
-  link: Pick<GatewayClient, 'ask'>
+  gatewayClient: Pick<GatewayClient, 'ask'>
   /** Tells whether a stream is open that would not notice that its other end is gone. */
   isListening: () => boolean
   /** The target does not answer any more, although connections look open. */
@@ -26,15 +26,15 @@ const PING_TICKS = 5
 const MAX_MISSED = 2
 
 /** Finds out that the other end is gone, or that this machine was asleep. */
-export class Shutdown {
-  readonly #options: ShutdownOptions
+export class Liveness {
+  readonly #options: LivenessOptions
   #cancel = () => {}
   #lastTick = 0
   #ticks = 0
   #missed = 0
   #waiting = 0
 
-  constructor(options: ShutdownOptions) {
+  constructor(options: LivenessOptions) {
     this.#options = options
   }
 
@@ -73,14 +73,14 @@ export class Shutdown {
   }
 
   #ping(): void {
-    const { link, onDead } = this.#options
+    const { gatewayClient, onDead } = this.#options
     if (this.#waiting > 0) this.#missed += 1
     if (this.#missed >= MAX_MISSED) {
       this.#forget()
       return onDead()
     }
     this.#waiting += 1
-    void link.ask('ping', {}).then(({ ok, ...rest }) => {
+    void gatewayClient.ask('ping', {}).then(({ ok, ...rest }) => {
       // a target that does not know `ping` answers all the same
       if (!ok && 'failure' in rest && rest.failure !== undefined) return
       this.#waiting = 0
@@ -92,19 +92,19 @@ export class Shutdown {
 /** What ends the bridge: the host closed our stdin, a signal came, the host died, or a mistake of ours. */
 type Ending = 'stdin' | 'signal' | 'parent' | 'fault'
 
-type LifeRuntime = Pick<Runtime, 'io' | 'onFault' | 'onSignal' | 'system'>
+type EndRuntime = Pick<Runtime, 'io' | 'onFault' | 'onSignal' | 'system'>
 
 /** Watches for all that ends the bridge. */
-interface Life {
+interface EndWatch {
   /** Resolves once, with the first thing that happened. */
   readonly ended: Promise<Ending>
   /** Looks whether the host still lives. Where signals and pipes tell nothing, only this does. */
-  look(): void
+  checkParent(): void
   stop(): void
 }
 
 /** Starts watching. Signals no longer end the process by themselves. */
-export function watchParent(runtime: LifeRuntime, logger: Logger): Life {
+export function watchForEnd(runtime: EndRuntime, logger: Logger): EndWatch {
   const { io, onSignal, system } = runtime
   const parent = system.parentPid
   let end: (how: Ending) => void = () => {}
@@ -116,7 +116,7 @@ export function watchParent(runtime: LifeRuntime, logger: Logger): Life {
   void firstFault(runtime, logger, 'this bridge ends').then(() => end('fault'))
   return {
     ended,
-    look() {
+    checkParent() {
       if (parent === undefined) return
       if (system.parentPid !== parent || !system.isAlive(parent)) end('parent')
     },

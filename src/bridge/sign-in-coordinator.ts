@@ -26,7 +26,7 @@ export interface SignInCoordinatorOptions {
 }
 
 /** How often we look whether somebody signed in elsewhere. */
-const LOOK_MS = 3_000
+const POLL_MS = 3_000
 
 /** Has somebody sign in when that is needed, one at a time, and knows how far that is. */
 export class SignInCoordinator {
@@ -34,7 +34,7 @@ export class SignInCoordinator {
   #port: SignInPort | undefined
   #running = false
   #failure: ProxyError | undefined
-  #looking = false
+  #watching = false
   /** Why somebody has to sign in, by target; '' where one sign-in is for all. */
   readonly #needs = new Map<string, SignInNeed>()
   /** Keys of the needs that were met by a sign-in since a target last took a token. */
@@ -160,22 +160,22 @@ export class SignInCoordinator {
     logger.warn('sign_in_failed', `Nobody is signed in: ${error.message}`, { hint: error.hint })
     this.#tell()
     onFailed()
-    if (!this.#looking) void this.#lookElsewhere()
+    if (!this.#watching) void this.#watchElsewhere()
   }
 
   /** Somebody may sign in by hand, in another process. */
-  async #lookElsewhere(): Promise<void> {
+  async #watchElsewhere(): Promise<void> {
     const { clock, signal, onDone } = this.#options
-    this.#looking = true
+    this.#watching = true
     while (!signal.aborted && !this.#running) {
-      await sleep(clock, LOOK_MS, signal)
+      await sleep(clock, POLL_MS, signal)
       if (this.#running || signal.aborted || !(await this.#isMetElsewhere())) continue
       this.#failure = undefined
       this.#tell()
       onDone(false)
       break
     }
-    this.#looking = false
+    this.#watching = false
   }
 
   /** Drops the first need that was met by another process, if any was. */

@@ -20,10 +20,10 @@ import {
 
 export interface SignedOutOptions {
   memory: Memory
-  held: ParkedRequests
+  parkedRequests: ParkedRequests
   requests: OpenRequests
   connection: Connection
-  desk: SignInCoordinator
+  coordinator: SignInCoordinator
   host: HostConnection
   session: BridgeSession
   /** Name of the target, for people. */
@@ -50,8 +50,8 @@ export class SignedOut {
 
   /** Starts the sign-in that a request turned out to need. */
   begin(request: OpenRequest | undefined, need: SignInNeed): void {
-    const { desk, held, connection, target } = this.#options
-    desk.note(need)
+    const { coordinator, parkedRequests, connection, target } = this.#options
+    coordinator.note(need)
     if (request?.sentAgain) {
       return this.#refuse(request, `${target} refuses this even after a sign-in.`)
     }
@@ -59,45 +59,45 @@ export class SignedOut {
       need.challenge?.error === INSUFFICIENT_SCOPE ||
       (need.target !== undefined && connection.phase === 'ready')
     if (!isAlone) connection.phase = 'signing-in'
-    desk.begin()
-    for (const waiting of held.take('connection')) this.wait(waiting)
+    coordinator.begin()
+    for (const waiting of parkedRequests.take('connection')) this.wait(waiting)
     if (request !== undefined) this.wait(request, isAlone)
   }
 
   /** What has to be signed in to, for people. */
   get #target(): string {
-    return this.#options.desk.need?.target ?? this.#options.target
+    return this.#options.coordinator.need?.target ?? this.#options.target
   }
 
   /** Some of several targets wait for a sign-in, and the others go on. */
   get hasWaiting(): boolean {
-    return this.#options.desk.need?.target !== undefined
+    return this.#options.coordinator.need?.target !== undefined
   }
 
   /** Starts the sign-in that some of several targets wait for, if any does. */
   offer(): void {
-    if (this.hasWaiting) this.#options.desk.begin()
+    if (this.hasWaiting) this.#options.coordinator.begin()
   }
 
   /** Answers with the tools of those targets that need no sign-in, and the way to the others. */
-  async addLogin(request: OpenRequest, text: string): Promise<void> {
-    const { desk, requests } = this.#options
+  async addLoginTool(request: OpenRequest, text: string): Promise<void> {
+    const { coordinator, requests } = this.#options
     this.offer()
-    await desk.whenKnown(LINK_WAIT_MS)
+    await coordinator.whenKnown(LINK_WAIT_MS)
     const answer = tryParseJson(text)
     const result = isObject(answer) ? answer['result'] : undefined
     if (!this.hasWaiting || !isObject(result) || !Array.isArray(result['tools'])) {
       return requests.answer(request, text)
     }
     this.#offeredLogin = true
-    const tools = [...result['tools'], loginTool(desk.view, this.#target)]
+    const tools = [...result['tools'], loginTool(coordinator.view, this.#target)]
     requests.answer(request, respond(request.message, request.id, { ...result, tools }))
   }
 
   /** @param isAlone Only this request waits; all others go on. */
   wait(request: OpenRequest, isAlone = false): void {
     const { message, id } = request
-    const { requests, connection, memory, held, desk, loginWaitMs } = this.#options
+    const { requests, connection, memory, parkedRequests, coordinator, loginWaitMs } = this.#options
     const { method } = message
     const waitsForEver = method === 'initialize' || method === 'subscriptions/listen'
     if (!isAlone && !waitsForEver && method !== 'tools/call') {
@@ -114,16 +114,18 @@ export class SignedOut {
       if (empty !== undefined) return requests.answer(request, empty)
       return this.#refuse(request)
     }
-    held.add(request, 'sign-in', waitsForEver ? 0 : loginWaitMs, () => this.#refuse(request))
-    desk.begin()
+    parkedRequests.add(request, 'sign-in', waitsForEver ? 0 : loginWaitMs, () =>
+      this.#refuse(request),
+    )
+    coordinator.begin()
     if (!waitsForEver) void this.#showPrompt(request)
   }
 
   /** Somebody waits for this call: the right moment to ask that person to sign in. */
   async #showPrompt(request: OpenRequest): Promise<void> {
-    const { desk, requests } = this.#options
-    await desk.whenKnown(LINK_WAIT_MS)
-    const { view } = desk
+    const { coordinator, requests } = this.#options
+    await coordinator.whenKnown(LINK_WAIT_MS)
+    const { view } = coordinator
     if (!requests.isOpen(request) || this.prompt.show(view)) return
     // nobody sees the page: the answer is the only way to tell where it is
     const isUnseen = view.phase === 'waiting' && (view.tab === 'withheld' || view.tab === 'failed')
@@ -131,13 +133,13 @@ export class SignedOut {
   }
 
   /** Tells whether a call is for the tool that we offered and the target does not have. */
-  isOurs({ method, params }: Message): boolean {
+  isLoginCall({ method, params }: Message): boolean {
     if (!this.#offeredLogin || method !== 'tools/call' || params['name'] !== LOGIN_TOOL)
       return false
     return !hasTool(this.#options.memory.known, LOGIN_TOOL)
   }
 
-  answerLogin(request: OpenRequest): void {
+  answerLoginCall(request: OpenRequest): void {
     if (this.hasWaiting) return this.wait(request, true)
     const text = `Signed in to ${this.#options.target}. Its tools are available now.`
     this.#options.requests.answer(request, toolText(request, text, false))
@@ -145,13 +147,13 @@ export class SignedOut {
 
   /** Somebody signed in: goes on with the host's `initialize` where it waited for that. */
   onDone(isOtherClient: boolean): void {
-    const { held, connection, requests } = this.#options
+    const { parkedRequests, connection, requests } = this.#options
     this.prompt.complete()
-    const waiting = held.take('sign-in')
+    const waiting = parkedRequests.take('sign-in')
     const initialize = waiting.find(({ message }) => message.method === 'initialize')
     const others = waiting.filter((request) => request !== initialize)
-    for (const request of others) held.add(request, 'connection', 0, () => {})
-    if (initialize !== undefined && requests.isOpen(initialize) && !connection.stoodIn) {
+    for (const request of others) parkedRequests.add(request, 'connection', 0, () => {})
+    if (initialize !== undefined && requests.isOpen(initialize) && !connection.answeredInstead) {
       connection.initialize(initialize)
     } else connection.resume(isOtherClient)
   }
@@ -159,9 +161,9 @@ export class SignedOut {
   /** Nobody signed in: whoever waits for it learns why. */
   onFailed(): void {
     this.prompt.complete()
-    for (const request of this.#options.held.take('sign-in')) {
+    for (const request of this.#options.parkedRequests.take('sign-in')) {
       request.sentAgain = false
-      if (request.message.method !== 'initialize' || !this.#options.connection.stoodIn) {
+      if (request.message.method !== 'initialize' || !this.#options.connection.answeredInstead) {
         this.#refuse(request)
       }
     }
@@ -169,27 +171,27 @@ export class SignedOut {
 
   /** The user does not want to sign in now; the sign-in itself stays possible. */
   #refuseCalls(): void {
-    const { held } = this.#options
-    for (const request of held.take('sign-in')) {
+    const { parkedRequests } = this.#options
+    for (const request of parkedRequests.take('sign-in')) {
       request.sentAgain = false
       if (request.message.method === 'tools/call') this.#refuse(request)
-      else held.add(request, 'sign-in', 0, () => {})
+      else parkedRequests.add(request, 'sign-in', 0, () => {})
     }
   }
 
   async #listTools(request: OpenRequest): Promise<void> {
-    const { memory, desk, connection, requests } = this.#options
+    const { memory, coordinator, connection, requests } = this.#options
     const { tools } = await memory.load()
-    if (tools === undefined) await desk.whenKnown(LINK_WAIT_MS)
+    if (tools === undefined) await coordinator.whenKnown(LINK_WAIT_MS)
     if (connection.phase !== 'signing-in') return this.#options.dispatch(request)
     this.#offeredLogin ||= tools === undefined
-    const result = tools ?? { tools: [loginTool(desk.view, this.#target)] }
+    const result = tools ?? { tools: [loginTool(coordinator.view, this.#target)] }
     requests.answer(request, respond(request.message, request.id, result))
   }
 
   #refuse(request: OpenRequest, text?: string): void {
-    const { requests, desk } = this.#options
-    const why = text ?? describeSignIn(desk.view, this.#target)
+    const { requests, coordinator } = this.#options
+    const why = text ?? describeSignIn(coordinator.view, this.#target)
     if (request.message.method !== 'tools/call') return requests.refuse(request, retryable(why))
     requests.answer(request, toolText(request, why, true))
   }

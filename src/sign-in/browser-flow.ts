@@ -192,7 +192,7 @@ export async function complete(
 }
 
 /** How often to look whether another process (`login --paste`) finished this sign-in. */
-const LOOK_MS = 500
+const POLL_MS = 500
 
 /** After this long without an answer, the page may show an error that never reaches us. */
 const HINT_MS = 60_000
@@ -215,7 +215,7 @@ function waitForEnd(flow: Flow, pending: PendingSignIn): End {
   let cancelLook = () => {}
   const before = store.load(bindingOf(target)).catch(() => undefined)
   const look = () => {
-    cancelLook = clock.after(LOOK_MS, () => {
+    cancelLook = clock.after(POLL_MS, () => {
       const found = Promise.all([before, store.load(bindingOf(target))])
       found.then(([old, now]) => {
         if (

@@ -26,7 +26,7 @@ import { addressOf } from './options.js'
 import type { PendingSignIn } from './pending-sign-in.js'
 
 /** How often a process that waits for another one's sign-in looks. */
-const LOOK_MS = 250
+const POLL_MS = 250
 
 /**
  * Signs in while holding the sign-in lock of the target, or waits for the process that holds it.
@@ -71,7 +71,7 @@ export async function signInExclusively(
     }
     if (signal.aborted) throw wasInterrupted()
     if (runtime.clock.now() >= deadline) throw tookTooLong()
-    await sleep(runtime.clock, LOOK_MS, signal)
+    await sleep(runtime.clock, POLL_MS, signal)
   }
 }
 

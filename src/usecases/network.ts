@@ -26,10 +26,10 @@ export interface NetworkFlags {
 export function openNetwork(
   runtime: Runtime,
   flags: NetworkFlags,
-  mayRepeat?: NetworkOptions['mayRepeat'],
+  isRetrySafe?: NetworkOptions['isRetrySafe'],
 ): Network {
   const ca = readAuthorities(flags, runtime)
-  return createNetwork({ runtime, ca, proxies: flags.proxyEnv, ipv4: flags.ipv4, mayRepeat })
+  return createNetwork({ runtime, ca, proxies: flags.proxyEnv, ipv4: flags.ipv4, isRetrySafe })
 }
 
 /** Gives a runtime whose `fetch` goes the way that the flags say. */

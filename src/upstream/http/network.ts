@@ -13,7 +13,7 @@ export interface NetworkOptions {
   proxies?: boolean
   /** Connects by IPv4 only. */
   ipv4?: boolean
-  mayRepeat: NodeUpstreamOptions['mayRepeat']
+  isRetrySafe: NodeUpstreamOptions['isRetrySafe']
 }
 
 /** How this machine reaches others: directly or through a proxy, and with which authorities trusted. */
@@ -28,7 +28,7 @@ export interface Network {
 
 /** Creates the network. A proxy's client is loaded only where there is a proxy. */
 export function createNetwork(options: NetworkOptions): Network {
-  const { runtime, ca, proxies = true, ipv4 = false, mayRepeat } = options
+  const { runtime, ca, proxies = true, ipv4 = false, isRetrySafe } = options
   const { clock } = runtime
   const env = proxies ? runtime.env : {}
   const jars = new Map<string, CookieJar>()
@@ -40,7 +40,7 @@ export function createNetwork(options: NetworkOptions): Network {
   const connect = async (url: URL) => {
     const proxy = proxyFor(url, env)
     const reach = { ca: await trust(), family: ipv4 ? (4 as const) : undefined }
-    if (proxy === undefined) return createNodeUpstream(url, { clock, mayRepeat, ...reach })
+    if (proxy === undefined) return createNodeUpstream(url, { clock, isRetrySafe, ...reach })
     const { createProxyUpstream } = await import('./proxy-upstream.js')
     return createProxyUpstream(url, proxy, reach)
   }

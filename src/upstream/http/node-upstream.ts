@@ -23,7 +23,7 @@ export interface NodeUpstreamOptions {
    * Tells whether a request may be sent a second time when its connection broke before anything was
    * answered. Nobody knows then whether the first one arrived.
    */
-  mayRepeat?: ((request: UpstreamRequest) => boolean) | undefined
+  isRetrySafe?: ((request: UpstreamRequest) => boolean) | undefined
 }
 
 /** What the calls to one target share. */
@@ -202,7 +202,7 @@ class NodeCall implements UpstreamController {
   #onBroken(sent: ClientRequest, error: Error): void {
     if (this.#over) return
     const code = networkCode(error) ?? ''
-    const { url, mayRepeat } = this.#connections
+    const { url, isRetrySafe } = this.#connections
     if (!this.#connected && NO_WAY.has(code) && this.#connections.family === undefined) {
       if (isIP(url.hostname.replace(/[[\]]/g, '')) === 0) {
         this.#connections.family = 4
@@ -210,7 +210,7 @@ class NodeCall implements UpstreamController {
       }
     }
     const isStale = sent.reusedSocket && BROKEN.has(code) && this.#response === undefined
-    if (isStale && !this.#repeated && mayRepeat?.(this.#request)) {
+    if (isStale && !this.#repeated && isRetrySafe?.(this.#request)) {
       this.#repeated = true
       return this.#open()
     }

@@ -18,7 +18,7 @@ const TIMEOUT_MS = 5 * 60_000
 const DEVICE_RENEWALS = 3
 
 /** Everything that `login` works with. */
-interface Desk {
+interface Login {
   readonly runtime: Runtime
   readonly network: Network
   readonly stores: SignInStores
@@ -50,11 +50,11 @@ export async function runLogin(
   const stop = new AbortController()
   const stopSignals = runtime.onSignal(() => stop.abort())
   const deps = depsOf(runtime, stores, target, flags)
-  const desk = { runtime, network, stores, target, deps, flags, signal: stop.signal }
+  const login = { runtime, network, stores, target, deps, flags, signal: stop.signal }
   try {
     const before = await stores.store.load(bindingOf(target))
-    const { record, isKept } = await signIn(desk)
-    if (record === undefined) return sayOpen(desk)
+    const { record, isKept } = await signIn(login)
+    if (record === undefined) return sayOpen(login)
     const isOld = isKept || before?.accessToken === record.accessToken
     await report(runtime, stores, record, flags, isOld ? 'Already signed in' : 'Signed in')
   } finally {
@@ -93,8 +93,8 @@ interface Outcome {
   readonly isKept?: boolean
 }
 
-async function signIn(desk: Desk): Promise<Outcome> {
-  const { runtime, network, stores, target, deps, flags, signal } = desk
+async function signIn(login: Login): Promise<Outcome> {
+  const { runtime, network, stores, target, deps, flags, signal } = login
   if (flags.withToken) return { record: await readToken(runtime, deps) }
   if (runtime.env['MCP_DESCOPE_TOKEN']) {
     throw new ProxyError('USAGE', 'MCP_DESCOPE_TOKEN is set, so a sign-in would not be used', {
@@ -120,7 +120,7 @@ async function signIn(desk: Desk): Promise<Outcome> {
     const options = { runtime, network, name, url: grant.url, source }
     const meeting = await meetTarget(options)
     if (meeting.next === 'nothing') return { record: undefined }
-    if (meeting.next === 'keep') return { record: await kept(desk, meeting.doubt), isKept: true }
+    if (meeting.next === 'keep') return { record: await kept(login, meeting.doubt), isKept: true }
     try {
       return await ensure(meeting.need)
     } catch (error) {
@@ -132,7 +132,7 @@ async function signIn(desk: Desk): Promise<Outcome> {
   }
 }
 
-async function kept({ runtime, stores, target }: Desk, doubt: string | undefined) {
+async function kept({ runtime, stores, target }: Login, doubt: string | undefined) {
   const { store } = stores
   const binding = bindingOf(target)
   if (doubt !== undefined) {
@@ -150,7 +150,7 @@ async function kept({ runtime, stores, target }: Desk, doubt: string | undefined
   })
 }
 
-function sayOpen({ runtime, target, flags }: Desk): void {
+function sayOpen({ runtime, target, flags }: Login): void {
   const { io } = runtime
   io.err(
     `${target.name} lets everybody in and names no authorization server: nothing to sign in to.\n`,

@@ -30,7 +30,7 @@ import {
 } from '../access/token-sources.js'
 import type { BridgeFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
-import { configsOf, isRetrySafe, openTargets, readHeaders, URL_DEFAULTS } from './targets.js'
+import { configsOf, isRetrySafe, openBridgeTargets, readHeaders, URL_DEFAULTS } from './targets.js'
 
 /**
  * Runs the bridge between the host on stdin and stdout and its targets. Whatever a start with a good
@@ -53,7 +53,14 @@ export async function runBridge(
   const host: BridgedHost = { name: undefined }
   const tokens = await openTokens(runtime, target, flags, host)
   const access = await chooseAccess(runtime, target, tokens, headers, logger)
-  const targets = await openTargets(target, { runtime, network, access, headers, flags, logger })
+  const targets = await openBridgeTargets(target, {
+    runtime,
+    network,
+    access,
+    headers,
+    flags,
+    logger,
+  })
   return await runStdio(
     runtime,
     optionsOf({ target, tokens, access, targets, host, flags, logger }),
@@ -158,7 +165,7 @@ function optionsOf({ target, tokens, access, ...parts }: BridgeParts): RunBridge
     ...((kind === 'stored' || several !== undefined) && {
       identities: () => identitiesOf(stores, several?.signIns() ?? [signIn]),
     }),
-    guess(name) {
+    guessEndpoint(name) {
       const url = configs.find((config) => config.name === name)?.url
       return url === undefined ? undefined : didYouMeanEndpoint(new URL(url))
     },

@@ -70,7 +70,10 @@ interface TargetParts {
 }
 
 /** Opens the ways to all targets. Nothing is sent yet. */
-export async function openTargets(target: BridgeTarget, parts: TargetParts): Promise<Target[]> {
+export async function openBridgeTargets(
+  target: BridgeTarget,
+  parts: TargetParts,
+): Promise<Target[]> {
   const { runtime, access, headers, logger } = parts
   const { timeouts, limits } = target.configured?.loaded.config ?? URL_DEFAULTS
   const budget = { max: limits.children, used: 0 }

@@ -198,7 +198,7 @@ describe('the HTTP proxy of the environment', () => {
     const network = createNetwork({
       runtime: { clock, env: { HTTPS_PROXY: through.url }, fetch: globalThis.fetch },
       ca: [certificates.ca],
-      mayRepeat: undefined,
+      isRetrySafe: undefined,
     })
     const response = await network.fetch(`https://issuer.test:${port}/mcp`, {
       method: 'POST',

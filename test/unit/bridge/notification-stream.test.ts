@@ -37,7 +37,7 @@ function createListener() {
     onSessionLost: () => {
       lost += 1
     },
-    link: {
+    gatewayClient: {
       listen(reply, lastEventId, intercept) {
         opened.push({
           at: clock.now(),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { GatewayOutcome } from '../../../src/bridge/gateway-client.js'
-import { Shutdown } from '../../../src/bridge/shutdown.js'
+import { Liveness } from '../../../src/bridge/shutdown.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 function createLiveness(answers: boolean[]) {
@@ -8,9 +8,9 @@ function createLiveness(answers: boolean[]) {
   let jump = 0
   const told: string[] = []
   let pings = 0
-  const liveness = new Shutdown({
+  const liveness = new Liveness({
     clock: { now: () => clock.now() + jump, after: clock.after },
-    link: {
+    gatewayClient: {
       ask: () => {
         const answered = answers[pings] ?? true
         pings += 1

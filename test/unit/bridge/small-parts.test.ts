@@ -102,7 +102,7 @@ describe('parseRetryAfter', () => {
   })
 })
 
-describe('mayRepeat', () => {
+describe('isRetrySafe', () => {
   it.each([
     ['tools/list', true],
     ['resources/read', true],

@@ -28,11 +28,11 @@ function refusing(failure: Partial<TargetFailure>) {
   }
 }
 
-type StreamListenerLink = ConstructorParameters<typeof StreamListener>[0]['link']['listen']
+type StreamListenerLink = ConstructorParameters<typeof StreamListener>[0]['gatewayClient']['listen']
 
 async function listensAgain(failure: Partial<TargetFailure>): Promise<boolean> {
   const clock = createManualClock()
-  const link = refusing(failure)
+  const gatewayClient = refusing(failure)
   const logger = createLogger({
     io: { err() {} },
     clock,
@@ -40,22 +40,22 @@ async function listensAgain(failure: Partial<TargetFailure>): Promise<boolean> {
     format: 'text',
     redact: (text) => text,
   })
-  const options = { clock, random: () => 0, host: HOST, logger, link, onSessionLost() {} }
+  const options = { clock, random: () => 0, host: HOST, logger, gatewayClient, onSessionLost() {} }
   const listener = new StreamListener(options)
   listener.start()
   await clock.advance(2_000)
-  return link.asked() > 1
+  return gatewayClient.asked() > 1
 }
 
 async function resumesAgain(failure: Partial<TargetFailure>): Promise<boolean> {
   const clock = createManualClock()
-  const link = refusing(failure)
+  const gatewayClient = refusing(failure)
   const requests = new OpenRequests(HOST, new Backlog())
   const call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}'
   const request = requests.add(parseMessageText(call))
-  resumeAnswer({ clock, link, host: HOST, requests }, request, '7', undefined)
+  resumeAnswer({ clock, gatewayClient, host: HOST, requests }, request, '7', undefined)
   await clock.advance(2_000)
-  return link.asked() > 1
+  return gatewayClient.asked() > 1
 }
 
 describe('a stream that a target refuses', () => {

@@ -28,7 +28,7 @@ async function serve(listener: RequestListener) {
 async function upstreamTo(port: number, host = '127.0.0.1'): Promise<Upstream> {
   const upstream = await createNodeUpstream(new URL(`http://${host}:${port}/mcp?a=1`), {
     clock,
-    mayRepeat: ({ body }) => body === 'safe',
+    isRetrySafe: ({ body }) => body === 'safe',
   })
   closing.push(() => upstream.close())
   return upstream
