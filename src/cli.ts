@@ -1,7 +1,7 @@
 import { homedir } from 'node:os'
-import { createOutput } from './cli/output.js'
 import { run } from './cli/run.js'
 import { createClock } from './util/async.js'
+import { createOutput } from './util/output.js'
 import type { Runtime, StopSignal } from './util/runtime.js'
 import { createSystem } from './util/system.js'
 

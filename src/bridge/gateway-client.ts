@@ -14,7 +14,7 @@ import { lastEventIdHeader } from '../mcp/sse.js'
 import { mayMeanOtherPath } from '../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import type { Backlog, HostConnection } from './host.js'
-import { type Hooks, MessageReply, type ReplyListener, RequestListener } from './reply-listener.js'
+import { type Hooks, MessageReply, type ReplyListener, RequestListener } from './requests.js'
 
 export interface GatewayClientOptions {
   gateway: Gateway

@@ -7,7 +7,7 @@ import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { GatewayClient } from './gateway-client.js'
 import type { HostConnection } from './host.js'
-import type { MessageReply } from './reply-listener.js'
+import type { MessageReply } from './requests.js'
 
 export interface StreamListenerOptions {
   clock: Clock

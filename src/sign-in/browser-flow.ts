@@ -4,8 +4,7 @@ import {
   createAuthorizationSecrets,
   readResponseError,
 } from '../auth/oauth/authorization.js'
-import type { ConfiguredClient } from '../auth/oauth/client.js'
-import { storable, withConfiguredSecret } from '../auth/oauth/refresh.js'
+import { type ConfiguredClient, storable, withConfiguredSecret } from '../auth/oauth/client.js'
 import { chooseClient, configuredClient } from '../auth/oauth/registration.js'
 import { exchangeCode } from '../auth/oauth/token-endpoint.js'
 import { bindingOf } from '../auth/tokens/sign-in-target.js'

@@ -1,8 +1,11 @@
+import { requestReply } from '../auth/fetch-json.js'
+import { type HttpDeps, requireSafeUrl } from '../auth/oauth/http.js'
+import { splitScopes } from '../auth/oauth/scopes.js'
 import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
-import { whoSignedIn } from '../auth/oauth/user-info.js'
 import type { TokenRecord } from '../auth/tokens/token-store.js'
-import { accountOf } from '../auth/verify/unverified-claims.js'
+import { accountOf, nameOf, readUnverifiedClaims } from '../auth/verify/unverified-claims.js'
 import type { ProxyError } from '../util/errors.js'
+import { isObject, stringMember, tryParseJson } from '../util/json.js'
 import { escapeHtml, ICON_URL, PAGE_STYLE, pagePolicy, richText } from '../util/page.js'
 import { printable } from '../util/redact.js'
 import { cutText } from '../util/text.js'
@@ -137,4 +140,37 @@ export async function resultPage(
   }
   const name = await whoSignedIn(runtime, server, outcome)
   return successPage(name, returnTo, target.name, accountOf(outcome.accessToken))
+}
+
+/** The page that somebody looks at waits for this. */
+const USER_INFO_LIMITS = { timeoutMs: 2_000, maxBytes: 65_536 }
+
+/**
+ * Names who signed in, for people: by the token where it says more than an id, else as the
+ * authorization server knows them, if it may be asked with this token.
+ *
+ * @returns `undefined` when nobody says, for whatever reason. Never rejects.
+ * @see [OpenID Connect Core §5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)
+ */
+async function whoSignedIn(
+  deps: HttpDeps,
+  { issuer, userinfoEndpoint }: AuthorizationServer,
+  { accessToken, scope }: { accessToken: string; scope: string | undefined },
+): Promise<string | undefined> {
+  const claims = readUnverifiedClaims(accessToken)
+  const name = nameOf(claims)
+  if (name !== undefined || userinfoEndpoint === undefined) return name
+  if (!splitScopes(scope).includes('openid')) return undefined
+  try {
+    const url = requireSafeUrl(deps, userinfoEndpoint, '"userinfo_endpoint"', new URL(issuer))
+    const headers = { authorization: `Bearer ${accessToken}`, accept: 'application/json' }
+    const { status, text = '' } = await requestReply(deps, url.href, { headers }, USER_INFO_LIMITS)
+    const said = status === 200 ? tryParseJson(text) : undefined
+    if (!isObject(said)) return undefined
+    const subject = stringMember(claims, 'sub')
+    const isOther = subject !== undefined && stringMember(said, 'sub') !== subject
+    return isOther ? undefined : nameOf(said)
+  } catch {
+    return undefined
+  }
 }

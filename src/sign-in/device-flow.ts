@@ -1,6 +1,6 @@
+import { storable, withConfiguredSecret } from '../auth/oauth/client.js'
 import { requestDeviceCodes } from '../auth/oauth/device.js'
 import { OAuthRefusedError, RetryableError } from '../auth/oauth/failure.js'
-import { storable, withConfiguredSecret } from '../auth/oauth/refresh.js'
 import { chooseClient } from '../auth/oauth/registration.js'
 import { deviceGrant, type Grant } from '../auth/oauth/token-endpoint.js'
 import { bindingOf } from '../auth/tokens/sign-in-target.js'

@@ -1,4 +1,4 @@
-import type { ConfiguredClient } from '../auth/oauth/client.js'
+import { type ConfiguredClient, withConfiguredSecret } from '../auth/oauth/client.js'
 import type { HttpDeps } from '../auth/oauth/http.js'
 import type { TokenSource } from '../auth/tokens/token-source.js'
 import { storeKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
@@ -38,7 +38,7 @@ export async function signOut(deps: SignOutDeps, record: TokenRecord): Promise<S
 }
 
 async function revoke(deps: SignOutDeps, before: TokenRecord): Promise<SignOutReport> {
-  const { serverOf, withConfiguredSecret } = await import('../auth/oauth/refresh.js')
+  const { serverOf } = await import('../auth/oauth/refresh.js')
   const server = await serverOf(deps, before)
   if (server.revocationEndpoint === undefined) {
     return { revoked: false, reason: `${server.issuer} offers no revocation` }

@@ -55,7 +55,6 @@ export function withHeaders(
   credential: TargetCredential,
   headers: readonly (readonly [string, string])[],
 ): TargetCredential {
-  if (headers.length === 0) return credential
   const fixed = Object.fromEntries(headers)
   const join = (own: CredentialHeaders) => ({ ...fixed, ...own })
   return {

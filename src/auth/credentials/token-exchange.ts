@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import type { Runtime } from '../../util/runtime.js'
+import { libraryCall } from '../oauth/client.js'
 import { OAuthRefusedError } from '../oauth/failure.js'
-import { libraryCall } from '../oauth/load-oauth4webapi.js'
 import { saysTokenInvalid } from '../oauth/parse-challenge.js'
 import { canonicalResource } from '../oauth/protected-resource.js'
 import { assumedAuthorizationServer } from '../oauth/server-metadata.js'

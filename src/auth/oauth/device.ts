@@ -1,8 +1,8 @@
 import { ProxyError } from '../../util/errors.js'
 import { isObject, positiveMember, textMember, tryParseJson } from '../../util/json.js'
+import { libraryCall } from './client.js'
 import { OAuthRefusedError, readRefusal } from './failure.js'
 import { type HttpDeps, requireSafeUrl } from './http.js'
-import { libraryCall } from './load-oauth4webapi.js'
 import type { GrantRequest } from './token-endpoint.js'
 
 /** The codes of a device sign-in (RFC 8628 §3.2). */

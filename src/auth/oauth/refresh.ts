@@ -1,7 +1,12 @@
 import { ProxyError } from '../../util/errors.js'
 import { shownUrl } from '../../util/url-text.js'
 import type { TokenRecord } from '../tokens/token-store.js'
-import type { ConfiguredClient, OAuthClient } from './client.js'
+import {
+  type ConfiguredClient,
+  type OAuthClient,
+  storable,
+  withConfiguredSecret,
+} from './client.js'
 import { isUnknownClient, RetryableError, withRetries } from './failure.js'
 import type { HttpDeps } from './http.js'
 import { type ClientStore, chooseClient } from './registration.js'
@@ -10,7 +15,7 @@ import {
   assumedAuthorizationServer,
   discoverAuthorizationServer,
 } from './server-metadata.js'
-import { type Grant, refreshGrant } from './token-endpoint.js'
+import { type Grant, grantTimes, refreshGrant } from './token-endpoint.js'
 
 export interface RefreshDeps extends HttpDeps {
   configured: ConfiguredClient
@@ -61,14 +66,6 @@ export async function serverOf(deps: HttpDeps, record: TokenRecord): Promise<Aut
   throw new RetryableError(`${shownUrl(metadataUrl)} does not answer as it did`)
 }
 
-/** Secrets from the configuration are not stored; they are put back here. */
-export function withConfiguredSecret(
-  client: OAuthClient,
-  configured: ConfiguredClient,
-): OAuthClient {
-  return client.source === 'static' ? { ...client, secret: configured.secret } : client
-}
-
 async function registerAgain(
   deps: RefreshDeps,
   server: AuthorizationServer,
@@ -101,32 +98,5 @@ function renewed(
     accessToken: grant.accessToken,
     refreshToken: grant.refreshToken ?? record.refreshToken,
     scope: grant.scope ?? record.scope,
-  }
-}
-
-/** A configured secret stays where it is configured; how the client authenticates is kept. */
-export function storable(client: OAuthClient, { authMethod }: Pick<Grant, 'authMethod'> = {}) {
-  const known = authMethod === undefined ? client : { ...client, authMethod }
-  return known.source === 'static' ? { ...known, secret: undefined } : known
-}
-
-/** A hundred years, in seconds: beyond that, dates end. */
-const LONGEST_LIFE = 3_153_600_000
-
-/**
- * Turns a lifetime into times of our own clock, which is never compared with the server's. A token
- * that would be over when it comes is one whose server does not know better.
- */
-export function grantTimes(
-  nowMs: number,
-  { expiresIn }: Pick<Grant, 'expiresIn'>,
-): Pick<TokenRecord, 'receivedAt' | 'expiresAt'> {
-  const receivedAt = Math.floor(nowMs / 1_000)
-  return {
-    receivedAt,
-    expiresAt:
-      expiresIn !== undefined && expiresIn > 0
-        ? receivedAt + Math.ceil(Math.min(expiresIn, LONGEST_LIFE))
-        : undefined,
   }
 }

@@ -1,8 +1,7 @@
 import type { ClientAuth } from 'oauth4webapi'
-import type { OAuthClient } from './client.js'
+import { libraryCall, type OAuthClient } from './client.js'
 import { type OAuthRefusal, readRefusal } from './failure.js'
 import type { HttpDeps } from './http.js'
-import { libraryCall } from './load-oauth4webapi.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
 export interface RevocationRequest {

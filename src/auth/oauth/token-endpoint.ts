@@ -1,10 +1,15 @@
 import type { TokenEndpointRequestOptions } from 'oauth4webapi'
 import { ProxyError } from '../../util/errors.js'
 import { isObject, positiveMember, textMember, tryParseJson } from '../../util/json.js'
-import { type ClientAuthMethod, type OAuthClient, otherSecretMethod } from './client.js'
+import {
+  type ClientAuthMethod,
+  type LibraryCall,
+  libraryCall,
+  type OAuthClient,
+  otherSecretMethod,
+} from './client.js'
 import { isUnknownClient, OAuthRefusedError, RetryableError, readRefusal } from './failure.js'
 import type { HttpDeps } from './http.js'
-import { type LibraryCall, libraryCall } from './load-oauth4webapi.js'
 import { splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
@@ -192,4 +197,25 @@ export async function readGrant(doing: string, response: Response): Promise<Gran
 function scopeOf(value: unknown): string | undefined {
   const words = [value].flat().filter((word) => typeof word === 'string')
   return splitScopes(words.join(' ')).join(' ') || undefined
+}
+
+/** A hundred years, in seconds: beyond that, dates end. */
+const LONGEST_LIFE = 3_153_600_000
+
+/**
+ * Turns a lifetime into times of our own clock, which is never compared with the server's. A token
+ * that would be over when it comes is one whose server does not know better.
+ */
+export function grantTimes(
+  nowMs: number,
+  { expiresIn }: Pick<Grant, 'expiresIn'>,
+): { receivedAt: number; expiresAt: number | undefined } {
+  const receivedAt = Math.floor(nowMs / 1_000)
+  return {
+    receivedAt,
+    expiresAt:
+      expiresIn !== undefined && expiresIn > 0
+        ? receivedAt + Math.ceil(Math.min(expiresIn, LONGEST_LIFE))
+        : undefined,
+  }
 }

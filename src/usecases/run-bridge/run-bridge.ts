@@ -221,12 +221,12 @@ async function openBridgeLogger(
 }
 
 async function warningsOn(env: Runtime['env'], { configured }: BridgeTarget): Promise<string[]> {
+  const short = SECRETS.filter((name) => isShortSecret(env[name] ?? ''))
+  if (configured === undefined && short.length === 0) return []
   const { warnOfShortSecret, warnOfShortSecrets } = await import('../../config/public-value.js')
   return [
-    ...(configured?.loaded.warnings ?? []),
+    ...(configured === undefined ? [] : configured.loaded.warnings),
     ...(configured === undefined ? [] : warnOfShortSecrets(configured.loaded)),
-    ...SECRETS.filter((name) => isShortSecret(env[name] ?? '')).map((name) =>
-      warnOfShortSecret(name, 'environment'),
-    ),
+    ...short.map((name) => warnOfShortSecret(name, 'environment')),
   ]
 }

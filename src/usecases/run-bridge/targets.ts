@@ -52,8 +52,9 @@ export function readHeaders(
   { configured }: BridgeTarget,
   { header }: BridgeFlags,
 ): [string, string][] {
+  if (header.length === 0) return []
   const headers = parseHeaders(header, env)
-  if (headers.length === 0 || (configured?.targets.length ?? 1) === 1) return headers
+  if ((configured?.targets.length ?? 1) === 1) return headers
   throw new ProxyError('USAGE', '--header is for one target, and several are configured', {
     hint: 'Name one of them, or give each its credential in the configuration.',
   })
@@ -83,7 +84,8 @@ export async function openBridgeTargets(
       return await openProgram(runtime, config, program, { timeouts, budget, logger })
     }
     const upstream = await openUpstream(config, parts)
-    return createTarget(config, withHeaders(access.credentialOf(config), headers), upstream)
+    const own = access.credentialOf(config)
+    return createTarget(config, headers.length > 0 ? withHeaders(own, headers) : own, upstream)
   }
   return await Promise.all(configsOf(target).map(open))
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { StreamListener } from '../../../src/bridge/notification-stream.js'
-import { MessageReply, type ReplyListener } from '../../../src/bridge/reply-listener.js'
+import { MessageReply, type ReplyListener } from '../../../src/bridge/requests.js'
 import type { TargetFailure } from '../../../src/gateway/forwarding/target-failure.js'
 import { createLogger } from '../../../src/util/logger.js'
 import { createManualClock } from '../../helpers/runtime.js'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Backlog } from '../../../src/bridge/host.js'
 import { StreamListener } from '../../../src/bridge/notification-stream.js'
-import { MessageReply } from '../../../src/bridge/reply-listener.js'
+import { MessageReply } from '../../../src/bridge/requests.js'
 import { OpenRequests } from '../../../src/bridge/requests.js'
 import { resumeAnswer } from '../../../src/bridge/resume-request.js'
 import type { TargetFailure } from '../../../src/gateway/forwarding/target-failure.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createOutput } from '../../../src/cli/output.js'
+import { createOutput } from '../../../src/util/output.js'
 
 function createStream() {
   const writes: string[] = []
