@@ -1,4 +1,4 @@
-import type { SignInNeed } from '../auth/tokens/sign-in-target.js'
+import type { SignInNeed } from '../auth/tokens/token-store.js'
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
 import type { Message } from '../mcp/message.js'
 import { type Backoff, createBackoff, parseRetryAfter, sleep } from '../util/async.js'

@@ -1,5 +1,5 @@
 import type { Caller } from '../auth/credentials/credential.js'
-import type { SignInNeed } from '../auth/tokens/sign-in-target.js'
+import type { SignInNeed } from '../auth/tokens/token-store.js'
 import type { Exchange, ExchangeRecord } from '../gateway/exchange.js'
 import {
   credentialFailure,

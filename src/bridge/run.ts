@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Caller } from '../auth/credentials/credential.js'
-import type { SignInNeed, SignInPort } from '../auth/tokens/sign-in-target.js'
+import type { SignInNeed, SignInPort } from '../auth/tokens/token-store.js'
 import { createGateway, type Gateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions/sealed-sessions.js'
 import type { Target } from '../gateway/target.js'

@@ -1,5 +1,5 @@
-import type { SignInNeed, SignInPort, SignInView } from '../auth/tokens/sign-in-target.js'
 import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
+import type { SignInNeed, SignInPort, SignInView } from '../auth/tokens/token-store.js'
 import { sleep } from '../util/async.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import type { Logger } from '../util/logger.js'

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { SignInView } from '../auth/tokens/sign-in-target.js'
+import type { SignInView } from '../auth/tokens/token-store.js'
 import { isStateless } from '../mcp/headers.js'
 import { resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'

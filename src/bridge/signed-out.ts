@@ -1,5 +1,5 @@
-import type { SignInNeed } from '../auth/tokens/sign-in-target.js'
 import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
+import type { SignInNeed } from '../auth/tokens/token-store.js'
 import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { isObject, tryParseJson } from '../util/json.js'

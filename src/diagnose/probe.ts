@@ -1,6 +1,6 @@
+import type { ProtectedResource } from '../auth/oauth/discover.js'
 import type { HttpDeps } from '../auth/oauth/http.js'
 import { type BearerChallenge, readBearerChallenge } from '../auth/oauth/parse-challenge.js'
-import type { ProtectedResource } from '../auth/oauth/protected-resource.js'
 import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
 import { resourceMetadataUrl } from '../auth/verify/resource-metadata.js'
 import type { Network } from '../upstream/http/network.js'

@@ -1,6 +1,11 @@
 import type { ClientStore } from '../auth/oauth/registration.js'
-import { bindingOf, type SignInTarget } from '../auth/tokens/sign-in-target.js'
-import { storeKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
+import {
+  bindingOf,
+  type SignInTarget,
+  storeKey,
+  type TokenRecord,
+  type TokenStore,
+} from '../auth/tokens/token-store.js'
 import { ProxyError } from '../util/errors.js'
 import { createTabQuota } from './browser.js'
 import type { SignInRuntime } from './flow.js'

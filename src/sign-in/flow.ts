@@ -5,9 +5,13 @@ import type { BearerChallenge } from '../auth/oauth/parse-challenge.js'
 import type { ClientStore } from '../auth/oauth/registration.js'
 import { missingScopes, splitScopes } from '../auth/oauth/scopes.js'
 import { type Grant, grantTimes } from '../auth/oauth/token-endpoint.js'
-import { bindingOf, type SignInTarget } from '../auth/tokens/sign-in-target.js'
 import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
-import type { TokenRecord, TokenStore } from '../auth/tokens/token-store.js'
+import {
+  bindingOf,
+  type SignInTarget,
+  type TokenRecord,
+  type TokenStore,
+} from '../auth/tokens/token-store.js'
 import { ProxyError } from '../util/errors.js'
 import type { Runtime } from '../util/runtime.js'
 import type { BrowserTabQuota, Environment } from './browser.js'

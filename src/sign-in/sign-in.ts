@@ -1,7 +1,8 @@
 import type { ClientStore } from '../auth/oauth/registration.js'
-import { bindingOf, type SignInTarget } from '../auth/tokens/sign-in-target.js'
 import {
+  bindingOf,
   isExpired,
+  type SignInTarget,
   storeKey,
   type TokenRecord,
   type TokenStore,

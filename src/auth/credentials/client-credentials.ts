@@ -1,14 +1,13 @@
 import type { Runtime } from '../../util/runtime.js'
 import { requestReply } from '../fetch-json.js'
 import { type ClientAuthMethod, chooseAuthMethod } from '../oauth/client.js'
-import { discoverGrantPlan, type GrantPlan } from '../oauth/discover.js'
+import { canonicalResource, discoverGrantPlan, type GrantPlan } from '../oauth/discover.js'
 import { OAuthRefusedError } from '../oauth/failure.js'
 import {
   type BearerChallenge,
   readBearerChallenge,
   saysTokenInvalid,
 } from '../oauth/parse-challenge.js'
-import { canonicalResource } from '../oauth/protected-resource.js'
 import { chooseScope } from '../oauth/scopes.js'
 import { assumedAuthorizationServer } from '../oauth/server-metadata.js'
 import { clientCredentialsGrant, type Grant } from '../oauth/token-endpoint.js'

@@ -1,6 +1,6 @@
 import { readBearerChallenge, saysTokenInvalid } from '../oauth/parse-challenge.js'
-import { type SignInNeed, SignInRequiredError } from '../tokens/sign-in-target.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from '../tokens/token-source.js'
+import { type SignInNeed, SignInRequiredError } from '../tokens/token-store.js'
 import type { Caller, TargetCredential } from './credential.js'
 
 export interface LoginCredentialOptions {

@@ -1,5 +1,6 @@
 import type * as OAuth from 'oauth4webapi'
 import { ProxyError } from '../../util/errors.js'
+import { isLoopback } from '../../util/private-addresses.js'
 import { fetchText, type HttpDeps, requireSafeUrl } from './http.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
@@ -185,4 +186,24 @@ async function boundedFetch(
     status: answer.status,
     headers: answer.headers,
   })
+}
+
+/**
+ * Tells whether a registered redirect URI stands for another: the same text, or the same loopback
+ * URI with another port or none, since servers must take any port there.
+ *
+ * @see [RFC 8252 §7.3](https://www.rfc-editor.org/rfc/rfc8252#section-7.3) Loopback Interface Redirection
+ */
+export function coversRedirect(registered: string, used: string): boolean {
+  if (registered === used) return true
+  const [one, other] = [withoutPort(registered), withoutPort(used)]
+  return one !== undefined && one === other
+}
+
+function withoutPort(uri: string): string | undefined {
+  if (!URL.canParse(uri)) return undefined
+  const url = new URL(uri)
+  if (url.protocol !== 'http:' || !isLoopback(url.hostname)) return undefined
+  url.port = ''
+  return url.href
 }

@@ -1,12 +1,10 @@
 import { ProxyError } from '../../util/errors.js'
-import type { HttpDeps } from './http.js'
+import { textMember, textsMember } from '../../util/json.js'
+import { trimSlashes } from '../../util/text.js'
+import { shownUrl } from '../../util/url-text.js'
+import { RESOURCE_METADATA_PATH } from '../verify/resource-metadata.js'
+import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 import type { BearerChallenge } from './parse-challenge.js'
-import {
-  canonicalResource,
-  discoverProtectedResource,
-  type ProtectedResource,
-  WrongResourceError,
-} from './protected-resource.js'
 import {
   type AuthorizationServer,
   assumedAuthorizationServer,
@@ -140,4 +138,147 @@ function noMetadata(issuers: readonly string[]): ProxyError {
   return new ProxyError('DISCOVERY_INVALID', `No authorization server metadata found at ${names}`, {
     hint: 'Check the address of the authorization server.',
   })
+}
+
+/** What a protected resource says about itself (RFC 9728), checked. */
+export interface ProtectedResource {
+  /** Where it says so. */
+  readonly metadataUrl: string
+  /** The identifier to send as `resource` (RFC 8707). */
+  readonly resource: string
+  /** Empty when it names none. */
+  readonly authorizationServers: readonly string[]
+  readonly scopesSupported: readonly string[]
+}
+
+/** The metadata is for another resource than the one that it was looked for. */
+export class WrongResourceError extends ProxyError {
+  constructor(place: URL, resource: string | undefined, server: URL) {
+    super(
+      'DISCOVERY_INVALID',
+      `${shownUrl(place)} is the metadata of ${JSON.stringify(resource && shownUrl(resource.slice(0, 300)))}, not of ${shownUrl(server)}`,
+      { hint: hintFor(resource, server) },
+    )
+  }
+}
+
+/** Of a challenge that names more places than this, the rest is not looked at. */
+const MAX_NAMED = 4
+
+/**
+ * Finds the metadata of a protected resource: where its 401 points to, else the well-known path
+ * with the resource's path inserted, else the well-known path of its origin. A place that fails, or
+ * has a document that cannot be used, does not keep us from the next.
+ *
+ * @param named `resource_metadata` of the challenge, all of them where it names several.
+ * @returns `undefined` when the server publishes none.
+ * @throws {RetryableError} when the server cannot be asked now.
+ * @throws {ProxyError} `DISCOVERY_INVALID` when there is only a document for another resource, or
+ *   none although the challenge names one.
+ * @see [RFC 9728 §3, §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-3)
+ */
+export async function discoverProtectedResource(
+  deps: HttpDeps,
+  server: URL,
+  named: string | readonly string[] = [],
+): Promise<ProtectedResource | undefined> {
+  const texts = [named].flat()
+  const told = new Set(namedPlaces(texts, server))
+  /** A document that names no authorization server counts only when no other place has one. */
+  let poor: ProtectedResource | undefined
+  const look = async (place: URL): Promise<ProtectedResource | undefined> => {
+    if (told.has(place)) requireSafeUrl(deps, place.href, '"resource_metadata"', server)
+    const described = await readResource(deps, place, server)
+    if (described === undefined || described.authorizationServers.length > 0) return described
+    poor ??= described
+    return undefined
+  }
+  try {
+    const found = await firstFound(distinct([...told, ...guessedPlaces(server)]), look)
+    if (found !== undefined) return found
+  } catch (error) {
+    if (poor === undefined) throw error
+  }
+  if (poor !== undefined || texts[0] === undefined) return poor
+  throw new ProxyError(
+    'DISCOVERY_INVALID',
+    `There is no metadata at ${shownUrl(texts[0].slice(0, 300))}`,
+    {
+      hint: 'The server names this address itself; have its "resource_metadata" corrected.',
+    },
+  )
+}
+
+async function readResource(
+  deps: HttpDeps,
+  place: URL,
+  server: URL,
+): Promise<ProtectedResource | undefined> {
+  const document = await fetchMetadata(deps, place)
+  if (document === undefined) return undefined
+  const resource = textMember(document, 'resource')
+  if (resource === undefined || !covers(resource, server)) {
+    throw new WrongResourceError(place, resource, server)
+  }
+  return {
+    metadataUrl: place.href,
+    resource,
+    authorizationServers: textsMember(document, 'authorization_servers'),
+    scopesSupported: textsMember(document, 'scopes_supported'),
+  }
+}
+
+/** A relative address is an error of the server, but there is only one thing that it can mean. */
+function namedPlaces(named: readonly string[], server: URL): URL[] {
+  const readable = named.filter((text) => text !== '' && URL.canParse(text, server.href))
+  return readable.slice(0, MAX_NAMED).map((text) => new URL(text, server))
+}
+
+/** Somebody may have named a server's front page, which knows only about its endpoint. */
+function hintFor(resource: string | undefined, server: URL): string {
+  const meant = resource !== undefined && URL.canParse(resource) ? new URL(resource) : undefined
+  if (meant?.origin !== server.origin || meant.pathname === server.pathname) {
+    return 'Use the URL in "resource" for this server, or have its "resource" corrected.'
+  }
+  return `Did you mean ${meant.origin}${meant.pathname}? Else have the "resource" of the metadata corrected.`
+}
+
+function guessedPlaces(server: URL): URL[] {
+  const path = trimSlashes(server.pathname)
+  return [
+    new URL(`${RESOURCE_METADATA_PATH}${path}${server.search}`, server),
+    new URL(RESOURCE_METADATA_PATH, server),
+  ]
+}
+
+function distinct(places: readonly URL[]): URL[] {
+  const seen = new Set<string>()
+  return places.filter(({ href }) => !seen.has(href) && seen.add(href))
+}
+
+/**
+ * Tells whether a resource identifier stands for the server: the same URL, or, as servers with one
+ * identifier for several endpoints publish it, a parent path on the same origin.
+ *
+ * @see [RFC 9728 §3.3](https://www.rfc-editor.org/rfc/rfc9728#section-3.3)
+ */
+function covers(resource: string, server: URL): boolean {
+  if (!URL.canParse(resource)) return false
+  const url = new URL(resource)
+  if (url.origin !== server.origin || url.username !== '' || url.hash !== '') return false
+  if (url.search !== '' && url.search !== server.search) return false
+  const parent = `${trimSlashes(url.pathname)}/`
+  return `${trimSlashes(server.pathname)}/`.startsWith(parent)
+}
+
+/**
+ * Gives the identifier of a server that publishes none: its URL without fragment, and without a
+ * trailing slash where the path is only that.
+ *
+ * @see [RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)
+ */
+export function canonicalResource(server: URL): string {
+  const url = new URL(server)
+  url.hash = ''
+  return url.pathname === '/' && url.search === '' ? url.origin : url.href
 }

@@ -9,8 +9,8 @@ import { createKeyStore } from '../verify/jwks.js'
 import { toTokenError } from '../verify/token-error.js'
 import { readUnverifiedClaims } from '../verify/unverified-claims.js'
 import { createVerifier } from '../verify/verify-token.js'
-import { SignInRequiredError } from './sign-in-target.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
+import { SignInRequiredError } from './token-store.js'
 
 export interface SignedInCallerOptions {
   runtime: Pick<Runtime, 'fetch' | 'clock'>

@@ -1,6 +1,6 @@
+import { discoverProtectedResource } from '../oauth/discover.js'
 import type { HttpDeps } from '../oauth/http.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
-import { discoverProtectedResource } from '../oauth/protected-resource.js'
 import type { TokenRecord } from './token-store.js'
 
 /**

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
-import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
+import { bindingOf, type SignInTarget } from '../../auth/tokens/token-store.js'
 import { findSignInTarget } from '../../usecases/access/find-target.js'
 import {
   chooseTokenSource,

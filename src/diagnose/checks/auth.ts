@@ -1,5 +1,5 @@
+import { discoverProtectedResource } from '../../auth/oauth/discover.js'
 import { readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
-import { discoverProtectedResource } from '../../auth/oauth/protected-resource.js'
 import {
   type AuthorizationServer,
   discoverAuthorizationServer,

@@ -1,4 +1,4 @@
-import { type SignInNeed, SignInRequiredError } from '../../auth/tokens/sign-in-target.js'
+import { type SignInNeed, SignInRequiredError } from '../../auth/tokens/token-store.js'
 import { ERROR_CODES, type WireError } from '../../mcp/jsonrpc.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
 import { classifyFailure, type FailureCause } from '../../util/failure.js'

@@ -1,6 +1,6 @@
 import type { TargetCredential } from '../../auth/credentials/credential.js'
-import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
+import { bindingOf, type SignInTarget } from '../../auth/tokens/token-store.js'
 import type { RunBridgeOptions } from '../../bridge/run.js'
 import type { LoadedConfig } from '../../config/load.js'
 import type { TargetConfig } from '../../config/types.js'

@@ -1,4 +1,4 @@
-import type { SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import type { SignInTarget } from '../../auth/tokens/token-store.js'
 import type { LoadedConfig } from '../../config/load.js'
 import type { ProxyConfig, TargetConfig } from '../../config/types.js'
 import { ProxyError } from '../../util/errors.js'

@@ -1,7 +1,7 @@
 import type { TargetCredential } from '../../auth/credentials/credential.js'
 import { loginCredential } from '../../auth/credentials/login.js'
-import type { SignInPort, SignInTarget, SignInView } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
+import type { SignInPort, SignInTarget, SignInView } from '../../auth/tokens/token-store.js'
 import type { TargetConfig } from '../../config/types.js'
 
 /** What a target that says itself who issues its tokens needs of its own. */

@@ -1,4 +1,4 @@
-import type { SignInPort, SignInTarget } from '../../auth/tokens/sign-in-target.js'
+import type { SignInPort, SignInTarget } from '../../auth/tokens/token-store.js'
 import type { SignInState, WaitingState } from '../../sign-in/flow.js'
 import { createSignIn } from '../../sign-in/sign-in.js'
 import { createColors } from '../../util/colors.js'

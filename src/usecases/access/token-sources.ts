@@ -1,11 +1,12 @@
 import type { BearerChallenge } from '../../auth/oauth/parse-challenge.js'
 import type { ClientStore } from '../../auth/oauth/registration.js'
-import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { StoreChoice, StoreDeps } from '../../auth/tokens/store/data-key.js'
 import { createClientStore, createTokenStore } from '../../auth/tokens/store/file-store.js'
 import { createStoredTokenSource } from '../../auth/tokens/stored-token-source.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
 import {
+  bindingOf,
+  type SignInTarget,
   storeKey,
   type TokenBinding,
   type TokenRecord,

@@ -1,4 +1,4 @@
-import { discoverProtectedResource } from '../../auth/oauth/protected-resource.js'
+import { discoverProtectedResource } from '../../auth/oauth/discover.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from '../../auth/tokens/token-source.js'
 import { askTarget, type Reception } from '../../diagnose/ask-target.js'
 import { judgeRefusal } from '../../diagnose/checks/auth.js'

@@ -1,5 +1,4 @@
-import { bindingOf, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
-import type { TokenRecord } from '../../auth/tokens/token-store.js'
+import { bindingOf, type SignInTarget, type TokenRecord } from '../../auth/tokens/token-store.js'
 import { createSignIn, type EnsureRequest, type SignInDeps } from '../../sign-in/sign-in.js'
 import type { Network } from '../../upstream/http/network.js'
 import { ProxyError } from '../../util/errors.js'

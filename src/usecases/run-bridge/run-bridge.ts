@@ -1,9 +1,13 @@
 import type { TargetCredential } from '../../auth/credentials/credential.js'
 import { loginCredential } from '../../auth/credentials/login.js'
 import { noCredential } from '../../auth/credentials/static.js'
-import { bindingOf, type SignInPort, type SignInTarget } from '../../auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
-import { storeKey } from '../../auth/tokens/token-store.js'
+import {
+  bindingOf,
+  type SignInPort,
+  type SignInTarget,
+  storeKey,
+} from '../../auth/tokens/token-store.js'
 import { createMemory } from '../../bridge/offline.js'
 import { type BridgedHost, type RunBridgeOptions, runStdio } from '../../bridge/run.js'
 import type { Target } from '../../gateway/target.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { SignInNeed, SignInPort } from '../../../src/auth/tokens/sign-in-target.js'
+import type { SignInNeed, SignInPort } from '../../../src/auth/tokens/token-store.js'
 import { SignInCoordinator } from '../../../src/bridge/sign-in-coordinator.js'
 import { ProxyError } from '../../../src/util/errors.js'
 import { createLogger } from '../../../src/util/logger.js'

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { discoverGrantPlan } from '../../../../src/auth/oauth/discover.js'
-import { discoverProtectedResource } from '../../../../src/auth/oauth/protected-resource.js'
+import {
+  discoverGrantPlan,
+  discoverProtectedResource,
+} from '../../../../src/auth/oauth/discover.js'
 import { discoverAuthorizationServer } from '../../../../src/auth/oauth/server-metadata.js'
 import { createManualClock } from '../../../helpers/runtime.js'
 

@@ -13,8 +13,7 @@ import {
   RetryableError,
   readRefusal,
 } from '../../../../src/auth/oauth/failure.js'
-import { readRegistration } from '../../../../src/auth/oauth/register.js'
-import { configuredClient } from '../../../../src/auth/oauth/registration.js'
+import { configuredClient, readRegistration } from '../../../../src/auth/oauth/registration.js'
 import { chooseScope, missingScopes } from '../../../../src/auth/oauth/scopes.js'
 import { clientCredentialsGrant, readGrant } from '../../../../src/auth/oauth/token-endpoint.js'
 import { createManualClock } from '../../../helpers/runtime.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { SignInRequiredError } from '../../../../src/auth/tokens/sign-in-target.js'
+import { SignInRequiredError } from '../../../../src/auth/tokens/token-store.js'
 import {
   credentialFailure,
   failureError,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { SignInPort } from '../../../../src/auth/tokens/sign-in-target.js'
 import type { TokenSource } from '../../../../src/auth/tokens/token-source.js'
+import type { SignInPort } from '../../../../src/auth/tokens/token-store.js'
 import { severalSignIns } from '../../../../src/usecases/access/several-sign-ins.js'
 import { URL_DEFAULTS } from '../../../../src/usecases/run-bridge/targets.js'
 
