@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createBudget, isOpenable, openBrowser } from '../../../src/sign-in/browser.js'
+import { createTabQuota, isOpenable, openBrowser } from '../../../src/sign-in/browser.js'
 import { createManualClock, createTestRuntime } from '../../helpers/runtime.js'
 import { privateFolder } from '../../helpers/sign-in.js'
 
@@ -65,7 +65,7 @@ describe('the budget of tabs', () => {
   it('[bridge-tab-budget] gives one tab in 10 minutes and three in a day, over restarts', async () => {
     const clock = createManualClock()
     const folder = privateFolder()
-    const take = () => createBudget(folder, 'key', clock.now).takeTab()
+    const take = () => createTabQuota(folder, 'key', clock.now).takeTab()
     const taken: boolean[] = []
     for (const pause of [0, 1, 8, 2, 5, 20, 20, 60]) {
       await clock.advance(pause * MINUTE)
@@ -78,7 +78,7 @@ describe('the budget of tabs', () => {
 
   it('[bridge-tab-budget] is full again when somebody signed in', async () => {
     const clock = createManualClock()
-    const budget = createBudget(privateFolder(), 'key', clock.now)
+    const budget = createTabQuota(privateFolder(), 'key', clock.now)
     await budget.takeTab()
     expect(await budget.takeTab()).toBe(false)
     await budget.reset()
@@ -89,13 +89,13 @@ describe('the budget of tabs', () => {
     const folder = privateFolder()
     const ahead = createManualClock()
     await ahead.advance(1_000 * MINUTE)
-    await createBudget(folder, 'key', ahead.now).takeTab()
-    expect(await createBudget(folder, 'key', createManualClock().now).takeTab()).toBe(true)
+    await createTabQuota(folder, 'key', ahead.now).takeTab()
+    expect(await createTabQuota(folder, 'key', createManualClock().now).takeTab()).toBe(true)
   })
 
   it('[bridge-step-up] gives one step-up in 10 minutes to each set of scopes', async () => {
     const clock = createManualClock()
-    const budget = createBudget(privateFolder(), 'key', clock.now)
+    const budget = createTabQuota(privateFolder(), 'key', clock.now)
     expect(await budget.takeStepUp(['a', 'b'])).toBe(true)
     expect(await budget.takeStepUp(['b', 'a'])).toBe(false)
     expect(await budget.takeStepUp(['c'])).toBe(true)

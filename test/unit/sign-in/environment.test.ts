@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { detectSurroundings, isCi } from '../../../src/sign-in/environment.js'
+import { detectEnvironment } from '../../../src/sign-in/browser.js'
+import { isCi } from '../../../src/sign-in/options.js'
 
-describe('detectSurroundings', () => {
+describe('detectEnvironment', () => {
   it.each([
     ['linux', { DISPLAY: ':0' }, true],
     ['linux', { WAYLAND_DISPLAY: 'wayland-0' }, true],
@@ -20,7 +21,7 @@ describe('detectSurroundings', () => {
   ] as const)(
     '[bridge-sign-in-method] on %s with %j finds a browser: %s',
     (platform, env, hasBrowser) => {
-      expect(detectSurroundings({ platform, env }).hasBrowser).toBe(hasBrowser)
+      expect(detectEnvironment({ platform, env }).hasBrowser).toBe(hasBrowser)
     },
   )
 

@@ -10,7 +10,7 @@ describe('chooseMethod', () => {
   })
   const at = (hasBrowser: boolean, method: 'auto' | 'browser' | 'device' | 'paste' = 'auto') => ({
     options: { method } as never,
-    surroundings: {
+    environment: {
       hasBrowser,
       why: hasBrowser ? undefined : 'This is an SSH session',
       isWsl: false,

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { chooseAuthMethod } from '../../../../src/auth/oauth/client.js'
-import { readRegistration } from '../../../../src/auth/oauth/register.js'
-import { configuredClient } from '../../../../src/auth/oauth/registration.js'
+import { configuredClient, readRegistration } from '../../../../src/auth/oauth/registration.js'
 import { clientCredentialsGrant } from '../../../../src/auth/oauth/token-endpoint.js'
 import { createManualClock } from '../../../helpers/runtime.js'
 
