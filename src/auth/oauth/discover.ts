@@ -1,8 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import { textMember, textsMember } from '../../util/json.js'
 import { trimSlashes } from '../../util/text.js'
-import { shownUrl } from '../../util/url-text.js'
-import { RESOURCE_METADATA_PATH } from '../verify/resource-metadata.js'
+import { shownUrl, wellKnownPath } from '../../util/url-text.js'
 import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 import type { BearerChallenge } from './parse-challenge.js'
 import {
@@ -162,7 +161,7 @@ export class WrongResourceError extends ProxyError {
   }
 }
 
-/** Of a challenge that names more places than this, the rest is not looked at. */
+/** How many of the metadata URLs in a challenge are tried. */
 const MAX_NAMED = 4
 
 /**
@@ -228,13 +227,13 @@ async function readResource(
   }
 }
 
-/** A relative address is an error of the server, but there is only one thing that it can mean. */
+/** Reads the URLs in a challenge. A relative one is wrong, but can only mean one relative to the server. */
 function namedPlaces(named: readonly string[], server: URL): URL[] {
   const readable = named.filter((text) => text !== '' && URL.canParse(text, server.href))
   return readable.slice(0, MAX_NAMED).map((text) => new URL(text, server))
 }
 
-/** Somebody may have named a server's front page, which knows only about its endpoint. */
+/** The user may have given the URL of the server's front page instead of its endpoint. */
 function hintFor(resource: string | undefined, server: URL): string {
   const meant = resource !== undefined && URL.canParse(resource) ? new URL(resource) : undefined
   if (meant?.origin !== server.origin || meant.pathname === server.pathname) {
@@ -244,10 +243,10 @@ function hintFor(resource: string | undefined, server: URL): string {
 }
 
 function guessedPlaces(server: URL): URL[] {
-  const path = trimSlashes(server.pathname)
+  const path = wellKnownPath('oauth-protected-resource', trimSlashes(server.pathname))
   return [
-    new URL(`${RESOURCE_METADATA_PATH}${path}${server.search}`, server),
-    new URL(RESOURCE_METADATA_PATH, server),
+    new URL(`${path}${server.search}`, server),
+    new URL(wellKnownPath('oauth-protected-resource'), server),
   ]
 }
 
