@@ -5,7 +5,7 @@ import type { Message } from '../mcp/message.js'
 import { networkHint } from '../upstream/upstream-error.js'
 import { Connection, type ConnectionOptions } from './connection.js'
 import type { Backlog } from './host.js'
-import { emptyAnswer, lacksMethod, remember } from './offline.js'
+import { emptyAnswer, lacksMethod, rememberAnswer } from './offline.js'
 import { type OpenRequest, OpenRequests, ParkedRequests } from './requests.js'
 import type { SignInCoordinator } from './sign-in-coordinator.js'
 import { respond } from './sign-in-messages.js'
@@ -139,7 +139,7 @@ export class Bridge {
     request.reply = gatewayClient.request(message, {
       answered: (text) => {
         if (!hasFailed) this.#options.coordinator.markTokenAccepted()
-        remember(this.#options.memory, message, text)
+        rememberAnswer(this.#options.memory, message, text)
         if (message.method === 'tools/list' && this.#signedOut.hasWaiting) {
           return void this.#signedOut.addLoginTool(request, text)
         }

@@ -150,7 +150,7 @@ export function createMemory(folder: string, key: string): Memory {
 }
 
 /** Keeps of an answer what a later start can show before the target answers. */
-export function remember(memory: Memory, { method, params }: Message, text: string): void {
+export function rememberAnswer(memory: Memory, { method, params }: Message, text: string): void {
   const what = method === 'tools/list' ? 'tools' : 'discover'
   if (method !== 'tools/list' && method !== 'server/discover') return
   const message = tryParseJson(text)
