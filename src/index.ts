@@ -11,6 +11,7 @@ import { assemble } from './serve/server.js'
 import { createClock } from './util/async.js'
 import { createLogger } from './util/logger.js'
 import { createRedactor } from './util/redact.js'
+import { Roster } from './util/roster.js'
 import { createSystem } from './util/system.js'
 
 export type { ConfigInput, TargetInput } from './config/types.js'
@@ -68,7 +69,7 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
     isOnLoopback,
   }
   const resource = mcpUrlOf(config.server, config.server.port)
-  const parts = assemble(runtime, config, logger, resource, new Set())
+  const parts = assemble(runtime, config, logger, resource, new Roster())
   const ready = parts.then(() => undefined)
   const isOpen = config.server.insecureNoAuth
   const handler = (request: IncomingMessage, response: ServerResponse): void => {

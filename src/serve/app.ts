@@ -7,6 +7,7 @@ import type { Gateway } from '../gateway/gateway.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
+import { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
 import { createAuthenticate } from './authenticate.js'
 import { type Caps, createCaps, createRateLimit } from './caps.js'
@@ -40,7 +41,7 @@ export interface AppOptions {
   /** Counts what waits for clients to read it. */
   memory?: MemoryBudget | undefined
   /** Filled with the event streams that are open. */
-  streams?: Set<HttpReply>
+  streams?: Roster<HttpReply>
   caps?: Caps
   /**
    * Tells whether the server that a request came to can be reached from this machine only; by default
@@ -65,7 +66,7 @@ export interface App {
 export function createApp(options: AppOptions): App {
   const { config, resource, gateway, descope, clock, logger } = options
   const { path } = config.server
-  const streams = options.streams ?? new Set<HttpReply>()
+  const streams = options.streams ?? new Roster<HttpReply>()
   let draining = false
   let stopped = false
   let requests = 0
@@ -103,14 +104,16 @@ export function createApp(options: AppOptions): App {
   })
 
   function beat(): void {
-    for (const stream of streams) stream.heartbeat(clock.now())
+    streams.each((stream) => stream.heartbeat(clock.now()))
     if (!stopped) clock.after(config.timeouts.heartbeat * 1000, beat)
   }
   clock.after(config.timeouts.heartbeat * 1000, beat)
 
   /** Repeated, since requests that came before the draining may still open streams. */
   function endIdleStreams(): void {
-    for (const stream of streams) if (stream.isIdle) stream.finish()
+    streams.each((stream) => {
+      if (stream.isIdle) stream.finish()
+    })
     if (!stopped) clock.after(END_AGAIN_MS, endIdleStreams)
   }
 

@@ -82,7 +82,10 @@ class Occupied implements Place {
   }
 }
 
-/** When to try again: calls end soon, streams do not. */
+/** Callers who come again are not entered anew for each request; so many of them are kept. */
+const MAX_IDLE = 1_000
+
+/** A call ends soon, a stream does not. */
 const RETRY_SECONDS = { post: 1, call: 1, stream: 30 } as const
 
 /**
@@ -95,6 +98,7 @@ const RETRY_SECONDS = { post: 1, call: 1, stream: 30 } as const
 export function createCaps(config: CapsConfig): Caps {
   const byCaller = new Map<string, Held>()
   const keys = new WeakMap<Principal, string>()
+  let callers = 0
   const all: Held = { key: '', post: 0, call: 0, stream: 0 }
 
   function keyOf(principal: Principal | undefined): string {
@@ -124,9 +128,16 @@ export function createCaps(config: CapsConfig): Caps {
   }
 
   function add(held: Held, kind: Occupancy, by: 1 | -1): void {
+    if (isIdle(held)) callers++
     held[kind] += by
     all[kind] += by
-    if (held.post + held.call + held.stream === 0) byCaller.delete(held.key)
+    if (!isIdle(held)) return
+    callers--
+    if (byCaller.size - callers > MAX_IDLE) forgetIdle()
+  }
+
+  function forgetIdle(): void {
+    for (const held of byCaller.values()) if (isIdle(held)) byCaller.delete(held.key)
   }
 
   const counter: Counter = { excess, add }
@@ -136,13 +147,17 @@ export function createCaps(config: CapsConfig): Caps {
       const held = byCaller.get(key) ?? { key, post: 0, call: 0, stream: 0 }
       const tooMuch = excess(held, kind)
       if (tooMuch !== undefined) return tooMuch
-      byCaller.set(key, held)
+      if (isIdle(held)) byCaller.set(key, held)
       add(held, kind, 1)
       return new Occupied(counter, held, kind)
     },
-    callers: () => byCaller.size,
+    callers: () => callers,
     calls: () => all.call,
   }
+}
+
+function isIdle(held: Held): boolean {
+  return held.post + held.call + held.stream === 0
 }
 
 function isFull(count: number, limit: number): boolean {

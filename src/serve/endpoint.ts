@@ -8,9 +8,10 @@ import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import { InvalidMessageError, parseMessage } from '../mcp/message.js'
 import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
+import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
 import type { Caps, Occupancy } from './caps.js'
-import { createDeadlines } from './deadlines.js'
+import { createDeadlines, type Deadlines, type Limited } from './deadlines.js'
 import { HttpExchange } from './http-exchange.js'
 import type { HttpReply } from './http-reply.js'
 import { seenOf, shown } from './refuse.js'
@@ -31,7 +32,7 @@ export interface EndpointOptions {
   isDraining: () => boolean
   /** Counts what waits for clients to read it. */
   memory?: MemoryBudget | undefined
-  streams: Set<HttpReply>
+  streams: Roster<HttpReply>
   clock: Clock
   logger: Logger
   log: ReturnType<typeof createRequestLog>
@@ -210,6 +211,51 @@ interface BodyLimits {
 /** A request's whole body, or why there is none. */
 type Body = Buffer | 'too_large' | 'too_slow'
 
+/** One request's body on its way. */
+class BodyReading implements Limited {
+  place = -1
+  end = 0
+  readonly #done: (body: Body) => void
+  readonly #limit: number
+  readonly #deadlines: Deadlines<BodyReading>
+  #chunks: Buffer[] = []
+  #size = 0
+  #isOver = false
+
+  constructor(limit: number, deadlines: Deadlines<BodyReading>, done: (body: Body) => void) {
+    this.#limit = limit
+    this.#deadlines = deadlines
+    this.#done = done
+  }
+
+  start(request: IncomingMessage): void {
+    if (Number(request.headers['content-length'] ?? 0) > this.#limit) {
+      return this.finish('too_large')
+    }
+    this.#deadlines.add(this)
+    request.on('data', (chunk: Buffer) => this.#take(chunk))
+    request.on('end', () => {
+      const chunks = this.#chunks
+      this.finish(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
+    })
+    request.on('close', () => this.#deadlines.delete(this))
+  }
+
+  finish(body: Body): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    this.#deadlines.delete(this)
+    this.#chunks = []
+    this.#done(body)
+  }
+
+  #take(chunk: Buffer): void {
+    this.#size += chunk.length
+    if (this.#size > this.#limit) this.finish('too_large')
+    else if (!this.#isOver) this.#chunks.push(chunk)
+  }
+}
+
 /**
  * Creates the reader of requests' bodies. Node's own limit is for head and body together, and looked
  * at rarely.
@@ -217,31 +263,9 @@ type Body = Buffer | 'too_large' | 'too_slow'
  * @returns A function that calls `done` once, unless the client leaves first.
  */
 function createBodyReader({ bytes, seconds }: BodyLimits, clock: Clock) {
-  const deadlines = createDeadlines<(body: Body) => void>(clock, seconds * 1000, (finish) =>
-    finish('too_slow'),
+  const deadlines = createDeadlines<BodyReading>(clock, seconds * 1000, (reading) =>
+    reading.finish('too_slow'),
   )
-
-  return (request: IncomingMessage, done: (body: Body) => void): void => {
-    const chunks: Buffer[] = []
-    let size = 0
-    let isOver = false
-    const finish = (body: Body) => {
-      if (isOver) return
-      isOver = true
-      deadlines.delete(finish)
-      chunks.length = 0
-      done(body)
-    }
-    if (Number(request.headers['content-length'] ?? 0) > bytes) return finish('too_large')
-    deadlines.add(finish)
-    request.on('data', (chunk: Buffer) => {
-      size += chunk.length
-      if (size > bytes) finish('too_large')
-      else if (!isOver) chunks.push(chunk)
-    })
-    request.on('end', () => {
-      finish(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
-    })
-    request.on('close', () => deadlines.delete(finish))
-  }
+  return (request: IncomingMessage, done: (body: Body) => void): void =>
+    new BodyReading(bytes, deadlines, done).start(request)
 }

@@ -9,6 +9,7 @@ import { ANSWER_PROBLEMS } from '../upstream/answer-limits.js'
 import { ownMember } from '../util/json.js'
 import type { LogFields } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
+import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
 import type { Place } from './caps.js'
 import {
@@ -26,7 +27,7 @@ import type { RequestSummary } from './request-log.js'
 const CLIENT_LEFT = 499
 
 export interface HttpExchangeOptions {
-  streams: Set<HttpReply>
+  streams: Roster<HttpReply>
   challenge: () => { resourceMetadata: string }
   clock: Pick<Clock, 'now'>
   memory?: MemoryBudget | undefined
@@ -92,7 +93,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     this.reply = new HttpReply(response, this)
   }
 
-  get streams(): Set<HttpReply> {
+  get streams(): Roster<HttpReply> {
     return this.#options.streams
   }
 

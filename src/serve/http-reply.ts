@@ -5,6 +5,7 @@ import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { EventSplitter, HEARTBEAT, writeEvent } from '../mcp/sse.js'
 import { isObject, tryParseJson } from '../util/json.js'
 import { countWaiting, type MemoryBudget, UNCOUNTED_BYTES } from '../util/memory-budget.js'
+import type { Roster, Rostered } from '../util/roster.js'
 import type { HeaderList } from './origins.js'
 
 const EVENT_STREAM: HeaderList = [
@@ -24,7 +25,7 @@ export interface HttpReplyOwner {
   /** Makes the challenge for missing scopes. */
   challenge(scopes: readonly string[]): string
   /** Learns of a stream that opened; it is in `streams` until it ends. */
-  readonly streams: Set<HttpReply>
+  readonly streams: Pick<Roster<HttpReply>, 'add' | 'delete'>
   /** Nobody waits for the end of this stream (GET, `subscriptions/listen`). */
   readonly isIdle: boolean
   readonly accepts?: Accepted
@@ -43,7 +44,8 @@ export interface HttpReplyOwner {
 const NO_HEADERS: Readonly<Record<string, string>> = {}
 
 /** Writes a gateway's reply as an HTTP response. */
-export class HttpReply implements Reply {
+export class HttpReply implements Reply, Rostered {
+  place = -1
   readonly #response: ServerResponse
   readonly #owner: HttpReplyOwner
   #watcher: ReplyWatcher | undefined

@@ -7,6 +7,7 @@ import { createGateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions/sealed-sessions.js'
 import type { Logger } from '../util/logger.js'
 import { createMemoryBudget } from '../util/memory-budget.js'
+import { Roster } from '../util/roster.js'
 import type { Runtime } from '../util/runtime.js'
 import { VERSION } from '../util/version.js'
 import { type App, type AppOptions, createApp } from './app.js'
@@ -81,7 +82,7 @@ export async function startServer(
   await listen(server, config.server)
   const { port } = server.address() as AddressInfo
   const resource = mcpUrlOf(config.server, port)
-  const streams = new Set<HttpReply>()
+  const streams = new Roster<HttpReply>()
   const assembling = assemble(runtime, config, logger, resource, streams)
   assembled = assembling
   const parts = await assembling.catch(async (error: unknown) => {
@@ -114,7 +115,7 @@ export async function assemble(
   config: ProxyConfig,
   logger: Logger,
   resource: string,
-  streams: Set<HttpReply>,
+  streams: Roster<HttpReply>,
 ) {
   const { clock } = runtime
   const descope = config.server.insecureNoAuth
