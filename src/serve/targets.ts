@@ -40,11 +40,12 @@ export function openTargets(
     const targetUrl = url ?? ''
     const credential = createCredential(config.credential, { runtime, targetUrl, descope })
     const place = new URL(targetUrl)
-    const connections = createUpstream(place, (error) => {
+    const { clock } = runtime
+    const onFault = (error: unknown) => {
       const text = error instanceof Error ? error.stack : String(error)
       logger.error('internal', `An answer of target "${name}" could not be handled: ${text}`)
-    })
-    const { clock } = runtime
+    }
+    const connections = createUpstream(place, onFault, clock)
     const sse = () =>
       openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
     if (config.transport === 'sse') {

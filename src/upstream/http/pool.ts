@@ -1,7 +1,10 @@
 import { Pool } from 'undici'
+import { createClock } from '../../util/async.js'
+import type { Clock } from '../../util/runtime.js'
 import { ABORTED, CONNECT_TIMEOUT_MS, KEEP_ALIVE_MS, type Upstream } from '../upstream.js'
 import type { OnFault } from './guarded-answer.js'
 import { plainAnswers } from './plain-answers.js'
+import { Patience, PooledAnswer } from './pooled-answer.js'
 
 /**
  * Opens the connections to a target lazily. Event streams that stay open have a pool of their own,
@@ -9,7 +12,11 @@ import { plainAnswers } from './plain-answers.js'
  *
  * @param onFault Told of a mistake of ours in reading an answer.
  */
-export function createUpstream(url: URL, onFault?: OnFault): Upstream {
+export function createUpstream(
+  url: URL,
+  onFault?: OnFault,
+  clock: Pick<Clock, 'after'> = createClock(),
+): Upstream {
   const options = {
     connections: null,
     pipelining: 1,
@@ -19,11 +26,16 @@ export function createUpstream(url: URL, onFault?: OnFault): Upstream {
   const calls = dropAborted(new Pool(url.origin, options))
   const streams = dropAborted(new Pool(url.origin, options))
   const ownPath = url.pathname + url.search
+  const patience = new Patience(clock)
   const connections: Upstream = {
     send(request, handler) {
       const pool = request.method === 'GET' || request.isStream ? streams : calls
-      const { method, headers, headersTimeout, bodyTimeout, body = null, path = ownPath } = request
-      pool.dispatch({ path, method, headers, body, headersTimeout, bodyTimeout }, handler)
+      const { method, headers, body = null, path = ownPath } = request
+      const answer = new PooledAnswer(handler, patience, request)
+      // nothing is sent ahead on a connection, so that there is nothing to hold back
+      const blocking = false
+      const options = { path, method, headers, body, blocking, headersTimeout: 0, bodyTimeout: 0 }
+      pool.dispatch(options, answer)
     },
     async close() {
       await Promise.all([calls.destroy(), streams.destroy()])
