@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { isObject, type JsonObject } from '../util/json.js'
+import { decodeUtf8 } from '../util/text.js'
 import {
   type Member,
   memberText,
@@ -65,7 +66,7 @@ export function parseMessage(body: Buffer): Message {
   if (!isUtf8(body)) {
     throw new InvalidMessageError(ERROR_CODES.parseError, 'The body is not valid UTF-8')
   }
-  return parseMessageText(body.toString('utf8'))
+  return parseMessageText(decodeUtf8(body))
 }
 
 /** Parses one message from text, with the same refusals as {@link parseMessage}. */

@@ -87,12 +87,13 @@ export class HttpReply implements Reply, Rostered {
       const head = [...this.#owner.headers, ...EVENT_STREAM, ...Object.entries(headers).flat()]
       return void this.#response.writeHead(200, head).end(asEvent(sent))
     }
-    const length = String(Buffer.byteLength(sent))
+    const bytes = Buffer.byteLength(sent)
     const all = ['content-type', 'application/json', 'cache-control', 'no-store']
-    all.push('content-length', length, ...this.#owner.headers)
+    all.push('content-length', String(bytes), ...this.#owner.headers)
     if (headers !== NO_HEADERS) all.push(...Object.entries(headers).flat())
     this.#response.writeHead(status, all)
-    this.#response.end(sent)
+    // Node copies ASCII as Latin-1, and writes UTF-8 character by character
+    this.#response.end(sent, bytes === sent.length ? 'latin1' : 'utf8')
     if (sent.length > UNCOUNTED_BYTES) this.#count(this.#response.writableLength)
   }
 

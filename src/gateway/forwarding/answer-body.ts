@@ -5,6 +5,7 @@ import { MAX_MESSAGE_BYTES } from '../../mcp/limits.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { MAX_REFUSAL_BYTES } from '../../upstream/answer-limits.js'
 import { HeldBytes, UNCOUNTED_BYTES } from '../../util/memory-budget.js'
+import { decodeUtf8 } from '../../util/text.js'
 import { checkAnswer, MAX_PARSED_BYTES, mendAnswer } from './answer-check.js'
 import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
 
@@ -82,7 +83,7 @@ export class AnswerBody implements Awaited {
    */
   pass(status: number, head: TargetAnswerHead): string | undefined {
     const body = this.whole()
-    const text = body.length <= MAX_TEXT_BYTES ? body.toString('utf8') : undefined
+    const text = body.length <= MAX_TEXT_BYTES ? decodeUtf8(body) : undefined
     const problem = checkAnswer(body, this.#send.id as RequestId, text)
     if (problem === undefined) {
       this.#listener.answer(status, body, head, text)

@@ -10,6 +10,7 @@ import { memberText, objectText } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { FailureCause } from '../../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { decodeUtf8 } from '../../util/text.js'
 import type { UpstreamSend } from './upstream-send.js'
 
 /** Of larger answers only both ends are checked: parsing them would block all other requests. */
@@ -32,7 +33,7 @@ const PROTOCOL_CODES: ReadonlySet<unknown> = new Set([-32020, -32021, -32022, -3
 export function checkAnswer(body: Buffer, id: RequestId, text?: string): string | undefined {
   if (!isUtf8(body)) return 'its answer is not valid UTF-8'
   if (body.length > MAX_PARSED_BYTES) return checkEnds(body, id)
-  const value = tryParseJson(text ?? body.toString('utf8'))
+  const value = tryParseJson(text ?? decodeUtf8(body))
   if (!isObject(value)) return 'its answer is not valid JSON'
   const isExact = value['id'] === id && isPlainId(id) && value['jsonrpc'] === '2.0'
   return isExact && isResponseTo(value, id) && !hasLookalike(value)

@@ -47,8 +47,12 @@ function outcomeOfText(text: string): AnswerOutcome {
   return memberText(result, 'isError') === 'true' ? 'tool_error' : 'ok'
 }
 
+/** How both names end. */
+const END_OF_KEYS = 'rror"'
+
 /** Searches for `"error":` and `"isError":t`. */
 function mayBeError(answer: string | Buffer): boolean {
+  if (!answer.includes(END_OF_KEYS)) return false
   return hasMember(answer, TOOL_ERROR_KEY, LOWER_T) || hasMember(answer, ERROR_KEY, undefined)
 }
 
