@@ -78,23 +78,20 @@ export function createNotifications(context: GatewayContext) {
   }
 
   /**
-   * Tells whether a target may get a cancellation. One that tells no callers apart would take it for
-   * whoever has a request with that id, so that only the caller of the one that is under way may
-   * cancel it, and nobody where callers have the same id.
+   * Tells whether a target may get a cancellation. One that tells no callers apart would cancel the
+   * request of whoever uses that id, so it gets none while another caller has one under way.
    */
   function mayCancel(request: Request, { params }: Message, target: Target): boolean {
     const { principal } = request.exchange.caller
     if (principal === undefined || target.credential.perCaller) return true
     if (targetSession(context, request, target)?.id !== undefined) return true
     const own = callerId(principal)
-    let isOwn = false
     for (const { id, record, caller } of running) {
       if (!isSameId(params['requestId'], id)) continue
-      if (record.target !== undefined && record.target !== target.name) continue
-      if (callerId(caller.principal) !== own) return false
-      isOwn = true
+      const isElsewhere = record.target !== undefined && record.target !== target.name
+      if (!isElsewhere && callerId(caller.principal) !== own) return false
     }
-    return isOwn
+    return true
   }
 
   return { send, remember, watch, mayCancel }
