@@ -1,9 +1,9 @@
 import { readSettings } from '../../../config/load.js'
-import { createPublicValue } from '../../../config/public-value.js'
+import { createPublicValue, REDACTED } from '../../../config/public-value.js'
 import type { Flags } from '../../../config/settings.js'
 import { wrap } from '../../../diagnose/reporters/text.js'
 import { createColors } from '../../../util/colors.js'
-import { isObject } from '../../../util/json.js'
+import { isObject, ownMember } from '../../../util/json.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { displayValue, reportFindings } from './display.js'
 
@@ -22,11 +22,13 @@ const MIN_VALUE_WIDTH = 12
 export function showConfig(runtime: Runtime, flags: Flags, { json }: { json: boolean }): void {
   const settings = readSettings(runtime, { flags, for: 'report' })
   const publicValue = createPublicValue(settings)
-  // nobody knows whether what a variable holds is for everybody's eyes, so that its name is shown
-  const asWritten = (key: string) => settings.raws.get(key)?.[0]?.value
+  // what a variable holds may be meant for nobody else, so its name is shown in place of the value
+  const asWritten = (key: string, shown: unknown) =>
+    keepRedacted(shown, publicValue(key, settings.raws.get(key)?.[0]?.value))
   const rows = [...settings.values].map(([key, { value, from, parts }]) => ({
     key,
-    value: publicValue(key, parts === undefined ? value : asWritten(key)),
+    value:
+      parts === undefined ? publicValue(key, value) : asWritten(key, publicValue(key, value)),
     from,
     isInvalid: settings.invalid.has(key),
   }))
@@ -53,6 +55,18 @@ export function showConfig(runtime: Runtime, flags: Flags, { json }: { json: boo
     runtime.io.out(`${lines.join('\n')}\n`)
   }
   reportFindings(runtime, settings, { json })
+}
+
+/** Returns what is written, except where the value itself is shown redacted. */
+function keepRedacted(shown: unknown, written: unknown): unknown {
+  if (isObject(shown) && isObject(written)) {
+    const members = Object.entries(shown).map(([name, item]) => [
+      name,
+      keepRedacted(item, ownMember(written, name) ?? item),
+    ])
+    return Object.fromEntries(members)
+  }
+  return typeof shown === 'string' && shown.includes(REDACTED) ? shown : written
 }
 
 /** A member of a target that nobody set, and that has no effect then. */
