@@ -34,8 +34,11 @@ export async function accessKeyToken(
   const [project, key] = parseBasic(basic)
   if (project !== state.projectId) return undefined
   const { sessionJwt } = await sessionOf(state, key, {})
-  const { ttl } = state.options
-  return json(200, { access_token: sessionJwt, token_type: 'Bearer', expires_in: ttl })
+  return json(200, {
+    access_token: sessionJwt,
+    token_type: 'Bearer',
+    expires_in: state.options.accessKeyTtl,
+  })
 }
 
 /**
@@ -61,12 +64,12 @@ async function sessionOf(state: State, key: string, options: JsonObject) {
     ...known.claims,
     ...custom,
     iss: state.projectId,
-    aud: state.projectId,
+    aud: [state.projectId],
     sub: known.keyId,
     drn: 'DS',
     dct: stringMember(options, 'selectedTenant'),
     iat: now,
-    exp: now + state.options.ttl,
+    exp: now + state.options.accessKeyTtl,
     jti: randomId(),
   })
   state.counters.accessKeys++

@@ -46,7 +46,9 @@ export async function authorize(
     if (!(error instanceof EmulatorRefusal)) throw error
     return redirectTo(state, surface, redirectUri, {
       error: error.oauthError,
-      error_description: `${describe(error.message)} (${error.errorCode})`,
+      error_description: describe(
+        error.errorCode ? `${error.message} (${error.errorCode})` : error.message,
+      ),
       state: params.get('state') ?? undefined,
     })
   }
@@ -85,9 +87,17 @@ function parseRequest(
   const scopes = requestedScopes(state, surface, params.get('scope'))
   const resources = requestedResources(state, params.getAll('resource'))
   if (!client.policy) throw refusal('not_associated')
-  const tenant = params.get('tenant') ?? undefined
   return {
-    grant: { clientId: client.clientId, surface, scopes, resources, tenant, revoked: false },
+    grant: {
+      clientId: client.clientId,
+      surface,
+      scopes,
+      resources,
+      tenant: params.get('tenant') ?? undefined,
+      jkt: params.get('dpop_jkt') ?? undefined,
+      steppedUp: state.options.stepUp === 'asked' && params.has('acr_values'),
+      revoked: false,
+    },
     redirectUri,
     state: params.get('state') ?? undefined,
     challenge,
@@ -145,5 +155,5 @@ function redirectTo(
 function refusalPage(error: unknown): IdentityReply {
   if (!(error instanceof EmulatorRefusal)) throw error
   const { status } = renderRefusal(error, 'descope')
-  return errorPage(status, `${error.oauthError} ${error.errorCode}`, error.message)
+  return errorPage(status, `${error.oauthError} ${error.errorCode ?? ''}`.trim(), error.message)
 }

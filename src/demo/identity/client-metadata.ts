@@ -66,6 +66,7 @@ export function parseClientMetadata(clientId: string, text: string): Client {
     redirectUris,
     policy: true,
     machine: false,
+    device: true,
   }
 }
 

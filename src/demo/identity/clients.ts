@@ -1,3 +1,4 @@
+import type { JWK } from 'jose'
 import { fetchClientMetadata, isMetadataUrl } from './client-metadata.js'
 import { authorization, type IdentityCall } from './http.js'
 import type { Client } from './records.js'
@@ -13,7 +14,8 @@ import { remember, type State } from './state.js'
 function findClient(state: State, clientId: string | null | undefined): Client {
   const configured = state.options.clients.find((client) => client.clientId === clientId)
   if (configured !== undefined) {
-    return { ...configured, clientSecret: configured.clientSecret, machine: true }
+    const { clientSecret, publicKey } = configured
+    return { ...configured, clientSecret, publicKey: publicKey as JWK | undefined, machine: true }
   }
   const known = state.clients.get(clientId ?? '')
   if (known !== undefined) return known
@@ -25,6 +27,7 @@ function findClient(state: State, clientId: string | null | undefined): Client {
     redirectUris: [],
     policy: true,
     machine: false,
+    device: true,
   }
 }
 

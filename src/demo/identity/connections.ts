@@ -1,4 +1,4 @@
-import { isObject, stringMember, stringsMember } from '../../util/json.js'
+import { isObject, ownMember, stringMember, stringsMember } from '../../util/json.js'
 import { projectBearer } from './access-keys.js'
 import { type IdentityCall, type IdentityReply, json, jsonBody } from './http.js'
 import type { ConfiguredConnection } from './options.js'
@@ -14,11 +14,13 @@ const FETCH_SCOPE = 'outbound.token.fetch'
  * Gives the third-party token of a connection (an *outbound app*): to a management key, or to a
  * user's own access token with the scope `outbound.token.fetch`.
  *
- * A token from client credentials reads a tenant's connections and never a user's. Chosen by the
- * emulator: a user's token reads only that user's, and only the tenant's that it is signed in to.
+ * A token from client credentials reads a tenant's connections and never a user's. A user's
+ * connection without a tenant and those for each tenant are different ones. Chosen by the emulator:
+ * a user's token reads only that user's, and only for tenants that the user is in; of several, the
+ * latest is the one that was connected last.
  *
  * @param latest Whether any scopes will do; else `scopes` must be the connection's, all of them.
- * @throws {EmulatorRefusal} `invalid_token`, `forbidden` or `not_found`
+ * @throws {EmulatorRefusal} `invalid_token`, `forbidden` or `not_connected`
  */
 export async function connectionToken(
   state: State,
@@ -28,40 +30,58 @@ export async function connectionToken(
 ): Promise<IdentityReply> {
   const caller = await authenticate(state, projectBearer(state, call))
   const body = jsonBody(call)
-  const id = stringMember(body, `${owner}Id`)
-  if (caller !== 'management' && !mayRead(caller, owner, id)) throw refusal('forbidden')
-  const connection = state.options.connections.find(
-    (item) =>
-      item.appId === body['appId'] &&
-      (owner === 'user' ? item.userId === id : item.userId === undefined && item.tenantId === id),
-  )
-  if (id === undefined || connection === undefined) throw refusal('not_found', 'Not connected')
-  if (!latest && !sameMembers(connection.scopes, stringsMember(body, 'scopes'))) {
-    throw refusal('not_found', 'No token with these scopes')
+  const userId = owner === 'user' ? stringMember(body, 'userId') : undefined
+  const tenantId = stringMember(body, 'tenantId') || undefined
+  if (caller !== 'management' && !mayRead(state, caller, owner, userId, tenantId)) {
+    throw refusal('forbidden')
   }
-  if (!connection.policy) throw refusal('forbidden')
+  if ((owner === 'user' ? userId : tenantId) === undefined) throw refusal('not_connected')
+  const connected = allConnections(state).filter(
+    (item) => item.appId === body['appId'] && item.userId === userId && item.tenantId === tenantId,
+  )
+  if (connected.length === 0) throw refusal('not_connected', 'Not connected')
+  const scopes = stringsMember(body, 'scopes')
+  const connection = connected.findLast((item) => latest || sameMembers(item.scopes, scopes))
+  if (connection === undefined) throw refusal('not_connected', 'No token with these scopes')
+  if (!connection.policy || !appPolicy(state, connection.appId)) throw refusal('forbidden')
   const options = isObject(body['options']) ? body['options'] : {}
   const accessToken = currentToken(state, connection, options['forceRefresh'] === true)
   state.counters.connectionTokens++
   return json(200, {
-    token: {
-      id: randomId(),
-      appId: connection.appId,
-      userId: connection.userId ?? '',
-      tokenSub: '',
-      accessToken,
-      accessTokenType: 'bearer',
-      accessTokenExpiry: String(connection.expiresAt),
-      hasRefreshToken: connection.refreshToken !== undefined,
-      refreshToken: options['withRefreshToken'] === true ? (connection.refreshToken ?? '') : '',
-      lastRefreshTime: '',
-      lastRefreshError: '',
-      scopes: connection.scopes,
-      tenantId: connection.tenantId ?? '',
-      grantedBy: connection.userId ?? '',
-      externalIdentifier: '',
-    },
+    token: describe(connection, accessToken, options['withRefreshToken'] === true),
   })
+}
+
+/** `accessTokenType` of an API key is a choice of the emulator. */
+function describe(connection: ConfiguredConnection, accessToken: string, withRefresh: boolean) {
+  const { appId, userId = '', tenantId = '', kind, refreshToken, scopes, expiresAt } = connection
+  return {
+    id: randomId(),
+    appId,
+    userId,
+    tokenSub: '',
+    accessToken,
+    accessTokenType: kind === 'apiKey' ? 'apikey' : 'bearer',
+    accessTokenExpiry: String(expiresAt),
+    hasRefreshToken: refreshToken !== undefined,
+    refreshToken: withRefresh ? (refreshToken ?? '') : '',
+    lastRefreshTime: '',
+    lastRefreshError: '',
+    scopes,
+    tenantId,
+    grantedBy: userId,
+    externalIdentifier: '',
+  }
+}
+
+/** Returns what is configured and what was connected since, the newest last. */
+function allConnections(state: State): readonly ConfiguredConnection[] {
+  return [...state.options.connections, ...state.connected]
+}
+
+/** Tells whether a Policy lets users reach an app; one that is not listed has one. */
+function appPolicy(state: State, appId: string): boolean {
+  return state.options.outboundApps.find((app) => app.appId === appId)?.policy ?? true
 }
 
 async function authenticate(state: State, credential: string): Promise<'management' | Claims> {
@@ -72,10 +92,33 @@ async function authenticate(state: State, credential: string): Promise<'manageme
   return claims
 }
 
-function mayRead(claims: Claims, owner: 'user' | 'tenant', id: string | undefined): boolean {
-  const machine = claims['sub'] === claims['azp']
-  if (owner === 'user') return !machine && claims['sub'] === id
-  return machine || claims['dct'] === id
+function mayRead(
+  state: State,
+  claims: Claims,
+  owner: 'user' | 'tenant',
+  userId: string | undefined,
+  tenantId: string | undefined,
+): boolean {
+  if (isMachine(claims)) return owner === 'tenant'
+  if (owner === 'user' && userIdOf(claims) !== userId) return false
+  return tenantId === undefined || isInTenant(state, claims, tenantId)
+}
+
+/** Tells a client's own token from a user's. */
+export function isMachine(claims: Claims): boolean {
+  return claims['sub'] === claims['azp']
+}
+
+/** Returns the user id, also where a template has put something else into `sub`. */
+export function userIdOf(claims: Claims): unknown {
+  return claims['dsub'] ?? claims['sub']
+}
+
+/** Tells whether a user may act for a tenant: the one signed in to or, without one, any of theirs. */
+export function isInTenant({ options }: State, claims: Claims, tenantId: string): boolean {
+  if (claims['dct'] !== undefined) return claims['dct'] === tenantId
+  const { tenant, tenants } = options.user
+  return tenant === tenantId || ownMember(tenants, tenantId) !== undefined
 }
 
 /** Refreshes when asked to, or when the token is over, and a refresh token is there. */

@@ -12,7 +12,7 @@ import { issuerUrl } from './documents.js'
 import { type Handler, type IdentityCall, type IdentityReply, json, jsonBody } from './http.js'
 import { rotateKeys } from './keys.js'
 import { refusal } from './refusals.js'
-import { applyChanges, type State } from './state.js'
+import { applyChanges, forgetClients, type State } from './state.js'
 import { mint } from './tokens.js'
 
 /**
@@ -47,8 +47,22 @@ export const CONTROL: Readonly<
     },
   },
   '/__test/clients': {
-    DELETE: ({ clients }) => {
-      clients.clear()
+    DELETE: (state) => {
+      forgetClients(state)
+      return json(200, {})
+    },
+  },
+  '/__test/audit': {
+    GET: ({ auditEvents }) => json(200, auditEvents),
+    DELETE: ({ auditEvents }) => {
+      auditEvents.length = 0
+      return json(200, {})
+    },
+  },
+  '/__test/connections': {
+    DELETE: (state) => {
+      state.connected.length = 0
+      state.changed()
       return json(200, {})
     },
   },

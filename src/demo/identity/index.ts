@@ -35,7 +35,7 @@ import { type IdentityInput, parseOptions } from './options.js'
 import type { Counters, RecordedRequest } from './records.js'
 import { createRoutes } from './routes.js'
 import { listenIdentity } from './server.js'
-import { applyChanges, createState } from './state.js'
+import { applyChanges, createState, forgetClients } from './state.js'
 import { type MintOptions, mint } from './tokens.js'
 
 export type { IdentityInput } from './options.js'
@@ -50,6 +50,8 @@ export interface Identity {
   /** The value for `DESCOPE_CONFIG_URL`. */
   readonly configUrl: string
   readonly projectConfigUrl: string
+  /** What was sent to the audit endpoint, oldest first. */
+  readonly auditEvents: readonly JsonObject[]
   /** Oldest first; grows as requests arrive. */
   readonly requests: readonly RecordedRequest[]
   readonly counters: Readonly<Counters>
@@ -101,6 +103,7 @@ export async function startIdentity({
     issuer: issuerUrl(state, 'agentic'),
     configUrl: `${issuerUrl(state, 'agentic')}/${suffix}`,
     projectConfigUrl: `${issuerUrl(state, 'project')}/${suffix}`,
+    auditEvents: state.auditEvents,
     requests: state.requests,
     counters: state.counters,
     close: () =>
@@ -111,7 +114,7 @@ export async function startIdentity({
     mint: (claims, header, mintOptions) => mint(state, claims, header, mintOptions),
     rotateKeys: ({ keepPrevious = true } = {}) => rotateKeys(state.keys, keepPrevious),
     revokeConsents: () => revokeConsents(state),
-    forgetClients: () => state.clients.clear(),
+    forgetClients: () => forgetClients(state),
     set: (changes) => applyChanges(state, changes),
     issuedSecrets: () => [...state.secrets],
     approveDevice: (userCode) => decideDevice(state, userCode, 'approved'),

@@ -1,67 +1,18 @@
 import { z } from 'zod'
 import { ProxyError } from '../../util/errors.js'
+import {
+  accessKey,
+  client,
+  connection,
+  failure,
+  outboundApp,
+  relation,
+  strings,
+  user,
+} from './option-parts.js'
 
-const strings = z.array(z.string())
-
-const user = z.strictObject({
-  id: z.string().default('U2demoUserOfTheEmulator00000'),
-  email: z.string().default('demo@example.com'),
-  name: z.string().default('Demo User'),
-  /** The tenant that the user is signed in to (`dct`). */
-  tenant: z.string().optional(),
-  roles: strings.default([]),
-  permissions: strings.default([]),
-  tenants: z
-    .record(z.string(), z.strictObject({ roles: strings, permissions: strings }))
-    .default({}),
-  /** Custom claims of the access token. Descope puts no `email` there by itself. */
-  claims: z.record(z.string(), z.unknown()).default({}),
-})
-
-const client = z.strictObject({
-  clientId: z.string().min(1),
-  /** Without it, the client is public. */
-  clientSecret: z.string().min(1).optional(),
-  name: z.string().default('A configured client'),
-  redirectUris: strings.default([]),
-  /** Whether a Policy gives this client access to the MCP server. */
-  policy: z.boolean().default(true),
-})
-
-const accessKey = z.strictObject({
-  key: z.string().min(1),
-  keyId: z.string().default('K2demoAccessKeyOfEmulator000'),
-  claims: z.record(z.string(), z.unknown()).default({}),
-})
-
-const connection = z.strictObject({
-  appId: z.string(),
-  /** The user who owns the connection; without it, the tenant does. */
-  userId: z.string().optional(),
-  tenantId: z.string().optional(),
-  accessToken: z.string(),
-  /** The new `accessToken` after a refresh of the connection. */
-  nextAccessToken: z.string().optional(),
-  refreshToken: z.string().optional(),
-  scopes: strings.default([]),
-  /** Seconds since the epoch; 0 means never. */
-  expiresAt: z.number().default(0),
-  /** Whether a Policy lets it be read; else 403. */
-  policy: z.boolean().default(true),
-})
-
-const failure = z.strictObject({
-  /** A request's path, or the end of it: `/token`. */
-  path: z.string().min(1),
-  /** 0 closes the connection without an answer. */
-  status: z.union([z.literal(0), z.int().min(200).max(599)]),
-  times: z.int().min(0).default(1),
-  body: z.union([z.string(), z.record(z.string(), z.unknown())]).optional(),
-  /** Seconds, sent as `Retry-After`. */
-  retryAfter: z.int().min(0).optional(),
-  /** Process the request, and lose only the answer. */
-  afterHandling: z.boolean().default(false),
-})
+/** Forms of `iss` in access tokens. `project-url` is `{base}/{P}`, `bare` the project id alone. */
+export const ISSUER_FORMS = ['project', 'agentic', 'tenant', 'bare', 'project-url'] as const
 
 const shape = {
   host: z.string().default('127.0.0.1'),
@@ -79,11 +30,23 @@ const shape = {
     .regex(/^(MS|RS)[A-Za-z0-9]{27}$/)
     .optional(),
   /** Form of `iss` in access tokens; Descope uses all of them. */
-  issuer: z.enum(['project', 'agentic', 'tenant', 'bare']).default('project'),
-  /** `project` makes it one string, the others a list. */
+  issuer: z.enum(ISSUER_FORMS).default('project'),
+  /** Always a list, as Descope's. `resource` falls back to the project when there is none. */
   aud: z
-    .enum(['client+project+resource', 'client+project', 'project'])
+    .enum(['client+project+resource', 'client+project', 'project', 'resource'])
     .default('client+project+resource'),
+  /** Whether the project's own server honours `resource`; else its tokens are for the project. */
+  projectResource: z.boolean().default(true),
+  /** Roles, permissions and tenants in access tokens: a setting of the MCP server at Descope. */
+  forceAddAllAuthorizationInfo: z.boolean().default(false),
+  /** `dct` for a user of exactly one tenant who chose none: a JWT template's `auto_tenant_claim`. */
+  autoTenantClaim: z.boolean().default(false),
+  /** `su: true` in access tokens: always, or where authorization was asked with `acr_values`. */
+  stepUp: z.union([z.boolean(), z.literal('asked')]).default(false),
+  /** DPoP (RFC 9449) at the token endpoint. `require` is Descope's `force_dpop`. */
+  dpop: z.enum(['off', 'accept', 'require']).default('accept'),
+  /** Whether a proof must carry the nonce that the emulator hands out. */
+  dpopNonce: z.boolean().default(false),
   /** Off: a refresh answers without a refresh token, and the old one stays good. */
   rotateRefresh: z.boolean().default(true),
   /** A replayed refresh token ends its whole family. It is counted either way. */
@@ -92,8 +55,16 @@ const shape = {
   ttl: z.int().min(1).default(600),
   /** Life of a refresh token, seconds; 0 issues none. */
   refreshTtl: z.int().min(0).default(2_419_200),
+  /** Life of a refresh token of the project's own clients: an inbound app's 520 weeks. */
+  projectRefreshTtl: z.int().min(0).default(314_496_000),
+  /** Life of an access key's session, seconds. */
+  accessKeyTtl: z.int().min(1).default(600),
   /** Dynamic client registration (RFC 7591). */
   dcr: z.boolean().default(true),
+  /** Give a client that registers for it a secret. Descope makes public clients only. */
+  dcrSecret: z.boolean().default(false),
+  /** The toggle of the device flow of clients that registered themselves. */
+  dcrDevice: z.boolean().default(true),
   /** Client ID Metadata Documents. */
   cimd: z.boolean().default(false),
   /** Device authorization (RFC 8628). */
@@ -124,6 +95,14 @@ const shape = {
   accessKeys: z.array(accessKey).default([]),
   managementKeys: strings.default([]),
   connections: z.array(connection).default([]),
+  /** Connections that exist; when empty, any `appId` does. */
+  outboundApps: z.array(outboundApp).default([]),
+  /** Whether *Delegated access* has a Policy; else the status of the refusal. */
+  delegatedAccess: z.union([z.literal(true), z.literal(401), z.literal(403)]).default(true),
+  /** Whether token exchange works at the MCP server's token endpoint too. */
+  agenticExchange: z.boolean().default(true),
+  /** The relations that hold. */
+  relations: z.array(relation).default([]),
 }
 
 const schema = z.strictObject(shape)
@@ -134,6 +113,7 @@ export type IdentityOptions = z.output<typeof schema>
 export type IdentityInput = z.input<typeof schema>
 export type Failure = z.output<typeof failure>
 export type ConfiguredConnection = z.output<typeof connection>
+export type OutboundApp = z.output<typeof outboundApp>
 
 const FIXED = ['host', 'port', 'publicUrl', 'projectId', 'serverId'] as const
 

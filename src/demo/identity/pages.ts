@@ -56,7 +56,28 @@ export function consentPage(
   )
 }
 
+/** Renders the page that connects a user to an app; `withKey` asks for an API key. */
+export function connectPage(
+  appId: string,
+  user: string,
+  scopes: readonly string[],
+  withKey: boolean,
+): IdentityReply {
+  const list = scopes.map((scope) => `<li><code>${escapeHtml(scope)}</code></li>`).join('')
+  const key = withKey
+    ? '<p><label>API key <input name="api_key" type="password" autocomplete="off" required autofocus></label></p>'
+    : ''
+  return page(
+    200,
+    `Connect ${appId}?`,
+    `<p>You are <b>${escapeHtml(user)}</b>. Here the third party would ask you to sign in.</p>
+${list === '' ? '' : `<ul>${list}</ul>`}
+<form method="post">${key}<button name="decision" value="connect">Connect</button>
+<button name="decision" value="refuse" formnovalidate>Do not connect</button></form>`,
+  )
+}
+
 /** Makes text safe inside HTML text and quoted attributes. */
-function escapeHtml(text: string): string {
+export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import type { JWK } from 'jose'
+import type { OutboundApp } from './options.js'
 
 /** Which of Descope's two authorization servers was asked: the MCP server's or the project's. */
 export type Surface = 'agentic' | 'project'
@@ -7,10 +9,14 @@ export interface Client {
   readonly clientId: string
   /** `undefined` makes it public. */
   readonly clientSecret: string | undefined
+  /** The client proves itself by a signed assertion. */
+  readonly publicKey?: JWK | undefined
   readonly name: string
   readonly redirectUris: readonly string[]
   readonly policy: boolean
   readonly machine: boolean
+  /** Whether it may use the device flow. */
+  readonly device: boolean
 }
 
 /** A user's consent. Codes and refresh tokens refer to it; revoking it ends them all. */
@@ -20,6 +26,10 @@ export interface EmulatorGrant {
   readonly scopes: readonly string[]
   readonly resources: readonly string[]
   readonly tenant: string | undefined
+  /** Thumbprint of the key to which a public client's refresh tokens are bound (RFC 9449 §5). */
+  jkt?: string | undefined
+  /** The user signed in once more for this grant (`su`). */
+  readonly steppedUp?: boolean
   revoked: boolean
 }
 
@@ -53,6 +63,23 @@ export interface DeviceRequest {
   polledAt: number | undefined
 }
 
+/** A link at which a user connects to an app. */
+export interface ConnectRequest {
+  readonly app: OutboundApp
+  readonly userId: string
+  readonly tenantId: string | undefined
+  readonly scopes: readonly string[]
+  readonly redirectUrl: string | undefined
+  readonly expiresAt: number
+}
+
+/** An authorization request that was pushed (RFC 9126). */
+export interface PushedRequest {
+  readonly clientId: string
+  readonly params: URLSearchParams
+  readonly expiresAt: number
+}
+
 /** One request as it arrived. Requests to `/__test` are not recorded. */
 export interface RecordedRequest {
   readonly at: number
@@ -84,6 +111,11 @@ export const NO_COUNTS = {
   accessKeys: 0,
   connectionTokens: 0,
   connectionRefreshes: 0,
+  connectLinks: 0,
+  connections: 0,
+  auditEvents: 0,
+  fgaChecks: 0,
+  pushedRequests: 0,
   failures: 0,
 }
 

@@ -1,27 +1,37 @@
 import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
 import { isLoopback } from '../../util/private-addresses.js'
-import { type Handler, json, jsonBody } from './http.js'
+import { PROJECT_SCOPES } from './documents.js'
+import { type Handler, type IdentityCall, type IdentityReply, json, jsonBody } from './http.js'
 import { type Client, newClientId } from './records.js'
 import { refusal } from './refusals.js'
-import { newSecret, nowSeconds } from './state.js'
+import { newSecret, nowSeconds, type State } from './state.js'
 
 const AUTH_METHODS = ['none', 'client_secret_basic', 'client_secret_post']
 
 const SCRIPT_SCHEMES = ['javascript:', 'data:', 'vbscript:', 'file:', 'blob:', 'about:']
 
+/** Registers a client of the MCP server. */
+export const registerClient: Handler = (state, call) => register(state, call, state.options.scopes)
+
+/** Registers a client of the project's own authorization server (an *inbound app*). */
+export const registerProjectClient: Handler = (state, call) =>
+  register(state, call, [...PROJECT_SCOPES, ...state.options.scopes])
+
 /**
- * Registers a client. The requested scope is cut to what the server has; a scope that it lacks is
- * an error only at authorization.
+ * Registers a client, public whatever it asked for, unless `dcrSecret` says otherwise. The
+ * requested scope is cut to what the server has; a scope that it lacks is an error only at
+ * authorization.
  *
  * @see [RFC 7591 §3](https://www.rfc-editor.org/rfc/rfc7591#section-3)
  */
-export const registerClient: Handler = (state, call) => {
+function register(state: State, call: IdentityCall, known: readonly string[]): IdentityReply {
   if (call.headers['x-forwarded-host'] !== undefined) {
     throw refusal('invalid_request', '"x-forwarded-host" is not allowed here')
   }
-  if (!state.options.dcr) throw refusal('registration_off')
+  const { dcr, dcrSecret, dcrDevice, registerStatus } = state.options
+  if (!dcr) throw refusal('registration_off')
   const { metadata, redirectUris } = parseMetadata(jsonBody(call))
-  const isPublic = metadata.token_endpoint_auth_method === 'none'
+  const isPublic = metadata.token_endpoint_auth_method === 'none' || !dcrSecret
   const client: Client = {
     clientId: newClientId(state.projectId),
     clientSecret: isPublic ? undefined : newSecret(state),
@@ -29,19 +39,22 @@ export const registerClient: Handler = (state, call) => {
     redirectUris,
     policy: true,
     machine: metadata.grant_types.includes('client_credentials'),
+    device: dcrDevice,
   }
   state.clients.set(client.clientId, client)
   state.counters.registrations++
+  state.changed()
   const scope = metadata.scope
     ?.split(' ')
-    .filter((name) => state.options.scopes.includes(name))
+    .filter((name) => known.includes(name))
     .join(' ')
-  return json(state.options.registerStatus, {
+  return json(registerStatus, {
     client_id: client.clientId,
     ...(isPublic ? {} : { client_secret: client.clientSecret, client_secret_expires_at: 0 }),
     client_id_issued_at: nowSeconds(state),
     ...metadata,
-    scope: scope ?? state.options.scopes.join(' '),
+    ...(isPublic && { token_endpoint_auth_method: 'none' }),
+    scope: scope ?? known.join(' '),
     redirect_uris: redirectUris,
   })
 }

@@ -3,15 +3,17 @@ import { accessKeyToken, exchangeAccessKey } from './access-keys.js'
 import { revoke, userinfo } from './account.js'
 import { authorize } from './authorize.js'
 import { authenticateClient } from './clients.js'
+import { connectionPage, startConnect } from './connect.js'
 import { connectionToken } from './connections.js'
 import { CONTROL } from './control.js'
 import { devicePage, pollDevice, startDevice } from './device.js'
 import { agenticDocument, bareDocument, keySet, projectDocument } from './documents.js'
 import { bodyParams, type Handler, type IdentityCall, type IdentityReply } from './http.js'
 import { exchangeToken, grantClientCredentials } from './machine-grants.js'
+import { checkRelations, recordAuditEvent } from './management.js'
 import type { Client, Surface } from './records.js'
 import { refusal } from './refusals.js'
-import { registerClient } from './register.js'
+import { registerClient, registerProjectClient } from './register.js'
 import type { State } from './state.js'
 import { redeemCode, refresh } from './user-grants.js'
 
@@ -55,6 +57,7 @@ export function createRoutes(projectId: string, serverId: string): Routes {
     `/v1/keys/${projectId}`,
   )
   add({ POST: registerClient }, `/v1/mgmt/mcp/client/${projectId}/${serverId}/register`)
+  add({ POST: registerProjectClient }, `/v1/mgmt/inboundapp/app/${projectId}/register`)
 
   const oauth = '/oauth2/v1'
   const prefixes = [`${oauth}/apps`, `${oauth}/apps/${projectId}`]
@@ -68,6 +71,9 @@ export function createRoutes(projectId: string, serverId: string): Routes {
   add({ POST: revoke }, ...ofPrefixes(prefixes, 'revoke'))
   add({ GET: userinfo }, `${oauth}/apps/${projectId}/userinfo`)
   add({ POST: exchangeAccessKey }, '/v1/auth/accesskey/exchange')
+  add({ POST: startConnect }, '/v1/mgmt/outbound/app/connect')
+  add({ POST: recordAuditEvent }, '/v1/mgmt/audit/event')
+  add({ POST: checkRelations }, '/v1/mgmt/fga/check')
   for (const owner of ['user', 'tenant'] as const) {
     const path = `/v1/mgmt/outbound/app/${owner}/token`
     add({ POST: (state, call) => connectionToken(state, call, owner, false) }, path)
@@ -75,6 +81,9 @@ export function createRoutes(projectId: string, serverId: string): Routes {
   }
   return routes
 }
+
+/** The only path with a part that varies. */
+const CONNECT_PAGE: Route = { GET: connectionPage, POST: connectionPage }
 
 /**
  * Answers a call by its exact path and method.
@@ -86,7 +95,7 @@ export async function answerCall(
   state: State,
   call: IdentityCall,
 ): Promise<IdentityReply> {
-  const route = routes.get(call.path)
+  const route = call.path.startsWith('/connect/') ? CONNECT_PAGE : routes.get(call.path)
   if (route === undefined) throw refusal('not_found')
   if (route.open && call.method === 'OPTIONS') return { status: 204, headers: CORS }
   const method = call.method === 'HEAD' ? 'GET' : call.method

@@ -125,13 +125,13 @@ function failureReply({ status, body, retryAfter }: Failure): IdentityReply | un
       ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
       ...(typeof body === 'string' ? { 'content-type': isHtml ? 'text/html' : 'text/plain' } : {}),
     },
-    body: body ?? { errorCode: `E000${status}`, errorMessage: 'A failure was asked for' },
+    body: body ?? { errorMessage: 'A failure was asked for' },
   }
 }
 
 function errorReply(state: State, call: IdentityCall | undefined, error: unknown): IdentityReply {
   if (!(error instanceof EmulatorRefusal)) {
-    return json(500, { errorCode: 'E000500', errorMessage: messageOf(error) })
+    return json(500, { errorMessage: messageOf(error) })
   }
   const { status, body } = renderRefusal(error, state.options.errorStyle)
   const reply = json(status, body)

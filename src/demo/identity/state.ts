@@ -1,14 +1,22 @@
 import { randomBytes } from 'node:crypto'
+import type { JsonObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import type { KeyRing } from './keys.js'
-import { changeOptions, type Failure, type IdentityOptions } from './options.js'
+import {
+  type ConfiguredConnection,
+  changeOptions,
+  type Failure,
+  type IdentityOptions,
+} from './options.js'
 import {
   type Client,
   type Code,
+  type ConnectRequest,
   type Counters,
   type DeviceRequest,
   type EmulatorAuthorization,
   NO_COUNTS,
+  type PushedRequest,
   type RecordedRequest,
   type RefreshToken,
   randomId,
@@ -32,6 +40,18 @@ export interface State {
   readonly projectTokens: Set<string>
   /** Connection access tokens that a refresh has replaced, by the configured one. */
   readonly refreshedConnections: Map<string, string>
+  /** Connections made at the emulator's own page, beside the configured ones. */
+  readonly connected: ConfiguredConnection[]
+  /** Links to connect, by the last part of their path. */
+  readonly connects: Map<string, ConnectRequest>
+  readonly pushed: Map<string, PushedRequest>
+  /** Ids of proofs and assertions that were seen, with the time at which each may be forgotten. */
+  readonly seenIds: Map<string, number>
+  readonly auditEvents: JsonObject[]
+  /** The nonce that DPoP proofs must carry. */
+  readonly dpopNonce: string
+  /** Told when what must outlive a restart has changed. */
+  changed(): void
   failures: Failure[]
   readonly requests: RecordedRequest[]
   readonly counters: Counters
@@ -54,6 +74,13 @@ export function createState(options: IdentityOptions, clock: Clock, keys: KeyRin
     devices: new Map(),
     projectTokens: new Set(),
     refreshedConnections: new Map(),
+    connected: [],
+    connects: new Map(),
+    pushed: new Map(),
+    seenIds: new Map(),
+    auditEvents: [],
+    dpopNonce: randomId(),
+    changed: () => undefined,
     failures: [],
     requests: [],
     counters: { ...NO_COUNTS },
@@ -84,6 +111,12 @@ function putIntoForce(state: State, options: IdentityOptions): void {
     remember(state, item.accessToken, item.nextAccessToken, item.refreshToken)
   }
   state.options = options
+}
+
+/** Forgets every registered client, as if the MCP server were created again. */
+export function forgetClients(state: State): void {
+  state.clients.clear()
+  state.changed()
 }
 
 /** Records values that must not appear in any log. */

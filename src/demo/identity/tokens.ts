@@ -11,36 +11,50 @@ const DEMO_TENANT = 'T2demoTenantOfTheEmulator000'
 
 export interface Subject {
   readonly clientId: string
+  readonly surface?: Surface
   readonly scopes: readonly string[]
   readonly resources: readonly string[]
   readonly tenant?: string | undefined
   /** The client itself (client credentials), without any of the user's claims. */
   readonly machine?: boolean
+  readonly steppedUp?: boolean
+  /** Thumbprint of the key that the token is bound to. */
+  readonly jkt?: string | undefined
 }
 
 export type Claims = Record<string, unknown>
 
-/** Returns the claims of an access token for the options in force. */
+/**
+ * Returns the claims of an access token for the options in force.
+ *
+ * @see [RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1) for `cnf`
+ */
 export function accessClaims(state: State, subject: Subject): Claims {
-  const { user, ttl, refreshTtl } = state.options
+  const { user, ttl } = state.options
   const now = nowSeconds(state)
-  const tenant = subject.tenant ?? user.tenant
+  const tenant = subject.tenant ?? chosenTenant(state)
+  const refreshTtl = refreshLife(state, subject.surface)
   const ofUser: Claims = {
     ...user.claims,
     amr: ['email'],
     dct: tenant,
-    tenants: orUndefined(user.tenants),
-    roles: orUndefined(user.roles),
-    permissions: orUndefined(user.permissions),
+    dsub: user.subject === undefined ? undefined : user.id,
+    ...(state.options.forceAddAllAuthorizationInfo && {
+      tenants: orUndefined(user.tenants),
+      roles: orUndefined(user.roles),
+      permissions: orUndefined(user.permissions),
+    }),
+    su: state.options.stepUp === true || subject.steppedUp || undefined,
     rexp: refreshTtl > 0 ? new Date((now + refreshTtl) * 1000).toISOString() : undefined,
   }
   return {
     ...(subject.machine ? {} : ofUser),
     iss: accessIssuer(state, tenant),
     aud: audience(state, subject),
-    sub: subject.machine ? subject.clientId : user.id,
+    sub: subject.machine ? subject.clientId : (user.subject ?? user.id),
     azp: subject.clientId,
     scope: subject.scopes.join(' '),
+    cnf: subject.jkt === undefined ? undefined : { jkt: subject.jkt },
     drn: 'DS',
     iat: now,
     exp: now + ttl,
@@ -48,14 +62,33 @@ export function accessClaims(state: State, subject: Subject): Claims {
   }
 }
 
-/** Returns the claims of an ID token. Its issuer is always the one of the document asked. */
+/** Returns the life of a refresh token, seconds. */
+export function refreshLife({ options }: State, surface: Surface = 'agentic'): number {
+  // a test that turns refresh tokens off means all of them
+  if (options.refreshTtl === 0 || surface === 'agentic') return options.refreshTtl
+  return options.projectRefreshTtl
+}
+
+function chosenTenant({ options }: State): string | undefined {
+  const { tenant, tenants } = options.user
+  const own = Object.keys(tenants)
+  return tenant ?? (options.autoTenantClaim && own.length === 1 ? own[0] : undefined)
+}
+
+/**
+ * Returns the claims of an ID token. Its issuer is always the one of the document asked.
+ *
+ * `azp` is a choice of the emulator: with two audiences, clients demand it (OpenID Connect Core
+ * §3.1.3.7).
+ */
 export function idClaims(state: State, surface: Surface, clientId: string, nonce?: string): Claims {
   const { user, ttl } = state.options
   const now = nowSeconds(state)
   return {
     iss: issuerUrl(state, surface),
-    aud: clientId,
-    sub: user.id,
+    aud: [clientId, state.projectId],
+    azp: clientId,
+    sub: user.subject ?? user.id,
     name: user.name,
     email: user.email,
     email_verified: true,
@@ -124,17 +157,24 @@ function accessIssuer(state: State, tenant = DEMO_TENANT): string {
       return state.projectId
     case 'tenant':
       return `${issuerUrl(state, 'project')}/${tenant}`
+    case 'project-url':
+      return `${state.baseUrl}/${state.projectId}`
     default:
       return issuerUrl(state, state.options.issuer)
   }
 }
 
-function audience(state: State, { clientId, resources }: Subject): string | string[] {
-  const { aud, resourceUrl } = state.options
-  if (aud === 'project') return state.projectId
-  if (aud === 'client+project') return [clientId, state.projectId]
-  const own = resourceUrl ? [resourceUrl] : []
-  return [...new Set([clientId, state.projectId, ...(resources.length > 0 ? resources : own)])]
+function audience(state: State, { clientId, resources, surface }: Subject): string[] {
+  const { projectId, options } = state
+  const { aud, resourceUrl, projectResource } = options
+  if (aud === 'project') return [projectId]
+  if (aud === 'client+project') return [clientId, projectId]
+  const isProject = surface === 'project'
+  const own = resourceUrl && !isProject ? [resourceUrl] : []
+  const asked = isProject && !projectResource ? [] : resources
+  const bound = asked.length > 0 ? asked : own
+  if (bound.length === 0 && (isProject || aud === 'resource')) return [projectId]
+  return [...new Set(aud === 'resource' ? bound : [clientId, projectId, ...bound])]
 }
 
 function orUndefined<T extends object>(value: T): T | undefined {

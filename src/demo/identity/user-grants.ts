@@ -4,7 +4,7 @@ import type { Client, EmulatorGrant } from './records.js'
 import { refusal } from './refusals.js'
 import { narrow } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
-import { accessClaims, idClaims, sign } from './tokens.js'
+import { accessClaims, idClaims, refreshLife, sign } from './tokens.js'
 
 /**
  * Redeems an authorization code, once. A second attempt revokes the first one's tokens.
@@ -85,8 +85,8 @@ export async function tokenReply(
   grant: EmulatorGrant,
   issue: Issue,
 ): Promise<IdentityReply> {
-  const { ttl, refreshTtl } = state.options
   const { scopes } = issue.access
+  const refreshTtl = refreshLife(state, grant.surface)
   let refreshToken: string | undefined
   if (issue.refresh && refreshTtl > 0) {
     refreshToken = newSecret(state)
@@ -103,7 +103,7 @@ export async function tokenReply(
     token_type: 'Bearer',
     refresh_token: refreshToken,
     id_token: idToken,
-    expires_in: ttl,
+    expires_in: state.options.ttl,
     scope: scopes.join(' '),
   })
 }

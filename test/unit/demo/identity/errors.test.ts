@@ -1,5 +1,5 @@
 import type * as oauth from 'oauth4webapi'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type Identity, startIdentity } from '../../../../src/demo/identity/index.js'
 import {
   authorizationUrl,
@@ -408,7 +408,7 @@ describe('registration', () => {
 
   it('refuses every request when it is off, and leaves the document', async () => {
     identity.set({ dcr: false })
-    expect(await register({})).toMatchObject({ status: 403, body: { errorCode: 'E000403' } })
+    expect(await register({})).toMatchObject({ status: 403, body: { errorCode: 'E011003' } })
     expect((await discover(identity)).registration_endpoint).toBeUndefined()
     identity.set({ dcr: true })
   })
@@ -424,7 +424,18 @@ describe('registration', () => {
     expect((await register({})).body.scope).toBe('mcp:use')
   })
 
-  it('gives a secret unless the client is public', async () => {
+  it.each(['client_secret_basic', 'client_secret_post', undefined])(
+    'makes a client public that asks for %s',
+    async (token_endpoint_auth_method) => {
+      const { body } = await register({ token_endpoint_auth_method })
+      expect(body).toMatchObject({ token_endpoint_auth_method: 'none' })
+      expect(body).not.toHaveProperty('client_secret')
+    },
+  )
+
+  it('gives a secret when the option says so, unless the client is public', async () => {
+    identity.set({ dcrSecret: true })
+    onTestFinished(() => identity.set({ dcrSecret: false }))
     const secret = await register({ token_endpoint_auth_method: undefined })
     expect(secret.body).toMatchObject({
       client_secret: expect.any(String),
@@ -435,6 +446,8 @@ describe('registration', () => {
   })
 
   it('lets a registered client use client credentials only if it asked for that', async () => {
+    identity.set({ dcrSecret: true })
+    onTestFinished(() => identity.set({ dcrSecret: false }))
     const form = { grant_type: 'client_credentials' }
     const method = { token_endpoint_auth_method: 'client_secret_post' }
     const plain = await registerClient(as, method)

@@ -96,7 +96,7 @@ describe('authorization code flow', () => {
     ['client_secret_basic', oauth.ClientSecretBasic],
     ['client_secret_post', oauth.ClientSecretPost],
   ])('signs in a confidential client with %s', async (method, authenticate) => {
-    const as = await discover(await start())
+    const as = await discover(await start({ dcrSecret: true }))
     const client = await registerClient(as, { token_endpoint_auth_method: method })
     const tokens = await signIn(as, client, {
       clientAuth: authenticate(client['client_secret'] as string),
@@ -357,7 +357,7 @@ describe('revocation', () => {
   })
 
   it('takes a confidential client by its secret', async () => {
-    const as = await discover(await start())
+    const as = await discover(await start({ dcrSecret: true }))
     const client = await registerClient(as, { token_endpoint_auth_method: 'client_secret_basic' })
     const clientAuth = oauth.ClientSecretBasic(client['client_secret'] as string)
     const tokens = await signIn(as, client, { clientAuth })

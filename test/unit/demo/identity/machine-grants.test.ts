@@ -54,7 +54,7 @@ describe('access key', () => {
     expect(body.keyId).toBe('K2id')
     expect(decodeJwt(body.sessionJwt)).toMatchObject({
       iss: identity.projectId,
-      aud: identity.projectId,
+      aud: [identity.projectId],
       sub: 'K2id',
       dct: 'T2acme',
       job: 'build',

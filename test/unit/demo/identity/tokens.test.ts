@@ -15,7 +15,10 @@ beforeAll(async () => {
 })
 afterAll(() => identity.close())
 afterEach(() =>
-  identity.set({ issuer: undefined, aud: undefined, resourceUrl: undefined, user: undefined }),
+  identity.set({
+    ...{ issuer: undefined, aud: undefined, resourceUrl: undefined, user: undefined },
+    ...{ forceAddAllAuthorizationInfo: undefined, autoTenantClaim: undefined, stepUp: undefined },
+  }),
 )
 
 const keySet = async () => {
@@ -31,6 +34,7 @@ describe('access token', () => {
     ['agentic', () => identity.issuer],
     ['tenant', () => `${identity.url}/v1/apps/${identity.projectId}/T2acme`],
     ['bare', () => identity.projectId],
+    ['project-url', () => `${identity.url}/${identity.projectId}`],
   ] as const)('has the issuer of the form %s', async (issuer, expected) => {
     identity.set({ issuer, user: { tenant: 'T2acme' } })
     expect(decodeJwt(await identity.mint()).iss).toBe(expected())
@@ -44,7 +48,8 @@ describe('access token', () => {
   it.each([
     ['client+project+resource', (client: string) => [client, identity.projectId, RESOURCE]],
     ['client+project', (client: string) => [client, identity.projectId]],
-    ['project', () => identity.projectId],
+    ['project', () => [identity.projectId]],
+    ['resource', () => [RESOURCE]],
   ] as const)('has the audience of the form %s', async (aud, expected) => {
     identity.set({ aud })
     const { client, tokens } = await signedIn(identity, { resource: RESOURCE })
@@ -61,6 +66,7 @@ describe('access token', () => {
   it('carries the tenant, roles and custom claims of the user, and no email by itself', async () => {
     const tenants = { T2acme: { roles: ['Admin'], permissions: ['write'] } }
     identity.set({
+      forceAddAllAuthorizationInfo: true,
       user: { id: 'U2me', tenant: 'T2acme', tenants, roles: ['Owner'], claims: { plan: 'pro' } },
     })
     const claims = decodeJwt(await identity.mint())
@@ -68,6 +74,34 @@ describe('access token', () => {
     expect(claims).toMatchObject({ plan: 'pro', amr: ['email'], drn: 'DS' })
     expect(claims).not.toHaveProperty('email')
     expect(claims).not.toHaveProperty('permissions')
+  })
+
+  it('has no roles, permissions and tenants unless the server adds them', async () => {
+    const tenants = { T2acme: { roles: ['Admin'], permissions: ['write'] } }
+    identity.set({ user: { tenants, roles: ['Owner'], permissions: ['read'] } })
+    const claims = decodeJwt(await identity.mint())
+    for (const name of ['roles', 'permissions', 'tenants', 'dct', 'su', 'dsub', 'cnf']) {
+      expect(claims).not.toHaveProperty(name)
+    }
+    identity.set({ autoTenantClaim: true })
+    expect(decodeJwt(await identity.mint())['dct']).toBe('T2acme')
+    identity.set({ user: { tenants: { ...tenants, T2b: { roles: [], permissions: [] } } } })
+    expect(decodeJwt(await identity.mint())).not.toHaveProperty('dct')
+  })
+
+  it('says that the user stepped up, always or where it was asked for', async () => {
+    identity.set({ stepUp: true })
+    expect(decodeJwt(await identity.mint())['su']).toBe(true)
+    identity.set({ stepUp: 'asked' })
+    expect(decodeJwt(await identity.mint())).not.toHaveProperty('su')
+    const { tokens } = await signedIn(identity, { extra: { acr_values: 'step-up' } })
+    expect(decodeJwt(tokens.access_token)['su']).toBe(true)
+  })
+
+  it('keeps the user id beside a subject that a template has put in its place', async () => {
+    identity.set({ user: { id: 'U2me', subject: 'me@example.com' } })
+    const claims = decodeJwt(await identity.mint())
+    expect(claims).toMatchObject({ sub: 'me@example.com', dsub: 'U2me' })
   })
 
   it('follows the tenant that the authorization request names', async () => {
