@@ -1,6 +1,8 @@
-import { authenticateClient } from './clients.js'
+import { authenticateClient, isPublic } from './clients.js'
+import { isMachine } from './connections.js'
 import { authorization, bodyParams, type IdentityCall, type IdentityReply, json } from './http.js'
 import { refusal } from './refusals.js'
+import { splitScope } from './scopes.js'
 import { remember, type State } from './state.js'
 import { verifyOwn } from './tokens.js'
 
@@ -14,8 +16,8 @@ import { verifyOwn } from './tokens.js'
  */
 export async function revoke(state: State, call: IdentityCall): Promise<IdentityReply> {
   const params = bodyParams(call)
-  const client = authenticateClient(state, call, params)
-  if (client.clientSecret === undefined) {
+  const client = await authenticateClient(state, call, params)
+  if (isPublic(client)) {
     const claims = await verifyOwn(state, authorization(call, 'bearer'))
     if (claims['azp'] !== client.clientId) throw refusal('invalid_token')
   }
@@ -43,6 +45,27 @@ export async function userinfo(state: State, call: IdentityCall): Promise<Identi
   if (!state.projectTokens.has(value ?? '')) throw refusal('userinfo_gone')
   const { email, name } = state.options.user
   return json(200, { sub, name, email, email_verified: true })
+}
+
+/** The scope that opens the project's own `userinfo` to tokens of the MCP server. */
+const CUSTOM_CLAIMS_SCOPE = 'descope.custom_claims'
+
+/**
+ * Describes the user of any access token with the scope `descope.custom_claims`.
+ *
+ * The status for a token without the scope is a choice of the emulator, and so is that a client's
+ * own token has no user.
+ *
+ * @throws {EmulatorRefusal} `invalid_token` or `insufficient_scope`
+ */
+export async function customUserinfo(state: State, call: IdentityCall): Promise<IdentityReply> {
+  const claims = await verifyOwn(state, authorization(call, 'bearer'))
+  if (!splitScope(String(claims['scope'] ?? '')).includes(CUSTOM_CLAIMS_SCOPE)) {
+    throw refusal('insufficient_scope', `The token lacks the scope "${CUSTOM_CLAIMS_SCOPE}"`)
+  }
+  if (isMachine(claims)) throw refusal('invalid_token')
+  const { email, name, claims: custom } = state.options.user
+  return json(200, { ...custom, sub: claims['sub'], name, email, email_verified: true })
 }
 
 /** Ends every consent that was given: each refresh then answers 404 `E063302`. */

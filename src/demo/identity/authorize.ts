@@ -1,4 +1,4 @@
-import { resolveClient } from './clients.js'
+import { isPublic, resolveClient } from './clients.js'
 import { issuerUrl } from './documents.js'
 import { bodyParams, checkedParams, type IdentityCall, type IdentityReply } from './http.js'
 import { consentPage, errorPage } from './pages.js'
@@ -29,6 +29,7 @@ export async function authorize(
   try {
     params = call.method === 'POST' ? bodyParams(call) : checkedParams(call.query)
     if (params.has('transaction')) return decide(state, params)
+    if (params.has('request_uri')) params = pushedParams(state, params)
     client = await resolveClient(state, params.get('client_id'))
     redirectUri = requireRedirectUri(client, params.get('redirect_uri'))
   } catch (error) {
@@ -54,6 +55,32 @@ export async function authorize(
   }
 }
 
+/**
+ * Takes a pushed request out of the store. All that counts is what was pushed.
+ *
+ * @see [RFC 9126 §4](https://www.rfc-editor.org/rfc/rfc9126#section-4)
+ */
+function pushedParams(state: State, params: URLSearchParams): URLSearchParams {
+  const requestUri = params.get('request_uri') ?? ''
+  const pushed = state.pushed.get(requestUri)
+  state.pushed.delete(requestUri)
+  const isOver = pushed === undefined || state.clock.now() >= pushed.expiresAt
+  if (isOver || pushed.clientId !== params.get('client_id')) {
+    throw refusal('invalid_request', 'The "request_uri" is not valid, was used, or is too old.')
+  }
+  return pushed.params
+}
+
+/**
+ * Checks an authorization request that is pushed, before anybody opens it.
+ *
+ * @throws {EmulatorRefusal} as at authorization.
+ */
+export function checkAuthorization(state: State, client: Client, params: URLSearchParams): void {
+  const redirectUri = requireRedirectUri(client, params.get('redirect_uri'))
+  parseRequest(state, 'project', params, client, redirectUri)
+}
+
 function requireRedirectUri(client: Client, redirectUri: string | null): string {
   if (redirectUri === null) throw refusal('invalid_redirect_uri', '"redirect_uri" is missing.')
   if (!client.redirectUris.includes(redirectUri)) {
@@ -75,7 +102,7 @@ function parseRequest(
   if (params.get('response_type') !== 'code') throw refusal('unsupported_response')
   const challenge = params.get('code_challenge') ?? undefined
   remember(state, challenge)
-  if (challenge === undefined && client.clientSecret === undefined) {
+  if (challenge === undefined && isPublic(client)) {
     throw refusal('invalid_request', '"code_challenge" is missing: public clients need PKCE')
   }
   if (challenge !== undefined) {

@@ -1,4 +1,5 @@
 import type { JWK } from 'jose'
+import { assertedClientId, verifyAssertion } from './client-assertion.js'
 import { fetchClientMetadata, isMetadataUrl } from './client-metadata.js'
 import { authorization, type IdentityCall } from './http.js'
 import type { Client } from './records.js'
@@ -47,18 +48,36 @@ export async function resolveClient(state: State, clientId: string | null): Prom
   return client
 }
 
+/** Tells whether a client has nothing to prove itself with. */
+export function isPublic({ clientSecret, publicKey }: Client): boolean {
+  return clientSecret === undefined && publicKey === undefined
+}
+
 /**
- * Identifies the client of a token request and proves a confidential one: by Basic or in the body.
+ * Identifies the client of a token request and proves a confidential one: by Basic, in the body, or
+ * by a signed assertion (`private_key_jwt`).
  *
  * @throws {EmulatorRefusal} `unknown_client`, `bad_secret` or `invalid_request`
  * @see [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
  */
-export function authenticateClient(
+export async function authenticateClient(
   state: State,
   call: IdentityCall,
   params: URLSearchParams,
-): Client {
+): Promise<Client> {
   const basic = authorization(call, 'basic')
+  const asserted = assertedClientId(params)
+  if (asserted !== undefined) {
+    if (basic !== undefined || params.has('client_secret')) {
+      throw refusal('invalid_request', 'The client authenticated in two ways')
+    }
+    if ((params.get('client_id') ?? asserted) !== asserted) {
+      throw refusal('invalid_request', '"client_id" is not the one that authenticated')
+    }
+    const client = findClient(state, asserted)
+    await verifyAssertion(state, call, client, params)
+    return client
+  }
   const [clientId, secret] =
     basic === undefined
       ? [params.get('client_id'), params.get('client_secret') ?? '']
@@ -73,8 +92,29 @@ export function authenticateClient(
     }
   }
   const client = findClient(state, clientId)
+  if (client.publicKey !== undefined && client.clientSecret === undefined) {
+    throw refusal('bad_secret', 'This client proves itself by "private_key_jwt"')
+  }
   if ((client.clientSecret ?? '') !== secret) throw refusal('bad_secret')
   return client
+}
+
+/**
+ * Identifies the client of a token exchange, where Descope's own SDK proves nothing: it may be left
+ * out, or only be named.
+ *
+ * @throws {EmulatorRefusal} as {@link authenticateClient} when it tries to prove itself.
+ */
+export async function exchangingClient(
+  state: State,
+  call: IdentityCall,
+  params: URLSearchParams,
+): Promise<Client | undefined> {
+  const proves = ['client_secret', 'client_assertion'].some((name) => params.has(name))
+  if (proves || authorization(call, 'basic') !== undefined) {
+    return authenticateClient(state, call, params)
+  }
+  return params.has('client_id') ? findClient(state, params.get('client_id')) : undefined
 }
 
 /**

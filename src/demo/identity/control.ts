@@ -11,6 +11,7 @@ import { decideDevice } from './device.js'
 import { issuerUrl } from './documents.js'
 import { type Handler, type IdentityCall, type IdentityReply, json, jsonBody } from './http.js'
 import { rotateKeys } from './keys.js'
+import { randomId } from './records.js'
 import { refusal } from './refusals.js'
 import { applyChanges, forgetClients, type State } from './state.js'
 import { mint } from './tokens.js'
@@ -64,6 +65,13 @@ export const CONTROL: Readonly<
       state.connected.length = 0
       state.changed()
       return json(200, {})
+    },
+  },
+  '/__test/dpop/nonce': {
+    POST: (state, call) => {
+      jsonBody(call)
+      state.dpopNonce = randomId()
+      return json(200, { nonce: state.dpopNonce })
     },
   },
   '/__test/device/approve': { POST: (state, call) => decide(state, call, 'approved') },

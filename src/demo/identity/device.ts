@@ -6,7 +6,7 @@ import type { Client, DeviceRequest } from './records.js'
 import { refusal } from './refusals.js'
 import { requestedResources, requestedScopes } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
-import { tokenReply } from './user-grants.js'
+import { bindGrant, tokenReply } from './user-grants.js'
 
 /** RFC 8628 §6.1: without vowels, to avoid words. */
 const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ'
@@ -16,14 +16,17 @@ const TOLERANCE_MS = 200
 /**
  * Starts a device sign-in.
  *
- * @throws {EmulatorRefusal} `device_off`, and what client authentication, scopes and resources throw.
+ * @throws {EmulatorRefusal} `device_off`, `unauthorized_client`, and what client authentication, scopes and resources throw.
  * @see [RFC 8628 §3.1](https://www.rfc-editor.org/rfc/rfc8628#section-3.1)
  */
-export function startDevice(state: State, call: IdentityCall): IdentityReply {
+export async function startDevice(state: State, call: IdentityCall): Promise<IdentityReply> {
   const { device, deviceTtl, deviceInterval } = state.options
   if (!device) throw refusal('device_off')
   const params = bodyParams(call)
-  const client = authenticateClient(state, call, params)
+  const client = await authenticateClient(state, call, params)
+  if (!client.device) {
+    throw refusal('unauthorized_client', 'Device flow is disabled for this client')
+  }
   if (!client.policy) throw refusal('not_associated')
   const grant = {
     clientId: client.clientId,
@@ -31,6 +34,7 @@ export function startDevice(state: State, call: IdentityCall): IdentityReply {
     scopes: requestedScopes(state, 'project', params.get('scope')),
     resources: requestedResources(state, params.getAll('resource')),
     tenant: undefined,
+    jkt: params.get('dpop_jkt') ?? undefined,
     revoked: false,
   }
   const deviceCode = newSecret(state)
@@ -64,6 +68,7 @@ export function pollDevice(
   state: State,
   client: Client,
   params: URLSearchParams,
+  jkt?: string,
 ): IdentityReply | Promise<IdentityReply> {
   state.counters.devicePolls++
   remember(state, params.get('device_code'))
@@ -73,8 +78,9 @@ export function pollDevice(
   }
   const error = pollError(request, state.clock.now())
   if (error !== undefined) return json(state.options.devicePollStatus, { error })
+  bindGrant(client, request.grant, jkt)
   request.outcome = 'used'
-  return tokenReply(state, request.grant, { access: request.grant, refresh: true })
+  return tokenReply(state, request.grant, { access: request.grant, refresh: true, jkt })
 }
 
 function pollError(request: DeviceRequest, now: number): string | undefined {

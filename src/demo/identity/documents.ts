@@ -1,3 +1,4 @@
+import { DPOP_ALGORITHMS } from './dpop.js'
 import type { Handler, IdentityReply } from './http.js'
 import type { Surface } from './records.js'
 import type { State } from './state.js'
@@ -27,7 +28,7 @@ export const agenticDocument: Handler = (state) => {
     registration_endpoint: options.dcr
       ? `${baseUrl}/v1/mgmt/mcp/client/${projectId}/${serverId}/register`
       : undefined,
-    ...common(state),
+    ...common(state, `${baseUrl}/oauth2/v1/apps/${projectId}`),
     ...announced(state),
     client_id_metadata_document_supported: options.cimd || undefined,
     authorization_response_iss_parameter_supported: options.iss || undefined,
@@ -35,7 +36,7 @@ export const agenticDocument: Handler = (state) => {
   })
 }
 
-/** Serves the document of the project. It has no `registration_endpoint`. */
+/** Serves the document of the project. */
 export const projectDocument: Handler = (state) =>
   answer(state, {
     ...ofProject(state, issuerUrl(state, 'project')),
@@ -67,18 +68,21 @@ function ofProject(state: State, issuer: string): object {
     issuer,
     authorization_endpoint: `${endpoints}/authorize`,
     token_endpoint: `${endpoints}/token`,
-    ...common(state),
+    registration_endpoint: state.options.dcr
+      ? `${state.baseUrl}/v1/mgmt/inboundapp/app/${state.projectId}/register`
+      : undefined,
+    ...common(state, endpoints),
+    ...announced(state),
     scopes_supported: PROJECT_SCOPES,
   }
 }
 
-function common({ baseUrl, projectId, options }: State): object {
-  const ofApps = `${baseUrl}/oauth2/v1/apps`
+function common({ baseUrl, projectId, options }: State, account: string): object {
   return {
-    revocation_endpoint: `${ofApps}/${projectId}/revoke`,
-    userinfo_endpoint: `${ofApps}/${projectId}/userinfo`,
+    revocation_endpoint: `${account}/revoke`,
+    userinfo_endpoint: `${account}/userinfo`,
     jwks_uri: `${baseUrl}/${projectId}/.well-known/jwks.json`,
-    device_authorization_endpoint: options.device ? `${ofApps}/device` : undefined,
+    device_authorization_endpoint: options.device ? `${baseUrl}/oauth2/v1/apps/device` : undefined,
     code_challenge_methods_supported: ['S256'],
     grant_types_supported: [
       'authorization_code',
@@ -100,12 +104,11 @@ function common({ baseUrl, projectId, options }: State): object {
   }
 }
 
-/** Announced because Descope's document does; not implemented by the emulator. */
-function announced({ baseUrl }: State): object {
-  const algorithms = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+/** CIBA is announced because Descope's documents do; the emulator does not implement it. */
+function announced({ baseUrl, options }: State): object {
   return {
     backchannel_authentication_endpoint: `${baseUrl}/oauth2/v1/apps/bc-authorize`,
     backchannel_token_delivery_modes_supported: ['poll'],
-    dpop_signing_alg_values_supported: [...algorithms, 'ES256', 'ES384', 'ES512', 'EdDSA'],
+    dpop_signing_alg_values_supported: options.dpop === 'off' ? undefined : DPOP_ALGORITHMS,
   }
 }

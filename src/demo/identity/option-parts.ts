@@ -1,13 +1,12 @@
 import { z } from 'zod'
 
-/** A list of strings. */
-export const strings = z.array(z.string())
+/** A list of stringList. */
+export const stringList = z.array(z.string())
 
-/** Any JSON object. */
-export const members = z.record(z.string(), z.unknown())
+const members = z.record(z.string(), z.unknown())
 
 /** The one user, who is signed in at the emulator already. */
-export const user = z.strictObject({
+export const userSchema = z.strictObject({
   id: z.string().default('U2demoUserOfTheEmulator00000'),
   email: z.string().default('demo@example.com'),
   name: z.string().default('Demo User'),
@@ -15,17 +14,17 @@ export const user = z.strictObject({
   subject: z.string().min(1).optional(),
   /** The tenant that the user chooses in the sign-in flow (`dct`), unless the client names one. */
   tenant: z.string().optional(),
-  roles: strings.default([]),
-  permissions: strings.default([]),
+  roles: stringList.default([]),
+  permissions: stringList.default([]),
   tenants: z
-    .record(z.string(), z.strictObject({ roles: strings, permissions: strings }))
+    .record(z.string(), z.strictObject({ roles: stringList, permissions: stringList }))
     .default({}),
   /** Custom claims of the access token. Descope puts no `email` there by itself. */
   claims: members.default({}),
 })
 
 /** A client made by hand. */
-export const client = z.strictObject({
+export const clientSchema = z.strictObject({
   clientId: z.string().min(1),
   /** Without it and without a public key, the client is public. */
   clientSecret: z.string().min(1).optional(),
@@ -34,32 +33,32 @@ export const client = z.strictObject({
     .looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), x: z.string(), y: z.string() })
     .optional(),
   name: z.string().default('A configured client'),
-  redirectUris: strings.default([]),
+  redirectUris: stringList.default([]),
   /** Whether a Policy gives this client access to the MCP server. */
   policy: z.boolean().default(true),
   /** The toggle of the device flow of this client. */
   device: z.boolean().default(true),
 })
 
-export const accessKey = z.strictObject({
+export const accessKeySchema = z.strictObject({
   key: z.string().min(1),
   keyId: z.string().default('K2demoAccessKeyOfEmulator000'),
   claims: members.default({}),
 })
 
 /** A Connection (*outbound app*) to which users or tenants may connect. */
-export const outboundApp = z.strictObject({
+export const outboundAppSchema = z.strictObject({
   appId: z.string().min(1),
   /** Whether a third party signs the user in, or the user enters an API key. */
   kind: z.enum(['oauth', 'apiKey']).default('oauth'),
   /** Scopes of a connection that names none. */
-  scopes: strings.default([]),
+  scopes: stringList.default([]),
   /** Whether a Policy lets users connect and read; else 403. */
   policy: z.boolean().default(true),
 })
 
 /** What a user or a tenant has connected already. */
-export const connection = z.strictObject({
+export const connectionSchema = z.strictObject({
   appId: z.string(),
   /** The user who owns the connection; without it, the tenant does. */
   userId: z.string().optional(),
@@ -71,7 +70,7 @@ export const connection = z.strictObject({
   /** The new `accessToken` after a refresh of the connection. */
   nextAccessToken: z.string().optional(),
   refreshToken: z.string().optional(),
-  scopes: strings.default([]),
+  scopes: stringList.default([]),
   /** Seconds since the epoch; 0 means never. */
   expiresAt: z.number().default(0),
   /** Whether a Policy lets it be read; else 403. */
@@ -79,7 +78,7 @@ export const connection = z.strictObject({
 })
 
 /** A relation that holds (fine-grained authorization). */
-export const relation = z.strictObject({
+export const relationSchema = z.strictObject({
   resource: z.string(),
   resourceType: z.string(),
   relation: z.string(),
@@ -88,7 +87,7 @@ export const relation = z.strictObject({
 })
 
 /** An answer that goes wrong. */
-export const failure = z.strictObject({
+export const failureSchema = z.strictObject({
   /** A request's path, or the end of it: `/token`. */
   path: z.string().min(1),
   /** 0 closes the connection without an answer. */

@@ -1,14 +1,14 @@
 import { z } from 'zod'
 import { ProxyError } from '../../util/errors.js'
 import {
-  accessKey,
-  client,
-  connection,
-  failure,
-  outboundApp,
-  relation,
-  strings,
-  user,
+  accessKeySchema,
+  clientSchema,
+  connectionSchema,
+  failureSchema,
+  outboundAppSchema,
+  relationSchema,
+  stringList,
+  userSchema,
 } from './option-parts.js'
 
 /** Forms of `iss` in access tokens. `project-url` is `{base}/{P}`, `bare` the project id alone. */
@@ -79,7 +79,7 @@ const shape = {
   /** Answer at RFC 8414's path-inserted URL of the MCP server too. */
   pathInserted: z.boolean().default(false),
   /** The scopes of the MCP server. */
-  scopes: strings.default(['mcp:use']),
+  scopes: stringList.default(['mcp:use']),
   /** The *MCP Server URL* setting: always in `aud`, and the only `resource` then accepted. */
   resourceUrl: z.string().nullish(),
   registerStatus: z.union([z.literal(201), z.literal(200)]).default(201),
@@ -87,22 +87,22 @@ const shape = {
   iss: z.boolean().default(false),
   /** What the user does: approve or deny at once, or decide on a page. */
   approval: z.enum(['auto', 'deny', 'page']).default('auto'),
-  user: user.prefault({}),
-  fail: z.array(failure).default([]),
+  user: userSchema.prefault({}),
+  fail: z.array(failureSchema).default([]),
   /** Delay of every answer, milliseconds. */
   delayMs: z.int().min(0).default(0),
-  clients: z.array(client).default([]),
-  accessKeys: z.array(accessKey).default([]),
-  managementKeys: strings.default([]),
-  connections: z.array(connection).default([]),
+  clients: z.array(clientSchema).default([]),
+  accessKeys: z.array(accessKeySchema).default([]),
+  managementKeys: stringList.default([]),
+  connections: z.array(connectionSchema).default([]),
   /** Connections that exist; when empty, any `appId` does. */
-  outboundApps: z.array(outboundApp).default([]),
+  outboundApps: z.array(outboundAppSchema).default([]),
   /** Whether *Delegated access* has a Policy; else the status of the refusal. */
   delegatedAccess: z.union([z.literal(true), z.literal(401), z.literal(403)]).default(true),
   /** Whether token exchange works at the MCP server's token endpoint too. */
   agenticExchange: z.boolean().default(true),
   /** The relations that hold. */
-  relations: z.array(relation).default([]),
+  relations: z.array(relationSchema).default([]),
 }
 
 const schema = z.strictObject(shape)
@@ -111,9 +111,9 @@ const schema = z.strictObject(shape)
 export type IdentityOptions = z.output<typeof schema>
 /** The same with every member optional. */
 export type IdentityInput = z.input<typeof schema>
-export type Failure = z.output<typeof failure>
-export type ConfiguredConnection = z.output<typeof connection>
-export type OutboundApp = z.output<typeof outboundApp>
+export type Failure = z.output<typeof failureSchema>
+export type ConfiguredConnection = z.output<typeof connectionSchema>
+export type OutboundApp = z.output<typeof outboundAppSchema>
 
 const FIXED = ['host', 'port', 'publicUrl', 'projectId', 'serverId'] as const
 

@@ -1,3 +1,4 @@
+import { escapeHtml } from '../../util/page.js'
 import type { IdentityReply } from './http.js'
 
 const HEADERS = {
@@ -75,9 +76,4 @@ ${list === '' ? '' : `<ul>${list}</ul>`}
 <form method="post">${key}<button name="decision" value="connect">Connect</button>
 <button name="decision" value="refuse" formnovalidate>Do not connect</button></form>`,
   )
-}
-
-/** Makes text safe inside HTML text and quoted attributes. */
-export function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

@@ -1,16 +1,18 @@
 import { ownMember } from '../../util/json.js'
 import { accessKeyToken, exchangeAccessKey } from './access-keys.js'
-import { revoke, userinfo } from './account.js'
+import { customUserinfo, revoke, userinfo } from './account.js'
 import { authorize } from './authorize.js'
-import { authenticateClient } from './clients.js'
+import { authenticateClient, exchangingClient } from './clients.js'
 import { connectionPage, startConnect } from './connect.js'
 import { connectionToken } from './connections.js'
 import { CONTROL } from './control.js'
 import { devicePage, pollDevice, startDevice } from './device.js'
 import { agenticDocument, bareDocument, keySet, projectDocument } from './documents.js'
+import { proofKey } from './dpop.js'
 import { bodyParams, type Handler, type IdentityCall, type IdentityReply } from './http.js'
 import { exchangeToken, grantClientCredentials } from './machine-grants.js'
 import { checkRelations, recordAuditEvent } from './management.js'
+import { pushRequest } from './pushed.js'
 import type { Client, Surface } from './records.js'
 import { refusal } from './refusals.js'
 import { registerClient, registerProjectClient } from './register.js'
@@ -69,7 +71,9 @@ export function createRoutes(projectId: string, serverId: string): Routes {
   add({ POST: startDevice }, ...ofPrefixes(everywhere, 'device'))
   add({ GET: devicePage, POST: devicePage }, '/device')
   add({ POST: revoke }, ...ofPrefixes(prefixes, 'revoke'))
-  add({ GET: userinfo }, `${oauth}/apps/${projectId}/userinfo`)
+  add({ GET: userinfo, POST: userinfo }, ...ofPrefixes(prefixes, 'userinfo'))
+  add({ GET: customUserinfo, POST: customUserinfo }, `${oauth}/userinfo`)
+  add({ POST: pushRequest }, `${oauth}/apps/par`)
   add({ POST: exchangeAccessKey }, '/v1/auth/accesskey/exchange')
   add({ POST: startConnect }, '/v1/mgmt/outbound/app/connect')
   add({ POST: recordAuditEvent }, '/v1/mgmt/audit/event')
@@ -120,6 +124,7 @@ type GrantHandler = (
   state: State,
   client: Client,
   params: URLSearchParams,
+  jkt: string | undefined,
 ) => IdentityReply | Promise<IdentityReply>
 
 const GRANTS: Readonly<Record<string, GrantHandler>> = {
@@ -127,8 +132,9 @@ const GRANTS: Readonly<Record<string, GrantHandler>> = {
   refresh_token: refresh,
   client_credentials: grantClientCredentials,
   'urn:ietf:params:oauth:grant-type:device_code': pollDevice,
-  'urn:ietf:params:oauth:grant-type:token-exchange': exchangeToken,
 }
+
+const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 
 /**
  * Answers a token request, whose body may be a form or JSON.
@@ -138,9 +144,22 @@ const GRANTS: Readonly<Record<string, GrantHandler>> = {
 async function token(state: State, call: IdentityCall): Promise<IdentityReply> {
   const params = bodyParams(call)
   const type = params.get('grant_type') ?? ''
+  if (type === EXCHANGE) return exchange(state, call, params)
   const grant = ownMember(GRANTS, type)
   if (grant === undefined) throw refusal('unsupported_grant')
   const machine = type === 'client_credentials' ? await accessKeyToken(state, call) : undefined
   if (machine !== undefined) return machine
-  return grant(state, authenticateClient(state, call, params), params)
+  const client = await authenticateClient(state, call, params)
+  return grant(state, client, params, await proofKey(state, call))
+}
+
+async function exchange(
+  state: State,
+  call: IdentityCall,
+  params: URLSearchParams,
+): Promise<IdentityReply> {
+  const isAgentic = call.path.startsWith('/oauth2/v1/apps/agentic/')
+  if (isAgentic && !state.options.agenticExchange) throw refusal('unsupported_grant')
+  const client = await exchangingClient(state, call, params)
+  return exchangeToken(state, client, params, await proofKey(state, call))
 }

@@ -4,7 +4,7 @@ import { refusal } from './refusals.js'
 import type { State } from './state.js'
 
 /** Accepted although not announced, because many clients always request them. */
-const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access']
+const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access', 'descope.custom_claims']
 
 /**
  * Returns the scopes asked for, or all of the server's when none are.

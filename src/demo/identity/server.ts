@@ -135,6 +135,9 @@ function errorReply(state: State, call: IdentityCall | undefined, error: unknown
   }
   const { status, body } = renderRefusal(error, state.options.errorStyle)
   const reply = json(status, body)
+  if (error.kind === 'use_dpop_nonce') {
+    return { ...reply, headers: { ...reply.headers, 'dpop-nonce': state.dpopNonce } }
+  }
   // RFC 6749 §5.2: a client that tried Basic is told so
   const basic =
     state.options.errorStyle === 'oauth' &&

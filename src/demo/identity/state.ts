@@ -49,7 +49,7 @@ export interface State {
   readonly seenIds: Map<string, number>
   readonly auditEvents: JsonObject[]
   /** The nonce that DPoP proofs must carry. */
-  readonly dpopNonce: string
+  dpopNonce: string
   /** Told when what must outlive a restart has changed. */
   changed(): void
   failures: Failure[]
@@ -129,6 +129,18 @@ export function newSecret(state: State): string {
   const secret = randomBytes(32).toString('base64url')
   state.secrets.add(secret)
   return secret
+}
+
+/** Tells whether an id of a proof or assertion is new, and keeps it for `seconds`. */
+export function firstSeen({ seenIds, clock }: State, id: string, seconds: number): boolean {
+  const now = clock.now()
+  for (const [old, until] of seenIds) {
+    if (until > now) break
+    seenIds.delete(old)
+  }
+  if (seenIds.has(id)) return false
+  seenIds.set(id, now + seconds * 1000)
+  return true
 }
 
 /** Seconds since the epoch. */

@@ -151,6 +151,11 @@ export async function verifyOwn(state: State, token: string | undefined): Promis
   }
 }
 
+/** Returns the `token_type` of an answer. */
+export function tokenType(jkt: string | undefined): 'DPoP' | 'Bearer' {
+  return jkt === undefined ? 'Bearer' : 'DPoP'
+}
+
 function accessIssuer(state: State, tenant = DEMO_TENANT): string {
   switch (state.options.issuer) {
     case 'bare':

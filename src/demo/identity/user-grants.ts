@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
+import { isPublic } from './clients.js'
 import { type IdentityReply, json } from './http.js'
 import type { Client, EmulatorGrant } from './records.js'
 import { refusal } from './refusals.js'
 import { narrow } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
-import { accessClaims, idClaims, refreshLife, sign } from './tokens.js'
+import { accessClaims, idClaims, refreshLife, sign, tokenType } from './tokens.js'
 
 /**
  * Redeems an authorization code, once. A second attempt revokes the first one's tokens.
@@ -16,6 +17,7 @@ export function redeemCode(
   state: State,
   client: Client,
   params: URLSearchParams,
+  jkt?: string,
 ): IdentityReply | Promise<IdentityReply> {
   const verifier = params.get('code_verifier')
   remember(state, params.get('code'), verifier)
@@ -35,9 +37,10 @@ export function redeemCode(
     throw refusal('invalid_grant', '"code_verifier" does not match')
   }
   const narrowed = narrow(state, code.grant, params)
+  bindGrant(client, code.grant, jkt)
   code.used = true
   state.counters.codes++
-  return tokenReply(state, code.grant, { access: narrowed, nonce: code.nonce, refresh: true })
+  return tokenReply(state, code.grant, { access: narrowed, nonce: code.nonce, refresh: true, jkt })
 }
 
 /**
@@ -50,6 +53,7 @@ export function refresh(
   state: State,
   client: Client,
   params: URLSearchParams,
+  jkt?: string,
 ): IdentityReply | Promise<IdentityReply> {
   const value = params.get('refresh_token')
   remember(state, value)
@@ -66,9 +70,10 @@ export function refresh(
   if (known.grant.revoked) throw refusal('consent_gone')
   if (state.clock.now() >= known.expiresAt) throw refusal('invalid_grant', 'It has expired')
   const narrowed = narrow(state, known.grant, params)
+  bindGrant(client, known.grant, jkt)
   known.used = rotateRefresh
   state.counters.refreshes++
-  return tokenReply(state, known.grant, { access: narrowed, refresh: rotateRefresh })
+  return tokenReply(state, known.grant, { access: narrowed, refresh: rotateRefresh, jkt })
 }
 
 interface Issue {
@@ -77,6 +82,22 @@ interface Issue {
   nonce?: string | undefined
   /** Whether a new refresh token comes along. */
   refresh: boolean
+  /** Thumbprint of the key of the DPoP proof. */
+  jkt: string | undefined
+}
+
+/**
+ * Binds a grant to the key of the proof: the one that authorization named, and a public client's
+ * refresh tokens to the first one.
+ *
+ * @throws {EmulatorRefusal} `invalid_grant` when it is bound to another key.
+ * @see [RFC 9449 §5](https://www.rfc-editor.org/rfc/rfc9449#section-5)
+ */
+export function bindGrant(client: Client, grant: EmulatorGrant, jkt: string | undefined): void {
+  if (grant.jkt !== undefined && grant.jkt !== jkt) {
+    throw refusal('invalid_grant', 'It is bound to the key of another DPoP proof')
+  }
+  if (isPublic(client)) grant.jkt = jkt
 }
 
 /** Issues the tokens of a grant. */
@@ -93,14 +114,14 @@ export async function tokenReply(
     const expiresAt = state.clock.now() + refreshTtl * 1000
     state.refreshTokens.set(refreshToken, { grant, expiresAt, used: false })
   }
-  const accessToken = await sign(state, accessClaims(state, issue.access))
+  const accessToken = await sign(state, accessClaims(state, { ...issue.access, jkt: issue.jkt }))
   if (grant.surface === 'project') state.projectTokens.add(accessToken)
   const idToken = scopes.includes('openid')
     ? await sign(state, idClaims(state, grant.surface, grant.clientId, issue.nonce))
     : undefined
   return json(200, {
     access_token: accessToken,
-    token_type: 'Bearer',
+    token_type: tokenType(issue.jkt),
     refresh_token: refreshToken,
     id_token: idToken,
     expires_in: state.options.ttl,

@@ -37,10 +37,16 @@ describe('discovery', () => {
     },
   )
 
-  it('gives the project a document of its own, without registration', async () => {
+  it('gives the project a document of its own, with registration and endpoints without its id', async () => {
     const identity = await start()
     const as = await discover(identity, `${identity.url}/v1/apps/${identity.projectId}`)
-    expect(as.registration_endpoint).toBeUndefined()
+    const { url, projectId } = identity
+    expect(as).toMatchObject({
+      registration_endpoint: `${url}/v1/mgmt/inboundapp/app/${projectId}/register`,
+      revocation_endpoint: `${url}/oauth2/v1/apps/revoke`,
+      userinfo_endpoint: `${url}/oauth2/v1/apps/userinfo`,
+      dpop_signing_alg_values_supported: expect.arrayContaining(['ES256']),
+    })
     expect(as.scopes_supported).toContain('openid')
     expect(as.token_endpoint).toBe(`${identity.url}/oauth2/v1/apps/token`)
   })

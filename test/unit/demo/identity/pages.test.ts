@@ -141,7 +141,7 @@ describe('consent page', () => {
     expect(status).toBe(200)
     expect(body).toContain('demo@example.com')
     expect(body).toContain('mcp:use')
-    expect(body).toContain('&#60;script&#62;')
+    expect(body).toContain('&lt;script&gt;')
     expect(body).not.toContain('<script')
   })
 
