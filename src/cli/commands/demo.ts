@@ -3,7 +3,8 @@ import { exitWith } from '../../usecases/exit-codes.js'
 import { LOG_FORMATS, LOG_LEVELS } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addJsonOption } from '../options.js'
-import type { DemoFlags, IdentityFlags } from './demo/parts.js'
+import type { IdentityFlags } from './demo/identity.js'
+import type { DemoFlags } from './demo/parts.js'
 
 /** Declares `demo`: the whole chain on embedded parts, and each part alone. */
 export function demoCommand(runtime: Runtime): Command {
@@ -31,13 +32,24 @@ function identityCommand(runtime: Runtime): Command {
   return addDemoOptions(command, 'Port to listen on')
     .addOption(
       new Option('--issuer <form>', 'Form of "iss" in access tokens')
-        .choices(['project', 'agentic', 'tenant', 'bare'])
-        .default('project'),
+        .choices(['project', 'agentic', 'tenant', 'bare', 'project-url'])
+        .default(undefined, 'project'),
     )
     .option('--scopes <scopes>', 'Scopes of the MCP server, with spaces between', parseScopes)
     .option('--ttl <seconds>', 'Life of an access token', parseSeconds)
+    .option('--state <folder>', 'Keep project, keys, clients, connections and port in this folder')
+    .option(
+      '--client-id <id>',
+      'Make a client for CI; also by MCP_DESCOPE_CLIENT_ID',
+      parseClientId,
+    )
+    .option('--options <file>', "The emulator's options, as a JSON object")
+    .addHelpText(
+      'after',
+      '\nThe secret of the client comes from MCP_DESCOPE_CLIENT_SECRET; without it, one is made up and printed.',
+    )
     .action(async (flags: IdentityFlags) => {
-      const { runIdentity } = await import('./demo/parts.js')
+      const { runIdentity } = await import('./demo/identity.js')
       exitWith(await runIdentity(runtime, flags))
     })
 }
@@ -79,6 +91,12 @@ function parseScopes(text: string): string[] {
     throw new InvalidArgumentError('Expected scopes such as "mcp:use tools:read".')
   }
   return scopes
+}
+
+function parseClientId(text: string): string {
+  // RFC 6749 appendix A.1
+  if (!/^[ -~]+$/.test(text)) throw new InvalidArgumentError('Expected an id such as "ci".')
+  return text
 }
 
 function parseSeconds(text: string): number {

@@ -1,10 +1,10 @@
 import { authenticateClient, isPublic } from './clients.js'
-import { isMachine } from './connections.js'
+import { isMachine, userIdOf } from './connections.js'
 import { authorization, bodyParams, type IdentityCall, type IdentityReply, json } from './http.js'
 import { refusal } from './refusals.js'
 import { splitScope } from './scopes.js'
 import { remember, type State } from './state.js'
-import { verifyOwn } from './tokens.js'
+import { userOf, verifyOwn } from './tokens.js'
 
 /**
  * Revokes the grant behind a refresh token; an access token is accepted and lives on until it
@@ -41,10 +41,10 @@ export async function revoke(state: State, call: IdentityCall): Promise<Identity
  */
 export async function userinfo(state: State, call: IdentityCall): Promise<IdentityReply> {
   const value = authorization(call, 'bearer')
-  const { sub } = await verifyOwn(state, value)
+  const claims = await verifyOwn(state, value)
   if (!state.projectTokens.has(value ?? '')) throw refusal('userinfo_gone')
-  const { email, name } = state.options.user
-  return json(200, { sub, name, email, email_verified: true })
+  const { email, name } = userOf(state, userIdOf(claims))
+  return json(200, { sub: claims['sub'], name, email, email_verified: true })
 }
 
 /** The scope that opens the project's own `userinfo` to tokens of the MCP server. */
@@ -64,7 +64,7 @@ export async function customUserinfo(state: State, call: IdentityCall): Promise<
     throw refusal('insufficient_scope', `The token lacks the scope "${CUSTOM_CLAIMS_SCOPE}"`)
   }
   if (isMachine(claims)) throw refusal('invalid_token')
-  const { email, name, claims: custom } = state.options.user
+  const { email, name, claims: custom } = userOf(state, userIdOf(claims))
   return json(200, { ...custom, sub: claims['sub'], name, email, email_verified: true })
 }
 

@@ -6,6 +6,7 @@ import type { Client, EmulatorAuthorization, Surface } from './records.js'
 import { describe, EmulatorRefusal, refusal, renderRefusal } from './refusals.js'
 import { requestedResources, requestedScopes } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
+import { userOf } from './tokens.js'
 
 /** Life of an authorization code, milliseconds. */
 const CODE_TTL_MS = 60_000
@@ -42,7 +43,7 @@ export async function authorize(
     if (state.options.approval === 'deny') return deny(state, request)
     const transaction = newSecret(state)
     state.pending.set(transaction, request)
-    return consentPage(client.name, state.options.user.email, request.grant.scopes, { transaction })
+    return consentPage(client.name, emailsOf(state, request), request.grant.scopes, { transaction })
   } catch (error) {
     if (!(error instanceof EmulatorRefusal)) throw error
     return redirectTo(state, surface, redirectUri, {
@@ -120,6 +121,7 @@ function parseRequest(
       surface,
       scopes,
       resources,
+      userId: userOf(state, params.get('login_hint') ?? params.get('loginHint')).id,
       tenant: params.get('tenant') ?? undefined,
       jkt: params.get('dpop_jkt') ?? undefined,
       steppedUp: state.options.stepUp === 'asked' && params.has('acr_values'),
@@ -137,7 +139,18 @@ function decide(state: State, params: URLSearchParams): IdentityReply {
   const request = state.pending.get(transaction)
   if (request === undefined) throw refusal('invalid_request', 'This page was already answered.')
   state.pending.delete(transaction)
-  return params.get('decision') === 'approve' ? grantCode(state, request) : deny(state, request)
+  const decision = params.get('decision') ?? ''
+  if (decision === 'approve') return grantCode(state, request)
+  if (!decision.startsWith('approve:')) return deny(state, request)
+  const { id: userId } = userOf(state, decision.slice('approve:'.length))
+  return grantCode(state, { ...request, grant: { ...request.grant, userId } })
+}
+
+/** The one who was hinted at first. */
+function emailsOf(state: State, { grant }: EmulatorAuthorization): string[] {
+  const { user, users } = state.options
+  const emails = [user, ...users].map(({ email }) => email)
+  return [...new Set([userOf(state, grant.userId).email, ...emails])]
 }
 
 function grantCode(state: State, request: EmulatorAuthorization): IdentityReply {

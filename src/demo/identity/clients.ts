@@ -18,6 +18,9 @@ function findClient(state: State, clientId: string | null | undefined): Client {
     const { clientSecret, publicKey } = configured
     return { ...configured, clientSecret, publicKey: publicKey as JWK | undefined, machine: true }
   }
+  if (state.machineClient !== undefined && state.machineClient.clientId === clientId) {
+    return { ...state.machineClient, ...MACHINE }
+  }
   const known = state.clients.get(clientId ?? '')
   if (known !== undefined) return known
   if (clientId !== state.projectId) throw refusal('unknown_client')
@@ -47,6 +50,8 @@ export async function resolveClient(state: State, clientId: string | null): Prom
   state.clients.set(clientId, client)
   return client
 }
+
+const MACHINE = { name: 'CI', redirectUris: [], policy: true, machine: true, device: false }
 
 /** Tells whether a client has nothing to prove itself with. */
 export function isPublic({ clientSecret, publicKey }: Client): boolean {

@@ -7,7 +7,7 @@ import { connectPage, errorPage, page } from './pages.js'
 import type { ConnectRequest } from './records.js'
 import { refusal } from './refusals.js'
 import { newSecret, remember, type State } from './state.js'
-import { verifyOwn } from './tokens.js'
+import { userOf, verifyOwn } from './tokens.js'
 
 /** Life of a link, milliseconds: a choice of the emulator. */
 const LINK_TTL_MS = 600_000
@@ -69,14 +69,15 @@ export function connectionPage(state: State, call: IdentityCall): IdentityReply 
     return errorPage(404, 'expired', 'This link was already used, or it is too old.')
   }
   const { app, scopes } = request
+  const { email } = userOf(state, request.userId)
   if (call.method !== 'POST') {
-    return connectPage(app.appId, state.options.user.email, scopes, app.kind === 'apiKey')
+    return connectPage(app.appId, email, scopes, app.kind === 'apiKey')
   }
   const params = bodyParams(call)
   if (params.get('decision') !== 'connect') return end(state, id, request, false)
   const apiKey = params.get('api_key')?.trim() ?? ''
   if (app.kind === 'apiKey' && apiKey === '') {
-    return connectPage(app.appId, state.options.user.email, scopes, true)
+    return connectPage(app.appId, email, scopes, true)
   }
   remember(state, apiKey)
   const isKey = app.kind === 'apiKey'
@@ -92,7 +93,6 @@ export function connectionPage(state: State, call: IdentityCall): IdentityReply 
     policy: true,
   })
   state.counters.connections++
-  state.changed()
   return end(state, id, request, true)
 }
 

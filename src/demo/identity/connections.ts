@@ -6,7 +6,7 @@ import { randomId } from './records.js'
 import { refusal } from './refusals.js'
 import { splitScope } from './scopes.js'
 import { newSecret, nowSeconds, remember, type State } from './state.js'
-import { type Claims, verifyOwn } from './tokens.js'
+import { type Claims, userOf, verifyOwn } from './tokens.js'
 
 const FETCH_SCOPE = 'outbound.token.fetch'
 
@@ -115,9 +115,9 @@ export function userIdOf(claims: Claims): unknown {
 }
 
 /** Tells whether a user may act for a tenant: the one signed in to or, without one, any of theirs. */
-export function isInTenant({ options }: State, claims: Claims, tenantId: string): boolean {
+export function isInTenant(state: State, claims: Claims, tenantId: string): boolean {
   if (claims['dct'] !== undefined) return claims['dct'] === tenantId
-  const { tenant, tenants } = options.user
+  const { tenant, tenants } = userOf(state, userIdOf(claims))
   return tenant === tenantId || ownMember(tenants, tenantId) !== undefined
 }
 

@@ -13,7 +13,7 @@ import { type Handler, type IdentityCall, type IdentityReply, json, jsonBody } f
 import { rotateKeys } from './keys.js'
 import { randomId } from './records.js'
 import { refusal } from './refusals.js'
-import { applyChanges, forgetClients, type State } from './state.js'
+import { applyChanges, type State } from './state.js'
 import { mint } from './tokens.js'
 
 /**
@@ -49,7 +49,7 @@ export const CONTROL: Readonly<
   },
   '/__test/clients': {
     DELETE: (state) => {
-      forgetClients(state)
+      state.clients.clear()
       return json(200, {})
     },
   },
@@ -63,7 +63,6 @@ export const CONTROL: Readonly<
   '/__test/connections': {
     DELETE: (state) => {
       state.connected.length = 0
-      state.changed()
       return json(200, {})
     },
   },

@@ -128,7 +128,7 @@ export function devicePage(state: State, call: IdentityCall): IdentityReply {
   const decision = call.method === 'POST' ? params.get('decision') : undefined
   if (approval === 'page' && decision === undefined) {
     const { clientId, scopes } = request.grant
-    return consentPage(`the device of ${clientId}`, user.email, scopes, { user_code: userCode })
+    return consentPage(`the device of ${clientId}`, [user.email], scopes, { user_code: userCode })
   }
   const approved = approval === 'page' ? decision === 'approve' : approval === 'auto'
   request.outcome = approved ? 'approved' : 'denied'

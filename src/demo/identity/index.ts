@@ -24,18 +24,27 @@
  * Anyone who reaches `/__test/` controls it, so run it on loopback or a private test network only.
  */
 import type { AddressInfo } from 'node:net'
+import { ProxyError } from '../../util/errors.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { trimSlashes } from '../../util/text.js'
 import { revokeConsents } from './account.js'
 import { decideDevice } from './device.js'
 import { issuerUrl } from './documents.js'
+import { type KeptState, keeper, keptKeys, readKept, restore } from './kept.js'
 import { createKeyRing, rotateKeys } from './keys.js'
-import { type IdentityInput, parseOptions } from './options.js'
+import { type IdentityInput, type IdentityOptions, parseOptions } from './options.js'
 import type { Counters, RecordedRequest } from './records.js'
 import { createRoutes } from './routes.js'
 import { listenIdentity } from './server.js'
-import { applyChanges, createState, forgetClients } from './state.js'
+import {
+  applyChanges,
+  createState,
+  type MachineClient,
+  newSecret,
+  remember,
+  type State,
+} from './state.js'
 import { type MintOptions, mint } from './tokens.js'
 
 export type { IdentityInput } from './options.js'
@@ -50,6 +59,8 @@ export interface Identity {
   /** The value for `DESCOPE_CONFIG_URL`. */
   readonly configUrl: string
   readonly projectConfigUrl: string
+  /** The confidential client that was asked for, with its secret. */
+  readonly machineClient: MachineClient | undefined
   /** What was sent to the audit endpoint, oldest first. */
   readonly auditEvents: readonly JsonObject[]
   /** Oldest first; grows as requests arrive. */
@@ -86,15 +97,30 @@ export async function startIdentity({
   clock,
   ...input
 }: IdentityInput & { clock: Clock }): Promise<Identity> {
-  const options = parseOptions(input)
-  const state = createState(options, clock, await createKeyRing())
+  const given = parseOptions(input)
+  const folder = given.stateFolder
+  const kept = folder === undefined ? undefined : await readKept(folder)
+  const options = kept === undefined ? given : withKept(given, kept)
+  const keys = kept === undefined ? await createKeyRing() : await keptKeys(kept)
+  const state = createState(options, clock, keys)
   const { projectId, serverId } = state
+  setMachineClient(state, kept)
+  if (kept !== undefined) restore(state, kept)
   const server = await listenIdentity(options, state, createRoutes(projectId, serverId))
   const { port } = server.address() as AddressInfo
   state.baseUrl =
     options.publicUrl === undefined
       ? `http://${urlHost(options.host)}:${port}`
       : trimSlashes(options.publicUrl)
+  if (folder !== undefined) {
+    state.save = keeper(folder, state, port)
+    await state.save().catch((error) => {
+      server.close()
+      throw error
+    })
+  }
+  // a folder that can no longer be written to is told by the next request
+  const save = () => void state.save().catch(() => undefined)
   const suffix = '.well-known/openid-configuration'
   return {
     url: state.baseUrl,
@@ -106,20 +132,63 @@ export async function startIdentity({
     auditEvents: state.auditEvents,
     requests: state.requests,
     counters: state.counters,
-    close: () =>
-      new Promise((resolve) => {
+    machineClient: state.machineClient,
+    async close() {
+      await new Promise<void>((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()
-      }),
+      })
+      await state.save()
+    },
     mint: (claims, header, mintOptions) => mint(state, claims, header, mintOptions),
-    rotateKeys: ({ keepPrevious = true } = {}) => rotateKeys(state.keys, keepPrevious),
-    revokeConsents: () => revokeConsents(state),
-    forgetClients: () => forgetClients(state),
+    rotateKeys: async ({ keepPrevious = true } = {}) => {
+      await rotateKeys(state.keys, keepPrevious)
+      await state.save()
+    },
+    revokeConsents: () => {
+      revokeConsents(state)
+      save()
+    },
+    forgetClients: () => {
+      state.clients.clear()
+      save()
+    },
     set: (changes) => applyChanges(state, changes),
     issuedSecrets: () => [...state.secrets],
     approveDevice: (userCode) => decideDevice(state, userCode, 'approved'),
     denyDevice: (userCode) => decideDevice(state, userCode, 'denied'),
   }
+}
+
+/**
+ * Continues the project of a folder, at the port it had, so that its URLs stay the same.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID` for ids of another project.
+ */
+function withKept(options: IdentityOptions, kept: KeptState): IdentityOptions {
+  const { projectId, serverId } = kept
+  for (const [name, value] of Object.entries({ projectId, serverId })) {
+    const asked = options[name as 'projectId' | 'serverId']
+    if (asked === undefined || asked === value) continue
+    const message = `"${name}" is ${asked}, but the folder ${options.stateFolder} holds ${value}`
+    throw new ProxyError('CONFIG_INVALID', message, {
+      hint: 'Leave it out, or use another folder.',
+    })
+  }
+  const port = options.port === 0 ? kept.port : options.port
+  return { ...options, projectId, serverId, port }
+}
+
+function setMachineClient(state: State, kept: KeptState | undefined): void {
+  const asked = state.options.machineClient
+  state.machineClient = kept?.machineClient
+  if (asked !== undefined) {
+    const { clientId } = asked
+    const known = state.machineClient?.clientId === clientId ? state.machineClient : undefined
+    const clientSecret = asked.clientSecret ?? known?.clientSecret ?? newSecret(state)
+    state.machineClient = { clientId, clientSecret }
+  }
+  remember(state, state.machineClient?.clientSecret)
 }
 
 function urlHost(host: string): string {

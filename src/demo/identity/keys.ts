@@ -22,9 +22,12 @@ const generate = promisify(generateKeyPair)
 export async function createSigningKey(): Promise<SigningKey> {
   const { privateKey, publicKey } = await generate('rsa', { modulusLength: 2048 })
   const kid = `SK${randomId()}`
-  const { e, n } = await exportJWK(publicKey)
-  const jwk = { alg: 'RS256', e, kid, kty: 'RSA', n, use: 'sig' } as JWK
-  return { kid, privateKey, publicKey, jwk }
+  return { kid, privateKey, publicKey, jwk: jwkOf(kid, await exportJWK(publicKey)) }
+}
+
+/** Makes the entry of a key in the key set, in the shape of Descope's. */
+export function jwkOf(kid: string, { e, n }: JWK): JWK {
+  return { alg: 'RS256', e, kid, kty: 'RSA', n, use: 'sig' } as JWK
 }
 
 /** Creates a ring with one key. */

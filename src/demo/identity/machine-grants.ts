@@ -79,6 +79,7 @@ export async function exchangeToken(
     clientId: client?.clientId ?? String(subject['azp'] ?? state.projectId),
     scopes: isForeign && scope ? splitScope(scope) : requestedScopes(state, 'agentic', scope),
     resources,
+    userId: String(subject['dsub'] ?? subject['sub']),
     tenant: typeof subject['dct'] === 'string' ? subject['dct'] : undefined,
     jkt,
   })

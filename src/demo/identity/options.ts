@@ -20,6 +20,12 @@ const shape = {
   port: z.int().min(0).max(65_535).default(0),
   /** Origin that the documents name, when others reach the emulator by another one. */
   publicUrl: z.url().optional(),
+  /** A folder in which project, keys, clients, connections and refresh tokens outlive a restart. */
+  stateFolder: z.string().min(1).optional(),
+  /** A confidential client with a Policy; without a secret, one is made up, or taken from the folder. */
+  machineClient: z
+    .strictObject({ clientId: z.string().min(1), clientSecret: z.string().min(1).optional() })
+    .optional(),
   /** Random unless given. A fixed one keeps `DESCOPE_CONFIG_URL` the same from run to run. */
   projectId: z
     .string()
@@ -88,6 +94,8 @@ const shape = {
   /** What the user does: approve or deny at once, or decide on a page. */
   approval: z.enum(['auto', 'deny', 'page']).default('auto'),
   user: userSchema.prefault({}),
+  /** More users: `login_hint` (id or email) or a button of the page chooses one. */
+  users: z.array(userSchema).default([]),
   fail: z.array(failureSchema).default([]),
   /** Delay of every answer, milliseconds. */
   delayMs: z.int().min(0).default(0),
@@ -113,9 +121,13 @@ export type IdentityOptions = z.output<typeof schema>
 export type IdentityInput = z.input<typeof schema>
 export type Failure = z.output<typeof failureSchema>
 export type ConfiguredConnection = z.output<typeof connectionSchema>
+export type EmulatorUser = z.output<typeof userSchema>
 export type OutboundApp = z.output<typeof outboundAppSchema>
 
-const FIXED = ['host', 'port', 'publicUrl', 'projectId', 'serverId'] as const
+const FIXED = [
+  ...(['host', 'port', 'publicUrl', 'projectId', 'serverId'] as const),
+  ...(['stateFolder', 'machineClient'] as const),
+]
 
 /**
  * Checks options and fills in the defaults.

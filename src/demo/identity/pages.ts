@@ -37,10 +37,10 @@ export function errorPage(status: number, code: string, message: string): Identi
   )
 }
 
-/** Renders the question with its two buttons. Values of `hidden` are sent back with the answer. */
+/** Renders the question with its buttons: a user each to approve as, and one to deny. Values of `hidden` are sent back with the answer. */
 export function consentPage(
   client: string,
-  user: string,
+  users: readonly string[],
   scopes: readonly string[],
   hidden: Readonly<Record<string, string>>,
 ): IdentityReply {
@@ -48,11 +48,22 @@ export function consentPage(
   const fields = Object.entries(hidden)
     .map(([name, value]) => `<input type="hidden" name="${name}" value="${escapeHtml(value)}">`)
     .join('')
+  const [only = ''] = users
+  const who = users.length === 1 ? `You are <b>${escapeHtml(only)}</b>.` : 'Choose who you are.'
+  const approve =
+    users.length === 1
+      ? '<button name="decision" value="approve">Approve</button>'
+      : users
+          .map((user) => escapeHtml(user))
+          .map(
+            (user) => `<button name="decision" value="approve:${user}">Approve as ${user}</button>`,
+          )
+          .join('\n')
   return page(
     200,
     `Allow ${client}?`,
-    `<p>You are <b>${escapeHtml(user)}</b>. The application asks for:</p><ul>${list}</ul>
-<form method="post">${fields}<button name="decision" value="approve">Approve</button>
+    `<p>${who} The application asks for:</p><ul>${list}</ul>
+<form method="post">${fields}${approve}
 <button name="decision" value="deny">Deny</button></form>`,
   )
 }

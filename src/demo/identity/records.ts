@@ -25,11 +25,12 @@ export interface EmulatorGrant {
   readonly surface: Surface
   readonly scopes: readonly string[]
   readonly resources: readonly string[]
+  readonly userId?: string | undefined
   readonly tenant: string | undefined
   /** Thumbprint of the key to which a public client's refresh tokens are bound (RFC 9449 §5). */
   jkt?: string | undefined
   /** The user signed in once more for this grant (`su`). */
-  readonly steppedUp?: boolean
+  readonly steppedUp?: boolean | undefined
   revoked: boolean
 }
 

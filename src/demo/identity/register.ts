@@ -43,7 +43,6 @@ function register(state: State, call: IdentityCall, known: readonly string[]): I
   }
   state.clients.set(client.clientId, client)
   state.counters.registrations++
-  state.changed()
   const scope = metadata.scope
     ?.split(' ')
     .filter((name) => known.includes(name))

@@ -9,6 +9,7 @@ import { CONTROL } from './control.js'
 import { devicePage, pollDevice, startDevice } from './device.js'
 import { agenticDocument, bareDocument, keySet, projectDocument } from './documents.js'
 import { proofKey } from './dpop.js'
+import { frontPage } from './front-page.js'
 import { bodyParams, type Handler, type IdentityCall, type IdentityReply } from './http.js'
 import { exchangeToken, grantClientCredentials } from './machine-grants.js'
 import { checkRelations, recordAuditEvent } from './management.js'
@@ -60,6 +61,8 @@ export function createRoutes(projectId: string, serverId: string): Routes {
   )
   add({ POST: registerClient }, `/v1/mgmt/mcp/client/${projectId}/${serverId}/register`)
   add({ POST: registerProjectClient }, `/v1/mgmt/inboundapp/app/${projectId}/register`)
+
+  add({ GET: frontPage }, '/')
 
   const oauth = '/oauth2/v1'
   const prefixes = [`${oauth}/apps`, `${oauth}/apps/${projectId}`]

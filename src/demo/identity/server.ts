@@ -73,6 +73,11 @@ async function handle(
     response.destroy()
     return
   }
+  if (method !== 'GET') {
+    await state.save().catch((error) => {
+      reply = errorReply(state, call, error)
+    })
+  }
   record.status = reply.status
   send(response, reply)
 }

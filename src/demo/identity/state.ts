@@ -22,6 +22,12 @@ import {
   randomId,
 } from './records.js'
 
+/** A confidential client with a Policy. */
+export interface MachineClient {
+  readonly clientId: string
+  readonly clientSecret: string
+}
+
 export interface State {
   options: IdentityOptions
   readonly clock: Clock
@@ -50,8 +56,10 @@ export interface State {
   readonly auditEvents: JsonObject[]
   /** The nonce that DPoP proofs must carry. */
   dpopNonce: string
-  /** Told when what must outlive a restart has changed. */
-  changed(): void
+  /** A client for programs that every emulator of this folder knows. */
+  machineClient: MachineClient | undefined
+  /** Writes what must outlive a restart, where it has changed. */
+  save(): Promise<void>
   failures: Failure[]
   readonly requests: RecordedRequest[]
   readonly counters: Counters
@@ -80,7 +88,8 @@ export function createState(options: IdentityOptions, clock: Clock, keys: KeyRin
     seenIds: new Map(),
     auditEvents: [],
     dpopNonce: randomId(),
-    changed: () => undefined,
+    machineClient: undefined,
+    save: async () => undefined,
     failures: [],
     requests: [],
     counters: { ...NO_COUNTS },
@@ -111,12 +120,6 @@ function putIntoForce(state: State, options: IdentityOptions): void {
     remember(state, item.accessToken, item.nextAccessToken, item.refreshToken)
   }
   state.options = options
-}
-
-/** Forgets every registered client, as if the MCP server were created again. */
-export function forgetClients(state: State): void {
-  state.clients.clear()
-  state.changed()
 }
 
 /** Records values that must not appear in any log. */

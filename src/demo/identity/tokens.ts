@@ -2,7 +2,8 @@ import { type CompactJWSHeaderParameters, CompactSign, jwtVerify } from 'jose'
 import type { JsonObject } from '../../util/json.js'
 import { issuerUrl } from './documents.js'
 import { createSigningKey, type SigningKey } from './keys.js'
-import { newClientId, randomId, type Surface } from './records.js'
+import type { EmulatorUser } from './options.js'
+import { type EmulatorGrant, newClientId, randomId, type Surface } from './records.js'
 import { refusal } from './refusals.js'
 import { nowSeconds, remember, type State } from './state.js'
 
@@ -14,10 +15,12 @@ export interface Subject {
   readonly surface?: Surface
   readonly scopes: readonly string[]
   readonly resources: readonly string[]
+  /** The first user unless given. */
+  readonly userId?: string | undefined
   readonly tenant?: string | undefined
   /** The client itself (client credentials), without any of the user's claims. */
   readonly machine?: boolean
-  readonly steppedUp?: boolean
+  readonly steppedUp?: boolean | undefined
   /** Thumbprint of the key that the token is bound to. */
   readonly jkt?: string | undefined
 }
@@ -30,9 +33,10 @@ export type Claims = Record<string, unknown>
  * @see [RFC 9449 §6.1](https://www.rfc-editor.org/rfc/rfc9449#section-6.1) for `cnf`
  */
 export function accessClaims(state: State, subject: Subject): Claims {
-  const { user, ttl } = state.options
+  const { ttl } = state.options
+  const user = userOf(state, subject.userId)
   const now = nowSeconds(state)
-  const tenant = subject.tenant ?? chosenTenant(state)
+  const tenant = subject.tenant ?? chosenTenant(state, user)
   const refreshTtl = refreshLife(state, subject.surface)
   const ofUser: Claims = {
     ...user.claims,
@@ -69,8 +73,13 @@ export function refreshLife({ options }: State, surface: Surface = 'agentic'): n
   return options.projectRefreshTtl
 }
 
-function chosenTenant({ options }: State): string | undefined {
-  const { tenant, tenants } = options.user
+/** Returns a user by id or email; the first one when there is none. */
+export function userOf({ options }: State, idOrEmail: unknown): EmulatorUser {
+  const { user, users } = options
+  return users.find(({ id, email }) => idOrEmail === id || idOrEmail === email) ?? user
+}
+
+function chosenTenant({ options }: State, { tenant, tenants }: EmulatorUser): string | undefined {
   const own = Object.keys(tenants)
   return tenant ?? (options.autoTenantClaim && own.length === 1 ? own[0] : undefined)
 }
@@ -81,8 +90,10 @@ function chosenTenant({ options }: State): string | undefined {
  * `azp` is a choice of the emulator: with two audiences, clients demand it (OpenID Connect Core
  * §3.1.3.7).
  */
-export function idClaims(state: State, surface: Surface, clientId: string, nonce?: string): Claims {
-  const { user, ttl } = state.options
+export function idClaims(state: State, grant: EmulatorGrant, nonce?: string): Claims {
+  const { ttl } = state.options
+  const { surface, clientId } = grant
+  const user = userOf(state, grant.userId)
   const now = nowSeconds(state)
   return {
     iss: issuerUrl(state, surface),

@@ -117,7 +117,7 @@ export async function tokenReply(
   const accessToken = await sign(state, accessClaims(state, { ...issue.access, jkt: issue.jkt }))
   if (grant.surface === 'project') state.projectTokens.add(accessToken)
   const idToken = scopes.includes('openid')
-    ? await sign(state, idClaims(state, grant.surface, grant.clientId, issue.nonce))
+    ? await sign(state, idClaims(state, grant, issue.nonce))
     : undefined
   return json(200, {
     access_token: accessToken,

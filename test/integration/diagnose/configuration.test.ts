@@ -161,7 +161,7 @@ describe('inspect without an argument', () => {
     },
     {
       name: 'the URL of the project, as to registration',
-      change: ALL_ON,
+      change: { ...ALL_ON, dcr: false },
       url: (url: string) => url.replace(/agentic\/(P\w+)\/\w+/, '$1'),
       id: 'descope.registration',
       hint: 'use the Discovery URL of the MCP server (…/v1/apps/agentic/P…/MS…), not of the project',

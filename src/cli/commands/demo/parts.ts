@@ -16,29 +16,6 @@ interface Introduction {
 }
 
 /**
- * Runs the Descope emulator until a signal comes. Its user is signed in already and approves
- * everything; the device grant is on.
- *
- * @returns The exit status.
- * @throws {ProxyError} `LISTEN_FAILED`
- */
-export async function runIdentity(runtime: Runtime, flags: IdentityFlags): Promise<number> {
-  const { startIdentity } = await import('../../../demo/identity/index.js')
-  const { clock } = runtime
-  const { port, issuer = 'project', scopes, ttl } = flags
-  const start = () =>
-    startIdentity({
-      ...{ clock, port, issuer, device: true },
-      ...(scopes !== undefined && { scopes }),
-      ...(ttl !== undefined && { ttl }),
-    })
-  return runUntilStopped(runtime, flags, start, ({ url, configUrl }) => ({
-    message: `The Descope emulator listens on ${url}`,
-    variables: { DESCOPE_CONFIG_URL: configUrl },
-  }))
-}
-
-/**
  * Runs the example MCP server until a signal comes.
  *
  * @returns The exit status.
@@ -57,7 +34,12 @@ export async function runTarget(runtime: Runtime, flags: DemoFlags): Promise<num
   }))
 }
 
-async function runUntilStopped<T extends Running>(
+/**
+ * Runs a part until a signal comes, and says on stdout what others need to reach it.
+ *
+ * @returns The exit status.
+ */
+export async function runUntilStopped<T extends Running>(
   runtime: Runtime,
   flags: DemoFlags,
   start: () => Promise<T>,
@@ -86,15 +68,6 @@ export interface DemoFlags {
   json?: boolean
   logLevel?: LogLevel
   logFormat: LogFormat
-}
-
-/** What `demo identity` takes besides. */
-export interface IdentityFlags extends DemoFlags {
-  /** Form of `iss` in access tokens. */
-  issuer?: 'project' | 'agentic' | 'tenant' | 'bare'
-  scopes?: string[]
-  /** Life of an access token, seconds. */
-  ttl?: number
 }
 
 /** Creates the logger of a part; `level` counts unless a flag says otherwise. */

@@ -300,7 +300,7 @@ describe('request targets', () => {
         request.on('error', reject).end()
       })
     expect(await get(identity.configUrl)).toBe(200)
-    expect(await get('http://[bad')).toBe(404)
+    expect(await get('http://[bad/x')).toBe(404)
     expect(await get('//other.example/x')).toBe(404)
   })
 })
