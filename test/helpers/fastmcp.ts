@@ -31,7 +31,9 @@ export async function installFastMcp(): Promise<string | undefined> {
     await rename(aside, folder).catch(() => undefined)
     return folder
   } catch {
-    console.warn("skipped: the MCP Python SDK's authorization server (no Python 3.10+ with pip)")
+    const witnesses =
+      "the MCP Python SDK's authorization server, FastMCP's DescopeProvider and Descope's SDK for Python"
+    console.warn(`skipped: ${witnesses} (no Python 3.10+ with pip)`)
     return undefined
   } finally {
     await rm(aside, { recursive: true, force: true })
@@ -57,12 +59,17 @@ export interface FastMcp {
   close(): Promise<void>
 }
 
+/** Environment of a Python program that needs what {@link installFastMcp} installed. */
+export function pythonEnvironment(folder: string): NodeJS.ProcessEnv {
+  return { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' }
+}
+
 /** How the server signs people in: see `test/python/fastmcp_server.py`. */
 export type FastMcpMode = 'bound' | 'default' | 'proxy'
 
 export async function startFastMcp(folder: string, mode: FastMcpMode): Promise<FastMcp> {
   const child = spawn('python3', [PROGRAM, mode], {
-    env: { ...process.env, PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: '1' },
+    env: pythonEnvironment(folder),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))

@@ -1,25 +1,35 @@
 /**
  * A Descope emulator on one HTTP server, for demonstrations and tests.
  *
- * Observed at Descope: the paths, parameter and member names, the discovery document, the forms of
- * ids, issuers and audiences, exact redirect URIs, S256 only, `E063302` with its 404, the names of
- * the device errors, the three minutes of a device code, `userinfo` that does not know the MCP
- * server's tokens, and that a public client revokes with its access token.
+ * Known of Descope: the paths, parameter and member names, the discovery documents, the forms of
+ * ids, issuers and audiences, exact redirect URIs, S256 only, public clients from registration, the
+ * codes that `refusals.ts` names, the device errors, the three minutes of a device code, the
+ * lifetimes of tokens, `userinfo` that does not know the MCP server's tokens while the project's own
+ * takes those with `descope.custom_claims`, that a public client revokes with its access token, and
+ * the bodies of Connections, audit events and FGA checks.
  *
  * Choices of the emulator, which say nothing about Descope:
- * - the HTTP status of every error but `E063302`, and all `E000…` codes;
- * - a code's 60 s, a token's 600 s, the 5 s between polls, `jti`, and that refresh tokens are opaque;
- * - who may sign in: one configured user, approved at once unless `approval` says otherwise;
+ * - the HTTP status of every error but `E063302`, `E061102` and `E062903`, and `E011003` where
+ *   Descope's own code is not known;
+ * - a code's and a pushed request's 60 s, a connect link's 10 minutes, a DPoP proof's 5 minutes, the
+ *   5 s between polls, `jti`, and that refresh tokens are opaque;
+ * - who may sign in: configured users, approved at once unless `approval` says otherwise;
  * - an unknown scope is refused at authorization (as a redirect), and cut away at registration;
  * - a `resource` other than `resourceUrl` is refused when that is set, and granted when it is not;
+ *   what the project's own server does with `resource` is an option (`projectResource`);
  * - a client without a policy is refused at authorization too;
- * - any client may use the device grant, at which `resource` is understood;
+ * - `resource` is understood at the device grant;
  * - the refusal of `x-forwarded-host`, of registration when it is off, and of keyless revocation;
  * - a replayed refresh token, or code, ends its family;
- * - CIMD redirect URIs are compared exactly, on loopback too.
+ * - CIMD redirect URIs are compared exactly, on loopback too;
+ * - `azp` in the ID token, and `acr_values` as what asks for `su` (`stepUp: "asked"`);
+ * - which audiences a client assertion may name; scopes of foreign resources at token exchange, and
+ *   that exchange works at the MCP server's endpoint too (`agenticExchange`);
+ * - the page of a connect link, what it adds to `redirectUrl`, that any of the user's tokens makes
+ *   one, and the `accessTokenType` of an API key;
+ * - which members of an audit event are demanded; relations hold only as configured.
  *
- * The document announces CIBA, JWT bearer grants and DPoP, as Descope's does; the emulator does
- * not implement them, and every access token is a plain bearer token.
+ * The documents announce CIBA and JWT bearer grants, as Descope's do; the emulator has neither.
  *
  * Anyone who reaches `/__test/` controls it, so run it on loopback or a private test network only.
  */
