@@ -233,6 +233,25 @@ const ENTRIES: Entry[] = [
       await eventually(async () => expect(await health()).toBe(200), RUN_MS)
     },
   },
+  {
+    section: 'The emulator',
+    language: 'json',
+    prove: (text) => writeFile(join(folder.path, 'emulator.json'), text),
+    because: 'the next block runs with it',
+  },
+  {
+    section: 'The emulator',
+    language: 'sh',
+    async prove(text) {
+      const port = await freePort()
+      const said = start(text.replace('9100', port))
+      await eventually(() => expect(said()).toContain('MCP_DESCOPE_CLIENT_ID=ci\n'), RUN_MS)
+      expect(said()).not.toContain('MCP_DESCOPE_CLIENT_SECRET')
+      const page = await (await fetch(`http://127.0.0.1:${port}/`)).text()
+      expect(page).toContain('mcp:use docs:write outbound.token.fetch')
+      await access(join(folder.path, '.emulator', 'emulator.json'))
+    },
+  },
 ]
 
 /** Checks an example against the types that the package ships. */

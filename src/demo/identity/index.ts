@@ -9,7 +9,7 @@
  * the bodies of Connections, audit events and FGA checks.
  *
  * Choices of the emulator, which say nothing about Descope:
- * - the HTTP status of every error but `E063302`, `E061102` and `E062903`, and `E011003` where
+ * - the HTTP status of every error but `E063302`, and `E011003` where
  *   Descope's own code is not known;
  * - a code's and a pushed request's 60 s, a connect link's 10 minutes, a DPoP proof's 5 minutes, the
  *   5 s between polls, `jti`, and that refresh tokens are opaque;

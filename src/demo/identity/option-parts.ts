@@ -17,7 +17,10 @@ export const userSchema = z.strictObject({
   roles: stringList.default([]),
   permissions: stringList.default([]),
   tenants: z
-    .record(z.string(), z.strictObject({ roles: stringList, permissions: stringList }))
+    .record(
+      z.string(),
+      z.strictObject({ roles: stringList.default([]), permissions: stringList.default([]) }),
+    )
     .default({}),
   /** Custom claims of the access token. Descope puts no `email` there by itself. */
   claims: members.default({}),
