@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, stringMember } from '../../util/json.js'
+import { isObject, type JsonObject, ownMember, stringMember } from '../../util/json.js'
 import { projectBearer } from './access-keys.js'
 import { type IdentityCall, type IdentityReply, json, jsonBody } from './http.js'
 import { refusal } from './refusals.js'
@@ -27,7 +27,7 @@ export function recordAuditEvent(state: State, call: IdentityCall): IdentityRepl
     throw refusal('invalid_request', '"type" must be "info", "warn" or "error"')
   }
   for (const name of ['userId', 'tenantId']) {
-    if (event[name] !== undefined && typeof event[name] !== 'string') {
+    if (!['undefined', 'string'].includes(typeof ownMember(event, name))) {
       throw refusal('invalid_request', `"${name}" must be text`)
     }
   }
