@@ -14,6 +14,10 @@ const RIGHT: readonly string[] = [
   // the helpers themselves
   'util/json.ts Object.assign(Object.create(null), from)',
   'util/json.ts object[member]',
+  // names that are only compared
+  'mcp/incoming.ts for (const name in message) {',
+  // names of a closed list
+  'upstream/http/pooled-answer.ts fields[name]',
   // an object without a prototype
   'auth/oauth/parse-challenge.ts current.parameters[name]',
   // members that are written out here, onto an object made here

@@ -27,8 +27,7 @@ export function showConfig(runtime: Runtime, flags: Flags, { json }: { json: boo
     keepRedacted(shown, publicValue(key, settings.raws.get(key)?.[0]?.value))
   const rows = [...settings.values].map(([key, { value, from, parts }]) => ({
     key,
-    value:
-      parts === undefined ? publicValue(key, value) : asWritten(key, publicValue(key, value)),
+    value: parts === undefined ? publicValue(key, value) : asWritten(key, publicValue(key, value)),
     from,
     isInvalid: settings.invalid.has(key),
   }))
