@@ -17,8 +17,13 @@ export interface Request {
   /** The client's `Mcp-Session-Id`, when it could be unsealed. */
   readonly sealed: string | undefined
   readonly session: Session | undefined
+  /**
+   * Ids that a target issues are bound to whoever gets them: with several targets, where an id must
+   * lead back to its target, and with a single target whose callers have no sessions.
+   */
+  readonly bindsIds: boolean
   /** The request's `_meta`; present in the stateless era only. */
-  readonly meta?: JsonObject
+  readonly meta?: JsonObject | undefined
   /** What is given up when its client leaves. */
   readonly pending?: Pending | undefined
 }

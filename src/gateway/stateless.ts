@@ -23,6 +23,7 @@ import type { Target } from './target.js'
 
 export interface StatelessDeps {
   context: GatewayContext
+  newRequest(exchange: Exchange, session: undefined, sealed: undefined, meta: JsonObject): Request
   /** Handles a message that passed the checks. */
   handle(request: Request, message: Message): void
   /** Answers with an error when `work` fails. */
@@ -36,13 +37,12 @@ export interface StatelessDeps {
  *
  * @see [MCP 2026-07-28, Streamable HTTP](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/streamable-http#server-validation)
  */
-export function createStatelessEntrance({ context, handle, run }: StatelessDeps) {
+export function createStatelessEntrance({ context, newRequest, handle, run }: StatelessDeps) {
   const { eras, targets } = context
   const isKnownSessionBased = () => targets.some((target) => eras.known(target) === 'session-based')
 
   return (exchange: Exchange, message: Message): void => {
-    const meta = metaOf(message.params)
-    const request: Request = { exchange, sealed: undefined, session: undefined, meta }
+    const request = newRequest(exchange, undefined, undefined, metaOf(message.params))
     if (message.kind !== 'request') {
       return isKnownSessionBased() ? refuseEra(exchange, message) : handle(request, message)
     }
@@ -139,7 +139,7 @@ async function discover(
     if (!answer.ok) exchange.leftOut?.(answer.failure)
     if (result === undefined) return
     context.declared.learn(request, target, result)
-    const isWithheld = context.handles.withholds(target, exchange.caller.principal)
+    const isWithheld = context.boundIds.withholds(target, exchange.caller.principal)
     found.push({
       target,
       result: isWithheld ? withoutTasks(result) : result,

@@ -10,7 +10,7 @@ import { withoutTaskCapability } from '../rewriting/withheld.js'
 import type { Route } from '../routing/route.js'
 import { isLost, mayBeLost } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
-import { closeSession, openSession, targetSession } from '../sessions/target-session.js'
+import { closeSession, openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { type RelayOptions, relay } from './relay.js'
 import { statelessHeaders, upstreamHeaders } from './request-headers.js'
@@ -90,12 +90,15 @@ class Forward implements RelayOptions {
     this.#forwarding = forwarding
     this.#session = isStateless
       ? undefined
-      : (opened ?? targetSession(context, request, route.target))
+      : (opened ?? context.sessions.at(request.session, route.target.name))
     const isWithheld =
-      isStateless && context.handles.withholds(route.target, this.exchange.caller.principal)
+      isStateless && context.boundIds.withholds(route.target, this.exchange.caller.principal)
     const body = withReplacements(forwarding)
     const isStream = isStateless && message.method === 'subscriptions/listen'
-    this.rewrites = rewriter.rewritesFor(request, message, route.target)
+    // a plain call of a single target's tool brings nothing that would have to be changed
+    const isPlain =
+      route.tool !== undefined && !isStateless && !request.bindsIds && !message.spans.has('task')
+    this.rewrites = isPlain ? rewriter.none : rewriter.rewritesFor(request, message, route.target)
     const headers = isStateless
       ? statelessHeaders(context.clock, this.exchange, message.method, this.#mirroredName)
       : upstreamHeaders(context.clock, this.exchange, this.#session)

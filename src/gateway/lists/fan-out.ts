@@ -6,7 +6,7 @@ import type { GatewayContext } from '../context.js'
 import { replyError, replyFailure } from '../exchange.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import { bindingKey, type Request } from '../request.js'
-import { closeSession, notify, targetSession } from '../sessions/target-session.js'
+import { closeSession, notify } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { mergedMembers, missingMeta, readCaching } from './cache-hints.js'
 import { exposeEntries, listDependsOnCaller, listKind } from './lists.js'
@@ -25,10 +25,10 @@ export async function federateList(
   const { method, params } = message
   const { exchange } = request
   const id = message.id as RequestId
-  const holder = bindingKey(request)
+  const key = bindingKey(request)
   const { cursor = null } = params
   const isFirst = cursor === null
-  const cursors = isFirst ? undefined : context.cursors.read(method, cursor, holder)
+  const cursors = isFirst ? undefined : context.cursors.read(method, cursor, key)
   if (!isFirst && cursors === undefined) {
     return replyError(exchange, id, ERROR_CODES.invalidParams, 'Invalid cursor')
   }
@@ -76,7 +76,7 @@ export async function federateList(
     return replyFailure(exchange, id, failure)
   }
   let rest: JsonObject = {}
-  if (next.size > 0) rest['nextCursor'] = context.cursors.expose(method, next, holder)
+  if (next.size > 0) rest['nextCursor'] = context.cursors.expose(method, next, key)
   const missing = failures.map(({ target }) => target)
   const meta = missingMeta(missing, stale)
   if (request.meta !== undefined) {
@@ -125,7 +125,7 @@ export async function broadcastRequest(
 ): Promise<void> {
   const deadline = context.clock.now() + context.timeouts.list
   const having = context.targets.filter((target) => {
-    const session = targetSession(context, request, target)
+    const session = context.sessions.at(request.session, target.name)
     return !context.declared.lacks(request, target, method, session)
   })
   const answers = await Promise.all(
@@ -149,7 +149,7 @@ export function routeAnswer(context: GatewayContext, request: Request, message: 
     return replyError(request.exchange, undefined, ERROR_CODES.invalidRequest, text, 400)
   }
   const text = replaceParts(message.text, [{ ...span, text: route.written }])
-  void notify(context, request, target, targetSession(context, request, target), text)
+  void notify(context, request, target, context.sessions.at(request.session, target.name), text)
   request.exchange.reply.empty(202)
 }
 
@@ -158,7 +158,7 @@ export async function closeAll(context: GatewayContext, request: Request): Promi
   if (request.session !== undefined) context.sessions.end(request.session)
   await Promise.all(
     context.targets.map(async (target) => {
-      const session = targetSession(context, request, target)
+      const session = context.sessions.at(request.session, target.name)
       if (session !== undefined) await closeSession(context, request, target, session)
     }),
   )

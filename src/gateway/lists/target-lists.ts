@@ -14,7 +14,7 @@ import type { TargetFailure } from '../forwarding/target-failure.js'
 import type { Request } from '../request.js'
 import { isLost, mayBeLost } from '../sessions/lost-session.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
-import { closeSession, openSession, targetSession } from '../sessions/target-session.js'
+import { closeSession, openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { exposeEntries, listKind } from './lists.js'
 
@@ -90,7 +90,7 @@ export async function readList(
   { method, cursor, deadline }: ListRequest,
 ): Promise<TargetPart> {
   const pages: string[] = []
-  const session = targetSession(context, request, target)
+  const session = context.sessions.at(request.session, target.name)
   if (context.declared.lacks(request, target, method, session)) {
     return { target, pages, next: undefined }
   }
@@ -178,7 +178,7 @@ export async function requestTarget(
       deadlineMs: Math.max(1, deadline - context.clock.now()),
       pending: request.pending,
     })
-  const session = targetSession(context, request, target)
+  const session = context.sessions.at(request.session, target.name)
   const first = await attempt(session)
   if (first.ok || meta !== undefined || !mayBeLost(context, target, session, first.failure)) {
     return first

@@ -26,9 +26,9 @@ export interface BoundIdTarget extends Named {
 
 export interface BoundIdsOptions<T extends BoundIdTarget> {
   targets: readonly T[]
-  marks: Signer
+  signer: Signer
   /** Every process that may serve a caller can verify the ids that we sign. */
-  marksLast: boolean
+  signsForAll: boolean
 }
 
 /**
@@ -43,19 +43,19 @@ export interface BoundIdsOptions<T extends BoundIdTarget> {
  */
 export function createBoundIds<T extends BoundIdTarget>({
   targets,
-  marks,
-  marksLast,
+  signer,
+  signsForAll,
 }: BoundIdsOptions<T>) {
   const only = targets.length === 1 ? targets[0] : undefined
 
   const isBound = ({ credential }: BoundIdTarget, principal: Principal | undefined) =>
-    marksLast && isShared(credential, principal)
+    signsForAll && isShared(credential, principal)
 
   const withholds = ({ credential }: BoundIdTarget, principal: Principal | undefined) =>
-    !marksLast && isShared(credential, principal)
+    !signsForAll && isShared(credential, principal)
 
   function readBound(kind: 'k' | 's', exposed: string, principal: Principal | undefined) {
-    const pair = marks.read(kind, exposed, callerId(principal))
+    const pair = signer.verify(kind, exposed, callerId(principal))
     const target = Array.isArray(pair) && targets.find(({ name }) => name === pair[0])
     if (!target || !isBound(target, principal)) return undefined
     return { target, own: String((pair as string[])[1]) }
@@ -71,7 +71,7 @@ export function createBoundIds<T extends BoundIdTarget>({
     withholds,
 
     /** Tells whether ids can be bound to callers. */
-    canBind: marksLast,
+    canBind: signsForAll,
 
     /** Tells whether everything that this caller holds is as its target issued it. */
     keepsAll: (principal: Principal | undefined): boolean =>
@@ -79,7 +79,7 @@ export function createBoundIds<T extends BoundIdTarget>({
 
     exposeTask(target: BoundIdTarget, own: string, principal: Principal | undefined): string {
       if (isBound(target, principal)) {
-        return marks.mark('k', [target.name, own], callerId(principal))
+        return signer.sign('k', [target.name, own], callerId(principal))
       }
       return only === undefined ? target.name + SEPARATOR + own : own
     },
@@ -99,7 +99,7 @@ export function createBoundIds<T extends BoundIdTarget>({
 
     exposeState(target: BoundIdTarget, own: string, principal: Principal | undefined): string {
       if (!isBound(target, principal)) return own
-      return marks.mark('s', [target.name, own], callerId(principal))
+      return signer.sign('s', [target.name, own], callerId(principal))
     },
 
     /** Returns the target's own state; `undefined` when it gave this caller no such state. */
@@ -136,7 +136,7 @@ const RELATED = 'io.modelcontextprotocol/related-task'
 
 /** Whose message it is. */
 export interface Parties {
-  handles: BoundIds
+  boundIds: BoundIds
   target: BoundIdTarget
   principal: Principal | undefined
 }
@@ -147,7 +147,7 @@ export interface Parties {
  * targets, also exposes the resource URIs in a task's result. Returns the same text when there are
  * none.
  */
-export function bindIds({ handles, target, principal }: Parties, text: string): string {
+export function bindIds({ boundIds, target, principal }: Parties, text: string): string {
   if (!BOUND_ID_MEMBERS.some((mark) => text.includes(mark))) return text
   const message = tryParseJson(text)
   if (!isObject(message)) return text
@@ -158,7 +158,7 @@ export function bindIds({ handles, target, principal }: Parties, text: string): 
       parts.push({ ...place, text: JSON.stringify(expose(own)) })
     }
   }
-  const exposeTask = (own: string) => handles.exposeTask(target, own, principal)
+  const exposeTask = (own: string) => boundIds.exposeTask(target, own, principal)
   const params = findMember(text, 0, 'params')
   const result = findMember(text, 0, 'result')
   const teller = STATUS.has(message['method']) ? params : result
@@ -168,24 +168,24 @@ export function bindIds({ handles, target, principal }: Parties, text: string): 
     replace(id, exposeTask)
     const own = id && findMember(text, task.start, 'result')
     if (own !== undefined) {
-      parts.push({ ...own, text: exposeResult(handles, target, text.slice(own.start, own.end)) })
+      parts.push({ ...own, text: exposeResult(boundIds, target, text.slice(own.start, own.end)) })
     }
   }
-  for (const holder of [params, result]) {
-    if (holder !== undefined) replace(relatedTask(text, holder), exposeTask)
+  for (const part of [params, result]) {
+    if (part !== undefined) replace(relatedTask(text, part), exposeTask)
   }
   const subscribed = elementsAt(text, 0, 'params', 'notifications', 'taskIds')
   for (const id of subscribed) replace(id, exposeTask)
   replace(result && findMember(text, result.start, 'requestState'), (own) =>
-    handles.exposeState(target, own, principal),
+    boundIds.exposeState(target, own, principal),
   )
   return replaceParts(text, parts)
 }
 
 const HEAD = '{"result":'
 
-function exposeResult(handles: BoundIds, target: BoundIdTarget, result: string): string {
-  if (!handles.isOneOfSeveral) return result
+function exposeResult(boundIds: BoundIds, target: BoundIdTarget, result: string): string {
+  if (!boundIds.isOneOfSeveral) return result
   return exposeResourceLinks(target, `${HEAD}${result}}`).slice(HEAD.length, -1)
 }
 
@@ -195,25 +195,25 @@ function exposeResult(handles: BoundIds, target: BoundIdTarget, result: string):
  * does not have are left out.
  */
 export function unbindIds(
-  handles: BoundIds,
+  boundIds: BoundIds,
   message: Message,
   principal: Principal | undefined,
 ): Message {
   const { text } = message
-  if (!mayNameTasks(message) || handles.keepsAll(principal)) return message
+  if (!mayNameTasks(message) || boundIds.keepsAll(principal)) return message
   const parts: Edit[] = []
   for (const name of ['params', 'result']) {
-    const holder = findMember(text, 0, name)
-    const place = holder && relatedTask(text, holder)
-    const own = handles.routeTask(readString(text, place) ?? '', principal)?.own
+    const part = findMember(text, 0, name)
+    const place = part && relatedTask(text, part)
+    const own = boundIds.routeTask(readString(text, place) ?? '', principal)?.own
     if (place !== undefined && own !== undefined) {
       parts.push({ ...place, text: JSON.stringify(own) })
     }
   }
   const ids = findMember(text, 0, 'params', 'notifications', 'taskIds')
-  if (ids !== undefined && !handles.isOneOfSeveral) {
+  if (ids !== undefined && !boundIds.isOneOfSeveral) {
     const own = elementsAt(text, ids.start).flatMap((place) => {
-      return handles.routeTask(readString(text, place) ?? '', principal)?.own ?? []
+      return boundIds.routeTask(readString(text, place) ?? '', principal)?.own ?? []
     })
     parts.push({ ...ids, text: JSON.stringify(own) })
   }

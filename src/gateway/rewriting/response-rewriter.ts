@@ -2,7 +2,7 @@ import type { Principal } from '../../auth/principal.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import { bindsIds, type GatewayContext } from '../context.js'
+import type { GatewayContext } from '../context.js'
 import { isAnswerTo, type Resumed } from '../forwarding/answer-check.js'
 import { exposeListMessage, type ListView, listKind } from '../lists/lists.js'
 import { ListCache } from '../lists/rewritten-lists.js'
@@ -11,7 +11,7 @@ import type { Target } from '../target.js'
 import { BOUND_ID_MEMBERS, bindIds, type Parties } from './bound-ids.js'
 import { exposeResourceLinks } from './resource-links.js'
 import { exposeElicitations, exposeServerMessage, whyNoServerMessage } from './server-messages.js'
-import { type Withhold, withoutHandles } from './withheld.js'
+import { refuseIssuedIds, type Withhold } from './withheld.js'
 
 /** Events without any of these are plain requests and notifications that hold no ids to bind. */
 const WATCHED = ['"result"', '"error"', ...BOUND_ID_MEMBERS]
@@ -20,17 +20,10 @@ const WATCHED = ['"result"', '"error"', ...BOUND_ID_MEMBERS]
 export function createResponseRewriter(
   context: Pick<
     GatewayContext,
-    | 'targets'
-    | 'names'
-    | 'requestIds'
-    | 'eventIds'
-    | 'handles'
-    | 'reopenSessions'
-    | 'withhold'
-    | 'bindsAlone'
+    'targets' | 'names' | 'requestIds' | 'eventIds' | 'boundIds' | 'reopenSessions' | 'withhold'
   >,
 ) {
-  const { targets, names, requestIds, eventIds, handles, reopenSessions, withhold } = context
+  const { targets, names, requestIds, eventIds, boundIds, reopenSessions, withhold } = context
   const cache = new ListCache()
   /** Tools that declare themselves idempotent; kept only where calls may be repeated. */
   const idempotent = new Set<string>()
@@ -49,32 +42,33 @@ export function createResponseRewriter(
   }
 
   /** Exposes a request or a notification; {@link LEFT_OUT} when the target may not send it. */
-  function exposeSpoken(parties: Parties, target: Target, text: string, holder: string): string {
-    const options = { target, holder, severalTargets, takesAnswers: handles.canBind }
+  function exposeSpoken(parties: Parties, target: Target, text: string, key: string): string {
+    const options = { target, bindingKey: key, severalTargets, takesAnswers: boundIds.canBind }
     const exposed = exposeServerMessage(requestIds, text, options)
     if ('text' in exposed) return bindIds(parties, exposed.text)
     withhold(target, exposed.withheld)
     return LEFT_OUT
   }
 
-  function rewriteBound(request: Request, target: Target, asked?: RequestId): ResponseTransforms {
+  function rewriteBound(request: Request, target: Target, id?: RequestId): ResponseTransforms {
     const { principal } = request.exchange.caller
-    const parties = { handles, target, principal }
-    const holder = bindingKey(request)
+    const parties = { boundIds, target, principal }
+    const key = bindingKey(request)
     return {
       withhold,
-      message: (text) => exposeSpoken(parties, target, text, holder),
-      eventId: (id) =>
-        handles.canBind ? eventIds.exposeOne(target.name, id, holder, asked) : undefined,
+      message: (text) => exposeSpoken(parties, target, text, key),
+      eventId: (own) =>
+        boundIds.canBind ? eventIds.exposeOne(target.name, own, key, id) : undefined,
     }
   }
 
   return {
+    none,
+
     rewritesFor(request: Request, message: Message, target: Target): ResponseTransforms {
       const { method } = message
       const { principal } = request.exchange.caller
-      const isBound = bindsIds(context, request)
-      const bound = isBound ? rewriteBound(request, target, message.id) : none
+      const bound = request.bindsIds ? rewriteBound(request, target, message.id) : none
       if (listKind(method) !== undefined) {
         const onEntry = (tool: JsonObject) => {
           const key = toolKey(target, tool['name'])
@@ -85,11 +79,11 @@ export function createResponseRewriter(
         const view = { target, names, method, principal, severalTargets, cursor }
         return { ...bound, ...rewriteList(reopenSessions ? { ...view, onEntry } : view, message) }
       }
-      const parties = { handles, target, principal }
-      if (handles.withholds(target, principal) && mayGiveHandles(request, message)) {
+      const parties = { boundIds, target, principal }
+      if (boundIds.withholds(target, principal) && mayGiveIds(request, message)) {
         const expose = (bytes: Buffer) =>
           severalTargets ? changed(bytes, (text) => exposeAll(parties, text)) : undefined
-        return { ...bound, response: (bytes) => withoutHandles(bytes) ?? expose(bytes) }
+        return { ...bound, response: (bytes) => refuseIssuedIds(bytes) ?? expose(bytes) }
       }
       if (severalTargets) {
         return {
@@ -97,8 +91,8 @@ export function createResponseRewriter(
           response: (bytes) => changed(bytes, (text) => exposeAll(parties, text)),
         }
       }
-      const givesHandles = mayGiveHandles(request, message) && handles.isBound(target, principal)
-      return givesHandles ? { ...rewriteHandles(parties), ...bound } : bound
+      const givesIds = mayGiveIds(request, message) && boundIds.isBound(target, principal)
+      return givesIds ? { ...bindAnswer(parties), ...bound } : bound
     },
 
     /**
@@ -111,9 +105,9 @@ export function createResponseRewriter(
       resumed: Resumed | undefined,
     ): ResponseTransforms {
       const { principal } = request.exchange.caller
-      const parties = { handles, target, principal }
-      const isBound = bindsIds(context, request)
-      const holder = bindingKey(request)
+      const parties = { boundIds, target, principal }
+      const { bindsIds } = request
+      const key = bindingKey(request)
       const exposeAnswer = (text: string) => {
         const method = listMethodOf(text)
         const view = { target, names, method: method ?? '', principal, severalTargets }
@@ -130,11 +124,10 @@ export function createResponseRewriter(
       const replayed = (text: string) => {
         const message = tryParseJson(text)
         if (resumed !== undefined && isAnswerTo(message, resumed)) return exposeAnswer(text)
-        return isBound ? exposeSpoken(parties, target, text, holder) : exposeUnbound(text, message)
+        return bindsIds ? exposeSpoken(parties, target, text, key) : exposeUnbound(text, message)
       }
-      if (!isBound) return { withhold, replayed, replayedMarks: WATCHED }
-      const asked = resumed?.request
-      return { ...rewriteBound(request, target, asked), replayed }
+      if (!bindsIds) return { withhold, replayed, replayedMarks: WATCHED }
+      return { ...rewriteBound(request, target, resumed?.request), replayed }
     },
 
     isIdempotent: (target: Target, tool: string) => idempotent.has(toolKey(target, tool)),
@@ -147,7 +140,7 @@ export function exposeAll(parties: Parties, text: string): string {
   return bindIds(parties, exposeElicitations(target, exposeResourceLinks(target, text)))
 }
 
-function rewriteHandles(parties: Parties): ResponseTransforms {
+function bindAnswer(parties: Parties): ResponseTransforms {
   return {
     response: (bytes) =>
       BOUND_ID_MEMBERS.some((mark) => bytes.includes(mark))
@@ -158,7 +151,7 @@ function rewriteHandles(parties: Parties): ResponseTransforms {
 }
 
 /** Tells whether an answer may hold ids to bind. Session-based, only requests about tasks have such. */
-function mayGiveHandles({ meta }: Request, { method, spans }: Message): boolean {
+function mayGiveIds({ meta }: Request, { method, spans }: Message): boolean {
   return meta !== undefined || spans.has('task') || method.startsWith('tasks/')
 }
 

@@ -24,8 +24,8 @@ const ELICITATION = ['params', 'elicitationId']
 /** Whose message it is, and who gets it. */
 export interface SpokenOptions {
   target: Target
-  /** Who may answer. */
-  holder: string
+  /** Of whoever may answer. */
+  bindingKey: string
   /** Resource URIs name their targets. */
   severalTargets: boolean
   /** Clients' answers can be routed back to the target. */
@@ -84,13 +84,14 @@ class Exposure {
   }
 
   expose(requestIds: RequestIds, options: SpokenOptions): Exposed {
-    const { target, holder, severalTargets, takesAnswers } = options
+    const { target, bindingKey, severalTargets, takesAnswers } = options
     const method = this.#message['method']
-    const exposeId: Expose = (id, written) => requestIds.expose(target.name, id, holder, written)
+    const exposeId: Expose = (id, written) =>
+      requestIds.expose(target.name, id, bindingKey, written)
     if (method === 'notifications/cancelled') {
       if (!this.#replace('requestId', exposeId)) return { withheld: 'a cancellation of nothing' }
     } else if (method === 'notifications/progress' && severalTargets) {
-      const readToken = (token: RequestId) => requestIds.readToken(target.name, token, holder)
+      const readToken = (token: RequestId) => requestIds.readToken(target.name, token, bindingKey)
       if (!this.#replaceText('progressToken', readToken)) {
         return { withheld: 'progress of a request that is not under way there' }
       }
@@ -107,7 +108,7 @@ class Exposure {
         return { withheld: 'a request for the tasks that the client has for all targets' }
       }
       const exposeToken: Expose = (token, written) =>
-        requestIds.exposeToken(target.name, token, holder, written)
+        requestIds.exposeToken(target.name, token, bindingKey, written)
       this.#exposeAt(['id'], exposeId)
       this.#exposeAt(['params', '_meta', 'progressToken'], exposeToken)
       if (severalTargets) this.#exposeAt(ELICITATION, (id) => exposeElicitation(target, id))

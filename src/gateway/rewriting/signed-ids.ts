@@ -15,7 +15,7 @@ export type SignedIdKind = 'p' | 't' | 'n' | 'e' | 'c' | 'k' | 's'
 
 /**
  * Signs values that clients keep for us and send back, to any replica with the same secrets. They are
- * readable, and rejected when they were changed or come from another holder (HMAC-SHA-256).
+ * readable, and rejected when they were changed or come from another bindingKey (HMAC-SHA-256).
  *
  * @param secrets The first one signs, all verify. Without any, only this process can verify.
  */
@@ -23,27 +23,29 @@ export function createSigner(secrets: readonly string[]) {
   const known = secrets.length > 0 ? secrets : [randomBytes(32)]
   const keys = known.map((secret) => deriveKey(secret, 'mcp-descope-proxy marks v1'))
 
-  const markOf = (key: Buffer, kind: SignedIdKind, payload: string, holder: string) =>
+  const markOf = (key: Buffer, kind: SignedIdKind, payload: string, bindingKey: string) =>
     createHmac('sha256', key)
-      .update(`${kind}\n${holder}\n${payload}`)
+      .update(`${kind}\n${bindingKey}\n${payload}`)
       .digest()
       .subarray(0, MARK_BYTES)
 
   return {
-    /** @param holder Who may send it back: a session or a caller. */
-    mark(kind: SignedIdKind, value: unknown, holder: string): string {
+    /** @param bindingKey Who may send it back: a session or a caller. */
+    sign(kind: SignedIdKind, value: unknown, bindingKey: string): string {
       const payload = Buffer.from(JSON.stringify(value)).toString('base64url')
-      const mark = markOf(keys[0] as Buffer, kind, payload, holder).toString('base64url')
+      const mark = markOf(keys[0] as Buffer, kind, payload, bindingKey).toString('base64url')
       return `${kind}.${payload}.${mark}`
     },
-    /** Returns `undefined` for a value that we did not issue to this holder. */
-    read(kind: SignedIdKind, text: string, holder: string): unknown {
+    /** Returns `undefined` for a value that we did not issue to this bindingKey. */
+    verify(kind: SignedIdKind, text: string, bindingKey: string): unknown {
       const [head, payload = '', sent = '', ...rest] = text.split('.')
       if (head !== kind || rest.length > 0) return undefined
       const given = Buffer.from(sent, 'base64url')
       // the decoder is lenient, and each signature is to have one spelling only
       if (given.length !== MARK_BYTES || given.toString('base64url') !== sent) return undefined
-      const fits = keys.some((key) => timingSafeEqual(markOf(key, kind, payload, holder), given))
+      const fits = keys.some((key) =>
+        timingSafeEqual(markOf(key, kind, payload, bindingKey), given),
+      )
       if (!fits) return undefined
       return tryParseJson(Buffer.from(payload, 'base64url').toString('utf8'))
     },
@@ -56,13 +58,14 @@ export type Signer = ReturnType<typeof createSigner>
  * Cursors into the lists of several targets: each holds the targets that have more, with their own
  * cursors, so that any replica can continue.
  */
-export function createCursors(marks: Signer) {
+export function createCursors(signer: Signer) {
   return {
-    expose: (method: string, next: ReadonlyMap<string, string>, holder: string) =>
-      marks.mark('c', { [method]: Object.fromEntries(next) }, holder),
-    /** Returns `undefined` for a cursor that we did not issue to this holder for this method. */
-    read(method: string, exposed: unknown, holder: string): Map<string, string> | undefined {
-      const value = typeof exposed === 'string' ? marks.read('c', exposed, holder) : undefined
+    expose: (method: string, next: ReadonlyMap<string, string>, bindingKey: string) =>
+      signer.sign('c', { [method]: Object.fromEntries(next) }, bindingKey),
+    /** Returns `undefined` for a cursor that we did not issue to this bindingKey for this method. */
+    read(method: string, exposed: unknown, bindingKey: string): Map<string, string> | undefined {
+      const value =
+        typeof exposed === 'string' ? signer.verify('c', exposed, bindingKey) : undefined
       const next = isObject(value) ? ownMember(value, method) : undefined
       return isObject(next) ? new Map(Object.entries(next as Record<string, string>)) : undefined
     },
@@ -85,26 +88,27 @@ type Position =
  * Event ids of several targets behind one server. What a client sends back as `Last-Event-ID` itself
  * says where each target's stream continues, so that any replica can resume it.
  */
-export function createEventIds(marks: Signer) {
+export function createEventIds(signer: Signer) {
   return {
     /**
      * @param request The request whose answer comes on the stream; a resumed stream brings no other.
      * @returns `undefined` when the id would be too long to be sent back.
      */
-    exposeOne: (target: string, id: string, holder: string, request?: RequestId) =>
-      fitting(marks.mark('e', [target, id, request], holder)),
+    exposeOne: (target: string, id: string, bindingKey: string, request?: RequestId) =>
+      fitting(signer.sign('e', [target, id, request], bindingKey)),
     /** Leaves out the longest ids where all together are too long, so that the others can be resumed. */
-    exposeAll(last: ReadonlyMap<string, string>, holder: string): string | undefined {
+    exposeAll(last: ReadonlyMap<string, string>, bindingKey: string): string | undefined {
       const kept = [...last].sort(([, a], [, b]) => a.length - b.length)
       for (; kept.length > 0; kept.pop()) {
-        const id = fitting(marks.mark('e', Object.fromEntries(kept), holder))
+        const id = fitting(signer.sign('e', Object.fromEntries(kept), bindingKey))
         if (id !== undefined) return id
       }
       return undefined
     },
-    /** Returns `undefined` for an id that we did not issue to this holder. */
-    read(exposed: string, holder: string): Position | undefined {
-      const value = exposed.length > MAX_LENGTH ? undefined : marks.read('e', exposed, holder)
+    /** Returns `undefined` for an id that we did not issue to this bindingKey. */
+    read(exposed: string, bindingKey: string): Position | undefined {
+      const value =
+        exposed.length > MAX_LENGTH ? undefined : signer.verify('e', exposed, bindingKey)
       if (Array.isArray(value)) {
         return { target: value[0], id: value[1], request: value[2] ?? undefined }
       }
@@ -132,9 +136,9 @@ interface TargetId {
  * signed, so that the client's answer is routed back and cannot be redirected to another target. The
  * same holds for the progress tokens of those requests.
  */
-export function createRequestIds(marks: Signer) {
-  const read = (kind: 'p' | 't', exposed: RequestId, holder: string): TargetId | undefined => {
-    const pair = marks.read(kind, String(exposed), holder)
+export function createRequestIds(signer: Signer) {
+  const read = (kind: 'p' | 't', exposed: RequestId, bindingKey: string): TargetId | undefined => {
+    const pair = signer.verify(kind, String(exposed), bindingKey)
     if (!Array.isArray(pair)) return undefined
     const [target, id, written = JSON.stringify(id)] = pair
     return { target, written }
@@ -146,26 +150,30 @@ export function createRequestIds(marks: Signer) {
 
   return {
     /** @param written The id as the target wrote it. */
-    expose: (target: string, id: RequestId, holder = '', written = JSON.stringify(id)) =>
-      marks.mark('p', pairOf(target, id, written), holder),
-    exposeToken: (target: string, token: RequestId, holder = '', written = JSON.stringify(token)) =>
-      marks.mark('t', pairOf(target, token, written), holder),
+    expose: (target: string, id: RequestId, bindingKey = '', written = JSON.stringify(id)) =>
+      signer.sign('p', pairOf(target, id, written), bindingKey),
+    exposeToken: (
+      target: string,
+      token: RequestId,
+      bindingKey = '',
+      written = JSON.stringify(token),
+    ) => signer.sign('t', pairOf(target, token, written), bindingKey),
     /**
      * Makes the progress token that a target gets with a client's request, so that it cannot report
      * progress of another target's request: clients count their tokens, which are easy to guess.
      *
      * @param written The client's own, as it wrote it.
      */
-    bindToken: (target: string, written: string, holder: string) =>
-      marks.mark('n', [target, written], holder),
+    bindToken: (target: string, written: string, bindingKey: string) =>
+      signer.sign('n', [target, written], bindingKey),
     /** Returns the client's own token as it was written; `undefined` for one that is not bound so. */
-    readToken(target: string, bound: RequestId, holder: string): string | undefined {
-      const pair = marks.read('n', String(bound), holder)
+    readToken(target: string, bound: RequestId, bindingKey: string): string | undefined {
+      const pair = signer.verify('n', String(bound), bindingKey)
       return Array.isArray(pair) && pair[0] === target ? String(pair[1]) : undefined
     },
     /** Returns `undefined` for an id that we did not issue. */
-    route: (exposed: RequestId, holder = '') => read('p', exposed, holder),
-    routeToken: (exposed: RequestId, holder = '') => read('t', exposed, holder),
+    route: (exposed: RequestId, bindingKey = '') => read('p', exposed, bindingKey),
+    routeToken: (exposed: RequestId, bindingKey = '') => read('t', exposed, bindingKey),
   }
 }
 

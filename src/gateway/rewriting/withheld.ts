@@ -59,15 +59,15 @@ export function withoutTaskCapability(text: string): string {
  *
  * @returns `undefined` when the answer holds neither.
  */
-export function withoutHandles(bytes: Buffer): Buffer | undefined {
+export function refuseIssuedIds(bytes: Buffer): Buffer | undefined {
   if (!BOUND_ID_MEMBERS.some((mark) => bytes.includes(mark))) return undefined
   const message = tryParseJson(bytes.toString('utf8'))
   const result = isObject(message) ? ownMember(message, 'result') : undefined
   if (!isObject(message) || !isObject(result)) return undefined
-  const hands = [result, ownMember(result, 'task')].some(
-    (holder) => isObject(holder) && Object.hasOwn(holder, 'taskId'),
+  const hasTask = [result, ownMember(result, 'task')].some(
+    (part) => isObject(part) && Object.hasOwn(part, 'taskId'),
   )
-  if (!hands && ownMember(result, 'requestState') === undefined) return undefined
+  if (!hasTask && ownMember(result, 'requestState') === undefined) return undefined
   const text = `Tasks and calls that wait for input are not given out here: ${WHY_WITHHELD}`
   const error = { code: ERROR_CODES.internalError, message: text }
   return Buffer.from(errorResponse(message['id'] as RequestId, error))

@@ -26,8 +26,8 @@ interface Reading {
  * that a caller makes up cause at most one reading in a while. Lists are read for each caller, so that
  * what one of them cannot see stays findable for others.
  *
- * @returns A promise that resolves when the lists were read; `undefined` when there is nothing to
- *   learn.
+ * @returns A function that takes an unknown alias, and returns a promise that resolves when the lists
+ *   were read; `undefined` when there is nothing to learn.
  */
 export function createAliasLearner(context: GatewayContext) {
   const { names, clock } = context
@@ -58,7 +58,6 @@ export function createAliasLearner(context: GatewayContext) {
   }
 
   return (name: string, request: Request): Promise<void> | undefined => {
-    if (!names.isUnknownAlias(name)) return undefined
     const key = `${callerId(request.exchange.caller.principal)} ${name}`
     const known = running.get(key)
     if (known !== undefined) return known

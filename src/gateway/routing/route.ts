@@ -56,7 +56,7 @@ export function isAddressed(method: string): boolean {
 export interface RouterDeps<T extends BoundIdTarget> {
   targets: readonly T[]
   names: Names<T>
-  handles: BoundIds<T>
+  boundIds: BoundIds<T>
 }
 
 /**
@@ -65,7 +65,7 @@ export interface RouterDeps<T extends BoundIdTarget> {
  * @returns `undefined` when the method addresses no target: a single target then gets the message
  *   unchanged, and several targets do not.
  */
-export function createRouter<T extends BoundIdTarget>({ targets, names, handles }: RouterDeps<T>) {
+export function createRouter<T extends BoundIdTarget>({ targets, names, boundIds }: RouterDeps<T>) {
   const only = targets.length === 1 ? targets[0] : undefined
 
   function find(
@@ -80,7 +80,7 @@ export function createRouter<T extends BoundIdTarget>({ targets, names, handles 
     if (span === undefined || value === undefined) {
       return { message: `${message.method} needs the string "${key}"` }
     }
-    if (key === 'taskId') return byValue(span, value, handles.routeTask(value, principal), 'task')
+    if (key === 'taskId') return byValue(span, value, boundIds.routeTask(value, principal), 'task')
     if (key.endsWith('uri')) return byValue(span, value, routeByUri(value), address.kind)
     const found = names.route(value)
     if (found === undefined) return { message: `Unknown ${address.kind}: ${value}` }
@@ -106,9 +106,9 @@ export function createRouter<T extends BoundIdTarget>({ targets, names, handles 
     principal: Principal | undefined,
   ): Route<T> | NoRoute {
     const { target } = route
-    if (!handles.isBound(target, principal) && !handles.withholds(target, principal)) return route
+    if (!boundIds.isBound(target, principal) && !boundIds.withholds(target, principal)) return route
     const exposed = stringMember(params, 'requestState') ?? ''
-    const value = handles.readState(route.target, exposed, principal)
+    const value = boundIds.readState(route.target, exposed, principal)
     if (value === undefined) return { message: 'Unknown requestState: ask again without it' }
     return { ...route, replacements: [...route.replacements, edit(span, value)] }
   }
@@ -116,7 +116,7 @@ export function createRouter<T extends BoundIdTarget>({ targets, names, handles 
   return (message: Message, principal: Principal | undefined) => {
     const route = find(message, principal)
     if (message.spans.has('task') && route !== undefined && 'target' in route) {
-      const isWithheld = handles.withholds(route.target, principal)
+      const isWithheld = boundIds.withholds(route.target, principal)
       if (isWithheld) return { message: `Tasks are not given out here: ${WHY_WITHHELD}` }
     }
     const state = message.spans.get('requestState')

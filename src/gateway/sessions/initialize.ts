@@ -49,13 +49,13 @@ export async function initialize(
   const { principal } = request.exchange.caller
   const merge = (opening: readonly Opening[]) => {
     const from = opening.map((it) =>
-      context.handles.withholds(it.target, principal)
+      context.boundIds.withholds(it.target, principal)
         ? { ...it, result: withoutTasks(it.result) }
         : it,
     )
     const only = targets.length === 1 ? from[0] : undefined
     const result = only?.result ?? mergeResults(context, message.params, from)
-    if (context.handles.keepsAll(principal)) return result
+    if (context.boundIds.keepsAll(principal)) return result
     return withoutTaskList(result)
   }
   const { result, headers } = issueSession(context, request, message.params, usable, merge)

@@ -14,6 +14,8 @@ const MAX_OPENED = 1_000
 
 const MAX_ENDED = 10_000
 
+const MAX_LATE = 2_000
+
 /** Longer ids are never issued, and refused before they are decoded. */
 export const MAX_SESSION_ID_LENGTH = 4096
 
@@ -59,12 +61,17 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
   const opened = new BoundedMap<string, Opened>(MAX_OPENED)
   /** Keys of sessions that were ended here. At other replicas, the targets refuse them. */
   const ended = new BoundedMap<string, true>(MAX_ENDED)
+  /** Sessions opened at one target after the client's `initialize`, and those that are being opened. */
+  const late = new BoundedMap<string, TargetSession>(MAX_LATE)
+  const opening = new Map<string, Promise<TargetSession | undefined>>()
 
   function open(sealed: string, principal: Principal | undefined): Session | undefined {
     const kept = opened.get(sealed)
     const known = kept ?? openSealed(sealed)
     if (known === undefined || known.expiresAt <= clock.now()) return undefined
-    if (known.owner !== callerId(principal)) return undefined
+    const isSame = principal !== undefined && principal === known.principal
+    if (!isSame && known.owner !== callerId(principal)) return undefined
+    known.principal = principal
     if (ended.size > 0 && ended.has(known.session.key)) return undefined
     if (kept === undefined) opened.set(sealed, known)
     return known.session
@@ -102,12 +109,43 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     return sealed.length <= MAX_SESSION_ID_LENGTH ? sealed : undefined
   }
 
-  function end({ key }: Session): void {
-    ended.set(key, true)
-  }
+  return {
+    open,
+    seal: sealSession,
+    canSeal: keys.length > 0,
 
-  return { open, seal: sealSession, end, canSeal: keys.length > 0 }
+    end({ key }: Session): void {
+      ended.set(key, true)
+    },
+
+    /** Returns the session at a target that belongs to a client's session, or was opened there since. */
+    at(session: Session | undefined, target: string): TargetSession | undefined {
+      if (session === undefined) return undefined
+      return (late.size > 0 && late.get(lateKey(session, target))) || session.targets.get(target)
+    },
+
+    /** Opens a session at a target for the rest of a client's session, once for all who wait for it. */
+    openLate(
+      session: Session,
+      target: string,
+      openNew: () => Promise<TargetSession | undefined>,
+    ): Promise<TargetSession | undefined> {
+      const key = lateKey(session, target)
+      const known = opening.get(key)
+      if (known !== undefined) return known
+      const running = openNew()
+        .then((opened) => {
+          if (opened !== undefined) late.set(key, opened)
+          return opened
+        })
+        .finally(() => opening.delete(key))
+      opening.set(key, running)
+      return running
+    },
+  }
 }
+
+const lateKey = ({ key }: Session, target: string): string => `${target} ${key}`
 
 export type Sessions = ReturnType<typeof createSessions>
 
@@ -118,6 +156,8 @@ export function newSessionKey(): string {
 
 interface Opened {
   owner: string
+  /** Whom it was opened for last. */
+  principal?: Principal | undefined
   /** Milliseconds since the epoch. */
   expiresAt: number
   session: Session

@@ -11,7 +11,7 @@ import type { TargetFailure } from '../forwarding/target-failure.js'
 import type { Request } from '../request.js'
 import type { Target } from '../target.js'
 import { undeclared } from './capabilities.js'
-import type { Session, TargetSession } from './sealed-sessions.js'
+import type { TargetSession } from './sealed-sessions.js'
 
 /** A target's answer to `initialize`. */
 export type Opened =
@@ -90,16 +90,12 @@ export function openSession(
   stale?: TargetSession,
 ): Promise<TargetSession | undefined> {
   if (request.session === undefined) return openNew(context, request, target)
-  const current = targetSession(context, request, target)
+  const current = context.sessions.at(request.session, target.name)
   if (stale !== undefined && current !== undefined && current.id !== stale.id) {
     return Promise.resolve(current)
   }
-  const key = lateKey(request.session, target)
-  const running =
-    context.opening.get(key) ??
-    openNew(context, request, target).finally(() => context.opening.delete(key))
-  context.opening.set(key, running)
-  return running
+  const openOne = () => openNew(context, request, target)
+  return context.sessions.openLate(request.session, target.name, openOne)
 }
 
 async function openNew(
@@ -109,13 +105,8 @@ async function openNew(
 ): Promise<TargetSession | undefined> {
   const opened = await openUnheard(context, request, target)
   if (opened === undefined) return undefined
-  await notify(context, request, target, opened, {
-    jsonrpc: '2.0',
-    method: 'notifications/initialized',
-  })
-  if (request.session !== undefined) {
-    context.lateSessions.set(lateKey(request.session, target), opened)
-  }
+  const message = { jsonrpc: '2.0', method: 'notifications/initialized' }
+  await notify(context, request, target, opened, message)
   return opened
 }
 
@@ -171,22 +162,4 @@ export async function closeSession(
     session: { id: session.id },
     deadlineMs: context.timeouts.list,
   })
-}
-
-/** Returns the session at a target that belongs to a request's session, or was opened there since. */
-export function targetSession(
-  context: GatewayContext,
-  request: Request,
-  target: Target,
-): TargetSession | undefined {
-  const { session } = request
-  if (session === undefined) return undefined
-  const late =
-    context.lateSessions.size > 0 ? context.lateSessions.get(lateKey(session, target)) : undefined
-  return late ?? session.targets.get(target.name)
-}
-
-/** Returns the key of a client's session at one target. */
-function lateKey({ key }: Session, target: Target): string {
-  return `${target.name} ${key}`
 }

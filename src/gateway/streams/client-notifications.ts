@@ -7,7 +7,7 @@ import { BoundedMap } from '../../util/bounded-map.js'
 import type { GatewayContext } from '../context.js'
 import type { Exchange } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
-import { notify, targetSession } from '../sessions/target-session.js'
+import { notify } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 
 /** How many calls are remembered; the oldest is forgotten first, whether it ended or not. */
@@ -58,7 +58,7 @@ export function createNotifications(context: GatewayContext) {
   /** Sends to those targets that the client has a session with. */
   function sendTo(request: Request, receivers: readonly Target[], text: string): void {
     for (const target of receivers) {
-      const session = targetSession(context, request, target)
+      const session = context.sessions.at(request.session, target.name)
       if (request.session !== undefined && session === undefined) continue
       void notify(context, request, target, session, text)
     }
@@ -84,7 +84,7 @@ export function createNotifications(context: GatewayContext) {
   function mayCancel(request: Request, { params }: Message, target: Target): boolean {
     const { principal } = request.exchange.caller
     if (principal === undefined || target.credential.perCaller) return true
-    if (targetSession(context, request, target)?.id !== undefined) return true
+    if (context.sessions.at(request.session, target.name)?.id !== undefined) return true
     const own = callerId(principal)
     for (const { id, record, caller } of running) {
       if (!isSameId(params['requestId'], id)) continue

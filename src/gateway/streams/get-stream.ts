@@ -1,7 +1,7 @@
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { type EventFields, lastEventIdHeader, writeEvent } from '../../mcp/sse.js'
 import { BoundedMap } from '../../util/bounded-map.js'
-import { bindsIds, type GatewayContext } from '../context.js'
+import type { GatewayContext } from '../context.js'
 import { replyFailure } from '../exchange.js'
 import type { Resumed } from '../forwarding/answer-check.js'
 import { relay } from '../forwarding/relay.js'
@@ -11,7 +11,7 @@ import type { UpstreamSend } from '../forwarding/upstream-send.js'
 import { accessKey, bindingKey, type Request } from '../request.js'
 import { type createResponseRewriter, LEFT_OUT } from '../rewriting/response-rewriter.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
-import { openSession, targetSession } from '../sessions/target-session.js'
+import { openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { watchLoneStream } from './lone-stream.js'
 import { mayOpenLater, mergeStreams, type StreamSource } from './merged-stream.js'
@@ -35,7 +35,7 @@ export function createGetStream(
     const { exchange } = request
     const lastEventId = exchange.header('last-event-id')
     const isOnly = only !== undefined && others.length === 0
-    if (isOnly && !bindsIds(context, request)) {
+    if (isOnly && !request.bindsIds) {
       const resumed = lastEventId === undefined ? undefined : { request: undefined }
       return relayOne(request, only, { lastEventId, resumed })
     }
@@ -65,7 +65,7 @@ export function createGetStream(
     opened?: TargetSession,
   ): void {
     const { exchange } = request
-    const session = opened ?? targetSession(context, request, target)
+    const session = opened ?? context.sessions.at(request.session, target.name)
     const rewrites = rewriter.rewritesForStream(request, target, from.resumed)
     const send = (last = from.lastEventId) => streamRequest(clock, request, target, session, last)
     const stream = { context, request, target, session, rewrites, send }
@@ -98,7 +98,7 @@ export function createGetStream(
     let lost: TargetSession | undefined
     return {
       request() {
-        used = targetSession(context, request, target)
+        used = context.sessions.at(request.session, target.name)
         // the next call opens the session again; until then there is no stream to ask for
         if (used !== undefined && used === lost) return undefined
         const id = last.get(target.name)

@@ -52,10 +52,10 @@ class Subscription implements ListenOwner {
     this.#request = request
     this.#gate = { watcher: undefined, write: (events) => this.write(events) }
     const { principal } = request.exchange.caller
-    const { targets, handles } = context
-    const routeTask = (id: string) => handles.routeTask(id, principal)
+    const { targets, boundIds } = context
+    const routeTask = (id: string) => boundIds.routeTask(id, principal)
     this.#branches = [...splitFilter(targets, wanted, routeTask)].map(([target, filter]) => {
-      const parties = { handles, target, principal }
+      const parties = { boundIds, target, principal }
       return new ListenBranch(this, filter, this.#sendTo(target, message, filter), parties)
     })
   }
@@ -127,7 +127,7 @@ class Subscription implements ListenOwner {
     const accepted = branches.map(({ target, accepted }) => [target, accepted] as const)
     const { principal } = exchange.caller
     const exposeTask = (target: Target, own: string) =>
-      this.#context.handles.exposeTask(target, own, principal)
+      this.#context.boundIds.exposeTask(target, own, principal)
     const params = { notifications: mergeFilters(accepted, exposeTask) }
     const text = JSON.stringify({ jsonrpc: '2.0', method: ACKNOWLEDGED, params })
     exchange.reply.openStream()

@@ -19,16 +19,16 @@ const shared: BoundIdTarget = { name: 'docs', prefix: 'docs', credential: {} }
 
 const own: BoundIdTarget = { name: 'mail', prefix: 'mail', credential: { perCaller: true } }
 
-const handlesOf = (targets: BoundIdTarget[], secrets = [SECRET]) =>
-  createBoundIds({ targets, marks: createSigner(secrets), marksLast: secrets.length > 0 })
+const boundIdsOf = (targets: BoundIdTarget[], secrets = [SECRET]) =>
+  createBoundIds({ targets, signer: createSigner(secrets), signsForAll: secrets.length > 0 })
 
 describe('a task of a target that cannot tell callers apart', () => {
-  const handles = handlesOf([shared])
-  const id = handles.exposeTask(shared, '7', alice)
+  const boundIds = boundIdsOf([shared])
+  const id = boundIds.exposeTask(shared, '7', alice)
 
   it('is the task of the caller who got it, on every replica', () => {
     expect(id).toMatch(/^k\.[\w-]+\.[\w-]{16}$/)
-    for (const replica of [handles, handlesOf([shared, own])]) {
+    for (const replica of [boundIds, boundIdsOf([shared, own])]) {
       expect(replica.routeTask(id, alice)).toEqual({ target: shared, own: '7' })
       expect(replica.routeTask(id, bob)).toBeUndefined()
       expect(replica.routeTask(id, principal({ tenant: 'T2' }))).toBeUndefined()
@@ -39,12 +39,12 @@ describe('a task of a target that cannot tell callers apart', () => {
   })
 
   it('is no state, nor a task of another target', () => {
-    expect(handles.readState(shared, id, alice)).toBeUndefined()
+    expect(boundIds.readState(shared, id, alice)).toBeUndefined()
     const other = { ...shared, name: 'other' }
-    expect(handlesOf([other]).routeTask(id, alice)).toBeUndefined()
-    const state = handlesOf([shared, other]).exposeState(other, 'x', alice)
-    expect(handlesOf([shared, other]).readState(other, state, alice)).toBe('x')
-    expect(handlesOf([shared, other]).readState(shared, state, alice)).toBeUndefined()
+    expect(boundIdsOf([other]).routeTask(id, alice)).toBeUndefined()
+    const state = boundIdsOf([shared, other]).exposeState(other, 'x', alice)
+    expect(boundIdsOf([shared, other]).readState(other, state, alice)).toBe('x')
+    expect(boundIdsOf([shared, other]).readState(shared, state, alice)).toBeUndefined()
   })
 })
 
@@ -53,16 +53,16 @@ describe.each([
   ['a proxy without sign-in', shared, undefined, [SECRET]],
 ])('what %s hands out', (_what, target, caller, secrets) => {
   it('stays as it is, and among several targets a task is led to its own', () => {
-    const single = handlesOf([target], secrets)
+    const single = boundIdsOf([target], secrets)
     expect(single.exposeTask(target, '7.1', caller)).toBe('7.1')
     expect(single.routeTask('7.1', caller)).toEqual({ target, own: '7.1' })
-    const several = handlesOf([target, { ...target, name: 'z' }], secrets)
+    const several = boundIdsOf([target, { ...target, name: 'z' }], secrets)
     expect(several.exposeTask(target, '7.1', caller)).toBe(`${target.name}.7.1`)
     expect(several.routeTask(`${target.name}.7.1`, caller)).toEqual({ target, own: '7.1' })
     expect(several.routeTask('7.1', caller)).toBeUndefined()
-    for (const handles of [single, several]) {
-      expect(handles.exposeState(target, 's', caller)).toBe('s')
-      expect(handles.readState(target, 's', caller)).toBe('s')
+    for (const boundIds of [single, several]) {
+      expect(boundIds.exposeState(target, 's', caller)).toBe('s')
+      expect(boundIds.readState(target, 's', caller)).toBe('s')
     }
   })
 })
@@ -70,25 +70,25 @@ describe.each([
 describe('what processes that share no secret would hand out', () => {
   it('is not handed out to anybody', () => {
     for (const others of [[], [{ ...shared, name: 'z' }]]) {
-      const handles = handlesOf([shared, ...others], [])
-      expect(handles.withholds(shared, alice)).toBe(true)
-      expect(handles.keepsAll(alice)).toBe(false)
+      const boundIds = boundIdsOf([shared, ...others], [])
+      expect(boundIds.withholds(shared, alice)).toBe(true)
+      expect(boundIds.keepsAll(alice)).toBe(false)
       for (const id of ['7.1', `${shared.name}.7.1`]) {
-        expect(handles.routeTask(id, alice)).toBeUndefined()
+        expect(boundIds.routeTask(id, alice)).toBeUndefined()
       }
-      expect(handles.readState(shared, 's', alice)).toBeUndefined()
+      expect(boundIds.readState(shared, 's', alice)).toBeUndefined()
     }
   })
 
   it('is left to a target that knows its callers, and to a proxy without sign-in', () => {
-    expect(handlesOf([own], []).withholds(own, alice)).toBe(false)
-    expect(handlesOf([shared], []).withholds(shared, undefined)).toBe(false)
+    expect(boundIdsOf([own], []).withholds(own, alice)).toBe(false)
+    expect(boundIdsOf([shared], []).withholds(shared, undefined)).toBe(false)
   })
 })
 
-describe('a message with handles', () => {
+describe('a message with bound ids', () => {
   const parties = {
-    handles: handlesOf([own, { ...own, name: 'z' }]),
+    boundIds: boundIdsOf([own, { ...own, name: 'z' }]),
     target: own,
     principal: alice,
   }
@@ -112,7 +112,7 @@ describe('a message with handles', () => {
       '{"id":1,"result":{"result":{"content":[{"type":"resource_link","uri":"a://b"}]},"taskId":"7"}}'
     const exposed = text.replace('"7"', '"mail.7"')
     expect(bindIds(parties, text)).toBe(exposed.replace('a://b', 'a://mail/b'))
-    const single = { ...parties, target: shared, handles: handlesOf([shared]) }
+    const single = { ...parties, target: shared, boundIds: boundIdsOf([shared]) }
     expect(bindIds(single, text)).toContain('"a://b"')
   })
 
@@ -128,24 +128,24 @@ describe('a message with handles', () => {
   })
 
   it('tells a target its own ids again', () => {
-    const { handles } = parties
+    const { boundIds } = parties
     const answer = (id: string) => `{"jsonrpc":"2.0","id":1, "result":{"n":1.0,${related(id)}}}`
     const message = parseMessageText(answer('mail.7'))
-    expect(unbindIds(handles, message, alice).text).toBe(answer('7'))
+    expect(unbindIds(boundIds, message, alice).text).toBe(answer('7'))
     const unknown = parseMessageText(answer('nobody.7'))
-    expect(unbindIds(handles, unknown, alice)).toBe(unknown)
+    expect(unbindIds(boundIds, unknown, alice)).toBe(unknown)
   })
 
   it('subscribes a caller to tasks of that caller only', () => {
-    const handles = handlesOf([shared])
-    const [mine, hers] = [bob, alice].map((caller) => handles.exposeTask(shared, '7', caller))
+    const boundIds = boundIdsOf([shared])
+    const [mine, hers] = [bob, alice].map((caller) => boundIds.exposeTask(shared, '7', caller))
     const listen = (ids: unknown[]) => {
       const params = { notifications: { toolsListChanged: true, taskIds: ids } }
       return parseMessageText(
         JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'subscriptions/listen', params }),
       )
     }
-    const { params } = unbindIds(handles, listen([mine, hers, '7', 7]), bob)
+    const { params } = unbindIds(boundIds, listen([mine, hers, '7', 7]), bob)
     expect(params).toEqual({ notifications: { toolsListChanged: true, taskIds: ['7'] } })
   })
 })

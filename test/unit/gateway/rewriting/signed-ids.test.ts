@@ -13,9 +13,9 @@ const NEW = 'the secret of today, which has 32 characters or more'
 
 describe('a mark', () => {
   it('is read by every process with the secret, for its kind and holder only', () => {
-    const text = createSigner([NEW]).mark('c', { é: [1] }, 'alice')
+    const text = createSigner([NEW]).sign('c', { é: [1] }, 'alice')
     expect(text).toMatch(/^c\.[\w-]+\.[\w-]{16}$/)
-    const { read } = createSigner([NEW])
+    const { verify: read } = createSigner([NEW])
     expect(read('c', text, 'alice')).toEqual({ é: [1] })
     expect(read('e', text, 'alice')).toBeUndefined()
     expect(read('e', text.replace(/^c/, 'e'), 'alice')).toBeUndefined()
@@ -25,16 +25,16 @@ describe('a mark', () => {
 
   it('is still read when the secret has changed, and made with the new one', () => {
     const rotated = createSigner([NEW, OLD])
-    expect(rotated.read('c', createSigner([OLD]).mark('c', 1, ''), '')).toBe(1)
-    expect(createSigner([NEW]).read('c', rotated.mark('c', 2, ''), '')).toBe(2)
-    expect(createSigner([OLD]).read('c', rotated.mark('c', 2, ''), '')).toBeUndefined()
+    expect(rotated.verify('c', createSigner([OLD]).sign('c', 1, ''), '')).toBe(1)
+    expect(createSigner([NEW]).verify('c', rotated.sign('c', 2, ''), '')).toBe(2)
+    expect(createSigner([OLD]).verify('c', rotated.sign('c', 2, ''), '')).toBeUndefined()
   })
 
   it('is of one process alone where there is no secret', () => {
     const own = createSigner([])
-    const text = own.mark('c', 1, '')
-    expect(own.read('c', text, '')).toBe(1)
-    expect(createSigner([]).read('c', text, '')).toBeUndefined()
+    const text = own.sign('c', 1, '')
+    expect(own.verify('c', text, '')).toBe(1)
+    expect(createSigner([]).verify('c', text, '')).toBeUndefined()
   })
 })
 
