@@ -17,22 +17,16 @@ export interface Target {
   /** Its URL, where its cookies are kept with sessions. */
   readonly url: URL | undefined
   readonly upstream: Upstream
-  /** How the last request to it went; `unknown` before the first. */
+  /** How the last request to it went; `unknown` before the first. Changed by {@link setState} only. */
   state: TargetState
+  /** Called when the state has changed. */
+  readonly onChange?: ((target: Target, before: TargetState) => void) | undefined
   /** Limits how much of its answers, and of other targets' answers, is held in memory at once. */
   readonly memory?: MemoryBudget | undefined
 }
 
 /** `refused_credential`: it answers, and refuses the credential that is the same for all callers. */
 export type TargetState = 'unknown' | 'ok' | 'down' | 'refused_credential'
-
-export interface TargetOptions {
-  /** Its URL, where its cookies are kept with sessions. */
-  readonly url?: URL
-  readonly memory?: MemoryBudget | undefined
-  /** Called when the state changes. */
-  onChange?(target: Target, before: TargetState): void
-}
 
 /** What the configuration says of a target. */
 export interface TargetSettings {
@@ -44,35 +38,26 @@ export interface TargetSettings {
   readonly methods?: readonly string[]
 }
 
-/**
- * Makes a target from its settings. Nothing is connected yet.
- */
+/** Makes a target from its settings. Nothing is connected yet. */
 export function createTarget(
   settings: TargetSettings,
   credential: TargetCredential,
   upstream: Upstream,
-  { url, onChange, memory }: TargetOptions = {},
+  { url, onChange, memory }: Partial<Pick<Target, 'url' | 'onChange' | 'memory'>> = {},
 ): Target {
-  const policy = createToolPolicy(settings.tools)
-  let state: TargetState = 'unknown'
+  const { name, prefix, tools, methods = [] } = settings
+  const policy = createToolPolicy(tools)
   return {
-    name: settings.name,
-    prefix: settings.prefix,
+    name,
+    prefix,
     policy,
     credential,
-    takesMethod: methodTaker(settings.methods ?? [], policy),
+    takesMethod: methodTaker(methods, policy),
     url,
     upstream,
     memory,
-    get state() {
-      return state
-    },
-    set state(next) {
-      if (next === state) return
-      const before = state
-      state = next
-      onChange?.(this, before)
-    },
+    state: 'unknown',
+    onChange,
   }
 }
 
@@ -85,12 +70,15 @@ function methodTaker(
   { isOpen }: ToolPolicy,
 ): (method: string) => boolean {
   const isFurther = createGlobMatcher(listed.length === 0 && isOpen ? ['*'] : listed)
-  return (method) => isKnownMethod(method) || (isFurther(method) && !looksKnown(method))
+  return (method) =>
+    CLIENT_METHODS.has(method) || (isFurther(method) && !FOLDED.has(lettersOf(method)))
 }
 
-/** Records that a target refused its credential; a caller's own credential says nothing of others. */
-export function noteRefusal(target: Target): void {
-  if (target.credential.perCaller !== true) target.state = 'refused_credential'
+/** Records how the last request to a target went. */
+export function setState(target: Target, state: TargetState): void {
+  const before = target.state
+  target.state = state
+  target.onChange?.(target, before)
 }
 
 /** Says that a target refused the credential: the end of a sentence that begins with its name. */
@@ -127,16 +115,6 @@ const CLIENT_METHODS: ReadonlySet<string> = new Set([
 ])
 
 const FOLDED: ReadonlySet<string> = new Set([...CLIENT_METHODS].map(lettersOf))
-
-/** Tells whether a method is one of MCP's, exactly as it is written. */
-function isKnownMethod(method: string): boolean {
-  return CLIENT_METHODS.has(method)
-}
-
-/** Tells whether a lenient server may take a method for one of MCP's that it is not. */
-function looksKnown(method: string): boolean {
-  return !CLIENT_METHODS.has(method) && FOLDED.has(lettersOf(method))
-}
 
 /** Lenient readers may ignore separators, so that only the letters are compared. */
 function lettersOf(method: string): string {

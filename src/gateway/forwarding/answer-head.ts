@@ -3,9 +3,7 @@ import { codingsOf } from '../../upstream/http/decode.js'
 import { type FailureCause, isTransient } from '../../util/failure.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
 import type { TargetFailure } from './target-failure.js'
-import type { UpstreamSend } from './upstream-send.js'
-
-export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>
+import type { HeaderFields } from './upstream-send.js'
 
 /** What to do with a response, decided by its head alone. */
 export type HeadVerdict =
@@ -15,18 +13,12 @@ export type HeadVerdict =
   | { next: 'stream' }
   /** The target refused our credential. */
   | { next: 'credential'; challenge: string | undefined }
-  | { next: 'fail'; cause: FailureCause; reason: string; more?: Partial<TargetFailure> }
+  | ({ next: 'fail' } & Pick<TargetFailure, 'cause' | 'reason' | 'told'>)
 
 /** What a request waits for: one response, a stream without one (GET), or only a status. */
 export type Expectation = 'response' | 'stream' | 'status'
 
-/** Returns what a request waits for. */
-export function expectationOf({ id, method }: Pick<UpstreamSend, 'id' | 'method'>): Expectation {
-  if (id !== undefined) return 'response'
-  return method === 'GET' ? 'stream' : 'status'
-}
-
-const READ: HeadVerdict = { next: 'read' }
+export const READ: HeadVerdict = { next: 'read' }
 
 const STREAM: HeadVerdict = { next: 'stream' }
 
@@ -61,8 +53,7 @@ export function readHead(
   const verdict = judgeHead(status, headers, expected)
   const location = status >= 300 && status < 400 ? oneValue(headers['location']) : undefined
   if (verdict.next !== 'fail' || location === undefined) return verdict
-  const more = describeRedirect(location)
-  return { ...verdict, reason: more.reason, more }
+  return { ...verdict, ...describeRedirect(location) }
 }
 
 const MAX_LOCATION = 200

@@ -7,12 +7,12 @@ import type { TargetSession } from '../sessions/sealed-sessions.js'
 import type { Target } from '../target.js'
 import type { TargetFailure } from './target-failure.js'
 import { UpstreamCall } from './upstream-call.js'
-import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
+import type { AnswerListener, HeaderFields, UpstreamSend } from './upstream-send.js'
 
 /** A target's whole response, or why there is none. */
 export type TargetAnswer =
-  | { ok: true; status: number; text: string; head: TargetAnswerHead }
-  | { ok: false; failure: TargetFailure; head: TargetAnswerHead }
+  | { ok: true; status: number; text: string; head: HeaderFields }
+  | { ok: false; failure: TargetFailure; head: HeaderFields }
 
 export interface SendAndWaitOptions
   extends Pick<UpstreamSend, 'headers' | 'body' | 'id'>,
@@ -40,7 +40,7 @@ export function sendAndWait(
   const { caller } = exchange
   const send = { ...message, target, caller, method, inSession, timeoutMs: 0 }
   return new Promise((resolve) => {
-    let head: TargetAnswerHead = { sessionId: undefined }
+    let head: HeaderFields = {}
     const finish = (collected: TargetAnswer) => {
       cancel()
       pending?.leaves.delete(leave)

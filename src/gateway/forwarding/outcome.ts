@@ -5,7 +5,7 @@ import { isObject, type JsonObject } from '../../util/json.js'
 export type AnswerOutcome = 'ok' | 'tool_error' | 'rpc_error'
 
 /** In longer answers only both ends are searched: all known servers write these members there. */
-const MAX_SEARCHED = 32 * 1024
+export const MAX_SEARCHED = 32 * 1024
 
 const END_LENGTH = 2 * 1024
 
@@ -48,7 +48,7 @@ function outcomeOfText(text: string): AnswerOutcome {
 }
 
 /** How both names end. */
-const END_OF_KEYS = 'rror"'
+export const END_OF_KEYS = 'rror"'
 
 /** Searches for `"error":` and `"isError":t`. */
 function mayBeError(answer: string | Buffer): boolean {

@@ -5,11 +5,11 @@ import { type Exchange, type ReplyWatcher, replyFailure } from '../exchange.js'
 import { LEFT_OUT, type ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { endOfSubscription } from '../streams/subscription-filter.js'
 import { LargeAnswer } from './large-answer.js'
-import { outcomeOfAnswer } from './outcome.js'
+import { END_OF_KEYS, MAX_SEARCHED, outcomeOfAnswer } from './outcome.js'
 import { RelayedEvents } from './relayed-events.js'
 import { failureError, type TargetFailure } from './target-failure.js'
 import { UpstreamCall } from './upstream-call.js'
-import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
+import type { AnswerListener, HeaderFields, UpstreamSend } from './upstream-send.js'
 
 export interface RelayOptions {
   exchange: Exchange
@@ -72,12 +72,16 @@ class Relay implements AnswerListener, ReplyWatcher {
     return true
   }
 
-  answer(status: number, body: Buffer, _head: TargetAnswerHead, text?: string): void {
+  answer(status: number, body: Buffer, _head: HeaderFields, text?: string): void {
     const { exchange, rewrites, hasSession, onEnd } = this.#options
     const isError = status >= 400
     // errors are rewritten too: they must not show what the client may not see
     const sent = rewrites.response?.(body) ?? text ?? body
-    exchange.record.outcome = isError ? 'rpc_error' : outcomeOfAnswer(text ?? body)
+    const answer = text ?? body
+    if (isError) exchange.record.outcome = 'rpc_error'
+    else if (answer.length <= MAX_SEARCHED && !answer.includes(END_OF_KEYS)) {
+      exchange.record.outcome = 'ok'
+    } else exchange.record.outcome = outcomeOfAnswer(answer)
     // a 404 would end the client's session, and a 202 means that no answer follows
     const isPlain = !isError || (status === 404 && hasSession)
     exchange.reply.json(isPlain ? 200 : status, sent)

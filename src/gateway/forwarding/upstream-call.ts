@@ -1,5 +1,6 @@
 import type { CredentialHeaders } from '../../auth/credentials/credential.js'
 import type { Awaited } from '../../mcp/incoming.js'
+import { JSON_TYPE } from '../../mcp/media-type.js'
 import { EventSplitter } from '../../mcp/sse.js'
 import { ANSWER_PROBLEMS } from '../../upstream/answer-limits.js'
 import {
@@ -10,22 +11,23 @@ import {
 } from '../../upstream/upstream.js'
 import { describeNetworkError, noRoom } from '../../upstream/upstream-error.js'
 import { messageOf } from '../../util/errors.js'
-import { type FailureCause, isServerAway } from '../../util/failure.js'
+import { isServerAway } from '../../util/failure.js'
 import { ownMember } from '../../util/json.js'
-import { describeRefusal, noteRefusal } from '../target.js'
-import { AnswerBody } from './answer-body.js'
-import { classifyRefusal } from './answer-check.js'
-import { expectationOf, type HeaderFields, oneValue, readHead } from './answer-head.js'
+import { describeRefusal, setState, type TargetState } from '../target.js'
+import { AnswerBody, classifyRefusal } from './answer-check.js'
+import { type Expectation, oneValue, READ, readHead } from './answer-head.js'
 import { credentialFailure, type TargetFailure } from './target-failure.js'
-import type { AnswerListener, TargetAnswerHead, UpstreamSend } from './upstream-send.js'
+import type { AnswerListener, HeaderFields, UpstreamSend } from './upstream-send.js'
 
 /** How many refused credentials are replaced within one exchange. */
 const MAX_REPLACED = 2
 
 const RETRY_SECONDS = '5'
 
+const NO_HEAD: HeaderFields = {}
+
 /** One HTTP exchange with a target, from its credential to the end of its answer. */
-export class UpstreamCall implements CredentialUser {
+export class UpstreamCall implements UpstreamHandler {
   readonly #send: UpstreamSend
   readonly #listener: AnswerListener
   #controller: UpstreamController | undefined
@@ -34,8 +36,7 @@ export class UpstreamCall implements CredentialUser {
   #refused: CredentialHeaders | undefined
   #sent: CredentialHeaders | undefined
   #status = 0
-  #retryAfter: string | undefined
-  #head: TargetAnswerHead = { sessionId: undefined }
+  #head = NO_HEAD
   #splitter: EventSplitter | undefined
   readonly #body: AnswerBody
   #drain: Drain | undefined
@@ -50,8 +51,42 @@ export class UpstreamCall implements CredentialUser {
     return this.#body
   }
 
+  /** Sends the request once its credential is there. */
   start(): void {
-    sendWithCredential(this.#send, this)
+    const { target, caller } = this.#send
+    try {
+      const credential = target.credential.headers(caller)
+      if (!(credential instanceof Promise)) return this.#dispatch(credential)
+      credential
+        .then((ready) => this.#dispatch(ready))
+        .catch((error: unknown) => this.#fail(credentialFailure(target.name, error)))
+    } catch (error) {
+      this.#fail(credentialFailure(target.name, error))
+    }
+  }
+
+  #dispatch(credential: CredentialHeaders): void {
+    if (this.#done) return
+    if (credential === this.#refused) return this.#giveUp()
+    this.#sent = credential
+    this.#status = 0
+    this.#head = NO_HEAD
+    const { target, method, headers, body, isStream, timeoutMs } = this.#send
+    const all = headers.slice()
+    for (const name of Object.keys(credential))
+      all.push(name, ownMember(credential, name) as string)
+    const bodyTimeout = this.#expected === 'status' ? DRAIN_MS : timeoutMs
+    const headersTimeout = timeoutMs
+    target.upstream.send(
+      { method, headers: all, body, isStream, headersTimeout, bodyTimeout },
+      this,
+    )
+  }
+
+  get #expected(): Expectation {
+    const { id, method } = this.#send
+    if (id !== undefined) return 'response'
+    return method === 'GET' ? 'stream' : 'status'
   }
 
   abort(): void {
@@ -63,24 +98,6 @@ export class UpstreamCall implements CredentialUser {
     this.#controller?.resume()
   }
 
-  takes(credential: CredentialHeaders): boolean {
-    if (this.#done) return false
-    if (credential === this.#refused) {
-      this.#giveUp()
-      return false
-    }
-    this.#sent = credential
-    this.#status = 0
-    this.#retryAfter = undefined
-    return true
-  }
-
-  /** There is no credential. */
-  refuse(error: unknown): void {
-    const { cause, reason, need } = credentialFailure(this.#send.target.name, error)
-    this.#fail(cause, reason, need && { need })
-  }
-
   onRequestStart(controller: UpstreamController): void {
     this.#controller = controller
     if (this.#done) controller.abort(new Error('the client left'))
@@ -89,19 +106,19 @@ export class UpstreamCall implements CredentialUser {
   onResponseStart(controller: UpstreamController, status: number, headers: HeaderFields): void {
     if (this.#isOver(controller) || status < 200) return
     this.#status = status
-    this.#head = {
-      sessionId: oneValue(headers['mcp-session-id']),
-      cookies: headers['set-cookie'],
-    }
-    this.#retryAfter = oneValue(headers['retry-after'])
-    const expected = expectationOf(this.#send)
-    const verdict = readHead(status, headers, expected)
+    this.#head = headers
+    const { target } = this.#send
+    const expected = this.#expected
+    const isPlain = status === 200 && headers['content-type'] === JSON_TYPE
+    const isRead = isPlain && expected === 'response' && !headers['content-encoding']
+    const verdict = isRead ? READ : readHead(status, headers, expected)
     if (verdict.next === 'credential') return void this.#credentialRefused(verdict.challenge)
+    const isAway = verdict.next === 'fail' && isServerAway(status)
+    this.#note(isAway ? 'down' : 'ok')
     if (verdict.next === 'fail') {
-      this.#send.target.state = isServerAway(status) ? 'down' : 'ok'
-      return this.#fail(verdict.cause, verdict.reason, verdict.more)
+      const { next: _next, ...failure } = verdict
+      return this.#fail({ ...failure, target: target.name })
     }
-    this.#send.target.state = 'ok'
     if (verdict.next === 'stream') {
       this.#splitter = new EventSplitter()
       this.#listener.streaming(this.#head)
@@ -127,7 +144,7 @@ export class UpstreamCall implements CredentialUser {
       })
       if (!this.#done && !this.#body.hold(this.#splitter.pendingBytes)) this.#refuses('no room')
     } catch (error) {
-      this.#fail('invalid_answer', `${ANSWER_PROBLEMS.brokenStream}: ${messageOf(error)}`)
+      this.#invalid(`${ANSWER_PROBLEMS.brokenStream}: ${messageOf(error)}`)
     }
   }
 
@@ -138,12 +155,8 @@ export class UpstreamCall implements CredentialUser {
   }
 
   #refuses(problem: 'too large' | 'no room'): void {
-    if (problem === 'too large') return this.#refuseLarge()
-    this.onResponseError(this.#controller, noRoom())
-  }
-
-  #refuseLarge(): void {
-    if (this.#status < 400) return this.#fail('invalid_answer', ANSWER_PROBLEMS.tooLarge)
+    if (problem === 'no room') return this.onResponseError(this.#controller, noRoom())
+    if (this.#status < 400) return this.#invalid(ANSWER_PROBLEMS.tooLarge)
     this.#endRefused(this.#body.whole())
     this.#controller?.abort(new Error('the status says enough'))
   }
@@ -161,7 +174,11 @@ export class UpstreamCall implements CredentialUser {
     if (this.#status === 200 && this.#listener.known?.(body)) return this.#finish()
     const problem = this.#body.pass(this.#status, this.#head)
     if (problem === undefined) this.#finish()
-    else this.#fail('invalid_answer', problem)
+    else this.#invalid(problem)
+  }
+
+  #invalid(reason: string): void {
+    this.#fail({ cause: 'invalid_answer', target: this.#send.target.name, reason })
   }
 
   #finish(): void {
@@ -172,15 +189,14 @@ export class UpstreamCall implements CredentialUser {
   #endRefused(body: Buffer): void {
     const verdict = classifyRefusal(this.#status, body, this.#send, this.#body)
     const { cause, answer } = verdict
+    const status = this.#status
     if (cause !== undefined) {
-      return this.#fail(
-        cause,
-        verdict.reason,
-        answer && { answer: { status: this.#status, body: answer } },
-      )
+      const { reason } = verdict
+      const more = answer && { answer: { status, body: answer } }
+      return this.#fail({ cause, target: this.#send.target.name, reason, ...more })
     }
     this.#finish()
-    this.#listener.answer(this.#status, verdict.answer, this.#head)
+    this.#listener.answer(status, verdict.answer, this.#head)
   }
 
   /**
@@ -202,64 +218,43 @@ export class UpstreamCall implements CredentialUser {
       if (!better || this.#refusals > MAX_REPLACED) return this.#giveUp()
       this.start()
     } catch (error) {
-      this.refuse(error)
+      this.#fail(credentialFailure(target.name, error))
     }
   }
 
   #giveUp(): void {
-    this.#fail('refused_credential', describeRefusal(this.#send.target, this.#status))
+    const { target } = this.#send
+    const reason = describeRefusal(target, this.#status)
+    this.#fail({ cause: 'refused_credential', target: target.name, reason })
   }
 
   onResponseError(controller: UpstreamController | undefined, error: Error): void {
     if (this.#isOver(controller)) return
     const { cause, reason, httpStatus } = describeNetworkError(error)
     if (httpStatus !== undefined) this.#status = httpStatus
-    if (httpStatus === 503) this.#retryAfter ??= RETRY_SECONDS
-    if (cause === 'unreachable' || cause === 'timeout') this.#send.target.state = 'down'
-    this.#fail(cause, reason)
+    const { target } = this.#send
+    if (cause === 'unreachable' || cause === 'timeout') this.#note('down')
+    const retryAfter = httpStatus === 503 ? { retryAfter: RETRY_SECONDS } : undefined
+    this.#fail({ cause, target: target.name, reason, ...retryAfter })
   }
 
-  #fail(cause: FailureCause, reason: string, more: Partial<TargetFailure> = {}): void {
+  #note(state: TargetState): void {
+    const { target } = this.#send
+    if (target.state !== state) setState(target, state)
+  }
+
+  #fail(failure: TargetFailure): void {
     if (this.#done) return
     this.#finish()
-    if (cause === 'refused_credential') noteRefusal(this.#send.target)
-    const failure: TargetFailure = { cause, target: this.#send.target.name, reason, ...more }
-    if (this.#status >= 300) failure.httpStatus = this.#status
-    if (this.#retryAfter !== undefined) failure.retryAfter = this.#retryAfter
-    this.#listener.failed(failure)
-    this.#controller?.abort(new Error(reason))
-  }
-}
-
-/** Sends a request once its credential is there. */
-interface CredentialUser extends UpstreamHandler {
-  /** Takes the credential; returns whether the request is still to be sent. */
-  takes(credential: CredentialHeaders): boolean
-  /** There is no credential. */
-  refuse(error: unknown): void
-}
-
-/** Sends a request to a target with the caller's credential. */
-function sendWithCredential(send: UpstreamSend, user: CredentialUser): void {
-  try {
-    const headers = send.target.credential.headers(send.caller)
-    if (!(headers instanceof Promise)) dispatch(send, user, headers)
-    else {
-      headers
-        .then((ready) => dispatch(send, user, ready))
-        .catch((error: unknown) => user.refuse(error))
+    const { target } = this.#send
+    // a caller's own credential says nothing of others
+    if (failure.cause === 'refused_credential' && target.credential.perCaller !== true) {
+      this.#note('refused_credential')
     }
-  } catch (error) {
-    user.refuse(error)
+    if (this.#status >= 300) failure.httpStatus = this.#status
+    const retryAfter = oneValue(this.#head['retry-after'])
+    if (retryAfter !== undefined) failure.retryAfter = retryAfter
+    this.#listener.failed(failure)
+    this.#controller?.abort(new Error(failure.reason))
   }
-}
-
-function dispatch(send: UpstreamSend, user: CredentialUser, credential: CredentialHeaders): void {
-  if (!user.takes(credential)) return
-  const { target, method, headers, body, isStream, timeoutMs } = send
-  const all = headers.slice()
-  for (const name of Object.keys(credential)) all.push(name, ownMember(credential, name) as string)
-  const bodyTimeout = expectationOf(send) === 'status' ? DRAIN_MS : timeoutMs
-  const headersTimeout = timeoutMs
-  target.upstream.send({ method, headers: all, body, isStream, headersTimeout, bodyTimeout }, user)
 }

@@ -21,11 +21,8 @@ export interface UpstreamSend {
   timeoutMs: number
 }
 
-/** What we use of a response's headers. */
-export interface TargetAnswerHead {
-  sessionId: string | undefined
-  cookies?: string | string[] | undefined
-}
+/** A response's headers. */
+export type HeaderFields = Readonly<Record<string, string | string[] | undefined>>
 
 /** Gets exactly one of `answer`, `accepted`, `failed`, or `streaming` and then its events. */
 export interface AnswerListener {
@@ -35,7 +32,7 @@ export interface AnswerListener {
    * A whole, checked JSON answer: 200, or a JSON-RPC error under its 4xx status. `text` is the same
    * decoded, when it is short.
    */
-  answer(status: number, body: Buffer, head: TargetAnswerHead, text?: string): void
+  answer(status: number, body: Buffer, head: HeaderFields, text?: string): void
   /**
    * Takes over an answer that is too large to be parsed and needs no change: each `piece` then comes
    * as it is received. False has the answer collected.
@@ -48,7 +45,7 @@ export interface AnswerListener {
   largeEnded?(): void
   /** The target accepted a notification or a DELETE. */
   accepted(status: number): void
-  streaming(head: TargetAnswerHead): void
+  streaming(head: HeaderFields): void
   /** Whole events; returns false to be paused. */
   events(run: Buffer, ends: readonly number[]): boolean
   streamEnded(): void

@@ -5,6 +5,7 @@ import { SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
 import { sessionCookies } from '../../upstream/http/cookie-jar.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
+import { oneValue } from '../forwarding/answer-head.js'
 import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
 import { statelessHeaders, upstreamHeaders } from '../forwarding/request-headers.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
@@ -43,7 +44,9 @@ export async function initializeTarget(
     pending,
   })
   // a session that it may have opened will not be used
-  if (!collected.ok) void closeSession(context, request, target, { id: collected.head.sessionId })
+  if (!collected.ok) {
+    void closeSession(context, request, target, { id: sessionIdOf(collected) })
+  }
   const opened = readOpened(collected, target, context.clock.now())
   if (opened.ok) context.declared.learn(request, target, opened.result)
   return opened
@@ -54,6 +57,8 @@ function dropVersion(_value: string, index: number, headers: readonly string[]):
   const name = headers[index - (index % 2)]
   return name !== 'mcp-protocol-version'
 }
+
+const sessionIdOf = ({ head }: TargetAnswer) => oneValue(head['mcp-session-id'])
 
 function readOpened(collected: TargetAnswer, target: Target, now: number): Opened {
   if (!collected.ok) {
@@ -70,8 +75,8 @@ function readOpened(collected: TargetAnswer, target: Target, now: number): Opene
     const reason = 'its answer to initialize names no protocolVersion'
     return { ok: false, failure: { cause: 'invalid_answer', target: target.name, reason } }
   }
-  const session: TargetSession = { id: head.sessionId, version, lacks: undeclared(result) }
-  const cookies = target.url && sessionCookies(head.cookies, target.url, now)
+  const session: TargetSession = { id: sessionIdOf(collected), version, lacks: undeclared(result) }
+  const cookies = target.url && sessionCookies(head['set-cookie'], target.url, now)
   if (cookies?.length) session.cookies = cookies
   return { ok: true, session, result, text: memberText(text, 'result') ?? '{}' }
 }
