@@ -9,9 +9,8 @@ import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
-import { createAuthenticate } from './authenticate.js'
 import { type Caps, createCaps, createRateLimit } from './caps.js'
-import { createEndpoint } from './endpoint.js'
+import { createAuthenticate, createEndpoint } from './endpoint.js'
 import type { HttpReply } from './http-reply.js'
 import type { BrokenRequest } from './http-server.js'
 import type { MakeOffers } from './landing-page.js'
@@ -56,6 +55,8 @@ export interface App {
   broken(request: BrokenRequest): void
   /** How many requests came to the endpoint so far, refused ones too. */
   requests(): number
+  /** How many requests of any kind have answers that have not ended yet. */
+  running(): number
   /** Refuses new MCP requests from now on and ends the streams that nobody waits for. */
   drain(): void
   /** Stops the heartbeat. */
@@ -70,6 +71,10 @@ export function createApp(options: AppOptions): App {
   let draining = false
   let stopped = false
   let requests = 0
+  let running = 0
+  const ended = () => {
+    running--
+  }
   const access = createAccessOf(config.server, options)
   const log = createRequestLog(logger, clock, options.metrics)
   const refuse = createRefuse(log, clock)
@@ -120,6 +125,8 @@ export function createApp(options: AppOptions): App {
   function handle(request: IncomingMessage, response: ServerResponse): void {
     // a client that left during start-up: its slots would never be released
     if (response.destroyed) return
+    running++
+    response.on('close', ended)
     if (draining) response.setHeader('connection', 'close')
     const url = request.url ?? ''
     const query = url.indexOf('?')
@@ -201,6 +208,7 @@ export function createApp(options: AppOptions): App {
     handle: guardedHandler(handle, logger),
     broken: (request) => log(brokenSummary(request, clock)),
     requests: () => requests,
+    running: () => running,
     drain() {
       draining = true
       endIdleStreams()

@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Caller } from '../auth/credentials/credential.js'
 import type { Principal } from '../auth/principal.js'
+import type { Descope } from '../auth/resource-server.js'
 import { challengeFor } from '../auth/verify/challenge-response.js'
-import { type TokenError, toTokenError } from '../auth/verify/token-error.js'
+import { TokenError, toTokenError } from '../auth/verify/token-error.js'
 import type { Gateway } from '../gateway/gateway.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import { InvalidMessageError, parseMessage } from '../mcp/message.js'
@@ -11,9 +13,9 @@ import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
 import type { Caps, Occupancy } from './caps.js'
-import { createDeadlines, type Deadlines, type Limited } from './deadlines.js'
 import { HttpExchange } from './http-exchange.js'
 import type { HttpReply } from './http-reply.js'
+import { type BodyLimits, createBodyReader } from './read-body.js'
 import { seenOf, shown } from './refuse.js'
 import type { createRequestLog } from './request-log.js'
 
@@ -125,7 +127,10 @@ export function createEndpoint(options: EndpointOptions) {
       try {
         const message = parseMessage(body)
         exchange.take(message)
-        if (message.kind !== 'request' || takes(exchange, occupancyOf(message.method))) {
+        if (
+          message.kind !== 'request' ||
+          takes(exchange, message.method === 'subscriptions/listen' ? 'stream' : 'call')
+        ) {
           gateway.post(exchange, message)
         }
       } catch (error) {
@@ -150,11 +155,8 @@ export function createEndpoint(options: EndpointOptions) {
       exchange.seen = seenOf('message', exchange.request)
       return exchange.reply.json(400, errorResponse(error.id, error.wire))
     }
-    options.logger.error(
-      'internal',
-      `A request failed: ${error instanceof Error ? error.stack : error}`,
-      { id: exchange.requestId },
-    )
+    const what = error instanceof Error ? error.stack : error
+    options.logger.error('internal', `A request failed: ${what}`, { id: exchange.requestId })
     const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
     exchange.refusal = 'internal'
     exchange.reply.json(500, errorResponse(null, wire))
@@ -188,10 +190,6 @@ export function createEndpoint(options: EndpointOptions) {
   }
 }
 
-function occupancyOf(method: string): Occupancy {
-  return method === 'subscriptions/listen' ? 'stream' : 'call'
-}
-
 function isJson(type: string | undefined): boolean {
   if (type === 'application/json') return true
   return type?.split(';', 1)[0]?.trim().toLowerCase() === 'application/json'
@@ -201,71 +199,83 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
-interface BodyLimits {
-  /** Largest body. */
-  bytes: number
-  /** How long a body may take. */
-  seconds: number
-}
+const NOBODY: Caller = { principal: undefined, accessToken: undefined }
 
-/** A request's whole body, or why there is none. */
-type Body = Buffer | 'too_large' | 'too_slow'
+/** How long a connection's last caller is reused for the same token, milliseconds. */
+const SAME_CALLER_MS = 1_000
 
-/** One request's body on its way. */
-class BodyReading implements Limited {
-  place = -1
-  end = 0
-  readonly #done: (body: Body) => void
-  readonly #limit: number
-  readonly #deadlines: Deadlines<BodyReading>
-  #chunks: Buffer[] = []
-  #size = 0
-  #isOver = false
-
-  constructor(limit: number, deadlines: Deadlines<BodyReading>, done: (body: Body) => void) {
-    this.#limit = limit
-    this.#deadlines = deadlines
-    this.#done = done
-  }
-
-  start(request: IncomingMessage): void {
-    if (Number(request.headers['content-length'] ?? 0) > this.#limit) {
-      return this.finish('too_large')
-    }
-    this.#deadlines.add(this)
-    request.on('data', (chunk: Buffer) => this.#take(chunk))
-    request.on('end', () => {
-      const chunks = this.#chunks
-      this.finish(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
-    })
-    request.on('close', () => this.#deadlines.delete(this))
-  }
-
-  finish(body: Body): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    this.#deadlines.delete(this)
-    this.#chunks = []
-    this.#done(body)
-  }
-
-  #take(chunk: Buffer): void {
-    this.#size += chunk.length
-    if (this.#size > this.#limit) this.finish('too_large')
-    else if (!this.#isOver) this.#chunks.push(chunk)
-  }
+interface LastCaller {
+  authorization: string
+  caller: Caller
+  until: number
 }
 
 /**
- * Creates the reader of requests' bodies. Node's own limit is for head and body together, and looked
- * at rarely.
+ * Creates the check of a request's bearer token. Whatever goes wrong is a refusal.
  *
- * @returns A function that calls `done` once, unless the client leaves first.
+ * @param descope `undefined` switches authentication off.
+ * @returns The caller, at once when the token was verified lately; else a promise that rejects with
+ *   {@link TokenError} only.
+ * @see [RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1) Authorization Request Header Field
  */
-function createBodyReader({ bytes, seconds }: BodyLimits, clock: Clock) {
-  const deadlines = createDeadlines<BodyReading>(clock, seconds * 1000, (reading) =>
-    reading.finish('too_slow'),
-  )
-  return (request: IncomingMessage, done: (body: Body) => void): void =>
-    new BodyReading(bytes, deadlines, done).start(request)
+export function createAuthenticate(
+  descope: Pick<Descope, 'authenticate'> | undefined,
+  clock: Pick<Clock, 'now'>,
+) {
+  /** Clients send the same header on a connection; comparing it is cheaper than hashing it. */
+  const lastCallers = new WeakMap<Socket, LastCaller>()
+
+  return (request: IncomingMessage): Caller | Promise<Caller> => {
+    if (descope === undefined) return NOBODY
+    try {
+      const last = lastCallers.get(request.socket)
+      const authorization = authorizationOf(request)
+      const isSame = last !== undefined && last.authorization === authorization
+      if (isSame && isSingle(request) && clock.now() < last.until) return last.caller
+      const accessToken = bearerToken(request)
+      const principal = descope.authenticate(accessToken)
+      if (!(principal instanceof Promise)) {
+        const caller = { principal, accessToken }
+        const until = Math.min(principal.expiresAt * 1000, clock.now() + SAME_CALLER_MS)
+        if (authorization !== undefined) {
+          lastCallers.set(request.socket, { authorization, caller, until })
+        }
+        return caller
+      }
+      return principal.then(
+        (verified) => ({ principal: verified, accessToken }),
+        (error: unknown) => Promise.reject(toTokenError(error)),
+      )
+    } catch (error) {
+      return Promise.reject(toTokenError(error))
+    }
+  }
+}
+
+/** Reads own members only, so that nothing on a prototype passes for a header. */
+function authorizationOf({ headers }: IncomingMessage): string | undefined {
+  return Object.hasOwn(headers, 'authorization') ? headers.authorization : undefined
+}
+
+function bearerToken(request: IncomingMessage): string {
+  const authorization = authorizationOf(request)
+  if (authorization === undefined) throw new TokenError('missing', 'An access token is needed')
+  if (!isSingle(request)) {
+    throw new TokenError('malformed', 'The request has more than one Authorization header')
+  }
+  const space = authorization.indexOf(' ')
+  const token = authorization.slice(space + 1).trim()
+  if (space < 0 || authorization.slice(0, space).toLowerCase() !== 'bearer' || token === '') {
+    throw new TokenError('malformed', 'The Authorization header must be "Bearer <access token>"')
+  }
+  return token
+}
+
+/** Tells whether the request has one Authorization header; Node drops further ones silently. */
+function isSingle({ rawHeaders }: IncomingMessage): boolean {
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.length === 13 && rawHeaders[i]?.toLowerCase() === 'authorization') count++
+  }
+  return count < 2
 }

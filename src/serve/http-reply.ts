@@ -61,7 +61,7 @@ export class HttpReply implements Reply, Rostered {
     this.#owner = owner
     response.on('close', () => {
       owner.streams.delete(this)
-      this.#count(0)
+      if (this.#waiting > 0) this.#count(0)
       this.#left = !response.writableFinished
       if (this.#left) this.#watcher?.onClose()
       owner.onEnd(this.#left)

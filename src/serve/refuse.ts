@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { LogFields } from '../util/logger.js'
 import { printable } from '../util/redact.js'
 import type { Clock } from '../util/runtime.js'
+import { nameRequest } from './http-exchange.js'
 import type { BrokenRequest } from './http-server.js'
 import type { HeaderList } from './origins.js'
-import { nameRequest } from './request-id.js'
 import type { createRequestLog, RequestSummary } from './request-log.js'
 
 export interface PlainRefusal {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createDescope } from '../auth/resource-server.js'
 import { mcpUrlOf } from '../config/public-url.js'
@@ -60,25 +61,15 @@ export async function startServer(
 ): Promise<RunningServer> {
   const { clock } = runtime
   const server = createHttpServer(config, (broken) => app?.broken(broken))
-  /** Requests whose answers have not ended yet. */
-  let running = 0
-  const ended = () => {
-    running--
-  }
   let app: App | undefined
   let assembled: Promise<{ app: App }> | undefined
   // the port is known only after listening; requests that come earlier wait until all is ready
-  server.on('request', (request, response) => {
-    running++
-    response.on('close', ended)
-    if (app !== undefined) app.handle(request, response)
-    else {
-      assembled?.then(
-        (ready) => ready.app.handle(request, response),
-        () => response.destroy(),
-      )
-    }
-  })
+  const wait = (request: IncomingMessage, response: ServerResponse) =>
+    assembled?.then(
+      (ready) => ready.app.handle(request, response),
+      () => response.destroy(),
+    )
+  server.on('request', wait)
   await listen(server, config.server)
   const { port } = server.address() as AddressInfo
   const resource = mcpUrlOf(config.server, port)
@@ -91,6 +82,7 @@ export async function startServer(
     throw error
   })
   app = parts.app
+  server.off('request', wait).on('request', app.handle)
   const { host, path } = config.server
   return {
     resource,
@@ -101,7 +93,7 @@ export async function startServer(
     async close(how) {
       parts.app.drain()
       if (how?.stopListening) server.close()
-      await drained(() => running, clock, config.timeouts.drain * 1000)
+      await drained(parts.app.running, clock, config.timeouts.drain * 1000)
       parts.app.stop()
       server.closeAllConnections()
       await Promise.all([new Promise((resolve) => server.close(resolve)), parts.close()])

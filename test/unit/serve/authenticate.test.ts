@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { describe, expect, it, vi } from 'vitest'
 import type { Principal } from '../../../src/auth/principal.js'
 import { TokenError } from '../../../src/auth/verify/token-error.js'
-import { createAuthenticate } from '../../../src/serve/authenticate.js'
+import { createAuthenticate } from '../../../src/serve/endpoint.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { principal } from '../gateway/support.js'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { errorResponse, resultResponse } from '../../../src/mcp/jsonrpc.js'
-import { isOwnError, nameRequest, withRequestId } from '../../../src/serve/request-id.js'
+import { isOwnError, nameRequest, withRequestId } from '../../../src/serve/http-exchange.js'
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const SPAN = '00f067aa0ba902b7'
