@@ -5,14 +5,14 @@ import { mcpUrlOf } from './config/public-url.js'
 import { warnOfShortSecrets } from './config/public-value.js'
 import type { ConfigInput } from './config/types.js'
 import { connectOffers } from './hosts/connect.js'
-import { announceStart } from './serve/announce.js'
 import { createBindingCheck } from './serve/origins.js'
-import { assemble } from './serve/server.js'
+import { announceStart, assemble } from './serve/server.js'
 import { createClock } from './util/async.js'
 import { createLogger } from './util/logger.js'
 import { createRedactor } from './util/redact.js'
 import { Roster } from './util/roster.js'
 import { createSystem } from './util/system.js'
+import { VERSION } from './util/version.js'
 
 export type { ConfigInput, TargetInput } from './config/types.js'
 
@@ -54,7 +54,7 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
     redact: createRedactor(secrets),
   })
   const { node: nodeVersion } = versions
-  announceStart({ nodeVersion }, { config, file }, logger)
+  announceStart({ version: VERSION, node: nodeVersion, config: file }, config, logger)
   for (const warning of [...warnings, ...warnOfShortSecrets({ origins })]) {
     logger.warn('config', warning)
   }

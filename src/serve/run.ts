@@ -4,10 +4,10 @@ import { firstFault } from '../util/errors.js'
 import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
-import { announceEnd, announceListening, announceStart } from './announce.js'
+import { VERSION } from '../util/version.js'
 import type { MakeOffers } from './landing-page.js'
 import { startMetricsServer } from './metrics-server.js'
-import { type RunningServer, startServer } from './server.js'
+import { announceListening, announceStart, type RunningServer, startServer } from './server.js'
 import { isWorker, runWorkers, tellEnd, tellReady } from './workers.js'
 
 /** Node versions without security fixes. */
@@ -45,18 +45,20 @@ export async function runServe(
     ...config.log,
     redact: createRedactor(loaded.secrets),
   })
+  const runs = { version: VERSION, node: runtime.nodeVersion, config: loaded.file }
   const startedAt = clock.now()
   const end = (why: string, requests: number) => {
     const seconds = Math.round((clock.now() - startedAt) / 1000)
-    announceEnd({ why, requests, seconds }, logger)
+    const text = `Stopped (${why}) after ${requests} requests in ${seconds} s`
+    logger.info('stopped', text, { why, requests, seconds })
   }
   if (!isWorker()) {
-    announceStart(runtime, loaded, logger)
+    announceStart(runs, config, logger)
     warn()
     warnAtStart(runtime, config.server.insecureNoAuth, logger)
     if (config.server.workers > 1) {
       return runWorkers(runtime, config, logger, {
-        onListening: (port) => announceListening(runtime, loaded, port, logger),
+        onListening: (port) => announceListening(runs, config, port, logger),
         onEnd: end,
       })
     }
@@ -71,7 +73,7 @@ export async function runServe(
   if ('status' in server) return server.status
   const metrics = isWorker() ? undefined : await startMetrics(server, config.server)
   if (isWorker()) tellReady(server.port)
-  else announceListening(runtime, loaded, server.port, logger)
+  else announceListening(runs, config, server.port, logger)
   const { why, status } = await stopped
   logger.info('stopping', `${why}: finishing running requests`)
   const isFault = status !== 0

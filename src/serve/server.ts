@@ -10,7 +10,7 @@ import type { Logger } from '../util/logger.js'
 import { createMemoryBudget } from '../util/memory-budget.js'
 import { Roster } from '../util/roster.js'
 import type { Runtime } from '../util/runtime.js'
-import { VERSION } from '../util/version.js'
+import { PRODUCT, VERSION } from '../util/version.js'
 import { type App, type AppOptions, createApp } from './app.js'
 import { createCaps } from './caps.js'
 import type { HttpReply } from './http-reply.js'
@@ -212,4 +212,38 @@ export function sessionSecrets(
     'SESSION_SECRET is not set: sessions and tasks end when this process does, and no other can serve them',
   )
   return [randomBytes(32).toString('hex')]
+}
+
+/** What runs here, for readers of the log. */
+interface Identification {
+  readonly version: string
+  readonly node: string
+  readonly config: string | undefined
+}
+
+/** The first line: what starts, with which configuration, and under which URL. */
+export function announceStart(runs: Identification, { server }: ProxyConfig, logger: Logger): void {
+  const isKnown = server.publicUrl !== undefined || server.port !== 0
+  const resource = isKnown ? mcpUrlOf(server, server.port) : undefined
+  const { version, node, config } = runs
+  const file = config === undefined ? 'no configuration file' : `configuration file ${config}`
+  const url = resource ?? 'a free port of this machine'
+  const text = `${PRODUCT} ${version} on Node ${node}, ${file}, for ${url}`
+  logger.info('starting', text, { ...runs, resource })
+}
+
+/** Connections are accepted. Without a configured public URL, one name is used everywhere. */
+export function announceListening(
+  runs: Identification,
+  { server, targets: configured }: ProxyConfig,
+  port: number,
+  logger: Logger,
+): void {
+  const { host, path, publicUrl } = server
+  const resource = mcpUrlOf(server, port)
+  const url = publicUrl === undefined ? resource : listenUrl({ host, port }, path)
+  const targets = configured.map(({ name }) => name)
+  const at = publicUrl === undefined ? url : `${url} for ${resource}`
+  const text = `Listening on ${at}, targets: ${targets.join(', ')}`
+  logger.info('listening', text, { url, resource, targets, ...runs })
 }
