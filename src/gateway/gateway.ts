@@ -84,7 +84,7 @@ export function createGateway(all: GatewayOptions): Gateway {
     withhold: createWithhold(logger, options.clock),
   }
   const only = targets.length === 1 ? targets[0] : undefined
-  const route = createRouter(context)
+  const route = createRouter(targets, names, context.boundIds)
   const rewriter = createResponseRewriter(context)
   const learnAlias = createAliasLearner(context)
   const listen = createGetStream(context, rewriter)

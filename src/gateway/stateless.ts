@@ -51,7 +51,7 @@ export function createStatelessEntrance({ context, newRequest, handle, run }: St
     if (!isStateless(message)) {
       if (isKnownSessionBased()) return refuseEra(exchange, message)
       if (mismatch !== undefined && envelopeVersion(message) !== undefined) {
-        return refuseMismatch(exchange, message, mismatch)
+        return refuse(exchange, message, ERROR_CODES.headerMismatch, mismatch)
       }
       const problem = envelopeProblem(message) ?? '_meta is of another version'
       return refuse(exchange, message, ERROR_CODES.invalidParams, problem)
@@ -63,7 +63,9 @@ export function createStatelessEntrance({ context, newRequest, handle, run }: St
     }
     const enter = (isServed: boolean) => {
       if (!isServed) return refuseEra(exchange, message)
-      if (mismatch !== undefined) return refuseMismatch(exchange, message, mismatch)
+      if (mismatch !== undefined) {
+        return refuse(exchange, message, ERROR_CODES.headerMismatch, mismatch)
+      }
       if (REMOVED_METHODS.has(message.method)) {
         const text = `Unknown method: ${message.method}`
         return refuse(exchange, message, ERROR_CODES.methodNotFound, text)
@@ -93,10 +95,6 @@ function refuseVersion(exchange: Exchange, { id }: Message): void {
     data: { supported: [STATELESS_VERSION], requested },
   }
   exchange.reply.json(400, errorResponse(id ?? null, error))
-}
-
-function refuseMismatch(exchange: Exchange, message: Message, problem: string): void {
-  refuse(exchange, message, ERROR_CODES.headerMismatch, problem)
 }
 
 function refuse(exchange: Exchange, { id }: Message, code: number, message: string): void {
@@ -129,9 +127,7 @@ async function discover(
   const answers = await Promise.all(
     targets.map((target) => requestTarget(context, request, target, { method, params }, deadline)),
   )
-  if (!(await isServed(context, request, answers))) {
-    return refuseEra(exchange, message)
-  }
+  if (!(await isServed(context, request, answers))) return refuseEra(exchange, message)
   const found: Found[] = []
   answers.forEach((answer, index) => {
     const result = answer.ok ? memberOf(answer, 'result') : undefined

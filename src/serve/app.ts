@@ -205,7 +205,19 @@ export function createApp(options: AppOptions): App {
   }
 
   return {
-    handle: guardedHandler(handle, logger),
+    // an exception of one request would end the process with all other requests
+    handle(request, response) {
+      try {
+        handle(request, response)
+      } catch (error) {
+        const what = error instanceof Error ? error.stack : error
+        logger.error('internal', `A request failed: ${what}`)
+        if (response.headersSent) return void response.destroy()
+        const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
+        response.writeHead(500, { 'content-type': 'application/json' })
+        response.end(errorResponse(null, wire))
+      }
+    },
     broken: (request) => log(brokenSummary(request, clock)),
     requests: () => requests,
     running: () => running,
@@ -216,26 +228,5 @@ export function createApp(options: AppOptions): App {
     stop() {
       stopped = true
     },
-  }
-}
-
-type RequestHandler = (request: IncomingMessage, response: ServerResponse) => void
-
-/**
- * Keeps an exception of one request from reaching Node's server, which would end the process with all
- * other requests.
- */
-function guardedHandler(handle: RequestHandler, logger: Logger): RequestHandler {
-  return (request, response) => {
-    try {
-      handle(request, response)
-    } catch (error) {
-      const what = error instanceof Error ? error.stack : error
-      logger.error('internal', `A request failed: ${what}`)
-      if (response.headersSent) return void response.destroy()
-      const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
-      response.writeHead(500, { 'content-type': 'application/json' })
-      response.end(errorResponse(null, wire))
-    }
   }
 }

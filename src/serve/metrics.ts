@@ -57,12 +57,13 @@ export async function createMetrics(watched: Watched): Promise<Metrics> {
   }
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
-  const requests = new Counter({
-    name: 'mcp_proxy_requests_total',
-    help: 'Requests on the MCP endpoint',
-    labelNames: ['method', 'target', 'status'],
-    registers,
-  })
+  const counter = <T extends string>(name: string, help: string, ...labelNames: T[]) =>
+    new Counter({ name, help, labelNames, registers })
+  const requests = counter(
+    'mcp_proxy_requests_total',
+    'Requests on the MCP endpoint',
+    ...['method', 'target', 'status'],
+  )
   const duration = new Histogram({
     name: 'mcp_proxy_request_duration_seconds',
     help: 'From the request head to the end of the answer',
@@ -70,24 +71,21 @@ export async function createMetrics(watched: Watched): Promise<Metrics> {
     buckets: SECONDS_BUCKETS,
     registers,
   })
-  const outcomes = new Counter({
-    name: 'mcp_proxy_outcomes_total',
-    help: 'Requests on the MCP endpoint, by how they ended',
-    labelNames: ['method', 'target', 'outcome'],
-    registers,
-  })
-  const refusals = new Counter({
-    name: 'mcp_proxy_refusals_total',
-    help: 'Requests that were refused here, by reason',
-    labelNames: ['reason'],
-    registers,
-  })
-  const failures = new Counter({
-    name: 'mcp_proxy_target_failures_total',
-    help: 'Requests for which a target gave no usable answer, by cause',
-    labelNames: ['target', 'cause'],
-    registers,
-  })
+  const outcomes = counter(
+    'mcp_proxy_outcomes_total',
+    'Requests on the MCP endpoint, by how they ended',
+    ...['method', 'target', 'outcome'],
+  )
+  const refusals = counter(
+    'mcp_proxy_refusals_total',
+    'Requests that were refused here, by reason',
+    'reason',
+  )
+  const failures = counter(
+    'mcp_proxy_target_failures_total',
+    'Requests for which a target gave no usable answer, by cause',
+    ...['target', 'cause'],
+  )
   addGauges(prometheus, registers, watched)
   return {
     contentType: registry.contentType,

@@ -65,15 +65,10 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
 
   /** Descope's own document, for clients that look for it on the resource's origin. */
   function mirror(kind: DiscoveryKind): Handler {
-    return (_request, response) => {
-      descope?.document(kind).then(
-        (document) => {
-          if (document === undefined) {
-            json(response, 503, { error: 'The authorization server does not answer now' })
-          } else json(response, 200, document, 'public, max-age=300')
-        },
-        () => json(response, 503, { error: 'The authorization server does not answer now' }),
-      )
+    return async (_request, response) => {
+      const document = await descope?.document(kind).catch(() => undefined)
+      if (document !== undefined) return json(response, 200, document, 'public, max-age=300')
+      json(response, 503, { error: 'The authorization server does not answer now' })
     }
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { ownMember } from '../util/json.js'
 import type { LogFields } from '../util/logger.js'
 import { printable } from '../util/redact.js'
 import type { Clock } from '../util/runtime.js'
@@ -76,28 +77,22 @@ export function shown(value: string | undefined): string {
   return JSON.stringify(text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}…` : text)
 }
 
+/** The header that led to a refusal, behind its name in the log. */
+const SEEN_HEADER = {
+  host: ['host', 'host'],
+  origin: ['origin', 'origin'],
+  content_type: ['contentType', 'content-type'],
+  body_size: ['contentLength', 'content-length'],
+} as const
+
 /** Says what was seen of a request that led to its refusal. Never a token, a query or a body. */
 export function seenOf(refusal: string, { headers, url = '' }: IncomingMessage): LogFields {
   const forwarded = headers['x-forwarded-for']
   const seen: Record<string, string | undefined> = {}
   // as a client or proxy claims; for the log only, nothing is decided by it
   if (forwarded !== undefined) seen['forwardedFor'] = shown(String(forwarded))
-  switch (refusal) {
-    case 'host':
-      seen['host'] = shown(headers.host)
-      break
-    case 'origin':
-      seen['origin'] = shown(headers.origin)
-      break
-    case 'content_type':
-      seen['contentType'] = shown(headers['content-type'])
-      break
-    case 'body_size':
-      seen['contentLength'] = shown(headers['content-length'])
-      break
-    case 'path':
-      seen['path'] = shown(url.split('?', 1)[0])
-      break
-  }
+  const [name, header] = ownMember(SEEN_HEADER, refusal) ?? []
+  if (name !== undefined) seen[name] = shown(headers[header])
+  if (refusal === 'path') seen['path'] = shown(url.split('?', 1)[0])
   return seen
 }

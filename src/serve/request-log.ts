@@ -117,21 +117,11 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
     const refusal = summary.refusal ?? record.refusal
     const outcome = outcomeOf(summary)
     const cause = failure?.cause
-    metrics?.request({
-      method: shorten(record.method),
-      target,
-      status,
-      ms,
-      outcome,
-      refusal,
-      cause,
-    })
+    const method = shorten(record.method)
+    metrics?.request({ method, target, status, ms, outcome, refusal, cause })
     if (failure !== undefined) {
-      logger.warn('target_failed', `Target "${failure.target}": ${failure.reason}`, {
-        id,
-        target: failure.target,
-        cause: failure.cause,
-      })
+      const text = `Target "${failure.target}": ${failure.reason}`
+      logger.warn('target_failed', text, { id, target: failure.target, cause })
     }
     if (summary.refusal !== undefined) {
       const level = USUAL.has(summary.refusal) ? 'info' : 'warn'
@@ -148,13 +138,10 @@ function outcomeOf({ record, refusal, hasLeft }: RequestSummary): RequestOutcome
 }
 
 function tellLeftOut(logger: Logger, leftOut: LeftOut): void {
-  let count = 0
-  for (const refused of leftOut.values()) count += refused
+  const count = [...leftOut.values()].reduce((sum, refused) => sum + refused, 0)
   const reasons = [...leftOut].map(([reason, refused]) => `${reason} ${refused}`)
-  logger.warn('refusals_left_out', `${count} more refusals were counted, not logged`, {
-    count,
-    reasons,
-  })
+  const text = `${count} more refusals were counted, not logged`
+  logger.warn('refusals_left_out', text, { count, reasons })
 }
 
 /** Logs the caller's name and hash once for each access token, so that a person's records can be found. */

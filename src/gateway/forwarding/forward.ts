@@ -98,8 +98,10 @@ class Forward implements RelayOptions {
     const isPlain =
       route.tool !== undefined && !isStateless && !request.bindsIds && !message.spans.has('task')
     this.rewrites = isPlain ? rewriter.none : rewriter.rewritesFor(request, message, route.target)
+    const isMirrored = isStateless && this.exchange.header('mcp-name') !== undefined
+    const mirroredName = isMirrored ? route.name : undefined
     const headers = isStateless
-      ? statelessHeaders(context.clock, this.exchange, message.method, this.#mirroredName)
+      ? statelessHeaders(context.clock, this.exchange, message.method, mirroredName)
       : upstreamHeaders(context.clock, this.exchange, this.#session)
     this.send = {
       target: route.target,
@@ -113,11 +115,6 @@ class Forward implements RelayOptions {
       timeoutMs: isStream ? 0 : context.timeouts.answer,
       isStream,
     }
-  }
-
-  get #mirroredName(): string | undefined {
-    const { route } = this.#forwarding
-    return this.exchange.header('mcp-name') === undefined ? undefined : route.name
   }
 
   /** Opens a session at the target where that requires one, or has forgotten the client's. */

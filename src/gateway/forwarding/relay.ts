@@ -154,8 +154,10 @@ class Relay implements AnswerListener, ReplyWatcher {
   large(start: Buffer): boolean {
     const { rewrites, exchange } = this.#options
     if (rewrites.response !== undefined) return false
-    this.#large = LargeAnswer.open(start, exchange.reply, this.#call.awaited)
-    return this.#large !== undefined
+    const answer = new LargeAnswer(exchange.reply, this.#call.awaited)
+    if (!answer.open(start)) return false
+    this.#large = answer
+    return true
   }
 
   piece(chunk: Buffer): boolean {
@@ -217,12 +219,12 @@ const HEAD_BYTES = 256
  * Passes an answer on to the client as it is received, since it is too large to be parsed and needs no
  * change. The target is read only as fast as the client reads.
  */
-export class LargeAnswer {
+class LargeAnswer {
   readonly #reply: Reply
   readonly #awaited: Awaited
   #tail: Buffer = Buffer.alloc(0)
 
-  private constructor(reply: Reply, awaited: Awaited) {
+  constructor(reply: Reply, awaited: Awaited) {
     this.#reply = reply
     this.#awaited = awaited
   }
@@ -231,17 +233,16 @@ export class LargeAnswer {
    * Opens the answer to the client.
    *
    * @param start The answer's beginning.
-   * @returns `undefined` when the answer has to be checked as a whole.
+   * @returns False when the answer has to be checked as a whole.
    */
-  static open(start: Buffer, reply: Reply, awaited: Awaited): LargeAnswer | undefined {
+  open(start: Buffer): boolean {
     const head = start.toString('latin1', 0, HEAD_BYTES)
-    if (!head.trimStart().startsWith('{')) return undefined
+    if (!head.trimStart().startsWith('{')) return false
     const written = idInHead(head)
-    if (written !== undefined && written !== awaited.idText()) return undefined
-    if (reply.openBody?.() !== true) return undefined
-    const answer = new LargeAnswer(reply, awaited)
-    answer.write(start)
-    return answer
+    if (written !== undefined && written !== this.#awaited.idText()) return false
+    if (this.#reply.openBody?.() !== true) return false
+    this.write(start)
+    return true
   }
 
   /** Writes a piece; returns false when the client reads too slowly. */

@@ -24,13 +24,6 @@ export interface BoundIdTarget extends Named {
   readonly credential: { readonly perCaller?: boolean }
 }
 
-export interface BoundIdsOptions<T extends BoundIdTarget> {
-  targets: readonly T[]
-  signer: Signer
-  /** Every process that may serve a caller can verify the ids that we sign. */
-  signsForAll: boolean
-}
-
 /**
  * Binds what targets issue for later requests to the caller: the ids of tasks, and the states of
  * requests that wait for input. A target that gets the same credential for all callers cannot tell them
@@ -39,13 +32,15 @@ export interface BoundIdsOptions<T extends BoundIdTarget> {
  * else stays as it is. What must be signed, and cannot be because other processes could not verify it,
  * is withheld.
  *
+ * @param options.signsForAll Every process that may serve a caller can verify the ids that we sign.
  * @see [SEP-2663, tasks](https://modelcontextprotocol.io/seps/2663-tasks-extension)
  */
-export function createBoundIds<T extends BoundIdTarget>({
-  targets,
-  signer,
-  signsForAll,
-}: BoundIdsOptions<T>) {
+export function createBoundIds<T extends BoundIdTarget>(options: {
+  targets: readonly T[]
+  signer: Signer
+  signsForAll: boolean
+}) {
+  const { targets, signer, signsForAll } = options
   const only = targets.length === 1 ? targets[0] : undefined
 
   const isBound = ({ credential }: BoundIdTarget, principal: Principal | undefined) =>

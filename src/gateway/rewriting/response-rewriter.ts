@@ -17,12 +17,7 @@ import { refuseIssuedIds, type Withhold } from './withheld.js'
 const WATCHED = ['"result"', '"error"', ...BOUND_ID_MEMBERS]
 
 /** Creates the functions that change targets' answers for clients: lists, resource URIs, ids. */
-export function createResponseRewriter(
-  context: Pick<
-    GatewayContext,
-    'targets' | 'names' | 'requestIds' | 'eventIds' | 'boundIds' | 'reopenSessions' | 'withhold'
-  >,
-) {
+export function createResponseRewriter(context: GatewayContext) {
   const { targets, names, requestIds, eventIds, boundIds, reopenSessions, withhold } = context
   const cache = new ListCache()
   /** Tools that declare themselves idempotent; kept only where calls may be repeated. */
@@ -80,19 +75,15 @@ export function createResponseRewriter(
         return { ...bound, ...rewriteList(reopenSessions ? { ...view, onEntry } : view, message) }
       }
       const parties = { boundIds, target, principal }
-      if (boundIds.withholds(target, principal) && mayGiveIds(request, message)) {
-        const expose = (bytes: Buffer) =>
-          severalTargets ? changed(bytes, (text) => exposeAll(parties, text)) : undefined
+      const givesIds = mayGiveIds(request, message)
+      const expose = (bytes: Buffer) =>
+        severalTargets ? changed(bytes, (text) => exposeAll(parties, text)) : undefined
+      if (givesIds && boundIds.withholds(target, principal)) {
         return { ...bound, response: (bytes) => refuseIssuedIds(bytes) ?? expose(bytes) }
       }
-      if (severalTargets) {
-        return {
-          ...bound,
-          response: (bytes) => changed(bytes, (text) => exposeAll(parties, text)),
-        }
-      }
-      const givesIds = mayGiveIds(request, message) && boundIds.isBound(target, principal)
-      return givesIds ? { ...bindAnswer(parties), ...bound } : bound
+      if (severalTargets) return { ...bound, response: expose }
+      const isBound = givesIds && boundIds.isBound(target, principal)
+      return isBound ? { ...bindAnswer(parties), ...bound } : bound
     },
 
     /**

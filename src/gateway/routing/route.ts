@@ -53,19 +53,17 @@ export function isAddressed(method: string): boolean {
   return Object.hasOwn(ADDRESSED, method)
 }
 
-export interface RouterDeps<T extends BoundIdTarget> {
-  targets: readonly T[]
-  names: Names<T>
-  boundIds: BoundIds<T>
-}
-
 /**
  * Creates the function that finds the target of a caller's request.
  *
  * @returns `undefined` when the method addresses no target: a single target then gets the message
  *   unchanged, and several targets do not.
  */
-export function createRouter<T extends BoundIdTarget>({ targets, names, boundIds }: RouterDeps<T>) {
+export function createRouter<T extends BoundIdTarget>(
+  targets: readonly T[],
+  names: Names<T>,
+  boundIds: BoundIds<T>,
+) {
   const only = targets.length === 1 ? targets[0] : undefined
 
   function find(
@@ -84,13 +82,9 @@ export function createRouter<T extends BoundIdTarget>({ targets, names, boundIds
     if (key.endsWith('uri')) return byValue(span, value, routeByUri(value), address.kind)
     const found = names.route(value)
     if (found === undefined) return { message: `Unknown ${address.kind}: ${value}` }
-    const tool = message.method === 'tools/call' ? found.name : undefined
-    return {
-      target: found.target,
-      replacements: change(span, value, found.name),
-      tool,
-      name: found.name,
-    }
+    const { target, name } = found
+    const tool = message.method === 'tools/call' ? name : undefined
+    return { target, replacements: change(span, value, name), tool, name }
   }
 
   function routeByUri(uri: string): Found<T> | undefined {
