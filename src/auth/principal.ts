@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { JsonObject } from '../util/json.js'
 
 /** Who sent a request: what is left of an access token once it was verified. */
 export interface Principal {
@@ -14,6 +15,8 @@ export interface Principal {
   readonly permissions: readonly string[]
   /** `name` or `email`, where the token has one; for logs only. */
   readonly name?: string | undefined
+  /** Further claims of the token that targets are told, as the configuration names them. */
+  readonly claims?: JsonObject | undefined
   /** `exp`, seconds since the epoch. */
   readonly expiresAt: number
 }

@@ -35,6 +35,8 @@ export interface DescopeOptions {
   /** The public MCP URL; a function when it is known only after listening. */
   resource: string | (() => string)
   logger: Logger
+  /** Names of further claims that principals keep. */
+  keptClaims?: readonly string[] | undefined
 }
 
 /** What `serve` needs from Descope. */
@@ -66,7 +68,13 @@ export interface Descope extends Authenticator {
  *
  * @throws {ProxyError} `CONFIG_INVALID` when the configuration URL is missing or wrong.
  */
-export function createDescope({ runtime, config, resource, logger }: DescopeOptions): Descope {
+export function createDescope({
+  runtime,
+  config,
+  resource,
+  logger,
+  keptClaims,
+}: DescopeOptions): Descope {
   if (config.configUrl === undefined) {
     throw new ProxyError('CONFIG_INVALID', 'DESCOPE_CONFIG_URL is not set', {
       hint: 'Set it to the Discovery URL of the MCP server in the Descope console.',
@@ -90,6 +98,7 @@ export function createDescope({ runtime, config, resource, logger }: DescopeOpti
     resource: typeof resource === 'function' ? resource : () => resource,
     audience: config.audience,
     requiredScopes: config.requiredScopes,
+    keptClaims,
   })
   const { authenticate } = createAuthenticator(verifier, runtime.clock)
   const documents = createDocumentCache({ runtime, logger, project, extraIssuers })

@@ -28,6 +28,7 @@ export function buildConfig(resolution: Resolution, env: Variables): ProxyConfig
       vercel: isVercel(env) ? { hosts: vercelHosts(env) } : undefined,
     },
     session: sectionOf(resolution, 'session'),
+    identity: sectionOf(resolution, 'identity'),
     targets: resolution.targets.map((name) => buildTarget(name, resolution)),
     limits: sectionOf(resolution, 'limits'),
     timeouts: sectionOf(resolution, 'timeouts'),
@@ -45,6 +46,7 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
     program: buildProgram(own),
     prefix: own.prefix,
     credential: buildCredential(sectionOf(resolution, 'targets.*.credential', name)),
+    identity: buildIdentity(sectionOf(resolution, 'targets.*.identity', name)),
     tools: sectionOf(resolution, 'targets.*.tools', name),
     methods: own.methods,
   }
@@ -61,6 +63,14 @@ function buildProgram({
   if (command === undefined) return undefined
   const [program = '', ...first] = [command].flat()
   return { command: [program, ...first, ...args], env, cwd, maxChildren, maxRequests }
+}
+
+function buildIdentity({
+  method,
+  claims,
+  header,
+}: Section<'targets.*.identity'>): TargetConfig['identity'] {
+  return method === undefined ? undefined : { method, claims, header }
 }
 
 /** Keeps the members that the type takes. */

@@ -1,5 +1,6 @@
 import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/private-addresses.js'
 import { nearest } from '../util/text.js'
+import { checkIdentity } from './identity-checks.js'
 import { mcpUrlOf } from './public-url.js'
 import type { Resolution } from './resolve.js'
 import type { SettingKey, SettingValues } from './settings.js'
@@ -23,6 +24,7 @@ export function checkTogether(resolution: Resolution, env: Variables): void {
   checkPrefixes(resolution)
   checkServer(resolution)
   checkSignIn(resolution, env)
+  checkIdentity(resolution, env)
 }
 
 /** Returns a problem for each required setting of `serve` that is not set. */

@@ -80,7 +80,8 @@ function leaf(row: Setting): JsonObject {
 }
 
 function shapeOf(row: Setting): JsonObject {
-  if (row.kind === 'sessionSecrets') return { type: 'array', items: { type: 'string' } }
+  if (row.kind === 'sessionSecrets' || row.kind === 'identityKeys')
+    return { type: 'array', items: { type: 'string' } }
   if (row.secret) return { type: 'string' }
   const { $schema: _, ...schema } = z.toJSONSchema(PARSERS[row.kind], { target: 'draft-7' })
   return withReferences(schema)

@@ -27,6 +27,9 @@ export interface KindTypes {
   headerValue: string
   sessionSecret: string
   sessionSecrets: readonly string[]
+  identityKey: string
+  identityKeys: readonly string[]
+  identityMethod: 'claims' | 'jwt'
   logLevel: LogLevel
   logFormat: LogFormat
   credentialType: CredentialConfig['type']
@@ -44,8 +47,10 @@ interface KindFacts {
   /** Completes the sentence "write …". */
   readonly expects: string
   /** How text of a flag or variable is converted; absent: not at all. */
-  readonly from?: 'number' | 'boolean' | 'list'
+  readonly from?: 'number' | 'boolean' | 'list' | 'keys'
   readonly secret?: true
+  /** The parser itself says what is wrong with a value, without repeating it. */
+  readonly explains?: true
 }
 
 /** Facts about each kind that do not need the parsers. */
@@ -65,6 +70,7 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   origins: { expects: 'a list of origins, such as https://app.example.com', from: 'list' },
   hosts: { expects: 'a list of host names, each with or without a port', from: 'list' },
   configUrl: {
+    explains: true,
     expects:
       'the Discovery URL of the MCP server from the Descope console, such as https://api.descope.com/v1/apps/agentic/<project id>/<MCP server id>/.well-known/openid-configuration',
   },
@@ -91,6 +97,19 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
     from: 'list',
     secret: true,
   },
+  identityKey: {
+    expects:
+      'a private key that signs, PEM or JWK: EC P-256, RSA of 2048 bits or more, or Ed25519, such as the output of `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`',
+    secret: true,
+    explains: true,
+  },
+  identityKeys: {
+    expects: 'a list of keys, each PEM or JWK, private or public',
+    from: 'keys',
+    secret: true,
+    explains: true,
+  },
+  identityMethod: { expects: 'claims or jwt' },
   logLevel: { expects: 'debug, info, warn, error or silent' },
   logFormat: { expects: 'text or json' },
   credentialType: {

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from '../util/json.js'
+import { splitKeys } from '../util/signing-key.js'
 import { nearest } from '../util/text.js'
 import { SETTING_KINDS } from './kinds.js'
 import { SETTINGS } from './settings.js'
@@ -116,6 +117,8 @@ export function readValueFromText(row: Pick<Setting, 'kind'>, text: string): unk
       return /^(false|0|no|off)$/i.test(text) ? false : text
     case 'list':
       return text.split(/[\s,]+/).filter((item) => item !== '')
+    case 'keys':
+      return splitKeys(text)
     default:
       return text
   }

@@ -1,6 +1,7 @@
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { configUrlProblem, PROJECT_ID } from '../util/descope-url.js'
+import { readSigningKey } from '../util/signing-key.js'
 import { trimSlashes } from '../util/text.js'
 import type { KindTypes, SettingKind } from './kinds.js'
 
@@ -11,6 +12,12 @@ const plain = argument.min(1)
 /** Refuses "Bearer …" too, because of the space. */
 const token = z.string().regex(/^[!-~]+$/)
 const sessionSecret = z.string().refine((secret) => Buffer.byteLength(secret) >= 32)
+/** Says what is wrong with a key, as an error of its own. */
+const identityKey = (wants: 'private' | 'public') =>
+  z.string().superRefine((value, context) => {
+    const read = readSigningKey(value, wants)
+    if (typeof read === 'string') context.addIssue({ code: 'custom', message: read })
+  })
 const host = z
   .string()
   .regex(/^([A-Za-z0-9_.-]+|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%\w+)?\]?)$/)
@@ -66,6 +73,9 @@ export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } =
   headerValue: z.string().regex(/^[!-~][ -~]*$/),
   sessionSecret,
   sessionSecrets: z.array(sessionSecret),
+  identityKey: identityKey('private'),
+  identityKeys: z.array(identityKey('public')),
+  identityMethod: z.enum(['claims', 'jwt']),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']),
   logFormat: z.enum(['text', 'json']),
   credentialType: z.enum([

@@ -63,7 +63,8 @@ export function readValue(
   if (!parsed.success) {
     // a message of our own says more than the value
     const own = parsed.error.issues.find(({ code }) => code === 'custom')?.message
-    const what = row.kind === 'configUrl' && own ? own : describe(row, expanded.value, findings)
+    const what =
+      SETTING_KINDS[row.kind].explains && own ? own : describe(row, expanded.value, findings)
     return wrong(`${key} ${what}`, SETTING_KINDS[row.kind].expects)
   }
   if (row.secret) for (const secret of texts(parsed.data)) keepSecret(secret, findings)

@@ -98,6 +98,19 @@ export const SETTINGS = [
   ),
 
   setting(
+    'identity.key',
+    'identityKey',
+    undefined,
+    'Private key that signs identities for targets; by default one is made at the start.',
+  ),
+  setting(
+    'identity.previousKeys',
+    'identityKeys',
+    [],
+    'Further keys to publish, so that keys can be changed without a failed call.',
+  ),
+
+  setting(
     'targets.*.url',
     'url',
     undefined,
@@ -187,6 +200,24 @@ export const SETTINGS = [
     'secret',
     undefined,
     'connection: Descope management key.',
+  ),
+  setting(
+    'targets.*.identity.method',
+    'identityMethod',
+    undefined,
+    'How the target is told who calls: claims, as JSON, or jwt, which is signed.',
+  ),
+  setting(
+    'targets.*.identity.claims',
+    'texts',
+    ['sub', 'tenant', 'roles', 'permissions', 'scope', 'client_id'],
+    'What the target is told of the caller.',
+  ),
+  setting(
+    'targets.*.identity.header',
+    'headerName',
+    undefined,
+    'Header to tell it in; by default X-User-Claims or X-User-JWT.',
   ),
   setting('targets.*.tools.allow', 'globs', ['*'], 'Tools to offer; an empty list offers none.'),
   setting('targets.*.tools.deny', 'globs', [], 'Tools to hide, and to refuse when called.'),

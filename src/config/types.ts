@@ -11,6 +11,12 @@ export interface ProxyConfig {
   descope: DescopeConfig
   server: ServerConfig
   session: { secret: string | undefined; previousSecrets: readonly string[] }
+  identity: {
+    /** PEM or JWK; `undefined` makes a key for each process. */
+    key: string | undefined
+    /** Published besides it. */
+    previousKeys: readonly string[]
+  }
   /** In the order in which they are configured; at least one for `serve`. */
   targets: readonly TargetConfig[]
   limits: {
@@ -100,6 +106,8 @@ export interface TargetConfig {
   /** Without the separator; '' keeps names unchanged. */
   prefix: string
   credential: CredentialConfig
+  /** What it is told of its callers; `undefined`: nothing. */
+  identity?: IdentityConfig | undefined
   tools: ToolPolicyConfig
   /** Methods outside MCP to forward, with * for any characters. */
   methods: readonly string[]
@@ -149,6 +157,13 @@ export type CredentialConfig =
       managementKey: string | undefined
     }
 
+export interface IdentityConfig {
+  method: 'claims' | 'jwt'
+  claims: readonly string[]
+  /** `undefined`: `X-User-Claims` or `X-User-JWT`. */
+  header: string | undefined
+}
+
 export interface ToolPolicyConfig {
   /** Globs over the target's own tool names. An empty list allows nothing. */
   allow: readonly string[]
@@ -168,6 +183,7 @@ export interface ConfigInput {
   descope?: Given<DescopeConfig>
   server?: Given<Omit<ServerConfig, 'vercel'>>
   session?: Given<ProxyConfig['session']>
+  identity?: Given<ProxyConfig['identity']>
   targets?: Readonly<Record<string, TargetInput>>
   limits?: Given<ProxyConfig['limits']>
   timeouts?: Given<ProxyConfig['timeouts']>
@@ -188,6 +204,7 @@ export interface TargetInput {
   prefix?: string | undefined
   /** Optional members may be left out. */
   credential?: Readonly<{ type: CredentialConfig['type'] } & Record<string, string | undefined>>
+  identity?: Given<IdentityConfig>
   tools?: Given<ToolPolicyConfig>
   methods?: readonly string[] | undefined
 }

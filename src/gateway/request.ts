@@ -48,5 +48,6 @@ export function bindingKey({ session, exchange }: Request): string {
 
 /** Returns a key for what a target gives: per caller where the target can tell callers apart. */
 export function accessKey({ exchange }: Request, { name, credential }: Target): string {
-  return credential.perCaller ? `${name} ${callerId(exchange.caller.principal)}` : name
+  const differs = credential.perCaller || credential.tellsCaller
+  return differs ? `${name} ${callerId(exchange.caller.principal)}` : name
 }

@@ -29,6 +29,8 @@ export interface AppOptions {
   gateway: Gateway
   /** `undefined` switches authentication off. */
   descope: Descope | undefined
+  /** The keys with which targets check who calls. */
+  jwks?: object | undefined
   clock: Clock
   logger: Logger
   /** Other host names under which the platform reaches us. */
@@ -80,6 +82,7 @@ export function createApp(options: AppOptions): App {
   const refuse = createRefuse(log, clock)
   const routes = createPublicRoutes({
     descope,
+    jwks: options.jwks,
     targets: gateway.targets,
     resource,
     path,

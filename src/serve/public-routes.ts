@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { DISCOVERY_KINDS, type DiscoveryKind } from '../auth/descope/discovery.js'
+import { identityIssuer } from '../auth/identity/signer.js'
 import type { Descope } from '../auth/resource-server.js'
 import { resourceMetadata } from '../auth/verify/resource-metadata.js'
 import type { Target } from '../gateway/target.js'
@@ -10,6 +11,8 @@ import { OPEN_TO_ALL } from './origins.js'
 export interface PublicRoutesOptions {
   /** `undefined` without authentication: then there is no metadata. */
   descope: Pick<Descope, 'issuer' | 'document' | 'scopesSupported' | 'keysState'> | undefined
+  /** The keys with which targets check who calls. */
+  jwks?: object | undefined
   targets: readonly Pick<Target, 'name' | 'state'>[]
   /** The public MCP URL. */
   resource: string
@@ -19,6 +22,8 @@ export interface PublicRoutesOptions {
   /** What the landing page says about assistants. */
   offers: MakeOffers
 }
+
+const KEY_SET = '/.well-known/jwks.json'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
@@ -44,6 +49,11 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
   routes.set('/readyz', { handle: ready, anyHost: true })
   routes.set('/', { handle: landing, anyHost: false })
   if (descope === undefined) return routes
+  const { jwks } = options
+  if (jwks !== undefined) {
+    const handle: Handler = (_, response) => json(response, 200, jwks, 'public, max-age=300')
+    for (const place of keySetPlaces(resource, path)) routes.set(place, { handle, anyHost: false })
+  }
   for (const suffix of suffixes) {
     const add = (document: Parameters<typeof wellKnownPath>[0], handle: Handler) =>
       routes.set(wellKnownPath(document, suffix), { handle, anyHost: false })
@@ -89,6 +99,12 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
     response.writeHead(200, { ...page.headers, 'content-length': Buffer.byteLength(page.html) })
     response.end(page.html)
   }
+}
+
+/** At the origin, and below the public URL's own path, which what stands before us may not take away. */
+function keySetPlaces(resource: string, path: string): ReadonlySet<string> {
+  const base = new URL(identityIssuer(resource, path)).pathname.replace(/\/$/, '')
+  return new Set([KEY_SET, `${base}${KEY_SET}`])
 }
 
 function json(

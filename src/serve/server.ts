@@ -15,6 +15,7 @@ import { type App, type AppOptions, createApp } from './app.js'
 import { createCaps } from './caps.js'
 import type { HttpReply } from './http-reply.js'
 import { createHttpServer, listen, listenUrl } from './http-server.js'
+import { createIdentities } from './identities.js'
 import type { MakeOffers } from './landing-page.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { openTargets, type TargetsRuntime } from './targets.js'
@@ -110,13 +111,15 @@ export async function assemble(
   streams: Roster<HttpReply>,
 ) {
   const { clock } = runtime
+  const identities = createIdentities(config, resource, clock, logger)
+  const { keptClaims, jwks } = identities
   const descope = config.server.insecureNoAuth
     ? undefined
-    : createDescope({ runtime, config: config.descope, resource, logger })
+    : createDescope({ runtime, config: config.descope, resource, logger, keptClaims })
   // loaded now, so that the first older client of a newer server does not wait for it
   await Promise.all([descope?.start(), import('../upstream/translate/translator.js')])
   const memory = createMemoryBudget(config.limits.bufferedBytes)
-  const targets = openTargets(runtime, config, descope, logger, memory)
+  const targets = openTargets(runtime, config, descope, logger, memory, identities)
   const secrets = sessionSecrets(config, logger)
   const gateway = createGateway({
     targets,
@@ -152,6 +155,7 @@ export async function assemble(
     resource,
     gateway,
     descope,
+    jwks,
     clock,
     logger,
     metrics,

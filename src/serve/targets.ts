@@ -1,6 +1,7 @@
 import { createCredential } from '../auth/credentials/create.js'
+import type { TargetCredential } from '../auth/credentials/credential.js'
 import type { Descope } from '../auth/resource-server.js'
-import type { ProxyConfig } from '../config/types.js'
+import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
 import { createCookieJar } from '../upstream/http/cookie-jar.js'
 import { createUpstream } from '../upstream/http/pool.js'
@@ -16,6 +17,7 @@ import type { Upstream } from '../upstream/upstream.js'
 import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Runtime } from '../util/runtime.js'
+import type { Identities } from './identities.js'
 
 export type TargetsRuntime = Pick<Runtime, 'fetch'> & ProgramHost
 
@@ -26,7 +28,10 @@ export function openTargets(
   descope: Descope | undefined,
   logger: Logger,
   memory?: MemoryBudget,
+  identities?: Pick<Identities, 'addTo' | 'signedHeader'>,
 ): Target[] {
+  const telling = (credential: TargetCredential, config: TargetConfig) =>
+    identities?.addTo(credential, config) ?? credential
   const budget = { max: limits.children, used: 0 }
   const onChange = (target: Target, before: TargetState) => tellRecovery(logger, target, before)
   return targets.map((config) => {
@@ -35,10 +40,14 @@ export function openTargets(
       const upstream = createProgramUpstream(runtime, name, program, {
         ...{ timeouts, budget, memory, logger },
       })
-      return createTarget(config, ownerCredential(), upstream, { onChange, memory })
+      return createTarget(config, telling(ownerCredential(), config), upstream, {
+        onChange,
+        memory,
+      })
     }
     const targetUrl = url ?? ''
-    const credential = createCredential(config.credential, { runtime, targetUrl, descope })
+    const own = createCredential(config.credential, { runtime, targetUrl, descope })
+    const credential = telling(own, config)
     const place = new URL(targetUrl)
     const { clock } = runtime
     const onFault = (error: unknown) => {
@@ -54,6 +63,7 @@ export function openTargets(
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
       protocol: 'auto',
+      identityHeader: identities?.signedHeader(config),
       mirrorsParams: false,
       memory,
     })

@@ -59,6 +59,9 @@ export function headerOf(headers: readonly string[], name: string): string | und
  */
 export const CALLER_ID_FIELD = ':owner'
 
+/** The name under which a request carries, as JSON text, what a program is told about its caller. */
+export const IDENTITY_FIELD = ':identity'
+
 type Parts = Required<UpstreamHandler>
 
 /** The headers of an answer. */

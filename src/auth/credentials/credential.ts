@@ -14,6 +14,8 @@ export type CredentialHeaders = Readonly<Record<string, string>>
 export interface TargetCredential {
   /** Callers may get different headers, and some none at all. */
   readonly perCaller?: boolean
+  /** The target is told who the caller is: what it gives may differ between callers. */
+  readonly tellsCaller?: boolean
   /** No credential is configured: a refusal by the target means that one is missing. */
   readonly isNone?: boolean
   /**

@@ -1,7 +1,10 @@
 import {
+  bareObject,
+  copyForeign,
   isObject,
   type JsonObject,
   ownMember,
+  setMember,
   stringMember,
   stringsMember,
 } from '../../util/json.js'
@@ -52,8 +55,12 @@ export function checkClaims(claims: JsonObject, now: number, rules: ClaimRules):
   }
 }
 
-/** Makes a principal of claims that were checked. */
-export function toPrincipal(claims: JsonObject): Principal {
+/**
+ * Makes a principal of claims that were checked.
+ *
+ * @param kept Names of further claims to keep as they are.
+ */
+export function toPrincipal(claims: JsonObject, kept: readonly string[] = []): Principal {
   const tenant = stringMember(claims, 'dct')
   const tenants = claims['tenants']
   const member = tenant !== undefined && isObject(tenants) ? ownMember(tenants, tenant) : undefined
@@ -71,7 +78,18 @@ export function toPrincipal(claims: JsonObject): Principal {
     permissions: both('permissions'),
     name: stringMember(claims, 'name') ?? stringMember(claims, 'email'),
     expiresAt: numberClaim(claims, 'exp') ?? 0,
+    ...(kept.length > 0 && { claims: keep(claims, kept) }),
   })
+}
+
+/** Copies some claims; what no claim should hold is left out of the copy. */
+function keep(claims: JsonObject, names: readonly string[]): JsonObject {
+  const kept: JsonObject = bareObject()
+  for (const name of names) {
+    const value = ownMember(claims, name)
+    if (value !== undefined) setMember(kept, name, copyForeign(value))
+  }
+  return kept
 }
 
 /** The first of `scope`, `scp` and `scopes` that is there: a string with spaces, or an array. */

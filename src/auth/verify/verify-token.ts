@@ -24,6 +24,8 @@ export interface VerifierOptions {
   audience?: readonly string[]
   /** Every token must carry these. */
   requiredScopes?: readonly string[]
+  /** Names of further claims that principals keep. */
+  keptClaims?: readonly string[] | undefined
 }
 
 export interface Verifier {
@@ -52,7 +54,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const acceptsAudience = (candidate: string) => ours(candidate) || audience.includes(candidate)
       checkClaims(claims, clock.now() / 1000, { acceptsIssuer, acceptsAudience, expectedAudience })
       await checkSignature(token, await keys.get(kid))
-      const principal = toPrincipal(claims)
+      const principal = toPrincipal(claims, options.keptClaims)
       const missing = requiredScopes.filter((scope) => !principal.scopes.has(scope))
       if (missing.length > 0) {
         throw new TokenError(

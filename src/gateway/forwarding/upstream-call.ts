@@ -248,7 +248,8 @@ export class UpstreamCall implements UpstreamHandler {
     this.#finish()
     const { target } = this.#send
     // a caller's own credential says nothing of others
-    if (failure.cause === 'refused_credential' && target.credential.perCaller !== true) {
+    const { perCaller, tellsCaller } = target.credential
+    if (failure.cause === 'refused_credential' && !perCaller && !tellsCaller) {
       this.#note('refused_credential')
     }
     if (this.#status >= 300) failure.httpStatus = this.#status

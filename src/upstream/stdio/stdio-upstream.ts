@@ -12,7 +12,8 @@ import {
   sessionLost,
   sessionRequired,
 } from '../shared/shared-request.js'
-import { CALLER_ID_FIELD, headerOf, type Upstream } from '../upstream.js'
+import { CALLER_ID_FIELD, headerOf, IDENTITY_FIELD, type Upstream } from '../upstream.js'
+import { withIdentityMeta } from './identity-meta.js'
 import { type ChildBudget, ProcessPool, type ProcessPoolOptions } from './process-pool.js'
 
 /** How a server that speaks on stdio is started. */
@@ -116,7 +117,8 @@ function createStdioUpstream(options: ProcessPoolOptions): Upstream {
   return {
     send(request, handler) {
       const call = new PendingCall(handler, clock, request, memory)
-      const asked = readSharedRequest(request, call)
+      const identity = headerOf(request.headers, IDENTITY_FIELD)
+      const asked = withIdentityMeta(readSharedRequest(request, call), identity)
       const callerId = headerOf(request.headers, CALLER_ID_FIELD) ?? ''
       if (request.method === 'POST') return post(callerId, asked)
       const { sessionId } = asked

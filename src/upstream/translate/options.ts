@@ -14,6 +14,8 @@ export interface TranslatingOptions {
   protocol: 'auto' | typeof STATELESS_VERSION
   /** Adds `Mcp-Param-*` for clients of 2026-07-28 that do not speak HTTP. */
   mirrorsParams: boolean
+  /** The header with a JWT about the caller, which is signed anew all the time. */
+  identityHeader?: string | undefined
   /** What may wait in memory for clients. */
   memory?: MemoryBudget | undefined
 }

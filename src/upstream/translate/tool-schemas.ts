@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { ListWalk } from '../../mcp/list-walk.js'
 import { BoundedMap } from '../../util/bounded-map.js'
-import { isObject, type JsonObject, stringMember } from '../../util/json.js'
+import { isObject, type JsonObject, stringMember, tryParseJson } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
 import { headerPairs } from '../upstream.js'
@@ -12,6 +12,8 @@ export interface ToolSchemasOptions {
   logger: Pick<Logger, 'warn'>
   /** Name of the target, for people. */
   target: string
+  /** The header with a JWT about the caller, which is signed anew all the time. */
+  identityHeader?: string | undefined
   /** Asks the target for a page of its tools; `undefined` when it gives none. */
   askPage(headers: readonly string[], cursor: string | undefined): Promise<JsonObject | undefined>
 }
@@ -37,11 +39,16 @@ const MAX_PAGES = 100
 /** How long after reading the lists they are not read again for a tool that is not in them. */
 const LOOK_AGAIN_MS = 60_000
 
+/** What differs between two JWTs about one caller. */
+const OF_JWT: ReadonlySet<string> = new Set(['exp', 'iat', 'jti'])
+
 /** Knows which arguments of which tools are repeated in headers, as each caller sees the tools. */
 export class ToolSchemas {
   readonly #options: ToolSchemasOptions
   readonly #views = new BoundedMap<string, View>(MAX_VIEWS)
   readonly #reported = new Set<string>()
+  /** What lasts of each JWT. */
+  readonly #identities = new BoundedMap<string, string>(MAX_VIEWS)
 
   constructor(options: ToolSchemasOptions) {
     this.#options = options
@@ -114,12 +121,28 @@ export class ToolSchemas {
   }
 
   #view(headers: readonly string[]): View {
-    const identity = headerPairs(headers).filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
+    const { identityHeader } = this.#options
+    const identity = headerPairs(headers)
+      .filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
+      .map(([name, value]) => [name, name === identityHeader ? this.#lasting(value) : value])
     const key = createHash('sha256').update(JSON.stringify(identity)).digest('base64')
     const known = this.#views.get(key)
     if (known !== undefined) return known
     const view = { tools: new Map(), readAt: Number.NEGATIVE_INFINITY, reading: undefined }
     this.#views.set(key, view)
     return view
+  }
+
+  /** Returns what a JWT says, whenever it was signed. */
+  #lasting(jwt: string): string {
+    const known = this.#identities.get(jwt)
+    if (known !== undefined) return known
+    const payload = Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString()
+    const claims = tryParseJson(payload)
+    const lasting = isObject(claims)
+      ? JSON.stringify(Object.entries(claims).filter(([name]) => !OF_JWT.has(name)))
+      : jwt
+    this.#identities.set(jwt, lasting)
+    return lasting
   }
 }

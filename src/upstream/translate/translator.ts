@@ -41,9 +41,10 @@ export class Translator {
 
   constructor(options: TranslatorOptions) {
     this.#options = options
-    const { inner, clock, logger, target, memory } = options
+    const { inner, clock, logger, target, memory, identityHeader } = options
     const probe = createProbe({ clock, inner })
-    const schemas = new ToolSchemas({ clock, logger, target, askPage: probe.tools })
+    const askPage = probe.tools
+    const schemas = new ToolSchemas({ clock, logger, target, identityHeader, askPage })
     this.#probe = probe
     this.#parts = {
       ...{ inner, clock, logger, target, memory, schemas },

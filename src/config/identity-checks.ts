@@ -1,0 +1,146 @@
+import { isLoopbackUrl } from '../util/private-addresses.js'
+import { readSigningKey } from '../util/signing-key.js'
+import type { Resolution } from './resolve.js'
+import { isVercel, type Variables } from './sources.js'
+
+/** Claims that every JWT has by itself. */
+const OF_JWT: ReadonlySet<unknown> = new Set(['iss', 'aud', 'exp', 'nbf', 'iat', 'jti'])
+
+/** Headers that the proxy sends itself, that belong to the connection, or that a client may send. */
+const NOT_FOR_IDENTITY = new Set([
+  ...['host', 'connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
+  ...['accept', 'accept-encoding', 'accept-language', 'expect', 'last-event-id', 'user-agent'],
+  ...['authorization', 'proxy-authorization', 'cookie', 'x-request-id', 'forwarded', 'via'],
+  ...['traceparent', 'tracestate', 'baggage', 'proxy-connection', 'origin', 'referer'],
+])
+
+const NOT_FOR_IDENTITY_START = /^(content-|mcp-|x-forwarded-|proxy-)/
+
+/** Adds problems and warnings about what targets are told of their callers. */
+export function checkIdentity(resolution: Resolution, env: Variables): void {
+  const { targets } = resolution
+  for (const target of targets) checkTargetIdentity(target, resolution)
+  checkKeys(resolution)
+  const method = (target: string) => resolution.values.get(`targets.${target}.identity.method`)
+  const told = targets.map(method).filter((found) => found?.value !== undefined)
+  const [first] = told
+  if (first === undefined) return
+  const open = resolution.values.get('server.insecureNoAuth')
+  if (open?.value === true) {
+    resolution.warnings.push(
+      `Targets are told nothing of their callers, because sign-in is off (${open.from}) — leave sign-in on, or leave "identity" out (${first.from})`,
+    )
+  } else if (told.some((found) => found?.value === 'jwt')) warnOfMadeKey(resolution, env)
+}
+
+function checkTargetIdentity(target: string, resolution: Resolution): void {
+  const { values, problems, warnings, invalid } = resolution
+  const start = `targets.${target}.identity.`
+  const given = (member: string) => {
+    const found = values.get(start + member)
+    return found === undefined || found.from === 'default' ? undefined : found
+  }
+  if (invalid.has(`${start}method`)) return
+  const [method, claims, header] = ['method', 'claims', 'header'].map(given)
+  if (method === undefined) {
+    const any = claims ?? header
+    if (any !== undefined) {
+      problems.push(`${start}method is missing (${any.from}) — write claims or jwt`)
+    }
+    return
+  }
+  const names = Array.isArray(claims?.value) ? claims.value : undefined
+  if (names?.length === 0) {
+    problems.push(
+      `${start}claims is empty (${claims?.from}) — write what the target is told, such as ["sub", "roles"]`,
+    )
+  }
+  const own = method.value === 'jwt' ? names?.find((name) => OF_JWT.has(name)) : undefined
+  if (own !== undefined) {
+    problems.push(
+      `${start}claims names ${JSON.stringify(own)}, which every JWT has by itself (${claims?.from}) — leave it out`,
+    )
+  }
+  checkHeader(target, header, resolution)
+  const url = values.get(`targets.${target}.url`)
+  const text = String(url?.value)
+  if (!URL.canParse(text) || new URL(text).protocol !== 'http:' || isLoopbackUrl(text)) return
+  if (method.value === 'claims') {
+    problems.push(
+      `${start}method is claims, and whoever is on the way to the target can read and change them, because its URL is plain http (${url?.from}, ${method.from}) — write its https URL, or the method jwt, which is signed`,
+    )
+  } else {
+    warnings.push(
+      `The identity of target "${target}" goes over plain http (${url?.from}) — write its https URL, because whoever reads a JWT can use it for five minutes`,
+    )
+  }
+}
+
+function checkHeader(
+  target: string,
+  header: { value: unknown; from: string } | undefined,
+  { values, problems }: Resolution,
+): void {
+  if (header?.value === undefined) return
+  const key = `targets.${target}.identity.header`
+  const name = String(header.value)
+  // many servers take _ for -
+  const folded = name.toLowerCase().replaceAll('_', '-')
+  const command = values.get(`targets.${target}.command`)
+  if (command !== undefined && command.from !== 'default') {
+    problems.push(
+      `${key} does not apply to a program, which is told in _meta (${header.from}) — leave it out`,
+    )
+  }
+  if (NOT_FOR_IDENTITY.has(folded) || NOT_FOR_IDENTITY_START.test(folded)) {
+    problems.push(
+      `${key} is ${JSON.stringify(name)}, which means something else (${header.from}) — write a name of its own, such as X-User-JWT`,
+    )
+  }
+  const credential = values.get(`targets.${target}.credential.name`)?.value
+  if (String(credential).toLowerCase().replaceAll('_', '-') === folded) {
+    problems.push(
+      `${key} is the header of the credential too (${header.from}) — write another name in one of them`,
+    )
+  }
+}
+
+/** Two keys of one id: a target would check with the wrong one. */
+function checkKeys({ values, problems }: Resolution): void {
+  const [key, previous] = ['identity.key', 'identity.previousKeys'].map((name) => values.get(name))
+  const texts = [key?.value, previous?.value].flat().filter((text) => typeof text === 'string')
+  const keys = texts.map((text) => readSigningKey(text, 'public'))
+  const seen = new Map<string, string>()
+  for (const found of keys) {
+    if (typeof found === 'string') continue
+    const text = JSON.stringify({ ...found.jwk, kid: '' })
+    const other = seen.get(found.kid)
+    if (other !== undefined && other !== text) {
+      problems.push(
+        `identity.previousKeys has another key with the same "kid" (${previous?.from}) — give each key an id of its own, or leave "kid" out`,
+      )
+      return
+    }
+    seen.set(found.kid, text)
+  }
+}
+
+/** Without a configured key each process makes its own, and forgets it when it ends. */
+function warnOfMadeKey({ values, warnings }: Resolution, env: Variables): void {
+  const key = values.get('identity.key')
+  if (key?.from !== 'default') return
+  const workers = Number(values.get('server.workers')?.value ?? 1)
+  const write = 'set MCP_DESCOPE_IDENTITY_KEY to a private key, PEM or JWK, the same everywhere'
+  if (workers > 1) {
+    warnings.push(
+      `identity.key is not set, and each of the ${workers} workers signs with a key of its own, so that targets refuse what the others signed (${values.get('server.workers')?.from}) — ${write}`,
+    )
+    return
+  }
+  const publicUrl = values.get('server.publicUrl')
+  const isPublic = typeof publicUrl?.value === 'string' && !isLoopbackUrl(publicUrl.value)
+  if (!isPublic && !isVercel(env) && !env['KUBERNETES_SERVICE_HOST']) return
+  warnings.push(
+    `identity.key is not set, and each process signs with a key of its own: with several replicas, and after a restart, targets refuse what another one signed (default) — ${write}`,
+  )
+}
