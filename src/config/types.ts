@@ -204,7 +204,7 @@ export interface TargetInput {
   prefix?: string | undefined
   /** Optional members may be left out. */
   credential?: Readonly<{ type: CredentialConfig['type'] } & Record<string, string | undefined>>
-  identity?: Given<IdentityConfig>
+  identity?: Given<IdentityConfig> | undefined
   tools?: Given<ToolPolicyConfig>
   methods?: readonly string[] | undefined
 }

@@ -127,7 +127,6 @@ function writeClaims(
   if (json.length <= MAX_BYTES) return json
   throw new ProxyError(
     'CREDENTIAL_REFUSED',
-    `The claims that target "${target}" is told take ${json.length} bytes, and at most ${MAX_BYTES} are sent`,
-    { hint: `Name fewer claims in targets.${target}.identity.claims.` },
+    `The claims that target "${target}" is told take ${json.length} bytes, and at most ${MAX_BYTES} are sent: name fewer in targets.${target}.identity.claims`,
   )
 }
