@@ -61,7 +61,7 @@ function checkTargetIdentity(target: string, resolution: Resolution): void {
       `${start}claims names ${JSON.stringify(own)}, which every JWT has by itself (${claims?.from}) — leave it out`,
     )
   }
-  checkHeader(target, header, resolution)
+  checkHeader(target, method.value, header, resolution)
   const url = values.get(`targets.${target}.url`)
   const text = String(url?.value)
   if (!URL.canParse(text) || new URL(text).protocol !== 'http:' || isLoopbackUrl(text)) return
@@ -78,6 +78,7 @@ function checkTargetIdentity(target: string, resolution: Resolution): void {
 
 function checkHeader(
   target: string,
+  method: unknown,
   header: { value: unknown; from: string } | undefined,
   { values, problems }: Resolution,
 ): void {
@@ -92,7 +93,14 @@ function checkHeader(
       `${key} does not apply to a program, which is told in _meta (${header.from}) — leave it out`,
     )
   }
-  if (NOT_FOR_IDENTITY.has(folded) || NOT_FOR_IDENTITY_START.test(folded)) {
+  const type = values.get(`targets.${target}.credential.type`)?.value
+  if (folded === 'authorization' && method === 'jwt') {
+    if (type !== 'none' && type !== 'header') {
+      problems.push(
+        `${key} is ${JSON.stringify(name)}, which carries the credential of the target (${header.from}) — leave it out, or leave the credential out`,
+      )
+    }
+  } else if (NOT_FOR_IDENTITY.has(folded) || NOT_FOR_IDENTITY_START.test(folded)) {
     problems.push(
       `${key} is ${JSON.stringify(name)}, which means something else (${header.from}) — write a name of its own, such as X-User-JWT`,
     )

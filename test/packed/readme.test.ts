@@ -8,6 +8,7 @@ import { parse as parseJsonc } from 'jsonc-parser'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { parse as parseYaml } from 'yaml'
 import { type Identity, startIdentity } from '../../src/demo/identity/index.js'
+import { installFastMcp } from '../helpers/fastmcp.js'
 import { createPackedFolder, type PackedFolder } from '../helpers/pack.js'
 import { type Block, readBlocks } from '../helpers/readme.js'
 import { clock } from '../helpers/stack.js'
@@ -72,6 +73,53 @@ async function serves(said: () => string, port: string, host: string, url: strin
   await eventually(() => expect(said()).toContain(`for ${url}`), RUN_MS)
   const { stdout } = await run('curl', ['-s', '-H', `Host: ${host}`, `http://127.0.0.1:${port}/`])
   expect(stdout).toContain(`<code>${url}</code>`)
+}
+
+const IDENTITY = 'Who calls: identity for targets'
+
+/** Puts ports of this machine in place of an example's URLs. */
+async function identityExample(text: string, written: string) {
+  const [port, proxyPort] = [await freePort(), await freePort()]
+  const example = text
+    .replaceAll('https://mcp.example.com', `http://localhost:${proxyPort}`)
+    .replaceAll('https://notes.example.com', `http://127.0.0.1:${port}`)
+    .replace(written, port)
+  return { port, proxyPort, example }
+}
+
+/** Starts the proxy before an example, which must tell callers apart and take nothing else. */
+async function tellsWhoCalls(
+  { port, proxyPort }: { port: string; proxyPort: string },
+  told: { method: 'jwt'; header?: string },
+) {
+  const url = `http://127.0.0.1:${port}/mcp`
+  const file = join(folder.path, `identity-${port}.config.json`)
+  const targets = { notes: { url, prefix: '', identity: told } }
+  await writeFile(file, JSON.stringify({ descope: { configUrl: identity.configUrl }, targets }))
+  const said = start('npx mcp-descope-proxy serve', {
+    ...{ PORT: proxyPort, MCP_DESCOPE_CONFIG: file },
+  })
+  const resource = `http://localhost:${proxyPort}/mcp`
+  await serves(said, proxyPort, `localhost:${proxyPort}`, resource)
+  const call = { jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name: 'whoami' } }
+  const send = (to: string, headers: Record<string, string>) =>
+    fetch(to, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        ...headers,
+      },
+      body: JSON.stringify(call),
+    })
+  await eventually(async () => expect((await send(url, {})).status).toBe(401), RUN_MS)
+  for (const sub of ['U1alice', 'U2bob']) {
+    const claims = { sub, dct: 'T1', aud: [identity.projectId, resource] }
+    const token = await identity.mint(claims)
+    expect((await send(url, { authorization: `Bearer ${token}` })).status).toBe(401)
+    const answer = await send(resource, { authorization: `Bearer ${token}`, 'x-user-jwt': token })
+    expect(await answer.text()).toContain(`${sub} of T1`)
+  }
 }
 
 interface Entry {
@@ -214,6 +262,41 @@ const ENTRIES: Entry[] = [
       const args = ['mcp-descope-proxy', 'config', 'validate', file]
       await expect(run('npx', args, { cwd: folder.path, env })).resolves.toBeDefined()
     },
+  },
+  {
+    section: IDENTITY,
+    language: 'jsonc',
+    async prove(text) {
+      const file = join(folder.path, 'identity.config.json')
+      await writeFile(file, `{"descope":{"configUrl":"${identity.configUrl}"},"targets":{${text}}}`)
+      const args = ['mcp-descope-proxy', 'config', 'validate', file]
+      await expect(
+        run('npx', args, { cwd: folder.path, env: environment() }),
+      ).resolves.toBeDefined()
+    },
+  },
+  {
+    section: IDENTITY,
+    language: 'js',
+    async prove(text) {
+      const { port, proxyPort, example } = await identityExample(text, '9000')
+      await writeFile(join(folder.path, 'identity-target.mjs'), example)
+      start('node identity-target.mjs')
+      await tellsWhoCalls({ port, proxyPort }, { method: 'jwt' })
+    },
+  },
+  {
+    section: IDENTITY,
+    language: 'python',
+    async prove(text) {
+      const python = await installFastMcp()
+      if (python === undefined) return
+      const { port, proxyPort, example } = await identityExample(text, '9001')
+      await writeFile(join(folder.path, 'identity_target.py'), example)
+      start('python3 identity_target.py', { PYTHONPATH: python, PYTHONDONTWRITEBYTECODE: '1' })
+      await tellsWhoCalls({ port, proxyPort }, { method: 'jwt', header: 'Authorization' })
+    },
+    because: 'FastMCP wants Python 3.10 or newer with pip; without it, this is left out',
   },
   {
     section: 'A token for scripts',

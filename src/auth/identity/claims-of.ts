@@ -1,11 +1,6 @@
 import { type JsonObject, ownMember, setMember } from '../../util/json.js'
 import type { Principal } from '../principal.js'
 
-/** What a target is told where the configuration does not say. */
-export const DEFAULT_CLAIMS = [
-  ...['sub', 'tenant', 'roles', 'permissions', 'scope', 'client_id'],
-] as const
-
 /** Claims that are made of the principal, however the token writes them. */
 const MADE: Readonly<Record<string, (principal: Principal) => unknown>> = {
   sub: ({ subject }) => subject,

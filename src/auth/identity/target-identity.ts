@@ -10,7 +10,7 @@ export interface IdentitySettings {
   readonly method: 'claims' | 'jwt'
   /** Names of claims; see `claimsOf`. */
   readonly claims: readonly string[]
-  /** By default `X-User-Claims` or `X-User-JWT`. */
+  /** By default `X-User-Claims` or `X-User-JWT`; in `Authorization` a JWT is a bearer token. */
   readonly header: string | undefined
 }
 
@@ -27,6 +27,8 @@ export interface IdentityDeps {
 }
 
 const DEFAULT_HEADERS = { claims: 'x-user-claims', jwt: 'x-user-jwt' } as const
+
+const BEARER_HEADER = 'authorization'
 
 /** Servers refuse requests with long headers. */
 const MAX_BYTES = 4 * 1024
@@ -62,6 +64,7 @@ export function withIdentity(
 ): TargetCredential {
   const { clock, field, signer, audience } = deps
   const name = field ?? identityHeader(settings)
+  const scheme = name === BEARER_HEADER ? 'Bearer ' : ''
   /** By principal: each stands for one verified token, and nobody else gets at its entry. */
   const told = new WeakMap<Principal, Told>()
   const joined = new WeakMap<Principal, Joined>()
@@ -71,7 +74,7 @@ export function withIdentity(
     if (signer === undefined) return { headers: { [name]: json }, until: Number.POSITIVE_INFINITY }
     const headers = signer
       .sign(json, { audience, expiresAt: principal.expiresAt })
-      .then((jwt) => ({ [name]: field === undefined ? jwt : JSON.stringify(jwt) }))
+      .then((jwt) => ({ [name]: field === undefined ? scheme + jwt : JSON.stringify(jwt) }))
     headers.then(
       (ready) => told.set(principal, { ...entry, headers: ready }),
       () => told.delete(principal),
@@ -100,7 +103,7 @@ export function withIdentity(
 
   return {
     ...(credential.perCaller !== undefined && { perCaller: credential.perCaller }),
-    ...(credential.isNone !== undefined && { isNone: credential.isNone }),
+    ...(credential.isNone !== undefined && { isNone: name !== BEARER_HEADER }),
     tellsCaller: true,
     headers(caller) {
       const base = credential.headers(caller)
