@@ -7,7 +7,14 @@ import {
   sign,
   verify,
 } from 'node:crypto'
-import { isObject, type JsonObject, stringMember, tryParseJson } from './json.js'
+import {
+  isObject,
+  type JsonObject,
+  ownMember,
+  setMember,
+  stringMember,
+  tryParseJson,
+} from './json.js'
 
 const MIN_RSA_BITS = 2048
 
@@ -135,7 +142,7 @@ function algorithmOf(key: KeyObject, named: string | undefined): string | undefi
     case 'ed25519':
       return 'EdDSA'
     case 'ec':
-      return CURVES[key.asymmetricKeyDetails?.namedCurve ?? '']
+      return ownMember(CURVES, key.asymmetricKeyDetails?.namedCurve ?? '')
     default:
       return undefined
   }
@@ -159,8 +166,8 @@ function publicMembers(key: KeyObject): Record<string, string> {
   const jwk = key.export({ format: 'jwk' })
   const members: Record<string, string> = {}
   for (const name of PUBLIC_MEMBERS) {
-    const value = jwk[name]
-    if (typeof value === 'string') members[name] = value
+    const value = stringMember(jwk as JsonObject, name)
+    if (value !== undefined) setMember(members, name, value)
   }
   return members
 }

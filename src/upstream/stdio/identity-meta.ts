@@ -1,5 +1,5 @@
 import { memberText, memberTexts, putMembers } from '../../mcp/json-text.js'
-import { isObject } from '../../util/json.js'
+import { isObject, ownMember } from '../../util/json.js'
 import { foldName } from '../../util/text.js'
 import type { SharedRequest } from '../shared/shared-request.js'
 
@@ -21,8 +21,8 @@ export function withIdentityMeta(
   // an answer to a request of the program has no params
   const holder = 'method' in message ? 'params' : 'result'
   const own = holder === 'params' ? identity : undefined
-  const held = message[holder]
-  const meta = isObject(held) ? held['_meta'] : undefined
+  const held = ownMember(message, holder)
+  const meta = isObject(held) ? ownMember(held, '_meta') : undefined
   const isForged = isObject(meta) && Object.keys(meta).some(isIdentity)
   if (own === undefined && !isForged) return asked
   if (held !== undefined && !isObject(held)) return asked

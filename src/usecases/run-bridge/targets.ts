@@ -80,6 +80,10 @@ export async function openBridgeTargets(
   const budget = { max: limits.children, used: 0 }
   const open = async (config: TargetConfig) => {
     const { program } = config
+    if (config.identity !== undefined) {
+      const text = `Target "${config.name}" is told nothing of its callers here: "identity" works in serve alone`
+      logger.warn('identity_not_told', text, { target: config.name })
+    }
     if (program !== undefined) {
       return await openProgram(runtime, config, program, { timeouts, budget, logger })
     }
