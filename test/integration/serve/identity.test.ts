@@ -128,6 +128,33 @@ describe('identity by claims', () => {
     expect(target.requests).toEqual([])
   })
 
+  it('makes lists that differ by caller, which nobody else gets while the target is away', async () => {
+    const own = await startRecordingTarget({
+      handlers: {
+        'tools/list': (_params, { request }) => {
+          const { sub } = JSON.parse(String(request.headers['x-user-claims']))
+          return { tools: [{ name: `of_${sub}`, inputSchema: { type: 'object' } }] }
+        },
+      },
+    })
+    const stack = await startStack({
+      targets: {
+        own: { url: own.url, identity: { method: 'claims', claims: ['sub'] } },
+        notes: target.url,
+      },
+    })
+    onTestFinished(() => stack.close())
+    const list = async (sub: string) => {
+      const authorization = `Bearer ${await stack.token({ sub })}`
+      const message = { jsonrpc: '2.0', id: 1, method: 'tools/list', params: {} }
+      return JSON.stringify(await readMessage(await stack.post(message, { authorization })))
+    }
+    expect(await list('UA')).toContain('own_of_UA')
+    await own.close()
+    expect(await list('UB')).toContain('notes_')
+    expect(await list('UB')).not.toContain('own_of_UA')
+  })
+
   it('is of each caller alone, in concurrent calls too', async () => {
     const stack = await stackWith({ method: 'claims', claims: ['sub'] })
     const subjects = Array.from({ length: 20 }, (_, at) => `U${at}`)

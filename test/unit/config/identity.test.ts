@@ -124,7 +124,11 @@ describe('identity.key', () => {
       'is damaged',
     ],
     ['a JWK for encryption', jwk(RSA.privateKey, { use: 'enc' }), 'is a JWK for encryption'],
-    ['a JWK of another algorithm', jwk(EC.privateKey, { alg: 'RS256' }), 'is a JWK whose "alg" does not fit'],
+    [
+      'a JWK of another algorithm',
+      jwk(EC.privateKey, { alg: 'RS256' }),
+      'is a JWK whose "alg" does not fit',
+    ],
   ])('refuses %s, says where it stands and shows nothing of it', (_, key, problem) => {
     const { problems } = settingsOf(jwt, { MCP_DESCOPE_IDENTITY_KEY: key })
     expect(problems).toEqual([expect.stringContaining(`identity.key ${problem}`)])
