@@ -1,5 +1,5 @@
+import { readJwtKey } from '../util/jwt-key.js'
 import { isLoopbackUrl } from '../util/private-addresses.js'
-import { readSigningKey } from '../util/signing-key.js'
 import type { Resolution } from './resolve.js'
 import { isVercel, type Variables } from './sources.js'
 
@@ -117,7 +117,7 @@ function checkHeader(
 function checkKeys({ values, problems }: Resolution): void {
   const [key, previous] = ['identity.key', 'identity.previousKeys'].map((name) => values.get(name))
   const texts = [key?.value, previous?.value].flat().filter((text) => typeof text === 'string')
-  const keys = texts.map((text) => readSigningKey(text, 'public'))
+  const keys = texts.map((text) => readJwtKey(text, 'public'))
   const seen = new Map<string, string>()
   for (const found of keys) {
     if (typeof found === 'string') continue

@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from '../util/json.js'
-import { splitKeys } from '../util/signing-key.js'
+import { splitKeys } from '../util/jwt-key.js'
 import { nearest } from '../util/text.js'
 import { SETTING_KINDS } from './kinds.js'
 import { SETTINGS } from './settings.js'

@@ -1,7 +1,7 @@
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { configUrlProblem, PROJECT_ID } from '../util/descope-url.js'
-import { readSigningKey } from '../util/signing-key.js'
+import { readJwtKey } from '../util/jwt-key.js'
 import { trimSlashes } from '../util/text.js'
 import type { KindTypes, SettingKind } from './kinds.js'
 
@@ -15,7 +15,7 @@ const sessionSecret = z.string().refine((secret) => Buffer.byteLength(secret) >=
 /** Says what is wrong with a key, as an error of its own. */
 const identityKey = (wants: 'private' | 'public') =>
   z.string().superRefine((value, context) => {
-    const read = readSigningKey(value, wants)
+    const read = readJwtKey(value, wants)
     if (typeof read === 'string') context.addIssue({ code: 'custom', message: read })
   })
 const host = z

@@ -1,39 +1,8 @@
 import type { KindTypes } from './kinds.js'
-import { LOOKUPS, type Setting, setting } from './table.js'
+import { type LOOKUPS, type Setting, setting } from './table.js'
 
 /** Name of the target that the environment, or `--target` without a name, configures. */
 export const ENVIRONMENT_TARGET = 'target'
-
-/** Variables that replace flags of the bridge. */
-export const BRIDGE_VARIABLES = [
-  'MCP_DESCOPE_ALLOW_HTTP',
-  'MCP_DESCOPE_CA',
-  'MCP_DESCOPE_CALLBACK_PORT',
-  'MCP_DESCOPE_HEADER',
-  'MCP_DESCOPE_IPV4',
-  'MCP_DESCOPE_LOG_FILE',
-  'MCP_DESCOPE_LOGIN',
-  'MCP_DESCOPE_LOGIN_WAIT',
-  'MCP_DESCOPE_NO_BROWSER',
-  'MCP_DESCOPE_NO_PROXY_ENV',
-  'MCP_DESCOPE_NO_RESOURCE',
-  'MCP_DESCOPE_PROTOCOL',
-  'MCP_DESCOPE_SCOPE',
-  'MCP_DESCOPE_STORE',
-  'MCP_DESCOPE_TRANSPORT',
-  'MCP_DESCOPE_WAIT_FOR_LOGIN',
-] as const
-
-/** Variables of this package that are not settings. */
-export const OTHER_VARIABLES: readonly string[] = [
-  ...LOOKUPS.map((lookup) => lookup.env),
-  'MCP_DESCOPE_HOME',
-  'MCP_DESCOPE_CLIENT_ID',
-  'MCP_DESCOPE_CLIENT_SECRET',
-  'MCP_DESCOPE_CLIENT_METADATA_URL',
-  'MCP_DESCOPE_TOKEN',
-  ...BRIDGE_VARIABLES,
-]
 
 /** The table of settings, from which flags, variables, the JSON Schema and the README come. */
 export const SETTINGS = [

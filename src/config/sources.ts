@@ -1,13 +1,8 @@
 import { nearest } from '../util/text.js'
 import type { Layer, Raw } from './layers.js'
-import {
-  ENVIRONMENT_TARGET,
-  type Flags,
-  findSetting,
-  OTHER_VARIABLES,
-  SETTINGS,
-} from './settings.js'
+import { ENVIRONMENT_TARGET, type Flags, findSetting, SETTINGS } from './settings.js'
 import type { Setting } from './table.js'
+import { OTHER_VARIABLES } from './variables.js'
 
 export type Variables = Readonly<Record<string, string | undefined>>
 

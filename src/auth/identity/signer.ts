@@ -2,8 +2,8 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { ProxyError } from '../../util/errors.js'
 import type { JsonObject } from '../../util/json.js'
+import { type JwtKey, readJwtKey } from '../../util/jwt-key.js'
 import type { Clock } from '../../util/runtime.js'
-import { readSigningKey, type SigningKey } from '../../util/signing-key.js'
 
 /** The longest life of a JWT, seconds. */
 const MAX_LIFE = 300
@@ -62,8 +62,8 @@ export function createIdentitySigner(
   }
 }
 
-function readable(name: string, text: string, wants: 'private' | 'public'): SigningKey {
-  const read = readSigningKey(text, wants)
+function readable(name: string, text: string, wants: 'private' | 'public'): JwtKey {
+  const read = readJwtKey(text, wants)
   if (typeof read === 'string') throw unusable(name, read)
   return read
 }
@@ -74,7 +74,7 @@ function unusable(name: string, why: string): ProxyError {
   })
 }
 
-function madeKey(): SigningKey {
+function madeKey(): JwtKey {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return readable(
     'identity.key',

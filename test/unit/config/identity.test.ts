@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { readSettings } from '../../../src/config/load.js'
 import { createPublicValue } from '../../../src/config/public-value.js'
-import { readSigningKey, splitKeys } from '../../../src/util/signing-key.js'
+import { readJwtKey, splitKeys } from '../../../src/util/jwt-key.js'
 import { createFolder } from '../../helpers/folder.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 
@@ -143,7 +143,7 @@ describe('identity.key', () => {
     ['EdDSA', jwk(ED.privateKey, { alg: 'Ed25519' })],
     ['ES256', pem(EC.privateKey).replaceAll('\n', '\\n')],
   ])('takes one for %s, from a file too', (alg, key) => {
-    expect(readSigningKey(key, 'private')).toMatchObject({ alg })
+    expect(readJwtKey(key, 'private')).toMatchObject({ alg })
     const files = {
       [RC]: JSON.stringify({ ...jwt, identity: { key: '@./key', previousKeys: ['@./key'] } }),
       key,

@@ -72,7 +72,7 @@ function keepRedacted(shown: unknown, written: unknown): unknown {
 const isIdle = ({ key, value, from }: { key: string; value: unknown; from: string }) =>
   from === 'default' &&
   key.startsWith('targets.') &&
-  (displayValue(value) === '-' || key.endsWith('.credential.by'))
+  (displayValue(value) === '-' || /\.(credential\.by|identity\.claims)$/.test(key))
 
 type Cells = readonly [key: string, value: string, origin: string]
 

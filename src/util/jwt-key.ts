@@ -29,7 +29,7 @@ const CURVES: Readonly<Record<string, string>> = {
 }
 
 /** A key that signs JWTs, or the public part of one. */
-export interface SigningKey {
+export interface JwtKey {
   /** `undefined` where only the public part was given. */
   readonly privateKey: KeyObject | undefined
   readonly alg: string
@@ -46,7 +46,7 @@ export interface SigningKey {
  * @returns The key, or what is wrong with it, as the end of a sentence; never a part of the key.
  * @see [RFC 7517](https://www.rfc-editor.org/rfc/rfc7517) JSON Web Key
  */
-export function readSigningKey(text: string, wants: 'private' | 'public'): SigningKey | string {
+export function readJwtKey(text: string, wants: 'private' | 'public'): JwtKey | string {
   const trimmed = text.trim()
   if (trimmed.startsWith('{')) return readJwk(trimmed, wants)
   if (trimmed.includes('-----BEGIN ')) return readPem(trimmed.replaceAll('\\n', '\n'), wants)
@@ -69,7 +69,7 @@ export function splitKeys(text: string): string[] {
   return rest === '' ? keys : [...keys, rest]
 }
 
-function readPem(pem: string, wants: 'private' | 'public'): SigningKey | string {
+function readPem(pem: string, wants: 'private' | 'public'): JwtKey | string {
   if (pem.includes('-----BEGIN CERTIFICATE')) return 'is a certificate, not a key'
   if (pem.includes('ENCRYPTED')) return 'is encrypted with a passphrase, which cannot be asked for'
   if (pem.includes('PUBLIC KEY-----')) {
@@ -79,7 +79,7 @@ function readPem(pem: string, wants: 'private' | 'public'): SigningKey | string 
   return readKey(() => ofPrivate(createPrivateKey(pem)), {})
 }
 
-function readJwk(text: string, wants: 'private' | 'public'): SigningKey | string {
+function readJwk(text: string, wants: 'private' | 'public'): JwtKey | string {
   const jwk = tryParseJson(text)
   if (!isObject(jwk)) return 'is no JSON, although it begins with "{"'
   if (Array.isArray(jwk['keys'])) return 'is a whole key set, not one JWK'
@@ -107,7 +107,7 @@ const ofPrivate = (privateKey: KeyObject): Pair => ({
   publicKey: createPublicKey(privateKey),
 })
 
-function readKey(read: () => Pair, given: JsonObject): SigningKey | string {
+function readKey(read: () => Pair, given: JsonObject): JwtKey | string {
   let pair: Pair
   try {
     pair = read()
