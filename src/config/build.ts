@@ -47,6 +47,7 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
     prefix: own.prefix,
     credential: buildCredential(sectionOf(resolution, 'targets.*.credential', name)),
     identity: buildIdentity(sectionOf(resolution, 'targets.*.identity', name)),
+    access: sectionOf(resolution, 'targets.*.access', name),
     tools: sectionOf(resolution, 'targets.*.tools', name),
     methods: own.methods,
   }

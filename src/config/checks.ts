@@ -1,11 +1,12 @@
 import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/private-addresses.js'
 import { nearest } from '../util/text.js'
+import { checkAccess } from './access-checks.js'
 import { checkIdentity } from './identity-checks.js'
 import { mcpUrlOf } from './public-url.js'
 import type { Resolution } from './resolve.js'
 import type { SettingKey, SettingValues } from './settings.js'
 import type { Variables } from './sources.js'
-import type { CredentialConfig } from './types.js'
+import type { ConfigUse, CredentialConfig } from './types.js'
 
 const RESERVED_PATHS = /^\/(healthz|readyz|\.well-known)(\/|$)/
 
@@ -15,11 +16,12 @@ export function settingOf<K extends SettingKey>(resolution: Resolution, key: K) 
 }
 
 /** Adds problems and warnings about combinations of settings. */
-export function checkTogether(resolution: Resolution, env: Variables): void {
+export function checkTogether(resolution: Resolution, env: Variables, use: ConfigUse): void {
   for (const target of resolution.targets) {
     checkTarget(target, resolution)
     checkProgram(target, resolution)
     checkCredential(target, resolution)
+    checkAccess(target, resolution, use)
   }
   checkPrefixes(resolution)
   checkServer(resolution)

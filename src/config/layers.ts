@@ -44,6 +44,11 @@ function walk(
       const meant = nearest(member, names)
       const write = meant ? `did you mean "${meant}"?` : `write one of ${names.join(', ')}`
       problems.push(`Unknown setting "${here.join('.')}" (${from(here)}) — ${write}`)
+    } else if (place === ACCESS && isEmpty(value)) {
+      // meant to keep somebody out, it would admit everybody
+      problems.push(
+        `${here.join('.')} is empty (${from(here)}) — write who may use the target, such as {"roles": ["admin"]}, or leave it out to admit everybody`,
+      )
     } else if (isObject(value)) {
       if (step === '*') checkTargetName(member, from(here), problems)
       walk(value, here, [...pattern, step], layer, options)
@@ -52,6 +57,11 @@ function walk(
     }
   }
 }
+
+const ACCESS = 'targets.*.access'
+
+const isEmpty = (value: unknown): boolean =>
+  value === null || (isObject(value) && Object.values(value).every((item) => item === undefined))
 
 /** Adds a problem when a target cannot have this name, which becomes part of URIs and prefixes. */
 export function checkTargetName(name: string, from: string, problems: string[]): void {

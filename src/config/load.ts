@@ -89,7 +89,7 @@ export function resolveConfig(
   }
   const context = { lookUp, homeDir: cwd }
   const resolution = resolveLayers(layers, targets, use, context, findings)
-  checkTogether(resolution, env)
+  checkTogether(resolution, env, use)
   const missing = missingForServe(resolution, env)
   return finish({ ...resolution, file: undefined, missing }, env, use)
 }
@@ -151,7 +151,7 @@ export function readSettings(
     { lookUp, homeDir: runtime.homeDir },
     findings,
   )
-  checkTogether(resolution, env)
+  checkTogether(resolution, env, use)
   const missing = missingForServe(resolution, { ...dotEnv, ...env })
   return { ...resolution, file: found.file, missing }
 }

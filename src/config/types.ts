@@ -108,6 +108,7 @@ export interface TargetConfig {
   credential: CredentialConfig
   /** What it is told of its callers; `undefined`: nothing. */
   identity?: IdentityConfig | undefined
+  access: AccessConfig
   tools: ToolPolicyConfig
   /** Methods outside MCP to forward, with * for any characters. */
   methods: readonly string[]
@@ -164,6 +165,15 @@ export interface IdentityConfig {
   header: string | undefined
 }
 
+/** Who may use a target at all: one entry of each list that is there. An empty list admits nobody. */
+export interface AccessConfig {
+  /** Tenants (`dct`) that the caller may be signed in to. */
+  tenants?: readonly string[] | undefined
+  roles?: readonly string[] | undefined
+  permissions?: readonly string[] | undefined
+  scopes?: readonly string[] | undefined
+}
+
 export interface ToolPolicyConfig {
   /** Globs over the target's own tool names. An empty list allows nothing. */
   allow: readonly string[]
@@ -172,6 +182,8 @@ export interface ToolPolicyConfig {
   scopes: Readonly<Record<string, readonly string[]>>
   /** Glob → roles, of which the caller needs one. */
   roles: Readonly<Record<string, readonly string[]>>
+  /** Glob → permissions, of which the caller needs one. */
+  permissions: Readonly<Record<string, readonly string[]>>
   /** Glob → tenants (`dct`), of which the caller must be signed in to one. */
   tenants: Readonly<Record<string, readonly string[]>>
   /** Whether tools are listed or hidden whose scopes the caller lacks. */
@@ -205,6 +217,7 @@ export interface TargetInput {
   /** Optional members may be left out. */
   credential?: Readonly<{ type: CredentialConfig['type'] } & Record<string, string | undefined>>
   identity?: Given<IdentityConfig> | undefined
+  access?: AccessConfig | undefined
   tools?: Given<ToolPolicyConfig>
   methods?: readonly string[] | undefined
 }

@@ -1,5 +1,6 @@
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
+import type { Exchange } from './exchange.js'
 import type { LastLists } from './lists/last-known-lists.js'
 import type { BoundIds } from './rewriting/bound-ids.js'
 import type { Cursors, EventIds, RequestIds } from './rewriting/signed-ids.js'
@@ -12,6 +13,7 @@ import type { Target } from './target.js'
 
 /** What all parts of the gateway share. */
 export interface GatewayContext {
+  /** Those that admit the caller: to everything here there are no others. */
   readonly targets: readonly Target[]
   readonly names: Names<Target>
   readonly sessions: Sessions
@@ -28,6 +30,8 @@ export interface GatewayContext {
   readonly logger: Logger
   /** Milliseconds. */
   readonly timeouts: { list: number; answer: number }
+  /** Requests under way, of all callers. */
+  readonly running: Set<Exchange>
   /** Clients can open a stream for messages that targets send unasked (GET). */
   readonly offersStreams: boolean
   /**

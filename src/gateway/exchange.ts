@@ -45,6 +45,8 @@ export interface ExchangeRecord {
   failure: TargetFailure | undefined
   /** Why we refused it ourselves, if we did: one of a few stable words. */
   refusal?: string | undefined
+  /** The setting of the target that refused it, such as `access.roles`. */
+  rule?: string | undefined
   /** How the target's answer ended; absent where we answered ourselves. */
   outcome?: AnswerOutcome | undefined
 }

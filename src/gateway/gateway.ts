@@ -1,9 +1,9 @@
 import { claimsStateless, isStateless } from '../mcp/headers.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
-import { isSessionBasedVersion, SESSION_BASED_VERSIONS } from '../mcp/versions.js'
 import { messageOf } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
+import { type Admitted, byAdmission, createHiddenNote } from './admission.js'
 import type { GatewayContext } from './context.js'
 import { type Exchange, replyError } from './exchange.js'
 import { forward } from './forwarding/forward.js'
@@ -17,7 +17,7 @@ import {
 } from './lists/fan-out.js'
 import { createLastLists } from './lists/last-known-lists.js'
 import { listKind } from './lists/lists.js'
-import { pendingOf, type Request } from './request.js'
+import { openRequest, pendingOf, type Request } from './request.js'
 import { createBoundIds, unbindIds } from './rewriting/bound-ids.js'
 import { createResponseRewriter } from './rewriting/response-rewriter.js'
 import {
@@ -38,7 +38,7 @@ import { createStatelessEntrance } from './stateless.js'
 import { createNotifications } from './streams/client-notifications.js'
 import { createGetStream } from './streams/get-stream.js'
 import { listenToAll } from './streams/listen.js'
-import type { Target } from './target.js'
+import { isKnownMethod, type Target } from './target.js'
 
 export type GatewayOptions = Pick<
   GatewayContext,
@@ -63,26 +63,62 @@ export interface Gateway {
   close(): Promise<void>
 }
 
-/** Creates the gateway. Nothing is connected before the first message. */
+/**
+ * Creates the gateway. Nothing is connected before the first message. Each caller meets a gateway of
+ * those targets only that admit the caller.
+ */
 export function createGateway(all: GatewayOptions): Gateway {
   const { secrets, maxNameLength, bindsAlone, ...options } = all
   const signer = createSigner(secrets)
   const declared = createDeclared()
-  const { targets, sessions, logger } = options
-  const names = createNames(targets, maxNameLength, tellNames(logger))
-  const context: GatewayContext = {
+  const { targets, logger } = options
+  const shared = {
     ...options,
-    names,
     requestIds: createRequestIds(signer),
     eventIds: createEventIds(signer),
     // what no other process could read leads nowhere there; a cursor is no secret of anybody
     cursors: createCursors(secrets.length > 0 ? signer : createSigner(['cursor'])),
-    boundIds: createBoundIds({ targets, signer, signsForAll: secrets.length > 0 }),
     lastLists: createLastLists(options.clock),
     eras: createEras({ ...options, declared }),
     declared,
     withhold: createWithhold(logger, options.clock),
+    running: new Set<Exchange>(),
   }
+  const viewOf = byAdmission(targets, (admitted) =>
+    createView(
+      {
+        ...shared,
+        targets: admitted.targets,
+        names: createNames(admitted.targets, maxNameLength, tellNames(logger)),
+        boundIds: createBoundIds({
+          targets: admitted.targets,
+          signer,
+          signsForAll: secrets.length > 0,
+        }),
+      },
+      admitted,
+      bindsAlone,
+    ),
+  )
+  return {
+    targets,
+    post: (exchange, message) => viewOf(exchange.caller.principal).post(exchange, message),
+    listen: (exchange) => viewOf(exchange.caller.principal).listen(exchange),
+    end: (exchange) => viewOf(exchange.caller.principal).end(exchange),
+    async close() {
+      await Promise.all(targets.map(({ upstream }) => upstream.close()))
+    },
+  }
+}
+
+/** Creates the gateway of callers who are admitted to the same targets. */
+function createView(
+  context: GatewayContext,
+  { hidden }: Admitted,
+  bindsAlone: boolean,
+): Omit<Gateway, 'targets' | 'close'> {
+  const { targets, names, sessions, logger } = context
+  const noteHidden = createHiddenNote(hidden)
   const only = targets.length === 1 ? targets[0] : undefined
   const route = createRouter(targets, names, context.boundIds)
   const rewriter = createResponseRewriter(context)
@@ -137,6 +173,8 @@ export function createGateway(all: GatewayOptions): Gateway {
 
   /** Tells whether any target gets messages with this method. */
   function takers(method: string): boolean {
+    // somebody who is admitted nowhere meets a server that offers nothing
+    if (targets.length === 0) return isKnownMethod(method)
     return targets.some((target) => target.takesMethod(method))
   }
 
@@ -165,6 +203,7 @@ export function createGateway(all: GatewayOptions): Gateway {
         if (only === undefined) notifications.remember(request, message, routed.target)
         return forward({ context, rewriter, request, message, route: routed })
       }
+      noteHidden(exchange.record, message, principal)
       return replyError(exchange, message.id, ERROR_CODES.invalidParams, routed.message)
     }
     const isHidden = message.method === 'tasks/list' && !context.boundIds.keepsAll(principal)
@@ -191,39 +230,6 @@ export function createGateway(all: GatewayOptions): Gateway {
     replyError(exchange, id, ERROR_CODES.methodNotFound, `Unknown method: ${method}`, status)
   }
 
-  /**
-   * Opens the session that a request names. Answers 404 when we did not issue it to this caller, and
-   * 400 when the request claims another protocol version than the session's, or an unknown one.
-   * `initialize` negotiates the version, so that its header is no reason to refuse it.
-   *
-   * @param message What a POST carries.
-   * @see [MCP 2025-11-25, Protocol Version Header](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#protocol-version-header)
-   */
-  function openRequest(exchange: Exchange, message?: Message): Request | undefined {
-    // an empty header is what some clients write who have none
-    const sealed = exchange.header('mcp-session-id') || undefined
-    const refuse = (status: number, code: number, text: string) => {
-      exchange.record.refusal = status === 404 ? 'session' : 'protocol'
-      const id = status === 404 ? undefined : message?.id
-      replyError(exchange, id, code, text, status)
-      return undefined
-    }
-    const session =
-      sealed === undefined ? undefined : sessions.open(sealed, exchange.caller.principal)
-    if (sealed !== undefined && session === undefined) {
-      return refuse(404, -32001, 'Session not found: initialize again')
-    }
-    const claimed = exchange.header('mcp-protocol-version')
-    // other known versions pass: the target gets the session's version in any case
-    const isSpoken =
-      claimed === undefined || claimed === session?.version || isSessionBasedVersion(claimed)
-    if (isSpoken || message?.method === 'initialize') return newRequest(exchange, session, sealed)
-    const spoken = session?.version ?? SESSION_BASED_VERSIONS.join(', ')
-    const who = session === undefined ? 'without _meta, this server' : 'this session'
-    const text = `Unsupported MCP-Protocol-Version ${JSON.stringify(claimed.slice(0, 40))}; ${who} speaks ${spoken}`
-    return refuse(400, ERROR_CODES.invalidRequest, text)
-  }
-
   /** Answers with an error when our own work fails, so that no request is left waiting. */
   function run(exchange: Exchange, { id }: Message, work: Promise<void>): void {
     work.catch((error) => {
@@ -233,8 +239,6 @@ export function createGateway(all: GatewayOptions): Gateway {
   }
 
   return {
-    targets,
-
     post(exchange, message) {
       exchange.record.method = message.method
       // an initialize with a protocolVersion is session-based, whatever its headers and _meta say
@@ -245,25 +249,23 @@ export function createGateway(all: GatewayOptions): Gateway {
       }
       // initialize opens a new session, so that an old one in its headers does not matter
       const request =
-        message.method === 'initialize' ? newRequest(exchange) : openRequest(exchange, message)
+        message.method === 'initialize'
+          ? newRequest(exchange)
+          : openRequest(sessions, newRequest, exchange, message)
       if (request !== undefined) handle(request, message)
     },
 
     listen(exchange) {
       exchange.record.method = 'GET'
-      const request = openRequest(exchange)
+      const request = openRequest(sessions, newRequest, exchange)
       if (request !== undefined) listen(request)
     },
 
     end(exchange) {
       exchange.record.method = 'DELETE'
-      const request = openRequest(exchange)
+      const request = openRequest(sessions, newRequest, exchange)
       if (request === undefined) return
       closeAll(context, request).catch(() => exchange.reply.empty(200))
-    },
-
-    async close() {
-      await Promise.all(targets.map(({ upstream }) => upstream.close()))
     },
   }
 }

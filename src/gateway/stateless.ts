@@ -75,7 +75,7 @@ export function createStatelessEntrance({ context, newRequest, handle, run }: St
       if (problem === undefined) return refuseVersion(exchange, message)
       refuse(exchange, message, ERROR_CODES.invalidParams, problem)
     }
-    const served = eras.serveStateless(request)
+    const served = eras.serveStateless(targets, request)
     if (typeof served === 'boolean') enter(served)
     else run(exchange, message, served.then(enter))
   }
@@ -142,7 +142,7 @@ async function discover(
       text: answer.ok && !isWithheld ? memberText(answer.text, 'result') : undefined,
     })
   })
-  if (found.length === 0) return replyRefused(exchange, message, answers)
+  if (found.length === 0 && targets.length > 0) return replyRefused(exchange, message, answers)
   const isOnly = targets.length === 1
   const result = isOnly ? asItIs(found[0] as Found) : JSON.stringify(merge(context, found))
   exchange.reply.json(200, writtenResponse(message.id as string | number, result))
@@ -161,7 +161,7 @@ async function isServed(
     else if (era === 'session-based') eras.suspect(target)
   })
   // a target may have refused the client's request and not its era, so that we ask once more
-  if (said.includes('session-based')) return eras.serveStateless(request)
+  if (said.includes('session-based')) return eras.serveStateless(targets, request)
   return !targets.some((target) => eras.known(target) === 'session-based')
 }
 
@@ -188,7 +188,7 @@ function memberOf({ text }: TargetAnswer & { ok: true }, member: string): JsonOb
 }
 
 function asItIs({ target, result, text = JSON.stringify(result) }: Found): string {
-  return target.policy.dependsOnCaller ? putMembers(text, { cacheScope: '"private"' }) : text
+  return isForCaller(target) ? putMembers(text, { cacheScope: '"private"' }) : text
 }
 
 function merge({ targets, offersStreams }: GatewayContext, found: readonly Found[]): JsonObject {
@@ -200,7 +200,7 @@ function merge({ targets, offersStreams }: GatewayContext, found: readonly Found
   const present = new Set(found.map(({ target }) => target))
   const missing = targets.filter((target) => !present.has(target)).map(({ name }) => name)
   const caching = results.map(({ ttlMs, cacheScope }) => ({ ttlMs, cacheScope }))
-  const isOwn = targets.some(({ policy }) => policy.dependsOnCaller)
+  const isOwn = targets.some(isForCaller)
   return {
     supportedVersions: sharedVersions(results),
     capabilities,
@@ -208,6 +208,9 @@ function merge({ targets, offersStreams }: GatewayContext, found: readonly Found
     ...mergedMembers(caching, missingMeta(missing), isOwn),
   }
 }
+
+/** Tells whether others may find something else at a target than its caller does. */
+const isForCaller = ({ barrier, policy }: Target) => barrier !== undefined || policy.dependsOnCaller
 
 /** The versions that all of them speak and that we know how to merge. */
 function sharedVersions(results: readonly JsonObject[]): string[] {

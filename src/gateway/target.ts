@@ -4,12 +4,15 @@ import { CALLER_ID_FIELD, type Upstream } from '../upstream/upstream.js'
 import { createGlobMatcher } from '../util/glob.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { foldName } from '../util/text.js'
+import { type AccessRules, type Barrier, createBarrier } from './routing/access.js'
 import { createToolPolicy, type ToolPolicy, type ToolRules } from './routing/policy.js'
 
 /** One MCP server behind us. */
 export interface Target {
   readonly name: string
   readonly prefix: string
+  /** Who is kept out of all of it; `undefined` when everybody is admitted. */
+  readonly barrier?: Barrier | undefined
   readonly policy: ToolPolicy
   readonly credential: TargetCredential
   /** Tells whether messages with this method are sent to the target. */
@@ -33,6 +36,7 @@ export interface TargetSettings {
   readonly name: string
   /** Without the separator; '' leaves names unchanged. */
   readonly prefix: string
+  readonly access?: AccessRules | undefined
   readonly tools: ToolRules
   /** Methods outside MCP that are sent to the target too; `*` stands for any characters. */
   readonly methods?: readonly string[]
@@ -50,6 +54,7 @@ export function createTarget(
   return {
     name,
     prefix,
+    barrier: createBarrier(settings.access),
     policy,
     credential,
     takesMethod: methodTaker(methods, policy),
@@ -70,8 +75,7 @@ function methodTaker(
   { isOpen }: ToolPolicy,
 ): (method: string) => boolean {
   const isFurther = createGlobMatcher(listed.length === 0 && isOpen ? ['*'] : listed)
-  return (method) =>
-    CLIENT_METHODS.has(method) || (isFurther(method) && !FOLDED.has(lettersOf(method)))
+  return (method) => isKnownMethod(method) || (isFurther(method) && !FOLDED.has(lettersOf(method)))
 }
 
 /** Records how the last request to a target went. */
@@ -115,6 +119,11 @@ const CLIENT_METHODS: ReadonlySet<string> = new Set([
 ])
 
 const FOLDED: ReadonlySet<string> = new Set([...CLIENT_METHODS].map(lettersOf))
+
+/** Tells whether a method is one of MCP's, exactly as it is written. */
+export function isKnownMethod(method: string): boolean {
+  return CLIENT_METHODS.has(method)
+}
 
 /** Lenient readers may ignore separators, so that only the letters are compared. */
 function lettersOf(method: string): string {

@@ -75,6 +75,7 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
       client: principal?.clientId,
       subject: principal === undefined ? undefined : subjectHash(principal),
       refusal: refusal ?? record.refusal,
+      rule: record.rule,
       failure: record.failure?.cause,
       ...seen,
     })

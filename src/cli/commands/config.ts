@@ -2,6 +2,7 @@ import { Argument, Command } from 'commander'
 import type { Runtime } from '../../util/runtime.js'
 import { addJsonOption } from '../options.js'
 import { addSettingsOptions, collectFlags } from '../settings-options.js'
+import type { WhoFlags } from './config/explain-access.js'
 
 /** Declares `config` and what belongs to it. */
 export function configCommand(runtime: Runtime): Command {
@@ -9,6 +10,7 @@ export function configCommand(runtime: Runtime): Command {
     .description('Show, explain and check the configuration.')
     .addCommand(show(runtime))
     .addCommand(explain(runtime))
+    .addCommand(explainAccess(runtime))
     .addCommand(validate(runtime))
     .addCommand(schema(runtime))
     .addCommand(init(runtime))
@@ -35,6 +37,23 @@ function explain(runtime: Runtime): Command {
     async (key: string, { json = false }: { json?: boolean }) => {
       const { explainSetting } = await import('./config/explain.js')
       explainSetting(runtime, key, collectFlags(command), { json })
+    },
+  )
+}
+
+function explainAccess(runtime: Runtime): Command {
+  const command = new Command('explain-access')
+    .summary('tell whether a caller may use a tool, a prompt or a resource')
+    .description(
+      'Tell whether a caller may use a tool, a prompt or a resource, and by which rule not. Sends nothing, and verifies nothing of the token.',
+    )
+    .argument('<name>', 'the tool, the prompt or the resource URI, as clients see it')
+    .option('--token <file>', 'a file with the access token of the caller')
+    .option('--claims <json>', 'the claims of one, such as \'{"roles":["admin"]}\'')
+  return addJsonOption(addSettingsOptions(command)).action(
+    async (name: string, { json = false, ...who }: WhoFlags & { json?: boolean }) => {
+      const { explainCallersAccess } = await import('./config/explain-access.js')
+      explainCallersAccess(runtime, name, collectFlags(command), { json, ...who })
     },
   )
 }

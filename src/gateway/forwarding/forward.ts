@@ -7,6 +7,7 @@ import { type Exchange, replyError, replyFailure } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { withoutTaskCapability } from '../rewriting/withheld.js'
+import { refusalWord } from '../routing/policy.js'
 import type { Route } from '../routing/route.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, isLost, mayBeLost, openSession } from '../sessions/target-session.js'
@@ -40,7 +41,8 @@ function isAllowed(exchange: Exchange, message: Message, target: Target, tool: s
   const decision = target.policy.decide(tool, exchange.caller.principal)
   if (decision.allowed) return true
   const id = message.id as RequestId
-  exchange.record.refusal = decision.hidden ? 'policy' : 'scope'
+  exchange.record.refusal = refusalWord(decision)
+  exchange.record.rule = decision.rule
   if (!decision.hidden) exchange.reply.insufficientScope(id, decision.missingScopes)
   else {
     replyError(exchange, id, ERROR_CODES.invalidParams, `Unknown tool: ${message.params['name']}`)

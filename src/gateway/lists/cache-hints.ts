@@ -43,10 +43,11 @@ export function mergedMembers(
   isOwn: boolean,
 ): JsonObject {
   const isWhole = Object.keys(missing).length === 0
-  const isPublic = !isOwn && parts.every(({ cacheScope }) => cacheScope === 'public')
+  const isPublic =
+    !isOwn && parts.length > 0 && parts.every(({ cacheScope }) => cacheScope === 'public')
   return {
     resultType: 'complete',
-    ttlMs: isWhole ? Math.min(...parts.map(timeToLive)) : 0,
+    ttlMs: isWhole && parts.length > 0 ? Math.min(...parts.map(timeToLive)) : 0,
     cacheScope: isPublic ? 'public' : 'private',
     _meta: { [META.serverInfo]: OWN_INFO, ...missing },
   }

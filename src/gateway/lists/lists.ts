@@ -146,7 +146,10 @@ function exposeEach(
 
 /** Tells whether different callers get different lists of these targets. */
 export function listDependsOnCaller(targets: readonly Target[], method: string): boolean {
-  return method === 'tools/list' && targets.some(({ policy }) => policy.dependsOnCaller)
+  const isTools = method === 'tools/list'
+  return targets.some(({ barrier, policy }) => {
+    return barrier !== undefined || (isTools && policy.dependsOnCaller)
+  })
 }
 
 function isVisible({ target, method, principal }: ListView, name: string): boolean {

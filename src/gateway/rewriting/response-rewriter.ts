@@ -1,4 +1,5 @@
 import type { Principal } from '../../auth/principal.js'
+import { findMember, replaceParts, skipSpace } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
@@ -61,6 +62,13 @@ export function createResponseRewriter(context: GatewayContext) {
     none,
 
     rewritesFor(request: Request, message: Message, target: Target): ResponseTransforms {
+      const rewrites = this.rewritesWithin(request, message, target)
+      const isShared = message.method === 'resources/read' && request.meta !== undefined
+      return isShared && target.barrier !== undefined ? keptFromOthers(rewrites) : rewrites
+    },
+
+    /** Those that hold whoever may use the target. */
+    rewritesWithin(request: Request, message: Message, target: Target): ResponseTransforms {
       const { method } = message
       const { principal } = request.exchange.caller
       const bound = request.bindsIds ? rewriteBound(request, target, message.id) : none
@@ -141,6 +149,22 @@ function bindAnswer(parties: Parties): ResponseTransforms {
   }
 }
 
+/** Keeps what only some callers may read from caches that serve others too. */
+function keptFromOthers(rewrites: ResponseTransforms): ResponseTransforms {
+  const keep = (text: string) => {
+    const result = findMember(text, skipSpace(text, 0), 'result')
+    const scope = result && findMember(text, result.start, 'cacheScope')
+    return scope === undefined ? text : replaceParts(text, [{ ...scope, text: '"private"' }])
+  }
+  return {
+    ...rewrites,
+    response: (bytes) => {
+      const rewritten = rewrites.response?.(bytes)
+      return changed(rewritten ?? bytes, keep) ?? rewritten
+    },
+  }
+}
+
 /** Tells whether an answer may hold ids to bind. Session-based, only requests about tasks have such. */
 function mayGiveIds({ meta }: Request, { method, spans }: Message): boolean {
   return meta !== undefined || spans.has('task') || method.startsWith('tasks/')
@@ -177,7 +201,8 @@ function cacheKey({ target, method, principal, cursor }: ListView): string {
 
 /** Returns what policies look at in a caller. */
 function viewOf(principal: Principal | undefined) {
-  return [[...(principal?.scopes ?? [])], principal?.roles, principal?.tenant]
+  const { scopes = [], roles, permissions, tenant } = principal ?? {}
+  return [[...scopes], roles, permissions, tenant]
 }
 
 /** Stands for a message that the client does not get. */

@@ -8,8 +8,20 @@ import { foldName } from '../../util/text.js'
  */
 export type Decision =
   | { allowed: true }
-  | { allowed: false; hidden: true }
-  | { allowed: false; hidden: false; missingScopes: readonly string[]; unlisted: boolean }
+  | { allowed: false; hidden: true; rule: string }
+  | {
+      allowed: false
+      hidden: false
+      missingScopes: readonly string[]
+      unlisted: boolean
+      /** The setting that decides, such as `tools.roles["delete_*"]`. */
+      rule: string
+    }
+
+/** Returns the word by which logs call a refusal. */
+export function refusalWord({ hidden }: Decision & { allowed: false }): 'policy' | 'scope' {
+  return hidden ? 'policy' : 'scope'
+}
 
 export interface ToolPolicy {
   /** Decides both the list and the call, so that they agree. `name` is the target's own. */
@@ -29,6 +41,8 @@ export interface ToolRules {
   readonly scopes: Readonly<Record<string, readonly string[]>>
   /** Roles, of which the caller needs one. */
   readonly roles: Readonly<Record<string, readonly string[]>>
+  /** Permissions, of which the caller needs one. */
+  readonly permissions?: Readonly<Record<string, readonly string[]>> | undefined
   /** Tenants (`dct`), of which the caller must be signed in to one. */
   readonly tenants: Readonly<Record<string, readonly string[]>>
   /** What a caller sees of tools whose scopes are missing. */
@@ -37,7 +51,7 @@ export interface ToolRules {
 
 const ALLOWED: Decision = { allowed: true }
 
-const HIDDEN: Decision = { allowed: false, hidden: true }
+const hiddenBy = (rule: string): Decision => ({ allowed: false, hidden: true, rule })
 
 /**
  * Creates a target's tool policy. Without authentication no caller has scopes, roles or a tenant.
@@ -47,52 +61,71 @@ const HIDDEN: Decision = { allowed: false, hidden: true }
  */
 export function createToolPolicy(config: ToolRules): ToolPolicy {
   const allow = createGlobMatcher(config.allow)
-  const deny = matchFolded(config.deny)
-  const scopes = compile(config.scopes)
-  const roles = compile(config.roles)
-  const tenants = compile(config.tenants)
+  const deny = config.deny.map((pattern) => ({
+    matches: matchFolded([pattern]),
+    refusal: hiddenBy(`tools.deny ${JSON.stringify(pattern)}`),
+  }))
+  const notAllowed = hiddenBy('tools.allow')
+  const scopes = compile('scopes', config.scopes)
+  const held = [
+    ...compile('roles', config.roles, ({ roles }) => roles),
+    ...compile('permissions', config.permissions ?? {}, ({ permissions }) => permissions),
+    ...compile('tenants', config.tenants, ({ tenant }) => (tenant === undefined ? [] : [tenant])),
+  ]
   const unlisted = config.whenScopeMissing === 'hide'
-  const dependsOnCaller = scopes.length + roles.length + tenants.length > 0
+  const dependsOnCaller = scopes.length + held.length > 0
   const isOpen = config.allow.includes('*') && config.deny.length === 0 && !dependsOnCaller
   return {
     dependsOnCaller,
     isOpen,
     decide(name, principal) {
       if (isOpen) return ALLOWED
-      if (!allow(name)) return HIDDEN
+      if (!allow(name)) return notAllowed
       const folded = foldName(name)
-      if (deny(folded)) return HIDDEN
-      for (const rule of roles) {
-        if (rule.matches(folded) && !rule.values.some((role) => principal?.roles.includes(role))) {
-          return HIDDEN
-        }
-      }
-      for (const rule of tenants) {
-        if (rule.matches(folded) && !rule.values.some((id) => principal?.tenant === id))
-          return HIDDEN
+      for (const rule of deny) if (rule.matches(folded)) return rule.refusal
+      for (const rule of held) {
+        if (rule.matches(folded) && !rule.isHeld(principal)) return rule.refusal
       }
       const missingScopes = missing(folded, principal)
-      if (missingScopes.length === 0) return ALLOWED
-      return { allowed: false, hidden: false, missingScopes, unlisted }
+      if (missingScopes === undefined) return ALLOWED
+      return { allowed: false, hidden: false, unlisted, ...missingScopes }
     },
   }
 
   /** Names all scopes of the call when one is missing, as one challenge must (RFC 6750 §3.1). */
-  function missing(folded: string, principal: Principal | undefined): string[] {
+  function missing(folded: string, principal: Principal | undefined) {
     const needed = new Set<string>()
-    for (const rule of scopes) {
-      if (rule.matches(folded)) for (const scope of rule.values) needed.add(scope)
+    let lacking: string | undefined
+    for (const { matches, values, rule } of scopes) {
+      if (!matches(folded)) continue
+      for (const scope of values) {
+        needed.add(scope)
+        if (!principal?.scopes.has(scope)) lacking ??= rule
+      }
     }
-    const all = [...needed]
-    return all.every((scope) => principal?.scopes.has(scope)) ? [] : all
+    return lacking === undefined ? undefined : { missingScopes: [...needed], rule: lacking }
   }
 }
 
-function compile(rules: Readonly<Record<string, readonly string[]>>) {
-  return Object.entries(rules).map(([pattern, values]) => ({
-    matches: matchFolded([pattern]),
-    values,
-  }))
+/** @param heldBy What the caller must have one of, where the rule asks for that. */
+function compile(
+  member: string,
+  rules: Readonly<Record<string, readonly string[]>>,
+  heldBy?: (principal: Principal) => readonly string[],
+) {
+  return Object.entries(rules).map(([pattern, values]) => {
+    const rule = `tools.${member} ${JSON.stringify(pattern)}`
+    return {
+      matches: matchFolded([pattern]),
+      values,
+      rule,
+      refusal: hiddenBy(rule),
+      isHeld: (principal: Principal | undefined): boolean => {
+        const held = principal === undefined ? [] : (heldBy?.(principal) ?? [])
+        return values.some((value) => held.includes(value))
+      },
+    }
+  })
 }
 
 /** @returns A function that takes folded names. */

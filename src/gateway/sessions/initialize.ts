@@ -14,8 +14,8 @@ import { closeSession, initializeTarget, type Opened } from './target-session.js
 
 /**
  * Answers `initialize` from all targets. A single target's answer is passed on unchanged; several are
- * merged, and a target that is down gets its session when it is needed. A session id is issued only
- * when a target issued one.
+ * merged, and a target that is down gets its session when it is needed. Without any target the answer
+ * is that of a server that offers nothing. A session id is issued only when a target issued one.
  */
 export async function initialize(
   context: GatewayContext,
@@ -44,7 +44,7 @@ export async function initialize(
   })
   if (hasLeft) return void closeAllOf(context, request, opened)
   const usable = leaveUnusable(context, request, opened)
-  if (usable.length === 0) return replyRefused(request, message, answers)
+  if (usable.length === 0 && targets.length > 0) return replyRefused(request, message, answers)
   const { principal } = request.exchange.caller
   const merge = (opening: readonly Opening[]) => {
     const from = opening.map((it) =>

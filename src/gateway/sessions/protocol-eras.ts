@@ -43,7 +43,6 @@ interface Probe {
 }
 
 interface EraDeps {
-  readonly targets: readonly Target[]
   readonly clock: Clock
   /** Milliseconds. */
   readonly timeouts: { readonly list: number }
@@ -57,7 +56,7 @@ interface EraDeps {
  *
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
-export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
+export function createEras({ clock, timeouts, declared }: EraDeps) {
   const verdicts = new Map<Target, { era: Era; checkAt: number }>()
   const probes = new BoundedMap<string, Probe>(MAX_PROBES)
 
@@ -124,10 +123,10 @@ export function createEras({ targets, clock, timeouts, declared }: EraDeps) {
     },
 
     /**
-     * Tells whether requests of the stateless era are served: while no target is known to be
-     * session-based. A target that cannot be asked does not count.
+     * Tells whether these targets serve requests of the stateless era: while none of them is known
+     * to be session-based. A target that cannot be asked does not count.
      */
-    serveStateless(request: Request): boolean | Promise<boolean> {
+    serveStateless(targets: readonly Target[], request: Request): boolean | Promise<boolean> {
       const eras = targets.map((target) => eraOf(target, request))
       if (eras.includes('session-based')) return false
       if (eras.every((era) => !(era instanceof Promise))) return true

@@ -5,7 +5,6 @@ import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { BoundedMap } from '../../util/bounded-map.js'
 import type { GatewayContext } from '../context.js'
-import type { Exchange } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import { notify } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
@@ -22,11 +21,9 @@ const MAX_ID_LENGTH = 256
  * everything else to all.
  */
 export function createNotifications(context: GatewayContext) {
-  const { targets, requestIds } = context
+  const { targets, requestIds, running } = context
   /** Which target has which call of a session. */
   const calls = new BoundedMap<string, Target>(MAX_CALLS)
-  /** Requests under way, of all callers. */
-  const running = new Set<Exchange>()
 
   function send(request: Request, message: Message): void {
     const { params, spans, text } = message

@@ -24,6 +24,7 @@ export const URL_DEFAULTS = {
     deny: [],
     scopes: {},
     roles: {},
+    permissions: {},
     tenants: {},
     whenScopeMissing: 'list',
   },
@@ -39,7 +40,7 @@ export function configsOf({ signIn, configured }: BridgeTarget): readonly Target
   const url = 'url' in grant ? grant.url.href : ''
   const { tools } = URL_DEFAULTS
   const plain = { transport: 'auto', program: undefined, credential: { type: 'none' } } as const
-  return [{ name, prefix: '', url, tools, methods: [], ...plain }]
+  return [{ name, prefix: '', url, access: {}, tools, methods: [], ...plain }]
 }
 
 /**

@@ -31,11 +31,13 @@ describe("the seed's variables", () => {
         program: undefined,
         prefix: 'target',
         credential: { type: 'bearer', token: 't0ken' },
+        access: {},
         tools: {
           allow: ['*'],
           deny: [],
           scopes: {},
           roles: {},
+          permissions: {},
           tenants: {},
           whenScopeMissing: 'list',
         },

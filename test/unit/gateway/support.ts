@@ -22,6 +22,7 @@ export const OPEN_TOOLS: ToolPolicyConfig = {
   deny: [],
   scopes: {},
   roles: {},
+  permissions: {},
   tenants: {},
   whenScopeMissing: 'list',
 }

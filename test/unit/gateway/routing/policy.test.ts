@@ -27,16 +27,19 @@ describe('a tool policy', () => {
     ['one of two role rules fails', { roles: { 'get_*': ['editor'], '*_user': ['x'] } }, HIDDEN],
     ['a role rule is empty', { roles: { '*': [] } }, HIDDEN],
     ['a role of other tools is missing', { roles: { 'set_*': ['admin'] } }, ALLOWED],
+    ['a permission is missing', { permissions: { '*': ['admin'] } }, HIDDEN],
+    ['one of the permissions is there', { permissions: { '*': ['b', 'a'] } }, ALLOWED],
     ['it is another tenant', { tenants: { '*': ['T2'] } }, HIDDEN],
     ['it is the tenant', { tenants: { '*': ['T2', 'T1'] } }, ALLOWED],
     ['the scopes are there', { scopes: { '*': ['read'], get_user: ['users'] } }, ALLOWED],
   ])('decides on a call when %s', (_title, change, decision) => {
     const caller = principal({
       roles: ['editor'],
+      permissions: ['a'],
       tenant: 'T1',
       scopes: new Set(['read', 'users']),
     })
-    expect(policy(change).decide('get_user', caller)).toEqual(decision)
+    expect(policy(change).decide('get_user', caller)).toMatchObject(decision)
   })
 
   it('[mcp-authz-r6] names all scopes of the call when one is missing, each once', () => {
@@ -46,6 +49,7 @@ describe('a tool policy', () => {
       hidden: false,
       missingScopes: ['read', 'write'],
       unlisted: false,
+      rule: 'tools.scopes "set_*"',
     })
   })
 
@@ -56,12 +60,13 @@ describe('a tool policy', () => {
 
   it('hides before it asks for scopes, so that hidden tools stay unknown', () => {
     const both = policy({ scopes: { '*': ['read'] }, roles: { '*': ['admin'] } })
-    expect(both.decide('x', principal())).toEqual(HIDDEN)
+    expect(both.decide('x', principal())).toMatchObject(HIDDEN)
   })
 
   it.each<[Partial<ToolPolicyConfig>]>([
     [{ scopes: { '*': ['read'] } }],
     [{ roles: { '*': ['admin'] } }],
+    [{ permissions: { '*': ['x'] } }],
     [{ tenants: { '*': ['T1'] } }],
   ])('gives a caller without a principal nothing that %j guards', (change) => {
     expect(policy(change).decide('x', undefined).allowed).toBe(false)

@@ -48,7 +48,7 @@ function erasOf(urls: readonly string[], credential = FREE) {
     targets.push(createTarget(config, credential, createUpstream(new URL(url))))
   }
   const timeouts = { list: 3_000, answer: 300_000 }
-  return { clock, eras: createEras({ targets, clock, timeouts, declared: createDeclared() }) }
+  return { clock, eras: createEras({ clock, timeouts, declared: createDeclared() }) }
 }
 
 const requestOf = (subject = 'alice') =>
@@ -65,55 +65,58 @@ const asked = (target: ModernRecordingTarget | RecordingTarget) =>
 describe('what targets speak', () => {
   it('is asked once by all who come at once, and then known', async () => {
     const { eras } = erasOf([modern.url])
-    const answers = [eras.serveStateless(requestOf()), eras.serveStateless(requestOf('bob'))]
+    const answers = [
+      eras.serveStateless(targets, requestOf()),
+      eras.serveStateless(targets, requestOf('bob')),
+    ]
     expect(await Promise.all(answers)).toEqual([true, true])
-    expect(eras.serveStateless(requestOf())).toBe(true)
+    expect(eras.serveStateless(targets, requestOf())).toBe(true)
     expect(asked(modern)).toBe(1)
     expect(modern.violations).toEqual([])
   })
 
   it('is asked again after a minute, and nobody waits for that', async () => {
     const { eras, clock } = erasOf([modern.url])
-    await eras.serveStateless(requestOf())
+    await eras.serveStateless(targets, requestOf())
     await clock.advance(59_999)
-    expect(eras.serveStateless(requestOf())).toBe(true)
+    expect(eras.serveStateless(targets, requestOf())).toBe(true)
     expect(asked(modern)).toBe(1)
     await clock.advance(1)
-    expect(eras.serveStateless(requestOf())).toBe(true)
-    expect(eras.serveStateless(requestOf())).toBe(true)
+    expect(eras.serveStateless(targets, requestOf())).toBe(true)
+    expect(eras.serveStateless(targets, requestOf())).toBe(true)
     await eventually(() => expect(asked(modern)).toBe(2))
   })
 
   it('is asked again when a target is suspected, and may have changed', async () => {
     const { eras } = erasOf([modern.url])
-    await eras.serveStateless(requestOf())
+    await eras.serveStateless(targets, requestOf())
     const [target] = targets as [Target]
     modern.on('server/discover', () => ({ supportedVersions: ['2027-01-01'], capabilities: {} }))
     eras.suspect(target)
-    expect(eras.serveStateless(requestOf())).toBe(true)
-    await eventually(() => expect(eras.serveStateless(requestOf())).toBe(false))
+    expect(eras.serveStateless(targets, requestOf())).toBe(true)
+    await eventually(() => expect(eras.serveStateless(targets, requestOf())).toBe(false))
     modern.on('server/discover', () => ({ supportedVersions: ['2026-07-28'], capabilities: {} }))
   })
 
   it('is legacy together when one of them is', async () => {
     const { eras } = erasOf([modern.url, legacy.url])
-    expect(await eras.serveStateless(requestOf())).toBe(false)
-    expect(eras.serveStateless(requestOf())).toBe(false)
+    expect(await eras.serveStateless(targets, requestOf())).toBe(false)
+    expect(eras.serveStateless(targets, requestOf())).toBe(false)
     expect([asked(modern), asked(legacy)]).toEqual([1, 1])
   })
 
   it('is waited for once where a target cannot be had, and asked again after a pause', async () => {
     const { eras, clock } = erasOf([modern.url, 'http://127.0.0.1:9/mcp'])
-    expect(await eras.serveStateless(requestOf())).toBe(true)
-    expect(eras.serveStateless(requestOf())).toBe(true)
+    expect(await eras.serveStateless(targets, requestOf())).toBe(true)
+    expect(eras.serveStateless(targets, requestOf())).toBe(true)
     await clock.advance(5_000)
-    expect(eras.serveStateless(requestOf())).toBe(true)
+    expect(eras.serveStateless(targets, requestOf())).toBe(true)
   })
 
   it('is not waited for longer than a list', async () => {
     const { eras, clock } = erasOf([modern.url])
     modern.on('server/discover', () => new Promise(() => undefined))
-    const served = eras.serveStateless(requestOf())
+    const served = eras.serveStateless(targets, requestOf())
     await modern.until(({ rpc }) => rpc === 'server/discover')
     await clock.advance(3_000)
     expect(await served).toBe(true)
@@ -132,9 +135,9 @@ describe('what targets speak', () => {
       refused: () => false,
     }
     const { eras } = erasOf([legacy.url], credential)
-    expect(await eras.serveStateless(requestOf('mallory'))).toBe(true)
-    expect(await eras.serveStateless(requestOf('alice'))).toBe(false)
-    expect(eras.serveStateless(requestOf('mallory'))).toBe(false)
+    expect(await eras.serveStateless(targets, requestOf('mallory'))).toBe(true)
+    expect(await eras.serveStateless(targets, requestOf('alice'))).toBe(false)
+    expect(eras.serveStateless(targets, requestOf('mallory'))).toBe(false)
     expect(legacy.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer of-alice'])
   })
 })

@@ -10,6 +10,7 @@ const target = (name: string, credential: 'none' | 'bearer' = 'none') => ({
   url: `https://${name}.example/mcp`,
   transport: 'auto' as const,
   program: undefined,
+  access: {},
   tools: URL_DEFAULTS.tools,
   methods: [],
   credential:

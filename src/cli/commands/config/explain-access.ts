@@ -1,0 +1,143 @@
+import { resolve } from 'node:path'
+import type { Principal } from '../../../auth/principal.js'
+import { toPrincipal } from '../../../auth/verify/claims.js'
+import { TokenError } from '../../../auth/verify/token-error.js'
+import { readUnverifiedClaims } from '../../../auth/verify/unverified-claims.js'
+import { loadConfig } from '../../../config/load.js'
+import type { Flags } from '../../../config/settings.js'
+import {
+  type AccessVerdict,
+  type Explanation,
+  explainAccess,
+} from '../../../usecases/access/explain-access.js'
+import { readText } from '../../../util/bounded-file.js'
+import { createColors } from '../../../util/colors.js'
+import { messageOf, ProxyError } from '../../../util/errors.js'
+import { bareObject, isObject, type JsonObject, tryParseJson } from '../../../util/json.js'
+import type { Runtime } from '../../../util/runtime.js'
+
+const MAX_TOKEN_BYTES = 65_536
+
+export interface WhoFlags {
+  /** Path of a file that holds an access token. */
+  token?: string
+  /** The claims of one, as JSON. */
+  claims?: string
+}
+
+/**
+ * Prints whether a caller may use a tool, a prompt or a resource, and by which rule not.
+ *
+ * @throws {ProxyError} `USAGE` when the caller cannot be read, or the name leads to no target.
+ */
+export function explainCallersAccess(
+  runtime: Runtime,
+  asked: string,
+  flags: Flags,
+  { json, ...who }: WhoFlags & { json: boolean },
+): void {
+  const { config, warnings } = loadConfig(runtime, { flags, for: 'report' })
+  const principal = readCaller(runtime, who)
+  const explanation = explainAccess(config, asked, principal)
+  const caller = describe(principal)
+  if (json) {
+    // a name is more often that of a tool than of a prompt
+    const [first] = explanation.verdicts
+    const document = { ...explanation, allowed: first?.allowed, caller, warnings }
+    runtime.io.out(`${JSON.stringify(document)}\n`)
+    return
+  }
+  runtime.io.out(render(runtime, explanation, caller))
+}
+
+/** Reads the claims of an access token. Nothing of it is verified, and the command says so. */
+function readCaller({ cwd }: Pick<Runtime, 'cwd'>, { token, claims }: WhoFlags): Principal {
+  if ((token === undefined) === (claims === undefined)) {
+    throw new ProxyError('USAGE', 'Give either --token or --claims', {
+      hint: 'Write --token <file> with an access token in it, or --claims \'{"roles":["admin"]}\'.',
+    })
+  }
+  const read = claims === undefined ? readToken(resolve(cwd, token ?? '')) : tryParseJson(claims)
+  if (!isObject(read)) {
+    throw new ProxyError('USAGE', '--claims is not a JSON object', {
+      hint: 'Write the claims of an access token, such as {"dct":"T1","roles":["admin"],"scope":"a b"}.',
+    })
+  }
+  try {
+    return toPrincipal(bareObject(read))
+  } catch (error) {
+    if (error instanceof TokenError) throw new ProxyError('USAGE', error.message)
+    throw error
+  }
+}
+
+function readToken(path: string): JsonObject {
+  let text: string
+  try {
+    text = readText(path, MAX_TOKEN_BYTES)
+  } catch (error) {
+    throw new ProxyError('USAGE', `${path} cannot be read: ${messageOf(error)}`, {
+      hint: 'Write the path of a file that holds an access token, such as `mcp-descope-proxy token` prints.',
+    })
+  }
+  const claims = readUnverifiedClaims(text.trim().replace(/^bearer\s+/i, ''))
+  if (Object.keys(claims).length > 0) return claims
+  throw new ProxyError('USAGE', `${path} holds no access token`, {
+    hint: 'Write one into it as `mcp-descope-proxy token` prints it: three parts with dots between them.',
+  })
+}
+
+interface CallerView {
+  subject: string | null
+  tenant: string | null
+  roles: readonly string[]
+  permissions: readonly string[]
+  scopes: readonly string[]
+  /** Seconds since the epoch. */
+  expiresAt: number | null
+}
+
+function describe(principal: Principal): CallerView {
+  const { subject, tenant, roles, permissions, scopes, expiresAt } = principal
+  return {
+    subject: subject || null,
+    tenant: tenant ?? null,
+    roles,
+    permissions,
+    scopes: [...scopes],
+    expiresAt: expiresAt || null,
+  }
+}
+
+function render(runtime: Runtime, explanation: Explanation, caller: CallerView): string {
+  const { green, red, dim } = createColors(runtime, 'out')
+  const { asked, endpoint, target, own, verdicts, leadsTo } = explanation
+  const { expiresAt } = caller
+  const reason = ({ refusal, rule, scopes }: AccessVerdict) =>
+    `${refusal} (${rule})${scopes ? `: needs ${scopes.join(' ')}` : ''}`
+  const lines = verdicts.map((verdict) => {
+    const { kind, allowed } = verdict
+    const what = `${kind} ${JSON.stringify(own)} of target "${target}"`
+    return allowed
+      ? `${green('allowed')}  ${what}`
+      : `${red('refused')}  ${what}: ${reason(verdict)}`
+  })
+  if (leadsTo !== undefined) {
+    lines.push(
+      `This caller does not see "${target}": ${asked} leads to target "${leadsTo}" instead.`,
+    )
+  }
+  const list = (items: readonly string[]) => (items.length === 0 ? '-' : items.join(' '))
+  const held = [
+    `endpoint     ${endpoint}`,
+    `subject      ${caller.subject ?? '-'}`,
+    `tenant       ${caller.tenant ?? '-'}`,
+    `roles        ${list(caller.roles)}`,
+    `permissions  ${list(caller.permissions)}`,
+    `scopes       ${list(caller.scopes)}`,
+  ]
+  const isExpired = expiresAt !== null && expiresAt * 1000 <= runtime.clock.now()
+  const expired = isExpired ? 'The token has expired: it is refused whatever it asks for. ' : ''
+  const note = `${expired}The claims were read, and not verified; \`inspect\` checks a token.`
+  return `${[...lines, '', ...held, '', note].map((line, at) => (at > lines.length ? dim(line) : line)).join('\n')}\n`
+}

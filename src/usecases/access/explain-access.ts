@@ -1,0 +1,98 @@
+import type { Principal } from '../../auth/principal.js'
+import { mcpUrlOf } from '../../config/public-url.js'
+import type { ProxyConfig, TargetConfig } from '../../config/types.js'
+import { createBarrier } from '../../gateway/routing/access.js'
+import { createNames } from '../../gateway/routing/names.js'
+import { createToolPolicy, refusalWord } from '../../gateway/routing/policy.js'
+import { routeUri } from '../../gateway/routing/resource-uris.js'
+import { ProxyError } from '../../util/errors.js'
+
+/** What a caller may do with something by this name, in the words of the log. */
+export interface AccessVerdict {
+  kind: 'tool' | 'prompt' | 'resource'
+  allowed: boolean
+  /** `access`, `policy` or `scope`. */
+  refusal?: string
+  /** The setting of the target that refuses, such as `access.roles` or `tools.deny "x_*"`. */
+  rule?: string
+  /** All scopes that the call needs, where one is missing. */
+  scopes?: readonly string[]
+}
+
+export interface Explanation {
+  asked: string
+  /** The public MCP URL. */
+  endpoint: string
+  target: string
+  /** The target's own name or URI. */
+  own: string
+  /** A name can be that of a tool and of a prompt. */
+  verdicts: readonly AccessVerdict[]
+  /** The target that gets the name from this caller, because the caller does not see its own one. */
+  leadsTo?: string
+}
+
+/**
+ * Says whether a caller may use a tool, a prompt or a resource, as the proxy itself decides. Nothing is
+ * sent to the target, so that what it does not have is explained too.
+ *
+ * @param asked The name or the URI as clients see it.
+ * @throws {ProxyError} `USAGE` when it leads to no target.
+ */
+export function explainAccess(
+  { targets, names, server, descope }: ProxyConfig,
+  asked: string,
+  principal: Principal,
+): Explanation {
+  const barriers = new Map(targets.map((target) => [target, createBarrier(target.access)]))
+  const admitted = targets.filter((target) => barriers.get(target)?.(principal) === undefined)
+  const isUri = /^[A-Za-z][A-Za-z0-9+.-]*:/.test(asked)
+  const find = (among: readonly TargetConfig[]) =>
+    isUri ? findByUri(among, asked) : createNames(among, names.maxLength).route(asked)
+  const found = find(targets) ?? find(admitted)
+  if (found === undefined) throw unknownName(targets, asked, isUri)
+  const { target, name } = found
+  const rule = barriers.get(target)?.(principal)
+  const missing = descope.requiredScopes.find((scope) => !principal.scopes.has(scope))
+  const decide = (kind: AccessVerdict['kind']): AccessVerdict => {
+    if (missing !== undefined) {
+      const scopes = descope.requiredScopes
+      return { kind, allowed: false, refusal: 'scope', rule: 'descope.requiredScopes', scopes }
+    }
+    if (rule !== undefined) return { kind, allowed: false, refusal: 'access', rule }
+    const decision = kind === 'tool' ? createToolPolicy(target.tools).decide(name, principal) : OPEN
+    if (decision.allowed) return { kind, allowed: true }
+    const scopes = decision.hidden ? {} : { scopes: decision.missingScopes }
+    const refusal = refusalWord(decision)
+    return { kind, allowed: false, refusal, rule: decision.rule, ...scopes }
+  }
+  const other = rule === undefined ? undefined : find(admitted)?.target.name
+  return {
+    asked,
+    endpoint: mcpUrlOf(server, server.port),
+    target: target.name,
+    own: name,
+    verdicts: isUri ? [decide('resource')] : [decide('tool'), decide('prompt')],
+    ...(other !== undefined && { leadsTo: other }),
+  }
+}
+
+const OPEN = { allowed: true } as const
+
+/** With one target its URIs stay as they are. */
+function findByUri(targets: readonly TargetConfig[], asked: string) {
+  const [only, ...others] = targets
+  if (only !== undefined && others.length === 0) return { target: only, name: asked }
+  const found = routeUri(targets, asked)
+  return found && { target: found.target, name: found.uri }
+}
+
+function unknownName(targets: readonly TargetConfig[], asked: string, isUri: boolean): ProxyError {
+  const forms = targets.map(({ name, prefix }) => {
+    if (isUri) return `scheme://${name}/…`
+    return prefix === '' ? '…' : `${prefix}_…`
+  })
+  return new ProxyError('USAGE', `${JSON.stringify(asked)} leads to no target`, {
+    hint: `Write it as clients see it: ${forms.join(' or ')}.`,
+  })
+}
