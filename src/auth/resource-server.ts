@@ -11,15 +11,12 @@ import {
   type DiscoveryKind,
   discover,
   parseConfigUrl,
+  tokenEndpointOf,
 } from './descope/discovery.js'
 import { type Authenticator, createAuthenticator } from './verify/authenticator.js'
 import { createKeyStore, type KeysState } from './verify/jwks.js'
 import { scopesToAsk } from './verify/resource-metadata.js'
 import { createVerifier } from './verify/verify-token.js'
-
-const FIRST_RETRY_MS = 1_000
-
-const LAST_RETRY_MS = 30_000
 
 /** What is configured about Descope. */
 export interface DescopeSettings {
@@ -32,8 +29,8 @@ export interface DescopeSettings {
 export interface DescopeOptions {
   runtime: Pick<Runtime, 'fetch' | 'clock'>
   config: DescopeSettings
-  /** The public MCP URL; a function when it is known only after listening. */
-  resource: string | (() => string)
+  /** The public MCP URL. */
+  resource: string
   logger: Logger
   /** Names of further claims that principals keep. */
   keptClaims?: readonly string[] | undefined
@@ -43,8 +40,8 @@ export interface DescopeOptions {
 export interface Descope extends Authenticator {
   readonly project: DescopeProject
   /**
-   * Fetches discovery and keys. When Descope is unreachable it resolves all the same, and goes on
-   * trying in the background, after 1 second at first and every 30 seconds at last.
+   * Fetches discovery and keys. When Descope is unreachable it resolves too, and keeps trying in the
+   * background, with pauses that grow from 1 to 30 seconds.
    *
    * @throws {ProxyError} `DISCOVERY_INVALID` when the answer is not this project's document.
    */
@@ -86,16 +83,13 @@ export function createDescope({
   let cancelRetry = () => {}
   let stopped = false
 
-  const keys = createKeyStore({
-    runtime,
-    logger,
-    url: () => discovery?.jwksUri ?? project.jwksFallbackUrl,
-  })
+  const url = () => discovery?.jwksUri ?? project.jwksFallbackUrl
+  const keys = createKeyStore({ runtime, logger, url })
   const verifier = createVerifier({
     clock: runtime.clock,
     keys,
     acceptsIssuer: acceptsIssuer(project, extraIssuers),
-    resource: typeof resource === 'function' ? resource : () => resource,
+    resource,
     audience: config.audience,
     requiredScopes: config.requiredScopes,
     keptClaims,
@@ -113,7 +107,7 @@ export function createDescope({
     }
   }
 
-  const backoff = createBackoff(FIRST_RETRY_MS, LAST_RETRY_MS, Math.random)
+  const backoff = createBackoff(1_000, 30_000, Math.random)
   const retryLater = () => {
     if (stopped) return
     cancelRetry = runtime.clock.after(backoff.next(), () => {
@@ -135,31 +129,23 @@ export function createDescope({
     document: documents.get,
     scopesSupported: () => scopesToAsk(config.requiredScopes, discovery?.scopesSupported ?? []),
     async start() {
-      if (config.audience.length > 0) {
-        logger.warn(
-          'audience_widened',
-          'Tokens for other audiences than this server are accepted, as configured',
-          { audience: config.audience },
-        )
+      const { audience } = config
+      if (audience.length > 0) {
+        const what = 'Tokens for other audiences than this server are accepted, as configured'
+        logger.warn('audience_widened', what, { audience })
       }
       try {
         await connect()
       } catch (error) {
         if (!(error instanceof ProxyError && error.code === 'ISSUER_UNREACHABLE')) throw error
-        logger.warn(
-          'descope_unreachable',
-          `${messageOf(error)}; requests are refused with 503 until it answers`,
-        )
+        const what = `${messageOf(error)}; requests are refused with 503 until it answers`
+        logger.warn('descope_unreachable', what)
         retryLater()
       }
     },
     async tokenEndpoint() {
       discovery ??= await discover(runtime, project, extraIssuers)
-      if (discovery.tokenEndpoint) return discovery.tokenEndpoint
-      throw new ProxyError(
-        'DISCOVERY_INVALID',
-        `Descope's discovery document names no token endpoint at ${project.base}`,
-      )
+      return tokenEndpointOf(discovery, project)
     },
     stop() {
       stopped = true

@@ -2,14 +2,14 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { WantedCall } from '../diagnose/checks/call.js'
 import { REPORTERS, type WantedReporter } from '../usecases/inputs.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { addNetworkOptions, addStoreOptions, repeatable } from './options.js'
+import { addNetworkOptions, addStoreOptions, parseSeconds, repeatable } from './options.js'
 
-/** Adds the flags that say whom to check, and as who. */
+/** Adds the flags that select the target and the credential of a check. */
 export function addCheckedOptions(command: Command): Command {
   return addNetworkOptions(addStoreOptions(command))
     .option('--scope <scopes>', 'Scopes to ask for, separated by spaces.')
     .addOption(repeatable('--header <header>', 'Header for the target, "Name: value"; repeatable.'))
-    .option('--timeout <seconds>', 'For each request.', parseTimeout, 10)
+    .option('--timeout <seconds>', 'Time limit of each request.', parseTimeout, 10)
     .option('--trust', 'Send secrets to the URLs that files of this folder name.', false)
     .option('--json', 'Print one JSON document on stdout.')
 }
@@ -38,11 +38,11 @@ export function addCheckOptions(command: Command): Command {
     )
     .addOption(several('--only <ids>', 'Run these checks, * as wildcard; repeatable.'))
     .addOption(several('--skip <ids>', 'Leave these checks out; repeatable.'))
-    .option('--wait <seconds>', 'Wait so long for the target to come up.', parseSeconds, 0)
+    .option('--wait <seconds>', 'Wait up to this long for the target to come up.', parseSeconds, 0)
     .option('--budget <budget>', 'Fail when it is slower: p95=<ms>.', parseBudget)
     .option('--baseline <file>', 'Expected failures, one id a line; stale ones fail.')
     .option('--strict', 'Warnings count as failures.', false)
-    .option('--via-stdio', 'Talk through our own stdio bridge.', false)
+    .option('--via-stdio', 'Test through the stdio bridge.', false)
 }
 
 function parseReporters(text: string): WantedReporter[] {
@@ -86,14 +86,6 @@ function readExpectation(expected: JsonObject): Pick<WantedCall, 'isError' | 'co
     return { isError: isError === true, contains: contains as string | undefined }
   }
   throw new InvalidArgumentError('Expect takes "isError" (true or false) and "contains" (a text).')
-}
-
-const LONGEST_S = 3_600
-
-function parseSeconds(text: string): number {
-  const seconds = /^\d{1,4}(\.\d{1,3})?$/.test(text) ? Number(text) : -1
-  if (seconds >= 0 && seconds <= LONGEST_S) return seconds
-  throw new InvalidArgumentError(`Expected a number of seconds up to ${LONGEST_S}.`)
 }
 
 function parseTimeout(text: string): number {

@@ -22,8 +22,7 @@ export interface Reporter extends Required<Pick<CheckOptions, 'onStart' | 'onRep
 }
 
 /**
- * Creates what tells of the checks. A document on stdout has it for itself: text and annotations
- * then go to stderr.
+ * Creates the reporter of the checks. If a document goes to stdout, text and annotations go to stderr.
  *
  * @throws {ProxyError} `USAGE` before anything is checked, when a report cannot be written.
  */
@@ -78,9 +77,7 @@ const isDocument = (kind: WantedReporter['kind']) => kind === 'json' || kind ===
 
 /** `--json` is for programs: the text is left out unless somebody asked for it. */
 function withJson(reporters: readonly WantedReporter[]): WantedReporter[] {
-  const others = reporters.filter(({ kind, file }) => {
-    return kind === 'github' || (kind === 'junit' && file !== undefined)
-  })
+  const others = reporters.filter(({ kind, file }) => kind === 'github' || file !== undefined)
   return [{ kind: 'json', file: undefined }, ...others]
 }
 
@@ -90,7 +87,7 @@ function reportToGithub({ env }: Runtime, report: Report, say: (text: string) =>
   if (file) writeReport(() => appendFileSync(file, renderMarkdown(report)), file)
 }
 
-/** Makes the folders of reports, and sees whether they can be written, while nothing has run yet. */
+/** Creates the folders of reports, and makes sure before the checks that the files can be written. */
 function prepareFiles({ cwd, env }: Runtime, wanted: readonly WantedReporter[]): void {
   const summary = wanted.some(({ kind }) => kind === 'github') ? env['GITHUB_STEP_SUMMARY'] : ''
   for (const file of [...wanted.map(({ file }) => file), summary]) {
@@ -99,15 +96,11 @@ function prepareFiles({ cwd, env }: Runtime, wanted: readonly WantedReporter[]):
     writeReport(() => {
       mkdirSync(dirname(path), { recursive: true })
       const isThere = statSync(path, { throwIfNoEntry: false })
-      if (isThere?.isDirectory() || file.endsWith('/')) throw new IsFolder(path)
+      if (isThere?.isDirectory() || file.endsWith('/'))
+        throw Object.assign(new Error(path), { code: 'EISDIR' })
       accessSync(isThere === undefined ? dirname(path) : path, constants.W_OK)
     }, file)
   }
-}
-
-/** As the system would say it when the report is written. */
-class IsFolder extends Error {
-  readonly code = 'EISDIR'
 }
 
 function writeReport(write: () => void, file: string): void {

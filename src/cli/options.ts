@@ -1,12 +1,12 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { STORE_CHOICES } from '../auth/tokens/store/data-key.js'
-import { LOOKUPS } from '../config/table.js'
+import { LOOKUPS, VARIABLES_OF_FLAGS } from '../config/table.js'
 import { CALLBACK_HOSTS, LOGIN_METHODS } from '../sign-in/options.js'
 import { ProxyError } from '../util/errors.js'
-import { ownMember, setMember } from '../util/json.js'
+import { setMember } from '../util/json.js'
 import type { Runtime } from '../util/runtime.js'
 
-/** Gives a command that reports the flag `--json`. */
+/** Adds the flag `--json`. */
 export function addJsonOption(command: Command): Command {
   return command.option('--json', 'Print one JSON document on stdout.')
 }
@@ -18,7 +18,7 @@ export function repeatable(flags: string, help: string): Option {
     .default([], 'none')
 }
 
-/** Adds the flags that say how others are reached. */
+/** Adds the flags of the network. */
 export function addNetworkOptions(command: Command): Command {
   return command
     .addOption(
@@ -30,7 +30,7 @@ export function addNetworkOptions(command: Command): Command {
     .option('--allow-http', 'Send tokens over plain http to other machines too.', false)
 }
 
-/** Adds the flags that say whose tokens are meant and where they are. */
+/** Adds the flags that select stored tokens. */
 export function addStoreOptions(command: Command): Command {
   for (const { flag, help } of LOOKUPS) command.addOption(new Option(flag, help))
   return command
@@ -50,44 +50,44 @@ export function addSignInOptions(command: Command): Command {
     .addOption(
       new Option('--login <way>', 'How to sign in.').choices(LOGIN_METHODS).default('auto'),
     )
-    .option('--no-browser', 'Show the URL and open nothing.')
+    .option('--no-browser', 'Show the URL, and open no browser.')
     .addOption(
-      new Option('--callback-host <host>', 'This machine, as the redirect URI names it.')
+      new Option('--callback-host <host>', 'Host name of this machine in the redirect URI.')
         .choices(CALLBACK_HOSTS)
         .default('127.0.0.1'),
     )
-    .option('--callback-port <port>', 'The one port to use for the answer.', parsePort)
-    .option('--no-resource', 'Do not say what the token is for (RFC 8707); some servers refuse it.')
+    .option(
+      '--callback-port <port>',
+      'Callback port; by default the first free one of several.',
+      parsePort,
+    )
+    .option(
+      '--no-resource',
+      'Do not send the resource parameter (RFC 8707), which some servers refuse.',
+    )
     .option('--scope <scopes>', 'Scopes to ask for, separated by spaces.')
+}
+
+const LONGEST_S = 3_600
+
+/** Parses a number of seconds, 0 and fractions included. */
+export function parseSeconds(text: string): number {
+  const seconds = /^\d{1,5}(\.\d{1,3})?$/.test(text) ? Number(text) : -1
+  if (seconds >= 0 && seconds <= LONGEST_S) return seconds
+  throw new InvalidArgumentError(`Expected a number of seconds up to ${LONGEST_S}.`)
+}
+
+/** What ends a command at the first SIGINT, SIGTERM or SIGHUP: a promise that then rejects. */
+export function interruption({ onSignal }: Pick<Runtime, 'onSignal'>): Promise<never> {
+  return new Promise<never>((_resolve, reject) => {
+    onSignal(() => reject(new ProxyError('INTERRUPTED', 'Interrupted')))
+  })
 }
 
 function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
   if (port < 1 || port > 65_535) throw new InvalidArgumentError('Expected a port from 1 to 65535.')
   return port
-}
-
-/** By name of the flag: hosts pass arguments badly, and variables well. */
-const VARIABLES: Readonly<Record<string, string>> = {
-  '--allow-http': 'MCP_DESCOPE_ALLOW_HTTP',
-  '--callback-host': 'MCP_DESCOPE_CALLBACK_HOST',
-  '--callback-port': 'MCP_DESCOPE_CALLBACK_PORT',
-  '--ca': 'MCP_DESCOPE_CA',
-  '--header': 'MCP_DESCOPE_HEADER',
-  '--ipv4': 'MCP_DESCOPE_IPV4',
-  '--log-file': 'MCP_DESCOPE_LOG_FILE',
-  '--log-level': 'MCP_DESCOPE_LOG_LEVEL',
-  '--login': 'MCP_DESCOPE_LOGIN',
-  '--login-wait': 'MCP_DESCOPE_LOGIN_WAIT',
-  '--no-browser': 'MCP_DESCOPE_NO_BROWSER',
-  '--no-proxy-env': 'MCP_DESCOPE_NO_PROXY_ENV',
-  '--no-resource': 'MCP_DESCOPE_NO_RESOURCE',
-  '--protocol': 'MCP_DESCOPE_PROTOCOL',
-  '--scope': 'MCP_DESCOPE_SCOPE',
-  '--store': 'MCP_DESCOPE_STORE',
-  '--transport': 'MCP_DESCOPE_TRANSPORT',
-  '--use-system-ca': 'MCP_DESCOPE_USE_SYSTEM_CA',
-  '--wait-for-login': 'MCP_DESCOPE_WAIT_FOR_LOGIN',
 }
 
 /**
@@ -99,8 +99,8 @@ const VARIABLES: Readonly<Record<string, string>> = {
 export function readFlags<Flags extends object>(command: Command, env: Runtime['env']): Flags {
   const flags: Record<string, unknown> = { ...command.opts() }
   for (const option of command.options) {
-    const variable = ownMember(VARIABLES, option.long ?? '')
-    const text = variable && env[variable]
+    const variable = `MCP_DESCOPE_${option.long?.slice(2).replaceAll('-', '_').toUpperCase()}`
+    const text = VARIABLES_OF_FLAGS.includes(variable) && env[variable]
     const name = option.attributeName()
     if (!text || command.getOptionValueSource(name) === 'cli') continue
     setMember(flags, name, readVariable(option, text, variable))
@@ -126,8 +126,7 @@ function readVariable(option: Option, text: string, variable: string): unknown {
   try {
     return option.parseArg === undefined ? text : option.parseArg(text, undefined)
   } catch (error) {
-    if (error instanceof InvalidArgumentError)
-      throw wrong(error.message.replace(/^Expected |\.$/g, ''))
-    throw error
+    if (!(error instanceof InvalidArgumentError)) throw error
+    throw wrong(error.message.replace(/^Expected |\.$/g, ''))
   }
 }

@@ -56,17 +56,10 @@ function causesOf(error: unknown): string[] {
   return lines
 }
 
-/** Says on stderr what is odd about a configuration, as the configuration wants records written. */
-export function printWarnings(
-  { io, clock }: Pick<Runtime, 'io' | 'clock'>,
-  {
-    config,
-    warnings,
-    secrets,
-    origins,
-  }: Pick<LoadedConfig, 'config' | 'warnings' | 'secrets' | 'origins'>,
-): void {
-  const logger = createLogger({ io, clock, ...config.log, redact: createRedactor(secrets) })
-  for (const warning of [...warnings, ...warnOfShortSecrets({ origins })])
-    logger.warn('configuration', warning)
+/** Logs the warnings of a configuration on stderr, in the format that it sets. */
+export function printWarnings({ io, clock }: Runtime, loaded: LoadedConfig): void {
+  const redact = createRedactor(loaded.secrets)
+  const logger = createLogger({ io, clock, ...loaded.config.log, redact })
+  const warnings = [...loaded.warnings, ...warnOfShortSecrets(loaded)]
+  for (const warning of warnings) logger.warn('configuration', warning)
 }

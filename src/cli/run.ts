@@ -40,8 +40,8 @@ export async function run(
 }
 
 /**
- * Loads only the command that is called. Of the others the name and the summary are enough, and where
- * it is called without more, nobody asks for them.
+ * Loads only the command that is called. The others need no more than a name and a summary, and not
+ * even that when the command is the first argument.
  */
 async function buildProgram(
   runtime: Runtime,
@@ -79,7 +79,7 @@ function calledCommand(argv: readonly string[]): string | undefined {
   return first === 'help' ? second : first
 }
 
-/** A host shows what its first request was answered with, but rarely what is on stderr. */
+/** Answers the host's first request with the error: hosts show that, but rarely what is on stderr. */
 async function sayToHost(runtime: Runtime, error: unknown): Promise<void> {
   const { answerPending } = await import('../bridge/startup-failure.js')
   const message = messageOf(error)

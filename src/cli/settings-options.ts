@@ -11,8 +11,7 @@ const keyOfOption = new WeakMap<Option, string>()
  */
 export function addSettingsOptions(command: Command): Command {
   for (const { key, flag, help } of LOOKUPS) addOption(command, key, new Option(flag, help))
-  const rows: readonly Setting[] = SETTINGS
-  for (const row of rows) {
+  for (const row of SETTINGS) {
     if (row.flag === undefined) continue
     const option = new Option(row.flag, describe(row))
     if (row.repeatable) {

@@ -53,14 +53,8 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
   }
 }
 
-function buildProgram({
-  command,
-  args,
-  env,
-  cwd,
-  maxChildren,
-  maxRequests,
-}: Section<'targets.*'>): TargetConfig['program'] {
+function buildProgram(own: Section<'targets.*'>): TargetConfig['program'] {
+  const { command, args, env, cwd, maxChildren, maxRequests } = own
   if (command === undefined) return undefined
   const [program = '', ...first] = [command].flat()
   return { command: [program, ...first, ...args], env, cwd, maxChildren, maxRequests }

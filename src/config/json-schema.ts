@@ -100,9 +100,8 @@ function withReferences(schema: JsonObject): JsonObject {
 
 /** Renders the table of all settings in Markdown, as the README shows it. */
 export function renderSettingsTable(): string {
-  const rows: readonly Setting[] = SETTINGS
   const lookups = LOOKUPS.map(({ flag, env, help }) => ['', code(flag), code(env), '', help])
-  const settings = rows.map((row) => [
+  const settings = SETTINGS.map((row) => [
     code(row.key.replace('*', '<name>')),
     row.flag ? code(row.flag) : '',
     row.env.map(code).join(' '),

@@ -73,14 +73,8 @@ export function resolveConfig(
   }: { env?: Variables; for?: ConfigUse; cwd?: string } = {},
 ): LoadedConfig {
   const findings: ValueFindings = { problems: [], warnings: [], secrets: new Set() }
-  const given = treeLayer(
-    { ...input },
-    {
-      from: (path) => `option ${path.join('.')}`,
-      folder: cwd,
-      problems: findings.problems,
-    },
-  )
+  const from = (path: readonly string[]) => `option ${path.join('.')}`
+  const given = treeLayer({ ...input }, { from, folder: cwd, problems: findings.problems })
   const layers = [given, environmentLayer(env, 'env', cwd), platformLayer(env, cwd)]
   const targets = targetNames(layers, findings)
   const lookUp = (name: string) => {
@@ -144,13 +138,8 @@ export function readSettings(
   ]
   const targets = targetNames([given, ...weaker], findings)
   const layers = [placePrefix(given, targets, findings.problems), ...weaker]
-  const resolution = resolveLayers(
-    layers,
-    targets,
-    use,
-    { lookUp, homeDir: runtime.homeDir },
-    findings,
-  )
+  const context = { lookUp, homeDir: runtime.homeDir }
+  const resolution = resolveLayers(layers, targets, use, context, findings)
   checkTogether(resolution, env, use)
   const missing = missingForServe(resolution, { ...dotEnv, ...env })
   return { ...resolution, file: found.file, missing }

@@ -4,7 +4,7 @@ import { readOptional } from './file.js'
 import { readDotEnv } from './file-layers.js'
 import type { LoadedConfig } from './load.js'
 import { variablesIn } from './references.js'
-import { OTHER_VARIABLES } from './variables.js'
+import { OTHER_VARIABLES } from './settings.js'
 
 /** The variables that the configuration file refers to; a name may come twice. */
 export function* referencedVariables({ file }: LoadedConfig): Generator<string> {

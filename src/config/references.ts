@@ -71,13 +71,12 @@ export function readSecretFile(text: string, folder: string, homeDir: string): E
   const { text: content, why } = readOptional(isAbsolute(path) ? path : resolve(folder, path))
   const secret = content?.replace(/\r?\n$/, '')
   if (secret) return { text: secret, parts: [secret], names: [] }
-  const wrong = `the file ${named} ${content === undefined ? `cannot be read${unlessMissing(why)}` : 'is empty'}`
-  return {
-    text: '',
-    parts: [],
-    names: [],
-    problem: [wrong, 'the path of a file that holds the secret'],
-  }
+  const state = content === undefined ? `cannot be read${unlessMissing(why)}` : 'is empty'
+  const problem = [
+    `the file ${named} ${state}`,
+    'the path of a file that holds the secret',
+  ] as const
+  return { text: '', parts: [], names: [], problem }
 }
 
 /** Returns the variables that a text refers to without a default. */

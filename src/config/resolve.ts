@@ -28,13 +28,8 @@ export function resolveLayers(
   context: ReadContext,
   findings: ValueFindings,
 ): Resolution {
-  const resolution: Resolution = {
-    ...findings,
-    values: new Map(),
-    raws: new Map(),
-    invalid: new Set(),
-    targets,
-  }
+  const empty = { values: new Map(), raws: new Map(), invalid: new Set<string>() }
+  const resolution: Resolution = { ...findings, ...empty, targets }
   for (const [row, target] of expectedRows(targets)) {
     resolveKey(row, target, layers, use, context, resolution)
   }
@@ -43,9 +38,8 @@ export function resolveLayers(
 
 /** Yields each row of the table; rows of targets once for each target, at their place. */
 function* expectedRows(targets: readonly string[]): Generator<readonly [Setting, string]> {
-  const rows: readonly Setting[] = SETTINGS
-  const ofTargets = rows.filter((row) => row.key.includes('*'))
-  for (const row of rows) {
+  const ofTargets = SETTINGS.filter((row) => row.key.includes('*'))
+  for (const row of SETTINGS) {
     if (row === ofTargets[0]) {
       for (const target of targets) for (const own of ofTargets) yield [own, target]
     } else if (!ofTargets.includes(row)) yield [row, '']

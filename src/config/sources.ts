@@ -1,8 +1,12 @@
 import { nearest } from '../util/text.js'
 import type { Layer, Raw } from './layers.js'
-import { ENVIRONMENT_TARGET, type Flags, findSetting, SETTINGS } from './settings.js'
-import type { Setting } from './table.js'
-import { OTHER_VARIABLES } from './variables.js'
+import {
+  ENVIRONMENT_TARGET,
+  type Flags,
+  findSetting,
+  OTHER_VARIABLES,
+  SETTINGS,
+} from './settings.js'
 
 export type Variables = Readonly<Record<string, string | undefined>>
 
@@ -43,16 +47,11 @@ export function flagLayer(flags: Flags, cwd: string, problems: string[]): Layer 
  */
 export function environmentLayer(variables: Variables, where: string, cwd: string): Layer {
   const layer = new Map<string, Raw>()
-  const rows: readonly Setting[] = SETTINGS
-  for (const row of rows) {
+  for (const row of SETTINGS) {
     const name = row.env.find((candidate) => variables[candidate])
     if (name === undefined) continue
-    const raw: Raw = {
-      value: variables[name],
-      from: `${where} ${name}`,
-      isText: true,
-      folder: cwd,
-    }
+    const from = `${where} ${name}`
+    const raw: Raw = { value: variables[name], from, isText: true, folder: cwd }
     const key = row.key.replace('*', ENVIRONMENT_TARGET)
     layer.set(key, raw)
     if (row.key === 'targets.*.credential.token') {
@@ -79,15 +78,12 @@ export const isVercel = (env: Variables): boolean => env['VERCEL'] === '1'
 /** Returns the host names that Vercel assigned to this deployment. */
 export function vercelHosts(env: Variables): string[] {
   const names = ['VERCEL_URL', 'VERCEL_BRANCH_URL', 'VERCEL_PROJECT_PRODUCTION_URL']
-  return [...new Set(names.map((name) => env[name]).filter((host) => host !== undefined))].filter(
-    (host) => host !== '',
-  )
+  return [...new Set(names.flatMap((name) => env[name] || []))]
 }
 
 /** Warns of variables that have our prefix and do not exist. */
 export function warnOfUnknownVariables(variables: Variables, where: string): string[] {
-  const rows: readonly Setting[] = SETTINGS
-  const known = [...rows.flatMap((row) => row.env), ...OTHER_VARIABLES]
+  const known = [...SETTINGS.flatMap((row) => row.env), ...OTHER_VARIABLES]
   return Object.keys(variables)
     .filter((name) => name.startsWith('MCP_DESCOPE_') && !known.includes(name))
     .map((name) => `Unknown variable ${name} (${where} ${name})${suggest(name, known)}`)

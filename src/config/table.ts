@@ -17,31 +17,34 @@ export interface Setting<K extends string = string, T extends SettingKind = Sett
   readonly secret: boolean
 }
 
-interface More {
-  flag?: string
-  env?: readonly string[]
-  unit?: string
-}
-
-/** Writes one row of the table. Without `env`, the variable's name is made from the key. */
-export function setting<const K extends string, const T extends SettingKind>(
-  key: K,
-  kind: T,
+/** Kind, default, meaning, and what else is known of a setting. */
+type Row = readonly [
+  kind: SettingKind,
   byDefault: unknown,
   help: string,
-  { flag, env, unit = kind === 'seconds' ? 'seconds' : undefined }: More = {},
-): Setting<K, T> {
-  return {
-    key,
-    kind,
-    default: byDefault,
-    help,
-    flag,
-    repeatable: SETTING_KINDS[kind].from === 'list' || key === 'targets.*.url',
-    env: env ?? (key.includes('*') ? [] : [variableName(key)]),
-    unit,
-    secret: SETTING_KINDS[kind].secret ?? false,
-  }
+  more?: { flag?: string; env?: readonly string[]; unit?: string },
+]
+
+/** Writes the rows of one section of the table. Without `env`, the variable's name is made from the key. */
+export function section<const S extends string, const R extends Readonly<Record<string, Row>>>(
+  name: S,
+  rows: R,
+) {
+  return Object.entries(rows).map(([member, [kind, byDefault, help, more = {}]]) => {
+    const key = `${name}.${member}`
+    const { flag, env, unit = kind === 'seconds' ? 'seconds' : undefined } = more
+    return {
+      key,
+      kind,
+      default: byDefault,
+      help,
+      flag,
+      repeatable: SETTING_KINDS[kind].from === 'list' || key === 'targets.*.url',
+      env: env ?? (key.includes('*') ? [] : [variableName(key)]),
+      unit,
+      secret: SETTING_KINDS[kind].secret ?? false,
+    }
+  }) as { [M in keyof R & string]: Setting<`${S}.${M}`, R[M][0]> }[keyof R & string][]
 }
 
 /** Makes the environment variable's name of a key: `log.level` → `MCP_DESCOPE_LOG_LEVEL`. */
@@ -65,3 +68,26 @@ export const LOOKUPS = [
     help: 'Profile of the configuration file to lay over it.',
   },
 ] as const
+
+/** Flags that can also be set by `MCP_DESCOPE_` and their name: hosts pass arguments badly, variables well. */
+export const VARIABLES_OF_FLAGS: readonly string[] = [
+  'ALLOW_HTTP',
+  'CA',
+  'CALLBACK_HOST',
+  'CALLBACK_PORT',
+  'HEADER',
+  'IPV4',
+  'LOG_FILE',
+  'LOG_LEVEL',
+  'LOGIN',
+  'LOGIN_WAIT',
+  'NO_BROWSER',
+  'NO_PROXY_ENV',
+  'NO_RESOURCE',
+  'PROTOCOL',
+  'SCOPE',
+  'STORE',
+  'TRANSPORT',
+  'USE_SYSTEM_CA',
+  'WAIT_FOR_LOGIN',
+].map((name) => `MCP_DESCOPE_${name}`)

@@ -143,13 +143,10 @@ export function resultsOf({ discover, initialize, session }: Handshake): SeenRes
 }
 
 function nobodySignedIn(): ProxyError {
-  return new ProxyError(
-    'SIGN_IN_REQUIRED',
-    'nobody is signed in, and this command starts no sign-in',
-    {
-      hint: 'Run `mcp-descope-proxy login <url>`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',
-    },
-  )
+  const what = 'nobody is signed in, and this command starts no sign-in'
+  return new ProxyError('SIGN_IN_REQUIRED', what, {
+    hint: 'Run `mcp-descope-proxy login <url>`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',
+  })
 }
 
 async function hasMetadata({ clock, network, url, timeoutMs, access }: ProbeOptions) {

@@ -26,12 +26,10 @@ export function brokenFile(path: string, { what, at }: Flaw): ProxyError {
       hint: 'Run the command without `--write`, and add by hand what it prints.',
     })
   }
-  const { line, column } = at
-  return new ProxyError(
-    'CONFIG_INVALID',
-    `${path} is broken at line ${line}, column ${column}: ${what}`,
-    { hint: 'Correct the file, and run the command again. Nothing was written.' },
-  )
+  const where = `line ${at.line}, column ${at.column}`
+  return new ProxyError('CONFIG_INVALID', `${path} is broken at ${where}: ${what}`, {
+    hint: 'Correct the file, and run the command again. Nothing was written.',
+  })
 }
 
 /** A file's text after an edit. */

@@ -148,18 +148,14 @@ function entryWith({ before = {}, reference, http }: EntryFormat): (server: Serv
 function vscodeEntry(server: Server): Entry {
   const inputs = server.references.map((variable): Input => {
     const id = `${server.name}-${variable}`.toLowerCase().replace(/[^a-z0-9]+/g, '-')
-    return {
-      type: 'promptString',
-      id,
-      description: `${variable} for ${server.name}`,
-      password: true,
-    }
+    const description = `${variable} for ${server.name}`
+    return { type: 'promptString', id, description, password: true }
   })
   const idOf = new Map(server.references.map((variable, index) => [variable, inputs[index]?.id]))
   const toEntry = entryWith({
-    before: { type: 'stdio' },
+    before: STDIO,
     reference: (variable) => `\${input:${idOf.get(variable)}}`,
-    http: (url) => ({ type: 'http', url }),
+    http: typed,
   })
   return { ...toEntry(server), inputs: server.connection.kind === 'http' ? [] : inputs }
 }

@@ -5,6 +5,7 @@ import {
   readResponseError,
 } from '../auth/oauth/authorization.js'
 import { type ConfiguredClient, storable, withConfiguredSecret } from '../auth/oauth/client.js'
+import { OAuthRefusedError, withRetries } from '../auth/oauth/failure.js'
 import { chooseClient, configuredClient } from '../auth/oauth/registration.js'
 import { exchangeCode } from '../auth/oauth/token-endpoint.js'
 import { bindingOf, type TokenRecord } from '../auth/tokens/token-store.js'
@@ -13,7 +14,6 @@ import { openBrowser } from './browser.js'
 import { resultPage } from './callback-page.js'
 import { type CallbackListener, listenForCallback } from './callback-server.js'
 import {
-  exchangeWithRetries,
   type FinishingFlow,
   type Flow,
   type FlowPlan,
@@ -33,9 +33,8 @@ export interface BrowserSignIn {
 }
 
 /**
- * Prepares a sign-in in the browser, in the order that keeps every step good: the port is bound,
- * then the client is registered with it, then the secrets are on disk, and only then anybody sees
- * the URL.
+ * Prepares a sign-in in the browser. The order matters: first the port is bound, then a client is
+ * registered with it, then the secrets are stored, and only then is the URL shown.
  *
  * @throws {ProxyError} `LISTEN_FAILED`, `SIGN_IN_FAILED`, `ISSUER_UNREACHABLE`
  */
@@ -44,10 +43,10 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
   const { server, resource } = plan
   const candidateUris = redirectUrisOf(options)
   const ports = candidateUris.map((uri) => addressOf(uri).port)
-  // Only a client that is registered now can have any port; others have theirs from before.
+  // a client that is registered now can have any port; the redirect URIs of others are fixed
   const canHaveAnyPort =
     options.callbackPort === undefined && configuredClient(server, target.client) === undefined
-  // A tab that is open for another target has to find its port again when its bridge is restarted.
+  // ports of other pending sign-ins come last: their open tabs need them when a bridge is restarted
   const taken = await flow.pending.portsOfOthers(flow.key)
   const ordered = [...ports].sort((a, b) => Number(taken.has(a)) - Number(taken.has(b)))
   const listener = await listenForCallback(
@@ -96,10 +95,10 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
 }
 
 /**
- * Takes up a sign-in that another process began and left: same port, same `state`, same verifier,
- * so that the tab that is open already ends well.
+ * Continues a sign-in of a process that ended, with the same port, `state` and verifier, so that the
+ * open tab still works.
  *
- * @returns `undefined` when its port is taken by somebody else.
+ * @returns `undefined` when the port is taken.
  */
 export async function resumeBrowser(pending: PendingBrowser): Promise<BrowserSignIn | undefined> {
   try {
@@ -141,7 +140,7 @@ export async function runBrowser(
   }
 }
 
-/** What became of the tab is kept, so that a process that goes on with this does not point to none. */
+/** Opens a tab if allowed, and stores the outcome for a process that continues this sign-in. */
 async function openTab(flow: Flow, pending: PendingBrowser): Promise<void> {
   const { holder, options, runtime, environment, asked, isStepUp, tabQuota } = flow
   const keep = async (tab: PendingBrowser['tab']) => {
@@ -163,7 +162,7 @@ async function openTab(flow: Flow, pending: PendingBrowser): Promise<void> {
 }
 
 /**
- * Turns an authorization response into kept tokens. `state` was checked by whoever received it.
+ * Exchanges an authorization response for tokens and stores them. The caller has checked `state`.
  *
  * @throws {ProxyError} `SIGN_IN_FAILED`, `ISSUER_UNREACHABLE`
  */
@@ -178,34 +177,34 @@ export async function complete(
   const error = readResponseError(response)
   if (error !== undefined) {
     const said = error.description === undefined ? '' : `: ${JSON.stringify(error.description)}`
-    throw new ProxyError(
-      'SIGN_IN_FAILED',
-      `The sign-in ended with ${JSON.stringify(error.code)}${said}`,
-    )
+    const what = `The sign-in ended with ${JSON.stringify(error.code)}${said}`
+    throw new ProxyError('SIGN_IN_FAILED', what)
   }
   const client = withConfiguredSecret(pending.client, configured)
   const request = { server, client, resource, response, state, redirectUri, verifier }
-  const grant = await exchangeWithRetries(flow, () => exchangeCode(flow.runtime, request))
+  // tried again only where the server said that it did nothing
+  const grant = await withRetries(
+    flow.runtime,
+    () => exchangeCode(flow.runtime, request),
+    (thrown) => thrown instanceof OAuthRefusedError && thrown.refusal.kind === 'transient',
+  )
   return await keepGrant(flow, pending, grant)
 }
 
 /** How often to look whether another process (`login --paste`) finished this sign-in. */
 const POLL_MS = 500
 
-/** After this long without an answer, the page may show an error that never reaches us. */
+/** After this time without an answer, the browser may show an error page of the server. */
 const HINT_MS = 60_000
 
-/** The one end of a sign-in, whoever brings it about. */
+/** The end of a sign-in, which several things can cause. */
 interface End {
   readonly promise: Promise<TokenRecord>
-  /** Ends the sign-in with what `outcome` becomes, and tells it as a value. */
+  /** Ends the sign-in with `outcome`; resolves also when that fails. */
   settle(outcome: Promise<TokenRecord>): Promise<TokenRecord | ProxyError>
 }
 
-/**
- * Watches what can end a sign-in from outside: tokens that another process put into the store,
- * the time that somebody has, and an abort.
- */
+/** Watches for the other ends of a sign-in: tokens that another process stored, a timeout, an abort. */
 function waitForEnd(flow: Flow, pending: PendingSignIn): End {
   const { runtime, store, signal, target, holder } = flow
   const { clock } = runtime
@@ -216,13 +215,9 @@ function waitForEnd(flow: Flow, pending: PendingSignIn): End {
     cancelLook = clock.after(POLL_MS, () => {
       const found = Promise.all([before, store.load(bindingOf(target))])
       found.then(([old, now]) => {
-        if (
-          now !== undefined &&
-          now.accessToken !== old?.accessToken &&
-          now.receivedAt * 1_000 >= pending.since - 1_000
-        ) {
-          resolve(now)
-        } else look()
+        const isNew = now !== undefined && now.accessToken !== old?.accessToken
+        if (isNew && now.receivedAt * 1_000 >= pending.since - 1_000) resolve(now)
+        else look()
       }, look)
     })
   }
@@ -238,7 +233,7 @@ function waitForEnd(flow: Flow, pending: PendingSignIn): End {
     cancelHint()
     signal.removeEventListener('abort', onAbort)
   })
-  ended.catch(() => {}) // it may end before anybody waits for it
+  ended.catch(() => {}) // a rejection before anybody awaits it must not count as unhandled
   return {
     promise: ended,
     async settle(outcome) {
@@ -247,12 +242,9 @@ function waitForEnd(flow: Flow, pending: PendingSignIn): End {
         resolve(record)
         return record
       } catch (thrown) {
-        const error =
-          thrown instanceof ProxyError
-            ? thrown
-            : new ProxyError('SIGN_IN_FAILED', `The sign-in failed: ${messageOf(thrown)}`, {
-                cause: thrown,
-              })
+        const what = `The sign-in failed: ${messageOf(thrown)}`
+        const own = () => new ProxyError('SIGN_IN_FAILED', what, { cause: thrown })
+        const error = thrown instanceof ProxyError ? thrown : own()
         reject(error)
         return error
       }
@@ -262,9 +254,8 @@ function waitForEnd(flow: Flow, pending: PendingSignIn): End {
 
 function hintFor({ client, kind }: PendingSignIn): string | undefined {
   if (kind === 'device') return undefined
-  const again =
-    client.source === 'dynamic' ? 'mcp-descope-proxy login --force' : 'mcp-descope-proxy login'
-  return `If the browser shows an error such as "unknown client", run \`${again}\`.`
+  const force = client.source === 'dynamic' ? ' --force' : ''
+  return `If the browser shows an error such as "unknown client", run \`mcp-descope-proxy login${force}\`.`
 }
 
 function deferred<T>() {

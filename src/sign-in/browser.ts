@@ -7,7 +7,7 @@ import { isCi } from './options.js'
 
 type Where = Pick<Runtime, 'env' | 'platform'>
 
-/** Where this process runs, as far as signing in is concerned. */
+/** What a sign-in needs to know about the machine. */
 export interface Environment {
   /** A browser that the user sees can be opened from here. */
   readonly hasBrowser: boolean
@@ -16,7 +16,7 @@ export interface Environment {
   readonly isWsl: boolean
 }
 
-/** Finds out whether the user's browser is on this machine. `$BROWSER` settles it. */
+/** Finds out whether the user's browser is on this machine; with `$BROWSER` set, it is. */
 export function detectEnvironment(where: Where): Environment {
   const isWsl = detectWsl(where)
   const why = reasonAgainstBrowser(where, isWsl)
@@ -52,7 +52,7 @@ function isContainer(): boolean {
  * Opens a URL in the user's browser: `$BROWSER` when set, else the platform's opener. Arguments go
  * as a list and never through a shell.
  *
- * @returns Whether something could be started. That it shows the page cannot be known.
+ * @returns Whether a browser was started; whether it shows the page is unknown.
  */
 export async function openBrowser(
   where: Pick<Runtime, 'env' | 'platform' | 'system'>,
@@ -66,7 +66,7 @@ export async function openBrowser(
   return false
 }
 
-/** Only web pages, and nothing that a program could take for an option or a control sequence. */
+/** Tells whether a URL may be opened: a web page, without control characters and credentials. */
 export function isOpenable(url: string): boolean {
   if (!URL.canParse(url)) return false
   const { protocol, username, password } = new URL(url)
@@ -86,7 +86,7 @@ function openers({ env, platform }: Where, url: string, isWsl: boolean): Opener[
   return isWsl ? [['wslview', url], powershell(url), linux] : [linux]
 }
 
-/** The command goes encoded, so that nothing in the URL can be read as PowerShell. */
+/** Passes the command in base64, so that nothing in the URL can be read as PowerShell. */
 function powershell(url: string): Opener {
   const command = `Start-Process '${url.replaceAll("'", "''")}'`
   const encoded = Buffer.from(command, 'utf16le').toString('base64')
@@ -99,33 +99,33 @@ const DAY_MS = 24 * 60 * 60_000
 
 const TABS_A_DAY = 3
 
-/** So many tabs in as many minutes, even when each of them led to a token that the target took. */
+/** Tabs in 10 minutes that led to a token which the target accepted. */
 const USED_TABS = 3
 
 const STEP_UP_PAUSE_MS = 10 * 60_000
 
 /**
- * Keeps a program that is restarted again and again from opening tab after tab. It counts on disk,
- * for all processes, by what is signed in to; whoever asks holds the sign-in lock.
+ * Limits how many tabs are opened, even by a program that is restarted again and again. The counts are
+ * stored on disk for each target, for all processes; callers hold the sign-in lock.
  */
 export interface BrowserTabQuota {
   /**
-   * Takes one tab, if there is one left: one in 10 minutes and three a day that led to no token that
-   * the target took, and three in 10 minutes that did.
+   * Takes one tab, if one is left. Tabs without a token that the target accepted: one in 10 minutes,
+   * three a day. Tabs with one: three in 10 minutes.
    */
   takeTab(): Promise<boolean>
-  /** The target took a token: the tab that led to it was used. */
+  /** Counts all tabs as used: the target accepted a token. */
   prove(): Promise<void>
-  /** Somebody signed in by hand: all tabs are there again. */
+  /** Starts over, after a user signed in by hand. */
   reset(): Promise<void>
-  /** Takes the one step-up in 10 minutes to a set of scopes. */
+  /** Takes a step-up to these scopes, if there was none in the last 10 minutes. */
   takeStepUp(scopes: readonly string[]): Promise<boolean>
 }
 
 interface Spent {
   /** When tabs were opened, milliseconds since the epoch. */
   tabs: number[]
-  /** When tabs were opened that led to a token that the target took. */
+  /** When tabs were opened that led to a token which the target accepted. */
   used: number[]
   /** When a step-up to these scopes was started. */
   stepUps: Record<string, number>
@@ -164,7 +164,7 @@ export function createTabQuota(folder: string, key: string, now: () => number): 
   }
 }
 
-/** Forgets what is too old to count, or lies in the future because the clock was set back. */
+/** Drops entries that are too old, or in the future because the clock was set back. */
 function parseSpent(text: string | undefined, now: number): Spent {
   const file = text === undefined ? undefined : tryParseJson(text)
   const { tabs, used, stepUps } = isObject(file) ? file : {}

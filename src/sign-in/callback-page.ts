@@ -16,9 +16,9 @@ import type { Flow } from './flow.js'
 export interface CallbackPage {
   readonly status: number
   readonly title: string
-  /** In these, backticks mark what is typed. */
+  /** Backticks in these mark commands. */
   readonly lines: readonly string[]
-  /** Names and what they stand for, such as the server that somebody signed in to. */
+  /** Rows of a table below, such as the server and the account. */
   readonly facts?: readonly (readonly [name: string, value: string])[]
 }
 
@@ -33,7 +33,7 @@ dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}
 @media(max-width:30rem){main{padding-top:2rem}dl{grid-template-columns:1fr;gap:.1rem}dd{margin-bottom:.5rem}}
 `
 
-/** Takes the code out of the address bar; without scripts, the page says the same. */
+/** Removes the code from the address bar. The page is the same without scripts. */
 const SCRIPT = "history.replaceState(null,'',location.pathname)"
 
 /** Headers of every answer of the callback server: not kept, not framed, nothing loaded. */
@@ -72,10 +72,10 @@ ${rows.length > 0 ? `<dl>${rows.join('')}</dl>` : ''}</div>
 /**
  * The page after a sign-in that worked.
  *
- * @param account What people know the person by.
- * @param returnTo What people call the program to go back to.
- * @param target What was signed in to, for people.
- * @param id What the server knows the person by; shown where nothing better is known.
+ * @param account Name of the person.
+ * @param returnTo Name of the program to go back to.
+ * @param target Name of the target.
+ * @param id The person's id at the server, which is shown without a name.
  */
 export function successPage(
   account: string | undefined,
@@ -93,10 +93,10 @@ export function successPage(
   }
 }
 
-/** The page after a sign-in that failed; there is always something to do next. */
+/** The page after a sign-in that failed; without a hint, it says how to try again. */
 export function failurePage(
   message: string,
-  hint: string | undefined,
+  hint?: string,
   target?: string,
   returnTo?: string,
 ): CallbackPage {
@@ -118,17 +118,14 @@ function factOf(name: string, value: string | undefined): [name: string, value: 
   return value ? [[name, foreign(value)]] : []
 }
 
-/** Text of somebody else: only our own is marked up, and none turns what stands around it. */
+/** Makes foreign text harmless: without backticks, which mark up text, and without control characters. */
 function foreign(text: string, most = LONGEST): string {
   return cutText(printable(text.replaceAll('`', "'")), most)
 }
 
 const sentence = (text: string) => (/[.!?…]$/.test(text) ? text : `${text}.`)
 
-/**
- * Makes the page that tells how a sign-in ended. The tokens are kept by then: what the page still
- * asks for keeps nobody from using them.
- */
+/** Makes the page with the result of a sign-in. The tokens are stored by then, so it may take its time. */
 export async function resultPage(
   { options, target, runtime }: Pick<Flow, 'options' | 'target' | 'runtime'>,
   server: AuthorizationServer,
@@ -142,14 +139,14 @@ export async function resultPage(
   return successPage(name, returnTo, target.name, accountOf(outcome.accessToken))
 }
 
-/** The page that somebody looks at waits for this. */
+/** Short, because the page waits for this. */
 const USER_INFO_LIMITS = { timeoutMs: 2_000, maxBytes: 65_536 }
 
 /**
- * Names who signed in, for people: by the token where it says more than an id, else as the
- * authorization server knows them, if it may be asked with this token.
+ * Returns the name of the person: from the claims of the token, else from the authorization server's
+ * userinfo endpoint, if this token may be used there.
  *
- * @returns `undefined` when nobody says, for whatever reason. Never rejects.
+ * @returns `undefined` when neither has one. Never rejects.
  * @see [OpenID Connect Core §5.3](https://openid.net/specs/openid-connect-core-1_0.html#UserInfo)
  */
 async function whoSignedIn(

@@ -11,20 +11,20 @@ export interface CallbackListener {
   readonly port: number
   readonly redirectUri: string
   /**
-   * Starts to accept the one response that carries `state`. Everything else is refused and changes
-   * nothing. The page is sent when `handle` has resolved.
+   * Starts to accept one response with this `state`; all other requests are refused. The page is sent
+   * when `handle` has resolved.
    */
   expect(state: string, handle: (response: URLSearchParams) => Promise<CallbackPage>): void
-  /** Frees the port, after the page of a response that is being handled went out. */
+  /** Frees the port after the page of a response in progress was sent. */
   close(): Promise<void>
   /** Frees the port at once. */
   abort(): void
 }
 
 /**
- * Binds the first free port, on just the addresses that the host stands for.
+ * Binds the first free port, on the addresses of the host only.
  *
- * @param holderOf Says who holds a port, for the error.
+ * @param holderOf Returns who uses a port, for the error message.
  * @throws {ProxyError} `LISTEN_FAILED` when all are taken, or this machine has no such address.
  */
 export async function listenForCallback(
@@ -48,7 +48,7 @@ export async function listenForCallback(
   })
 }
 
-/** A browser may take either address for `localhost`, so that both have to be ours. */
+/** Browsers resolve `localhost` to either address, so both must be bound. */
 const ADDRESSES: Readonly<Record<CallbackHost, readonly string[]>> = {
   '127.0.0.1': ['127.0.0.1'],
   localhost: ['127.0.0.1', '::1'],
@@ -60,11 +60,7 @@ async function bindAll(port: number, host: CallbackHost): Promise<Server[] | und
   const servers: Server[] = []
   for (const address of ADDRESSES[host]) {
     const server = createServer()
-    const outcome = await bind(
-      server,
-      servers[0] === undefined ? port : portOf(servers[0]),
-      address,
-    )
+    const outcome = await bind(server, servers[0] ? portOf(servers[0]) : port, address)
     if (outcome === 'bound') servers.push(server)
     if (outcome === 'taken') {
       for (const bound of servers) bound.close()
@@ -98,32 +94,32 @@ function createListener(servers: readonly Server[], host: CallbackHost): Callbac
   const onRequest = (request: IncomingMessage, response: ServerResponse) => {
     const target = parseRequestTarget(request.url)
     const problem = problemOf(request, target?.path, port)
-    const { query } = target ?? { query: new URLSearchParams() }
-    const states = query.getAll('state')
+    const query = target?.query ?? new URLSearchParams()
+    const refuse = (status: number, text: string, hint?: string) =>
+      send(response, { ...failurePage(text, hint), status })
     if (problem !== undefined) {
-      send(response, { ...failurePage(problem.text, undefined), status: problem.status })
-    } else if (expected === undefined || !stateMatches(expected.state, onlyOne(states))) {
-      send(
-        response,
-        failurePage(
-          'This is not the answer to the sign-in that is waiting.',
-          'Close this tab and use the link that was shown last, or run `mcp-descope-proxy login` in a terminal.',
-        ),
+      refuse(problem.status, problem.text)
+    } else if (
+      expected === undefined ||
+      !stateMatches(expected.state, onlyOne(query.getAll('state')))
+    ) {
+      refuse(
+        400,
+        'This sign-in link has expired or belongs to another attempt.',
+        'Close this tab and use the link that was shown last, or run `mcp-descope-proxy login` in a terminal.',
       )
     } else if (answered) {
-      send(response, {
-        ...failurePage(
-          'This sign-in was answered already.',
-          'Close this tab: the first one says how it ended. To sign in again, run `mcp-descope-proxy login --force` in a terminal.',
-        ),
-        status: 409,
-      })
+      refuse(
+        409,
+        'This sign-in is already finished.',
+        'Close this tab: the first one shows the result. To sign in again, run `mcp-descope-proxy login --force` in a terminal.',
+      )
     } else {
       answered = true
       delivery = new Promise((resolve) => response.once('close', resolve))
       expected.handle(query).then(
         (page) => send(response, page),
-        () => send(response, { ...failurePage('The sign-in failed.', undefined), status: 500 }),
+        () => refuse(500, 'The sign-in failed.'),
       )
     }
   }
@@ -159,12 +155,12 @@ function problemOf(
   path: string | undefined,
   port: number,
 ): { status: number; text: string } | undefined {
-  // A page elsewhere may let its host name point here (DNS rebinding).
+  // a foreign page may make its host name resolve to this machine (DNS rebinding)
   const hosts = [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`]
-  if (!hosts.includes(headers.host ?? '')) return { status: 421, text: 'This host is not served.' }
-  if (path === undefined) return { status: 400, text: 'This is no request for a page.' }
-  if (path !== '/callback') return { status: 404, text: 'There is nothing here.' }
-  if (method !== 'GET') return { status: 405, text: 'Only GET is answered.' }
+  if (!hosts.includes(headers.host ?? '')) return { status: 421, text: 'Unknown host name.' }
+  if (path === undefined) return { status: 400, text: 'The request is invalid.' }
+  if (path !== '/callback') return { status: 404, text: 'Page not found.' }
+  if (method !== 'GET') return { status: 405, text: 'Only GET is allowed.' }
   return undefined
 }
 

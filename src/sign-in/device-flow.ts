@@ -10,14 +10,14 @@ import { type Flow, type FlowPlan, keepGrant, showWaiting, wasInterrupted } from
 import { redirectUrisOf } from './options.js'
 import type { PendingDevice } from './pending-sign-in.js'
 
-/** Clocks of a server and of a virtual machine drift; polling late is safe, polling early is not. */
+/** Factor on the interval: clocks drift, and polling late is safe, while polling early is not. */
 const MARGIN = 1.2
 
 const MARGIN_AFTER_SLOW_DOWN = 1.4
 
 const LONGEST_INTERVAL = 60
 
-/** Gets a code for the user to enter elsewhere. */
+/** Gets a code for the user to enter on another device. */
 export async function prepareDevice(flow: Flow, plan: FlowPlan): Promise<PendingDevice> {
   const { runtime, target, clients, key, options } = flow
   const { server, resource, note } = plan
@@ -31,24 +31,18 @@ export async function prepareDevice(flow: Flow, plan: FlowPlan): Promise<Pending
     scope: plan.scope,
     now: runtime.clock.now() / 1_000,
   })
-  const codes = await requestDeviceCodes(runtime, { server, client, resource, scope })
+  const { expiresIn, verificationUri, verificationUriComplete, ...codes } =
+    await requestDeviceCodes(runtime, { server, client, resource, scope })
   const now = runtime.clock.now()
   const pending: PendingDevice = {
     kind: 'device',
     key,
     binding: bindingOf(target),
     target: target.name,
-    server,
-    client: storable(client),
-    resource,
-    scope,
-    note,
-    since: now,
-    expiresAt: now + codes.expiresIn * 1_000,
-    url: codes.verificationUriComplete ?? codes.verificationUri,
-    userCode: codes.userCode,
-    deviceCode: codes.deviceCode,
-    interval: codes.interval,
+    ...{ server, client: storable(client), resource, scope, note, since: now },
+    expiresAt: now + expiresIn * 1_000,
+    url: verificationUriComplete ?? verificationUri,
+    ...codes,
   }
   await flow.pending.save(pending)
   return pending
@@ -66,13 +60,17 @@ export async function runDevice(
     const grant = await poll(flow, pending)
     if (grant !== 'expired') return await keepGrant(flow, pending, grant)
     await flow.pending.remove(flow.key)
-    if (renewals >= flow.options.deviceRenewals) throw codeExpired()
+    if (renewals >= flow.options.deviceRenewals) {
+      throw new ProxyError('SIGN_IN_FAILED', 'The code expired before it was entered', {
+        hint: 'Run `mcp-descope-proxy login` for a new code.',
+      })
+    }
     pending = await prepareDevice(flow, await plan())
   }
 }
 
 /**
- * Polls the token endpoint, never faster than the server said, and through failures of the network.
+ * Polls the token endpoint, never faster than the server allows; failures of the network do not end it.
  *
  * @see [RFC 8628 §3.5](https://www.rfc-editor.org/rfc/rfc8628#section-3.5)
  */
@@ -89,8 +87,8 @@ async function poll(flow: Flow, pending: PendingDevice): Promise<Grant | 'expire
     try {
       return await deviceGrant(runtime, { server, client, resource, deviceCode })
     } catch (error) {
-      if (error instanceof OAuthRefusedError && error.refusal.code === 'expired_token')
-        return 'expired'
+      const code = error instanceof OAuthRefusedError ? error.refusal.code : undefined
+      if (code === 'expired_token') return 'expired'
       pace = nextPace(pace, error)
     }
   }
@@ -105,7 +103,7 @@ interface Pace {
 /**
  * Decides how long to wait before the next poll. The interval only ever grows.
  *
- * @throws What cannot become better by polling on.
+ * @throws The error, when polling again would not help.
  */
 export function nextPace(pace: Pace, error: unknown): Pace {
   const doubled = { ...pace, interval: Math.min(pace.interval * 2, LONGEST_INTERVAL) }
@@ -119,10 +117,4 @@ export function nextPace(pace: Pace, error: unknown): Pace {
     throw new ProxyError('SIGN_IN_FAILED', 'The sign-in was declined', { cause: error })
   }
   throw error
-}
-
-function codeExpired(): ProxyError {
-  return new ProxyError('SIGN_IN_FAILED', 'The code expired before it was entered', {
-    hint: 'Run `mcp-descope-proxy login` for a new code.',
-  })
 }

@@ -4,7 +4,6 @@ import { discoverGrantPlan, type GrantPlan } from '../auth/oauth/discover.js'
 import { isUnknownClient, withRetries } from '../auth/oauth/failure.js'
 import type { BearerChallenge } from '../auth/oauth/parse-challenge.js'
 import { chooseScope, splitScopes } from '../auth/oauth/scopes.js'
-import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
 import { bindingOf, type TokenRecord } from '../auth/tokens/token-store.js'
 import { sleep } from '../util/async.js'
 import { acquireLock } from '../util/lock.js'
@@ -24,15 +23,15 @@ import {
 import { addressOf } from './options.js'
 import type { PendingSignIn } from './pending-sign-in.js'
 
-/** How often a process that waits for another one's sign-in looks. */
+/** How often a process that waits for another one's sign-in checks the store. */
 const POLL_MS = 250
 
 /**
- * Signs in while holding the sign-in lock of the target, or waits for the process that holds it.
- * Whoever waits goes on with the sign-in when the holder is gone: what it needs is on disk.
+ * Signs in while holding the sign-in lock of the target, or waits for the process that holds it. If that
+ * process ends, one that waits continues its sign-in, which is stored on disk.
  *
- * @param stored The record before, if there is one.
- * @param isGood Whether a record answers the request.
+ * @param stored The stored record, if there is one.
+ * @param isGood Tells whether a record satisfies the request.
  */
 export async function signInExclusively(
   flow: Flow,
@@ -88,7 +87,7 @@ async function signIn(
     if (resumed !== undefined) return await endOrForget(flow, () => runBrowser(flow, resumed, true))
   }
   await takeStepUp(flow, request)
-  // Nobody ever came back from the last page: perhaps the server no longer knows the client.
+  // the last sign-in was never finished: perhaps the server no longer knows the client
   if (request.force && left?.client.source === 'dynamic') {
     await flow.clients.forget(left.server.issuer, left.client.id)
   }
@@ -96,9 +95,10 @@ async function signIn(
     const planned = await plan()
     try {
       return await endOrForget(flow, async () => {
-        if (planned.method === 'device')
-          return runDevice(flow, await prepareDevice(flow, planned), plan)
-        return runBrowser(flow, await prepareBrowser(flow, planned), false)
+        if (planned.method !== 'device') {
+          return runBrowser(flow, await prepareBrowser(flow, planned), false)
+        }
+        return runDevice(flow, await prepareDevice(flow, planned), plan)
       })
     } catch (error) {
       if (attempt > 1 || !isUnknownClient(error)) throw error
@@ -109,7 +109,7 @@ async function signIn(
   }
 }
 
-/** A sign-in that failed is over; one that was interrupted waits on disk for the next process. */
+/** Deletes a sign-in that failed; one that was interrupted stays on disk for the next process. */
 async function endOrForget<T>(flow: Flow, run: () => Promise<T>): Promise<T> {
   try {
     return await run()
@@ -119,7 +119,7 @@ async function endOrForget<T>(flow: Flow, run: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Only a sign-in that asks for all that is needed now, in the way that is wished, can go on. */
+/** Tells whether a stored sign-in asks for everything needed now, by the requested method. */
 function canResume(
   { options, target }: Flow,
   request: EnsureRequest,
@@ -140,23 +140,24 @@ function canResume(
   return [...needed, ...splitScopes(target.scope)].every((scope) => asked.has(scope))
 }
 
-/** The target may name another authorization server by now, or be another resource. */
+/** Tells whether the target still names the same authorization server and resource. */
 async function isStillThere(
   { server, resource }: PendingSignIn,
   plan: () => Promise<Pick<FlowPlan, 'server' | 'resource'>>,
 ): Promise<boolean> {
   const now = await plan().catch(() => undefined)
-  if (now === undefined) return true // it cannot be asked: what is on disk is all there is
+  if (now === undefined) return true // the target does not answer, so nothing else is known
   return now.server.issuer === server.issuer && now.resource === resource
 }
 
+/** @throws {ProxyError} `CREDENTIAL_REFUSED` when these scopes were asked for a short time ago. */
 async function takeStepUp({ tabQuota, target, asked }: Flow, request: EnsureRequest) {
   if (!isStepUp(request) || asked) return
   const scopes = splitScopes(request.challenge?.scope)
   if (!(await tabQuota.takeStepUp(scopes))) throw scopesNotGranted(target.name, scopes)
 }
 
-/** The user asked just now, and the tab that another process opened may be closed long since. */
+/** Opens the page of another process's sign-in again, since its tab may have been closed. */
 async function openAgain({ options, environment, runtime, holder }: Flow, { url }: PendingSignIn) {
   if (!options.openBrowser || !environment.hasBrowser) return
   const started = await openBrowser(runtime, url, environment.isWsl)
@@ -167,11 +168,11 @@ const ENABLE_DEVICE =
   'To sign in with a code instead, switch on Settings > Authentication Methods > Device Authentication in the Descope console.'
 
 /**
- * Finds out where and for what to sign in, and chooses the way.
+ * Finds out where to sign in and for what, and chooses the method.
  *
  * @param previousScope What was asked for last time; a step-up asks for that and more.
- * @throws {RetryableError} when somebody cannot be asked now.
- * @throws {ProxyError} `DISCOVERY_INVALID`, or `SIGN_IN_FAILED` when the wished way is not offered.
+ * @throws {RetryableError} when a server does not answer now.
+ * @throws {ProxyError} `DISCOVERY_INVALID`, or `SIGN_IN_FAILED` when the requested method is not offered.
  */
 async function planSignIn(
   flow: Flow,
@@ -180,13 +181,12 @@ async function planSignIn(
 ): Promise<FlowPlan> {
   const { runtime, target } = flow
   const plan = await withRetries(runtime, () => discoverGrantPlan(runtime, target.grant, challenge))
-  const isStepUp = challenge?.error === INSUFFICIENT_SCOPE
   const scope = chooseScope({
     configured: target.scope,
     challenged: challenge?.scope,
     resource: plan.resourceScopes,
     server: plan.server.scopesSupported,
-    previous: isStepUp ? (previousScope ?? target.scope ?? '') : undefined,
+    previous: flow.isStepUp ? (previousScope ?? target.scope ?? '') : undefined,
   })
   return { ...plan, scope, ...chooseMethod(flow, plan) }
 }
@@ -204,11 +204,9 @@ export function chooseMethod(
   if (options.method !== 'auto') return { method: options.method, note: undefined }
   const { hasBrowser, why } = environment
   if (hasBrowser) return { method: 'browser', note: undefined }
-  if (offersDevice) {
-    return { method: 'device', note: `${why}, so a code is used instead of a browser.` }
-  }
+  if (offersDevice) return { method: 'device', note: `${why}, so you sign in with a code.` }
   return {
     method: 'paste',
-    note: `${why}, so open the URL elsewhere and bring back the URL where the browser ends. ${ENABLE_DEVICE}`,
+    note: `${why}, so open the URL in a browser elsewhere, sign in, and copy the URL at which the browser ends. ${ENABLE_DEVICE}`,
   }
 }

@@ -25,11 +25,11 @@ export interface FinishDeps {
 }
 
 /**
- * Finishes a sign-in that waits, in this process or another one, with the URL that the browser ended
- * at. Its `state` says which one. Whoever waits finds the tokens in the store.
+ * Finishes a pending sign-in, of this process or another one, with the URL at which the browser ended.
+ * The `state` in the URL identifies the sign-in. A process that waits finds the tokens in the store.
  *
- * @throws {ProxyError} `USAGE` when nothing waits or the URL belongs to something else, and what a
- *   sign-in throws.
+ * @throws {ProxyError} `USAGE` when no sign-in is pending or the URL belongs to none of them, and the
+ *   errors of a sign-in.
  */
 export async function finishPasted(deps: FinishDeps, text: string): Promise<TokenRecord> {
   const { runtime, store, folder, named, secret } = deps
@@ -48,7 +48,7 @@ export async function finishPasted(deps: FinishDeps, text: string): Promise<Toke
   return await complete(flow, waiting, response, { secret })
 }
 
-/** A code alone does not say what it is for, so that it is taken only where just one sign-in waits. */
+/** Finds the sign-in. A code without URL has no `state`, so it is accepted only when one sign-in is pending. */
 function choose(
   waiting: readonly PendingBrowser[],
   text: string,
@@ -60,13 +60,9 @@ function choose(
   if (found !== undefined) return found
   if (only !== undefined && second === undefined) return only
   if (only !== undefined && state === undefined) {
-    throw new ProxyError(
-      'USAGE',
-      'Several sign-ins wait, and this does not say which one it is for',
-      {
-        hint: 'Paste the whole URL from the address bar, in quotes; it ends in `/callback?code=…`.',
-      },
-    )
+    throw new ProxyError('USAGE', 'Several sign-ins are pending, and this code fits any of them', {
+      hint: 'Paste the whole URL from the address bar, in quotes; it ends in `/callback?code=…`.',
+    })
   }
   const what = name === undefined ? 'No sign-in' : `No sign-in to ${name}`
   throw new ProxyError('USAGE', `${what} waits for ${only === undefined ? 'a' : 'this'} URL`, {

@@ -1,6 +1,5 @@
 import { storable } from '../auth/oauth/client.js'
 import type { GrantPlan } from '../auth/oauth/discover.js'
-import { OAuthRefusedError, withRetries } from '../auth/oauth/failure.js'
 import type { BearerChallenge } from '../auth/oauth/parse-challenge.js'
 import type { ClientStore } from '../auth/oauth/registration.js'
 import { missingScopes, splitScopes } from '../auth/oauth/scopes.js'
@@ -9,6 +8,7 @@ import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
 import {
   bindingOf,
   type SignInTarget,
+  type SignInView,
   type TokenRecord,
   type TokenStore,
 } from '../auth/tokens/token-store.js'
@@ -37,20 +37,23 @@ export type SignInRuntime = Pick<
   'allowHttp' | 'clock' | 'fetch' | 'env' | 'platform' | 'system'
 >
 
-/** What the ways of signing in share. */
-export interface Flow {
-  readonly runtime: SignInRuntime
-  readonly target: SignInTarget
-  readonly key: string
+export interface SignInDeps {
+  runtime: SignInRuntime
+  target: SignInTarget
+  store: TokenStore
+  clients: ClientStore
   /** The user's data folder. */
-  readonly folder: string
-  readonly store: TokenStore
-  readonly clients: ClientStore
+  folder: string
+  options: SignInOptions
+}
+
+/** One sign-in: what all ways to sign in have in common. */
+export interface Flow extends Readonly<SignInDeps> {
+  readonly key: string
   readonly pending: PendingStore
   readonly tabQuota: BrowserTabQuota
   readonly holder: StateHolder
   readonly environment: Environment
-  readonly options: SignInOptions
   /** The user asked for it just now, so that the quota of tabs does not count. */
   readonly asked: boolean
   /** It asks for more scopes, which has a quota of its own. */
@@ -58,7 +61,7 @@ export interface Flow {
   readonly signal: AbortSignal
 }
 
-/** A plan with the scopes that were chosen and the way that will be gone. */
+/** What to sign in to and how: with the chosen scopes and method. */
 export interface FlowPlan extends GrantPlan {
   readonly scope: string | undefined
   readonly method: Exclude<LoginMethod, 'auto'>
@@ -79,19 +82,19 @@ export function showWaiting({ holder }: Flow, pending: PendingSignIn, resumed: b
   })
 }
 
-/** Whoever prepared a sign-in decides next whether a tab is opened for it. */
+/** @param resumed Another process began this sign-in. */
 function tabOf(pending: PendingSignIn, resumed: boolean): TabState {
   if (pending.kind === 'device' || (pending.method === 'paste' && !resumed)) return 'off'
   return resumed ? (pending.tab ?? 'elsewhere') : 'opening'
 }
 
-/** What the end of a sign-in needs, in whichever process that is. */
+/** What finishing a sign-in needs, in this process or in another one. */
 export type FinishingFlow = Pick<Flow, 'store' | 'pending' | 'tabQuota' | 'asked'> & {
   readonly runtime: Pick<SignInRuntime, 'clock' | 'fetch'>
   readonly target?: SignInTarget | undefined
 }
 
-/** Puts the tokens of a finished sign-in where everybody finds them. */
+/** Stores the tokens of a finished sign-in, where all processes find them. */
 export async function keepGrant(
   flow: FinishingFlow,
   pending: PendingSignIn,
@@ -101,7 +104,7 @@ export async function keepGrant(
   const { server, client, resource, scope } = pending
   const binding = pending.binding ?? (flow.target && bindingOf(flow.target))
   if (binding === undefined) {
-    throw new ProxyError('USAGE', 'This sign-in does not say what it is for', {
+    throw new ProxyError('USAGE', 'The sign-in does not name its target', {
       hint: 'Name the target: `mcp-descope-proxy login <target-or-url> --paste "<url>"`.',
     })
   }
@@ -124,18 +127,6 @@ export async function keepGrant(
   return record
 }
 
-/** An exchange is tried again only where the server said that it did nothing. */
-export function exchangeWithRetries<T>(
-  flow: Pick<FinishingFlow, 'runtime'>,
-  task: () => Promise<T>,
-): Promise<T> {
-  return withRetries(
-    flow.runtime,
-    task,
-    (error) => error instanceof OAuthRefusedError && error.refusal.kind === 'transient',
-  )
-}
-
 export function tookTooLong(): ProxyError {
   return new ProxyError('SIGN_IN_FAILED', 'Nobody signed in in time', {
     hint: 'Run `mcp-descope-proxy login` to try again.',
@@ -146,14 +137,14 @@ export function wasInterrupted(): ProxyError {
   return new ProxyError('INTERRUPTED', 'The sign-in was interrupted')
 }
 
-/** What is wanted of a sign-in. */
+/** A request for good tokens. */
 export interface EnsureRequest {
   /**
    * `never`: nobody may be asked; `offer`: somebody may be there, and the browser is opened within
    * the quota of tabs; `asked`: the user asked for it just now.
    */
   interactive: 'never' | 'offer' | 'asked'
-  /** A token that was refused, so that the store's copy of it is not taken for an answer. */
+  /** A token that was refused: a stored record with it does not count. */
   refused?: string | undefined
   /** The challenge of the answer that led here. */
   challenge?: BearerChallenge | undefined
@@ -172,55 +163,35 @@ export function neededScopes(request: EnsureRequest, record: TokenRecord): strin
   return isStepUp(request) ? missingScopes(request.challenge?.scope, record.scope) : []
 }
 
-/** The error for scopes that somebody was asked for and did not get. */
+/** The error for scopes that were asked for at a sign-in and not granted. */
 export function scopesNotGranted(target: string, missing: readonly string[]): ProxyError {
   const names = splitScopes(missing.join(' ')).join(' ')
-  return new ProxyError(
-    'CREDENTIAL_REFUSED',
-    `${target} needs scopes that were not granted: ${names}`,
-    {
-      hint: 'Ask the operator to grant them to you, then run `mcp-descope-proxy login --force`.',
-    },
-  )
+  const what = `${target} needs scopes that were not granted: ${names}`
+  return new ProxyError('CREDENTIAL_REFUSED', what, {
+    hint: 'Ask the operator to grant them to you, then run `mcp-descope-proxy login --force`.',
+  })
 }
 
 /**
- * What became of the browser tab:
- * - `off`: none is opened, as somebody wished or because there is no browser here
- * - `opening`, `opened`, `failed`: the launcher was started, worked, did not
+ * The browser tab of a sign-in:
+ * - `off`: none is opened, because of an option or because there is no browser here
+ * - `opening`, `opened`, `failed`: the browser is being started, was started, could not be started
  * - `withheld`: too many tabs were opened already without anybody signing in
  * - `elsewhere`: it was opened by the process that started this sign-in
  */
 export type TabState = 'off' | 'opening' | 'opened' | 'failed' | 'withheld' | 'elsewhere'
 
 /** Somebody has to act. Times are milliseconds since the epoch. */
-export interface WaitingState {
-  readonly phase: 'waiting'
-  readonly method: Exclude<LoginMethod, 'auto'>
-  /** Where to sign in. It may hold `state`: it is shown to the user and never logged. */
-  readonly url: string
-  /** To be entered at `url`; only with `device`. */
-  readonly userCode: string | undefined
+export interface WaitingState extends Extract<SignInView, { phase: 'waiting' }> {
   readonly since: number
-  readonly expiresAt: number
   readonly tab: TabState
-  /** Why it is done in this way, when that is not what one would expect. */
+  /** Why the sign-in works in this way, when that is not what one would expect. */
   readonly note: string | undefined
 }
 
-export type SignInState =
-  | { readonly phase: 'idle' }
-  | { readonly phase: 'preparing'; readonly since: number }
-  | WaitingState
-  | {
-      readonly phase: 'done'
-      readonly at: number
-      /** The tokens before were another client's. */
-      readonly isOtherClient: boolean
-    }
-  | { readonly phase: 'failed'; readonly at: number; readonly error: ProxyError }
+export type SignInState = Exclude<SignInView, { phase: 'waiting' }> | WaitingState
 
-/** Holds the state of a sign-in and tells who wants to know. */
+/** Holds the state of a sign-in and reports each change. */
 export interface StateHolder {
   get(): SignInState
   set(state: SignInState): void

@@ -1,11 +1,11 @@
 import type { Runtime } from '../util/runtime.js'
 
-/** How somebody can sign in; `auto` takes what fits the machine and the server. */
+/** Ways to sign in; `auto` chooses by the machine and the server. */
 export const LOGIN_METHODS = ['auto', 'browser', 'device', 'paste'] as const
 
 export type LoginMethod = (typeof LOGIN_METHODS)[number]
 
-/** Ports of the callback unless one is given; all of them are registered with a client. */
+/** Default ports of the callback; a client is registered with all of them. */
 export const CALLBACK_PORTS = [28_682, 28_683, 28_684, 28_685] as const
 
 /** Names of this machine that a redirect URI may have; some servers accept only one of them. */

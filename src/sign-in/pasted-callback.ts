@@ -3,9 +3,9 @@ import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
 import { ProxyError } from '../util/errors.js'
 
 /**
- * Reads what a user pasted: the URL that the browser ended at, or only the code in it. A URL has to
- * carry our `state`. A code alone proves nothing about where it comes from, so it is taken only from
- * servers that could not say that anyhow; PKCE still binds it to this sign-in.
+ * Reads what a user pasted: the URL at which the browser ended, or only the code in it. A URL must have
+ * our `state`. A code alone does not show which server it is from, so it is accepted only when the
+ * server's responses never show that (no `iss`); PKCE still binds it to this sign-in.
  *
  * @returns The parameters of the authorization response.
  * @throws {ProxyError} `USAGE` when it is neither, or belongs to another sign-in.
@@ -18,19 +18,19 @@ export function parsePasted(
   const searchParams = queryOf(trimmed)
   if (searchParams !== undefined) {
     if (stateMatches(state, searchParams.get('state'))) return searchParams
-    throw new ProxyError('USAGE', 'This URL does not belong to the sign-in that is waiting', {
-      hint: 'Sign in at the URL that was shown last, then paste the whole URL that the browser ends at.',
+    throw new ProxyError('USAGE', 'This URL belongs to another sign-in', {
+      hint: 'Sign in at the URL that was shown last, then paste the whole URL at which the browser ends.',
     })
   }
   if (/^[\w.~+/=-]{8,4096}$/.test(trimmed) && !server.issInResponses) {
     return new URLSearchParams({ code: trimmed, state })
   }
-  throw new ProxyError('USAGE', 'This is not the URL that the browser ended at', {
+  throw new ProxyError('USAGE', 'This is not the URL at which the browser ended', {
     hint: 'Paste the whole URL from the address bar; it ends in `/callback?code=…`.',
   })
 }
 
-/** The `state` of a pasted URL; `undefined` when it is none, or has none. */
+/** The `state` of a pasted URL; `undefined` when the text is no URL, or has none. */
 export function pastedState(text: string): string | undefined {
   return queryOf(unquoted(text))?.get('state') ?? undefined
 }

@@ -7,16 +7,19 @@ import {
   parseBinding,
   parseClient,
   parseServer,
+  stringMembers,
 } from '../auth/tokens/store/record.js'
 import { storeKey, type TokenBinding } from '../auth/tokens/token-store.js'
-import { isObject, stringMember, tryParseJson } from '../util/json.js'
+import { isObject, tryParseJson } from '../util/json.js'
 import { readPrivateFile, removeFile, writePrivateFile } from '../util/private-files.js'
 import { addressOf } from './options.js'
+
+const TABS = ['off', 'withheld', 'failed'] as const
 
 interface PendingBase {
   /** Key of the token binding that it will end in. */
   readonly key: string
-  /** With these, whoever finishes it need not name the target; versions before did not keep them. */
+  /** So that finishing it needs no target; absent in files of older versions. */
   readonly binding?: TokenBinding | undefined
   /** Name of the target, for people. */
   readonly target?: string | undefined
@@ -26,6 +29,8 @@ interface PendingBase {
   readonly resource: string | undefined
   readonly scope: string | undefined
   readonly note: string | undefined
+  /** Where the user signs in. */
+  readonly url: string
   /** Milliseconds since the epoch. */
   readonly since: number
   readonly expiresAt: number
@@ -35,18 +40,16 @@ interface PendingBase {
 export interface PendingBrowser extends PendingBase {
   readonly kind: 'browser'
   readonly method: 'browser' | 'paste'
-  readonly url: string
   readonly redirectUri: string
   readonly state: string
   readonly verifier: string
   /** Why no tab is open for it; `undefined` when one is. */
-  readonly tab: 'off' | 'withheld' | 'failed' | undefined
+  readonly tab: (typeof TABS)[number] | undefined
 }
 
 /** A sign-in that waits for a user code to be entered. */
 export interface PendingDevice extends PendingBase {
   readonly kind: 'device'
-  readonly url: string
   readonly userCode: string
   readonly deviceCode: string
   /** Seconds. */
@@ -55,24 +58,22 @@ export interface PendingDevice extends PendingBase {
 
 export type PendingSignIn = PendingBrowser | PendingDevice
 
-/** Keeps the sign-in that is under way, so that a process that is started again can go on. */
+/** Stores the pending sign-ins, so that a process that is started again can continue. */
 export interface PendingStore {
-  /** `undefined` when there is none that could still succeed. */
+  /** Returns `undefined` when there is none that can still succeed. */
   load(key: string): Promise<PendingSignIn | undefined>
   save(pending: PendingSignIn): Promise<void>
   remove(key: string): Promise<void>
-  /** All that could still succeed. */
+  /** Returns all that can still succeed. */
   list(): Promise<PendingSignIn[]>
   /**
-   * Ports that the sign-ins of other targets come back to, whether a process waits there or not,
-   * with the keys of those sign-ins.
+   * Returns the callback ports of other targets' sign-ins, with their keys, whether a process listens
+   * there or not.
    */
   portsOfOthers(key: string): Promise<ReadonlyMap<number, string>>
 }
 
 const SCHEMA = 1
-
-const TABS = ['off', 'withheld', 'failed'] as const
 
 /** @param folder The user's data folder. @param now Milliseconds since the epoch. */
 export function createPendingStore(folder: string, now: () => number): PendingStore {
@@ -106,36 +107,29 @@ export function createPendingStore(folder: string, now: () => number): PendingSt
 
 function parsePending(value: unknown): PendingSignIn | undefined {
   if (!isObject(value)) return undefined
-  const text = (member: string) => stringMember(value, member)
   const server = parseServer(value['server'])
   const client = parseClient(value['client'])
-  const [key, url] = [text('key'), text('url')]
-  const [since, expiresAt] = [numberMember(value, 'since'), numberMember(value, 'expiresAt')]
-  if (server === undefined || client === undefined || key === undefined) return undefined
   const binding = parseBinding(value['binding'])
+  const [since, expiresAt] = [numberMember(value, 'since'), numberMember(value, 'expiresAt')]
+  const { key, url, ...texts } = stringMembers(value, [
+    'key',
+    'url',
+    'target',
+    'resource',
+    'scope',
+    'note',
+  ])
+  if (server === undefined || client === undefined || key === undefined) return undefined
   if (binding !== undefined && storeKey(binding) !== key) return undefined
   if (url === undefined || since === undefined || expiresAt === undefined) return undefined
-  const [resource, scope, note] = [text('resource'), text('scope'), text('note')]
-  const target = text('target')
-  const base = {
-    key,
-    binding,
-    target,
-    server,
-    client,
-    resource,
-    scope,
-    note,
-    url,
-    since,
-    expiresAt,
-  }
-  const [userCode, deviceCode] = [text('userCode'), text('deviceCode')]
+  const base = { key, binding, server, client, url, since, expiresAt, ...texts }
+  const { userCode, deviceCode } = stringMembers(value, ['userCode', 'deviceCode'])
   if (value['kind'] === 'device' && userCode !== undefined && deviceCode !== undefined) {
     const interval = numberMember(value, 'interval') ?? 5
     return { ...base, kind: 'device', userCode, deviceCode, interval }
   }
-  const [redirectUri, state, verifier] = [text('redirectUri'), text('state'), text('verifier')]
+  const members = ['redirectUri', 'state', 'verifier'] as const
+  const { redirectUri, state, verifier } = stringMembers(value, members)
   if (redirectUri === undefined || state === undefined || verifier === undefined) return undefined
   const method = value['method'] === 'paste' ? 'paste' : 'browser'
   const tab = TABS.find((known) => known === value['tab'])

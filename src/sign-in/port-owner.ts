@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { lockHolder } from '../util/lock.js'
 import type { Flow } from './flow.js'
 
-/** Loopback and "any", as the kernel writes them: bytes of each word in the machine's order. */
+/** Loopback and wildcard addresses, as the kernel writes them: each word in the machine's byte order. */
 const OURS = new Set([
   '0100007F',
   '00000000',
@@ -15,8 +15,8 @@ const OURS = new Set([
 const LISTENS = '0A'
 
 /**
- * Finds the process that listens on a loopback port. `undefined` where the system does not say: only
- * Linux does, in `/proc`, and only of processes of the same user.
+ * Finds the process that listens on a loopback port, in `/proc`: on Linux only, and only processes of
+ * the same user. Otherwise `undefined`.
  */
 export async function listeningProcess(
   port: number,
@@ -56,8 +56,8 @@ function read(path: string): Promise<string> {
 }
 
 /**
- * Says which process holds a callback port: as the system tells, or as the sign-in that is on disk
- * tells, where it is one of ours. `undefined` when neither does.
+ * Says which process uses a callback port: from the system, else from the lock of a pending sign-in with
+ * that port. `undefined` when neither knows.
  */
 export async function portHolder(
   { runtime, pending, key, folder }: Pick<Flow, 'runtime' | 'pending' | 'key' | 'folder'>,

@@ -1,12 +1,4 @@
-import type { ClientStore } from '../auth/oauth/registration.js'
-import {
-  bindingOf,
-  isExpired,
-  type SignInTarget,
-  storeKey,
-  type TokenRecord,
-  type TokenStore,
-} from '../auth/tokens/token-store.js'
+import { bindingOf, isExpired, storeKey, type TokenRecord } from '../auth/tokens/token-store.js'
 import { singleFlight } from '../util/async.js'
 import { messageOf, ProxyError } from '../util/errors.js'
 import { createTabQuota, detectEnvironment } from './browser.js'
@@ -16,31 +8,18 @@ import {
   type Flow,
   isStepUp,
   neededScopes,
-  type SignInOptions,
-  type SignInRuntime,
+  type SignInDeps,
   type SignInState,
   scopesNotGranted,
 } from './flow.js'
 import { isCi } from './options.js'
 import { createPendingStore } from './pending-sign-in.js'
 
-export interface SignInDeps {
-  runtime: SignInRuntime
-  target: SignInTarget
-  store: TokenStore
-  clients: ClientStore
-  /** The user's data folder. */
-  folder: string
-  options: SignInOptions
-}
-
-export type { EnsureRequest } from './flow.js'
-
-/** Signs in to one target, together with all other processes that want the same. */
+/** The sign-in to one target, which all processes share. */
 export interface SignIn {
   /**
-   * Resolves with good tokens: those of the store, or those of a sign-in, whoever did it. Calls
-   * while one is under way share it.
+   * Resolves with good tokens: from the store, or from a sign-in in this process or another one.
+   * Concurrent calls share one sign-in.
    *
    * @throws {ProxyError} `SIGN_IN_REQUIRED`, `SIGN_IN_FAILED`, `CREDENTIAL_REFUSED`,
    *   `ISSUER_UNREACHABLE`, `DISCOVERY_INVALID`, `LISTEN_FAILED` or `INTERRUPTED`
@@ -68,7 +47,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
     const stored = await store.load(bindingOf(target))
     if (stored !== undefined && !request.force && isGood(stored, request)) return stored
     refuseIfNobodyThere(deps, request)
-    holder.set({ phase: 'preparing', since: clock.now() })
+    holder.set({ phase: 'preparing' })
     try {
       const { signInExclusively } = await import('./exclusive-sign-in.js')
       const flow: Flow = {
@@ -88,11 +67,16 @@ export function createSignIn(deps: SignInDeps): SignIn {
       const missing = neededScopes(request, record)
       if (missing.length > 0) throw scopesNotGranted(target.name, missing)
       const isOtherClient = stored !== undefined && stored.client.id !== record.client.id
-      holder.set({ phase: 'done', at: clock.now(), isOtherClient })
+      holder.set({ phase: 'done', isOtherClient })
       return record
     } catch (thrown) {
-      const error = asProxyError(thrown)
-      holder.set({ phase: 'failed', at: clock.now(), error })
+      const error =
+        thrown instanceof ProxyError
+          ? thrown
+          : new ProxyError('INTERNAL', `The sign-in failed: ${messageOf(thrown)}`, {
+              cause: thrown,
+            })
+      holder.set({ phase: 'failed', error })
       throw error
     }
   }
@@ -101,7 +85,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
   const runOnce = singleFlight(() => run(latest))
   return {
     ensure(request) {
-      if (request.interactive === 'never') return run(request) // it waits for nobody
+      if (request.interactive === 'never') return run(request) // this never starts a sign-in
       latest = request
       return runOnce()
     },
@@ -112,18 +96,12 @@ export function createSignIn(deps: SignInDeps): SignIn {
   }
 }
 
-function refuseIfNobodyThere(
-  { runtime, options, target }: SignInDeps,
-  { interactive }: EnsureRequest,
-): void {
+/** @throws {ProxyError} `SIGN_IN_REQUIRED` when nobody may be asked, or in CI, where nobody can answer. */
+function refuseIfNobodyThere(deps: SignInDeps, { interactive }: EnsureRequest): void {
+  const { runtime, options, target } = deps
   const chosen = interactive === 'asked' && options.method !== 'auto'
   if (interactive !== 'never' && (chosen || !isCi(runtime.env))) return
   throw new ProxyError('SIGN_IN_REQUIRED', `Nobody is signed in to ${target.name}`, {
     hint: 'Run `mcp-descope-proxy login`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',
   })
-}
-
-function asProxyError(thrown: unknown): ProxyError {
-  if (thrown instanceof ProxyError) return thrown
-  return new ProxyError('INTERNAL', `The sign-in failed: ${messageOf(thrown)}`, { cause: thrown })
 }

@@ -13,7 +13,7 @@ export interface SignOutDeps extends HttpDeps {
   source: TokenSource
 }
 
-/** What became of the tokens at the authorization server; here they are gone in any case. */
+/** Whether the authorization server revoked the tokens; they are deleted here in any case. */
 export interface SignOutReport {
   readonly revoked: boolean
   /** Why not; `undefined` when they are revoked. */
@@ -48,19 +48,17 @@ async function revoke(deps: SignOutDeps, before: TokenRecord): Promise<SignOutRe
   const { revokeToken } = await import('../auth/oauth/revocation.js')
   const client = withConfiguredSecret(record.client, deps.configured)
   const proof = accessToken ?? record.accessToken
-  // With the refresh token the whole grant ends; the access token alone only when there is none.
+  // revoking the refresh token ends the whole grant; without one, only the access token can be revoked
   const [token, hint] =
     record.refreshToken === undefined
       ? ([record.accessToken, 'access_token'] as const)
       : ([record.refreshToken, 'refresh_token'] as const)
   const refusal = await revokeToken(deps, { server, client, token, hint, accessToken: proof })
   if (refusal !== undefined) return { revoked: false, reason: JSON.stringify(refusal.code) }
-  if (record.refreshToken !== undefined) await revokeAccessToken()
-  return { revoked: true, reason: undefined }
-
-  /** Some servers let an access token live on; others refuse, for it ended with the grant. */
-  async function revokeAccessToken(): Promise<void> {
+  if (record.refreshToken !== undefined) {
+    // some servers keep the access token valid; others refuse this, as it ended with the grant
     const access = { token: record.accessToken, hint: 'access_token', accessToken: proof } as const
     await revokeToken(deps, { server, client, ...access }).catch(() => undefined)
   }
+  return { revoked: true, reason: undefined }
 }

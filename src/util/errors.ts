@@ -2,8 +2,8 @@ import type { Logger } from './logger.js'
 import type { Runtime } from './runtime.js'
 
 /**
- * What went wrong, as a stable word. Handlers switch on it, never on the text; `cli/exit.ts` gives
- * each one its exit status.
+ * What went wrong, as a stable word. Handlers switch on it, never on the text; `usecases/exit-codes.ts`
+ * gives each one its exit status.
  */
 export type ErrorCode =
   | 'CONFIG_INVALID'

@@ -1,6 +1,6 @@
 import type { Runtime } from '../../util/runtime.js'
 import { requestReply } from '../fetch-json.js'
-import { type ClientAuthMethod, chooseAuthMethod } from '../oauth/client.js'
+import { chooseAuthMethod } from '../oauth/client.js'
 import { canonicalResource, discoverGrantPlan, type GrantPlan } from '../oauth/discover.js'
 import { OAuthRefusedError } from '../oauth/failure.js'
 import {
@@ -27,11 +27,6 @@ export interface ClientCredentialsSettings {
   scope: string | undefined
 }
 
-interface Plan extends GrantPlan {
-  readonly challengedScope: string | undefined
-  readonly authMethod: ClientAuthMethod
-}
-
 /**
  * Creates a credential that is the proxy's own at the target's authorization server: the configured
  * one, else the one that the target's 401 and metadata name.
@@ -48,11 +43,7 @@ export function clientCredentials(
   const target = new URL(targetUrl)
 
   const issue = async (): Promise<Issued> => {
-    const plan =
-      settings.tokenUrl === undefined
-        ? await discoverPlan(runtime, target, settings)
-        : configuredPlan(settings.tokenUrl, target)
-    const grant = await requestGrant(runtime, plan, settings)
+    const grant = await requestGrant(runtime, target, settings)
     return {
       headers: bearerHeaders(grant.accessToken),
       renewAt: renewalTime(runtime.clock.now(), grant.expiresIn),
@@ -65,17 +56,6 @@ export function clientCredentials(
     refused: (_caller, { status, challenge }) =>
       saysTokenInvalid(status, challenge) && cache.refused(''),
   }
-}
-
-async function discoverPlan(
-  runtime: Pick<Runtime, 'fetch' | 'clock'>,
-  target: URL,
-  { clientSecret }: ClientCredentialsSettings,
-): Promise<Plan> {
-  const challenge = await provokeChallenge(runtime, target)
-  const plan = await discoverGrantPlan(runtime, { kind: 'server', url: target }, challenge)
-  const authMethod = chooseAuthMethod(plan.server.tokenAuthMethods, clientSecret)
-  return { ...plan, challengedScope: challenge?.scope, authMethod }
 }
 
 /** Asks the target without a token for its challenge; without a 401 there is none. */
@@ -99,59 +79,43 @@ async function provokeChallenge(
   }
 }
 
-function configuredPlan(tokenUrl: string, target: URL): Plan {
-  const { origin } = new URL(tokenUrl)
-  return {
-    server: { ...assumedAuthorizationServer(origin), tokenEndpoint: tokenUrl },
-    resource: canonicalResource(target),
-    resourceScopes: [],
-    challengedScope: undefined,
-    authMethod: 'client_secret_basic',
-  }
+function configuredPlan(tokenEndpoint: string, target: URL): GrantPlan {
+  const { origin } = new URL(tokenEndpoint)
+  const server = { ...assumedAuthorizationServer(origin), tokenEndpoint }
+  return { server, resource: canonicalResource(target), resourceScopes: [] }
 }
 
-/**
- * Asks for a token. A server that was configured by its token URL may know no `resource`.
- */
+/** Asks for a token. A server that was configured by its token URL may know no `resource`. */
 async function requestGrant(
   runtime: Pick<Runtime, 'fetch' | 'clock'>,
-  plan: Plan,
-  settings: ClientCredentialsSettings,
+  target: URL,
+  { tokenUrl, clientId: id, clientSecret: secret, scope: configured }: ClientCredentialsSettings,
 ): Promise<Grant> {
-  let { resource } = plan
-  const client = {
-    id: settings.clientId,
-    secret: settings.clientSecret,
-    authMethod: plan.authMethod,
-    source: 'static' as const,
-    redirectUris: [],
-  }
-  for (;;) {
-    const scope = chooseScope({
-      configured: settings.scope,
-      challenged: plan.challengedScope,
-      resource: plan.resourceScopes,
-      server: [],
+  const challenge = tokenUrl === undefined ? await provokeChallenge(runtime, target) : undefined
+  const { server, resource, resourceScopes } =
+    tokenUrl === undefined
+      ? await discoverGrantPlan(runtime, { kind: 'server', url: target }, challenge)
+      : configuredPlan(tokenUrl, target)
+  const authMethod = chooseAuthMethod(server.tokenAuthMethods, secret)
+  const client = { id, secret, authMethod, source: 'static', redirectUris: [] } as const
+  const challenged = challenge?.scope
+  const scope = chooseScope({ configured, challenged, resource: resourceScopes, server: [] })
+  const ask = (of: string | undefined) =>
+    clientCredentialsGrant(runtime, { server, client, resource: of, scope })
+  try {
+    return await ask(resource).catch((error: unknown) => {
+      const code = error instanceof OAuthRefusedError ? error.refusal.code : undefined
+      const isAboutResource = code === 'invalid_target' || code === 'invalid_request'
+      if (tokenUrl !== undefined && isAboutResource) return ask(undefined)
+      throw error
     })
-    try {
-      return await clientCredentialsGrant(runtime, { server: plan.server, client, resource, scope })
-    } catch (error) {
-      if (!(error instanceof OAuthRefusedError)) throw error
-      const { kind, code } = error.refusal
-      if (
-        settings.tokenUrl !== undefined &&
-        resource !== undefined &&
-        (code === 'invalid_target' || code === 'invalid_request')
-      ) {
-        resource = undefined
-      } else {
-        throw refusedCredential(
-          error,
-          kind === 'client'
-            ? 'Check "clientId" and "clientSecret" of this target.'
-            : 'Check "scope" of this target, and that the client may use client credentials there (in Descope: a Policy).',
-        )
-      }
-    }
+  } catch (error) {
+    if (!(error instanceof OAuthRefusedError)) throw error
+    throw refusedCredential(
+      error,
+      error.refusal.kind === 'client'
+        ? 'Check "clientId" and "clientSecret" of this target.'
+        : 'Check "scope" of this target, and that the client may use client credentials there (in Descope: a Policy).',
+    )
   }
 }

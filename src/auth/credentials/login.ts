@@ -13,13 +13,10 @@ export interface LoginCredentialOptions {
 
 /**
  * Creates the credential of a target whose 401 names the issuer of its tokens. Before the user has
- * signed in, requests carry no credential.
+ * signed in, requests carry none.
  */
-export function loginCredential({
-  source,
-  target,
-  isOneOfSeveral = false,
-}: LoginCredentialOptions): TargetCredential {
+export function loginCredential(options: LoginCredentialOptions): TargetCredential {
+  const { source, target, isOneOfSeveral = false } = options
   /** By caller, because another token may be in use by the time that one is refused. */
   const sent = new WeakMap<Caller, string>()
 

@@ -23,6 +23,9 @@ const GRANT_TYPE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
 
+const HINT =
+  'In the Descope console, check the client id and secret, and that a Policy allows this client delegated access to the target.'
+
 export interface TokenExchangeSettings {
   clientId: string
   clientSecret: string
@@ -49,12 +52,33 @@ export function tokenExchange(
   { runtime, descope, targetUrl }: TokenExchangeDeps,
 ): TargetCredential {
   const cache = createCredentialCache(runtime.clock, MAX_CALLERS)
+  const { clientId: id, clientSecret: secret, scope, audience } = settings
   const resource = settings.resource ?? canonicalResource(new URL(targetUrl))
+  const authMethod = 'client_secret_basic'
+  const client = { id, secret, authMethod, source: 'static', redirectUris: [] } as const
+
+  const exchange = async (subjectToken: string): Promise<Grant> => {
+    const tokenEndpoint = await descope.tokenEndpoint()
+    const server = { ...assumedAuthorizationServer(new URL(tokenEndpoint).origin), tokenEndpoint }
+    const { oauth, parties, options } = await libraryCall(runtime, server, client)
+    const parameters = {
+      subject_token: subjectToken,
+      subject_token_type: ACCESS_TOKEN,
+      requested_token_type: ACCESS_TOKEN,
+      resource,
+      ...(scope !== undefined && { scope }),
+      ...(audience !== undefined && { audience }),
+    }
+    return readGrant(
+      'Exchanging the token',
+      await oauth.genericTokenEndpointRequest(...parties, GRANT_TYPE, parameters, options),
+    )
+  }
 
   const issue = async ({ principal }: Caller, subjectToken: string): Promise<Issued> => {
-    const endpoint = await descope.tokenEndpoint()
-    const parameters = exchangeParameters(subjectToken, { ...settings, resource })
-    const grant = await requestExchange(runtime, endpoint, settings, parameters)
+    const grant = await exchange(subjectToken).catch((error: unknown) => {
+      throw error instanceof OAuthRefusedError ? refusedCredential(error, HINT) : error
+    })
     const renewAt = renewalTime(runtime.clock.now(), grant.expiresIn)
     const callerEnd = principal === undefined ? renewAt : principal.expiresAt * 1000
     return { headers: bearerHeaders(grant.accessToken), renewAt: Math.min(renewAt, callerEnd) }
@@ -71,56 +95,5 @@ export function tokenExchange(
       saysTokenInvalid(status, challenge) &&
       accessToken !== undefined &&
       cache.refused(hash('sha256', accessToken, 'base64')),
-  }
-}
-
-function exchangeParameters(
-  subjectToken: string,
-  { resource, scope, audience }: TokenExchangeSettings & { resource: string },
-): Record<string, string> {
-  return {
-    subject_token: subjectToken,
-    subject_token_type: ACCESS_TOKEN,
-    requested_token_type: ACCESS_TOKEN,
-    resource,
-    ...(scope !== undefined && { scope }),
-    ...(audience !== undefined && { audience }),
-  }
-}
-
-async function requestExchange(
-  runtime: Pick<Runtime, 'fetch' | 'clock'>,
-  endpoint: string,
-  { clientId, clientSecret }: TokenExchangeSettings,
-  parameters: Record<string, string>,
-): Promise<Grant> {
-  const server = {
-    ...assumedAuthorizationServer(new URL(endpoint).origin),
-    tokenEndpoint: endpoint,
-  }
-  const call = await libraryCall(runtime, server, {
-    id: clientId,
-    secret: clientSecret,
-    authMethod: 'client_secret_basic',
-    source: 'static',
-    redirectUris: [],
-  })
-  const { oauth, as, client, auth, options } = call
-  try {
-    const response = await oauth.genericTokenEndpointRequest(
-      as,
-      client,
-      auth,
-      GRANT_TYPE,
-      parameters,
-      options,
-    )
-    return await readGrant('Exchanging the token', response)
-  } catch (error) {
-    if (!(error instanceof OAuthRefusedError)) throw error
-    throw refusedCredential(
-      error,
-      'In the Descope console, check the client id and secret, and that a Policy allows this client delegated access to the target.',
-    )
   }
 }

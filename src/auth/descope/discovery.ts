@@ -91,9 +91,9 @@ export function processDiscovery(
   const issuer = isObject(document) ? stringMember(document, 'issuer') : undefined
   if (!isObject(document) || issuer === undefined) throw notADocument(reply, url, document)
   if (issuer !== project.issuer && !acceptsIssuer(project, extraIssuers)(issuer)) {
-    throw invalid(url, `names the issuer ${JSON.stringify(issuer.slice(0, 200))}`, {
-      hint: `Expected ${project.issuer}. Use the Discovery URL with the host of the tokens, or list the issuer in descope.issuers.`,
-    })
+    const what = `names the issuer ${JSON.stringify(issuer.slice(0, 200))}`
+    const hint = `Expected ${project.issuer}. Use the Discovery URL with the host of the tokens, or list the issuer in descope.issuers.`
+    throw invalid(url, what, hint)
   }
   const jwksUri = ownUrl(project, stringMember(document, 'jwks_uri'))
   return {
@@ -127,8 +127,22 @@ function notADocument({ status, text }: FetchedText, url: string, body: unknown)
 const HINT =
   'Copy the Discovery URL of the MCP server from the Descope console into DESCOPE_CONFIG_URL.'
 
-function invalid(url: string, what: string, { hint = HINT } = {}): ProxyError {
+function invalid(url: string, what: string, hint = HINT): ProxyError {
   return new ProxyError('DISCOVERY_INVALID', `${shownUrl(url)} ${what}`, { hint })
+}
+
+/**
+ * Returns the token endpoint of a discovery document.
+ *
+ * @throws {ProxyError} `DISCOVERY_INVALID` when it names none at Descope's own origin.
+ */
+export function tokenEndpointOf(
+  { tokenEndpoint }: DescopeDiscovery,
+  { base }: DescopeProject,
+): string {
+  if (tokenEndpoint !== undefined) return tokenEndpoint
+  const what = `Descope's discovery document names no token endpoint at ${base}`
+  throw new ProxyError('DISCOVERY_INVALID', what)
 }
 
 const FRESH_MS = 5 * 60_000
@@ -142,16 +156,11 @@ interface DocumentCacheOptions {
   extraIssuers: readonly string[]
 }
 
-interface DocumentCache {
-  /** Returns Descope's public document; while Descope is down, the last known one. */
-  get(kind: DiscoveryKind): Promise<JsonObject | undefined>
-}
-
 /**
  * Creates a cache of the discovery documents that are served from our own origin. Each is fetched
  * again after 5 minutes, or 30 seconds after a failure, however often it is asked for.
  */
-export function createDocumentCache(options: DocumentCacheOptions): DocumentCache {
+export function createDocumentCache(options: DocumentCacheOptions) {
   const { runtime, logger, project, extraIssuers } = options
   const entryOf = (kind: DiscoveryKind) => {
     let document: JsonObject | undefined
@@ -173,7 +182,8 @@ export function createDocumentCache(options: DocumentCacheOptions): DocumentCach
   const entries = new Map(DISCOVERY_KINDS.map((kind) => [kind, entryOf(kind)]))
 
   return {
-    async get(kind) {
+    /** Returns Descope's public document; while Descope is down, the last known one. */
+    async get(kind: DiscoveryKind): Promise<JsonObject | undefined> {
       const own = await entries.get(kind)?.()
       if (own) return own
       // The two documents say the same; where Descope has only one, it stands for both.

@@ -3,7 +3,7 @@ import { ProxyError } from '../../util/errors.js'
 import { splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
-/** What has to be remembered between sending somebody to sign in and the answer. */
+/** What is kept between the authorization request and its answer. */
 export interface AuthorizationSecrets {
   readonly state: string
   /** PKCE code verifier (RFC 7636 §4.1). */
@@ -54,7 +54,7 @@ export function authorizationUrl(request: AuthorizationRequest): string {
   return url.href
 }
 
-/** Tells whether a response belongs to our request, without saying how much of it matches. */
+/** Tells whether the `state` of a response is ours, in a time that does not depend on how much matches. */
 export function stateMatches(expected: string, received: string | null): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return received !== null && timingSafeEqual(digest(expected), digest(received))
@@ -62,7 +62,7 @@ export function stateMatches(expected: string, received: string | null): boolean
 
 /**
  * Checks who sent an authorization response: `iss` is compared as it is, and must be there when
- * the server announced it. Runs before any other parameter is believed or shown.
+ * the server announced it. No other parameter may be used or shown before.
  *
  * @throws {ProxyError} `SIGN_IN_FAILED` when the response may come from another server.
  * @see [RFC 9207 §2.4](https://www.rfc-editor.org/rfc/rfc9207#section-2.4)
@@ -74,11 +74,10 @@ export function checkResponseIssuer(
   const issuers = response.getAll('iss')
   const missing = issuers.length === 0 && server.issInResponses
   if (missing || issuers.some((issuer) => issuer !== server.issuer)) {
-    throw new ProxyError(
-      'SIGN_IN_FAILED',
-      `The answer to the sign-in does not come from ${server.issuer}`,
-      { hint: 'Start the sign-in again; if this repeats, do not sign in and tell the operator.' },
-    )
+    const what = `The answer to the sign-in does not come from ${server.issuer}`
+    throw new ProxyError('SIGN_IN_FAILED', what, {
+      hint: 'Start the sign-in again; if this repeats, do not sign in and tell the operator.',
+    })
   }
 }
 

@@ -26,13 +26,10 @@ export interface ConfiguredClient {
   readonly metadataUrl?: string | undefined
 }
 
-/** Without a secret first, since a native application keeps none. */
-const METHODS: readonly ClientAuthMethod[] = ['none', 'client_secret_post', 'client_secret_basic']
-const SECRET_METHODS: readonly ClientAuthMethod[] = [
-  'client_secret_post',
-  'client_secret_basic',
-  'none',
-]
+const SECRET_METHODS: readonly ClientAuthMethod[] = ['client_secret_post', 'client_secret_basic']
+
+/** To register for: without a secret first, since a native application keeps none. */
+const METHODS: readonly ClientAuthMethod[] = ['none', ...SECRET_METHODS]
 
 /** Tells whether a value names a method that we can authenticate by. */
 export function isAuthMethod(value: unknown): value is ClientAuthMethod {
@@ -51,7 +48,7 @@ export function chooseAuthMethod(
   secret: string | undefined,
 ): ClientAuthMethod {
   if (supported.length === 0) return secret === undefined ? 'none' : 'client_secret_basic'
-  const chosen = SECRET_METHODS.find((method) => supported.includes(method))
+  const chosen = [...SECRET_METHODS, 'none' as const].find((method) => supported.includes(method))
   if (chosen === undefined) throw unsupportedMethod(supported)
   return secret === undefined ? 'none' : chosen
 }
@@ -79,9 +76,10 @@ export function unsupportedMethod(methods: readonly string[]): ProxyError {
 }
 
 /**
- * Gives the other place of a client's secret, for when the server does not know the client by the
- * first one: only it knows how a configured client authenticates, and what servers announce and answer
- * at registration is often not what they do. `undefined` when there is nothing else to try.
+ * Returns the other way to send a client's secret, to be tried when the server refuses the client with
+ * the first one: what servers announce, or answer at registration, is often not what they do.
+ *
+ * @returns `undefined` when there is nothing else to try.
  */
 export function otherSecretMethod(
   supported: readonly string[],
@@ -92,7 +90,7 @@ export function otherSecretMethod(
   return supported.length === 0 || supported.includes(other) ? other : undefined
 }
 
-/** A configured secret stays where it is configured; how the client authenticates is kept. */
+/** Returns a client as it is stored: a configured secret is left out, as it stays in the configuration. */
 export function storable(
   client: OAuthClient,
   { authMethod }: { readonly authMethod?: ClientAuthMethod | undefined } = {},
@@ -101,7 +99,7 @@ export function storable(
   return known.source === 'static' ? { ...known, secret: undefined } : known
 }
 
-/** Secrets from the configuration are not stored; they are put back here. */
+/** Puts the configured secret back into a stored client. */
 export function withConfiguredSecret(
   client: OAuthClient,
   configured: ConfiguredClient,
@@ -109,36 +107,32 @@ export function withConfiguredSecret(
   return client.source === 'static' ? { ...client, secret: configured.secret } : client
 }
 
-/** The arguments that every function of oauth4webapi starts with, and its options. */
+/** The arguments that every request of oauth4webapi starts with, and its options. */
 export interface LibraryCall {
   readonly oauth: typeof OAuth
-  readonly as: OAuth.AuthorizationServer
-  readonly client: OAuth.Client
-  readonly auth: OAuth.ClientAuth
+  readonly parties: readonly [OAuth.AuthorizationServer, OAuth.Client, OAuth.ClientAuth]
   readonly options: OAuth.HttpRequestOptions<'POST', URLSearchParams>
 }
 
-/** Loads oauth4webapi, which a start with a valid token never needs, and speaks its terms. */
+/** Prepares a call of oauth4webapi, which is loaded only now: a start with a valid token never needs it. */
 export async function libraryCall(
   deps: HttpDeps,
   server: AuthorizationServer,
   client: OAuthClient,
 ): Promise<LibraryCall> {
   const oauth = await import('oauth4webapi')
+  const { revocationEndpoint, deviceAuthorizationEndpoint: deviceEndpoint } = server
+  const as = {
+    issuer: server.issuer,
+    authorization_endpoint: server.authorizationEndpoint,
+    token_endpoint: server.tokenEndpoint,
+    authorization_response_iss_parameter_supported: server.issInResponses,
+    ...(revocationEndpoint && { revocation_endpoint: revocationEndpoint }),
+    ...(deviceEndpoint && { device_authorization_endpoint: deviceEndpoint }),
+  }
   return {
     oauth,
-    as: {
-      issuer: server.issuer,
-      authorization_endpoint: server.authorizationEndpoint,
-      token_endpoint: server.tokenEndpoint,
-      authorization_response_iss_parameter_supported: server.issInResponses,
-      ...(server.revocationEndpoint && { revocation_endpoint: server.revocationEndpoint }),
-      ...(server.deviceAuthorizationEndpoint && {
-        device_authorization_endpoint: server.deviceAuthorizationEndpoint,
-      }),
-    },
-    client: { client_id: client.id },
-    auth: clientAuth(oauth, client),
+    parties: [as, { client_id: client.id }, clientAuth(oauth, client)],
     options: {
       // `boundedFetch` decides where plain http is good enough.
       [oauth.allowInsecureRequests]: true,
@@ -149,18 +143,16 @@ export async function libraryCall(
 
 function clientAuth(oauth: typeof OAuth, { authMethod, secret }: OAuthClient): OAuth.ClientAuth {
   if (authMethod === 'none' || secret === undefined) return oauth.None()
-  return authMethod === 'client_secret_post'
-    ? oauth.ClientSecretPost(secret)
-    : secretInHeader(secret)
+  return authMethod === 'client_secret_post' ? oauth.ClientSecretPost(secret) : inHeader(secret)
 }
 
 /**
- * The library's own writes `-`, `.` and `_` as `%2D`, `%2E` and `%5F`, which servers that do not
- * decode at all take for another client. The form encoding leaves them as they are.
+ * Sends the secret in the header. The library's own function writes `-`, `.` and `_` as `%2D`, `%2E` and
+ * `%5F`, and servers that do not decode them see another client. The form encoding leaves them as they are.
  *
  * @see [RFC 6749 §2.3.1](https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1)
  */
-function secretInHeader(secret: string): OAuth.ClientAuth {
+function inHeader(secret: string): OAuth.ClientAuth {
   return (_as, client, _body, headers) => {
     const pair = `${formEncode(client.client_id)}:${formEncode(secret)}`
     headers.set('authorization', `Basic ${btoa(pair)}`)
@@ -176,16 +168,11 @@ async function boundedFetch(
   url: string,
   { body, headers, method }: OAuth.CustomFetchOptions<'POST', URLSearchParams>,
 ): Promise<Response> {
-  const answer = await fetchText(deps, requireSafeUrl(deps, url, 'The endpoint'), {
-    method,
-    headers,
-    body,
-  })
-  const empty = answer.status === 204 || answer.status === 205 || answer.status === 304
-  return new Response(empty ? null : answer.body, {
-    status: answer.status,
-    headers: answer.headers,
-  })
+  const endpoint = requireSafeUrl(deps, url, 'The endpoint')
+  const answer = await fetchText(deps, endpoint, { method, headers, body })
+  // `Response` throws for a body with one of these
+  const isEmpty = [204, 205, 304].includes(answer.status)
+  return new Response(isEmpty ? null : answer.body, answer)
 }
 
 /**

@@ -30,7 +30,8 @@ export async function requestDeviceCodes(
   { server, client, resource, scope }: GrantRequest & { scope: string | undefined },
 ): Promise<DeviceCodes> {
   if (server.deviceAuthorizationEndpoint === undefined) throw deviceNotOffered(server.issuer)
-  const { oauth, as, client: who, auth, options } = await libraryCall(deps, server, client)
+  const { oauth, parties, options } = await libraryCall(deps, server, client)
+  const [as, who, auth] = parties
   const isInHeader = client.authMethod === 'client_secret_basic' && client.secret !== undefined
   const response = await oauth.deviceAuthorizationRequest(
     as,
@@ -51,7 +52,7 @@ export async function requestDeviceCodes(
   return readCodes(deps, body, new URL(server.issuer))
 }
 
-/** Optional members that are `null` or empty are absent. */
+/** Narrows the answer. Optional members that are `null` or empty count as absent. */
 function readCodes(deps: HttpDeps, body: string, issuer: URL): DeviceCodes {
   const json = tryParseJson(body)
   const codes = isObject(json) ? json : {}
@@ -60,12 +61,7 @@ function readCodes(deps: HttpDeps, body: string, issuer: URL): DeviceCodes {
   const uri = textMember(codes, 'verification_uri')
   const complete = textMember(codes, 'verification_uri_complete')
   const expiresIn = positiveMember(codes, 'expires_in')
-  if (
-    deviceCode === undefined ||
-    userCode === undefined ||
-    uri === undefined ||
-    expiresIn === undefined
-  ) {
+  if (!deviceCode || !userCode || !uri || !expiresIn) {
     throw new ProxyError('SIGN_IN_FAILED', 'The answer to the code request is no device response')
   }
   const safe = (text: string, member: string) =>
@@ -76,12 +72,9 @@ function readCodes(deps: HttpDeps, body: string, issuer: URL): DeviceCodes {
     verificationUri: safe(uri, 'verification_uri'),
     verificationUriComplete: complete && safe(complete, 'verification_uri_complete'),
     expiresIn,
-    interval: positiveMember(codes, 'interval') ?? DEFAULT_INTERVAL,
+    interval: positiveMember(codes, 'interval') ?? 5, // RFC 8628 §3.2
   }
 }
-
-/** RFC 8628 §3.2 */
-const DEFAULT_INTERVAL = 5
 
 const HOW_TO_ENABLE =
   'In the Descope console, switch on Settings > Authentication Methods > Device Authentication.'

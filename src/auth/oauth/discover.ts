@@ -11,8 +11,8 @@ import {
 } from './server-metadata.js'
 
 /**
- * What a token is wanted for: a server that says itself who issues its tokens, or an issuer that is
- * configured, with the resource that its tokens must be for, if any.
+ * What a token is wanted for: a server whose metadata names the issuer of its tokens, or a configured
+ * issuer, with the resource that its tokens must be for, if any.
  */
 export type GrantTarget =
   | {
@@ -36,9 +36,9 @@ export interface GrantPlan {
  * Finds out who issues tokens for a target: protected resource metadata, then the metadata of the
  * authorization server that it names.
  *
- * A server that publishes no metadata at all is taken for one of MCP 2025-03-26, whose authorization
- * server is its own origin; nothing but that origin is asked then. One whose metadata cannot be had,
- * or names no authorization server, may be its own as well, if it publishes that.
+ * A server without any metadata counts as one of MCP 2025-03-26, whose authorization server is its own
+ * origin. One whose metadata cannot be read, or names no authorization server, may be its own too, if
+ * its origin publishes the metadata of one.
  *
  * @throws {RetryableError} when somebody cannot be asked now.
  * @throws {ProxyError} `DISCOVERY_INVALID` when there is no usable authorization server.
@@ -54,7 +54,17 @@ export async function discoverGrantPlan(
     return { server, resource: target.resource, resourceScopes: [] }
   }
   const { url, omitResource = false } = target
-  const { described, failure } = await describe(deps, url, challenge)
+  const { resourceMetadata, furtherMetadata = [] } = challenge ?? {}
+  const named = resourceMetadata === undefined ? [] : [resourceMetadata, ...furtherMetadata]
+  let described: ProtectedResource | undefined
+  /** Why the metadata could not be read. */
+  let failure: ProxyError | undefined
+  try {
+    described = await discoverProtectedResource(deps, url, named)
+  } catch (error) {
+    if (!(error instanceof ProxyError) || error instanceof WrongResourceError) throw error
+    failure = error
+  }
   return {
     server:
       described === undefined || described.authorizationServers.length === 0
@@ -65,31 +75,10 @@ export async function discoverGrantPlan(
   }
 }
 
-interface Described {
-  readonly described?: ProtectedResource | undefined
-  /** Why the metadata could not be read. */
-  readonly failure?: ProxyError
-}
-
-async function describe(
-  deps: HttpDeps,
-  url: URL,
-  challenge: BearerChallenge | undefined,
-): Promise<Described> {
-  const { resourceMetadata, furtherMetadata = [] } = challenge ?? {}
-  const named = resourceMetadata === undefined ? [] : [resourceMetadata, ...furtherMetadata]
-  try {
-    return { described: await discoverProtectedResource(deps, url, named) }
-  } catch (error) {
-    if (!(error instanceof ProxyError) || error instanceof WrongResourceError) throw error
-    return { failure: error }
-  }
-}
-
 /**
  * Gets the authorization server of a resource that names none: its own origin, where that is one.
  *
- * @throws What kept us from the resource's metadata, when its origin is none.
+ * @param failure Why the resource's metadata could not be read; thrown when its origin is none.
  */
 async function ownServer(
   deps: HttpDeps,
@@ -141,7 +130,7 @@ function noMetadata(issuers: readonly string[]): ProxyError {
 
 /** What a protected resource says about itself (RFC 9728), checked. */
 export interface ProtectedResource {
-  /** Where it says so. */
+  /** Where this document was. */
   readonly metadataUrl: string
   /** The identifier to send as `resource` (RFC 8707). */
   readonly resource: string
@@ -166,8 +155,8 @@ const MAX_NAMED = 4
 
 /**
  * Finds the metadata of a protected resource: where its 401 points to, else the well-known path
- * with the resource's path inserted, else the well-known path of its origin. A place that fails, or
- * has a document that cannot be used, does not keep us from the next.
+ * with the resource's path inserted, else the well-known path of its origin. When a place fails, or
+ * has a document that cannot be used, the next one is tried.
  *
  * @param named `resource_metadata` of the challenge, all of them where it names several.
  * @returns `undefined` when the server publishes none.
@@ -202,9 +191,7 @@ export async function discoverProtectedResource(
   throw new ProxyError(
     'DISCOVERY_INVALID',
     `There is no metadata at ${shownUrl(texts[0].slice(0, 300))}`,
-    {
-      hint: 'The server names this address itself; have its "resource_metadata" corrected.',
-    },
+    { hint: 'The server names this address itself; have its "resource_metadata" corrected.' },
   )
 }
 
@@ -227,7 +214,7 @@ async function readResource(
   }
 }
 
-/** Reads the URLs in a challenge. A relative one is wrong, but can only mean one relative to the server. */
+/** Reads the URLs in a challenge. A relative one is invalid, but can only be meant relative to the server. */
 function namedPlaces(named: readonly string[], server: URL): URL[] {
   const readable = named.filter((text) => text !== '' && URL.canParse(text, server.href))
   return readable.slice(0, MAX_NAMED).map((text) => new URL(text, server))

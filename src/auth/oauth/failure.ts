@@ -24,8 +24,8 @@ export interface OAuthRefusal {
   /** The header of the answer. */
   readonly retryAfter: string | null
   /**
-   * A 4xx that gives no reason in any form that we know: a few tries are worth it, and no more, for
-   * it may be the server's way to say that the grant is gone.
+   * A 4xx without a reason that we understand. It is tried again a few times and no more, as the
+   * server may mean that the grant is gone.
    */
   readonly isUnclear?: boolean
 }
@@ -69,7 +69,7 @@ export function isUnknownClient(error: unknown): boolean {
   return error instanceof OAuthRefusedError && error.refusal.kind === 'client'
 }
 
-/** A polling answer where nothing is polled (`slow_down` to a refresh) means to come back later. */
+/** `poll` where nothing is polled, such as `slow_down` to a refresh, means to come back later. */
 const mayPass = ({ kind }: OAuthRefusal) => kind === 'transient' || kind === 'poll'
 
 /** Descope's codes: E063302 consent gone, E061005 token invalid or expired. */
@@ -130,7 +130,7 @@ const ATTEMPTS = 3
 
 const FIRST_PAUSE_MS = 500
 
-/** A server that wants a longer pause than this gets it: the caller is told to come back. */
+/** When a server asks for a longer pause, nothing is tried again here, and the error is thrown. */
 const LONGEST_PAUSE_MS = 2_000
 
 /** Tries again, after a growing pause with jitter, what failed in a way that may pass. */
@@ -152,8 +152,7 @@ export async function withRetries<T>(
 }
 
 /**
- * Returns how long the server that failed so wants to be left alone, milliseconds; 0 when it does not
- * say.
+ * Returns the pause that the server asked for (`Retry-After`), milliseconds; 0 when it asked for none.
  *
  * @param now Milliseconds since the epoch.
  */
@@ -167,20 +166,13 @@ export function pauseAskedFor(error: unknown, now: number): number {
   return parseRetryAfter(retryAfter, now) ?? 0
 }
 
-/** What an authorization server said when it refused; both members are its free text. */
-interface OAuthError {
-  /** OAuth's `error` or Descope's `errorCode`. */
-  readonly code: string
-  readonly description: string | undefined
-}
-
 /**
  * Reads an error body in OAuth's form (`error`, `error_description`) or in Descope's own
  * (`errorCode`, `errorDescription`, `errorMessage`), or returns `undefined` when it is neither.
  *
  * @see [RFC 6749 §5.2](https://www.rfc-editor.org/rfc/rfc6749#section-5.2) Error Response
  */
-function readOAuthError(body: unknown): OAuthError | undefined {
+function readOAuthError(body: unknown): Pick<OAuthRefusal, 'code' | 'description'> | undefined {
   if (!isObject(body)) return undefined
   const error = textMember(body, 'error')
   if (error !== undefined) {
@@ -198,13 +190,8 @@ function readOAuthError(body: unknown): OAuthError | undefined {
 
 /** Renders an error body for a message, its text quoted and shortened; `''` when it is none. */
 export function describeOAuthError(body: unknown): string {
-  const error = readOAuthError(body)
-  if (!error) return ''
-  return error.description === undefined
-    ? quote(error.code)
-    : `${quote(error.code)} ${quote(error.description)}`
+  const { code, description } = readOAuthError(body) ?? {}
+  return [code, description].flatMap((text) => (text === undefined ? [] : [quote(text)])).join(' ')
 }
 
-function quote(text: string): string {
-  return JSON.stringify(text.slice(0, 200))
-}
+const quote = (text: string) => JSON.stringify(text.slice(0, 200))

@@ -9,7 +9,7 @@ import { RetryableError } from './failure.js'
 
 export type HttpDeps = Pick<Runtime, 'fetch' | 'clock' | 'allowHttp'>
 
-/** Somebody waits for these answers, and an authorization server may be waking up. */
+/** Longer than elsewhere, because an authorization server may be starting up. */
 const LIMITS = { timeoutMs: 10_000, maxBytes: 1_048_576 }
 
 const MAX_REDIRECTS = 3
@@ -94,8 +94,8 @@ export async function fetchMetadata(deps: HttpDeps, start: URL): Promise<JsonObj
 }
 
 /**
- * Looks in several places, in order, until one has what is looked for. A failure is thrown only when
- * no place has it; a server that kept silent until the deadline is not asked in its other places.
+ * Tries several URLs in order until one has the document. A failure is thrown only when none has it;
+ * the other URLs of a server that did not answer in time are left out.
  *
  * @throws The first failure.
  */

@@ -1,7 +1,9 @@
 /** One challenge of a `WWW-Authenticate` header: scheme in lower case, parameter names too. */
 export interface AuthChallenge {
   readonly scheme: string
-  readonly parameters: Readonly<Record<string, string>>
+  readonly parameters: Record<string, string>
+  /** Every value of `resource_metadata`, repeated ones too. */
+  readonly metadata: string[]
 }
 
 /** What a protected resource says when it refuses a request (RFC 6750 §3, RFC 9728 §5.1). */
@@ -11,14 +13,8 @@ export interface BearerChallenge {
   /** Scopes that the request needs. */
   readonly scope?: string
   readonly resourceMetadata?: string
-  /** What it names besides, where it names several. */
+  /** Further values of `resource_metadata`, where there are several. */
   readonly furtherMetadata?: readonly string[]
-}
-
-interface Parsed extends AuthChallenge {
-  readonly parameters: Record<string, string>
-  /** Every value of `resource_metadata`, repeated ones too. */
-  readonly metadata: string[]
 }
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -40,11 +36,7 @@ const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*(?=[ \t]*(?:,|$))/
  * @see [RFC 9110 §11.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1)
  */
 export function parseChallenges(header: string | null | undefined): AuthChallenge[] {
-  return parse(header).map(({ scheme, parameters }) => ({ scheme, parameters }))
-}
-
-function parse(header: string | null | undefined): Parsed[] {
-  const challenges: Parsed[] = []
+  const challenges: AuthChallenge[] = []
   let rest = (header ?? '').slice(0, 16_384)
   for (;;) {
     rest = rest.replace(/^[ \t,]+/, '')
@@ -80,7 +72,7 @@ function parse(header: string | null | undefined): Parsed[] {
 export function readBearerChallenge(
   header: string | null | undefined,
 ): BearerChallenge | undefined {
-  const bearers = parse(header).filter(({ scheme }) => scheme === 'bearer')
+  const bearers = parseChallenges(header).filter(({ scheme }) => scheme === 'bearer')
   const chosen = bearers.find(({ metadata }) => metadata.length > 0) ?? bearers[0]
   if (chosen === undefined) return undefined
   const { error, error_description, scope } = chosen.parameters

@@ -55,7 +55,7 @@ export async function refreshRecord(deps: RefreshDeps, record: TokenRecord): Pro
 export async function serverOf(deps: HttpDeps, record: TokenRecord): Promise<AuthorizationServer> {
   const { issuer, metadataUrl } = record
   if (metadataUrl === undefined) return assumedAuthorizationServer(issuer)
-  // It was good once; that it is gone or unusable now says nothing about the tokens.
+  // the metadata was good once; that it is missing or unusable now says nothing about the tokens
   try {
     const found = await discoverAuthorizationServer(deps, issuer, { known: metadataUrl })
     if (found !== undefined) return found

@@ -81,11 +81,8 @@ export async function chooseClient(
     if (known !== undefined && isStillGood(known, redirectUri, scope, now)) {
       return chosen(known, redirectUri, scope)
     }
-    const made = await register(deps, {
-      server,
-      redirectUris: [...new Set([redirectUri, ...candidateUris])],
-      scopes: scopesToRegister(known, scope),
-    })
+    const redirectUris = [...new Set([redirectUri, ...candidateUris])]
+    const made = await register(deps, server, redirectUris, scopesToRegister(known, scope))
     await clients.save(server.issuer, made)
     return chosen(made, redirectUri, scope)
   })
@@ -101,16 +98,11 @@ export function configuredClient(
     return { id, secret, authMethod, source: 'static', redirectUris: [] }
   }
   if (metadataUrl === undefined || !server.clientIdMetadataDocuments) return undefined
-  return {
-    id: metadataUrl,
-    secret: undefined,
-    authMethod: 'none',
-    source: 'document',
-    redirectUris: [],
-  }
+  const plain = { secret: undefined, authMethod: 'none', redirectUris: [] } as const
+  return { id: metadataUrl, source: 'document', ...plain }
 }
 
-/** What was asked for counts as registered: a server that did not take it would not do so now. */
+/** Tells whether a registration can be used. What was asked for counts as registered: asking again changes nothing. */
 function isStillGood(
   { client, secretExpiresAt, requestedScope, grantedScope }: Registration,
   redirectUri: string,
@@ -136,7 +128,7 @@ function scopesToRegister(
   return [...new Set([together, scope, undefined])]
 }
 
-/** A client that got fewer scopes than it asked for would be refused if it used the others. */
+/** Leaves out scopes that the server did not grant to the client, as it would refuse them. */
 function chosen(
   { client, grantedScope, answeredUris }: Registration,
   redirectUri: string,
@@ -168,24 +160,20 @@ export interface Registration {
   readonly answeredUris: readonly string[]
 }
 
-interface RegisterOptions {
-  server: AuthorizationServer
-  /** The one that is about to be used first. */
-  redirectUris: readonly string[]
-  /** What to register, in the order to try: some servers refuse scopes at registration. */
-  scopes: readonly (string | undefined)[]
-}
-
 /**
  * Registers a client.
  *
+ * @param redirectUris The one that is about to be used comes first.
+ * @param scopes What to register, in the order to try: some servers refuse scopes at registration.
  * @throws {OAuthRefusedError} when the server refused.
  * @throws {ProxyError} `SIGN_IN_FAILED` when the answer holds no client that we can use.
  * @see [RFC 7591 §3](https://www.rfc-editor.org/rfc/rfc7591#section-3) Client Registration Endpoint
  */
 async function register(
   deps: HttpDeps,
-  { server, redirectUris, scopes }: RegisterOptions,
+  server: AuthorizationServer,
+  redirectUris: readonly string[],
+  scopes: readonly (string | undefined)[],
 ): Promise<Registration> {
   const endpoint = new URL(server.registrationEndpoint as string)
   const wanted = registrationRequest(server, redirectUris)
@@ -201,7 +189,7 @@ async function register(
   throw new ProxyError('INTERNAL', 'There is always a last try')
 }
 
-/** A registration without scopes may pass where this answer refused one with scopes. */
+/** Tells whether a registration with fewer scopes may pass where this answer refused one. */
 function mayBeAboutScope({ status, headers, body }: ReadResponse): boolean {
   const refusal = readRefusal(status, headers, body)
   if (refusal === undefined || isTransient(status)) return false
@@ -212,7 +200,7 @@ function registrationRequest(
   { grantTypes, deviceAuthorizationEndpoint, tokenAuthMethods }: AuthorizationServer,
   redirectUris: readonly string[],
 ): JsonObject {
-  // Without a list, nothing is known of the grants; one with a list may refuse what is not in it.
+  // a server with a list of grants may refuse others; without a list, all are tried
   const takes = (grant: string) => grantTypes.length === 0 || grantTypes.includes(grant)
   const device = 'urn:ietf:params:oauth:grant-type:device_code'
   return {
@@ -258,23 +246,19 @@ export function readRegistration(
   const secret = textMember(json, 'client_secret')
   const stated = textMember(json, 'token_endpoint_auth_method')
   if (stated !== undefined && !isAuthMethod(stated)) throw unsupportedMethod([stated])
-  const answeredUris = textsMember(json, 'redirect_uris').slice(0, 50)
   return {
     client: {
       id,
       secret,
-      // A client that got no secret has nothing to authenticate with, whatever the answer says.
-      authMethod:
-        secret === undefined
-          ? 'none'
-          : (stated ?? chooseAuthMethod(server.tokenAuthMethods, secret)),
+      // without a secret there is nothing to authenticate with, whatever the answer says
+      authMethod: secret ? (stated ?? chooseAuthMethod(server.tokenAuthMethods, secret)) : 'none',
       source: 'dynamic',
       redirectUris,
     },
     secretExpiresAt: positiveMember(json, 'client_secret_expires_at'),
     requestedScope: undefined,
     grantedScope: textMember(json, 'scope'),
-    answeredUris,
+    answeredUris: textsMember(json, 'redirect_uris').slice(0, 50),
   }
 }
 

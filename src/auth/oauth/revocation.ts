@@ -35,11 +35,12 @@ async function send(
   { server, client, token, hint, accessToken }: RevocationRequest,
   withBearer: boolean,
 ): Promise<OAuthRefusal | undefined> {
-  const { oauth, as, client: who, auth, options } = await libraryCall(deps, server, client)
+  const { oauth, parties, options } = await libraryCall(deps, server, client)
   const proof: ClientAuth = (_server, { client_id }, body, headers) => {
     body.set('client_id', client_id)
     headers.set('authorization', `Bearer ${accessToken}`)
   }
+  const [as, who, auth] = parties
   const response = await oauth.revocationRequest(as, who, withBearer ? proof : auth, token, {
     ...options,
     additionalParameters: { token_type_hint: hint },

@@ -14,7 +14,7 @@ export interface AuthorizationServer {
   readonly registrationEndpoint: string | undefined
   readonly revocationEndpoint: string | undefined
   readonly deviceAuthorizationEndpoint: string | undefined
-  /** As the server wrote it; checked by whoever asks there. */
+  /** As the server wrote it: not checked yet. */
   readonly userinfoEndpoint?: string | undefined
   /** Empty when the server does not say. */
   readonly scopesSupported: readonly string[]
@@ -28,13 +28,13 @@ export interface AuthorizationServer {
 /**
  * Finds the metadata of an authorization server: RFC 8414 with the path inserted, OpenID Connect
  * with the path inserted, OpenID Connect with the path first. A document whose `issuer` is not
- * exactly the identifier is never used. A place that fails or has another document does not keep us
- * from the next: all of them are guessed.
+ * exactly the identifier is never used. When a place fails or has another document, the next one is
+ * tried: all of them are guesses.
  *
- * @param near The server that named the issuer; without it, the user did.
- * @param known Where the document was last time; looked at first.
+ * @param near The server that named the issuer; absent when the user did.
+ * @param known Where the document was last time; this place is tried first.
  * @returns `undefined` when the server publishes none.
- * @throws {RetryableError} when the server cannot be asked now.
+ * @throws {RetryableError} when the server does not answer now.
  * @throws {ProxyError} `DISCOVERY_INVALID` when there is only a document that must not be used.
  * @see [RFC 8414 §3](https://www.rfc-editor.org/rfc/rfc8414#section-3)
  */

@@ -21,11 +21,11 @@ export interface Grant {
   readonly scope: string | undefined
   /** Seconds from now; absent when the server did not say. */
   readonly expiresIn: number | undefined
-  /** How the client had to authenticate, where it was not in the way that was tried first. */
+  /** How the client authenticated, where the way that was tried first was refused. */
   readonly authMethod?: ClientAuthMethod
 }
 
-/** Who asks whom, for which resource. */
+/** What every request to the token endpoint needs. */
 export interface GrantRequest {
   server: AuthorizationServer
   client: OAuthClient
@@ -50,17 +50,10 @@ export function exchangeCode(
   },
 ): Promise<Grant> {
   const { response, state, redirectUri, verifier } = request
-  return send(deps, request, 'Exchanging the code', ({ oauth, as, client, auth }, options) => {
+  return send(deps, request, 'Exchanging the code', ({ oauth, parties }, options) => {
+    const [as, client] = parties
     const checked = oauth.validateAuthResponse(as, client, response, state)
-    return oauth.authorizationCodeGrantRequest(
-      as,
-      client,
-      auth,
-      checked,
-      redirectUri,
-      verifier,
-      options,
-    )
+    return oauth.authorizationCodeGrantRequest(...parties, checked, redirectUri, verifier, options)
   })
 }
 
@@ -68,7 +61,7 @@ export function exchangeCode(
  * Gets new tokens for a refresh token. The answer may hold no new refresh token; then the old one
  * stays good.
  *
- * @throws {RetryableError} when there was no answer, or one that cannot be read: it says nothing
+ * @throws {RetryableError} when there was no answer, or one that cannot be read, which says nothing
  *   about the refresh token.
  * @see [RFC 6749 §6](https://www.rfc-editor.org/rfc/rfc6749#section-6)
  */
@@ -77,12 +70,8 @@ export async function refreshGrant(
   request: GrantRequest & { refreshToken: string },
 ): Promise<Grant> {
   try {
-    return await send(
-      deps,
-      request,
-      'Refreshing the token',
-      ({ oauth, as, client, auth }, options) =>
-        oauth.refreshTokenGrantRequest(as, client, auth, request.refreshToken, options),
+    return await send(deps, request, 'Refreshing the token', ({ oauth, parties }, options) =>
+      oauth.refreshTokenGrantRequest(...parties, request.refreshToken, options),
     )
   } catch (error) {
     if (!(error instanceof ProxyError) || error instanceof OAuthRefusedError) throw error
@@ -100,19 +89,11 @@ export function clientCredentialsGrant(
   deps: HttpDeps,
   request: GrantRequest & { scope: string | undefined },
 ): Promise<Grant> {
-  const parameters = request.scope === undefined ? {} : { scope: request.scope }
-  return send(
-    deps,
-    request,
-    'Getting a token with client credentials',
-    ({ oauth, as, client, auth }, { additionalParameters, ...rest }) =>
-      oauth.clientCredentialsGrantRequest(
-        as,
-        client,
-        auth,
-        { ...(additionalParameters as Record<string, string>), ...parameters },
-        rest,
-      ),
+  const { resource, scope } = request
+  const parameters = { ...(resource && { resource }), ...(scope !== undefined && { scope }) }
+  const doing = 'Getting a token with client credentials'
+  return send(deps, request, doing, ({ oauth, parties }, options) =>
+    oauth.clientCredentialsGrantRequest(...parties, parameters, options),
   )
 }
 
@@ -126,14 +107,14 @@ export function deviceGrant(
   deps: HttpDeps,
   request: GrantRequest & { deviceCode: string },
 ): Promise<Grant> {
-  return send(deps, request, 'Signing in with a code', ({ oauth, as, client, auth }, options) =>
-    oauth.deviceCodeGrantRequest(as, client, auth, request.deviceCode, options),
+  return send(deps, request, 'Signing in with a code', ({ oauth, parties }, options) =>
+    oauth.deviceCodeGrantRequest(...parties, request.deviceCode, options),
   )
 }
 
 /**
- * Sends a request to the token endpoint. Of a client that the user configured only the server knows
- * where its secret belongs, so the other place is tried where the first one is refused.
+ * Sends a request to the token endpoint. When the server does not know the client, the other way to
+ * send its secret is tried too.
  */
 async function send(
   deps: HttpDeps,
@@ -173,17 +154,13 @@ export async function readGrant(doing: string, response: Response): Promise<Gran
   if (!isObject(json)) throw new RetryableError(`${doing} failed: the answer is not JSON`)
   const accessToken = textMember(json, 'access_token')
   const type = textMember(json, 'token_type') ?? 'bearer'
-  const problem =
-    accessToken === undefined
-      ? 'it has no "access_token"'
-      : type.toLowerCase() === 'bearer'
-        ? undefined
+  if (accessToken === undefined || type.toLowerCase() !== 'bearer') {
+    const problem =
+      accessToken === undefined
+        ? 'it has no "access_token"'
         : `its "token_type" is ${JSON.stringify(type.slice(0, 60))}, not "Bearer"`
-  if (accessToken === undefined || problem !== undefined) {
-    throw new ProxyError(
-      'SIGN_IN_FAILED',
-      `${doing} failed: the answer is no token response, ${problem}`,
-    )
+    const what = `${doing} failed: the answer is no token response, ${problem}`
+    throw new ProxyError('SIGN_IN_FAILED', what)
   }
   return {
     accessToken,
@@ -199,23 +176,18 @@ function scopeOf(value: unknown): string | undefined {
   return splitScopes(words.join(' ')).join(' ') || undefined
 }
 
-/** A hundred years, in seconds: beyond that, dates end. */
+/** A hundred years, in seconds; a longer life could exceed what a date can hold. */
 const LONGEST_LIFE = 3_153_600_000
 
 /**
- * Turns a lifetime into times of our own clock, which is never compared with the server's. A token
- * that would be over when it comes is one whose server does not know better.
+ * Turns a lifetime into times of our own clock, which is never compared with the server's. A lifetime
+ * that is not positive counts as unknown.
  */
 export function grantTimes(
   nowMs: number,
   { expiresIn }: Pick<Grant, 'expiresIn'>,
 ): { receivedAt: number; expiresAt: number | undefined } {
   const receivedAt = Math.floor(nowMs / 1_000)
-  return {
-    receivedAt,
-    expiresAt:
-      expiresIn !== undefined && expiresIn > 0
-        ? receivedAt + Math.ceil(Math.min(expiresIn, LONGEST_LIFE))
-        : undefined,
-  }
+  if (expiresIn === undefined || expiresIn <= 0) return { receivedAt, expiresAt: undefined }
+  return { receivedAt, expiresAt: receivedAt + Math.ceil(Math.min(expiresIn, LONGEST_LIFE)) }
 }

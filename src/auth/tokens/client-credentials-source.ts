@@ -13,26 +13,21 @@ export interface ClientCredentialsDeps extends HttpDeps {
   /** Asked for; without it, what the target asks for. */
   scope: string | undefined
   /**
-   * How the target refused a request without a token, where that is known; `awaited` gives no token
-   * before it did, since its challenge says where the client's secret belongs.
+   * How the target refused a request without a token, if that is known. With `awaited` there is no
+   * token before the target refused one, since its challenge says which server the secret is for.
    */
   challenge?: BearerChallenge | 'awaited' | undefined
 }
 
-interface Held {
-  token: string
-  /** Milliseconds since the epoch. */
-  renewAt: number
-}
-
 /**
- * Gives tokens of the client itself (RFC 6749 §4.4), kept in memory: getting one needs nobody.
+ * Gets tokens of the client itself (RFC 6749 §4.4) and keeps them in memory; nobody has to sign in.
  *
  * A refused token is replaced once; a second refusal in a row is final.
  */
 export function createClientCredentialsSource(deps: ClientCredentialsDeps): TokenSource {
   const { clock } = deps
-  let held: Held | undefined
+  /** `renewAt` in milliseconds since the epoch. */
+  let held: { token: string; renewAt: number } | undefined
   const isAwaited = deps.challenge === 'awaited' && deps.target.kind === 'server'
   let challenged = deps.challenge === 'awaited' ? undefined : deps.challenge
   let unproven: string | undefined
@@ -60,10 +55,7 @@ export function createClientCredentialsSource(deps: ClientCredentialsDeps): Toke
   }
 }
 
-async function requestToken(
-  deps: ClientCredentialsDeps,
-  challenge: BearerChallenge | undefined,
-): Promise<Held> {
+async function requestToken(deps: ClientCredentialsDeps, challenge: BearerChallenge | undefined) {
   const [{ discoverGrantPlan }, { clientCredentialsGrant }, { configuredClient }, { chooseScope }] =
     await Promise.all([
       import('../oauth/discover.js'),
@@ -87,11 +79,10 @@ async function requestToken(
 }
 
 function refusedForGood(clientId: string, challenge: BearerChallenge | undefined): ProxyError {
-  const lacks =
+  const scope =
     challenge?.scope === undefined ? '' : ` (it needs ${JSON.stringify(challenge.scope)})`
-  return new ProxyError(
-    'CREDENTIAL_REFUSED',
-    `The token of client ${JSON.stringify(clientId)} was refused${lacks}`,
-    { hint: 'Give the client access to this server and its scopes (in Descope: a Policy).' },
-  )
+  const what = `The token of client ${JSON.stringify(clientId)} was refused${scope}`
+  return new ProxyError('CREDENTIAL_REFUSED', what, {
+    hint: 'Give the client access to this server and its scopes (in Descope: a Policy).',
+  })
 }

@@ -1,10 +1,11 @@
 import { ProxyError } from '../../util/errors.js'
-import { stringsMember } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { Caller } from '../credentials/credential.js'
 import { acceptsIssuer, discover, parseConfigUrl } from '../descope/discovery.js'
+import type { DescopeSettings } from '../resource-server.js'
 import { createAuthenticator } from '../verify/authenticator.js'
+import { audiencesOf } from '../verify/claims.js'
 import { createKeyStore } from '../verify/jwks.js'
 import { toTokenError } from '../verify/token-error.js'
 import { readUnverifiedClaims } from '../verify/unverified-claims.js'
@@ -18,21 +19,16 @@ export interface SignedInCallerOptions {
   source: TokenSource
   /** Name of the target, for people. */
   target: string
-  config: {
-    configUrl: string
-    audience: readonly string[]
-    requiredScopes: readonly string[]
-    issuers: readonly string[]
-  }
-  /** What tokens must be made for; `undefined` where they only have to be made for our client. */
+  config: DescopeSettings & { configUrl: string }
+  /** The audience of tokens; `undefined` when they only have to be made for our client. */
   resource: string | undefined
   /** The client that signed in. */
   clientId: () => Promise<string | undefined>
 }
 
 /**
- * Gives the caller that somebody signed in as at Descope, with a token that was verified: for
- * targets that know nothing of Descope, where nobody else would look at it.
+ * Gives the caller of a sign-in at Descope, after verifying the token here: the targets know nothing of
+ * Descope, so that nobody else would verify it.
  *
  * @returns A function that throws a `SignInRequiredError` when there is no token or it is refused,
  *   and `ISSUER_UNREACHABLE` when it cannot be verified now.
@@ -41,33 +37,21 @@ export function createSignedInCaller(options: SignedInCallerOptions): () => Prom
   const { runtime, logger, source, config, resource, target } = options
   const project = parseConfigUrl(config.configUrl)
   let jwksUri: string | undefined
-  const keys = createKeyStore({
-    runtime,
-    logger,
-    url: () => jwksUri ?? project.jwksFallbackUrl,
-  })
-  const load = async () => {
-    if (jwksUri !== undefined) return
-    const found = await discover(runtime, project, config.issuers)
-    jwksUri = found.jwksUri
-    await keys.load()
+  const { clock } = runtime
+  const url = () => jwksUri ?? project.jwksFallbackUrl
+  const keys = createKeyStore({ runtime, logger, url })
+  const verify = async (token: string) => {
+    if (jwksUri === undefined) {
+      jwksUri = (await discover(runtime, project, config.issuers)).jwksUri
+      await keys.load()
+    }
+    const expected = await audienceFor(token, resource, options)
+    const accepts = acceptsIssuer(project, config.issuers)
+    const { requiredScopes } = config
+    const rules = { clock, keys, acceptsIssuer: accepts, requiredScopes, ...expected }
+    return createVerifier(rules).verify(token)
   }
-
-  const { authenticate } = createAuthenticator(
-    {
-      async verify(token) {
-        await load()
-        return createVerifier({
-          clock: runtime.clock,
-          keys,
-          acceptsIssuer: acceptsIssuer(project, config.issuers),
-          requiredScopes: config.requiredScopes,
-          ...(await audienceFor(token, resource, options)),
-        }).verify(token)
-      },
-    },
-    runtime.clock,
-  )
+  const { authenticate } = createAuthenticator({ verify }, clock)
 
   return async () => {
     const token = await source.get()
@@ -93,8 +77,9 @@ export function createSignedInCaller(options: SignedInCallerOptions): () => Prom
 }
 
 /**
- * A token without a resource must be made for the client that we signed in with: `aud` names it, or
- * `azp` does. What is read here is not verified yet; all of it stands in the same token.
+ * Returns the audience that a token must have. Without a configured resource, the token must be made for
+ * the client that signed in: `aud` or `azp` names it. `azp` is read unverified here, which is safe, as
+ * the signature is verified afterwards.
  */
 async function audienceFor(
   token: string,
@@ -102,11 +87,10 @@ async function audienceFor(
   { config, clientId }: Pick<SignedInCallerOptions, 'config' | 'clientId'>,
 ) {
   const { audience } = config
-  if (resource !== undefined) return { resource: () => resource, audience }
+  if (resource !== undefined) return { resource, audience }
   const client = (await clientId()) ?? ''
   const claims = readUnverifiedClaims(token)
-  const { aud } = claims
-  const own = typeof aud === 'string' ? [aud] : stringsMember(claims, 'aud')
   const isForUs = client !== '' && claims['azp'] === client
-  return { resource: () => client, audience: isForUs ? [...audience, ...own] : audience }
+  const accepted = isForUs ? [...audience, ...audiencesOf(claims)] : audience
+  return { resource: client, audience: accepted }
 }

@@ -4,11 +4,11 @@ import type { BearerChallenge } from '../oauth/parse-challenge.js'
 import type { TokenRecord } from './token-store.js'
 
 /**
- * Tells whether a target that refused a token still names the issuer and the resource that the token
- * is from and for. Where its operator changed either, the issuer of before may refresh on and on, and
- * no token of its will ever do.
+ * Tells whether the metadata of a target that refused a token still names the token's issuer and
+ * resource. After its operator changed either, the former issuer may keep refreshing, but the target
+ * would refuse all of its tokens.
  *
- * @returns `true` too where the target does not say, or cannot be asked now.
+ * @returns `true` also when there is no metadata, or it cannot be fetched now.
  */
 export async function isStillNamed(
   deps: HttpDeps,
@@ -21,13 +21,11 @@ export async function isStillNamed(
   )
   if (found === undefined) return true
   if (resource !== undefined && !isSame(resource, found.resource)) return false
-  const { authorizationServers } = found
-  return (
-    authorizationServers.length === 0 || authorizationServers.some((one) => isSame(one, issuer))
-  )
+  const servers = found.authorizationServers
+  return servers.length === 0 || servers.some((one) => isSame(one, issuer))
 }
 
-/** Servers write one and the same identifier with and without a slash at its end. */
+/** Ignores a slash at the end, which servers write in one place and leave out in another. */
 const isSame = (one: string, other: string) => withoutSlash(one) === withoutSlash(other)
 
 const withoutSlash = (text: string) => (text.endsWith('/') ? text.slice(0, -1) : text)

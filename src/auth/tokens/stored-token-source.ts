@@ -19,24 +19,20 @@ export interface StoredTokenSourceDeps {
   /** Gets new tokens; loaded and called only when they are needed. */
   refresh: (record: TokenRecord) => Promise<TokenRecord>
   /**
-   * Tells, when the target refused a token, whether it still names the issuer and the resource of
-   * the record. Where it names others, no refresh helps. Without it, a refresh is always tried.
+   * Tells whether a target that refused a token still names the issuer and resource of the record.
+   * If it names others, no refresh helps. Without this function, a refresh is always tried.
    */
   isStillNamed?: (record: TokenRecord, challenge: BearerChallenge | undefined) => Promise<boolean>
-  /** Learns once of each token that the target took it. */
+  /** Called once for each token that the target accepted. */
   onAccepted?: (token: string) => void
 }
 
-/** Other processes may sign out, or in as somebody else; this one notices within this time. */
+/** Within this time a process notices that another one signed in or out. */
 const LOOK_MS = 2_000
 
-const FIRST_BACKOFF_MS = 1_000
-
-const LONGEST_BACKOFF_MS = 30_000
-
 /**
- * Only an authorization server that refuses costs somebody the refresh token, and no answer that
- * cannot be read. `refresh` tried a few times already where it is unclear what the answer means.
+ * Tells whether a refresh token is given up: only when the authorization server refused it, not when
+ * its answer cannot be read. An unclear refusal counts, as `refresh` has tried it a few times already.
  */
 function isRefusedForGood(error: unknown): boolean {
   if (!(error instanceof OAuthRefusedError)) return false
@@ -51,13 +47,13 @@ function isRefusedForGood(error: unknown): boolean {
 export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSource {
   const { clock, store, binding } = deps
   const running = new Map<string, Promise<TokenRecord | undefined>>()
-  const renewals = createRenewals(() => clock.now() / 1_000)
+  const now = () => clock.now() / 1_000
+  const renewals = createRenewals(now)
   let current: TokenRecord | undefined
   let lastLook = Number.NEGATIVE_INFINITY
   let lastAccepted: string | undefined
-  const backoff = createBackoff(FIRST_BACKOFF_MS, LONGEST_BACKOFF_MS, Math.random)
+  const backoff = createBackoff(1_000, 30_000, Math.random)
   let failed: { until: number; error: unknown } | undefined
-  const now = () => clock.now() / 1_000
 
   /** @param refused The token that must not come back; '' when the current one is only due. */
   const usable = (record: TokenRecord, refused: string) =>
@@ -69,11 +65,8 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     return current
   }
 
-  /** @param challenge With which the target refused it; `due` when nobody did. */
-  const renew = (
-    refused: string,
-    challenge: BearerChallenge | 'due' | undefined,
-  ): Promise<TokenRecord | undefined> =>
+  /** @param challenge Of the target's refusal; `due` when the token was not refused. */
+  const renew = (refused: string, challenge: BearerChallenge | 'due' | undefined) =>
     store.exclusively(binding, async () => {
       await look()
       if (current === undefined || usable(current, refused)) return current
@@ -86,10 +79,7 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
       return await refreshNow(current, refused)
     })
 
-  const refreshNow = async (
-    record: TokenRecord,
-    refused: string,
-  ): Promise<TokenRecord | undefined> => {
+  const refreshNow = async (record: TokenRecord, refused: string) => {
     try {
       const renewed = await deps.refresh(record)
       await store.save(renewed)
@@ -108,8 +98,8 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     }
   }
 
-  /** The refresh token is dead; the access token, if it was not refused, lives to its end. */
-  const giveUpRefreshToken = async (record: TokenRecord): Promise<TokenRecord | undefined> => {
+  /** Drops the refresh token. The access token is used until it expires, unless it was refused. */
+  const giveUpRefreshToken = async (record: TokenRecord) => {
     const stored = await store.load(binding)
     if (stored !== undefined && stored.accessToken !== record.accessToken) {
       current = stored
@@ -120,7 +110,7 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     return undefined
   }
 
-  /** Keeps for other processes whether the target refuses this token, and no better one came. */
+  /** Stores whether the target refuses this token, for other processes; not if there is a newer token. */
   const mark = (token: string, refused: true | undefined) =>
     store.exclusively(binding, async () => {
       const stored = await look()
@@ -129,10 +119,7 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
       await store.save(current)
     })
 
-  const renewOnce = (
-    refused: string,
-    challenge: BearerChallenge | 'due' | undefined,
-  ): Promise<TokenRecord | undefined> => {
+  const renewOnce = (refused: string, challenge: BearerChallenge | 'due' | undefined) => {
     const already = running.get(refused)
     if (already !== undefined) return already
     const run = renew(refused, challenge).finally(() => running.delete(refused))
@@ -188,33 +175,26 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
   return { get, refused, accepted, renew: renewAhead }
 }
 
-/** What happened so long ago says nothing about the token of today. */
+/** Renewals that are older than this are forgotten. */
 const PROOF_SECONDS = 60
 
-/** So often tokens are renewed that the target takes at first and refuses soon after. */
+/** How often a token is renewed when the target accepts each new one first, and refuses it soon after. */
 const MAX_RENEWALS = 2
 
-/** Tokens that were got because the one before was refused. */
-interface Renewals {
-  add(token: string, before: string): void
-  accept(token: string): void
-  /** The token is new, and refused all the same: one more would be, too. */
-  isInVain(token: string): boolean
-}
-
-/** @param now Seconds since the epoch. */
-function createRenewals(now: () => number): Renewals {
+/** Remembers tokens that replaced a refused one. @param now Seconds since the epoch. */
+function createRenewals(now: () => number) {
   const renewals = new Map<string, { at: number; count: number; accepted: boolean }>()
   return {
-    add(token, before) {
+    add(token: string, before: string) {
       const count = (renewals.get(before)?.count ?? 0) + 1
       renewals.set(token, { at: now(), count, accepted: false })
     },
-    accept(token) {
+    accept(token: string) {
       const renewal = renewals.get(token)
       if (renewal !== undefined) renewal.accepted = true
     },
-    isInVain(token) {
+    /** Tells whether one more renewal would not help: this new token is refused as well. */
+    isInVain(token: string) {
       for (const [renewed, { at }] of renewals) {
         if (now() - at > PROOF_SECONDS) renewals.delete(renewed)
       }

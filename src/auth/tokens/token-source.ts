@@ -17,31 +17,31 @@ export type TokenVerdict =
 /** Where access tokens for one target come from. */
 export interface TokenSource {
   /**
-   * Gives an access token that is valid by our clock; `undefined` means that somebody has to sign
-   * in first, or that the target did not ask for a token yet.
+   * Returns an access token that is valid by our clock; `undefined` when somebody has to sign in
+   * first, or when the target has not asked for a token yet.
    *
-   * @param challenge How the target refused a request without a token; `{}` without a word.
+   * @param challenge Of the target's refusal of a request without a token; `{}` when it had none.
    * @throws {ProxyError} `ISSUER_UNREACHABLE`, with `retryable: true`, when one might be had later.
    */
   get(challenge?: BearerChallenge): Promise<string | undefined>
   /**
-   * Learns that the target answered 401 or 403 to a token.
+   * Decides what to do after the target answered 401 or 403 to a token.
    *
    * @param token The token that was sent.
    * @param challenge The `Bearer` challenge of the answer, if it had one.
    * @throws As `get`.
    */
   refused(token: string, challenge?: BearerChallenge): Promise<TokenVerdict>
-  /** Learns that the target took a token: when it refuses that one later, there was a reason. */
+  /** Notes that the target accepted a token, so that a later refusal of it is worth a renewal. */
   accepted?(token: string): void
-  /** Gets a token that lives longer than this one, if there is a way; `get` then gives it. */
+  /** Replaces this token by one that expires later, if possible; `get` then returns that one. */
   renew?(token: string): Promise<void>
 }
 
 /** The error code of a 403 that asks for more scopes (RFC 6750 §3.1). */
 export const INSUFFICIENT_SCOPE = 'insufficient_scope'
 
-/** Gives a token that came from the environment and cannot be replaced here. */
+/** Creates the source of a token from the environment, which cannot be replaced here. */
 export function staticTokenSource(token: string, variable = 'MCP_DESCOPE_TOKEN'): TokenSource {
   return {
     get: async () => token,

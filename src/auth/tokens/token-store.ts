@@ -4,7 +4,7 @@ import type { ConfiguredClient, OAuthClient } from '../oauth/client.js'
 import type { GrantTarget } from '../oauth/discover.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
 
-/** What somebody signs in for: a target, with whatever of it is configured. */
+/** A target to sign in to, with its configuration. */
 export interface SignInTarget {
   /** For people: the target's name, or the URL without its query. */
   readonly name: string
@@ -47,12 +47,12 @@ export class SignInRequiredError extends ProxyError {
   }
 }
 
-/** A sign-in as whoever waits for it sees it. Times are milliseconds since the epoch. */
+/** The state of a sign-in. Times are milliseconds since the epoch. */
 export type SignInView =
   | { readonly phase: 'idle' | 'preparing' }
   | {
       readonly phase: 'done'
-      /** The tokens before were another client's: a session of theirs may be refused now. */
+      /** The former tokens belonged to another client, whose sessions the target may refuse now. */
       readonly isOtherClient: boolean
     }
   | {
@@ -67,7 +67,7 @@ export type SignInView =
     }
   | { readonly phase: 'failed'; readonly error: ProxyError }
 
-/** Signs somebody in, for parts that do not know how. */
+/** The sign-in, as the bridge uses it. */
 export interface SignInPort {
   /** Resolves when there are good tokens; rejects with a `ProxyError`. */
   ensure(request: SignInNeed & { interactive: 'offer'; signal: AbortSignal }): Promise<unknown>
@@ -75,10 +75,10 @@ export interface SignInPort {
   onChange(listener: (state: SignInView) => void): () => void
 }
 
-/** What tokens are bound to, as far as it is known before anybody signs in. */
+/** What tokens are bound to; all of it is known before the sign-in. */
 export interface TokenBinding {
   readonly profile: string
-  /** The server, or in its absence the resource or issuer, that the tokens are for. */
+  /** URL of the server that the tokens are for; with a configured issuer, the resource or the issuer. */
   readonly url: string
   /** Only when the issuer is configured and not discovered. */
   readonly issuer: string | undefined
@@ -86,7 +86,7 @@ export interface TokenBinding {
   readonly clientId: string | undefined
 }
 
-/** Tokens with all that is needed to use, refresh, revoke and describe them. */
+/** Tokens, with everything needed to use, refresh, revoke and describe them. */
 export interface TokenRecord {
   readonly binding: TokenBinding
   /** Name of the target, for people. */
@@ -108,7 +108,7 @@ export interface TokenRecord {
   readonly receivedAt: number
   /** By our own clock, seconds since the epoch; `undefined` when the server did not say. */
   readonly expiresAt: number | undefined
-  /** The target refused the access token, and no better one could be had: somebody has to sign in. */
+  /** The target refused the access token and it could not be replaced: somebody has to sign in. */
   readonly refused?: true | undefined
 }
 
@@ -120,7 +120,7 @@ export interface StorePlace {
   readonly reason: string
 }
 
-/** Keeps tokens across starts, shared by all processes of one user. */
+/** Stores tokens on disk, shared by all processes of one user. */
 export interface TokenStore {
   load(binding: TokenBinding): Promise<TokenRecord | undefined>
   /** Resolves when the record is safe on disk. */
@@ -131,12 +131,12 @@ export interface TokenStore {
   /**
    * Runs `task` while no other process changes these tokens.
    *
-   * @throws {RetryableError} when another process does not let go.
+   * @throws {RetryableError} when another process keeps the lock for too long.
    */
   exclusively<T>(binding: TokenBinding, task: () => Promise<T>): Promise<T>
 }
 
-/** A stable name for files and locks. Two bindings never share it, and it tells nothing. */
+/** Returns the name of a binding's files and locks: a hash, which reveals nothing. */
 export function storeKey({ profile, url, issuer, clientId }: TokenBinding): string {
   const text = JSON.stringify([profile, url, issuer ?? '', clientId ?? ''])
   return createHash('sha256').update(text).digest('hex').slice(0, 32)

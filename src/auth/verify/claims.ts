@@ -38,17 +38,13 @@ export function checkClaims(claims: JsonObject, now: number, rules: ClaimRules):
       details: { receivedIssuer: quoteForLog(iss) },
     })
   }
-  if (!audiences(claims).some(rules.acceptsAudience)) {
-    throw new TokenError(
-      'wrong_audience',
-      `The access token is for another audience than ${rules.expectedAudience}`,
-      {
-        details: {
-          receivedAudience: quoteForLog(claims['aud']),
-          expectedAudience: rules.expectedAudience,
-        },
-      },
-    )
+  if (!audiencesOf(claims).some(rules.acceptsAudience)) {
+    const { expectedAudience } = rules
+    const what = `The access token is for another audience than ${expectedAudience}`
+    const receivedAudience = quoteForLog(claims['aud'])
+    throw new TokenError('wrong_audience', what, {
+      details: { receivedAudience, expectedAudience },
+    })
   }
   if (typeof sub !== 'string' || sub === '') {
     throw new TokenError('malformed', 'The access token names no subject')
@@ -130,7 +126,8 @@ function checkUse(claims: JsonObject): void {
   }
 }
 
-function audiences(claims: JsonObject): string[] {
+/** Returns the audiences of a token: `aud` is a string or a list. */
+export function audiencesOf(claims: JsonObject): string[] {
   const { aud } = claims
   return typeof aud === 'string' ? [aud] : stringsMember(claims, 'aud')
 }

@@ -19,7 +19,7 @@ export interface VerifierOptions {
   keys: Pick<KeyStore, 'get'>
   acceptsIssuer: (issuer: string) => boolean
   /** The public MCP URL, which the audience must contain. */
-  resource: () => string
+  resource: string
   /** Accepted instead of it, as they are. */
   audience?: readonly string[]
   /** Every token must carry these. */
@@ -30,8 +30,8 @@ export interface VerifierOptions {
 
 export interface Verifier {
   /**
-   * Verifies one access token. What costs nothing is checked first, so that a token that cannot
-   * be ours never makes us fetch keys.
+   * Verifies one access token. The cheap checks come first, so that a token that cannot be ours never
+   * causes a fetch of keys.
    *
    * @throws {TokenError}
    */
@@ -45,30 +45,27 @@ export interface Verifier {
  * @see [RFC 8725](https://www.rfc-editor.org/rfc/rfc8725) JSON Web Token Best Current Practices
  */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { clock, keys, acceptsIssuer, audience = [], requiredScopes = [] } = options
+  const { clock, keys, acceptsIssuer, resource, audience = [], requiredScopes = [] } = options
+  const isOurs = isResource(resource)
+  const acceptsAudience = (candidate: string) => isOurs(candidate) || audience.includes(candidate)
+  const rules = { acceptsIssuer, acceptsAudience, expectedAudience: resource }
   return {
     async verify(token) {
       const { kid, claims } = parseToken(token)
-      const expectedAudience = options.resource()
-      const ours = isResource(expectedAudience)
-      const acceptsAudience = (candidate: string) => ours(candidate) || audience.includes(candidate)
-      checkClaims(claims, clock.now() / 1000, { acceptsIssuer, acceptsAudience, expectedAudience })
+      checkClaims(claims, clock.now() / 1000, rules)
       await checkSignature(token, await keys.get(kid))
       const principal = toPrincipal(claims, options.keptClaims)
       const missing = requiredScopes.filter((scope) => !principal.scopes.has(scope))
       if (missing.length > 0) {
-        throw new TokenError(
-          'insufficient_scope',
-          `The access token lacks the scope ${missing.join(' ')}`,
-          { scopes: requiredScopes },
-        )
+        const what = `The access token lacks the scope ${missing.join(' ')}`
+        throw new TokenError('insufficient_scope', what, { scopes: requiredScopes })
       }
       return principal
     },
   }
 }
 
-/** Takes a token apart and checks its header; nothing of it can be trusted yet. */
+/** Decodes a token and checks its header. Nothing in it is verified yet. */
 function parseToken(token: string): { kid: string; claims: JsonObject } {
   if (token === '') throw new TokenError('missing', 'No access token was sent')
   if (token.length > MAX_TOKEN_LENGTH) {
@@ -79,7 +76,7 @@ function parseToken(token: string): { kid: string; claims: JsonObject } {
   if (!isObject(header) || !isObject(claims)) {
     throw new TokenError('malformed', 'The access token is not a JWT')
   }
-  // bare, so that a claim is what the token says and nothing else
+  // without a prototype, so that no inherited member counts as a claim
   return { kid: checkHeader(bareObject(header)), claims: bareObject(claims) }
 }
 

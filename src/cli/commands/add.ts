@@ -59,13 +59,8 @@ function checkFlags(flags: AddFlags): void {
   const useless = (['absolute', 'config', 'profile'] as const).find((flag) => flags[flag])
   const about = useless ?? (flags.env.length > 0 ? 'env' : undefined)
   if (flags.http && about !== undefined) {
-    throw new ProxyError(
-      'USAGE',
-      `\`--${about}\` is about the bridge, which \`--http\` goes without`,
-      {
-        hint: `Leave out \`--${about}\` or \`--http\`.`,
-      },
-    )
+    const what = `\`--${about}\` is about the bridge, which \`--http\` goes without`
+    throw new ProxyError('USAGE', what, { hint: `Leave out \`--${about}\` or \`--http\`.` })
   }
   const wrong = flags.env.find((name) => !/^[A-Za-z_]\w*$/.test(name))
   if (wrong !== undefined) {

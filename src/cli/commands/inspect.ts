@@ -1,9 +1,9 @@
 import { Command } from 'commander'
 import { exitWith } from '../../usecases/exit-codes.js'
 import { type InspectFlags, NO_CHECK_FLAGS } from '../../usecases/inputs.js'
-import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addCheckedOptions } from '../check-options.js'
+import { interruption } from '../options.js'
 
 /** Declares `inspect`: every link of the chain, for people. `run` is replaced in tests of the flags. */
 export function inspectCommand(runtime: Runtime, run = runInspect): Command {
@@ -27,19 +27,10 @@ async function runInspect(
   argument: string | undefined,
   flags: InspectFlags,
 ): Promise<number> {
-  const interrupted = new Promise<never>((_resolve, reject) => {
-    runtime.onSignal(() => reject(new ProxyError('INTERRUPTED', 'Interrupted')))
-  })
-  return await Promise.race([inspectWhat(runtime, argument, flags), interrupted])
-}
-
-async function inspectWhat(
-  runtime: Runtime,
-  argument: string | undefined,
-  flags: InspectFlags,
-): Promise<number> {
   const { printConfiguration, printTarget } = await import('../print-inspection.js')
-  return argument === undefined
-    ? printConfiguration(runtime, flags)
-    : printTarget(runtime, argument, flags)
+  const inspecting =
+    argument === undefined
+      ? printConfiguration(runtime, flags)
+      : printTarget(runtime, argument, flags)
+  return await Promise.race([inspecting, interruption(runtime)])
 }

@@ -5,8 +5,8 @@ import type { Runtime } from '../../util/runtime.js'
 import { addJsonOption, addNetworkOptions, addSignInOptions, readFlags } from '../options.js'
 
 const AFTER_HELP = `
-Does nothing when the target takes the tokens, or lets everybody in. Exits 3 when nobody signed in.
-A client that is registered by hand needs the redirect URIs of --print-redirect-uris, to the letter.`
+Does nothing if the target accepts the stored tokens, or is open. Exits 3 when nobody signed in.
+A client registered by hand needs exactly the redirect URIs that --print-redirect-uris prints.`
 
 type Run = (runtime: Runtime, argument: string | undefined, flags: LoginFlags) => Promise<void>
 
@@ -16,13 +16,10 @@ export function loginCommand(runtime: Runtime, run?: Run): Command {
     .description('Sign in to a target through Descope, for scripts and the other commands.')
     .argument('[target-or-url]', 'name of a configured target, or a URL')
   addNetworkOptions(addSignInOptions(command))
-    .option('--force', 'Sign in even when the tokens are good.')
-    .option(
-      '--paste <url>',
-      'Finish the sign-in that waits with the URL that the browser ended at.',
-    )
+    .option('--force', 'Sign in even if the stored tokens are good.')
+    .option('--paste <url>', 'Finish the pending sign-in with the URL at which the browser ended.')
     .option('--with-token', 'Keep the access token that is read from stdin.')
-    .option('--print-redirect-uris', 'Only print what a client has to have registered.')
+    .option('--print-redirect-uris', 'Print the redirect URIs that a client must have registered.')
   return addJsonOption(command)
     .addHelpText('after', AFTER_HELP)
     .action(async (argument: string | undefined) => {

@@ -1,9 +1,15 @@
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { exitWith } from '../../usecases/exit-codes.js'
 import { type BridgeFlags, PROTOCOLS, TRANSPORTS } from '../../usecases/inputs.js'
 import { LOG_LEVELS } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
-import { addNetworkOptions, addSignInOptions, readFlags, repeatable } from '../options.js'
+import {
+  addNetworkOptions,
+  addSignInOptions,
+  parseSeconds,
+  readFlags,
+  repeatable,
+} from '../options.js'
 
 const AFTER_HELP = `
 Started by an assistant, which speaks MCP on stdin and stdout. Ends when stdin is closed.
@@ -26,8 +32,6 @@ export function stdioCommand(runtime: Runtime): Command {
     })
 }
 
-const LONGEST_WAIT_S = 3_600
-
 /** Adds the flags of the bridge. */
 function addBridgeOptions(command: Command): Command {
   return addNetworkOptions(addSignInOptions(command))
@@ -42,14 +46,8 @@ function addBridgeOptions(command: Command): Command {
         .choices(PROTOCOLS)
         .default('auto'),
     )
-    .addOption(new Option('--log-level <level>', 'How much to say.').choices(LOG_LEVELS))
+    .addOption(new Option('--log-level <level>', 'Least level of log lines.').choices(LOG_LEVELS))
     .option('--log-file <file>', 'Write the log there too, at most 5 files of 1 MB.')
-    .option('--login-wait <seconds>', 'How long a call waits for a sign-in.', parseWait, 25)
-    .option('--wait-for-login', 'Answer nothing before somebody signed in.', false)
-}
-
-function parseWait(text: string): number {
-  const seconds = /^\d{1,5}(\.\d{1,3})?$/.test(text) ? Number(text) : -1
-  if (seconds >= 0 && seconds <= LONGEST_WAIT_S) return seconds
-  throw new InvalidArgumentError(`Expected a number of seconds up to ${LONGEST_WAIT_S}.`)
+    .option('--login-wait <seconds>', 'How long a call waits for a sign-in.', parseSeconds, 25)
+    .option('--wait-for-login', 'Answer no request before somebody has signed in.', false)
 }

@@ -1,9 +1,9 @@
 import { Command } from 'commander'
 import { exitWith } from '../../usecases/exit-codes.js'
 import type { CheckFlags } from '../../usecases/inputs.js'
-import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
 import { addCheckOptions } from '../check-options.js'
+import { interruption } from '../options.js'
 
 const AFTER_HELP = `
 Without a sign-in: static tokens as --header, TARGET_TOKEN or the configured credential. Behind
@@ -39,12 +39,8 @@ async function runTestTarget(
     import('../../usecases/exit-codes.js'),
   ])
   const reporter = createReporter(runtime, flags)
-  const interrupted = new Promise<never>((_resolve, reject) => {
-    const stop = () => reject(new ProxyError('INTERRUPTED', 'Interrupted'))
-    runtime.onSignal(stop)
-  })
   const checking = checkTarget(runtime, argument, flags, reporter)
-  const { report, worst } = await Promise.race([checking, interrupted])
+  const { report, worst } = await Promise.race([checking, interruption(runtime)])
   reporter.finish(report)
   if (flags.json && worst !== undefined) throw failureOf(report.checks, worst)
   return report.exitCode

@@ -109,10 +109,8 @@ async function checkResource(probe: Probe): Promise<Verdict> {
   probe.resource = found
   if (found === undefined) {
     if (access.kind === 'token') return warn('no metadata is published', NO_METADATA)
-    return fail(
-      `no metadata at ${url.origin}${wellKnownPath('oauth-protected-resource')}…`,
-      NO_METADATA,
-    )
+    const place = `${url.origin}${wellKnownPath('oauth-protected-resource')}`
+    return fail(`no metadata at ${place}…`, NO_METADATA)
   }
   if (found.authorizationServers.length === 0) {
     return fail(

@@ -146,12 +146,10 @@ export function judgeOwnToken(
 }
 
 function hintOf(reason: TokenErrorReason, resource: string): string {
-  switch (reason) {
-    case 'wrong_audience':
-      return `In Descope, set the MCP Server URL of the MCP server to ${resource}, or name the audience in descope.audience.`
-    case 'wrong_issuer':
-      return 'Use the Discovery URL of the MCP server that the client belongs to, or name the issuer in descope.issuers.'
-    default:
-      return 'Check the clock here, and the token settings of the MCP server in Descope.'
+  if (reason === 'wrong_audience') {
+    return `In Descope, set the MCP Server URL of the MCP server to ${resource}, or name the audience in descope.audience.`
   }
+  return reason === 'wrong_issuer'
+    ? 'Use the Discovery URL of the MCP server that the client belongs to, or name the issuer in descope.issuers.'
+    : 'Check the clock here, and the token settings of the MCP server in Descope.'
 }

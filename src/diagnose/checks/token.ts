@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { isResource } from '../../auth/audience.js'
 import { readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
+import { audiencesOf } from '../../auth/verify/claims.js'
 import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
-import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
+import { stringMember } from '../../util/json.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { answerOf, createHttpClient } from '../client.js'
@@ -94,11 +95,6 @@ function hintOf({ access, clock, url, resource, server }: Probe, proof: Proof | 
 }
 
 const projectIn = (issuer: string) => /\/(P[A-Za-z0-9]{27,})(?:\/|$)/.exec(issuer)?.[1]
-
-function audiencesOf(claims: JsonObject): string[] {
-  const { aud } = claims
-  return typeof aud === 'string' ? [aud] : stringsMember(claims, 'aud')
-}
 
 async function checkWithoutToken(probe: Probe): Promise<Verdict> {
   const { access, url } = probe

@@ -25,17 +25,8 @@ export function renderMarkdown(report: Report): string {
   const version = protocolVersion === null ? '' : `, MCP ${protocolVersion}`
   const title = `### ${report.ok ? MARKS.pass : MARKS.fail} ${cell(target)}${version}`
   const numbers = `${counts.pass} passed, ${counts.fail} failed, ${counts.warn} warnings, ${counts.skip} skipped`
-  return [
-    title,
-    '',
-    numbers,
-    '',
-    '| | check | seen | ms |',
-    '|---|---|---|--:|',
-    ...checks.map(row),
-    '',
-    '',
-  ].join('\n')
+  const head = '| | check | seen | ms |\n|---|---|---|--:|'
+  return [title, '', numbers, '', head, ...checks.map(row), '', ''].join('\n')
 }
 
 function row({ id, outcome, detail, hint, ms }: CheckReport): string {

@@ -16,6 +16,7 @@ const WORDS: Readonly<Record<Outcome, string>> = {
   fail: '[fail]',
   skip: '[skip]',
 }
+const COLORS = { pass: 'green', warn: 'yellow', fail: 'red', skip: 'dim' } as const
 const ID_WIDTH = 22
 const MS_WIDTH = 9
 const MIN_DETAIL = 24
@@ -24,7 +25,7 @@ const MIN_DETAIL = 24
 export function renderCheck(report: CheckReport, style: TextStyle): string {
   const { id, outcome, detail, hint, ms } = report
   const { colors, marks, columns } = style
-  const paint = colorOf(outcome, colors)
+  const paint = colors[COLORS[outcome]]
   const mark = marks ? MARKS[outcome] : WORDS[outcome]
   const indent = mark.length + 2 + ID_WIDTH + 2
   const width = Math.max(MIN_DETAIL, Math.min(columns, 110) - indent - MS_WIDTH)
@@ -77,19 +78,6 @@ export function renderSummary(
   ]
   const time = `${(totalMs / 1_000).toFixed(2)} s`
   return `\n ${parts.filter((part) => part !== '').join(', ')}   ${colors.dim(time)}   exit ${report.exitCode}\n`
-}
-
-function colorOf(outcome: Outcome, colors: TextStyle['colors']): Paint {
-  switch (outcome) {
-    case 'pass':
-      return colors.green
-    case 'warn':
-      return colors.yellow
-    case 'fail':
-      return colors.red
-    case 'skip':
-      return colors.dim
-  }
 }
 
 /** Breaks a text at spaces; a longer word is cut. */

@@ -17,7 +17,7 @@ import { openStores } from './token-sources.js'
 
 type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
 
-/** How requests are authenticated besides what is configured. */
+/** How requests are authenticated, apart from the configuration. */
 export interface TrustUse {
   /** Targets get only what is configured, as `serve` does it. */
   readonly asServe: boolean
@@ -26,9 +26,9 @@ export interface TrustUse {
 }
 
 /**
- * Refuses to send what is the user's to a place that only a file of the working directory names: the
- * folder may be a clone of somebody else's project. At a terminal the user is asked, and a yes is
- * kept for these secrets, these places and this folder.
+ * Refuses to send the user's secrets to a URL that only a file of the working directory names: the
+ * folder may be a clone of a foreign project. At a terminal the user is asked, and a yes is stored for
+ * these secrets, these URLs and this folder.
  *
  * @throws {ProxyError} `CONFIG_INVALID` before anything was sent.
  */
@@ -47,23 +47,22 @@ export async function requireTrust(
     headers: flags.header.flatMap(secretsOfHeader),
     toDescope: asksDescope ? ofClient : undefined,
   }
-  // looking for a kept sign-in may ask a keychain: only where it could go astray
+  // looking for a stored sign-in may open a keychain, so do it only if one could go astray
   const any = ['a sign-in']
   if (untrustedFlows(loaded, { ...sent, signIn: any, onBehalf: any }).length === 0) return
   const onBehalf = await signInsOf(runtime, signIn, flags, ofClient)
   const flows = untrustedFlows(loaded, { ...sent, signIn: asServe ? [] : onBehalf, onBehalf })
   if (flows.length === 0) return
-  if (await isTrusted(runtime, flows)) return
+  const path = trustFile(runtime, flows)
+  if ((await readPrivateFile(path)) !== undefined) return // the user agreed to all of this before
   const { errIsTty, inIsTty } = runtime.io
   const mayAsk = errIsTty && inIsTty && !isCi(runtime.env)
-  if (mayAsk && (await ask(runtime, flows))) return keepTrust(runtime, flows)
-  throw new ProxyError(
-    'CONFIG_INVALID',
-    `Nobody said that this folder is trusted:\n${list(flows)}`,
-    {
-      hint: hintFor(flows, loaded.isProjectFile),
-    },
-  )
+  if (mayAsk && (await ask(runtime, flows))) {
+    const sends = flows.map(({ what, to }) => `${what} to ${to}`)
+    return writePrivateFile(path, `${JSON.stringify({ folder: runtime.cwd, sends })}\n`)
+  }
+  const what = `Nobody said that this folder is trusted:\n${list(flows)}`
+  throw new ProxyError('CONFIG_INVALID', what, { hint: hintFor(flows, loaded.isProjectFile) })
 }
 
 /** A header on the command line is a secret by its name, or because it holds a variable. */
@@ -108,18 +107,8 @@ function hintFor(flows: readonly TrustFlow[], isProjectFile: boolean): string {
   return `Nothing was sent. If you trust whoever wrote these files, add \`--trust\`${otherwise}.`
 }
 
-/** Tells whether the user said yes to all of this before, in this folder. */
-async function isTrusted(where: Where, flows: readonly TrustFlow[]): Promise<boolean> {
-  return (await readPrivateFile(fileOf(where, flows))) !== undefined
-}
-
-/** Keeps a yes. Another secret, another place or another folder is another question. */
-async function keepTrust(where: Where, flows: readonly TrustFlow[]): Promise<void> {
-  const sends = flows.map(({ what, to }) => `${what} to ${to}`)
-  await writePrivateFile(fileOf(where, flows), `${JSON.stringify({ folder: where.cwd, sends })}\n`)
-}
-
-function fileOf(where: Where, flows: readonly TrustFlow[]): string {
+/** Path of a yes. Another secret, another place or another folder is another question. */
+function trustFile(where: Where, flows: readonly TrustFlow[]): string {
   const sends = flows.map(({ what, url }) => JSON.stringify([what, url])).sort()
   const question = JSON.stringify([realpathSync(where.cwd), ...sends])
   const hash = createHash('sha256').update(question).digest('hex')

@@ -5,7 +5,6 @@ import type { RunBridgeOptions } from '../../bridge/run.js'
 import type { LoadedConfig } from '../../config/load.js'
 import type { TargetConfig } from '../../config/types.js'
 import type { Upstream } from '../../upstream/upstream.js'
-import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { SeveralSignIns } from './several-sign-ins.js'
@@ -23,8 +22,8 @@ export interface ConfiguredAccessOptions {
 }
 
 /**
- * Makes the access to targets that have credentials of their own. Where Descope is configured,
- * somebody has to sign in there before anything is sent, and no target ever sees that token.
+ * Creates the access to targets with credentials of their own. If Descope is configured, somebody has to
+ * sign in there before anything is sent, and no target ever gets that token.
  */
 export async function configuredAccess(
   options: ConfiguredAccessOptions,
@@ -43,16 +42,14 @@ export async function configuredAccess(
     }
     return { credentialOf, caller, signsIn: several !== undefined, watch }
   }
-  const [{ createSignedInCaller }, { parseConfigUrl }] = await Promise.all([
-    import('../../auth/tokens/signed-in-caller.js'),
-    import('../../auth/descope/discovery.js'),
-  ])
+  const [{ createSignedInCaller }, { discover, parseConfigUrl, tokenEndpointOf }] =
+    await Promise.all([
+      import('../../auth/tokens/signed-in-caller.js'),
+      import('../../auth/descope/discovery.js'),
+    ])
   const project = parseConfigUrl(configUrl)
   const tokenEndpoint = async () => {
-    const { discover } = await import('../../auth/descope/discovery.js')
-    const { tokenEndpoint: found } = await discover(runtime, project, loaded.config.descope.issuers)
-    if (found !== undefined) return found
-    throw new ProxyError('DISCOVERY_INVALID', `Descope names no token endpoint at ${project.base}`)
+    return tokenEndpointOf(await discover(runtime, project, loaded.config.descope.issuers), project)
   }
   const descope = { project, tokenEndpoint }
   const caller = createSignedInCaller({
@@ -70,11 +67,11 @@ export async function configuredAccess(
   return { credentialOf, caller, signsIn: true }
 }
 
-/** What requests to targets are authenticated with, and who is behind them. */
+/** How requests to targets are authenticated, and for whom they are made. */
 export interface ConfiguredAccess extends Pick<RunBridgeOptions, 'caller'> {
   credentialOf(target: TargetConfig): TargetCredential
   /** Somebody can sign in here. */
   signsIn: boolean
-  /** Looks at what goes to a target. */
+  /** Wraps the way to a target, to see which tokens it accepts. */
   watch?(upstream: Upstream, target: TargetConfig): Upstream
 }

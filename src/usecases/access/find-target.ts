@@ -7,7 +7,7 @@ import type { Runtime } from '../../util/runtime.js'
 import { nearest } from '../../util/text.js'
 import { likelyUrl } from '../../util/url-text.js'
 
-/** Flags that say whom a sign-in is for and as which client. */
+/** Flags that name the target of a sign-in and the OAuth client. */
 export interface TargetFlags {
   config?: string
   profile?: string
@@ -33,7 +33,7 @@ export interface BridgeTarget {
 
 type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
 
-/** As {@link findBridgeTarget}, for who only signs in. */
+/** As {@link findBridgeTarget}, for commands that need exactly one sign-in. */
 export async function findSignInTarget(
   runtime: Where,
   argument: string | undefined,
@@ -48,9 +48,9 @@ export async function findSignInTarget(
 }
 
 /**
- * Finds what `[target-or-url]` means for the bridge and the commands of its sign-in: a URL stands
- * for itself, a name for a configured target, nothing for all that are configured. Like the bridge,
- * this never reads a configuration from the working directory, unless it is `report` that asks.
+ * Finds what `[target-or-url]` means for the bridge and the commands of its sign-in: a URL stands for
+ * itself, a name for a configured target, nothing for all configured targets. The working directory is
+ * searched for a configuration only with `report`.
  *
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`
  */
@@ -93,8 +93,8 @@ export async function findBridgeTarget(
 }
 
 /**
- * Several targets, or one with a credential of its own, behind a configured Descope server are
- * signed in to at Descope; every other target says itself who issues its tokens.
+ * With a configured Descope server, several targets, or one with a credential of its own, are signed in
+ * to at Descope. Every other target names the issuer of its tokens itself.
  */
 async function grantOf(
   config: ProxyConfig,
@@ -107,7 +107,12 @@ async function grantOf(
     first?.credential.type !== 'none' || first.program !== undefined || targets.length > 1
   if (configUrl === undefined || !hasOwn) {
     const url = targets.find((target) => target.url !== undefined)?.url
-    if (url === undefined) throw noSignIn(first?.name ?? '')
+    if (url === undefined) {
+      const what = `The target "${first?.name}" is a program, which needs no sign-in`
+      throw new ProxyError('USAGE', what, {
+        hint: 'Set descope.configUrl to sign in at Descope first, or let the assistant start the program itself.',
+      })
+    }
     return serverGrant(parseTargetUrl(url), flags)
   }
   const [{ parseConfigUrl }, { mcpUrlOf }] = await Promise.all([
@@ -121,12 +126,6 @@ async function grantOf(
     resource:
       publicUrl === undefined || flags.resource === false ? undefined : mcpUrlOf(config.server, 0),
   }
-}
-
-function noSignIn(name: string): ProxyError {
-  return new ProxyError('USAGE', `The target "${name}" is a program, and nobody signs in to that`, {
-    hint: 'Set descope.configUrl to sign in at Descope first, or let the assistant start the program itself.',
-  })
 }
 
 function serverGrant(url: URL, { resource = true }: TargetFlags): SignInTarget['grant'] {
@@ -154,7 +153,7 @@ function chooseTargets(
   })
 }
 
-/** What has a scheme is no name of a target, whatever is configured. */
+/** Refuses an argument with another scheme, which cannot be the name of a target. */
 function refuseOtherScheme(argument: string | undefined): void {
   if (argument === undefined || !/^[a-z][a-z0-9+.-]*:\//i.test(argument)) return
   const meant = likelyUrl(argument)
@@ -166,11 +165,10 @@ function refuseOtherScheme(argument: string | undefined): void {
 function parseTargetUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || url.username !== '' || url.password !== '') {
-    throw new ProxyError(
-      'USAGE',
-      'The URL of the target is not an http(s) URL without credentials',
-      { hint: 'Name a URL such as https://mcp.example.com/mcp.' },
-    )
+    const what = 'The URL of the target is not an http(s) URL without credentials'
+    throw new ProxyError('USAGE', what, {
+      hint: 'Name a URL such as https://mcp.example.com/mcp.',
+    })
   }
   return url
 }
@@ -185,7 +183,7 @@ export function requirePrivacy(urls: readonly string[], allowHttp: boolean): voi
   if (readable !== undefined) throw sentInTheClear(readable)
 }
 
-/** The error for a secret that everybody on the way could read. */
+/** The error for a secret that would be sent over plain http. */
 export function sentInTheClear(url: string | URL): ProxyError {
   const { origin, pathname } = new URL(url)
   return new ProxyError(

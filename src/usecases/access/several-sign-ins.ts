@@ -4,7 +4,7 @@ import type { TokenSource } from '../../auth/tokens/token-source.js'
 import type { SignInPort, SignInTarget, SignInView } from '../../auth/tokens/token-store.js'
 import type { TargetConfig } from '../../config/types.js'
 
-/** What a target that says itself who issues its tokens needs of its own. */
+/** The sign-in of one target. */
 interface Part {
   readonly signIn: SignInTarget
   readonly source: TokenSource
@@ -29,8 +29,8 @@ export interface SeveralSignIns {
 }
 
 /**
- * Gives each target that has no credential a sign-in of its own. The client's secret is left out:
- * it belongs to one authorization server, and each target may name another.
+ * Creates a sign-in for each target without a credential. The client's secret is not used: it belongs
+ * to one authorization server, and each target may name another.
  */
 export async function severalSignIns(options: SeveralOptions): Promise<SeveralSignIns> {
   const { targets, common } = options

@@ -6,11 +6,11 @@ import type { Runtime } from '../../util/runtime.js'
 import type { BridgeFlags } from '../inputs.js'
 import type { SignInStores } from './token-sources.js'
 
-/** Says on stderr what a person has to do, each thing once. */
+/** Prints on stderr what the user has to do, each line once. */
 export function createSignInTalk(
   runtime: Pick<Runtime, 'io' | 'env'>,
   targetName: string,
-  /** Whether what is typed here is read; the stdin of a bridge belongs to its host. */
+  /** Whether stdin is read; that of a bridge belongs to its host. */
   readsInput = true,
 ): (state: SignInState) => void {
   const { io } = runtime
@@ -41,8 +41,8 @@ export function createSignInTalk(
     if (method === 'paste') {
       say(
         readsInput
-          ? '  Then paste here the URL that the browser ends at, and press Enter.'
-          : '  Then run in a terminal, with the URL that the browser ends at between the quotes:\n  mcp-descope-proxy login --paste "<url>"',
+          ? '  Then paste the URL at which the browser ends here, and press Enter.'
+          : '  Then run this in a terminal, with the URL at which the browser ends:\n  mcp-descope-proxy login --paste "<url>"',
       )
     }
     if (tab === 'opened') say('  Waiting for you in the browser. Ctrl+C cancels.')
@@ -62,7 +62,7 @@ export function minutes(ms: number): string {
   return `${Math.round(seconds / 86_400)} days`
 }
 
-/** Keeps text of a peer from moving the cursor; our own colours and line ends stay. */
+/** Removes control characters of foreign text; our own colours and line breaks stay. */
 function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is removed
   return text.replace(/\u001b(?!\[\d{1,2}m)|[\u0000-\u0009\u000b-\u001a\u007f-\u009f]+/g, ' ')
@@ -72,7 +72,7 @@ const SIGN_IN_MS = 10 * 60_000
 
 const DEVICE_RENEWALS = 2
 
-/** Opens the sign-in of the bridge to a target, which says on stderr what a person has to do. */
+/** Opens the sign-in of a target for the bridge, with instructions on stderr. */
 export function openSignIn(
   runtime: Runtime,
   stores: SignInStores,

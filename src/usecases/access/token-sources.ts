@@ -75,7 +75,7 @@ export function storedSource(
   })
 }
 
-/** Names whose sign-ins are kept, by the names of what they are for, as far as tokens say it. */
+/** Returns who is signed in to each target, by its name, as far as the tokens say it. */
 export async function identitiesOf(
   { store }: Pick<SignInStores, 'store'>,
   signIns: Iterable<SignInTarget>,
@@ -91,12 +91,12 @@ export async function identitiesOf(
 }
 
 /**
- * Chooses where the tokens of a target come from: `MCP_DESCOPE_TOKEN`; the client itself when
- * nobody can be asked and it has a secret; else a sign-in.
+ * Chooses where the tokens of a target come from: `MCP_DESCOPE_TOKEN`; client credentials when nobody
+ * can sign in and the client has a secret; else a sign-in.
  *
- * @param unattended Nobody can be asked to sign in.
- * @param challenge How the target refused a request without a token, where that is known;
- *   `awaited` when it comes with a `get`.
+ * @param unattended Nobody can sign in here.
+ * @param challenge Of the target's refusal of a request without a token, if that is known; `awaited`
+ *   when a `get` will bring it.
  */
 export async function chooseTokenSource(
   runtime: PartsRuntime,
@@ -111,22 +111,16 @@ export async function chooseTokenSource(
     return { source: staticTokenSource(token), kind: 'static' }
   }
   const { id, secret } = target.client
-  const stored = { source: storedSource(runtime, stores, bindingOf(target), target.client) }
-  if (!unattended || id === undefined || secret === undefined) return { ...stored, kind: 'stored' }
-  if ((await stores.store.load(bindingOf(target))) !== undefined)
-    return { ...stored, kind: 'stored' }
+  const source = storedSource(runtime, stores, bindingOf(target), target.client)
+  const stored = { source, kind: 'stored' } as const
+  if (!unattended || id === undefined || secret === undefined) return stored
+  if ((await stores.store.load(bindingOf(target))) !== undefined) return stored
   const { createClientCredentialsSource } = await import(
     '../../auth/tokens/client-credentials-source.js'
   )
   const { grant, scope } = target
-  const source = createClientCredentialsSource({
-    ...runtime,
-    target: grant,
-    client: { id, secret },
-    scope,
-    challenge,
-  })
-  return { source, kind: 'client' }
+  const deps = { ...runtime, target: grant, client: { id, secret }, scope, challenge }
+  return { source: createClientCredentialsSource(deps), kind: 'client' }
 }
 
 /**
@@ -148,16 +142,14 @@ export async function recordsOf(
   }
   const target = await findSignInTarget(runtime, argument, flags)
   const { url, profile, clientId } = bindingOf(target)
-  const records = all.filter(
-    ({ binding }) =>
-      binding.url === url &&
-      binding.profile === profile &&
-      (flags.clientId === undefined || binding.clientId === clientId),
-  )
+  const isOfClient = (id: string | undefined) => flags.clientId === undefined || id === clientId
+  const records = all.filter(({ binding: own }) => {
+    return own.url === url && own.profile === profile && isOfClient(own.clientId)
+  })
   return { stores, records }
 }
 
-/** Tells a source of tokens which of them a target took. */
+/** Notifies a source of tokens when a target accepts one. */
 export function withAcceptance(upstream: Upstream, source: TokenSource): Upstream {
   if (source.accepted === undefined) return upstream
   return {

@@ -101,7 +101,7 @@ function notesOn(
   return notes
 }
 
-/** What is likely a slip, and is said before the assistant fails on it. */
+/** Warns of probable mistakes, before the assistant fails because of them. */
 function notesOnUrl(argument: string): string[] {
   if (!URL.canParse(argument)) return []
   const url = new URL(argument)

@@ -10,7 +10,7 @@ import { isSecretName } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { findBridgeTarget, type TargetFlags } from '../access/find-target.js'
 
-/** What the bridge is started with. */
+/** How the bridge is started. */
 export interface AddTarget {
   /** A URL, or the name of a configured target. */
   readonly argument: string
@@ -28,8 +28,8 @@ const OPEN = ['MCP_DESCOPE_HOME', 'MCP_DESCOPE_CLIENT_ID', 'MCP_DESCOPE_CLIENT_M
 const SECRET = ['MCP_DESCOPE_CLIENT_SECRET', 'MCP_DESCOPE_TOKEN']
 
 /**
- * Finds what `[target-or-url]` means, and which variables a bridge needs that is started by another
- * program: it finds none of those that are set here.
+ * Finds what `[target-or-url]` means, and which variables the bridge needs: a host starts it without
+ * those that are set here.
  *
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`
  */
@@ -59,12 +59,8 @@ export async function findAddTarget(
   for (const { name, value, isSecret } of used) if (!isSecret) setMember(values, name, value)
   const references = used.filter(({ isSecret }) => isSecret).map(({ name }) => name)
   const { name } = signIn
-  return {
-    argument: name,
-    title: name,
-    values,
-    references: [...new Set([...secrets, ...references])],
-  }
+  const names = [...new Set([...secrets, ...references])]
+  return { argument: name, title: name, values, references: names }
 }
 
 /**
@@ -87,7 +83,7 @@ export async function findServerUrl(
   return { argument: withoutFragment(url), title: url.host, values: {}, references: [] }
 }
 
-/** Nobody sends it, and it may hold something that is meant for nobody. */
+/** Removes the fragment, which is never sent and may be private. */
 function withoutFragment(given: URL): string {
   const url = new URL(given)
   url.hash = ''
@@ -97,22 +93,12 @@ function withoutFragment(given: URL): string {
 function refuseSecret(url: string, hint: (parameter: string) => string): void {
   const parameter = secretParameter(url)
   if (parameter === undefined) return
-  const quoted = JSON.stringify(parameter)
-  throw new ProxyError(
-    'USAGE',
-    `The URL holds a secret (${quoted}), and secrets are never written`,
-    { hint: hint(parameter) },
-  )
-}
-
-interface Used {
-  readonly name: string
-  readonly value: string
-  readonly isSecret: boolean
+  const what = `The URL holds a secret (${JSON.stringify(parameter)}), and secrets are never written`
+  throw new ProxyError('USAGE', what, { hint: hint(parameter) })
 }
 
 /** The variables that the configuration comes from, and those that it refers to. */
-function* variablesOf(loaded: LoadedConfig, env: Runtime['env']): Generator<Used> {
+function* variablesOf(loaded: LoadedConfig, env: Runtime['env']) {
   for (const [key, { from }] of loaded.origins) {
     const name = /^env (\w+)$/.exec(from)?.[1]
     const value = name && env[name]

@@ -119,16 +119,12 @@ async function inspectDescope(
     return judgeOwnToken(token, { ...config.descope, configUrl, resource }, clock)
   }
   const hasClient = id !== undefined && secret !== undefined
-  const checks = descopeChecks(
-    { fetch, clock },
-    { ...config.descope, configUrl },
-    hasClient ? judgeToken : undefined,
-  )
-  const options = { clock, only: [], leaveOut: [], baseline: undefined, clean }
-  return await runChecks(checks, options)
+  const descope = { ...config.descope, configUrl }
+  const checks = descopeChecks({ fetch, clock }, descope, hasClient ? judgeToken : undefined)
+  return await runChecks(checks, { clock, only: [], leaveOut: [], baseline: undefined, clean })
 }
 
-/** Those of Descope stand above, once for all targets. */
+/** Leaves out the settings of Descope, which are printed once for all targets. */
 function withoutDescope(settings: ShownSettings): ShownSettings {
   return Object.fromEntries(Object.entries(settings).filter(([key]) => !/^descope\./.test(key)))
 }

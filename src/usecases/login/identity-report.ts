@@ -21,7 +21,7 @@ export interface IdentityReport {
   readonly refreshable: boolean
   /** The target refused the token, and so far no better one could be had. */
   readonly refused?: true
-  readonly store: Pick<StorePlace, 'kind' | 'path'> & { readonly reason: string }
+  readonly store: StorePlace
 }
 
 /** @param now Milliseconds since the epoch. */
@@ -44,7 +44,7 @@ export function reportIdentity(
     expired: expiresAt !== undefined && expiresAt * 1_000 <= now,
     refreshable: record.refreshToken !== undefined,
     ...(record.refused && { refused: true }),
-    store: { kind: place.kind, path: place.path, reason: place.reason },
+    store: place,
   }
 }
 
@@ -63,7 +63,7 @@ export function renderIdentity(report: IdentityReport, now: number): string {
   return `${title}\n${lines.join('\n')}\n`
 }
 
-/** A token may say anything, and dates end somewhere. */
+/** `null` for a time that no date can hold: a token may say anything. */
 function isoTime(seconds: number | undefined): string | null {
   const date = new Date((seconds ?? Number.NaN) * 1_000)
   return Number.isNaN(date.getTime()) ? null : date.toISOString()

@@ -1,8 +1,9 @@
 import { discoverProtectedResource } from '../../auth/oauth/discover.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from '../../auth/tokens/token-source.js'
 import { askTarget, type Reception } from '../../diagnose/ask-target.js'
+import type { Verdict } from '../../diagnose/check.js'
 import { judgeRefusal } from '../../diagnose/checks/auth.js'
-import type { EnsureRequest } from '../../sign-in/sign-in.js'
+import type { EnsureRequest } from '../../sign-in/flow.js'
 import type { Network } from '../../upstream/http/network.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
@@ -13,30 +14,29 @@ export interface MeetOptions {
   /** Name of the target, for people. */
   name: string
   url: URL
-  /** The sign-in that is kept; `undefined` to leave it out of account. */
+  /** The stored sign-in; `undefined` to ignore it. */
   source: TokenSource | undefined
 }
 
-/** What a target that was asked means for whoever wants to sign in to it. */
+/** What the answer of a target means for a sign-in. */
 export type Meeting =
-  /** The kept sign-in is good; `doubt` says why that could not be seen. */
+  /** The stored sign-in is good; `doubt` says why that could not be checked. */
   | { readonly next: 'keep'; readonly doubt: string | undefined }
   | { readonly next: 'sign-in'; readonly need: Pick<EnsureRequest, 'challenge' | 'refused'> }
-  /** It lets everybody in and names no authorization server. */
+  /** It is open and names no authorization server. */
   | { readonly next: 'nothing' }
 
 type Need = Extract<Meeting, { next: 'sign-in' }>['need']
 
 const TIMEOUT_MS = 10_000
 
-/** A token that is refused is refreshed, and what comes of that is tried too. */
+/** A token that is refused is refreshed, and the new one is tried too. */
 const TRIES = 3
 
 /**
- * Asks a target, before anybody is sent anywhere, whether it takes the sign-in that is kept, and if
- * not, where and for what to sign in.
+ * Finds out whether a target accepts the stored sign-in, and if not, where to sign in and for what.
  *
- * @throws {ProxyError} when it cannot be reached, or is nothing that one signs in to.
+ * @throws {ProxyError} when it cannot be reached, or offers no sign-in.
  */
 export async function meetTarget(options: MeetOptions): Promise<Meeting> {
   const { source } = options
@@ -75,8 +75,8 @@ async function withoutToken(options: MeetOptions, met: Reception): Promise<Meeti
 }
 
 /**
- * Says why a sign-in failed before anybody was asked, where the target names no authorization server
- * and a guess at one led to nothing: it most likely wants a token that its operator hands out.
+ * Explains why a sign-in failed before it was shown to the user, when the target names no authorization
+ * server and none was found by guessing: it probably requires a token from its operator.
  */
 export async function explainGuess(
   options: MeetOptions,
@@ -93,35 +93,17 @@ export async function explainGuess(
   } catch {
     return error
   }
-  const again = await askTarget({
-    ...options,
-    clock: runtime.clock,
-    token: undefined,
-    timeoutMs: TIMEOUT_MS,
-  })
+  const { clock } = runtime
+  const again = await askTarget({ ...options, clock, token: undefined, timeoutMs: TIMEOUT_MS })
   if (again.kind !== 'refused') return error
   const { detail } = await judgeRefusal(again.answer, async () => false)
-  return new ProxyError(
-    'CREDENTIAL_REFUSED',
-    `${name} wants a credential and publishes nowhere how to sign in: ${detail}`,
-    {
-      hint: 'If it wants a token that its operator hands out, pass that one: MCP_DESCOPE_TOKEN or `--header` with `stdio`, a "credential" in the configuration of `serve`. There is nothing to sign in to.',
-      cause: error,
-    },
-  )
+  const what = `${name} requires a credential and does not publish how to sign in: ${detail}`
+  return new ProxyError('CREDENTIAL_REFUSED', what, {
+    hint: 'If its operator gave you a token, pass that: MCP_DESCOPE_TOKEN or `--header` with `stdio`, a "credential" in the configuration of `serve`.',
+    cause: error,
+  })
 }
 
-function explained(
-  name: string,
-  {
-    detail,
-    hint,
-    code,
-  }: { detail: string; hint?: string; code?: 'CHECK_FAILED' | ProxyError['code'] },
-): ProxyError {
-  return new ProxyError(
-    code ?? 'PROTOCOL_INVALID',
-    `${name}: ${detail}`,
-    hint === undefined ? {} : { hint },
-  )
+function explained(name: string, { detail, hint, code = 'PROTOCOL_INVALID' }: Verdict): ProxyError {
+  return new ProxyError(code, `${name}: ${detail}`, hint === undefined ? {} : { hint })
 }

@@ -1,5 +1,6 @@
 import { bindingOf, type SignInTarget, type TokenRecord } from '../../auth/tokens/token-store.js'
-import { createSignIn, type EnsureRequest, type SignInDeps } from '../../sign-in/sign-in.js'
+import type { EnsureRequest, SignInDeps } from '../../sign-in/flow.js'
+import { createSignIn } from '../../sign-in/sign-in.js'
 import type { Network } from '../../upstream/http/network.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Runtime } from '../../util/runtime.js'
@@ -16,7 +17,7 @@ const TIMEOUT_MS = 5 * 60_000
 
 const DEVICE_RENEWALS = 3
 
-/** Everything that `login` works with. */
+/** Everything that one run of `login` needs. */
 interface Login {
   readonly runtime: Runtime
   readonly network: Network
@@ -27,7 +28,7 @@ interface Login {
   readonly signal: AbortSignal
 }
 
-/** Runs `login`: asks the target, has somebody sign in where that is needed, and says who it is. */
+/** Runs `login`: asks the target, lets the user sign in if that is needed, and prints who is signed in. */
 export async function runLogin(
   given: Runtime,
   argument: string | undefined,
@@ -86,7 +87,7 @@ function depsOf(
 }
 
 interface Outcome {
-  /** `undefined` where there is nothing to sign in to. */
+  /** `undefined` when no sign-in is needed. */
   readonly record: TokenRecord | undefined
   /** It was there before, though its token may have been refreshed. */
   readonly isKept?: boolean
@@ -135,7 +136,9 @@ async function kept({ runtime, stores, target }: Login, doubt: string | undefine
   const { store } = stores
   const binding = bindingOf(target)
   if (doubt !== undefined) {
-    runtime.io.err(`Kept as it is, for ${target.name} could not say whether it is good: ${doubt}\n`)
+    runtime.io.err(
+      `The sign-in is kept, though it could not be checked at ${target.name}: ${doubt}\n`,
+    )
   }
   const record = await store.exclusively(binding, async () => {
     const found = await store.load(binding)
@@ -152,7 +155,7 @@ async function kept({ runtime, stores, target }: Login, doubt: string | undefine
 function sayOpen({ runtime, target, flags }: Login): void {
   const { io } = runtime
   io.err(
-    `${target.name} lets everybody in and names no authorization server: nothing to sign in to.\n`,
+    `${target.name} is open to everybody and names no authorization server: no sign-in needed.\n`,
   )
   if (flags.json) io.out(`${JSON.stringify({ target: target.name, signIn: 'not needed' })}\n`)
 }

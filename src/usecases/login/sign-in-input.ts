@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { numberMember } from '../../auth/tokens/store/record.js'
 import { bindingOf, type TokenRecord } from '../../auth/tokens/token-store.js'
 import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
-import type { SignInDeps } from '../../sign-in/sign-in.js'
+import type { SignInDeps } from '../../sign-in/flow.js'
 import { ProxyError } from '../../util/errors.js'
 import { stringMember } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
@@ -21,8 +21,8 @@ export function pastedLines(stdin: Readable, listener: (line: string) => void): 
 }
 
 /**
- * Keeps an access token that somebody got elsewhere. It cannot be refreshed, and its end is only
- * known when it is a JWT that says so.
+ * Stores an access token that the user got elsewhere. It cannot be refreshed, and its expiry is known
+ * only if it is a JWT with `exp`.
  *
  * @throws {ProxyError} `USAGE` when stdin holds no token.
  */

@@ -57,18 +57,10 @@ export async function runBridge(
   const host: BridgedHost = { name: undefined }
   const tokens = await openTokens(runtime, target, flags, host)
   const access = await chooseAccess(runtime, target, tokens, headers, logger)
-  const targets = await openBridgeTargets(target, {
-    runtime,
-    network,
-    access,
-    headers,
-    flags,
-    logger,
-  })
-  return await runStdio(
-    runtime,
-    optionsOf({ target, tokens, access, targets, host, flags, logger }),
-  )
+  const parts = { runtime, network, access, headers, flags, logger }
+  const targets = await openBridgeTargets(target, parts)
+  const options = optionsOf({ target, tokens, access, targets, host, flags, logger })
+  return await runStdio(runtime, options)
 }
 
 /** Where the tokens of the targets come from, and how somebody signs in for more. */
@@ -123,7 +115,7 @@ async function chooseAccess(
   return await configuredAccess({ runtime, logger, source, stores, signIn, several, loaded })
 }
 
-/** The target says itself who issues its tokens, or wants none. */
+/** For a target that names the issuer of its tokens itself, or needs none. */
 function ownAccess(
   source: TokenSource,
   target: string,
@@ -133,7 +125,7 @@ function ownAccess(
   const credential: TargetCredential = hasOwn ? noCredential() : loginCredential({ source, target })
   return {
     credentialOf: () => credential,
-    // an object for each request, by which the credential knows what was sent with it
+    // a new object for each request, as the credential stores by it which token was sent
     caller: () => ({ principal: undefined, accessToken: undefined }),
     signsIn: !hasOwn,
     watch: (upstream) => withAcceptance(upstream, source),
@@ -186,22 +178,17 @@ function optionsOf({ target, tokens, access, ...parts }: BridgeParts): RunBridge
 
 const SECRETS = ['MCP_DESCOPE_TOKEN', 'MCP_DESCOPE_CLIENT_SECRET']
 
-/** Opens the log of the bridge, on stderr and in a file, and says there what is odd about the configuration. */
+/** Opens the log of the bridge, on stderr and in a file, and logs the warnings of the configuration. */
 async function openBridgeLogger(
   { io, clock, env }: Runtime,
   target: BridgeTarget,
   { logLevel, logFile }: BridgeFlags,
   headers: readonly [string, string][],
 ): Promise<Logger> {
-  const {
-    configured,
-    signIn: { grant },
-  } = target
+  const { configured } = target
+  const { grant } = target.signIn
   const { log } = configured?.loaded.config ?? {}
-  const write =
-    logFile === undefined
-      ? undefined
-      : (await import('../../util/log-file.js')).openLogFile(logFile)
+  const write = logFile && (await import('../../util/log-file.js')).openLogFile(logFile)
   const secrets = [
     ...(configured?.loaded.secrets ?? []),
     ...(grant.kind === 'server' ? secretsOfUrl(grant.url.href) : []),
@@ -212,7 +199,7 @@ async function openBridgeLogger(
     io: {
       err(line) {
         io.err(line)
-        write?.(line)
+        if (write) write(line)
       },
     },
     clock,

@@ -17,7 +17,7 @@ import type { ConfiguredAccess } from '../access/configured-access.js'
 import type { BridgeTarget } from '../access/find-target.js'
 import { type BridgeFlags, parseHeaders, type Transport } from '../inputs.js'
 
-/** What a target that is only a URL has: the settings' defaults, without loading the settings. */
+/** The settings of a target that is only a URL: the defaults, without loading the table of settings. */
 export const URL_DEFAULTS = {
   tools: {
     allow: ['*'],
@@ -110,7 +110,7 @@ async function openProgram(
   return createTarget(config, ownerCredential(), upstream)
 }
 
-/** Joins a host and a target, whichever versions of MCP they speak, as `--protocol` says. */
+/** Connects to a target; unless `--protocol` says otherwise, translates between the versions of MCP. */
 async function openUpstream(config: TargetConfig, parts: TargetParts): Promise<Upstream> {
   const { runtime, network, access, logger } = parts
   const { protocol, transport } = parts.flags
@@ -124,7 +124,7 @@ async function openUpstream(config: TargetConfig, parts: TargetParts): Promise<U
   return createTranslatingUpstream(upstream, options)
 }
 
-/** The transport of today is there at once; the older one is loaded when the target needs it. */
+/** Opens the transport; HTTP+SSE is loaded only when the target needs it. */
 async function connect(
   { clock }: Pick<Runtime, 'clock'>,
   { connect: connectHttp }: Network,

@@ -8,6 +8,8 @@ import { type BridgeTarget, sentInTheClear } from '../access/find-target.js'
 import { chooseTokenSource, openStores } from '../access/token-sources.js'
 import type { StoreFlags } from '../inputs.js'
 
+type Access = Omit<CheckAccess, 'plain'>
+
 /** What is known of a target before anything is sent. */
 export interface CheckedTarget {
   readonly target: BridgeTarget
@@ -17,9 +19,9 @@ export interface CheckedTarget {
 }
 
 /**
- * Chooses how to authenticate at a target: what `--header` says, the credential that is configured,
- * `TARGET_TOKEN`, else an access token (given, of the client itself, or of a sign-in that is kept).
- * Nobody is ever asked to sign in.
+ * Chooses how to authenticate at a target: by `--header`, by the configured credential, by
+ * `TARGET_TOKEN`, else by an access token (from the environment, of the client itself, or of a stored
+ * sign-in). Never starts a sign-in.
  *
  * @param options.asServe Only with what is configured, as `serve` does: no user's token ever goes to
  *   a target.
@@ -32,6 +34,7 @@ export async function openAccess(
   { asServe = false, secrets }: { asServe?: boolean; secrets: (string | undefined)[] },
 ): Promise<CheckAccess> {
   const access = await chooseAccess(runtime, checked, flags, asServe)
+  const plain = Object.fromEntries(checked.headers.filter(([name]) => !isSecretName(name)))
   const noted = (proof: Proof | undefined) => {
     secrets.push(proof?.token, ...Object.values(proof?.headers ?? {}))
     return proof
@@ -41,6 +44,7 @@ export async function openAccess(
   if (isReadable && access.kind !== 'stored') throw sentInTheClear(checked.url)
   return {
     ...access,
+    plain,
     async authenticate(challenge) {
       const proof = noted(await access.authenticate(challenge))
       if (isReadable && proof !== undefined) throw sentInTheClear(checked.url)
@@ -55,24 +59,23 @@ async function chooseAccess(
   checked: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
   asServe: boolean,
-): Promise<CheckAccess> {
+): Promise<Access> {
   const { target, url, headers } = checked
   const secret = headers.filter(([name]) => isSecretName(name))
-  const plain = Object.fromEntries(headers.filter(([name]) => !isSecretName(name)))
   if (secret.length > 0) {
     const label = `--header ${secret.map(([name]) => name).join(', ')}`
-    return fixed(label, plain, Object.fromEntries(secret))
+    return fixed(label, async () => Object.fromEntries(secret))
   }
   const credential = target.configured?.targets[0]?.credential
   if (credential !== undefined && credential.type !== 'none') {
-    return configured(runtime, checked, flags, plain)
+    return configured(runtime, checked, flags)
   }
-  if (asServe) return nobody(plain, target.signIn.name)
+  if (asServe) return nobody(target.signIn.name)
   const token = tokenFor(url, runtime.env)
   if (target.configured === undefined && token !== undefined) {
-    return fixed('TARGET_TOKEN', plain, { authorization: `Bearer ${token}` })
+    return fixed('TARGET_TOKEN', async () => bearer(token))
   }
-  return signedIn(runtime, checked, flags, plain)
+  return signedIn(runtime, checked, flags)
 }
 
 /** `TARGET_TOKEN` is for the target of `TARGET_MCP_SERVER_URL`; without that, for the one named. */
@@ -84,37 +87,28 @@ export function tokenFor(url: URL, env: Runtime['env']): string | undefined {
   return URL.canParse(place) && new URL(place).href === url.href ? token : undefined
 }
 
-function fixed(
-  label: string,
-  plain: CheckAccess['plain'],
-  headers: CredentialHeaders,
-): CheckAccess {
-  const proof = { headers, token: undefined }
+/** @param headers Returns what authenticates a request, and is the target's own. */
+function fixed(label: string, headers: () => Promise<CredentialHeaders>): Access {
   return {
     label,
     kind: 'static',
-    plain,
     hasClient: true,
-    authenticate: async () => proof,
+    authenticate: async () => ({ headers: await headers(), token: undefined }),
     again: async () => undefined,
   }
 }
 
-/** For targets that are open, as far as the configuration knows. */
-function nobody(plain: CheckAccess['plain'], name: string): CheckAccess {
+/** For targets without a configured credential. */
+function nobody(name: string): Access {
   return {
     label: 'none',
     kind: 'stored',
-    plain,
     hasClient: false,
     async authenticate() {
-      throw new ProxyError(
-        'CREDENTIAL_REFUSED',
-        'the target wants a credential, and none is configured',
-        {
-          hint: `Configure targets.${name}.credential: bearer, header, client-credentials, token-exchange or connection.`,
-        },
-      )
+      const what = 'the target requires a credential, and none is configured'
+      throw new ProxyError('CREDENTIAL_REFUSED', what, {
+        hint: `Configure targets.${name}.credential: bearer, header, client-credentials, token-exchange or connection.`,
+      })
     },
     again: async () => undefined,
   }
@@ -125,8 +119,7 @@ async function configured(
   runtime: Runtime,
   { target: { signIn, configured: found } }: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
-  plain: CheckAccess['plain'],
-): Promise<CheckAccess> {
+): Promise<Access> {
   const [target] = found?.targets ?? []
   if (found === undefined || target === undefined) throw new Error('There is a configured target')
   const { type } = target.credential
@@ -136,29 +129,16 @@ async function configured(
   const stores = openStores(runtime, flags.store)
   const { source } = await chooseTokenSource(runtime, stores, signIn, true)
   const { clock } = runtime
-  const logger = createLogger({
-    io: { err: () => {} },
-    clock,
-    level: 'error',
-    format: 'text',
-    redact: (text) => text,
-  })
+  const silent = { io: { err: () => {} }, level: 'error', format: 'text' } as const
+  const logger = createLogger({ ...silent, clock, redact: (text) => text })
   const { loaded } = found
   const access = await configuredAccess({ runtime, logger, source, stores, signIn, loaded })
   const credential = access.credentialOf(target)
   const caller = async () =>
     isOwn ? { principal: undefined, accessToken: undefined } : await access.caller()
-  return {
-    label: `the configured credential (${type})`,
-    kind: 'static',
-    plain,
-    hasClient: true,
-    authenticate: async () => ({
-      headers: await credential.headers(await caller()),
-      token: undefined,
-    }),
-    again: async () => undefined,
-  }
+  return fixed(`the configured credential (${type})`, async () =>
+    credential.headers(await caller()),
+  )
 }
 
 const LABELS = {
@@ -173,8 +153,7 @@ async function signedIn(
   runtime: Runtime,
   { target: { signIn } }: CheckedTarget,
   flags: Pick<StoreFlags, 'store'>,
-  plain: CheckAccess['plain'],
-): Promise<CheckAccess> {
+): Promise<Access> {
   const stores = openStores(runtime, flags.store)
   let chosen = await chooseTokenSource(runtime, stores, signIn, true)
   const { kind } = chosen
@@ -185,11 +164,11 @@ async function signedIn(
   return {
     label: LABELS[kind],
     kind: KINDS[kind],
-    plain,
     hasClient: signIn.client.id !== undefined,
     async authenticate(challenge) {
-      if (kind === 'client')
+      if (kind === 'client') {
         chosen = await chooseTokenSource(runtime, stores, signIn, true, challenge)
+      }
       return prove()
     },
     async again({ token }, challenge) {

@@ -67,10 +67,8 @@ export async function checkTarget(
   const baseline = readBaseline(given, flags.baseline)
   const secrets = secretsOf(given, checked)
   const clean = createCleaner(secrets)
-  const network = watch(
-    openNetwork(given, flags, () => true),
-    clean,
-  )
+  const opened = openNetwork(given, flags, () => true)
+  const network = watch(opened, clean)
   const runtime: Runtime = { ...given, fetch: network.fetch, allowHttp: flags.allowHttp }
   const access = await openAccess(runtime, checked, flags, { asServe, secrets })
   const proxy = proxyFor(checked.url, flags.proxyEnv ? given.env : {})
@@ -81,7 +79,11 @@ export async function checkTarget(
     timeoutMs: flags.timeout * 1_000,
     openBridge: flags.viaStdio ? () => openOwnBridge(runtime, argument, flags, checked) : undefined,
   })
-  const start = startOf(checked, access, proxy)
+  const { name, profile } = checked.target.signIn
+  const start: CheckStart = {
+    ...{ target: name, url: shownUrl(checked.url), profile },
+    ...{ access: access.label, kind: access.kind, proxy: proxy?.origin },
+  }
   options.onStart?.(start)
   try {
     if (flags.wait > 0) await waitForTarget(probe, flags.wait * 1_000)
@@ -100,18 +102,6 @@ export async function checkTarget(
     }
   } finally {
     await probe.close()
-  }
-}
-
-function startOf(
-  { target: { signIn }, url }: CheckedTarget,
-  { label, kind }: CheckAccess,
-  proxy: URL | undefined,
-): CheckStart {
-  const { name, profile } = signIn
-  return {
-    ...{ target: name, url: shownUrl(url), profile },
-    ...{ access: label, kind, proxy: proxy?.origin },
   }
 }
 

@@ -112,6 +112,6 @@ describe('the commands', () => {
     const home = { MCP_DESCOPE_HOME: createHome(), API_KEY }
     const { status, stderr } = await runCli(['stdio', 't', '--config', file], { env: home })
     expect(status).toBe(2)
-    expect(stderr).toContain('The target "t" is a program, and nobody signs in to that')
+    expect(stderr).toContain('The target "t" is a program, which needs no sign-in')
   })
 })

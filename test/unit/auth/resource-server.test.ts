@@ -160,26 +160,6 @@ describe('Descope when it answers', () => {
     await descope.start()
     await expect(descope.tokenEndpoint()).rejects.toMatchObject({ code: 'DISCOVERY_INVALID' })
   })
-
-  it('asks for a resource that is known only later', async () => {
-    const { server, clock, logger, token } = await setUp()
-    let resource = 'http://localhost:0/mcp'
-    const config = {
-      configUrl: `${server.base}${AGENTIC_PATH}`,
-      audience: [],
-      requiredScopes: [],
-      issuers: [],
-    }
-    const late = createDescope({
-      runtime: { fetch, clock },
-      config,
-      resource: () => resource,
-      logger,
-    })
-    await late.start()
-    resource = RESOURCE
-    await expect(late.authenticate(await token())).resolves.toBeDefined()
-  })
 })
 
 describe('Descope when it does not answer', () => {

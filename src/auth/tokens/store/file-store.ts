@@ -15,9 +15,9 @@ import { RetryableError } from '../../oauth/failure.js'
 import type { ClientStore } from '../../oauth/registration.js'
 import { storeKey, type TokenRecord, type TokenStore } from '../token-store.js'
 import { createDataKeys, type DataKeys, type StoreDeps } from './data-key.js'
-import { numberMember, parseClient, parseRecord } from './record.js'
+import { numberMember, parseClient, parseRecord, stringMembers } from './record.js'
 
-/** Form of the files. A newer form is left alone; the path never names a version. */
+/** Version of the files' format. Files of another version are ignored. */
 const SCHEMA = 1
 
 /** Longer than any exchange with an authorization server takes. */
@@ -48,7 +48,7 @@ export function createTokenStore(
     async load(binding) {
       const key = storeKey(binding)
       const record = await read(key)
-      // The name of a file is no proof: what is inside has to be bound to the same things.
+      // the name of a file proves nothing: the record inside must have the same binding
       return record && storeKey(record.binding) === key ? record : undefined
     },
     async save(record) {
@@ -63,7 +63,7 @@ export function createTokenStore(
     async remove(binding) {
       const key = storeKey(binding)
       await removeFile(pathOf(key))
-      // A process that was killed while it wrote leaves its part, which holds tokens, too.
+      // a process that was killed while writing leaves a temporary file, which holds tokens too
       for (const name of await readdir(folder).catch(() => [])) {
         if (name.startsWith(`${key}.json.`)) await removeFile(join(folder, name))
       }
@@ -84,11 +84,8 @@ const SEALED_MEMBERS = ['iv', 'data', 'tag']
 
 function writeSealed(sealed: Buffer): JsonObject {
   const { nonce, data, tag } = sealedParts(sealed)
-  return {
-    iv: nonce.toString('base64'),
-    data: data.toString('base64'),
-    tag: tag.toString('base64'),
-  }
+  const [iv, ...others] = [nonce, data, tag].map((part) => part.toString('base64'))
+  return { iv, data: others[0], tag: others[1] }
 }
 
 function readSealed(sealed: unknown): Buffer {
@@ -124,26 +121,23 @@ export function createClientStore(deps: StoreDeps): ClientStore {
   const load: ClientStore['load'] = async (issuer) => {
     const text = await readPrivateFile(pathOf(issuer))
     const file = text === undefined ? undefined : tryParseJson(text)
-    if (!isObject(file) || file['schema'] !== 1 || file['issuer'] !== issuer) return undefined
+    if (!isObject(file) || file['schema'] !== SCHEMA || file['issuer'] !== issuer) return undefined
     const client = parseClient(file['client'])
-    return (
-      client && {
-        client,
-        secretExpiresAt: numberMember(file, 'secretExpiresAt'),
-        requestedScope: stringMember(file, 'requestedScope'),
-        grantedScope: stringMember(file, 'grantedScope'),
-        answeredUris: stringsMember(file, 'answeredUris'),
-      }
-    )
+    if (client === undefined) return undefined
+    return {
+      client,
+      secretExpiresAt: numberMember(file, 'secretExpiresAt'),
+      ...stringMembers(file, ['requestedScope', 'grantedScope']),
+      answeredUris: stringsMember(file, 'answeredUris'),
+    }
   }
 
   return {
     load,
-    save: (issuer, registration) =>
-      writePrivateFile(
-        pathOf(issuer),
-        `${JSON.stringify({ schema: 1, issuer, ...registration })}\n`,
-      ),
+    async save(issuer, registration) {
+      const text = JSON.stringify({ schema: SCHEMA, issuer, ...registration })
+      await writePrivateFile(pathOf(issuer), `${text}\n`)
+    },
     async forget(issuer, clientId) {
       // Another process may have registered a new client meanwhile; that one stays.
       if ((await load(issuer))?.client.id === clientId) await removeFile(pathOf(issuer))

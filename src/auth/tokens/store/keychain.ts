@@ -14,7 +14,7 @@ export interface Keychain {
   remove(account: string): Promise<void>
 }
 
-/** All three steps of a probe together; the Secret Service may wait for a prompt nobody sees. */
+/** Limit of a whole probe: the Secret Service may wait for a prompt that nobody sees. */
 const PROBE_MS = 3_000
 
 /**
@@ -56,55 +56,49 @@ export async function probeKeychain(keychain: Keychain, clock: Clock): Promise<s
   })
 }
 
-/** Commands go in on stdin, so that no secret shows in the list of processes. */
+/** Sends commands on stdin, so that the list of processes shows no secret. */
 function macKeychain(system: Pick<System, 'run'>): Keychain {
-  const security = async (command: string) =>
-    (await system.run('/usr/bin/security', ['-i'], { input: `${command}\n`, timeoutMs: PROBE_MS }))
-      .stdout
+  const security = async (command: string, account: string, more = '') => {
+    const input = `${command} -s ${SERVICE} -a ${account}${more}\n`
+    return await system.run('/usr/bin/security', ['-i'], { input, timeoutMs: PROBE_MS })
+  }
   return {
     name: 'macOS Keychain',
     async read(account) {
-      const output = await security(`find-generic-password -s ${SERVICE} -a ${account} -w`)
-      return hexadecimal(output)
+      return hexadecimal(await security('find-generic-password', account, ' -w'))
     },
     async write(account, value) {
-      await security(`add-generic-password -U -s ${SERVICE} -a ${account} -w ${value}`)
+      await security('add-generic-password -U', account, ` -w ${value}`)
     },
     async remove(account) {
-      await security(`delete-generic-password -s ${SERVICE} -a ${account}`)
+      await security('delete-generic-password', account)
     },
   }
 }
 
 function secretService(system: Pick<System, 'run'>): Keychain {
-  const secretTool = async (args: string[], input?: string) =>
-    (
-      await system.run('secret-tool', args, {
-        timeoutMs: PROBE_MS,
-        ...(input !== undefined && { input }),
-      })
-    ).stdout
-  const attributes = (account: string) => ['service', SERVICE, 'account', account]
+  const secretTool = async (command: readonly string[], account: string, input?: string) => {
+    const args = [...command, 'service', SERVICE, 'account', account]
+    const options = { timeoutMs: PROBE_MS, ...(input !== undefined && { input }) }
+    return await system.run('secret-tool', args, options)
+  }
   return {
     name: 'Secret Service',
     async read(account) {
-      return hexadecimal(await secretTool(['lookup', ...attributes(account)]))
+      return hexadecimal(await secretTool(['lookup'], account))
     },
     async write(account, value) {
-      await secretTool(['store', '--label', SERVICE, ...attributes(account)], value)
+      await secretTool(['store', '--label', SERVICE], account, value)
     },
     async remove(account) {
-      await secretTool(['clear', ...attributes(account)])
+      await secretTool(['clear'], account)
     },
   }
 }
 
-function hexadecimal(output: string): string | undefined {
-  return /^(?:password: )?"?([0-9a-f]{32,})"?$/m.exec(output.trim())?.[1]
+function hexadecimal({ stdout }: { stdout: string }): string | undefined {
+  return /^(?:password: )?"?([0-9a-f]{32,})"?$/m.exec(stdout.trim())?.[1]
 }
-
-/** PowerShell takes long for its first start. */
-const TIMEOUT_MS = 10_000
 
 /**
  * Makes a keychain of Windows' Data Protection API, which encrypts for one user of one machine and
@@ -118,7 +112,7 @@ function dpapiKeychain(system: Pick<System, 'run'>, folder: string): Keychain {
   const convert = async (method: 'Protect' | 'Unprotect', base64: string) => {
     const { stdout } = await system.run('powershell.exe', powershell(script(method)), {
       input: base64,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs: 10_000, // the first start of PowerShell takes long
     })
     return /^[A-Za-z0-9+/]+=*$/.exec(stdout.trim())?.[0]
   }
@@ -149,7 +143,7 @@ function script(method: 'Protect' | 'Unprotect'): string {
   ].join('\n')
 }
 
-/** The command goes encoded, so that no quoting changes it. */
+/** Passes the command in base64, so that no quoting changes it. */
 function powershell(text: string): string[] {
   const encoded = Buffer.from(text, 'utf16le').toString('base64')
   return ['-NoProfile', '-NonInteractive', '-EncodedCommand', encoded]

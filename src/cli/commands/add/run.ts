@@ -85,14 +85,6 @@ function sayNotes(runtime: Runtime, notes: readonly string[]): void {
   for (const note of notes) runtime.io.err(`${colors.yellow('note:')} ${note}\n`)
 }
 
-/** What became of the host's file. */
-interface Change {
-  readonly written: boolean
-  readonly changed: boolean
-  readonly backup: string | undefined
-  readonly diff: string
-}
-
 /**
  * Says for a person what belongs where, and what else does the same. stdout gets what belongs into
  * the file and nothing else, so that it can be piped.
@@ -116,7 +108,7 @@ function sayOffer(
 function reportOf(
   { host, name, path, notes }: AddPlan,
   { snippet, document, command, link }: InstallOptions,
-  change?: Change,
+  change?: { written: boolean; changed: boolean; backup: string | undefined; diff: string },
 ): string {
   const report = {
     host: host.id,

@@ -33,20 +33,12 @@ export function explainSetting(
     const document = { key, help, flag, env, unit, secret, value, origin: current.from, layers }
     runtime.io.out(`${JSON.stringify(document)}\n`)
   } else {
-    runtime.io.out(
-      render(runtime, row, key, settings.invalid.has(key) ? '(invalid)' : value, layers),
-    )
+    const shown = settings.invalid.has(key) ? '(invalid)' : value
+    runtime.io.out(render(runtime, row, key, shown, layers))
   }
   const about = (text: string) => text.includes(key)
-  reportFindings(
-    runtime,
-    {
-      warnings: settings.warnings.filter(about),
-      missing: [],
-      problems: settings.problems.filter(about),
-    },
-    { json },
-  )
+  const [warnings, problems] = [settings.warnings.filter(about), settings.problems.filter(about)]
+  reportFindings(runtime, { warnings, missing: [], problems }, { json })
 }
 
 interface LayerView {

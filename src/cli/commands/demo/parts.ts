@@ -8,13 +8,6 @@ interface Running {
   close(): Promise<void>
 }
 
-/** What is said about a part once it listens. */
-interface Introduction {
-  message: string
-  /** Printed as `NAME=value`, ready for a shell or a `.env` file. */
-  variables: Readonly<Record<string, string>>
-}
-
 /**
  * Runs the example MCP server until a signal comes.
  *
@@ -43,7 +36,8 @@ export async function runUntilStopped<T extends Running>(
   runtime: Runtime,
   flags: DemoFlags,
   start: () => Promise<T>,
-  introduce: (running: T) => Introduction,
+  /** `variables` are printed as `NAME=value`, ready for a shell or a `.env` file. */
+  introduce: (running: T) => { message: string; variables: Readonly<Record<string, string>> },
 ): Promise<number> {
   const stop = listenForStop(runtime)
   try {
@@ -86,16 +80,8 @@ export function createDemoLogger(
   })
 }
 
-interface Stop {
-  readonly signal: AbortSignal
-  /** Resolves at the first SIGINT, SIGTERM or SIGHUP. */
-  readonly asked: Promise<void>
-  /** Stops listening for signals. */
-  release(): void
-}
-
-/** Starts to listen for the signals that end a program. */
-export function listenForStop(runtime: Pick<Runtime, 'onSignal'>): Stop {
+/** Starts to listen for SIGINT, SIGTERM and SIGHUP; `asked` resolves at the first one. */
+export function listenForStop(runtime: Pick<Runtime, 'onSignal'>) {
   const controller = new AbortController()
   const { signal } = controller
   const release = runtime.onSignal(() => controller.abort())
