@@ -17,12 +17,14 @@ const RIGHT: readonly string[] = [
   // names that are only compared
   'mcp/incoming.ts for (const name in message) {',
   // names of a closed list
-  'upstream/http/pooled-answer.ts fields[name]',
+  'upstream/http/pool.ts fields[name]',
   // an object without a prototype
   'auth/oauth/parse-challenge.ts current.parameters[name]',
   // members that are written out here, onto an object made here
   'upstream/upstream-error.ts Object.assign(new Error(code), { code })',
-  'util/private-files.ts Object.assign(new Error(code), { code })',
+  "util/private-files.ts Object.assign(new Error('no folder'), { code: 'ENOTDIR' })",
+  'util/bounded-file.ts Object.assign(new Error(message), { code })',
+  "cli/check-report.ts Object.assign(new Error(path), { code: 'EISDIR' })",
   'index.ts Object.assign(handler, { ready, close })',
 ]
 

@@ -19,13 +19,14 @@ export interface BridgeOptions
   loginWaitMs: number
   /** Messages can go to the target, and the host is ready for what comes back. */
   onReady(): void
-  /** Goes on with a stream that ended before its answer. */
+  /** Opens the stream of a request again that ended before the answer. */
   resume(request: OpenRequest, lastEventId: string, retryMs: number | undefined): void
 }
 
+/** How long a request waits until the target can be reached. */
 const CONNECT_WAIT_MS = 30_000
 
-/** Decides what becomes of each message of the host. Every request gets one answer. */
+/** Takes each message of the host: forwards it, holds it back or answers it. */
 export class Bridge {
   readonly requests: OpenRequests
   readonly connection: Connection
@@ -69,7 +70,7 @@ export class Bridge {
     this.#dispatch(request)
   }
 
-  /** The target takes this only from somebody who signed in: it is sent again after that. */
+  /** Keeps a message that the target refused, and sends it again once somebody signed in. */
   keepUnsent(message: Message, need: SignInNeed): void {
     if (this.connection.keepUnsent(message)) this.#signedOut.begin(undefined, need)
   }
@@ -79,12 +80,12 @@ export class Bridge {
     this.#signedOut.onDone(isOtherClient)
   }
 
-  /** Answers what waited for a sign-in that came to nothing. */
+  /** Answers the requests that waited for a sign-in that failed. */
   signInFailed(): void {
     this.#signedOut.onFailed()
   }
 
-  /** Answers all that is open; nothing is sent to the target any more. */
+  /** Answers all open requests with an error; nothing is sent to the target any more. */
   close(why: string): void {
     this.connection.close()
     this.requests.refuseAll(retryable(why))
@@ -105,7 +106,7 @@ export class Bridge {
   #cancelled(message: Message): void {
     const request = this.requests.cancel(message.params['requestId'])
     if (request?.reply === undefined) return
-    // in the stateless era the end of the exchange says it
+    // in the stateless protocol, the end of the exchange tells the target
     if (!isStateless(request.message)) void this.#options.gatewayClient.send(message)
     request.reply.close()
   }
@@ -130,7 +131,7 @@ export class Bridge {
   #forward(request: OpenRequest): void {
     const { message } = request
     if (this.#signedOut.isLoginCall(message)) return this.#signedOut.answerLoginCall(request)
-    const { gatewayClient, session, resume } = this.#options
+    const { gatewayClient, session, coordinator, memory, resume } = this.#options
     if (this.connection.answeredInstead && lacksMethod(session.capabilities, message.method)) {
       const empty = emptyAnswer(request)
       if (empty !== undefined) return this.requests.answer(request, empty)
@@ -138,8 +139,8 @@ export class Bridge {
     let hasFailed = false
     request.reply = gatewayClient.request(message, {
       answered: (text) => {
-        if (!hasFailed) this.#options.coordinator.markTokenAccepted()
-        rememberAnswer(this.#options.memory, message, text)
+        if (!hasFailed) coordinator.markTokenAccepted()
+        rememberAnswer(memory, message, text)
         if (message.method === 'tools/list' && this.#signedOut.hasWaiting) {
           return void this.#signedOut.addLoginTool(request, text)
         }
@@ -147,19 +148,12 @@ export class Bridge {
       },
       failed: (failure) => {
         hasFailed = true
-        return this.#failed(request, failure)
+        if (failure.need === undefined) addHint(failure)
+        else this.#signedOut.begin(request, failure.need)
+        return failure.need !== undefined
       },
       cut: (lastEventId, retryMs) => resume(request, lastEventId, retryMs),
     })
-  }
-
-  #failed(request: OpenRequest, failure: TargetFailure): boolean {
-    if (failure.need !== undefined) {
-      this.#signedOut.begin(request, failure.need)
-      return true
-    }
-    addHint(failure)
-    return false
   }
 
   #onReady(): void {
@@ -177,9 +171,9 @@ export class Bridge {
 
   async #answerOffline(request: OpenRequest, failure: TargetFailure): Promise<void> {
     const { message, id } = request
-    const known = await this.#options.memory.load()
-    if (message.method === 'tools/list' && known.tools !== undefined) {
-      return this.requests.answer(request, respond(message, id, known.tools))
+    const { tools } = await this.#options.memory.load()
+    if (message.method === 'tools/list' && tools !== undefined) {
+      return this.requests.answer(request, respond(message, id, tools))
     }
     const error = failureError(failure)
     this.requests.refuse(request, { ...error, data: { ...error.data, retryable: true } })

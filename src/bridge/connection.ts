@@ -1,9 +1,10 @@
 import type { SignInNeed } from '../auth/tokens/token-store.js'
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
+import { notificationText } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { type Backoff, createBackoff, parseRetryAfter, sleep } from '../util/async.js'
 import { mayPass } from '../util/failure.js'
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { type JsonObject, objectMember, tryParseJson } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
 import type { BridgeSession, GatewayClient } from './gateway-client.js'
@@ -11,31 +12,35 @@ import type { HostConnection } from './host.js'
 import { type Memory, offlineInitialize } from './offline.js'
 import type { OpenRequest, OpenRequests } from './requests.js'
 
-/** A target that needs longer is answered for, so that the host does not give up. */
+/** When the target needs longer for `initialize`, we answer in its place, or the host would give up. */
 const PATIENCE_MS = 8_000
 
 const FIRST_RETRY_MS = 1_000
-
 const LAST_RETRY_MS = 60_000
 
-const [MAX_UNSENT, UNSENT_MS] = [100, 3_000]
+const MAX_UNSENT = 100
 
-const CHANGED = ['tools', 'prompts', 'resources'] as const
+/** How long one of the unsent messages may take before the next one is sent. */
+const UNSENT_MS = 3_000
 
 /** Opens the session at the target, and answers `initialize` in its place when it cannot. */
 export class Connection {
   phase: Phase = 'starting'
-  /** The level that the host asked for while the target could not be told. */
+  /** Parameters of the host's `logging/setLevel` that the target did not get yet. */
   level: JsonObject | undefined
+  /** We answered the host's `initialize` in place of the target. */
+  answeredInstead = false
+  /** The host sent `notifications/initialized`. */
+  isHostReady = false
   readonly #options: ConnectionOptions
   readonly #backoff: Backoff
-  #answeredInstead = false
-  #hostIsReady = false
+  /** The host is to be told that lists changed, as soon as it is ready. */
   #hasUntoldChanges = false
-  /** The host knows the target already, so that it will not say that it is ready once more. */
+  /** A session is opened again, for which the host sends no second `notifications/initialized`. */
   #opensAnew = false
-  /** Refused until somebody signs in; bounded, for a host may go on and on. */
+  /** Messages without an answer that the target refuses until somebody signs in. */
   #unsent: Message[] = []
+  /** Messages that were sent a second time: one that is refused again is dropped. */
   readonly #sentAgain = new WeakSet<Message>()
   #cancelRetry = () => {}
 
@@ -48,20 +53,18 @@ export class Connection {
   initialize(request: OpenRequest): void {
     const { gatewayClient, session, clock, requests, logger } = this.#options
     session.hostParams = request.message.params
-    session.sealed = undefined
-    session.version = undefined
+    this.#dropSession()
     this.#unsent = []
-    this.#answeredInstead = false
-    this.#hostIsReady = false
+    this.answeredInstead = false
+    this.isHostReady = false
     this.phase = 'connecting'
     const cancelPatience = clock.after(PATIENCE_MS, () => this.#answerInstead(request))
     request.stopWaiting = cancelPatience
     request.reply = gatewayClient.request(request.message, {
       answered: (text, sessionId) => {
         cancelPatience()
-        const message = tryParseJson(text)
-        const result = isObject(message) ? message['result'] : undefined
-        if (isObject(result)) this.#connected(result, sessionId)
+        const result = objectMember(tryParseJson(text), 'result')
+        if (result !== undefined) this.#connected(result, sessionId)
         else if (this.phase === 'connecting') this.phase = 'starting'
         requests.answer(request, text)
       },
@@ -82,23 +85,14 @@ export class Connection {
     })
   }
 
-  /** The host was answered by us. */
-  get answeredInstead(): boolean {
-    return this.#answeredInstead
-  }
-
   /** Takes `notifications/initialized`; returns whether the target is to be told. */
   markHostReady(): boolean {
-    this.#hostIsReady = true
+    this.isHostReady = true
     if (this.#hasUntoldChanges) this.tellChanges()
-    return !this.#answeredInstead
+    return !this.answeredInstead
   }
 
-  get isHostReady(): boolean {
-    return this.#hostIsReady
-  }
-
-  /** Keeps what the target refused, for the time after a sign-in; once each. */
+  /** Keeps a message that the target refused until somebody signs in; false when it is dropped. */
   keepUnsent(message: Message): boolean {
     const isMore = !this.#sentAgain.has(message) && this.#unsent.length < MAX_UNSENT
     if (isMore) this.#unsent.push(message)
@@ -108,14 +102,13 @@ export class Connection {
   /**
    * Goes on after somebody signed in.
    *
-   * @param isOtherClient Servers bind sessions to clients, and forget the call of another one, so
-   *   the session is opened anew.
+   * @param isOtherClient The new tokens are another OAuth client's. Servers bind sessions to clients,
+   *   so that a new session is opened.
    */
   resume(isOtherClient: boolean): void {
     const { session, onReady } = this.#options
     if (isOtherClient && session.sealed !== undefined) {
-      session.sealed = undefined
-      session.version = undefined
+      this.#dropSession()
       this.#opensAnew = true
     }
     if (session.hostParams !== undefined && session.version === undefined) return this.connect()
@@ -135,9 +128,9 @@ export class Connection {
     }
   }
 
-  /** Opens the session ourselves, because the host was answered already. */
+  /** Opens the session with an `initialize` of our own, because the host has its answer already. */
   connect(): void {
-    const { gatewayClient, session, onSignInNeeded, logger } = this.#options
+    const { gatewayClient, session, onSignInNeeded, logger, target } = this.#options
     if (this.phase === 'connecting' || this.phase === 'closing') return
     this.#cancelRetry()
     this.phase = 'connecting'
@@ -150,27 +143,27 @@ export class Connection {
         return onSignInNeeded(failure.need, undefined)
       }
       logger.debug('target_unavailable', failure?.reason ?? text)
-      this.#retryLater(failure ?? refusal(this.#options.target))
+      this.#retryLater(
+        failure ?? { cause: 'invalid_answer', target, reason: 'it refused initialize' },
+      )
     })
   }
 
-  /** Tells the host that everything it knows of the target may have changed. */
+  /** Tells the host that every list of the target may have changed. */
   tellChanges(): void {
-    this.#hasUntoldChanges = !this.#hostIsReady
-    if (this.#hasUntoldChanges || this.#options.session.hostParams === undefined) return
-    for (const kind of CHANGED) {
-      const method = `notifications/${kind}/list_changed`
-      this.#options.host.send(JSON.stringify({ jsonrpc: '2.0', method }))
+    const { host, session } = this.#options
+    this.#hasUntoldChanges = !this.isHostReady
+    if (this.#hasUntoldChanges || session.hostParams === undefined) return
+    for (const kind of ['tools', 'prompts', 'resources']) {
+      host.send(notificationText(`notifications/${kind}/list_changed`))
     }
   }
 
-  /** Nobody is signed in any more, or somebody else: the session of the one before is over. */
+  /** Drops the session of somebody who signed out, or in whose place somebody else signed in. */
   forget(reconnects: boolean): void {
-    const { session } = this.#options
-    if (this.phase !== 'ready' || session.hostParams === undefined) return
-    session.sealed = undefined
-    session.version = undefined
-    this.#answeredInstead = true // the host was answered long ago
+    if (this.phase !== 'ready' || this.#options.session.hostParams === undefined) return
+    this.#dropSession()
+    this.answeredInstead = true // the host has its answer to `initialize` already
     this.phase = 'degraded'
     if (reconnects) this.connect()
   }
@@ -180,19 +173,24 @@ export class Connection {
     this.#cancelRetry()
   }
 
+  #dropSession(): void {
+    const { session } = this.#options
+    session.sealed = undefined
+    session.version = undefined
+  }
+
   #connected(result: JsonObject, sessionId: string | undefined): void {
     const { session, memory, gatewayClient, logger, target, onReady } = this.#options
     session.sealed = sessionId
     session.version = String(result['protocolVersion'])
-    session.capabilities = isObject(result['capabilities']) ? result['capabilities'] : {}
+    session.capabilities = objectMember(result, 'capabilities') ?? {}
     memory.keep('initialize', result)
     this.#backoff.reset()
     this.phase = 'ready'
     logger.info('connected', `Connected to ${target}`)
-    if (this.#opensAnew && !this.#answeredInstead) gatewayClient.notify('notifications/initialized')
+    if (this.#opensAnew || this.answeredInstead) gatewayClient.notify('notifications/initialized')
     this.#opensAnew = false
-    if (this.#answeredInstead) {
-      gatewayClient.notify('notifications/initialized')
+    if (this.answeredInstead) {
       if (this.level !== undefined) void gatewayClient.ask('logging/setLevel', this.level)
       this.level = undefined
       this.tellChanges()
@@ -202,15 +200,16 @@ export class Connection {
 
   #answerInstead(request: OpenRequest, evenIfWaiting = false): void {
     const { memory, requests, waitForLogin } = this.#options
-    if ((waitForLogin && !evenIfWaiting) || this.#answeredInstead) return
-    this.#answeredInstead = true
+    if ((waitForLogin && !evenIfWaiting) || this.answeredInstead) return
+    this.answeredInstead = true
     void memory.load().then((known) => requests.answer(request, offlineInitialize(request, known)))
   }
 
+  /** Takes a failure that will not pass; returns whether the host was answered before it came. */
   #giveUp(failure: TargetFailure): boolean {
-    if (this.phase === 'connecting') this.phase = this.#answeredInstead ? 'degraded' : 'starting'
-    if (this.#answeredInstead) this.#retryLater(failure)
-    return this.#answeredInstead
+    if (this.answeredInstead) this.#retryLater(failure)
+    else if (this.phase === 'connecting') this.phase = 'starting'
+    return this.answeredInstead
   }
 
   #retryLater(failure: TargetFailure): void {
@@ -244,14 +243,13 @@ export interface ConnectionOptions {
   target: string
   /** The host waits for the sign-in instead of getting an answer of ours. */
   waitForLogin: boolean
-  /** Messages may go to the target from now on. @param isConnected It was just asked. */
+  /**
+   * Messages may go to the target from now on.
+   *
+   * @param isConnected The target just answered `initialize`.
+   */
   onReady(isConnected: boolean): void
   /** Somebody has to sign in; `request` waits for that. */
   onSignInNeeded(need: SignInNeed, request: OpenRequest | undefined): void
   onUnreachable(failure: TargetFailure): void
-}
-
-/** The failure of a target that answers, and wants no conversation. */
-function refusal(target: string): TargetFailure {
-  return { cause: 'invalid_answer', target, reason: 'it refused initialize' }
 }

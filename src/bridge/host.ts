@@ -14,13 +14,13 @@ export interface HostConnection {
   whenReady(callback: () => void): void
 }
 
-/** Creates the way to the host. Nothing else may write to stdout. */
+/** Creates the connection to the host. Nothing else may write to stdout. */
 export function createHostConnection(io: Pick<Io, 'out' | 'outDrained'>): HostConnection {
   const waiting: (() => void)[] = []
   let behind = false
   return {
     send(message) {
-      // between the members of a message line breaks mean nothing, and in strings there are none
+      // JSON has line breaks only between its tokens, where a space means the same
       io.out(`${/[\r\n]/.test(message) ? message.replace(/[\r\n]+/g, ' ') : message}\n`)
       const drained = io.outDrained?.()
       if (drained === undefined || behind) return
@@ -40,47 +40,42 @@ export function createHostConnection(io: Pick<Io, 'out' | 'outDrained'>): HostCo
   }
 }
 
-/** Enough for any host that waits for answers; one message may be larger. */
+/** Enough for any host that waits for answers; one message alone may be larger. */
 const MAX_CHARACTERS = 16 * 1024 * 1024
 
-/** How much of what the host said is still under way: more is not read before there is less. */
-export class Backlog {
-  readonly #max: number
-  readonly #waiting: (() => void)[] = []
-  #size = 0
+/** Counts the characters of the host's messages that are under way: beyond a limit no more are read. */
+export type Backlog = ReturnType<typeof createBacklog>
 
-  constructor(max = MAX_CHARACTERS) {
-    this.#max = max
-  }
-
-  get isFull(): boolean {
-    return this.#size >= this.#max
-  }
-
-  /** Counts one message; returns what to call when it is done with, late or twice does nothing. */
-  take(characters: number): () => void {
-    let counts = characters
-    this.#size += counts
-    return () => {
-      this.#size -= counts
-      counts = 0
-      if (!this.isFull) for (const callback of this.#waiting.splice(0)) callback()
-    }
-  }
-
-  /** Calls back once when there is room. */
-  whenReady(callback: () => void): void {
-    if (this.isFull) this.#waiting.push(callback)
-    else callback()
+export function createBacklog(max = MAX_CHARACTERS) {
+  const waiting: (() => void)[] = []
+  let size = 0
+  const isFull = () => size >= max
+  return {
+    isFull,
+    /** Counts one message; returns what gives its place back, which does so once. */
+    take(characters: number): () => void {
+      let counted = characters
+      size += counted
+      return () => {
+        size -= counted
+        counted = 0
+        if (!isFull()) for (const callback of waiting.splice(0)) callback()
+      }
+    },
+    /** Calls back once when there is room. */
+    whenReady(callback: () => void): void {
+      if (isFull()) waiting.push(callback)
+      else callback()
+    },
   }
 }
 
-/** So much is read but not looked at while nothing more may come: else its end would go unseen. */
+/** How much is still read while no more messages are taken: else the end of stdin would go unseen. */
 const AHEAD_BYTES = 1024 * 1024
 
 /**
- * Reads the host's messages, one a line. What is none is answered with an error. Reading stops while
- * the host does not read what we send, and while too much of what it said is still under way.
+ * Reads the host's messages, one a line, and answers a line that is none with an error. No message is
+ * taken while the host does not read what we send, or the backlog is full.
  */
 export function readMessages(
   stdin: Readable,
@@ -88,9 +83,7 @@ export function readMessages(
   backlog: Backlog,
   onMessage: (message: Message) => void,
 ): void {
-  const refuse = (error: InvalidMessageError) => {
-    host.send(errorResponse(error.id, error.wire))
-  }
+  const refuse = ({ id, wire }: InvalidMessageError) => host.send(errorResponse(id, wire))
   const onLine = (line: Buffer) => {
     let message: Message
     try {
@@ -111,7 +104,7 @@ export function readMessages(
   const goOn = () => {
     isWaiting = false
     for (let chunk = ahead[0]; chunk !== undefined; chunk = ahead[0]) {
-      if (host.isBehind || backlog.isFull) return wait()
+      if (host.isBehind || backlog.isFull()) return wait()
       ahead.shift()
       aheadBytes -= chunk.length
       lines.push(chunk)

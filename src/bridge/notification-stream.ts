@@ -1,7 +1,7 @@
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { messagesIn } from '../mcp/incoming.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
-import { type Backoff, createBackoff, parseRetryAfter } from '../util/async.js'
+import { createBackoff, parseRetryAfter } from '../util/async.js'
 import { streamMayPass } from '../util/failure.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
@@ -9,7 +9,7 @@ import type { GatewayClient } from './gateway-client.js'
 import type { HostConnection } from './host.js'
 import type { MessageReply } from './requests.js'
 
-export interface StreamListenerOptions {
+interface StreamListenerOptions {
   clock: Clock
   random: () => number
   gatewayClient: Pick<GatewayClient, 'listen'>
@@ -19,129 +19,113 @@ export interface StreamListenerOptions {
   onSessionLost(): void
 }
 
-const FIRST_MS = 1_000
-
-const LAST_MS = 60_000
-
-/** A stream that lasted so long was a good one. */
-const GOOD_MS = 30_000
-
+const FIRST_PAUSE_MS = 1_000
+const LAST_PAUSE_MS = 60_000
 const LONGEST_RETRY_MS = 3_600_000
 
+/** After a stream lasted this long, the pauses begin anew with the shortest. */
+const GOOD_MS = 30_000
+
 /**
- * Keeps the stream open on which a target sends what nobody asked for. When it ends, it is opened
- * again, at most once a second; for good it ends only when the target says that there is none.
+ * Keeps the stream open on which a target sends messages that answer no request. When it ends, it is
+ * opened again, at most once a second; only a target that says that it has no such stream is not asked
+ * again.
  */
-export class StreamListener {
-  readonly #options: StreamListenerOptions
-  readonly #backoff: Backoff
-  #state: 'idle' | 'opening' | 'open' | 'pausing' | 'off' = 'idle'
-  #reply: MessageReply | undefined
-  #lastEventId: string | undefined
-  #retryMs: number | undefined
-  #openedAt = 0
-  #cancelPause = () => {}
+export function createStreamListener(options: StreamListenerOptions) {
+  const { clock, random, gatewayClient, host, logger, onSessionLost } = options
+  const backoff = createBackoff(FIRST_PAUSE_MS, LAST_PAUSE_MS, random)
+  let state: 'idle' | 'opening' | 'open' | 'pausing' | 'off' = 'idle'
+  let reply: MessageReply | undefined
+  let lastEventId: string | undefined
+  let retryMs: number | undefined
+  let cancelPause = () => {}
 
-  constructor(options: StreamListenerOptions) {
-    this.#options = options
-    this.#backoff = createBackoff(FIRST_MS, LAST_MS, options.random)
+  function abandon(): void {
+    cancelPause()
+    const old = reply
+    reply = undefined
+    old?.close()
   }
 
-  get isOpen(): boolean {
-    return this.#state === 'open'
+  function stop(): void {
+    abandon()
+    state = 'off'
   }
 
-  /** Opens the stream, unless it is open or the target has none. */
-  start(): void {
-    if (this.#state === 'idle') this.#open()
+  function pause(ms: number): void {
+    reply = undefined
+    state = 'pausing'
+    cancelPause = clock.after(Math.min(Math.max(ms, FIRST_PAUSE_MS), LONGEST_RETRY_MS), open)
   }
 
-  /** Opens it anew after a pause, whatever became of the old one. */
-  restart(pauseMs: number): void {
-    if (this.#state === 'off' || this.#state === 'idle') return
-    this.#abandon()
-    this.#pause(pauseMs)
-  }
-
-  /** Forgets the stream of a session that is over. */
-  reset(): void {
-    this.#abandon()
-    this.#state = 'idle'
-    this.#lastEventId = undefined
-  }
-
-  stop(): void {
-    this.#abandon()
-    this.#state = 'off'
-  }
-
-  #abandon(): void {
-    this.#cancelPause()
-    const reply = this.#reply
-    this.#reply = undefined
-    reply?.close()
-  }
-
-  #open(): void {
-    this.#state = 'opening'
-    const { gatewayClient, clock } = this.#options
-    this.#openedAt = clock.now()
-    const reply: MessageReply = gatewayClient.listen(
-      {
-        opened: () => {
-          this.#state = 'open'
-        },
-        event: (fields) => this.#take(fields),
-        ended: () => {
-          if (clock.now() - this.#openedAt > GOOD_MS) this.#backoff.reset()
-          this.#pause(this.#retryMs ?? this.#backoff.next())
-        },
-        answer: () => this.#pause(this.#backoff.next()),
-        empty: () => this.stop(),
+  function open(): void {
+    state = 'opening'
+    const openedAt = clock.now()
+    const listener = {
+      opened() {
+        state = 'open'
       },
-      this.#lastEventId,
-      (failure) => this.#failed(failure),
-    )
-    if (this.#state === 'opening') this.#reply = reply
-  }
-
-  #take(fields: EventFields): void {
-    const { data, id } = fields
-    if (id !== undefined) this.#lastEventId = id
-    this.#retryMs = retryOf(fields) ?? this.#retryMs
-    if (!data) return
-    this.#backoff.reset()
-    const messages = messagesIn(fields)
-    // no request waits for an answer here
-    if (messages.length === 0) {
-      const text = 'The stream brought what is no request or notification'
-      this.#options.logger.debug('withheld', text)
+      event: take,
+      ended() {
+        if (clock.now() - openedAt > GOOD_MS) backoff.reset()
+        pause(retryMs ?? backoff.next())
+      },
+      answer: () => pause(backoff.next()),
+      empty: stop,
     }
-    for (const message of messages) this.#options.host.send(message)
+    const opened = gatewayClient.listen(listener, lastEventId, failed)
+    if (state === 'opening') reply = opened
   }
 
-  #failed(failure: TargetFailure): boolean {
-    const { clock, logger, onSessionLost } = this.#options
-    const { cause, httpStatus = 0, reason } = failure
+  function take(fields: EventFields): void {
+    lastEventId = fields.id ?? lastEventId
+    retryMs = retryOf(fields) ?? retryMs
+    if (!fields.data) return
+    backoff.reset()
+    const messages = messagesIn(fields)
+    if (messages.length === 0) {
+      logger.debug('withheld', 'The stream brought what is no request or notification')
+    }
+    for (const message of messages) host.send(message)
+  }
+
+  function failed(failure: TargetFailure): true {
+    const { cause, httpStatus, reason } = failure
     logger.debug('stream_failed', `The stream of ${failure.target}: ${reason}`)
+    const refusesEventId = lastEventId !== undefined && (httpStatus === 400 || httpStatus === 404)
     if (cause === 'session_lost') onSessionLost()
     else if (cause === 'sign_in_required' || cause === 'refused_credential') {
-      this.#state = 'idle'
+      state = 'idle'
       return true
-    } else if (this.#lastEventId !== undefined && (httpStatus === 400 || httpStatus === 404)) {
-      this.#lastEventId = undefined
-    } else if (!streamMayPass(failure)) {
-      this.stop()
+    } else if (refusesEventId) lastEventId = undefined
+    else if (!streamMayPass(failure)) {
+      stop()
       return true
     }
-    this.#pause(parseRetryAfter(failure.retryAfter, clock.now()) ?? this.#backoff.next())
+    pause(parseRetryAfter(failure.retryAfter, clock.now()) ?? backoff.next())
     return true
   }
 
-  #pause(ms: number): void {
-    this.#reply = undefined
-    this.#state = 'pausing'
-    const pause = Math.min(Math.max(ms, FIRST_MS), LONGEST_RETRY_MS)
-    this.#cancelPause = this.#options.clock.after(pause, () => this.#open())
+  return {
+    get isOpen(): boolean {
+      return state === 'open'
+    },
+    /** Opens the stream, unless it is open or the target has none. */
+    start(): void {
+      if (state === 'idle') open()
+    },
+    /** Opens it anew after a pause, whatever became of the old one. */
+    restart(pauseMs: number): void {
+      if (state === 'off' || state === 'idle') return
+      abandon()
+      pause(pauseMs)
+    },
+    /** Forgets the stream of a session that is over. */
+    reset(): void {
+      abandon()
+      state = 'idle'
+      lastEventId = undefined
+    },
+    stop,
   }
 }

@@ -3,12 +3,12 @@ import { errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { OWN_INFO } from '../mcp/meta.js'
 import { negotiateVersion, sessionBasedOnly } from '../mcp/versions.js'
-import { isObject, type JsonObject, ownMember, tryParseJson } from '../util/json.js'
+import { isObject, type JsonObject, objectMember, ownMember, tryParseJson } from '../util/json.js'
 import { readPrivateFile, writePrivateFile } from '../util/private-files.js'
 import type { OpenRequest } from './requests.js'
 import { respond } from './sign-in-messages.js'
 
-/** Everything that a target could have: more is easily not used, less is not found again. */
+/** All capabilities: a host does without one that turns out to be absent, but looks for none anew. */
 const ALL_CAPABILITIES: JsonObject = {
   tools: { listChanged: true },
   prompts: { listChanged: true },
@@ -42,7 +42,7 @@ export function offlineDiscover({ message, id }: OpenRequest, known: Remembered)
   return errorResponse(id, sessionBasedOnly(message.method))
 }
 
-/** Answers what has an honest empty answer while nobody is signed in; else `undefined`. */
+/** Answers a request for which an empty result is true while nobody is signed in; else `undefined`. */
 export function emptyAnswer({ message, id }: OpenRequest): string | undefined {
   const result = ownMember(EMPTY, message.method)
   return result === undefined ? undefined : respond(message, id, result)
@@ -54,14 +54,11 @@ const CAPABILITY_OF: Readonly<Record<string, string>> = {
   completion: 'completions',
 }
 
-/** Tells whether a target that is known by now lacks what the host was promised in its place. */
+/** Tells whether a target lacks a method that the host was promised before the target was known. */
 export function lacksMethod(capabilities: JsonObject | undefined, method: string): boolean {
   const capability = ownMember(CAPABILITY_OF, method.split('/', 1)[0] ?? '')
-  return (
-    capabilities !== undefined &&
-    capability !== undefined &&
-    !Object.hasOwn(capabilities, capability)
-  )
+  if (capabilities === undefined || capability === undefined) return false
+  return !Object.hasOwn(capabilities, capability)
 }
 
 /** Tells whether the target's own list of tools has this name. */
@@ -80,11 +77,11 @@ interface Remembered {
   tools?: JsonObject
 }
 
-/** Remembers what one identity saw of one target. Without a store, only for this process. */
+/** Remembers what one identity saw of one target. */
 export interface Memory {
   /** Reads what is stored, once. */
   load(): Promise<Remembered>
-  /** What is known without reading. */
+  /** What is known so far, without reading a file. */
   readonly known: Remembered
   keep(what: keyof Remembered, result: JsonObject): void
   /** Writes what is new. Never rejects. */
@@ -93,15 +90,14 @@ export interface Memory {
 
 const SCHEMA = 1
 
-const MEMBERS = ['initialize', 'discover', 'tools'] as const
-
 /** More than this is not worth keeping. */
 const MAX_CHARACTERS = 4 * 1024 * 1024
 
 /**
  * Creates the memory of one target.
  *
- * @param folder The user's data folder. @param key Names the identity, and tells nothing.
+ * @param folder The user's data folder.
+ * @param key Names the target and who is signed in there; from it nobody can tell who that is.
  */
 export function createMemory(folder: string, key: string): Memory {
   const path = join(folder, 'bridge', `${key}.json`)
@@ -113,9 +109,9 @@ export function createMemory(folder: string, key: string): Memory {
     const text = await readPrivateFile(path).catch(() => undefined)
     const file = text === undefined ? undefined : tryParseJson(text)
     if (!isObject(file) || file['schema'] !== SCHEMA) return undefined
-    for (const member of MEMBERS) {
-      const stored = file[member]
-      if (isObject(stored)) known[member] ??= stored
+    for (const member of ['initialize', 'discover', 'tools'] as const) {
+      const stored = objectMember(file, member)
+      if (stored !== undefined) known[member] ??= stored
     }
     return text
   }
@@ -143,18 +139,16 @@ export function createMemory(folder: string, key: string): Memory {
         loading = Promise.resolve(text)
         await writePrivateFile(path, text, { durable: false })
       } catch {
-        // the next start then begins with nothing, as the first one did
+        // without the file, the next start is as the first one was
       }
     },
   }
 }
 
-/** Keeps of an answer what a later start can show before the target answers. */
+/** Remembers the answer to a request that the next start may answer without the target. */
 export function rememberAnswer(memory: Memory, { method, params }: Message, text: string): void {
-  const what = method === 'tools/list' ? 'tools' : 'discover'
   if (method !== 'tools/list' && method !== 'server/discover') return
-  const message = tryParseJson(text)
-  const result = isObject(message) ? message['result'] : undefined
-  if (!isObject(result) || 'cursor' in params || 'nextCursor' in result) return
-  memory.keep(what, result)
+  const result = objectMember(tryParseJson(text), 'result')
+  if (result === undefined || 'cursor' in params || 'nextCursor' in result) return
+  memory.keep(method === 'tools/list' ? 'tools' : 'discover', result)
 }

@@ -1,9 +1,8 @@
 import type { Reply, ReplyWatcher } from '../gateway/exchange.js'
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
-import { messageData, readIncoming, withId } from '../mcp/incoming.js'
-import { errorResponse, type RequestId, type WireError } from '../mcp/jsonrpc.js'
-import type { Message } from '../mcp/message.js'
-import { idText } from '../mcp/message.js'
+import { incomingOf, withId } from '../mcp/incoming.js'
+import { ERROR_CODES, errorResponse, type RequestId, type WireError } from '../mcp/jsonrpc.js'
+import { idText, type Message } from '../mcp/message.js'
 import { type EventFields, EventSplitter, retryOf } from '../mcp/sse.js'
 import { tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
@@ -13,17 +12,17 @@ import type { Backlog, HostConnection } from './host.js'
 export interface OpenRequest {
   readonly message: Message
   readonly id: RequestId
-  /** The exchange that it is in. */
+  /** Gets the target's answer, once the request was sent. */
   reply: MessageReply | undefined
   /** It was sent again because somebody signed in. */
   sentAgain: boolean
-  /** Ends its waiting for something else than the target. */
+  /** Ends the wait for something else than the target's answer, such as a sign-in. */
   stopWaiting(): void
-  /** It is no longer under way. */
+  /** Says to the backlog that it is no longer under way. */
   readonly release: () => void
 }
 
-/** The host's open requests: each one is answered once, whatever happens. */
+/** The host's requests that have no answer yet. Each one is answered once, whatever happens. */
 export class OpenRequests {
   readonly #host: HostConnection
   readonly #backlog: Backlog
@@ -59,7 +58,7 @@ export class OpenRequests {
   answer(request: OpenRequest, text: string): void {
     if (!this.#take(request)) return
     const own = idText(request.message)
-    // our own errors may have no id, and a number may have lost its spelling on the way
+    // an error of our own may have no id, and a parsed number may be written otherwise than the host did
     const isRight = !text.startsWith(NO_ID) && own === JSON.stringify(request.id)
     this.#host.send(isRight || tryParseJson(text) === undefined ? text : withId(text, own))
     request.release()
@@ -69,12 +68,10 @@ export class OpenRequests {
     this.answer(request, errorResponse(request.id, error))
   }
 
-  /** The host wants no answer any more. */
+  /** The host cancelled this request: it gets no answer. */
   cancel(id: unknown): OpenRequest | undefined {
     const request = [...this.#open].find((open) => open.id === id)
-    if (request === undefined) return undefined
-    this.#take(request)
-    request.release()
+    if (request !== undefined && this.#take(request)) request.release()
     return request
   }
 
@@ -89,13 +86,13 @@ export class OpenRequests {
   }
 }
 
-/** How our own errors begin where they were made without an id. */
+/** How an error of our own begins that was made without an id. */
 const NO_ID = '{"jsonrpc":"2.0","id":null'
 
-/** Why a request does not go to the target yet. */
+/** What a request waits for before it goes to the target. */
 type Reason = 'connection' | 'sign-in'
 
-/** The requests that wait for something else than the target's answer. */
+/** The requests that are held back until there is a connection, or somebody signed in. */
 export class ParkedRequests {
   readonly #clock: Clock
   readonly #waiting = new Map<OpenRequest, Reason>()
@@ -116,20 +113,22 @@ export class ParkedRequests {
 
   /** Takes out all that wait, or all that wait for one reason. */
   take(only?: Reason): OpenRequest[] {
-    const taken = [...this.#waiting].filter(([, reason]) => only === undefined || reason === only)
-    for (const [request, reason] of taken) {
+    const taken: OpenRequest[] = []
+    for (const [request, reason] of this.#waiting) {
+      if (only !== undefined && reason !== only) continue
       request.stopWaiting()
-      if (reason === 'sign-in') request.sentAgain = true
+      request.sentAgain ||= reason === 'sign-in'
+      taken.push(request)
     }
-    return taken.map(([request]) => request)
+    return taken
   }
 }
 
 /** What becomes of one exchange with the target. */
 export interface ReplyListener {
-  /** A whole message came under this HTTP status. */
+  /** The answer is one whole message, with this HTTP status. */
   answer(status: number, text: string, sessionId: string | undefined): void
-  /** It was taken, and there is nothing to say. */
+  /** The message was accepted, and gets no answer. */
   empty(status: number): void
   opened?(): void
   /** One event of a stream. */
@@ -139,7 +138,7 @@ export interface ReplyListener {
   missingScopes?(id: RequestId, scopes: readonly string[]): void
 }
 
-/** Turns what the gateway answers into messages. */
+/** Takes an answer of the gateway, which is made for HTTP, and tells a listener of its messages. */
 export class MessageReply implements Reply {
   watcher: ReplyWatcher | undefined
   readonly #listener: ReplyListener
@@ -180,7 +179,7 @@ export class MessageReply implements Reply {
     if (!this.#closed) this.#listener.missingScopes?.(id, scopes)
   }
 
-  /** Gives the exchange up; nothing more is heard of it. */
+  /** Gives the exchange up: the listener hears nothing more. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -188,68 +187,50 @@ export class MessageReply implements Reply {
   }
 }
 
-/** What becomes of a request to the target. Exactly one of `answered`, `failed` and `cut` comes. */
+/** Told how a request to the target ends: exactly one of the three is called. */
 export interface Hooks {
   /** A whole JSON-RPC response. */
   answered(text: string, sessionId: string | undefined): void
   /** Returns false to have the failure answered as an error. */
   failed(failure: TargetFailure): boolean
-  /** The stream ended before the answer and can be gone on with. */
+  /** The stream ended before the answer, and can be resumed behind this event. */
   cut?(lastEventId: string, retryMs: number | undefined): void
 }
 
 /** Waits for the answer to one request; the messages before it go to the host as they come. */
-export class RequestListener implements ReplyListener {
-  readonly #id: RequestId
-  readonly #host: HostConnection
-  readonly #hooks: Hooks
-  #answered = false
-  #lastEventId: string | undefined
-  #retryMs: number | undefined
+export function listenForAnswer(id: RequestId, host: HostConnection, hooks: Hooks): ReplyListener {
+  const awaited = { id, idText: () => JSON.stringify(id) }
+  let isAnswered = false
+  let lastEventId: string | undefined
+  let retryMs: number | undefined
 
-  constructor(id: RequestId, host: HostConnection, hooks: Hooks) {
-    this.#id = id
-    this.#host = host
-    this.#hooks = hooks
+  const answer = (text: string, sessionId?: string) => {
+    if (isAnswered) return
+    isAnswered = true
+    hooks.answered(text, sessionId)
   }
-
-  answer(_status: number, text: string, sessionId: string | undefined): void {
-    if (this.#answered) return
-    this.#answered = true
-    this.#hooks.answered(text, sessionId)
+  const fail = (message: string) => {
+    answer(errorResponse(id, { code: ERROR_CODES.internalError, message }))
   }
-
-  empty(): void {
-    this.#fail('The target took the request and answered nothing')
-  }
-
-  event(fields: EventFields): void {
-    const { id } = fields
-    if (id !== undefined) this.#lastEventId = id
-    this.#retryMs = retryOf(fields) ?? this.#retryMs
-    const data = messageData(fields)
-    const awaited = { id: this.#id, idText: () => JSON.stringify(this.#id) }
-    for (const { kind, text } of data === undefined ? [] : readIncoming(data, awaited)) {
-      if (kind === 'message') this.#host.send(text)
-      else if (kind === 'response') this.answer(200, text, undefined)
-    }
-  }
-
-  ended(): void {
-    if (this.#answered) return
-    if (this.#lastEventId === undefined || this.#hooks.cut === undefined) {
-      return this.#fail('The answer was cut off')
-    }
-    this.#answered = true
-    this.#hooks.cut(this.#lastEventId, this.#retryMs)
-  }
-
-  missingScopes(id: RequestId, scopes: readonly string[]): void {
-    const error = { code: -32603, message: `This needs the scopes ${scopes.join(' ')}` }
-    this.answer(200, errorResponse(id, error), undefined)
-  }
-
-  #fail(message: string): void {
-    this.answer(200, errorResponse(this.#id, { code: -32603, message }), undefined)
+  return {
+    answer: (_status, text, sessionId) => answer(text, sessionId),
+    empty: () => fail('The target took the request and answered nothing'),
+    event(fields) {
+      lastEventId = fields.id ?? lastEventId
+      retryMs = retryOf(fields) ?? retryMs
+      for (const { kind, text } of incomingOf(fields, awaited)) {
+        if (kind === 'message') host.send(text)
+        else if (kind === 'response') answer(text)
+      }
+    },
+    ended() {
+      if (isAnswered) return
+      if (lastEventId === undefined || hooks.cut === undefined) {
+        return fail('The answer was cut off')
+      }
+      isAnswered = true
+      hooks.cut(lastEventId, retryMs)
+    },
+    missingScopes: (_id, scopes) => fail(`This needs the scopes ${scopes.join(' ')}`),
   }
 }

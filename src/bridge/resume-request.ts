@@ -1,5 +1,5 @@
 import type { TargetFailure } from '../gateway/forwarding/target-failure.js'
-import { messageData, readIncoming } from '../mcp/incoming.js'
+import { incomingOf } from '../mcp/incoming.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
 import { idText } from '../mcp/message.js'
 import { type EventFields, retryOf } from '../mcp/sse.js'
@@ -9,129 +9,95 @@ import type { GatewayClient } from './gateway-client.js'
 import type { HostConnection } from './host.js'
 import type { OpenRequest, OpenRequests } from './requests.js'
 
-export interface ResumeOptions {
+interface ResumeOptions {
   clock: Clock
   gatewayClient: Pick<GatewayClient, 'listen'>
   host: Pick<HostConnection, 'send'>
   requests: OpenRequests
 }
 
-/** Within this time a stream is gone on with, or its request has failed. */
+/** When the stream cannot be opened again within this time, its request fails. */
 const GIVE_UP_MS = 5_000
 
 const FIRST_PAUSE_MS = 250
 
-/** A target that ends the stream again and again without a word is not waited for longer. */
+/** When the stream ends again and again and brings nothing for this time, its request fails. */
 const SILENCE_MS = 300_000
 
 /**
- * Goes on with the stream of a request that ended before its answer.
+ * Opens the stream of a request again that ended before the answer, as often as it takes.
  *
- * @param lastEventId The last event that came.
- * @param retryMs What the target asked to wait before coming back.
+ * @param firstEventId The last event that came on the stream that ended.
+ * @param firstRetryMs How long the target asked to wait before coming back.
  */
 export function resumeAnswer(
-  options: ResumeOptions,
+  { clock, gatewayClient, host, requests }: ResumeOptions,
   request: OpenRequest,
-  lastEventId: string,
-  retryMs: number | undefined,
+  firstEventId: string,
+  firstRetryMs: number | undefined,
 ): void {
-  new Resumption(options, request, lastEventId, retryMs).start()
-}
+  let lastEventId = firstEventId
+  let retryMs = firstRetryMs
+  /** When the last event came. */
+  let heardAt = clock.now()
+  /** Since when there is no stream, or since when it was to be opened. */
+  let brokenAt = 0
 
-class Resumption {
-  readonly #options: ResumeOptions
-  readonly #request: OpenRequest
-  #lastEventId: string
-  #retryMs: number | undefined
-  /** When the target was last heard of. */
-  #heardAt: number
-  #brokenAt: number
+  const giveUp = (reason: string) => requests.refuse(request, cutOff(reason))
 
-  constructor(
-    options: ResumeOptions,
-    request: OpenRequest,
-    lastEventId: string,
-    retryMs: number | undefined,
-  ) {
-    this.#options = options
-    this.#request = request
-    this.#lastEventId = lastEventId
-    this.#retryMs = retryMs
-    this.#heardAt = options.clock.now()
-    this.#brokenAt = this.#heardAt
-  }
-
-  start(): void {
-    const pause = this.#retryMs ?? FIRST_PAUSE_MS
-    this.#brokenAt = this.#options.clock.now() + pause
-    this.#after(pause)
-  }
-
-  #after(ms: number): void {
-    const { clock, requests } = this.#options
+  function openAfter(ms: number): void {
     clock.after(ms, () => {
-      if (requests.isOpen(this.#request)) this.#open()
+      if (requests.isOpen(request)) open()
     })
   }
 
-  #open(): void {
-    const { gatewayClient, clock } = this.#options
-    this.#request.reply = gatewayClient.listen(
-      {
-        opened: () => {
-          this.#brokenAt = clock.now()
-        },
-        event: (fields) => this.#take(fields),
-        ended: () => this.#ended(),
-        answer: () => this.#tryAgain('its stream could not be resumed'),
-        empty: () => this.#giveUp('its stream cannot be resumed'),
-      },
-      this.#lastEventId,
-      (failure) => this.#failed(failure),
-    )
+  function start(): void {
+    const pause = retryMs ?? FIRST_PAUSE_MS
+    brokenAt = clock.now() + pause
+    openAfter(pause)
   }
 
-  #take(fields: EventFields): void {
-    const { id } = fields
-    const { clock, host, requests } = this.#options
-    this.#heardAt = clock.now()
-    if (id !== undefined) this.#lastEventId = id
-    this.#retryMs = retryOf(fields) ?? this.#retryMs
-    const message = messageData(fields)
-    const { id: ownId, message: asked, reply } = this.#request
-    const awaited = { id: ownId, idText: () => idText(asked) }
-    for (const { kind, text } of message === undefined ? [] : readIncoming(message, awaited)) {
+  function tryAgain(reason: string): void {
+    if (clock.now() - brokenAt >= GIVE_UP_MS) giveUp(reason)
+    else openAfter(FIRST_PAUSE_MS * 2)
+  }
+
+  function open(): void {
+    const listener = {
+      opened() {
+        brokenAt = clock.now()
+      },
+      event: take,
+      ended() {
+        if (!requests.isOpen(request)) return
+        if (clock.now() - heardAt > SILENCE_MS) giveUp('its answer never came')
+        else start()
+      },
+      answer: () => tryAgain('its stream could not be resumed'),
+      empty: () => giveUp('its stream cannot be resumed'),
+    }
+    request.reply = gatewayClient.listen(listener, lastEventId, (failure: TargetFailure) => {
+      if (streamMayPass(failure)) tryAgain(failure.reason)
+      else giveUp(failure.reason)
+      return true
+    })
+  }
+
+  function take(fields: EventFields): void {
+    heardAt = clock.now()
+    lastEventId = fields.id ?? lastEventId
+    retryMs = retryOf(fields) ?? retryMs
+    const awaited = { id: request.id, idText: () => idText(request.message) }
+    for (const { kind, text } of incomingOf(fields, awaited)) {
       if (kind === 'message') host.send(text)
       else if (kind === 'response') {
-        requests.answer(this.#request, text)
-        return reply?.close()
+        requests.answer(request, text)
+        return request.reply?.close()
       }
     }
   }
 
-  #ended(): void {
-    const { clock, requests } = this.#options
-    if (!requests.isOpen(this.#request)) return
-    if (clock.now() - this.#heardAt > SILENCE_MS) return this.#giveUp('its answer never came')
-    this.#retryMs ??= FIRST_PAUSE_MS
-    this.start()
-  }
-
-  #failed(failure: TargetFailure): boolean {
-    if (streamMayPass(failure)) this.#tryAgain(failure.reason)
-    else this.#giveUp(failure.reason)
-    return true
-  }
-
-  #tryAgain(reason: string): void {
-    if (this.#options.clock.now() - this.#brokenAt >= GIVE_UP_MS) return this.#giveUp(reason)
-    this.#after(FIRST_PAUSE_MS * 2)
-  }
-
-  #giveUp(reason: string): void {
-    this.#options.requests.refuse(this.#request, cutOff(reason))
-  }
+  start()
 }
 
 function cutOff(reason: string) {

@@ -7,23 +7,25 @@ import type { Target } from '../gateway/target.js'
 import { sleep } from '../util/async.js'
 import { isObject, type JsonObject, stringMember } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
-import type { Runtime } from '../util/runtime.js'
+import type { Clock, Runtime } from '../util/runtime.js'
 import { Bridge } from './bridge.js'
-import { createSession, GatewayClient } from './gateway-client.js'
-import { Backlog, createHostConnection, type HostConnection, readMessages } from './host.js'
-import { StreamListener } from './notification-stream.js'
+import { type BridgeSession, createGatewayClient } from './gateway-client.js'
+import { createBacklog, createHostConnection, readMessages } from './host.js'
+import { createStreamListener } from './notification-stream.js'
 import type { Memory } from './offline.js'
 import { resumeAnswer } from './resume-request.js'
-import { Liveness, watchForEnd } from './shutdown.js'
-import { SignInCoordinator } from './sign-in-coordinator.js'
+import { watchForEnd, watchLiveness } from './shutdown.js'
+import { createSignInCoordinator } from './sign-in-coordinator.js'
 
-/** How long answers are waited for when the host closed our stdin, milliseconds. */
+/** How long answers are awaited once the host closed our stdin. */
 const LAST_ANSWERS_MS = 900
 
 const POLL_MS = 20
 
+/** How long the target may take to end the session, and a sign-in to let go of its port and lock. */
 const GOODBYE_MS = 700
 
+/** The bridges of one machine wake at once: each waits up to this long before it connects. */
 const WAKE_JITTER_MS = 3_000
 
 type StdioRuntime = Pick<Runtime, 'clock' | 'io' | 'onFault' | 'onSignal' | 'system'>
@@ -41,7 +43,7 @@ export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions)
   const parts = createParts(runtime, options, over.signal)
   const { host, backlog, bridge, listener } = parts
   const checkSignIn = watchSignIn(options, parts)
-  const liveness = watchTarget(runtime, options, parts, () => {
+  const stopLiveness = watchTarget(clock, options, parts, () => {
     end.checkParent()
     void checkSignIn()
     void memory.save()
@@ -57,11 +59,16 @@ export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions)
   const ending = await end.ended
   logger.debug('ending', `The bridge ends: ${ending}`)
   const canAnswer = !['signing-in', 'degraded'].includes(bridge.connection.phase)
-  if (ending === 'stdin' && canAnswer) await lastAnswers(runtime, parts)
-  liveness.stop()
+  if (ending === 'stdin' && canAnswer) {
+    const deadline = clock.now() + LAST_ANSWERS_MS
+    while (bridge.requests.size > 0 && !host.isBehind && clock.now() < deadline) {
+      await sleep(clock, POLL_MS)
+    }
+  }
+  stopLiveness()
   listener.stop()
   const isFault = ending === 'fault'
-  bridge.close(isFault ? 'The bridge ends because of a mistake in it' : 'The bridge is closing')
+  bridge.close(isFault ? 'The bridge ends because of an internal error' : 'The bridge is closing')
   over.abort()
   const goodbye = Promise.all([
     parts.gatewayClient.end(),
@@ -74,7 +81,7 @@ export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions)
   return isFault ? 1 : 0
 }
 
-/** Ends what belongs to somebody who signed out, or in whose place somebody else signed in. */
+/** Returns a check that drops the session when somebody signed out, or somebody else signed in. */
 function watchSignIn({ identities, logger }: RunBridgeOptions, { listener, bridge }: Parts) {
   let known: Identities = new Map()
   return async () => {
@@ -84,9 +91,8 @@ function watchSignIn({ identities, logger }: RunBridgeOptions, { listener, bridg
     known = now
     const changed = [...before].filter(([name, who]) => who !== undefined && now.get(name) !== who)
     for (const [name] of changed) {
-      const isOut = now.get(name) === undefined
-      const what = isOut ? 'Nobody is signed in to' : 'Somebody else is signed in to'
-      logger.info('signed_out', `${what} ${name} now`)
+      const who = now.get(name) === undefined ? 'Nobody' : 'Somebody else'
+      logger.info('signed_out', `${who} is signed in to ${name} now`)
     }
     if (changed.length === 0) return
     listener.reset()
@@ -94,49 +100,40 @@ function watchSignIn({ identities, logger }: RunBridgeOptions, { listener, bridg
   }
 }
 
-/** Reconnects when the target is silent, or when this machine was asleep. */
+/**
+ * Reconnects when the target is silent, or when this machine was asleep.
+ *
+ * @returns A function that stops it.
+ */
 function watchTarget(
-  { clock }: Pick<Runtime, 'clock'>,
+  clock: Clock,
   { targets, random, logger, name }: RunBridgeOptions,
   { gatewayClient, listener, bridge }: Parts,
   onTick: () => void,
-): Liveness {
+): () => void {
   const reconnect = (pauseMs: number) => {
     for (const { upstream } of targets) void upstream.close()
     listener.restart(pauseMs)
   }
-  const liveness = new Liveness({
-    clock,
-    gatewayClient,
+  return watchLiveness({
+    ...{ clock, gatewayClient, onTick },
     isListening: () => listener.isOpen && bridge.connection.phase === 'ready',
     onDead: () => {
-      logger.info('target_silent', `${name} is silent; connecting anew`)
+      logger.info('target_silent', `${name} does not answer; connecting again`)
       reconnect(0)
     },
     onWake: () => reconnect(random() * WAKE_JITTER_MS),
-    onTick,
   })
-  liveness.start()
-  return liveness
 }
 
-async function lastAnswers(
-  { clock }: Pick<Runtime, 'clock'>,
-  { bridge, host }: Parts,
-): Promise<void> {
-  const end = clock.now() + LAST_ANSWERS_MS
-  while (bridge.requests.size > 0 && !host.isBehind && clock.now() < end) {
-    await sleep(clock, POLL_MS)
-  }
-}
-
+/** Returns what people call the program that is the host. */
 function hostName({ clientInfo }: JsonObject): string | undefined {
   if (!isObject(clientInfo)) return undefined
   const name = stringMember(clientInfo, 'name')
   return stringMember(clientInfo, 'title') || (name && (HOSTS.get(name.toLowerCase()) ?? name))
 }
 
-/** What people call the programs that give only the name of their client. */
+/** Hosts that send no title, by the name that they send. */
 const HOSTS: ReadonlyMap<string, string> = new Map([
   ['claude-ai', 'Claude Desktop'],
   ['claude-code', 'Claude Code'],
@@ -146,28 +143,28 @@ const HOSTS: ReadonlyMap<string, string> = new Map([
   ['gemini-cli-mcp-client', 'Gemini CLI'],
 ])
 
-/** By the names of targets; `undefined` where nobody is signed in. */
+/** Who is signed in, by the names of targets; `undefined` where nobody is. */
 type Identities = ReadonlyMap<string, string | undefined>
 
-/** The program that we serve, for the page that the browser shows after a sign-in. */
+/** The host, for the page that the browser shows after a sign-in. */
 export interface BridgedHost {
-  /** For people; known once it said `initialize`. */
+  /** For people; known once the host sent `initialize`. */
   name: string | undefined
 }
 
 export interface RunBridgeOptions {
-  /** Names what is behind the bridge, for people. */
+  /** Name of the target, or of all targets together, for people. */
   name: string
   targets: readonly Target[]
   /** Who is signed in. Rejects with a `SignInRequiredError` when nobody is and somebody has to be. */
   caller: () => Caller | Promise<Caller>
   /** Loads the sign-in; `undefined` where none is possible. */
   openSignIn: (() => Promise<SignInPort>) | undefined
-  /** Tells whether there is another token by now than the one that was refused. */
+  /** Tells whether the token store has another token by now than the one that was refused. */
   hasToken: (need: SignInNeed) => Promise<boolean>
-  /** Names who is signed in, by what is kept, to each target that has a sign-in of its own. */
+  /** Tells from the token store who is signed in to each target that has a sign-in of its own. */
   identities?: () => Promise<Identities>
-  /** Guesses which MCP endpoint of a target was meant. */
+  /** Guesses which MCP endpoint was meant, where a target answers as if it had no MCP at its path. */
   guessEndpoint?: ((target: string) => string | undefined) | undefined
   host: BridgedHost
   memory: Memory
@@ -181,45 +178,39 @@ export interface RunBridgeOptions {
   random: () => number
 }
 
-/** Everything of a bridge, joined and not started. */
-interface Parts {
-  readonly host: HostConnection
-  readonly backlog: Backlog
-  readonly gatewayClient: GatewayClient
-  readonly gateway: Gateway
-  readonly listener: StreamListener
-  readonly bridge: Bridge
-  readonly coordinator: SignInCoordinator
-}
+type Parts = ReturnType<typeof createParts>
 
 /**
- * Joins the parts of a bridge. Nothing is sent before the host says something.
+ * Creates the parts of a bridge and connects them. Nothing is sent before the host says something.
  *
- * @param signal Ends whatever waits for somebody to sign in.
+ * @param signal Ends the wait for somebody to sign in.
  */
 function createParts(
   { clock, io }: Pick<Runtime, 'clock' | 'io'>,
   options: RunBridgeOptions,
   signal: AbortSignal,
-): Parts {
-  const { logger } = options
+) {
+  const { logger, random } = options
   const target = options.name
   const host = createHostConnection(io)
-  const backlog = new Backlog()
-  const session = createSession()
+  const backlog = createBacklog()
+  const session: BridgeSession = {
+    ...{ sealed: undefined, version: undefined },
+    ...{ hostParams: undefined, capabilities: undefined },
+  }
   const gateway = openGateway(clock, options)
-  const gatewayClient = new GatewayClient({
+  const gatewayClient = createGatewayClient({
     ...{ gateway, session, host, backlog, target, caller: options.caller },
     guessEndpoint: options.guessEndpoint,
     onUnsent: (message, need) => bridge.keepUnsent(message, need),
     onLeftOut: (need) => coordinator.note(need),
   })
-  const listener = new StreamListener({
-    ...{ clock, gatewayClient, host, logger, random: options.random },
+  const listener = createStreamListener({
+    ...{ clock, gatewayClient, host, logger, random },
     // a ping is safe to repeat, so that the gateway opens the session again for it
     onSessionLost: () => void gatewayClient.ask('ping', {}),
   })
-  const coordinator = new SignInCoordinator({
+  const coordinator = createSignInCoordinator({
     ...{ clock, logger, target, signal },
     open: options.openSignIn,
     hasToken: options.hasToken,
@@ -238,26 +229,18 @@ function createParts(
   return { host, backlog, gatewayClient, gateway, listener, bridge, coordinator }
 }
 
-function openGateway(clock: Runtime['clock'], options: RunBridgeOptions): Gateway {
+function openGateway(clock: Clock, options: RunBridgeOptions): Gateway {
   const { name, targets, logger, timeouts, maxNameLength } = options
-  const secret = randomBytes(32).toString('hex')
+  // no other process ever has to read what is sealed with it
+  const secrets = [randomBytes(32).toString('hex')]
   return createGateway({
-    targets,
-    // only this process ever sees them
-    sessions: createSessions({ secrets: [secret], clock, resource: () => name }),
-    secrets: [secret],
-    clock,
-    logger: quiet(logger),
-    timeouts,
-    maxNameLength,
+    ...{ targets, secrets, clock, timeouts, maxNameLength },
+    sessions: createSessions({ secrets, clock, resource: () => name }),
+    // the bridge reports itself what a failure of a target means for the host
+    logger: { ...logger, info: logger.debug, warn: logger.debug },
     reopenSessions: true,
     // there is one caller
     bindsAlone: false,
     offersStreams: true,
   })
-}
-
-/** What the gateway says of a target is said again, better, by what it makes us do. */
-function quiet(logger: Logger): Logger {
-  return { ...logger, info: logger.debug, warn: logger.debug }
 }

@@ -3,7 +3,7 @@ import type { Logger } from '../util/logger.js'
 import type { Clock, Runtime } from '../util/runtime.js'
 import type { GatewayClient } from './gateway-client.js'
 
-export interface LivenessOptions {
+interface LivenessOptions {
   clock: Clock
   gatewayClient: Pick<GatewayClient, 'ask'>
   /** Tells whether a stream is open that would not notice that its other end is gone. */
@@ -18,93 +18,76 @@ export interface LivenessOptions {
 
 const TICK_MS = 3_000
 
+/** A tick that comes this much too late means that the machine was asleep. */
 const ASLEEP_MS = 30_000
 
 /** A ping every 15 seconds. */
 const PING_TICKS = 5
 
-const MAX_MISSED = 2
+const MAX_UNANSWERED = 2
 
-/** Finds out that the other end is gone, or that this machine was asleep. */
-export class Liveness {
-  readonly #options: LivenessOptions
-  #cancel = () => {}
-  #lastTick = 0
-  #ticks = 0
-  #missed = 0
-  #waiting = 0
+/**
+ * Finds out that the target is silent, by pings, or that this machine was asleep.
+ *
+ * @returns A function that stops it.
+ */
+export function watchLiveness(options: LivenessOptions): () => void {
+  const { clock, gatewayClient, isListening, onDead, onWake, onTick } = options
+  let lastTick = clock.now()
+  let ticks = 0
+  let unanswered = 0
+  let cancel = clock.after(TICK_MS, tick)
 
-  constructor(options: LivenessOptions) {
-    this.#options = options
-  }
-
-  start(): void {
-    this.#lastTick = this.#options.clock.now()
-    this.#next()
-  }
-
-  stop(): void {
-    this.#cancel()
-  }
-
-  #next(): void {
-    this.#cancel = this.#options.clock.after(TICK_MS, () => this.#tick())
-  }
-
-  #tick(): void {
-    const { clock, isListening, onWake, onTick } = this.#options
-    const slept = clock.now() - this.#lastTick - TICK_MS
-    this.#lastTick = clock.now()
-    this.#next()
+  function tick(): void {
+    const slept = clock.now() - lastTick - TICK_MS
+    lastTick = clock.now()
+    cancel = clock.after(TICK_MS, tick)
     onTick?.()
-    if (slept > ASLEEP_MS) {
-      this.#forget()
-      return onWake()
+    if (slept > ASLEEP_MS || !isListening()) {
+      startAnew()
+      if (slept > ASLEEP_MS) onWake()
+      return
     }
-    if (!isListening()) return this.#forget()
-    this.#ticks += 1
-    if (this.#ticks % PING_TICKS === 0) this.#ping()
+    ticks += 1
+    if (ticks % PING_TICKS === 0) ping()
   }
 
-  #forget(): void {
-    this.#ticks = 0
-    this.#missed = 0
-    this.#waiting = 0
-  }
-
-  #ping(): void {
-    const { gatewayClient, onDead } = this.#options
-    if (this.#waiting > 0) this.#missed += 1
-    if (this.#missed >= MAX_MISSED) {
-      this.#forget()
+  function ping(): void {
+    if (unanswered >= MAX_UNANSWERED) {
+      startAnew()
       return onDead()
     }
-    this.#waiting += 1
-    void gatewayClient.ask('ping', {}).then(({ ok, ...rest }) => {
-      // a target that does not know `ping` answers all the same
-      if (!ok && 'failure' in rest && rest.failure !== undefined) return
-      this.#waiting = 0
-      this.#missed = 0
+    unanswered += 1
+    void gatewayClient.ask('ping', {}).then((outcome) => {
+      // an error is an answer too, such as that of a target that does not know `ping`
+      if (outcome.ok || outcome.failure === undefined) unanswered = 0
     })
   }
+
+  function startAnew(): void {
+    ticks = 0
+    unanswered = 0
+  }
+
+  return () => cancel()
 }
 
-/** What ends the bridge: the host closed our stdin, a signal came, the host died, or a mistake of ours. */
+/** What ends the bridge: the host closed our stdin, a signal came, the host died, or an error of ours. */
 type Ending = 'stdin' | 'signal' | 'parent' | 'fault'
 
-type EndRuntime = Pick<Runtime, 'io' | 'onFault' | 'onSignal' | 'system'>
-
-/** Watches for all that ends the bridge. */
 interface EndWatch {
-  /** Resolves once, with the first thing that happened. */
+  /** Resolves with the first of these things that happens. */
   readonly ended: Promise<Ending>
-  /** Looks whether the host still lives. Where signals and pipes tell nothing, only this does. */
+  /** Looks whether the host still lives: on some systems neither a signal nor a pipe tells that it died. */
   checkParent(): void
   stop(): void
 }
 
-/** Starts watching. Signals no longer end the process by themselves. */
-export function watchForEnd(runtime: EndRuntime, logger: Logger): EndWatch {
+/** Watches for all that ends the bridge. Signals no longer end the process by themselves. */
+export function watchForEnd(
+  runtime: Pick<Runtime, 'io' | 'onFault' | 'onSignal' | 'system'>,
+  logger: Logger,
+): EndWatch {
   const { io, onSignal, system } = runtime
   const parent = system.parentPid
   let end: (how: Ending) => void = () => {}

@@ -14,12 +14,12 @@ export interface SignInCoordinatorOptions {
   open: (() => Promise<SignInPort>) | undefined
   /** Tells whether there is another token by now than the one that was refused. */
   hasToken: (need: SignInNeed) => Promise<boolean>
-  /** Ends whatever waits here. */
+  /** Ends the sign-in that runs, and the wait for one elsewhere. */
   signal: AbortSignal
   /**
    * Called whenever somebody signed in.
    *
-   * @param isOtherClient The tokens before were another client's.
+   * @param isOtherClient The previous tokens were another OAuth client's.
    */
   onDone(isOtherClient: boolean): void
   onFailed(): void
@@ -28,173 +28,161 @@ export interface SignInCoordinatorOptions {
 /** How often we look whether somebody signed in elsewhere. */
 const POLL_MS = 3_000
 
-/** Has somebody sign in when that is needed, one at a time, and knows how far that is. */
-export class SignInCoordinator {
-  readonly #options: SignInCoordinatorOptions
-  #port: SignInPort | undefined
-  #running = false
-  #failure: ProxyError | undefined
-  #watching = false
-  /** Why somebody has to sign in, by target; '' where one sign-in is for all. */
-  readonly #needs = new Map<string, SignInNeed>()
-  /** Keys of the needs that were met by a sign-in since a target last took a token. */
-  readonly #unproven = new Set<string>()
-  #settled: Promise<void> = Promise.resolve()
-  #listeners = new Set<() => void>()
+export type SignInCoordinator = ReturnType<typeof createSignInCoordinator>
 
-  constructor(options: SignInCoordinatorOptions) {
-    this.#options = options
-  }
-
-  get isRunning(): boolean {
-    return this.#running
-  }
+/** Starts the sign-ins that requests turn out to need, one at a time, and knows how far they are. */
+export function createSignInCoordinator(options: SignInCoordinatorOptions) {
+  const { clock, logger, target, open, hasToken, signal, onDone, onFailed } = options
+  let port: SignInPort | undefined
+  let isRunning = false
+  let failure: ProxyError | undefined
+  let isWatching = false
+  let settled: Promise<void> = Promise.resolve()
+  /** Why somebody has to sign in, by target; under '' where one sign-in is for all targets. */
+  const needs = new Map<string, SignInNeed>()
+  /** Keys of the needs for which somebody signed in and no target has accepted a token since then. */
+  const unproven = new Set<string>()
+  const listeners = new Set<() => void>()
 
   /** The first of the needs that are not met yet. */
-  get need(): SignInNeed | undefined {
-    return this.#needs.values().next().value
+  const firstNeed = (): SignInNeed | undefined => needs.values().next().value
+
+  function view(): SignInView {
+    if (failure !== undefined) return { phase: 'failed', error: failure }
+    const state = port?.state ?? { phase: 'preparing' }
+    // the failure is that of the previous sign-in, until this one has begun
+    return isRunning && state.phase === 'failed' ? { phase: 'preparing' } : state
   }
 
-  get view(): SignInView {
-    if (this.#failure !== undefined) return { phase: 'failed', error: this.#failure }
-    const state = this.#port?.state ?? { phase: 'preparing' }
-    // of the sign-in before, until this one has begun
-    return this.#running && state.phase === 'failed' ? { phase: 'preparing' } : state
-  }
-
-  /** The target took a token: when it refuses one later, somebody may sign in anew. */
-  markTokenAccepted(): void {
-    this.#unproven.clear()
-  }
-
-  /** Resolves when no sign-in runs, so that no port and no lock is held. */
-  settled(): Promise<void> {
-    return this.#settled
-  }
-
-  /** Learns that somebody has to sign in; `begin` then starts it. */
-  note(need: SignInNeed): void {
-    this.#needs.set(keyOf(need), need)
-  }
-
-  /** Starts the sign-ins that are needed, one after the other, unless one is under way. */
-  begin(): void {
-    if (this.#running || this.#needs.size === 0) return
-    this.#running = true
-    this.#failure = undefined
-    this.#settled = this.#meetAll().then(
-      () => {
-        this.#running = false
-        if (this.#options.signal.aborted) return
-        this.#tell()
-        const { view } = this
-        this.#options.onDone(view.phase === 'done' && view.isOtherClient)
-      },
-      (thrown: unknown) => this.#fail(asError(thrown)),
-    )
-  }
-
-  /** Resolves when it is known what the user has to do, or after `ms` milliseconds. */
-  whenKnown(ms: number): Promise<void> {
-    const isKnown = () => {
-      const { view } = this
-      return view.phase === 'failed' || (view.phase === 'waiting' && view.tab !== 'opening')
-    }
-    if (isKnown()) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        cancel()
-        this.#listeners.delete(look)
-        resolve()
-      }
-      const look = () => {
-        if (isKnown() || !this.#running) done()
-      }
-      const cancel = this.#options.clock.after(ms, done)
-      this.#listeners.add(look)
-    })
-  }
-
-  async #meetAll(): Promise<void> {
-    for (let { need } = this; need !== undefined; { need } = this) {
+  async function meetAll(): Promise<void> {
+    for (let need = firstNeed(); need !== undefined; need = firstNeed()) {
       const key = keyOf(need)
       try {
-        await this.#meet(need)
+        await meet(need)
       } catch (error) {
-        // whoever does not want to sign in to this target may sign in to the next one
-        this.#needs.delete(key)
-        this.#needs.set(key, need)
+        // the next sign-in begins with another target: the user may want to sign in there
+        needs.delete(key)
+        needs.set(key, need)
         throw error
       }
-      this.#needs.delete(key)
-      this.#unproven.add(key)
+      needs.delete(key)
+      unproven.add(key)
     }
   }
 
-  async #meet(need: SignInNeed): Promise<void> {
-    const { open, target, signal } = this.#options
+  async function meet(need: SignInNeed): Promise<void> {
     if (open === undefined) {
       throw new ProxyError('CREDENTIAL_REFUSED', `The token for ${target} was refused`, {
         hint: 'Replace it, or remove it to sign in.',
       })
     }
-    // whoever refuses the token of a new sign-in will refuse the next one too
+    // a target that refuses the token of a new sign-in will refuse the next one too
     const isStepUp = need.challenge?.error === INSUFFICIENT_SCOPE
-    if (need.refused !== undefined && this.#unproven.has(keyOf(need)) && !isStepUp) {
+    if (need.refused !== undefined && unproven.has(keyOf(need)) && !isStepUp) {
       throw new ProxyError('CREDENTIAL_REFUSED', `${target} refuses the token of a new sign-in`, {
-        hint: 'Ask its operator whom it admits, or sign in as somebody else: `mcp-descope-proxy login --force`.',
+        hint: 'Ask its operator who has access, or sign in as somebody else: `mcp-descope-proxy login --force`.',
       })
     }
-    if (this.#port === undefined) {
-      this.#port = await open()
-      this.#port.onChange(() => this.#tell())
+    if (port === undefined) {
+      port = await open()
+      port.onChange(tell)
     }
-    await this.#port.ensure({ ...need, interactive: 'offer', signal })
+    await port.ensure({ ...need, interactive: 'offer', signal })
   }
 
-  #fail(error: ProxyError): void {
-    const { signal, logger, onFailed } = this.#options
-    this.#running = false
+  function fail(thrown: unknown): void {
+    isRunning = false
     if (signal.aborted) return
-    this.#failure = error
+    const error =
+      thrown instanceof ProxyError ? thrown : new ProxyError('INTERNAL', messageOf(thrown))
+    failure = error
     logger.warn('sign_in_failed', `Nobody is signed in: ${error.message}`, { hint: error.hint })
-    this.#tell()
+    tell()
     onFailed()
-    if (!this.#watching) void this.#watchElsewhere()
+    if (!isWatching) void watchElsewhere()
   }
 
-  /** Somebody may sign in by hand, in another process. */
-  async #watchElsewhere(): Promise<void> {
-    const { clock, signal, onDone } = this.#options
-    this.#watching = true
-    while (!signal.aborted && !this.#running) {
+  /** Waits for somebody to sign in by another process, such as `mcp-descope-proxy login`. */
+  async function watchElsewhere(): Promise<void> {
+    isWatching = true
+    while (!signal.aborted && !isRunning) {
       await sleep(clock, POLL_MS, signal)
-      if (this.#running || signal.aborted || !(await this.#isMetElsewhere())) continue
-      this.#failure = undefined
-      this.#tell()
+      if (isRunning || signal.aborted || !(await isMetElsewhere())) continue
+      failure = undefined
+      tell()
       onDone(false)
       break
     }
-    this.#watching = false
+    isWatching = false
   }
 
-  /** Drops the first need that was met by another process, if any was. */
-  async #isMetElsewhere(): Promise<boolean> {
-    for (const [key, need] of this.#needs) {
-      if (!(await this.#options.hasToken(need).catch(() => false))) continue
-      this.#needs.delete(key)
+  /** Drops the first need for which another process has got a token; tells whether there was one. */
+  async function isMetElsewhere(): Promise<boolean> {
+    for (const [key, need] of needs) {
+      if (!(await hasToken(need).catch(() => false))) continue
+      needs.delete(key)
       return true
     }
     return false
   }
 
-  #tell(): void {
-    for (const listener of [...this.#listeners]) listener()
+  function tell(): void {
+    for (const listener of [...listeners]) listener()
+  }
+
+  return {
+    get need() {
+      return firstNeed()
+    },
+
+    get view() {
+      return view()
+    },
+
+    /** A target accepted a token: when it refuses one later, a new sign-in may help. */
+    markTokenAccepted: () => unproven.clear(),
+
+    /** Resolves when no sign-in runs, so that no port and no lock is held. */
+    settled: () => settled,
+
+    /** Notes that somebody has to sign in; `begin` starts the sign-in. */
+    note: (need: SignInNeed) => void needs.set(keyOf(need), need),
+
+    /** Starts the sign-ins that are needed, one after the other, unless one is under way. */
+    begin(): void {
+      if (isRunning || needs.size === 0) return
+      isRunning = true
+      failure = undefined
+      settled = meetAll().then(() => {
+        isRunning = false
+        if (signal.aborted) return
+        tell()
+        const state = view()
+        onDone(state.phase === 'done' && state.isOtherClient)
+      }, fail)
+    },
+
+    /** Resolves when it is known what the user has to do, or after `ms` milliseconds. */
+    whenKnown(ms: number): Promise<void> {
+      const isKnown = () => {
+        const state = view()
+        return state.phase === 'failed' || (state.phase === 'waiting' && state.tab !== 'opening')
+      }
+      if (isKnown()) return Promise.resolve()
+      return new Promise((resolve) => {
+        const done = () => {
+          cancel()
+          listeners.delete(look)
+          resolve()
+        }
+        const look = () => {
+          if (isKnown() || !isRunning) done()
+        }
+        const cancel = clock.after(ms, done)
+        listeners.add(look)
+      })
+    },
   }
 }
 
 const keyOf = ({ target = '' }: SignInNeed) => target
-
-function asError(thrown: unknown): ProxyError {
-  return thrown instanceof ProxyError ? thrown : new ProxyError('INTERNAL', messageOf(thrown))
-}

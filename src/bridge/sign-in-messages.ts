@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { SignInView } from '../auth/tokens/token-store.js'
 import { isStateless } from '../mcp/headers.js'
-import { resultResponse } from '../mcp/jsonrpc.js'
+import { notificationText, requestText, resultResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import type { ProxyError } from '../util/errors.js'
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { type JsonObject, objectMember, tryParseJson } from '../util/json.js'
 import { showUrls } from '../util/url-text.js'
 import type { BridgeSession } from './gateway-client.js'
 import type { HostConnection } from './host.js'
@@ -13,7 +13,7 @@ import type { OpenRequest } from './requests.js'
 /** The tool that stands in for the target's own ones while nobody is signed in. */
 export const LOGIN_TOOL = 'login'
 
-/** Double quotes are what every shell takes for the `&` in the URL. */
+/** In double quotes, since every shell then takes the `&` in the URL as it is. */
 const PASTE = 'mcp-descope-proxy login --paste "<url>"'
 
 /** Says to a person, or to the model that passes it on, how to sign in. */
@@ -23,8 +23,8 @@ export function describeSignIn(view: SignInView, target: string): string {
     if (userCode !== undefined) {
       return `Sign in to ${target} first: open ${url} on any device, enter the code ${userCode}, then try again.`
     }
-    const opened = tab === 'opened' || tab === 'elsewhere'
-    const where = opened ? 'in the browser tab that was opened, or at' : 'at'
+    const isOpen = tab === 'opened' || tab === 'elsewhere'
+    const where = isOpen ? 'in the browser tab that was opened, or at' : 'at'
     const paste =
       view.method === 'paste'
         ? ` Then run \`${PASTE}\`, with the URL that the browser ends at between the quotes.`
@@ -38,21 +38,14 @@ export function describeSignIn(view: SignInView, target: string): string {
   return `Nobody is signed in to ${target} yet; the sign-in is being prepared. Try again in a moment, or run \`mcp-descope-proxy login\`.`
 }
 
-/** Says why a page is to be opened. */
-export function promptText(view: SignInView, target: string): string {
-  const code = view.phase === 'waiting' ? view.userCode : undefined
-  const enter = code === undefined ? '' : ` and enter the code ${code}`
-  return `Sign in to ${target} on this page${enter}. What was asked for then goes on by itself.`
-}
-
-/** Writes message and hint of an error as sentences, in which no URL has a query: it may be secret. */
-export function sentences({ message, hint }: ProxyError): string {
+/** Writes message and hint of an error as sentences, without the queries of URLs, which may be secret. */
+function sentences({ message, hint }: ProxyError): string {
   const text = showUrls(message)
   const first = /[.!?]$/.test(text) ? text : `${text}.`
   return hint === undefined ? first : `${first} ${hint}`
 }
 
-/** Makes the tool through which the user is told how to sign in. */
+/** Makes the tool whose description and result tell the user how to sign in. */
 export function loginTool(view: SignInView, target: string): JsonObject {
   return {
     name: LOGIN_TOOL,
@@ -62,12 +55,12 @@ export function loginTool(view: SignInView, target: string): JsonObject {
   }
 }
 
-/** Writes the result of a tool call that says why it did not happen. */
+/** Writes a result of a tool call that is one text of ours. */
 export function toolText({ message, id }: OpenRequest, text: string, isError: boolean): string {
   return respond(message, id, { content: [{ type: 'text', text }], ...(isError && { isError }) })
 }
 
-/** Writes a response; the stateless era wants every result to say that it is complete. */
+/** Writes a response. In the stateless protocol every result must say that it is complete. */
 export function respond(message: Message, id: string | number, result: JsonObject): string {
   if (!isStateless(message)) return resultResponse(id, result)
   return resultResponse(id, { resultType: 'complete', ttlMs: 0, cacheScope: 'private', ...result })
@@ -89,48 +82,42 @@ const OWN_IDS = 'mcp-descope-proxy/login-'
  *
  * @see [MCP 2025-11-25, URL mode](https://modelcontextprotocol.io/specification/2025-11-25/client/elicitation#url-mode-elicitation-requests)
  */
-export class LoginPrompt {
-  readonly #options: LoginPromptOptions
-  #shown: { id: string; url: string } | undefined
-
-  constructor(options: LoginPromptOptions) {
-    this.#options = options
-  }
-
-  /** Shows a sign-in that waits for the user; false where the host cannot. */
-  show(view: SignInView): boolean {
-    const { host, session, target } = this.#options
-    const capabilities = session.hostParams?.['capabilities']
-    const elicitation = isObject(capabilities) ? capabilities['elicitation'] : undefined
-    if (!isObject(elicitation) || !isObject(elicitation['url']) || view.phase !== 'waiting')
-      return false
-    if (this.#shown?.url === view.url) return true
-    this.complete()
-    const id = `${OWN_IDS}${randomUUID()}`
-    this.#shown = { id, url: view.url }
-    const message = promptText(view, target)
-    const params = { mode: 'url', elicitationId: id, url: view.url, message }
-    host.send(JSON.stringify({ jsonrpc: '2.0', id, method: 'elicitation/create', params }))
-    return true
-  }
-
-  /** Takes the host's answer to a prompt of ours; false when it is an answer to something else. */
-  take({ id, text }: Message): boolean {
-    if (typeof id !== 'string' || !id.startsWith(OWN_IDS)) return false
-    const response = tryParseJson(text)
-    const result = isObject(response) ? response['result'] : undefined
-    const action = isObject(result) ? result['action'] : undefined
-    const declined = action === 'decline' || action === 'cancel'
-    if (declined && this.#shown?.id === id) this.#options.onDeclined()
-    return true
-  }
+export function createLoginPrompt({ host, session, target, onDeclined }: LoginPromptOptions) {
+  let shown: { id: string; url: string } | undefined
 
   /** Nobody has to sign in any more: the host may put the prompt away. */
-  complete(): void {
-    if (this.#shown === undefined) return
-    const params = { elicitationId: this.#shown.id }
-    this.#shown = undefined
-    const method = 'notifications/elicitation/complete'
-    this.#options.host.send(JSON.stringify({ jsonrpc: '2.0', method, params }))
+  function complete(): void {
+    if (shown === undefined) return
+    host.send(notificationText('notifications/elicitation/complete', { elicitationId: shown.id }))
+    shown = undefined
+  }
+
+  return {
+    complete,
+
+    /** Shows a sign-in that waits for the user; false where the host cannot. */
+    show(view: SignInView): boolean {
+      const capabilities = session.hostParams?.['capabilities']
+      const urls = objectMember(objectMember(capabilities, 'elicitation'), 'url')
+      if (urls === undefined || view.phase !== 'waiting') return false
+      if (shown?.url === view.url) return true
+      complete()
+      const id = `${OWN_IDS}${randomUUID()}`
+      const { url, userCode } = view
+      shown = { id, url }
+      const enter = userCode === undefined ? '' : ` and enter the code ${userCode}`
+      const message = `Sign in to ${target} on this page${enter}. The request then goes on by itself.`
+      const params = { mode: 'url', elicitationId: id, url, message }
+      host.send(requestText(id, 'elicitation/create', params))
+      return true
+    },
+
+    /** Takes the host's answer to a prompt of ours; false when it is an answer to something else. */
+    take({ id, text }: Message): boolean {
+      if (typeof id !== 'string' || !id.startsWith(OWN_IDS)) return false
+      const action = objectMember(tryParseJson(text), 'result')?.['action']
+      if (shown?.id === id && (action === 'decline' || action === 'cancel')) onDeclined()
+      return true
+    },
   }
 }

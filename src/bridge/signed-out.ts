@@ -2,50 +2,44 @@ import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
 import type { SignInNeed } from '../auth/tokens/token-store.js'
 import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
-import { isObject, tryParseJson } from '../util/json.js'
-import type { Connection } from './connection.js'
-import type { BridgeSession } from './gateway-client.js'
-import type { HostConnection } from './host.js'
-import { emptyAnswer, hasTool, type Memory, offlineDiscover } from './offline.js'
-import type { OpenRequest, OpenRequests, ParkedRequests } from './requests.js'
+import { objectMember, tryParseJson } from '../util/json.js'
+import type { Connection, ConnectionOptions } from './connection.js'
+import { emptyAnswer, hasTool, offlineDiscover } from './offline.js'
+import type { OpenRequest, ParkedRequests } from './requests.js'
 import type { SignInCoordinator } from './sign-in-coordinator.js'
 import {
+  createLoginPrompt,
   describeSignIn,
   LOGIN_TOOL,
-  LoginPrompt,
   loginTool,
   respond,
   toolText,
 } from './sign-in-messages.js'
 
-export interface SignedOutOptions {
-  memory: Memory
+interface SignedOutOptions
+  extends Pick<ConnectionOptions, 'memory' | 'requests' | 'host' | 'session' | 'target'> {
   parkedRequests: ParkedRequests
-  requests: OpenRequests
   connection: Connection
   coordinator: SignInCoordinator
-  host: HostConnection
-  session: BridgeSession
-  /** Name of the target, for people. */
-  target: string
   /** How long a call waits for a sign-in, milliseconds. */
   loginWaitMs: number
-  /** Takes a request that need not wait after all. */
+  /** Handles a request as if it had just come: it need not wait after all. */
   dispatch(request: OpenRequest): void
 }
 
-/** How long a list waits to be able to say where to sign in. */
+/** How long an answer waits until the sign-in has a URL that it can name. */
 const LINK_WAIT_MS = 5_000
 
-/** Answers the host while somebody has to sign in, or lets its requests wait for that. */
+/** Answers the host's requests while somebody has to sign in, or holds them back until then. */
 export class SignedOut {
   readonly #options: SignedOutOptions
-  readonly prompt: LoginPrompt
+  readonly prompt: ReturnType<typeof createLoginPrompt>
+  /** A list of tools that the host got had our login tool in it. */
   #offeredLogin = false
 
   constructor(options: SignedOutOptions) {
     this.#options = options
-    this.prompt = new LoginPrompt({ ...options, onDeclined: () => this.#refuseCalls() })
+    this.prompt = createLoginPrompt({ ...options, onDeclined: () => this.#refuseCalls() })
   }
 
   /** Starts the sign-in that a request turned out to need. */
@@ -64,29 +58,28 @@ export class SignedOut {
     if (request !== undefined) this.wait(request, isAlone)
   }
 
-  /** What has to be signed in to, for people. */
+  /** Name of what somebody has to sign in to, for people. */
   get #target(): string {
     return this.#options.coordinator.need?.target ?? this.#options.target
   }
 
-  /** Some of several targets wait for a sign-in, and the others go on. */
+  /** Tells whether one of several targets waits for a sign-in; the others go on meanwhile. */
   get hasWaiting(): boolean {
     return this.#options.coordinator.need?.target !== undefined
   }
 
-  /** Starts the sign-in that some of several targets wait for, if any does. */
+  /** Starts the sign-in for one of several targets, if one waits for it. */
   offer(): void {
     if (this.hasWaiting) this.#options.coordinator.begin()
   }
 
-  /** Answers with the tools of those targets that need no sign-in, and the way to the others. */
+  /** Answers with the tools that came, and with the login tool while a target waits for a sign-in. */
   async addLoginTool(request: OpenRequest, text: string): Promise<void> {
     const { coordinator, requests } = this.#options
     this.offer()
     await coordinator.whenKnown(LINK_WAIT_MS)
-    const answer = tryParseJson(text)
-    const result = isObject(answer) ? answer['result'] : undefined
-    if (!this.hasWaiting || !isObject(result) || !Array.isArray(result['tools'])) {
+    const result = objectMember(tryParseJson(text), 'result')
+    if (!this.hasWaiting || result === undefined || !Array.isArray(result['tools'])) {
       return requests.answer(request, text)
     }
     this.#offeredLogin = true
@@ -121,22 +114,21 @@ export class SignedOut {
     if (!waitsForEver) void this.#showPrompt(request)
   }
 
-  /** Somebody waits for this call: the right moment to ask that person to sign in. */
+  /** Asks the user to sign in, in the host where it can show that, else by the answer to this call. */
   async #showPrompt(request: OpenRequest): Promise<void> {
     const { coordinator, requests } = this.#options
     await coordinator.whenKnown(LINK_WAIT_MS)
     const { view } = coordinator
     if (!requests.isOpen(request) || this.prompt.show(view)) return
-    // nobody sees the page: the answer is the only way to tell where it is
-    const isUnseen = view.phase === 'waiting' && (view.tab === 'withheld' || view.tab === 'failed')
-    if (isUnseen) this.#refuse(request)
+    // no page was opened, so that only the answer can tell the user where to sign in
+    if (view.phase !== 'waiting') return
+    if (view.tab === 'withheld' || view.tab === 'failed') this.#refuse(request)
   }
 
-  /** Tells whether a call is for the tool that we offered and the target does not have. */
+  /** Tells whether a call is for our login tool, and not for a tool of the target with its name. */
   isLoginCall({ method, params }: Message): boolean {
-    if (!this.#offeredLogin || method !== 'tools/call' || params['name'] !== LOGIN_TOOL)
-      return false
-    return !hasTool(this.#options.memory.known, LOGIN_TOOL)
+    const isLogin = this.#offeredLogin && method === 'tools/call' && params['name'] === LOGIN_TOOL
+    return isLogin && !hasTool(this.#options.memory.known, LOGIN_TOOL)
   }
 
   answerLoginCall(request: OpenRequest): void {
@@ -145,7 +137,7 @@ export class SignedOut {
     this.#options.requests.answer(request, toolText(request, text, false))
   }
 
-  /** Somebody signed in: goes on with the host's `initialize` where it waited for that. */
+  /** Somebody signed in: sends the host's `initialize` if it waited, and goes on with the other requests. */
   onDone(isOtherClient: boolean): void {
     const { parkedRequests, connection, requests } = this.#options
     this.prompt.complete()
@@ -158,7 +150,7 @@ export class SignedOut {
     } else connection.resume(isOtherClient)
   }
 
-  /** Nobody signed in: whoever waits for it learns why. */
+  /** The sign-in failed: answers the requests that wait for it with the reason. */
   onFailed(): void {
     this.prompt.complete()
     for (const request of this.#options.parkedRequests.take('sign-in')) {
@@ -169,7 +161,7 @@ export class SignedOut {
     }
   }
 
-  /** The user does not want to sign in now; the sign-in itself stays possible. */
+  /** The user declined our prompt: answers the calls that wait. The sign-in goes on all the same. */
   #refuseCalls(): void {
     const { parkedRequests } = this.#options
     for (const request of parkedRequests.take('sign-in')) {
@@ -197,7 +189,7 @@ export class SignedOut {
   }
 }
 
-/** Makes the error for what may be had later. */
+/** Makes the error of a request that may succeed later. */
 export function retryable(message: string): WireError {
   return { code: ERROR_CODES.internalError, message, data: { retryable: true } }
 }

@@ -8,8 +8,8 @@ import { createHostConnection } from './host.js'
 const PATIENCE_MS = 3_000
 
 /**
- * Answers the first request of a host that started us in vain, so that it can show why. Resolves
- * when that is done, stdin is closed, or nothing comes.
+ * Answers the first request of the host with the reason why the bridge could not start, so that the
+ * host can show it. Resolves when that is done, stdin is closed, or no request comes.
  */
 export function answerPending(
   { io, clock }: Pick<Runtime, 'io' | 'clock'>,

@@ -1,4 +1,4 @@
-import { isResource } from '../auth/audience.js'
+import { isResource } from '../auth/verify/audience.js'
 import { checkClaims, toPrincipal } from '../auth/verify/claims.js'
 import { TokenError } from '../auth/verify/token-error.js'
 import { readUnverifiedClaims } from '../auth/verify/unverified-claims.js'

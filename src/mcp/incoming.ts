@@ -2,6 +2,7 @@ import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { foldName } from '../util/text.js'
 import { elementsAt, putMembers } from './json-text.js'
 import type { RequestId } from './jsonrpc.js'
+import type { EventFields } from './sse.js'
 
 /**
  * Reads messages of servers, in JSON bodies, events and lines. It accepts what the official SDKs
@@ -139,25 +140,28 @@ export function withId(text: string, idText: string): string {
   return putMembers(text, { jsonrpc: '"2.0"', id: idText })
 }
 
+type MessageFields = Pick<EventFields, 'event' | 'data'>
+
 /**
  * Returns the data of an event that can carry a message; `undefined` for events without data, as those
  * that prime a stream, and for events of other types than `message`.
  */
-export function messageData(fields: {
-  event: string | undefined
-  data: string | undefined
-}): string | undefined {
-  const { event, data } = fields
+export function messageData({ event, data }: MessageFields): string | undefined {
   return data && (!event || event === 'message') ? data : undefined
+}
+
+/** Reads the JSON-RPC messages in an event. */
+export function incomingOf(fields: MessageFields, awaited: Awaited): readonly Incoming[] {
+  const data = messageData(fields)
+  return data === undefined ? [] : readIncoming(data, awaited)
 }
 
 const NOBODY: Awaited = { id: undefined, idText: () => 'null' }
 
 /** Lists the requests and notifications in an event of a stream that answers to no request. */
-export function messagesIn(fields: Parameters<typeof messageData>[0]): string[] {
-  const data = messageData(fields)
-  const incoming = data === undefined ? [] : readIncoming(data, NOBODY)
-  return incoming.filter(({ kind }) => kind === 'message').map(({ text }) => text)
+export function messagesIn(fields: MessageFields): string[] {
+  const messages = incomingOf(fields, NOBODY).filter(({ kind }) => kind === 'message')
+  return messages.map(({ text }) => text)
 }
 
 /** Finds the number of ours that an answer names; an error without an id belongs to the only open one. */

@@ -1,4 +1,4 @@
-import { ownMember } from '../util/json.js'
+import { endOfString, ownMember } from '../util/json.js'
 
 /**
  * Reads and changes JSON text in place, so that the rest stays as it was written: numbers beyond
@@ -7,17 +7,10 @@ import { ownMember } from '../util/json.js'
  */
 
 const QUOTE = 0x22
-
-const BACKSLASH = 0x5c
-
 const COMMA = 0x2c
-
 const OPEN_BRACE = 0x7b
-
 const CLOSE_BRACE = 0x7d
-
 const OPEN_BRACKET = 0x5b
-
 const CLOSE_BRACKET = 0x5d
 
 /** Where a part of a text stands, such as a value. */
@@ -187,13 +180,7 @@ function decodeKey(text: string, start: number, end: number): string {
 }
 
 function skipString(text: string, start: number): number {
-  let i = start
-  for (;;) {
-    i = text.indexOf('"', i + 1)
-    let slashes = 0
-    while (text.charCodeAt(i - 1 - slashes) === BACKSLASH) slashes++
-    if (slashes % 2 === 0) return i + 1
-  }
+  return endOfString(text, start) + 1
 }
 
 function skipValue(text: string, start: number, maxDepth: number): number {

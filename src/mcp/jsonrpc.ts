@@ -37,6 +37,16 @@ export function errorResponse(id: RequestId | null, error: WireError): string {
   return JSON.stringify({ jsonrpc: '2.0', id, error })
 }
 
+/** Writes a request of our own. */
+export function requestText(id: RequestId, method: string, params: object): string {
+  return JSON.stringify({ jsonrpc: '2.0', id, method, params })
+}
+
+/** Writes a notification of our own. */
+export function notificationText(method: string, params?: object): string {
+  return JSON.stringify({ jsonrpc: '2.0', method, params })
+}
+
 /** Writes a successful response. */
 export function resultResponse(id: RequestId, result: unknown): string {
   return JSON.stringify({ jsonrpc: '2.0', id, result })

@@ -41,23 +41,20 @@ export class InvalidMessageError extends Error {
 
 const MAX_DEPTH = 128
 
-const TOP_MEMBERS = ['jsonrpc', 'id', 'method', 'params', 'result', 'error']
-
 const PARAMS_MEMBERS = ['name', 'arguments', 'uri', 'cursor', 'ref', 'argument', '_meta', 'level']
   .concat(['protocolVersion', 'capabilities', 'clientInfo', 'requestId', 'progressToken', 'reason'])
   .concat(['task', 'taskId', 'notifications', 'inputResponses', 'requestState'])
 
-const REF_MEMBERS = ['type', 'name', 'uri']
-
 const KNOWN = {
-  message: spellings(TOP_MEMBERS),
+  message: spellings(['jsonrpc', 'id', 'method', 'params', 'result', 'error']),
   params: spellings(PARAMS_MEMBERS),
-  ref: spellings(REF_MEMBERS),
+  ref: spellings(['type', 'name', 'uri']),
 }
 
 /**
- * Parses the body of a client's POST. Refuses what two parsers could read differently: batches, duplicate members, and members that
- * differ from a known one only in case, in the message, its `params` and a completion's `ref`.
+ * Parses the body of a client's POST. Refuses what two parsers could read differently: batches,
+ * duplicate members, and members that differ from a known one only in case, in the message, its
+ * `params` and a completion's `ref`.
  *
  * @throws {InvalidMessageError} `-32700` when it is not JSON, `-32600` when it is not one message.
  * @see [JSON-RPC 2.0 §4](https://www.jsonrpc.org/specification#request_object)
@@ -79,7 +76,8 @@ export function parseMessageText(text: string): Message {
   }
   if (Array.isArray(value)) throw invalid('Batches are not supported: send one message per request')
   if (!isObject(value)) throw invalid('The body is not a JSON-RPC message')
-  const id = readId(value)
+  const given = value['id']
+  const id = typeof given === 'string' || typeof given === 'number' ? given : null
   const spans = new Map<string, Span>()
   const top = members(text, skipSpace(text, 0), 'message', id)
   for (const member of top) {
@@ -162,11 +160,6 @@ function findTwice(list: readonly Member[]): string | undefined {
     for (let j = 0; j < i; j++) if (list[i]?.key === list[j]?.key) return list[i]?.key
   }
   return undefined
-}
-
-function readId(value: JsonObject): RequestId | null {
-  const id = value['id']
-  return typeof id === 'string' || typeof id === 'number' ? id : null
 }
 
 function invalid(message: string, id: RequestId | null = null): InvalidMessageError {

@@ -3,12 +3,10 @@ import { ERROR_CODES, type WireError } from './jsonrpc.js'
 /** Versions with `initialize`, newest first. */
 export const SESSION_BASED_VERSIONS = ['2025-11-25', '2025-06-18', '2025-03-26'] as const
 
-/** Versions that a target's session may have, though we do not negotiate them. */
-const EARLIEST_VERSIONS = ['2024-11-05', '2024-10-07'] as const
-
 const SESSION_VERSIONS: ReadonlySet<string> = new Set([
   ...SESSION_BASED_VERSIONS,
-  ...EARLIEST_VERSIONS,
+  // a target's session may have these, though we do not negotiate them
+  ...['2024-11-05', '2024-10-07'],
 ])
 
 /** The first version without `initialize` and sessions. */

@@ -7,7 +7,7 @@ import { failureError, type TargetFailure } from '../gateway/forwarding/target-f
 import { findMember } from '../mcp/json-text.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
-import { ANSWER_PROBLEMS } from '../upstream/answer-limits.js'
+import { ANSWER_PROBLEMS } from '../upstream/upstream-error.js'
 import { ownMember } from '../util/json.js'
 import type { LogFields } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'

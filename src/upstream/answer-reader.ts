@@ -1,12 +1,16 @@
-import { type Awaited, errorIn, messageData, readIncoming } from '../mcp/incoming.js'
+import { type Awaited, errorIn, incomingOf, readIncoming } from '../mcp/incoming.js'
 import type { RequestId } from '../mcp/jsonrpc.js'
 import { MAX_MESSAGE_BYTES } from '../mcp/limits.js'
 import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
 import { type EventFields, EventSplitter } from '../mcp/sse.js'
 import { HeldBytes, type MemoryBudget } from '../util/memory-budget.js'
-import { ANSWER_PROBLEMS, MAX_REFUSAL_BYTES } from './answer-limits.js'
-import type { ResponseHead, UpstreamController, UpstreamHandler } from './upstream.js'
-import { noRoom, UpstreamError } from './upstream-error.js'
+import {
+  MAX_REFUSAL_BYTES,
+  type ResponseHead,
+  type UpstreamController,
+  type UpstreamHandler,
+} from './upstream.js'
+import { ANSWER_PROBLEMS, noRoom, UpstreamError } from './upstream-error.js'
 
 /**
  * What comes of one request to a target. Exactly one of `responded`, `refused`, `endedEarly` and
@@ -118,7 +122,7 @@ export class AnswerReader implements UpstreamHandler, Awaited {
       if (id === undefined && retry === undefined) this.#listener.kept?.(bytes)
       return
     }
-    for (const { kind, text } of readIncoming(messageData(fields) ?? '', this)) {
+    for (const { kind, text } of incomingOf(fields, this)) {
       if (this.#isOver) return
       if (kind === 'message') this.#listener.notified?.(text)
       else if (kind === 'response') this.#respond(text)
@@ -165,11 +169,9 @@ export class AnswerReader implements UpstreamHandler, Awaited {
     this.#listener.failed(error)
   }
 
-  #fail(reason: string): void {
-    this.#failWith(new UpstreamError('invalid_answer', reason))
-  }
-
-  #failWith(error: UpstreamError): void {
+  #fail(problem: string | UpstreamError): void {
+    const error =
+      typeof problem === 'string' ? new UpstreamError('invalid_answer', problem) : problem
     this.#over()
     this.#listener.failed(error)
     this.#controller?.abort(error)
@@ -177,7 +179,7 @@ export class AnswerReader implements UpstreamHandler, Awaited {
 
   /** Counts what is kept, and gives the answer up where there is no room for it. */
   #hold(bytes: number): void {
-    if (!this.#isOver && !this.#held.set(bytes)) this.#failWith(noRoom())
+    if (!this.#isOver && !this.#held.set(bytes)) this.#fail(noRoom())
   }
 
   #over(): void {

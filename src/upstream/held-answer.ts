@@ -3,14 +3,12 @@ import { mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
 import { EventSplitter } from '../mcp/sse.js'
 import type { JsonObject } from '../util/json.js'
 import {
+  MAX_REFUSAL_BYTES,
   PassingHandler,
   type ResponseHead,
   type UpstreamController,
   type UpstreamHandler,
 } from './upstream.js'
-
-/** An answer that says more than this is no refusal, and is passed on. */
-const MAX_HELD_BYTES = 64 * 1024
 
 /** Decides what becomes of an answer. */
 export interface AnswerWatch {
@@ -79,7 +77,8 @@ export class HeldAnswer extends PassingHandler {
       if (data !== undefined) this.#streamed ??= anyResponse(data)
     })
     if (this.#streamed !== undefined) this.#decide()
-    else if (this.#bytes > MAX_HELD_BYTES) this.#release(controller)
+    // an answer that says more than this is no refusal
+    else if (this.#bytes > MAX_REFUSAL_BYTES) this.#release(controller)
   }
 
   override onResponseEnd(controller: UpstreamController): void {

@@ -1,3 +1,4 @@
+import { MAX_MESSAGE_BYTES } from '../mcp/limits.js'
 import { messageOf } from '../util/errors.js'
 import type { FailureCause } from '../util/failure.js'
 import { ownMember } from '../util/json.js'
@@ -16,99 +17,69 @@ export interface NetworkFailure {
   httpStatus?: number
 }
 
+/** What is wrong with an answer, for the end of a sentence that begins with the target's name. */
+export const ANSWER_PROBLEMS = {
+  tooLarge: `its answer is larger than ${MAX_MESSAGE_BYTES / (1024 * 1024)} MiB`,
+  brokenStream: 'its event stream cannot be read',
+  endedEarly: 'its event stream ended before the answer',
+  foreign: 'an event of its answer belongs to another request',
+} as const
+
 /** The code of the error that is made of a proxy's 407. */
 export const PROXY_REFUSED = 'ERR_PROXY_AUTH'
 
 const HTTP2_ONLY = 'it speaks HTTP/2 only, and we HTTP/1.1'
 
-const BY_CODE: Readonly<Record<string, NetworkFailure>> = {
-  ECONNREFUSED: { cause: 'unreachable', reason: 'the connection was refused' },
-  ENOTFOUND: { cause: 'unreachable', reason: 'its host name does not exist' },
-  EAI_AGAIN: { cause: 'unreachable', reason: 'its host name could not be looked up' },
-  EHOSTUNREACH: { cause: 'unreachable', reason: 'there is no route to its host' },
-  ENETUNREACH: { cause: 'unreachable', reason: 'there is no route to its network' },
-  ETIMEDOUT: { cause: 'unreachable', reason: 'the connection timed out' },
-  UND_ERR_CONNECT_TIMEOUT: { cause: 'unreachable', reason: 'the connection timed out' },
-  UND_ERR_HEADERS_TIMEOUT: { cause: 'timeout', reason: 'it did not answer in time' },
-  UND_ERR_BODY_TIMEOUT: { cause: 'timeout', reason: 'its answer stopped arriving' },
-  UND_ERR_HEADERS_OVERFLOW: {
-    cause: 'invalid_answer',
-    reason: 'its response headers are too large',
-  },
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: { cause: 'cut_off', reason: 'its answer ended early' },
-  CERT_HAS_EXPIRED: { cause: 'unreachable', reason: 'its TLS certificate has expired' },
-  ERR_TLS_CERT_ALTNAME_INVALID: {
-    cause: 'unreachable',
-    reason: 'its TLS certificate is for another host name',
-  },
-  DEPTH_ZERO_SELF_SIGNED_CERT: {
-    cause: 'unreachable',
-    reason: 'its TLS certificate is self-signed',
-  },
-  SELF_SIGNED_CERT_IN_CHAIN: {
-    cause: 'unreachable',
-    reason: 'its TLS certificate comes from an unknown authority',
-  },
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: {
-    cause: 'unreachable',
-    reason: 'its TLS certificate chain is incomplete or unknown',
-  },
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: {
-    cause: 'unreachable',
-    reason: 'its TLS certificate comes from an unknown authority',
-  },
-  EPROTO: { cause: 'unreachable', reason: 'it does not speak TLS as expected' },
-  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: {
-    cause: 'invalid_answer',
-    reason: HTTP2_ONLY,
-  },
-  [PROXY_REFUSED]: {
-    cause: 'unreachable',
-    reason: 'the HTTP proxy wants a user name and a password, answering 407',
-  },
-}
+const OTHER_NAME = 'its TLS certificate is for another host name'
+const UNKNOWN_AUTHORITY = 'its TLS certificate comes from an unknown authority'
+const INCOMPLETE_CHAIN = 'its TLS certificate chain is incomplete or unknown'
+const PROXY_WANTS_LOGIN = 'the HTTP proxy wants a user name and a password, answering 407'
 
 const TRUST = 'Give the certificate of the authority that signed it: `--ca <file.pem>`.'
-
 const LOOK_UP = 'Check the name and the network: `nslookup <host>`.'
-
-const UNSENDABLE_HINT = 'Look for line breaks and letters beyond ASCII in tokens and headers.'
-
 const ROUTE = 'Check the network and VPN: `curl -v <url>`.'
+const START = 'Start the server, or correct host and port: `curl -v <url>`.'
+const RENEW = 'Renew the certificate of the server, or correct the clock here: `date`.'
+const RENAME = 'Use the host name that it is for: `openssl s_client -connect <host>:443`.'
+const SCHEME = 'Check whether the server takes http or https: `curl -v <url>`.'
+const LOGIN = 'Set both: `HTTPS_PROXY=http://user:password@proxy:8080`.'
 
-/** What to do about an error, with a command to try. */
-const HINTS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'Start the server, or correct host and port: `curl -v <url>`.',
-  ENOTFOUND: LOOK_UP,
-  EAI_AGAIN: LOOK_UP,
-  EHOSTUNREACH: ROUTE,
-  ENETUNREACH: ROUTE,
-  ETIMEDOUT: ROUTE,
-  UND_ERR_CONNECT_TIMEOUT: ROUTE,
-  CERT_HAS_EXPIRED: 'Renew the certificate of the server, or correct the clock here: `date`.',
-  ERR_TLS_CERT_ALTNAME_INVALID:
-    'Use the host name that it is for: `openssl s_client -connect <host>:443`.',
-  DEPTH_ZERO_SELF_SIGNED_CERT: TRUST,
-  SELF_SIGNED_CERT_IN_CHAIN: TRUST,
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: TRUST,
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: TRUST,
-  ERR_INVALID_CHAR: UNSENDABLE_HINT,
-  UND_ERR_INVALID_ARG: UNSENDABLE_HINT,
-  EPROTO: 'Check whether the server takes http or https: `curl -v <url>`.',
-  [PROXY_REFUSED]: 'Set both: `HTTPS_PROXY=http://user:password@proxy:8080`.',
+/** By the code of an error: how far the request came, what happened, and what to do about it. */
+const BY_CODE: Readonly<Record<string, readonly [NetworkCause, reason: string, hint?: string]>> = {
+  ECONNREFUSED: ['unreachable', 'the connection was refused', START],
+  ENOTFOUND: ['unreachable', 'its host name does not exist', LOOK_UP],
+  EAI_AGAIN: ['unreachable', 'its host name could not be looked up', LOOK_UP],
+  EHOSTUNREACH: ['unreachable', 'there is no route to its host', ROUTE],
+  ENETUNREACH: ['unreachable', 'there is no route to its network', ROUTE],
+  ETIMEDOUT: ['unreachable', 'the connection timed out', ROUTE],
+  UND_ERR_CONNECT_TIMEOUT: ['unreachable', 'the connection timed out', ROUTE],
+  UND_ERR_HEADERS_TIMEOUT: ['timeout', 'it did not answer in time'],
+  UND_ERR_BODY_TIMEOUT: ['timeout', 'its answer stopped arriving'],
+  UND_ERR_HEADERS_OVERFLOW: ['invalid_answer', 'its response headers are too large'],
+  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: ['cut_off', 'its answer ended early'],
+  CERT_HAS_EXPIRED: ['unreachable', 'its TLS certificate has expired', RENEW],
+  ERR_TLS_CERT_ALTNAME_INVALID: ['unreachable', OTHER_NAME, RENAME],
+  DEPTH_ZERO_SELF_SIGNED_CERT: ['unreachable', 'its TLS certificate is self-signed', TRUST],
+  SELF_SIGNED_CERT_IN_CHAIN: ['unreachable', UNKNOWN_AUTHORITY, TRUST],
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: ['unreachable', UNKNOWN_AUTHORITY, TRUST],
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: ['unreachable', INCOMPLETE_CHAIN, TRUST],
+  EPROTO: ['unreachable', 'it does not speak TLS as expected', SCHEME],
+  ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL: ['invalid_answer', HTTP2_ONLY],
+  [PROXY_REFUSED]: ['unreachable', PROXY_WANTS_LOGIN, LOGIN],
 }
 
 /** A header that HTTP does not allow; the message of such an error names the header, never its value. */
 const UNSENDABLE: ReadonlySet<string> = new Set([
-  'ERR_INVALID_CHAR',
-  'ERR_INVALID_HTTP_TOKEN',
-  'UND_ERR_INVALID_ARG',
+  ...['ERR_INVALID_CHAR', 'ERR_INVALID_HTTP_TOKEN', 'UND_ERR_INVALID_ARG'],
 ])
+
+const UNSENDABLE_HINT = 'Look for line breaks and letters beyond ASCII in tokens and headers.'
 
 /** Returns the hint for a reason of {@link describeNetworkError}, if there is one. */
 export function networkHint(reason: string): string | undefined {
   const code = /\(([A-Z][A-Z0-9_]+)\)$/.exec(reason)?.[1]
-  return code === undefined ? undefined : ownMember(HINTS, code)
+  if (code === undefined) return undefined
+  return UNSENDABLE.has(code) ? UNSENDABLE_HINT : ownMember(BY_CODE, code)?.[2]
 }
 
 /** A failure that carries its own description. */
@@ -126,11 +97,10 @@ export function unusableAnswer(error: unknown): UpstreamError {
   return new UpstreamError('invalid_answer', `its answer is of no use: ${messageOf(error)}`)
 }
 
-const NO_ROOM = 'its answer finds no room here: too many wait to be read'
-
-/** Too much waits in memory for clients that are slow, so that nothing more is kept. */
+/** Makes the failure of an answer that is not kept, since too much waits in memory for slow clients. */
 export function noRoom(): UpstreamError {
-  return new UpstreamError('http_status', NO_ROOM, 503)
+  const reason = 'its answer finds no room here: too many wait to be read'
+  return new UpstreamError('http_status', reason, 503)
 }
 
 /** Makes an error with a code, as Node's network makes them. */
@@ -144,8 +114,8 @@ export function describeNetworkError(error: unknown): NetworkFailure {
   if (beginsAsHttp2(error)) return { cause: 'invalid_answer', reason: HTTP2_ONLY }
   const code = networkCode(error)
   if (code === undefined) return { cause: 'cut_off', reason: 'the connection was lost' }
-  const known = ownMember(BY_CODE, code)
-  if (known !== undefined) return { cause: known.cause, reason: `${known.reason} (${code})` }
+  const [cause, reason] = ownMember(BY_CODE, code) ?? []
+  if (cause !== undefined) return { cause, reason: `${reason} (${code})` }
   if (UNSENDABLE.has(code)) {
     const reason = `the request to it cannot be sent: ${messageOf(error)} (${code})`
     return { cause: 'http_status', reason }
@@ -157,7 +127,6 @@ export function describeNetworkError(error: unknown): NetworkFailure {
 }
 
 const SETTINGS = 4
-
 const FRAME_HEAD_BYTES = 9
 
 /** Every HTTP/2 server begins with a frame of settings, which Node's parsers show with their error. */

@@ -1,8 +1,6 @@
 import type { Dispatcher } from 'undici'
 import { mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
 
-export const CONNECT_TIMEOUT_MS = 10_000
-
 /** Below the 5 s after which Node's servers drop idle connections: we must close them first. */
 export const KEEP_ALIVE_MS = 4_000
 
@@ -10,7 +8,6 @@ export const KEEP_ALIVE_MS = 4_000
 export const ABORTED = 'aborted'
 
 export type UpstreamHandler = Dispatcher.DispatchHandler
-
 export type UpstreamController = Dispatcher.DispatchController
 
 export interface UpstreamRequest {
@@ -101,6 +98,9 @@ export const TRANSLATED_SESSION = 'mcp-2026-07-28.'
 
 /** How the session ids begin that stand for a stream of HTTP+SSE in this process. */
 export const SSE_SESSION = 'mcp-descope-proxy-sse-'
+
+/** The most bytes that are read of the body of a refusal: a larger one holds no JSON-RPC error. */
+export const MAX_REFUSAL_BYTES = 64 * 1024
 
 /** How long the rest of an ignored answer may take, so that its connection can be used again. */
 export const DRAIN_MS = 5_000

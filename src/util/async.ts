@@ -1,12 +1,13 @@
 import type { Clock } from './runtime.js'
 
 /** Resolves after `ms` milliseconds, or at once when `signal` aborts. Never rejects. */
-export function sleep(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+export function sleep(
+  clock: Pick<Clock, 'after'>,
+  ms: number,
+  signal?: AbortSignal,
+): Promise<void> {
   return new Promise((resolve) => {
-    if (signal?.aborted) {
-      resolve()
-      return
-    }
+    if (signal?.aborted) return resolve()
     const done = () => {
       cancel()
       signal?.removeEventListener('abort', done)
@@ -42,6 +43,7 @@ export function createClock(): Clock {
     },
   }
 }
+
 /** Grows from `firstMs` to `lastMs`, doubling. */
 export interface Backoff {
   /** Gives the next pause, milliseconds: up to half as much again by chance. */

@@ -4,15 +4,10 @@ import { isatty } from 'node:tty'
 const PIECE = 65_536
 export const MIB = 1_048_576
 
-/** Thrown for a file that nobody reads as a whole; `code` completes "cannot be read (…)". */
-class UnreadableFile extends Error {
-  readonly code: string
-
-  constructor(path: string, code: string) {
-    super(`${path}: ${code}`)
-    this.name = 'UnreadableFile'
-    this.code = code
-  }
+/** Makes the error for a file that nobody reads as a whole; `code` completes "cannot be read (…)". */
+function unreadable(path: string, code: string): Error {
+  const message = `${path}: ${code}`
+  return Object.assign(new Error(message), { code })
 }
 
 /**
@@ -23,7 +18,7 @@ class UnreadableFile extends Error {
 export function readBytes(path: string, maxBytes: number): Buffer {
   const file = openSync(path, 'r')
   try {
-    if (isatty(file)) throw new UnreadableFile(path, 'a terminal')
+    if (isatty(file)) throw unreadable(path, 'a terminal')
     const pieces: Buffer[] = []
     let length = 0
     const expected = Math.min(fstatSync(file).size, maxBytes) + 1
@@ -33,7 +28,7 @@ export function readBytes(path: string, maxBytes: number): Buffer {
       if (count === 0) return Buffer.concat(pieces, length)
       pieces.push(piece.subarray(0, count))
       length += count
-      if (length > maxBytes) throw new UnreadableFile(path, `larger than ${sizeOf(maxBytes)}`)
+      if (length > maxBytes) throw unreadable(path, `larger than ${sizeOf(maxBytes)}`)
     }
   } finally {
     closeSync(file)

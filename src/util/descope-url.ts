@@ -1,5 +1,5 @@
 import { messageOf, ProxyError } from './errors.js'
-import { isLoopback } from './private-addresses.js'
+import { isLoopback, parseHttpUrl } from './private-addresses.js'
 import { trimSlashes } from './text.js'
 
 /** What a `DESCOPE_CONFIG_URL` stands for. */
@@ -58,23 +58,14 @@ export function parseConfigUrl(text: string): DescopeProject {
 }
 
 function checkedUrl(text: string): URL {
-  if (PROJECT_ID.test(text)) {
-    throw invalid('is a project id, not a URL')
-  }
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (!url || !isPlain(url)) throw invalid('is not an https URL without credentials and fragment')
+  if (PROJECT_ID.test(text)) throw invalid('is a project id, not a URL')
+  const url = parseHttpUrl(text)
+  if (!url) throw invalid('is not an https URL without credentials and fragment')
   if (url.search !== '' || text.includes('?')) throw invalid('has a query')
   if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
     throw invalid(`does not use https (${url.host})`, 'Write https:// instead of http://.')
   }
   return url
-}
-
-function isPlain({ protocol, hostname, username, password, hash }: URL): boolean {
-  const isWeb = protocol === 'https:' || protocol === 'http:'
-  return (
-    isWeb && /^([a-z0-9._-]+|\[[0-9a-f:]+\])$/.test(hostname) && !username && !password && !hash
-  )
 }
 
 /** Removes either well-known part and trailing slashes. */
@@ -85,21 +76,20 @@ function identityPath(pathname: string): string {
 
 function readPath(path: string) {
   const segments = path.split('/').slice(1)
-  const agentic = segments[0] === 'v1' && segments[1] === 'apps' && segments[2] === 'agentic'
-  if (agentic && segments.length === 4) throw invalid('names a project but no MCP server')
   const apps = segments[0] === 'v1' && segments[1] === 'apps'
+  const agentic = apps && segments[2] === 'agentic'
+  if (agentic && segments.length === 4) throw invalid('names a project but no MCP server')
   const ids = segments.slice(agentic ? 3 : apps ? 2 : 0)
   const [projectId = '', serverId] = ids
   if (ids.length === 0 || projectId === '') throw invalid('has no project id in its path')
   if (!PROJECT_ID.test(projectId)) {
-    throw invalid(
-      `has ${JSON.stringify(projectId.slice(0, 40))} where the project id belongs ("P" and at least 27 letters and digits)`,
-    )
+    const found = JSON.stringify(projectId.slice(0, 40))
+    const place = 'where the project id belongs ("P" and at least 27 letters and digits)'
+    throw invalid(`has ${found} ${place}`)
   }
   if (ids.length > (agentic ? 2 : 1)) {
-    throw invalid(
-      agentic ? 'has a longer path than an MCP server' : 'names an application, not an MCP server',
-    )
+    if (agentic) throw invalid('has a longer path than an MCP server')
+    throw invalid('names an application, not an MCP server')
   }
   if (agentic && !SERVER_ID.test(serverId ?? '')) throw invalid('has a malformed MCP server id')
   return { projectId, serverId, path }

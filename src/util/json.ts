@@ -63,6 +63,12 @@ export function textMember(object: JsonObject, member: string): string | undefin
   return stringMember(object, member) || undefined
 }
 
+/** Returns a member of a value when both are objects, else `undefined`. */
+export function objectMember(object: unknown, member: string): JsonObject | undefined {
+  const value = isObject(object) ? ownMember(object, member) : undefined
+  return isObject(value) ? value : undefined
+}
+
 /** Returns the strings of an array member; anything else counts as none. */
 export function stringsMember(object: JsonObject, member: string): string[] {
   const value = ownMember(object, member)
@@ -85,7 +91,6 @@ export function positiveMember(object: JsonObject, member: string): number | und
 }
 
 const QUOTE = 0x22
-
 const BACKSLASH = 0x5c
 
 /**
@@ -108,7 +113,8 @@ export function isDeeper(text: string, depth: number): boolean {
   return false
 }
 
-function endOfString(text: string, start: number): number {
+/** Returns the index of the quote that ends the string which begins at `start`, or the text's length. */
+export function endOfString(text: string, start: number): number {
   for (let i = text.indexOf('"', start + 1); i >= 0; i = text.indexOf('"', i + 1)) {
     let slashes = 0
     while (text.charCodeAt(i - 1 - slashes) === BACKSLASH) slashes++
@@ -116,6 +122,7 @@ function endOfString(text: string, start: number): number {
   }
   return text.length
 }
+
 /** Writes where something stands in a document: `result.tools[0]["x y"]`. */
 export function jsonPath(path: readonly PropertyKey[]): string {
   return path.reduce<string>((text, key) => {

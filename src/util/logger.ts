@@ -1,7 +1,7 @@
 import { setMember } from './json.js'
 import { escapeUnsafe, printable, type Redact } from './redact.js'
 import type { Clock, Io } from './runtime.js'
-import { cutText } from './text.js'
+import { cutText, splitOnce } from './text.js'
 
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -70,14 +70,11 @@ export function createLogger({ io, clock, level, format, redact }: LoggerOptions
     }
   const prepare: Logger['prepare'] = (at, event, message, fields) => {
     const freed = freeFields(redact, fields)
-    const line = render(0, at, event, free(redact, message), {
-      id: MARK_ID,
-      ...freed,
-      ms: MARK_MS,
-    })
-    const [head, rest] = cut(line, isoTime(0))
-    const [beforeId, afterId] = cut(rest, MARK_ID)
-    const [beforeMs, end] = cut(afterId, String(MARK_MS))
+    const marked = { id: MARK_ID, ...freed, ms: MARK_MS }
+    const line = render(0, at, event, free(redact, message), marked)
+    const [head, rest = ''] = splitOnce(line, isoTime(0))
+    const [beforeId, afterId = ''] = splitOnce(rest, MARK_ID)
+    const [beforeMs, end] = splitOnce(afterId, String(MARK_MS))
     const tail = `${end}\n`
     const [beforeRemote, beforeTrace] = ['remote', 'traceparent'].map(
       format === 'json' ? (name) => `","${name}":"` : (name) => ` ${name}=`,
@@ -105,11 +102,6 @@ const MARK_ID = Math.random().toString(36).slice(2).padEnd(12, '0')
 
 const MARK_MS = 1e15 + Math.floor(Math.random() * 1e15)
 
-function cut(text: string, mark: string): [string, string] {
-  const at = text.indexOf(mark)
-  return [text.slice(0, at), text.slice(at + mark.length)]
-}
-
 /** Nobody reads more of one text. */
 const LONGEST = 4_000
 
@@ -130,14 +122,9 @@ function freeFields(redact: Redact, fields: LogFields): LogFields {
   for (const [name, value] of Object.entries(fields)) {
     const key = free(redact, name, true)
     const isName = NAMES.has(name)
-    if (typeof value === 'string') setMember(freed, key, free(redact, value, isName))
-    else if (Array.isArray(value)) {
-      setMember(
-        freed,
-        key,
-        value.map((item) => free(redact, item, isName)),
-      )
-    } else setMember(freed, key, value)
+    const clean = (text: string) => free(redact, text, isName)
+    if (typeof value === 'string') setMember(freed, key, clean(value))
+    else setMember(freed, key, typeof value === 'object' ? value.map(clean) : value)
   }
   return freed
 }
@@ -164,7 +151,6 @@ const renderText: Render = (now, level, _event, message, fields) => {
 }
 
 let second = Number.NaN
-
 let secondText = ''
 
 /** As `toISOString` writes it. Many records fall into the same second, whose text is kept. */

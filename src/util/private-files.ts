@@ -26,7 +26,6 @@ export async function ensurePrivateFolder(path: string): Promise<void> {
     throw unusable(`Cannot create the folder ${path}`, cause)
   }
   if (created !== undefined && ownUserId() === -1) {
-    const { restrictToOwner } = await import('./windows-access.js')
     await restrictToOwner(path, userInfo().username)
   }
   await refuseIfOpen(path, '700')
@@ -107,16 +106,12 @@ const WHY: Readonly<Record<string, string>> = {
 export function requireFolder(path: string): void {
   try {
     if (statSync(path).isDirectory()) return
-    throw unusable(`${path} is no folder for tokens and settings`, codeOnly('ENOTDIR'))
+    throw Object.assign(new Error('no folder'), { code: 'ENOTDIR' })
   } catch (error) {
-    if (error instanceof ProxyError) throw error
-    if (fileErrorCode(error) !== 'ENOENT') {
-      throw unusable(`${path} is no folder for tokens and settings`, error)
-    }
+    if (fileErrorCode(error) === 'ENOENT') return
+    throw unusable(`${path} is no folder for tokens and settings`, error)
   }
 }
-
-const codeOnly = (code: string) => Object.assign(new Error(code), { code })
 
 /**
  * Replaces a file so that a reader, or whoever comes after a crash, finds either the old or the
@@ -189,4 +184,32 @@ async function syncFolder(path: string): Promise<void> {
   } catch {
     // Windows cannot open folders; the rename is as durable as it gets there.
   }
+}
+
+/** Runs a program to its end; tells whether it went well. */
+type Attempt = (command: string, args: readonly string[]) => Promise<boolean>
+
+/**
+ * Lets only its owner into a folder, on Windows. A folder that stays as it was is as private as the
+ * one around it, and in the profile of a user that is private.
+ *
+ * @see [icacls](https://learn.microsoft.com/windows-server/administration/windows-commands/icacls)
+ */
+export async function restrictToOwner(
+  path: string,
+  owner: string,
+  attempt: Attempt = runProgram,
+): Promise<void> {
+  const isGranted = await attempt('icacls', [path, '/grant:r', `${owner}:(OI)(CI)F`, '/q'])
+  // only then, so that nobody is shut out whose name it does not know
+  if (isGranted) await attempt('icacls', [path, '/inheritance:r', '/q'])
+}
+
+async function runProgram(command: string, args: readonly string[]): Promise<boolean> {
+  const { execFile } = await import('node:child_process')
+  return new Promise((resolve) => {
+    execFile(command, [...args], { windowsHide: true, timeout: 3_000 }, (error) =>
+      resolve(error === null),
+    )
+  })
 }

@@ -1,7 +1,7 @@
 import { compactVerify, errors } from 'jose'
 import { bareObject, isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-import { isResource } from '../audience.js'
+import { isResource } from './audience.js'
 import type { Principal } from '../principal.js'
 import { checkClaims, toPrincipal } from './claims.js'
 import type { KeyStore } from './jwks.js'

@@ -1,4 +1,4 @@
-import { isResource } from '../../auth/audience.js'
+import { isResource } from '../../auth/verify/audience.js'
 import {
   acceptsIssuer,
   type DescopeDiscovery,

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { isResource } from '../../auth/audience.js'
+import { isResource } from '../../auth/verify/audience.js'
 import { readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
 import { audiencesOf } from '../../auth/verify/claims.js'
 import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'

@@ -1,6 +1,6 @@
 import { messageData, readIncoming } from '../../mcp/incoming.js'
 import { eachEvent } from '../../mcp/sse.js'
-import { ANSWER_PROBLEMS } from '../../upstream/answer-limits.js'
+import { ANSWER_PROBLEMS } from '../../upstream/upstream-error.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Request } from '../request.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'

@@ -1,7 +1,7 @@
 import type { Awaited } from '../../mcp/incoming.js'
 import { errorResponse, type RequestId } from '../../mcp/jsonrpc.js'
 import { writeEvent } from '../../mcp/sse.js'
-import { ANSWER_PROBLEMS } from '../../upstream/answer-limits.js'
+import { ANSWER_PROBLEMS } from '../../upstream/upstream-error.js'
 import { type Exchange, type Reply, type ReplyWatcher, replyFailure } from '../exchange.js'
 import { LEFT_OUT, type ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { endOfSubscription } from '../streams/subscription-filter.js'

@@ -1,6 +1,6 @@
 import { type Awaited, messageData, readIncoming } from '../../mcp/incoming.js'
 import { type EventFields, readEvent, replaceEventId, writeEvent } from '../../mcp/sse.js'
-import { ANSWER_PROBLEMS } from '../../upstream/answer-limits.js'
+import { ANSWER_PROBLEMS } from '../../upstream/upstream-error.js'
 import { LEFT_OUT, type ResponseTransforms } from '../rewriting/response-rewriter.js'
 
 /** Receives what the events of an answer tell. */

@@ -2,14 +2,13 @@ import type { CredentialHeaders } from '../../auth/credentials/credential.js'
 import type { Awaited } from '../../mcp/incoming.js'
 import { JSON_TYPE } from '../../mcp/media-type.js'
 import { EventSplitter } from '../../mcp/sse.js'
-import { ANSWER_PROBLEMS } from '../../upstream/answer-limits.js'
 import {
   DRAIN_MS,
   Drain,
   type UpstreamController,
   type UpstreamHandler,
 } from '../../upstream/upstream.js'
-import { describeNetworkError, noRoom } from '../../upstream/upstream-error.js'
+import { ANSWER_PROBLEMS, describeNetworkError, noRoom } from '../../upstream/upstream-error.js'
 import { messageOf } from '../../util/errors.js'
 import { isServerAway } from '../../util/failure.js'
 import { ownMember } from '../../util/json.js'

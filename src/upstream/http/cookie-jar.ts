@@ -22,7 +22,6 @@ export interface CookieJar {
 export type SessionCookie = readonly [text: string, expiresAt: number | null]
 
 const MAX_COOKIES = 20
-
 const MAX_CHARACTERS = 4_096
 
 /** The most characters that are sealed into a session for one target. */
@@ -31,7 +30,6 @@ const MAX_SESSION_CHARACTERS = 512
 const MAX_SESSION_COOKIES = 8
 
 const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
-
 const VALUE = /^"?[!#-+\--:<-[\]-~]*"?$/
 
 /**
@@ -42,26 +40,21 @@ const VALUE = /^"?[!#-+\--:<-[\]-~]*"?$/
  */
 export function createCookieJar(clock: Pick<Clock, 'now'>): CookieJar {
   const cookies = new BoundedMap<string, Cookie>(MAX_COOKIES)
-  const keepOne = (text: string) => {
-    const found = readCookie(text, clock.now())
-    if (found === undefined) return
-    const [name, { value, path, expiresAt }] = found
-    if (expiresAt <= clock.now()) cookies.delete(name)
-    else cookies.set(name, { value, path, expiresAt })
-  }
   return {
     header(path) {
       const now = clock.now()
       const sent = [...cookies].filter(
         ([, cookie]) => cookie.expiresAt > now && isBelow(path, cookie.path),
       )
-      return sent.length === 0
-        ? undefined
-        : sent.map(([name, { value }]) => `${name}=${value}`).join('; ')
+      return sent.map(([name, { value }]) => `${name}=${value}`).join('; ') || undefined
     },
     keep(setCookie) {
-      for (const text of typeof setCookie === 'string' ? [setCookie] : (setCookie ?? []))
-        keepOne(text)
+      for (const text of [setCookie ?? []].flat()) {
+        const [name = '', cookie] = readCookie(text, clock.now()) ?? []
+        if (cookie === undefined) continue
+        if (cookie.expiresAt <= clock.now()) cookies.delete(name)
+        else cookies.set(name, cookie)
+      }
     },
   }
 }
@@ -77,7 +70,7 @@ export function sessionCookies(
 ): SessionCookie[] {
   const found = new Map<string, SessionCookie>()
   let characters = 0
-  for (const text of typeof setCookie === 'string' ? [setCookie] : (setCookie ?? [])) {
+  for (const text of [setCookie ?? []].flat()) {
     if (text.length > MAX_CHARACTERS) continue
     const read = readCookie(text, now)
     if (read === undefined) continue
@@ -97,7 +90,7 @@ export function sessionCookies(
 /** Writes the `Cookie` header of a session; `undefined` when all of them expired. */
 export function cookieHeader(cookies: readonly SessionCookie[], now: number): string | undefined {
   const sent = cookies.filter(([, expiresAt]) => expiresAt === null || expiresAt > now)
-  return sent.length === 0 ? undefined : sent.map(([text]) => text).join('; ')
+  return sent.map(([text]) => text).join('; ') || undefined
 }
 
 /** @see [RFC 6265 §5.1.3](https://www.rfc-editor.org/rfc/rfc6265#section-5.1.3) */

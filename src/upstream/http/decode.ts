@@ -45,80 +45,68 @@ export function codingsOf(encoding: string): string[] {
  *
  * @returns `undefined` when one of them is something else.
  */
-export function createDecoder(encoding: string, events: DecoderEvents): Decoder | undefined {
+export function createDecoder(
+  encoding: string,
+  { onData, onEnd, onError, onDrain }: DecoderEvents,
+): Decoder | undefined {
   const codings = codingsOf(encoding)
   if (codings.length > MAX_CODINGS || !codings.every((coding) => KNOWN.has(coding))) {
     return undefined
   }
-  // what was applied last comes off first
-  return new ChainDecoder(codings.toReversed(), {
-    ...events,
-    onError: () => {
-      const said = JSON.stringify(encoding.slice(0, MAX_SHOWN))
-      const reason = `its answer cannot be decompressed, though it says ${said}`
-      events.onError(new UpstreamError('invalid_answer', reason))
+  let chain: Transform[] = []
+  let isPaused = false
+
+  const fail = () => {
+    const said = JSON.stringify(encoding.slice(0, MAX_SHOWN))
+    const reason = `its answer cannot be decompressed, though it says ${said}`
+    onError(new UpstreamError('invalid_answer', reason))
+  }
+  const open = (firstByte: number) => {
+    // what was applied last comes off first
+    chain = codings
+      .toReversed()
+      .map((coding, index) => createPart(coding, index === 0 && firstByte))
+    for (const [index, part] of chain.entries()) {
+      part.on('error', fail)
+      const next = chain[index + 1]
+      if (next !== undefined) part.pipe(next)
+    }
+    chain[0]?.on('drain', onDrain)
+    const last = chain.at(-1)
+    last?.on('data', onData)
+    last?.on('end', onEnd)
+    if (isPaused) last?.pause()
+  }
+  return {
+    write(chunk) {
+      if (chain.length === 0) open(chunk[0] ?? 0)
+      return (chain[0] as Transform).write(chunk)
     },
-  })
+    end() {
+      const [first] = chain
+      if (first === undefined) onEnd()
+      else first.end()
+    },
+    pause() {
+      isPaused = true
+      chain.at(-1)?.pause()
+    },
+    resume() {
+      isPaused = false
+      chain.at(-1)?.resume()
+    },
+    destroy() {
+      for (const part of chain) {
+        part.removeAllListeners()
+        // errors of an aborted decompression do not matter
+        part.on('error', () => {})
+        part.destroy()
+      }
+    },
+  }
 }
 
 const KNOWN: ReadonlySet<string> = new Set(['gzip', 'x-gzip', 'deflate', 'br'])
-
-class ChainDecoder implements Decoder {
-  readonly #codings: readonly string[]
-  readonly #events: DecoderEvents
-  #chain: Transform[] = []
-  #isPaused = false
-
-  constructor(codings: readonly string[], events: DecoderEvents) {
-    this.#codings = codings
-    this.#events = events
-  }
-
-  write(chunk: Buffer): boolean {
-    if (this.#chain.length === 0) this.#open(chunk[0] ?? 0)
-    return (this.#chain[0] as Transform).write(chunk)
-  }
-
-  end(): void {
-    const [first] = this.#chain
-    if (first === undefined) this.#events.onEnd()
-    else first.end()
-  }
-
-  pause(): void {
-    this.#isPaused = true
-    this.#chain.at(-1)?.pause()
-  }
-
-  resume(): void {
-    this.#isPaused = false
-    this.#chain.at(-1)?.resume()
-  }
-
-  destroy(): void {
-    for (const part of this.#chain) {
-      part.removeAllListeners()
-      // errors of an aborted decompression do not matter
-      part.on('error', () => {})
-      part.destroy()
-    }
-  }
-
-  #open(firstByte: number): void {
-    const { onData, onEnd, onError, onDrain } = this.#events
-    this.#chain = this.#codings.map((coding, index) => createPart(coding, index === 0 && firstByte))
-    for (const [index, part] of this.#chain.entries()) {
-      part.on('error', onError)
-      const next = this.#chain[index + 1]
-      if (next !== undefined) part.pipe(next)
-    }
-    this.#chain[0]?.on('drain', onDrain)
-    const last = this.#chain.at(-1)
-    last?.on('data', onData)
-    last?.on('end', onEnd)
-    if (this.#isPaused) last?.pause()
-  }
-}
 
 /** @param firstByte Of the compressed bytes, where it is known. */
 function createPart(coding: string, firstByte: number | false): Transform {

@@ -33,13 +33,13 @@ export function createNetwork(options: NetworkOptions): Network {
   const env = proxies ? runtime.env : {}
   const jars = new Map<string, CookieJar>()
   let trusted: Promise<readonly string[] | undefined> | undefined
-  const trust = () => {
+  const openReach = async () => {
     trusted ??= ca.length === 0 ? Promise.resolve(undefined) : withRoots(ca)
-    return trusted
+    return { ca: await trusted, family: ipv4 ? (4 as const) : undefined }
   }
   const connect = async (url: URL) => {
     const proxy = proxyFor(url, env)
-    const reach = { ca: await trust(), family: ipv4 ? (4 as const) : undefined }
+    const reach = await openReach()
     if (proxy === undefined) return createNodeUpstream(url, { clock, isRetrySafe, ...reach })
     const { createProxyUpstream } = await import('./proxy-upstream.js')
     return createProxyUpstream(url, proxy, reach)
@@ -55,8 +55,7 @@ export function createNetwork(options: NetworkOptions): Network {
       const proxy = proxyFor(url, env)
       if (proxy === undefined && ca.length === 0 && !ipv4) return runtime.fetch(input, init)
       const { fetchThrough } = await import('./proxy-upstream.js')
-      const reach = { ca: await trust(), family: ipv4 ? (4 as const) : undefined }
-      return fetchThrough(proxy, reach, url, init)
+      return fetchThrough(proxy, await openReach(), url, init)
     },
     anew: () => createNetwork(options),
   }
@@ -64,14 +63,12 @@ export function createNetwork(options: NetworkOptions): Network {
 
 /** Adds Node's own list of authorities, which a list of ours replaces. */
 async function withRoots(ca: readonly string[]): Promise<readonly string[]> {
-  const tls: Tls = await import('node:tls')
+  const tls: {
+    readonly rootCertificates: readonly string[]
+    /** With what Node was told to trust besides; from Node 22.15 on. */
+    getCACertificates?: (type: 'default') => string[]
+  } = await import('node:tls')
   return [...(tls.getCACertificates?.('default') ?? tls.rootCertificates), ...ca]
-}
-
-interface Tls {
-  readonly rootCertificates: readonly string[]
-  /** With what Node was told to trust besides; from Node 22.15 on. */
-  getCACertificates?: (type: 'default') => string[]
 }
 
 type Variables = Readonly<Record<string, string | undefined>>

@@ -27,7 +27,7 @@ export interface NodeUpstreamOptions {
 }
 
 /** What the calls to one target share. */
-export interface NodeConnections extends NodeUpstreamOptions {
+interface NodeConnections extends NodeUpstreamOptions {
   readonly url: URL
   /** The URL as Node's client wants it, so that it need not be taken apart for each request. */
   readonly place: Pick<RequestOptions, 'protocol' | 'hostname' | 'port' | 'path' | 'auth'>
@@ -80,7 +80,7 @@ export function createNodeUpstream(url: URL, options: NodeUpstreamOptions): Upst
     async close() {
       connections.agent.destroy()
       connections.agent = newAgent()
-      for (const call of [...connections.running]) call.cut()
+      for (const call of [...connections.running]) call.cut('ECONNRESET')
     },
   }
 }
@@ -146,9 +146,9 @@ class NodeCall implements UpstreamController {
     this.#response?.resume()
   }
 
-  /** Breaks the connection, as a network that went away would. */
-  cut(): void {
-    this.#fail(codedError('ECONNRESET'))
+  /** Fails the request with this code, and breaks its connection. */
+  cut(code: string): void {
+    this.#fail(codedError(code))
     this.#sent?.destroy()
   }
 
@@ -192,22 +192,18 @@ class NodeCall implements UpstreamController {
 
   #onConnected(): void {
     this.#connected = true
-    const { headersTimeout } = this.#request
-    this.#startTimer(headersTimeout, () => {
-      this.#fail(codedError('UND_ERR_HEADERS_TIMEOUT'))
-      this.#sent?.destroy()
-    })
+    this.#startTimer(this.#request.headersTimeout, () => this.cut('UND_ERR_HEADERS_TIMEOUT'))
   }
 
   #onBroken(sent: ClientRequest, error: Error): void {
     if (this.#over) return
     const code = networkCode(error) ?? ''
     const { url, isRetrySafe } = this.#connections
-    if (!this.#connected && NO_WAY.has(code) && this.#connections.family === undefined) {
-      if (isIP(url.hostname.replace(/[[\]]/g, '')) === 0) {
-        this.#connections.family = 4
-        return this.#open()
-      }
+    const isName = isIP(url.hostname.replace(/[[\]]/g, '')) === 0
+    const mayTryV4 = isName && this.#connections.family === undefined
+    if (!this.#connected && NO_WAY.has(code) && mayTryV4) {
+      this.#connections.family = 4
+      return this.#open()
     }
     const isStale = sent.reusedSocket && BROKEN.has(code) && this.#response === undefined
     if (isStale && !this.#repeated && isRetrySafe?.(this.#request)) {
@@ -242,10 +238,7 @@ class NodeCall implements UpstreamController {
   }
 
   #watchBody(): void {
-    this.#startTimer(this.#request.bodyTimeout, () => {
-      this.#fail(codedError('UND_ERR_BODY_TIMEOUT'))
-      this.#sent?.destroy()
-    })
+    this.#startTimer(this.#request.bodyTimeout, () => this.cut('UND_ERR_BODY_TIMEOUT'))
   }
 
   /** There is one timer at a time; 0 waits for ever. */

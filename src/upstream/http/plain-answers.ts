@@ -1,11 +1,15 @@
-import type { Upstream, UpstreamController, UpstreamHandler, UpstreamRequest } from '../upstream.js'
+import type {
+  ResponseHead,
+  Upstream,
+  UpstreamController,
+  UpstreamHandler,
+  UpstreamRequest,
+} from '../upstream.js'
+import { unusableAnswer } from '../upstream-error.js'
 import { codingsOf, createDecoder, type Decoder } from './decode.js'
-import {
-  GuardedAnswer,
-  type AnswerHead as Head,
-  NO_CONTROLLER,
-  type OnFault,
-} from './guarded-answer.js'
+
+/** Told of an error in what reads an answer, which is a mistake of ours. */
+export type OnFault = (error: unknown) => void
 
 /** Where requests go, once the target said that its path has a slash more or less. */
 interface Place {
@@ -41,21 +45,29 @@ interface Parts {
   readonly onFault: OnFault
 }
 
-/** One request, and the way of its answer. Its handler knows it as the controller. */
-class PlainAnswer extends GuardedAnswer implements UpstreamHandler, UpstreamController {
+/**
+ * One request, and the way of its answer. Its handler knows it as the controller. An exception in the
+ * handler fails that one request, and does not get to whatever called us: a socket, a parser or a
+ * timer, where it would end the process.
+ */
+class PlainAnswer implements UpstreamHandler, UpstreamController {
   readonly #parts: Parts
   readonly #request: UpstreamRequest
+  readonly #handler: UpstreamHandler
+  /** The connection that the answer comes on. */
+  #inner: UpstreamController | undefined
   #decoder: Decoder | undefined
   #followedTo: string | undefined
   #reason: Error | null = null
   #isPaused = false
   /** The decoder takes no more for now. */
   #isFull = false
+  #isOver = false
 
   constructor(parts: Parts, request: UpstreamRequest, handler: UpstreamHandler) {
-    super(handler, parts.onFault)
     this.#parts = parts
     this.#request = request
+    this.#handler = handler
   }
 
   send(): void {
@@ -66,11 +78,11 @@ class PlainAnswer extends GuardedAnswer implements UpstreamHandler, UpstreamCont
   }
 
   get aborted(): boolean {
-    return this.#reason !== null || this.inner?.aborted === true
+    return this.#reason !== null || this.#inner?.aborted === true
   }
 
   get reason(): Error | null {
-    return this.#reason ?? this.inner?.reason ?? null
+    return this.#reason ?? this.#inner?.reason ?? null
   }
 
   get paused(): boolean {
@@ -80,80 +92,134 @@ class PlainAnswer extends GuardedAnswer implements UpstreamHandler, UpstreamCont
   abort(reason: Error): void {
     this.#reason ??= reason
     this.#decoder?.destroy()
-    this.inner?.abort(reason)
+    this.#inner?.abort(reason)
   }
 
   pause(): void {
     this.#isPaused = true
     this.#decoder?.pause()
-    this.inner?.pause()
+    this.#inner?.pause()
   }
 
   resume(): void {
     this.#isPaused = false
     this.#decoder?.resume()
-    if (!this.#isFull) this.inner?.resume()
+    if (!this.#isFull) this.#inner?.resume()
   }
 
   onRequestStart(controller: UpstreamController, context: unknown): void {
-    const isFirst = this.inner === undefined
-    this.inner = controller
+    const isFirst = this.#inner === undefined
+    this.#inner = controller
     if (!isFirst) {
       if (this.#reason !== null) controller.abort(this.#reason)
       return
     }
-    this.begin(context)
+    try {
+      this.#handler.onRequestStart?.(this, context)
+    } catch (error) {
+      this.#fault(error)
+    }
   }
 
-  onResponseStart(controller: UpstreamController, status: number, head: Head, text?: string): void {
-    if (controller !== this.inner) return
+  onResponseStart(
+    controller: UpstreamController,
+    status: number,
+    head: ResponseHead,
+    text?: string,
+  ): void {
+    if (controller !== this.#inner) return
+    const { place } = this.#parts
     if (REDIRECTS.has(status) && this.#mayFollow) {
-      this.#followedTo = slashPlace(this.#parts.place.url, head['location'])
+      this.#followedTo = slashPlace(place.url, head['location'])
       if (this.#followedTo !== undefined) return this.#follow(controller)
     }
-    const { place } = this.#parts
     if (this.#followedTo !== undefined && status < 300) place.path = this.#followedTo
     const encoding = status < 200 ? undefined : head['content-encoding']
     const isPlain = encoding === undefined || codingsOf(String(encoding)).length === 0
     const plain = isPlain ? head : this.#decode(String(encoding), head)
-    this.head(status, plain, text)
+    try {
+      this.#handler.onResponseStart?.(this, status, plain, text)
+    } catch (error) {
+      this.#fault(error)
+    }
   }
 
   onResponseData(controller: UpstreamController, chunk: Buffer): void {
-    if (controller !== this.inner) return
-    if (this.#decoder === undefined) return this.data(chunk)
+    if (controller !== this.#inner) return
+    if (this.#decoder === undefined) return this.#data(chunk)
     this.#isFull = !this.#decoder.write(chunk)
     if (this.#isFull) controller.pause()
   }
 
+  #data(chunk: Buffer): void {
+    if (this.#isOver) return
+    try {
+      this.#handler.onResponseData?.(this, chunk)
+    } catch (error) {
+      this.#fault(error)
+    }
+  }
+
   onResponseEnd(controller: UpstreamController): void {
-    if (controller !== this.inner) return
-    if (this.#decoder === undefined) this.end()
+    if (controller !== this.#inner) return
+    if (this.#decoder === undefined) this.#end()
     else this.#decoder.end()
+  }
+
+  #end(): void {
+    if (this.#isOver) return
+    try {
+      this.#handler.onResponseEnd?.(this, {})
+      this.#isOver = true
+    } catch (error) {
+      this.#fault(error)
+    }
   }
 
   onResponseError(controller: UpstreamController, error: Error): void {
     // an answer that was left for the place that it names may still report its end
-    if (this.inner !== undefined && controller !== this.inner && controller != null) return
+    if (this.#inner !== undefined && controller !== this.#inner && controller != null) return
     this.#decoder?.destroy()
-    this.error(error)
+    this.#fail(error)
+  }
+
+  #fail(error: Error): void {
+    if (this.#isOver) return
+    this.#isOver = true
+    // whoever was not told of a start knows no controller yet
+    const known = this.#inner === undefined ? undefined : this
+    try {
+      this.#handler.onResponseError?.(known as UpstreamController, error)
+    } catch (fault) {
+      // nobody is left who could be told, but for whoever keeps the log
+      this.#parts.onFault(fault)
+    }
+  }
+
+  /** Fails the request, since its handler threw. */
+  #fault(error: unknown): void {
+    this.#parts.onFault(error)
+    this.#fail(unusableAnswer(error))
+    this.abort(new Error('the answer could not be read'))
   }
 
   /** Reads compressed bytes from here on; the head then says nothing of them. */
-  #decode(encoding: string, head: Head): Head {
+  #decode(encoding: string, head: ResponseHead): ResponseHead {
     this.#decoder = createDecoder(encoding, {
-      onData: (chunk) => this.data(chunk),
-      onEnd: () => this.end(),
+      onData: (chunk) => this.#data(chunk),
+      onEnd: () => this.#end(),
       onError: (error) => {
-        this.error(error)
-        this.inner?.abort(error)
+        this.#fail(error)
+        this.#inner?.abort(error)
       },
       onDrain: () => {
         this.#isFull = false
-        if (!this.#isPaused) this.inner?.resume()
+        if (!this.#isPaused) this.#inner?.resume()
       },
     })
-    return this.#decoder === undefined ? head : withoutEncoding(head)
+    if (this.#decoder === undefined) return head
+    const { 'content-encoding': _, 'content-length': __, ...plain } = head
+    return plain
   }
 
   get #mayFollow(): boolean {
@@ -162,15 +228,18 @@ class PlainAnswer extends GuardedAnswer implements UpstreamHandler, UpstreamCont
 
   #follow(controller: UpstreamController): void {
     // whatever it still says comes from a controller that is no longer ours
-    this.inner = NO_CONTROLLER
+    this.#inner = NO_CONTROLLER
     controller.abort(new Error('it named another place'))
     this.send()
   }
 }
 
-function withoutEncoding(head: Head): Head {
-  const { 'content-encoding': _, 'content-length': __, ...plain } = head
-  return plain
+/** Stands for the connection between two tries of a request. */
+const NO_CONTROLLER: UpstreamController = {
+  ...{ aborted: false, paused: false, reason: null },
+  abort() {},
+  pause() {},
+  resume() {},
 }
 
 /** 303 asks for a GET, which is no MCP. */

@@ -1,11 +1,10 @@
 import { isSecretName } from '../../util/redact.js'
+import { cutText } from '../../util/text.js'
 import { shownUrl } from '../../util/url-text.js'
-import { headerPairs, PassingHandler, type Upstream, type UpstreamHandler } from '../upstream.js'
+import { headerPairs, type Upstream, type UpstreamHandler } from '../upstream.js'
 import type { Network } from './network.js'
 
 const MAX_BODY = 2_000
-
-const REDACTED = '[redacted]'
 
 /**
  * Writes each HTTP exchange: `>` marks lines of the request, `<` those of the answer. Bodies are shown
@@ -40,58 +39,47 @@ type Say = (mark: '>' | '<', lines: readonly string[]) => void
 function traceUpstream(upstream: Upstream, url: URL, say: Say): Upstream {
   return {
     send(request, handler) {
-      const body = request.body === undefined ? [] : [cut(request.body.toString())]
-      say('>', [
-        `${request.method} ${shownUrl(url)}`,
-        ...render(headerPairs(request.headers)),
-        ...body,
-      ])
-      upstream.send(request, new TracingHandler(handler, say))
+      const body = request.body === undefined ? [] : [cutText(request.body.toString(), MAX_BODY)]
+      const headers = render(headerPairs(request.headers))
+      say('>', [`${request.method} ${shownUrl(url)}`, ...headers, ...body])
+      upstream.send(request, traceAnswer(handler, say))
     },
     close: () => upstream.close(),
   }
 }
 
-class TracingHandler extends PassingHandler {
-  readonly #say: Say
-  #head: string[] = []
-  #body = ''
-
-  constructor(handler: UpstreamHandler, say: Say) {
-    super(handler)
-    this.#say = say
+/** Passes an answer on, and writes it when it ends. */
+function traceAnswer(handler: UpstreamHandler, say: Say): UpstreamHandler {
+  let head: string[] = []
+  let body = ''
+  const tell = () => {
+    const text = body.trim()
+    if (head.length > 0) say('<', [...head, ...(text === '' ? [] : [cutText(text, MAX_BODY)])])
+    head = []
   }
-
-  override onResponseStart(...args: Parameters<PassingHandler['onResponseStart']>): void {
-    const [, status, headers] = args
-    const pairs = Object.entries(headers).map(([name, value]) => [name, String(value)] as const)
-    this.#head = [`${status}`, ...render(pairs)]
-    super.onResponseStart(...args)
-  }
-
-  override onResponseData(...args: Parameters<PassingHandler['onResponseData']>): void {
-    const [controller, chunk] = args
-    if (this.#body.length < MAX_BODY) this.#body += chunk.toString('utf8')
-    super.onResponseData(...args)
-    // the reader of a stream may close it
-    if (controller.aborted) this.#tell()
-  }
-
-  override onResponseEnd(...args: Parameters<PassingHandler['onResponseEnd']>): void {
-    this.#tell()
-    super.onResponseEnd(...args)
-  }
-
-  override onResponseError(...args: Parameters<PassingHandler['onResponseError']>): void {
-    const [, error] = args
-    this.#say('<', [...this.#head, `failed: ${error.message}`])
-    super.onResponseError(...args)
-  }
-
-  #tell(): void {
-    const body = this.#body.trim() === '' ? [] : [cut(this.#body.trim())]
-    if (this.#head.length > 0) this.#say('<', [...this.#head, ...body])
-    this.#head = []
+  return {
+    onRequestStart: (...args) => handler.onRequestStart?.(...args),
+    onResponseStart(...args) {
+      const [, status, headers] = args
+      const pairs = Object.entries(headers).map(([name, value]) => [name, String(value)] as const)
+      head = [`${status}`, ...render(pairs)]
+      handler.onResponseStart?.(...args)
+    },
+    onResponseData(...args) {
+      const [controller, chunk] = args
+      if (body.length < MAX_BODY) body += chunk.toString('utf8')
+      handler.onResponseData?.(...args)
+      // the reader of a stream may close it
+      if (controller.aborted) tell()
+    },
+    onResponseEnd(...args) {
+      tell()
+      handler.onResponseEnd?.(...args)
+    },
+    onResponseError(...args) {
+      say('<', [...head, `failed: ${args[1].message}`])
+      handler.onResponseError?.(...args)
+    },
   }
 }
 
@@ -101,10 +89,6 @@ const SECRET_HEADERS = /^(set-cookie|mcp-session-id)$/
 function render(headers: Iterable<readonly [string, string]>): string[] {
   return [...headers].map(([name, value]) => {
     const isSecret = isSecretName(name) || SECRET_HEADERS.test(name.toLowerCase())
-    return `${name}: ${isSecret ? REDACTED : value}`
+    return `${name}: ${isSecret ? '[redacted]' : value}`
   })
-}
-
-function cut(text: string): string {
-  return text.length > MAX_BODY ? `${text.slice(0, MAX_BODY)}…` : text
 }

@@ -13,81 +13,29 @@ const CAPABILITY: Readonly<Record<string, string>> = {
   'roots/list': 'roots',
 }
 
-/** The requests of a server on a shared connection. Each goes to one client, which alone can answer it. */
-export class ServerRequests {
-  readonly #sessions: ReadonlySet<ClientSession>
-  readonly #transmit: (text: string) => void
+export type ServerRequests = ReturnType<typeof createServerRequests>
+
+/**
+ * Keeps the requests of a server on a shared connection. Each goes to one client, which alone can
+ * answer it.
+ */
+export function createServerRequests(
+  sessions: ReadonlySet<ClientSession>,
+  transmit: (text: string) => void,
+) {
   /** Those without an answer yet, by the id that the client sees. `id` is as the server wrote it. */
-  readonly #asked = new Map<string, { id: string; session: ClientSession }>()
-  readonly #mark = randomBytes(6).toString('base64url')
-  #count = 0
+  const asked = new Map<string, { id: string; session: ClientSession }>()
+  const mark = randomBytes(6).toString('base64url')
+  let count = 0
 
-  constructor(sessions: ReadonlySet<ClientSession>, transmit: (text: string) => void) {
-    this.#sessions = sessions
-    this.#transmit = transmit
-  }
-
-  /** Sends a request to a client that can answer it; where there is none, refuses it. */
-  take(method: string, text: string): void {
-    const id = memberText(text, 'id')
-    if (id === undefined) return
-    if (method === 'ping') return this.#reply(id, { result: {} })
-    const session = this.#chooseClient(ownMember(CAPABILITY, method))
-    if (session === undefined || this.#asked.size >= MAX_ASKED) {
-      const message = `No client here takes ${method}`
-      return this.#reply(id, { error: { code: ERROR_CODES.methodNotFound, message } })
-    }
-    this.#count += 1
-    const key = `${this.#mark}-${this.#count}`
-    this.#asked.set(key, { id, session })
-    session.ask(replaceAt(text, ['id'], JSON.stringify(key)))
-  }
-
-  /**
-   * Gives a client's answer the id that the server wrote.
-   *
-   * @returns `undefined` when this client was not asked.
-   */
-  answer(session: ClientSession, { id }: JsonObject, text: string): string | undefined {
-    const key = String(id)
-    const asked = this.#asked.get(key)
-    if (asked?.session !== session) return undefined
-    this.#asked.delete(key)
-    return replaceAt(text, ['id'], asked.id)
-  }
-
-  /** The server cancelled its request. */
-  takeBack(text: string): void {
-    const written = memberText(text, 'params', 'requestId')
-    for (const [key, { id, session }] of this.#asked) {
-      if (id !== written) continue
-      this.#asked.delete(key)
-      session.deliver(replaceAt(text, ['params', 'requestId'], JSON.stringify(key)))
-    }
-  }
-
-  /** Answers what a client that left did not answer. */
-  leave(session: ClientSession): void {
-    for (const [key, asked] of this.#asked) {
-      if (asked.session !== session) continue
-      this.#asked.delete(key)
-      const error = { code: ERROR_CODES.internalError, message: 'The client left' }
-      this.#reply(asked.id, { error })
-    }
-  }
-
-  clear(): void {
-    this.#asked.clear()
-  }
-
-  #reply(id: string, body: JsonObject): void {
+  function reply(id: string, body: JsonObject): void {
     const wire = JSON.stringify({ jsonrpc: '2.0', id: null, ...body })
-    this.#transmit(replaceAt(wire, ['id'], id))
+    transmit(replaceAt(wire, ['id'], id))
   }
 
   /** Of the clients with the capability, prefers one with a call under way, then one with a stream. */
-  #chooseClient(capability: string | undefined): ClientSession | undefined {
-    const able = [...this.#sessions].filter(
+  function chooseClient(capability: string | undefined): ClientSession | undefined {
+    const able = [...sessions].filter(
       ({ capabilities }) => capability === undefined || Object.hasOwn(capabilities, capability),
     )
     return (
@@ -95,5 +43,57 @@ export class ServerRequests {
       able.findLast(({ isListening }) => isListening) ??
       able.at(-1)
     )
+  }
+
+  return {
+    /** Sends a request to a client that can answer it; where there is none, refuses it. */
+    take(method: string, text: string): void {
+      const id = memberText(text, 'id')
+      if (id === undefined) return
+      if (method === 'ping') return reply(id, { result: {} })
+      const session = chooseClient(ownMember(CAPABILITY, method))
+      if (session === undefined || asked.size >= MAX_ASKED) {
+        const message = `No client here takes ${method}`
+        return reply(id, { error: { code: ERROR_CODES.methodNotFound, message } })
+      }
+      count += 1
+      const key = `${mark}-${count}`
+      asked.set(key, { id, session })
+      session.ask(replaceAt(text, ['id'], JSON.stringify(key)))
+    },
+
+    /**
+     * Gives a client's answer the id that the server wrote.
+     *
+     * @returns `undefined` when this client was not asked.
+     */
+    answer(session: ClientSession, { id }: JsonObject, text: string): string | undefined {
+      const key = String(id)
+      const request = asked.get(key)
+      if (request?.session !== session) return undefined
+      asked.delete(key)
+      return replaceAt(text, ['id'], request.id)
+    },
+
+    /** The server cancelled its request. */
+    takeBack(text: string): void {
+      const written = memberText(text, 'params', 'requestId')
+      for (const [key, { id, session }] of asked) {
+        if (id !== written) continue
+        asked.delete(key)
+        session.deliver(replaceAt(text, ['params', 'requestId'], JSON.stringify(key)))
+      }
+    },
+
+    /** Answers what a client that left did not answer. */
+    leave(left: ClientSession): void {
+      for (const [key, { id, session }] of asked) {
+        if (session !== left) continue
+        asked.delete(key)
+        reply(id, { error: { code: ERROR_CODES.internalError, message: 'The client left' } })
+      }
+    },
+
+    clear: () => asked.clear(),
   }
 }

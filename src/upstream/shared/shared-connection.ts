@@ -1,5 +1,6 @@
 import { eachValue, numberOf } from '../../mcp/incoming.js'
 import { findMember, memberText, putMembers, replaceAt, replaceParts } from '../../mcp/json-text.js'
+import { notificationText } from '../../mcp/jsonrpc.js'
 import { META } from '../../mcp/meta.js'
 import { messageOf } from '../../util/errors.js'
 import { isDeeper, isObject, type JsonObject } from '../../util/json.js'
@@ -7,7 +8,7 @@ import type { Clock } from '../../util/runtime.js'
 import { codedError, UpstreamError } from '../upstream-error.js'
 import type { ClientSession, OpenCall } from './client-session.js'
 import type { CallEnd, PendingCall } from './pending-call.js'
-import { ServerRequests } from './server-requests.js'
+import { createServerRequests, type ServerRequests } from './server-requests.js'
 import type { SharedRequest } from './shared-request.js'
 
 /** In the session-based protocol, a client that leaves has not cancelled: its call may take that long. */
@@ -48,7 +49,7 @@ export class SharedConnection {
 
   constructor(options: SharedConnectionOptions) {
     this.#options = options
-    this.#asked = new ServerRequests(this.sessions, (text) => options.transmit(text))
+    this.#asked = createServerRequests(this.sessions, (text) => options.transmit(text))
   }
 
   /** Counts the requests under way, also those whose clients left. */
@@ -88,7 +89,7 @@ export class SharedConnection {
     if (!this.#open.has(number)) return
     const cancel = () => {
       this.#open.delete(number)
-      this.#tell('notifications/cancelled', { requestId: number })
+      this.#options.transmit(notificationText('notifications/cancelled', { requestId: number }))
     }
     if (end === 'answered') this.#open.delete(number)
     else if (end === 'failed' || isStateless) cancel()
@@ -101,8 +102,10 @@ export class SharedConnection {
    * @returns False when it belongs to no request that is under way, and was not sent.
    */
   tell(session: ClientSession, message: JsonObject, text: string, origin?: SharedRequest): boolean {
-    const mapped = 'method' in message ? this.#mapCancelled(session, message, text) : undefined
-    const sent = 'method' in message ? mapped : this.#asked.answer(session, message, text)
+    const sent =
+      'method' in message
+        ? this.#mapCancelled(session, message, text)
+        : this.#asked.answer(session, message, text)
     if (sent === undefined) return false
     this.#options.transmit(sent, origin)
     return true
@@ -194,10 +197,6 @@ export class SharedConnection {
     for (const { call } of [...this.#open.values()]) call.fail(error)
   }
 
-  #tell(method: string, params: JsonObject): void {
-    this.#options.transmit(JSON.stringify({ jsonrpc: '2.0', method, params }))
-  }
-
   /** Reads the server no faster than the slowest client with a call under way reads. */
   #regulate(): void {
     let isBehind = false
@@ -232,10 +231,4 @@ export function problemWith(
 function unreadable(why: string): UpstreamError {
   const reason = `its process wrote what cannot be read (${why}), and was ended`
   return new UpstreamError('invalid_answer', reason)
-}
-
-/** Makes the failure of a process that does not answer its first request in time. */
-export function slowStart(ms: number): UpstreamError {
-  const reason = `its process did not answer within ${ms / 1000} s of its start`
-  return new UpstreamError('timeout', reason)
 }

@@ -1,4 +1,4 @@
-import { isObject } from '../../util/json.js'
+import { objectMember } from '../../util/json.js'
 import type { MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'
 import { ClientSession } from '../shared/client-session.js'
@@ -8,6 +8,7 @@ import { isRequest, type SharedRequest } from '../shared/shared-request.js'
 import {
   Drain,
   headerPairs,
+  MAX_REFUSAL_BYTES,
   type Upstream,
   type UpstreamController,
   type UpstreamHandler,
@@ -18,9 +19,7 @@ import type { SseStream } from './sse-stream.js'
 /** Time limit of the POSTs that no client waits for. */
 const OWN_MS = 30_000
 
-const MAX_REFUSAL = 64 * 1024
-
-export interface SseSessionOptions {
+interface SseSessionOptions {
   clock: Pick<Clock, 'after'>
   stream: SseStream
   /** Connections to the endpoint that the stream named. */
@@ -54,9 +53,8 @@ export class SseSession {
       // such a stream may carry anything besides messages
       onGarbage: () => {},
     })
-    const params = asked.message?.['params']
-    const capabilities = isObject(params) ? params['capabilities'] : undefined
-    this.#session = new ClientSession(isObject(capabilities) ? capabilities : {}, options.memory)
+    const capabilities = objectMember(asked.message?.['params'], 'capabilities')
+    this.#session = new ClientSession(capabilities, options.memory)
     this.#connection.sessions.add(this.#session)
   }
 
@@ -146,7 +144,7 @@ function watchPost(call: PendingCall, waits: boolean): UpstreamHandler {
     },
     onResponseData(_controller, chunk) {
       drain?.take(chunk)
-      if (refusal !== undefined && refusal.body.length < MAX_REFUSAL) refusal.body += chunk
+      if (refusal !== undefined && refusal.body.length < MAX_REFUSAL_BYTES) refusal.body += chunk
     },
     onResponseEnd() {
       inner = undefined

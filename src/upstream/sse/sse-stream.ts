@@ -3,13 +3,7 @@ import { mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
 import { type EventFields, EventSplitter } from '../../mcp/sse.js'
 import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'
-import {
-  headerOf,
-  type ResponseHead,
-  type Upstream,
-  type UpstreamController,
-  type UpstreamHandler,
-} from '../upstream.js'
+import { headerOf, type ResponseHead, type Upstream, type UpstreamController } from '../upstream.js'
 import { codedError, describeNetworkError, noRoom, UpstreamError } from '../upstream-error.js'
 
 /** Time limit of the head of the answer, and then of the event that names the endpoint. */
@@ -48,113 +42,86 @@ export interface SseStream {
  * @see [MCP 2024-11-05, HTTP with SSE](https://modelcontextprotocol.io/specification/2024-11-05/basic/transports#http-with-sse)
  */
 export function openSseStream(options: SseStreamOptions): Promise<OpeningStream> {
-  return new Promise((resolve) => {
-    const headers = [...options.headers, 'accept', 'text/event-stream']
-    if (headerOf(headers, 'accept-encoding') === undefined) {
-      headers.push('accept-encoding', 'identity')
-    }
-    const request = { method: 'GET', headers, headersTimeout: OPEN_MS, bodyTimeout: 0 } as const
-    options.upstream.send(request, new StreamHandler(options, resolve))
-  })
-}
-
-class StreamHandler implements UpstreamHandler {
-  readonly #options: SseStreamOptions
-  readonly #resolve: (opening: OpeningStream) => void
-  readonly #splitter = new EventSplitter()
+  const { clock, url, upstream, memory, onMessage, onEnd } = options
+  const headers = [...options.headers, 'accept', 'text/event-stream']
+  if (headerOf(headers, 'accept-encoding') === undefined)
+    headers.push('accept-encoding', 'identity')
+  const request = { method: 'GET', headers, headersTimeout: OPEN_MS, bodyTimeout: 0 } as const
+  const splitter = new EventSplitter()
   /** What is kept of an event that has not ended. */
-  readonly #held: HeldBytes
-  #controller: UpstreamController | undefined
-  #cancelTimer = () => {}
-  #isOpen = false
-  #isOver = false
+  const held = new HeldBytes(memory)
+  let controller: UpstreamController | undefined
+  let cancelTimer = () => {}
+  let isOpen = false
+  let isOver = false
 
-  constructor(options: SseStreamOptions, resolve: (opening: OpeningStream) => void) {
-    this.#options = options
-    this.#held = new HeldBytes(options.memory)
-    this.#resolve = resolve
-  }
-
-  onRequestStart(controller: UpstreamController): void {
-    this.#controller = controller
-  }
-
-  onResponseStart(_controller: UpstreamController, status: number, headers: ResponseHead): void {
-    if (status === 200 && mediaTypeOf(headers['content-type']) === STREAM_TYPE) {
-      this.#cancelTimer = this.#options.clock.after(OPEN_MS, () => {
-        const reason = 'its event stream names no endpoint'
-        this.#end({ kind: 'failed', error: new UpstreamError('timeout', reason) })
-      })
-      return
+  return new Promise((resolve) => {
+    const fail = (opening: OpeningStream) => {
+      over()
+      controller?.abort(new Error('no stream'))
+      resolve(opening)
     }
-    const what = status === 200 ? 'no event stream' : `HTTP ${status}`
-    const error = new UpstreamError('invalid_answer', `it answered ${what} to a GET`)
-    this.#end({ kind: 'refused', status, headers, error })
-  }
-
-  onResponseData(_controller: UpstreamController, chunk: Buffer): void {
-    if (this.#isOver) return
-    try {
-      this.#splitter.each(chunk, (fields) => this.#take(fields))
-      if (!this.#isOver && !this.#held.set(this.#splitter.pendingBytes)) this.#break(noRoom())
-    } catch {
-      this.#break(codedError('ECONNRESET'))
+    const over = () => {
+      isOver = true
+      cancelTimer()
+      held.set(0)
     }
-  }
-
-  onResponseEnd(): void {
-    this.#break(codedError('ECONNRESET'))
-  }
-
-  onResponseError(_controller: UpstreamController, error: Error): void {
-    this.#break(error)
-  }
-
-  #take(fields: EventFields): void {
-    if (this.#isOver) return
-    if (fields.event === 'endpoint' && fields.data) return this.#openAt(fields.data)
-    const data = messageData(fields)
-    if (this.#isOpen && data !== undefined) this.#options.onMessage(data)
-  }
-
-  #openAt(text: string): void {
-    if (this.#isOpen) return
-    const { url } = this.#options
-    const endpoint = URL.canParse(text, url.href) ? new URL(text, url) : undefined
-    if (endpoint?.origin !== url.origin || endpoint.username !== '') {
-      const reason = 'its event stream names an endpoint at another origin'
-      return this.#end({ kind: 'failed', error: new UpstreamError('invalid_answer', reason) })
+    const breakOff = (error: Error) => {
+      if (isOver) return
+      if (!isOpen) return fail({ kind: 'failed', error })
+      over()
+      onEnd(error)
     }
-    this.#isOpen = true
-    this.#cancelTimer()
-    const close = () => {
-      this.#isOver = true
-      this.#held.set(0)
-      this.#controller?.abort(new Error('the stream is not needed any more'))
+    const openAt = (text: string) => {
+      const endpoint = URL.canParse(text, url.href) ? new URL(text, url) : undefined
+      if (endpoint?.origin !== url.origin || endpoint.username !== '') {
+        const reason = 'its event stream names an endpoint at another origin'
+        return fail({ kind: 'failed', error: new UpstreamError('invalid_answer', reason) })
+      }
+      isOpen = true
+      cancelTimer()
+      const close = () => {
+        over()
+        controller?.abort(new Error('the stream is not needed any more'))
+      }
+      const flow = (paused: boolean) => (paused ? controller?.pause() : controller?.resume())
+      resolve({ kind: 'open', stream: { endpoint, flow, close } })
     }
-    const flow = (paused: boolean) => {
-      if (paused) this.#controller?.pause()
-      else this.#controller?.resume()
+    const take = (fields: EventFields) => {
+      if (isOver) return
+      const data = messageData(fields)
+      if (isOpen && data !== undefined) onMessage(data)
+      else if (!isOpen && fields.event === 'endpoint' && fields.data) openAt(fields.data)
     }
-    this.#resolve({ kind: 'open', stream: { endpoint, flow, close } })
-  }
-
-  #break(error: Error): void {
-    if (this.#isOver) return
-    this.#cancelTimer()
-    this.#held.set(0)
-    if (!this.#isOpen) return this.#end({ kind: 'failed', error })
-    this.#isOver = true
-    this.#options.onEnd(error)
-  }
-
-  #end(opening: OpeningStream): void {
-    this.#cancelTimer()
-    this.#held.set(0)
-    this.#isOver = true
-    this.#controller?.abort(new Error('no stream'))
-    this.#resolve(opening)
-  }
+    upstream.send(request, {
+      onRequestStart(started) {
+        controller = started
+      },
+      onResponseStart(_controller, status, headers) {
+        if (status === 200 && mediaTypeOf(headers['content-type']) === STREAM_TYPE) {
+          cancelTimer = clock.after(OPEN_MS, () => {
+            const reason = 'its event stream names no endpoint'
+            fail({ kind: 'failed', error: new UpstreamError('timeout', reason) })
+          })
+          return
+        }
+        const what = status === 200 ? 'no event stream' : `HTTP ${status}`
+        const error = new UpstreamError('invalid_answer', `it answered ${what} to a GET`)
+        fail({ kind: 'refused', status, headers, error })
+      },
+      onResponseData(_controller, chunk) {
+        if (isOver) return
+        try {
+          splitter.each(chunk, take)
+          if (!isOver && !held.set(splitter.pendingBytes)) breakOff(noRoom())
+        } catch {
+          breakOff(codedError('ECONNRESET'))
+        }
+      },
+      onResponseEnd: () => breakOff(codedError('ECONNRESET')),
+      onResponseError: (_controller, error) => breakOff(error),
+    })
+  })
 }
 
 /** Says why a stream could not be opened, for the end of a sentence. */

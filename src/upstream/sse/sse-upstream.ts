@@ -67,15 +67,8 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     connecting ??= connect(url)
     const ofStream = headerPairs(headers).filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
     const upstream = keepCookies(await connecting, url, jar)
-    return openSseStream({
-      clock,
-      url,
-      upstream,
-      memory,
-      headers: ofStream.flat(),
-      onMessage,
-      onEnd,
-    })
+    const streamHeaders = ofStream.flat()
+    return openSseStream({ clock, url, upstream, memory, headers: streamHeaders, onMessage, onEnd })
   }
 
   async function start(asked: SharedRequest): Promise<void> {
@@ -101,15 +94,8 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     if (call.isOver) return stream.close()
     const id = `${SSE_SESSION}${randomUUID()}`
     const posts = keepCookies(await connect(stream.endpoint), stream.endpoint, jar)
-    session = new SseSession({
-      clock,
-      stream,
-      posts,
-      asked,
-      idleMs,
-      memory,
-      onEnd: () => sessions.delete(id),
-    })
+    const onEnd = () => sessions.delete(id)
+    session = new SseSession({ clock, stream, posts, asked, idleMs, memory, onEnd })
     sessions.set(id, session)
     call.sessionId = id
     session.post(asked)
@@ -131,11 +117,8 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
 
   return {
     async probe(request) {
-      const opened = await open(
-        request,
-        () => {},
-        () => {},
-      )
+      const ignore = () => {}
+      const opened = await open(request, ignore, ignore)
       if (opened.kind === 'open') opened.stream.close()
       return opened
     },

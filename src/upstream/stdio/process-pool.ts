@@ -1,14 +1,14 @@
+import { requestText } from '../../mcp/jsonrpc.js'
 import { OWN_SENDER, offersStateless, withEnvelope } from '../../mcp/meta.js'
-import { isObject, tryParseJson } from '../../util/json.js'
+import { objectMember, tryParseJson } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
 import { UpstreamError } from '../upstream-error.js'
-import { ProcessSlot } from './process-slot.js'
+import { createProcessSlot, type ProcessSlot } from './process-slot.js'
 import type { ChildOptions } from './stdio-child.js'
 import { StdioServer } from './stdio-server.js'
 
 const MIN_SWEEP_MS = 50
-
 const MAX_SWEEP_MS = 60_000
 
 const MAX_SHOWN = 200
@@ -80,26 +80,24 @@ export class ProcessPool {
     const server = await this.#get(statelessKey(callerId))
     this.#speaksStateless ??= await speaksStateless(server)
     if (this.#speaksStateless) return server
-    const [slot, sessionBased] = [statelessKey(callerId), sessionBasedKey(callerId)].map((key) =>
-      this.#slots.get(key),
-    )
-    if (slot?.server === server) {
-      this.#slots.delete(statelessKey(callerId))
-      // it was asked `server/discover` and nothing else, so that it can still be initialized
-      if (sessionBased === undefined) this.#slots.set(sessionBasedKey(callerId), slot)
-      else void server.end()
-    }
+    const slot = this.#slots.get(statelessKey(callerId))
+    if (slot?.server !== server) return undefined
+    this.#slots.delete(statelessKey(callerId))
+    // it was asked `server/discover` and nothing else, so that it can still be initialized
+    const other = sessionBasedKey(callerId)
+    if (this.#slots.has(other)) void server.end()
+    else this.#slots.set(other, slot)
     return undefined
   }
 
   #get(key: string): Promise<StdioServer> {
     let slot = this.#slots.get(key)
     if (slot === undefined) {
-      slot = new ProcessSlot(this.#options)
+      slot = createProcessSlot({ ...this.#options, start: (own) => this.#start(own) })
       this.#slots.set(key, slot)
       this.#sweepLater()
     }
-    return slot.get((own) => this.#start(own))
+    return slot.get()
   }
 
   async #start(slot: ProcessSlot): Promise<StdioServer> {
@@ -150,10 +148,8 @@ export class ProcessPool {
         .filter(({ idleSince }) => idleSince !== undefined)
         .sort((a, b) => (a.idleSince ?? 0) - (b.idleSince ?? 0))
       if (idlest === undefined) {
-        const which = isFull
-          ? `${limits.children} processes`
-          : `${budget.max} processes of all targets`
-        throw new UpstreamError('http_status', `all ${which} are in use`, 429)
+        const [count, whose] = isFull ? [limits.children, ''] : [budget.max, ' of all targets']
+        throw new UpstreamError('http_status', `all ${count} processes${whose} are in use`, 429)
       }
       await idlest.end()
     }
@@ -190,7 +186,7 @@ export class ProcessPool {
     logger.warn('child_output', `${said}; such lines are skipped`, { target: name })
   }
 
-  /** Ends all pool. */
+  /** Ends all processes, also those that are being started. */
   async close(): Promise<void> {
     this.#isClosed = true
     const starting = [...this.#slots.values()].map((slot) => slot.starting)
@@ -202,10 +198,7 @@ const sessionBasedKey = (callerId: string) => `session-based ${callerId}`
 
 const statelessKey = (callerId: string) => `stateless ${callerId}`
 
-const DISCOVER = JSON.stringify({
-  ...{ jsonrpc: '2.0', id: 0, method: 'server/discover' },
-  params: withEnvelope({}, OWN_SENDER),
-})
+const DISCOVER = requestText(0, 'server/discover', withEnvelope({}, OWN_SENDER))
 
 /**
  * Asks a program whether it speaks the stateless protocol. Any other answer than the result of
@@ -215,6 +208,5 @@ const DISCOVER = JSON.stringify({
  */
 async function speaksStateless(server: StdioServer): Promise<boolean> {
   const answer = tryParseJson(await server.ask(DISCOVER).catch(() => ''))
-  const result = isObject(answer) ? answer['result'] : undefined
-  return isObject(result) && offersStateless(result)
+  return offersStateless(objectMember(answer, 'result') ?? {})
 }

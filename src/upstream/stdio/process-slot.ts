@@ -1,4 +1,4 @@
-import { type Backoff, createBackoff } from '../../util/async.js'
+import { createBackoff, sleep } from '../../util/async.js'
 import type { Clock } from '../../util/runtime.js'
 import { UpstreamError } from '../upstream-error.js'
 import type { StdioServer } from './stdio-server.js'
@@ -17,83 +17,81 @@ interface SlotOptions {
   clock: Pick<Clock, 'after' | 'now'>
   /** As `Math.random`. */
   random: () => number
+  start(slot: ProcessSlot): Promise<StdioServer>
 }
 
-/** Holds one caller's process. The pauses between starts grow while the process keeps ending. */
-export class ProcessSlot {
-  readonly #clock: SlotOptions['clock']
-  readonly #pauses: Backoff
-  #starting: Promise<StdioServer> | undefined
-  /** Both in milliseconds since the epoch. */
-  #startedAt = 0
-  #notBefore = 0
-  /** Why the last process ended. */
-  #reason = ''
-  #server: StdioServer | undefined
-
-  constructor({ clock, random }: SlotOptions) {
-    this.#clock = clock
-    this.#pauses = createBackoff(FIRST_PAUSE_MS, LAST_PAUSE_MS, random)
-  }
-
+export interface ProcessSlot {
   /** The process, unless it is being ended. */
-  get server(): StdioServer | undefined {
-    return this.#server?.isEnding ? undefined : this.#server
-  }
-
-  get starting(): Promise<StdioServer> | undefined {
-    return this.#starting
-  }
-
+  readonly server: StdioServer | undefined
+  readonly starting: Promise<StdioServer> | undefined
   /** There is no process, and no pause to be kept. */
-  get isVacant(): boolean {
-    const isEmpty = this.server === undefined && this.#starting === undefined
-    return isEmpty && this.#notBefore < this.#clock.now()
-  }
-
+  readonly isVacant: boolean
   /**
    * Returns the process; where there is none, starts one for all requests that wait.
    *
    * @throws {UpstreamError} when it cannot be started now.
    */
-  get(start: (slot: ProcessSlot) => Promise<StdioServer>): Promise<StdioServer> {
-    const { server } = this
-    if (server !== undefined) return Promise.resolve(server)
-    this.#starting ??= this.#start(start).finally(() => {
-      this.#starting = undefined
-    })
-    return this.#starting
+  get(): Promise<StdioServer>
+  /** @param error Why it ended; `undefined` when we ended it. */
+  onEnd(server: StdioServer, error: UpstreamError | undefined): void
+}
+
+/** Holds one caller's process. The pauses between starts grow while the process keeps ending. */
+export function createProcessSlot({ clock, random, start }: SlotOptions): ProcessSlot {
+  const pauses = createBackoff(FIRST_PAUSE_MS, LAST_PAUSE_MS, random)
+  let current: StdioServer | undefined
+  let starting: Promise<StdioServer> | undefined
+  /** Both in milliseconds since the epoch. */
+  let [startedAt, notBefore] = [0, 0]
+  /** Why the last process ended. */
+  let reason = ''
+
+  const pause = ({ message }: UpstreamError) => {
+    reason = message
+    notBefore = clock.now() + pauses.next()
   }
 
-  async #start(start: (slot: ProcessSlot) => Promise<StdioServer>): Promise<StdioServer> {
-    const wait = this.#notBefore - this.#clock.now()
+  const startOne = async () => {
+    const wait = notBefore - clock.now()
     if (wait > MAX_WAIT_MS) {
       const seconds = Math.ceil(wait / 1000)
-      throw new UpstreamError('unreachable', `${this.#reason}; it is started again in ${seconds} s`)
+      throw new UpstreamError('unreachable', `${reason}; it is started again in ${seconds} s`)
     }
-    if (wait > 0) await new Promise<void>((resolve) => this.#clock.after(wait, resolve))
-    this.#startedAt = this.#clock.now()
+    if (wait > 0) await sleep(clock, wait)
+    startedAt = clock.now()
     try {
-      const server = await start(this)
-      this.#server = server
-      return server
+      current = await start(slot)
+      return current
     } catch (error) {
-      if (error instanceof UpstreamError && error.failure.cause === 'unreachable')
-        this.#pause(error)
+      if (error instanceof UpstreamError && error.failure.cause === 'unreachable') pause(error)
       throw error
     }
   }
 
-  /** @param error Why it ended; `undefined` when we ended it. */
-  onEnd(server: StdioServer, error: UpstreamError | undefined): void {
-    if (this.#server === server) this.#server = undefined
-    if (error === undefined) return
-    if (this.#clock.now() - this.#startedAt >= STABLE_MS) this.#pauses.reset()
-    this.#pause(error)
+  const slot: ProcessSlot = {
+    get server() {
+      return current?.isEnding ? undefined : current
+    },
+    get starting() {
+      return starting
+    },
+    get isVacant() {
+      return slot.server === undefined && starting === undefined && notBefore < clock.now()
+    },
+    get() {
+      const { server } = slot
+      if (server !== undefined) return Promise.resolve(server)
+      starting ??= startOne().finally(() => {
+        starting = undefined
+      })
+      return starting
+    },
+    onEnd(server, error) {
+      if (current === server) current = undefined
+      if (error === undefined) return
+      if (clock.now() - startedAt >= STABLE_MS) pauses.reset()
+      pause(error)
+    },
   }
-
-  #pause({ message }: UpstreamError): void {
-    this.#reason = message
-    this.#notBefore = this.#clock.now() + this.#pauses.next()
-  }
+  return slot
 }

@@ -4,18 +4,16 @@ import { messageOf } from '../../util/errors.js'
 import { ownMember } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'
-import type { Clock, ProgramEnd, SpawnedProgram, System } from '../../util/runtime.js'
+import type { Clock, ProgramEnd, System } from '../../util/runtime.js'
 import { UpstreamError } from '../upstream-error.js'
 
 /** Between closing its stdin, SIGTERM and SIGKILL. */
 const STEP_MS = 2_000
 
 const MAX_LINE_BYTES = 32 * 1024 * 1024
-
 const MAX_STDERR_BYTES = 64 * 1024
 
 const MAX_LOGGED = 2_000
-
 const MAX_LAST_WORDS = 300
 
 /** A program that has not read more than this gets no further requests. */
@@ -50,110 +48,95 @@ export interface ChildOptions {
   onEnd(error: UpstreamError, wanted: boolean): void
 }
 
-/** One process of a target that speaks MCP on stdin and stdout. */
-export class StdioChild {
-  readonly #options: ChildOptions
-  readonly #program: SpawnedProgram
-  readonly ended: Promise<void>
-  #lastWords = ''
-  #isEnding = false
+export type StdioChild = Awaited<ReturnType<typeof startChild>>
 
-  private constructor(options: ChildOptions, program: SpawnedProgram) {
-    this.#options = options
-    this.#program = program
-    const lines = new LineSplitter(
-      (line) => options.onLine(line.toString('utf8')),
-      () => options.onTooLong(),
-      MAX_LINE_BYTES,
-    )
-    const held = new HeldBytes(options.memory)
-    program.stdout?.on('data', (chunk: Buffer) => {
-      lines.push(chunk)
-      if (held.set(lines.pendingBytes)) return
-      lines.dropLine()
-      held.set(0)
-      options.onNoRoom()
-    })
-    const words = new LineSplitter(
-      (line) => this.#hear(line.toString('utf8')),
-      () => {},
-      MAX_STDERR_BYTES,
-    )
-    program.stderr?.on('data', (chunk: Buffer) => words.push(chunk))
-    this.ended = program.ended.then((end) => {
-      words.end()
-      held.set(0)
-      const wanted = this.#isEnding
-      this.#isEnding = true
-      options.onEnd(this.#describe(end), wanted)
-    })
+/**
+ * Starts one process of a target that speaks MCP on stdin and stdout.
+ *
+ * @throws {UpstreamError} when there is no such program, or it may not be run.
+ */
+export async function startChild(options: ChildOptions) {
+  const { spawn, logger, name, clock, memory, redact } = options
+  const { command, args, env, cwd } = options.program
+  if (cwd !== undefined && !existsSync(cwd)) {
+    throw new UpstreamError('unreachable', `its working directory ${cwd} does not exist`)
   }
+  const program = await spawn(command, args, { env, cwd }).catch((error: unknown) => {
+    throw new UpstreamError('unreachable', `it could not be started: ${messageOf(error)}`)
+  })
+  if (program.pid === undefined) throw unstartable(command, await program.ended)
+  const line = JSON.stringify([command, ...args])
+  logger.debug('child_started', `Target "${name}" runs ${line} as process ${program.pid}`)
 
-  /** @throws {UpstreamError} when there is no such program, or it may not be run. */
-  static async start(options: ChildOptions): Promise<StdioChild> {
-    const { spawn, program, logger, name } = options
-    const { command, args, env, cwd } = program
-    if (cwd !== undefined && !existsSync(cwd)) {
-      throw new UpstreamError('unreachable', `its working directory ${cwd} does not exist`)
-    }
-    const spawned = await spawn(command, args, { env, cwd }).catch((error: unknown) => {
-      throw new UpstreamError('unreachable', `it could not be started: ${messageOf(error)}`)
-    })
-    if (spawned.pid === undefined) throw unstartable(command, await spawned.ended)
-    const line = JSON.stringify([command, ...args])
-    logger.debug('child_started', `Target "${name}" runs ${line} as process ${spawned.pid}`)
-    return new StdioChild(options, spawned)
+  let lastWords = ''
+  let isEnding = false
+  const lines = new LineSplitter(
+    (line) => options.onLine(line.toString('utf8')),
+    () => options.onTooLong(),
+    MAX_LINE_BYTES,
+  )
+  const held = new HeldBytes(memory)
+  program.stdout?.on('data', (chunk: Buffer) => {
+    lines.push(chunk)
+    if (held.set(lines.pendingBytes)) return
+    lines.dropLine()
+    held.set(0)
+    options.onNoRoom()
+  })
+  const hear = (line: Buffer) => {
+    const text = line.toString('utf8')
+    if (text.trim() === '') return
+    lastWords = text
+    logger.debug('child_stderr', redact(text.slice(0, MAX_LOGGED)), { target: name })
   }
-
-  /** The process has ended, or was told to. */
-  get isEnding(): boolean {
-    return this.#isEnding
-  }
-
-  /** The process does not read what it is sent. */
-  get isDeaf(): boolean {
-    return this.#program.stdin.writableLength > MAX_UNREAD_BYTES
-  }
-
-  write(text: string): void {
-    // line ends are allowed in JSON, but would cut the message here
-    if (!this.#isEnding) this.#program.stdin.write(`${text.replace(/[\r\n]+/g, ' ')}\n`)
-  }
-
-  flow(paused: boolean): void {
-    if (paused) this.#program.stdout.pause()
-    else this.#program.stdout.resume()
-  }
-
-  /** Closes the stdin of the process, and kills it when that does not end it. */
-  async end(): Promise<void> {
-    const { stdin, stdout, kill } = this.#program
-    if (!this.#isEnding) {
-      this.#isEnding = true
-      stdin.end()
-      stdout.resume()
-      const { clock } = this.#options
-      let cancel = clock.after(STEP_MS, () => {
-        kill('SIGTERM')
-        cancel = clock.after(STEP_MS, () => kill('SIGKILL'))
-      })
-      void this.ended.then(() => cancel())
-    }
-    await this.ended
-  }
-
-  #hear(line: string): void {
-    const { logger, name, redact } = this.#options
-    if (line.trim() === '') return
-    this.#lastWords = line
-    logger.debug('child_stderr', redact(line.slice(0, MAX_LOGGED)), { target: name })
-  }
-
-  #describe({ status, signal }: ProgramEnd): UpstreamError {
+  const words = new LineSplitter(hear, () => {}, MAX_STDERR_BYTES)
+  program.stderr?.on('data', (chunk: Buffer) => words.push(chunk))
+  const ended = program.ended.then(({ status, signal }) => {
+    words.end()
+    held.set(0)
+    const wanted = isEnding
+    isEnding = true
     const how = signal === undefined ? `ended with status ${status}` : `was ended by ${signal}`
-    const said = this.#options.redact(this.#lastWords).trim().slice(0, MAX_LAST_WORDS)
-    const words = said === '' ? '' : `; it wrote last: ${JSON.stringify(said)}`
-    return new UpstreamError('cut_off', `its process ${how}${words}`)
+    const said = redact(lastWords).trim().slice(0, MAX_LAST_WORDS)
+    const last = said === '' ? '' : `; it wrote last: ${JSON.stringify(said)}`
+    options.onEnd(new UpstreamError('cut_off', `its process ${how}${last}`), wanted)
+  })
+
+  return {
+    /** The process has ended, or was told to. */
+    get isEnding(): boolean {
+      return isEnding
+    },
+
+    /** The process does not read what it is sent. */
+    get isDeaf(): boolean {
+      return program.stdin.writableLength > MAX_UNREAD_BYTES
+    },
+
+    write(text: string): void {
+      // line ends are allowed in JSON, but would cut the message here
+      if (!isEnding) program.stdin.write(`${text.replace(/[\r\n]+/g, ' ')}\n`)
+    },
+
+    flow(paused: boolean): void {
+      if (paused) program.stdout.pause()
+      else program.stdout.resume()
+    },
+
+    /** Closes the stdin of the process, and kills it when that does not end it. */
+    async end(): Promise<void> {
+      if (!isEnding) {
+        isEnding = true
+        program.stdin.end()
+        program.stdout.resume()
+        let cancel = clock.after(STEP_MS, () => {
+          program.kill('SIGTERM')
+          cancel = clock.after(STEP_MS, () => program.kill('SIGKILL'))
+        })
+        void ended.then(() => cancel())
+      }
+      await ended
+    },
   }
 }
 

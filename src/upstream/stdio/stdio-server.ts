@@ -2,14 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { memberText, replaceAt } from '../../mcp/json-text.js'
 import { olderVersion, SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
 import { BoundedMap } from '../../util/bounded-map.js'
-import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { type JsonObject, objectMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { ClientSession } from '../shared/client-session.js'
 import { PendingCall } from '../shared/pending-call.js'
-import { problemWith, SharedConnection, slowStart } from '../shared/shared-connection.js'
+import { problemWith, SharedConnection } from '../shared/shared-connection.js'
 import { isRequest, type SharedRequest } from '../shared/shared-request.js'
 import { noRoom, UpstreamError } from '../upstream-error.js'
-import { type ChildOptions, StdioChild } from './stdio-child.js'
+import { type ChildOptions, type StdioChild, startChild } from './stdio-child.js'
 
 const MAX_SESSIONS = 1_000
 
@@ -48,7 +48,7 @@ export class StdioServer {
   /** @throws {UpstreamError} when the program cannot be started. */
   static async start(options: ServerOptions): Promise<StdioServer> {
     const server = new StdioServer(options)
-    server.#child = await StdioChild.start({
+    server.#child = await startChild({
       ...options,
       onLine(line) {
         const problem = server.isEnding ? undefined : problemWith(line, server.#connection)
@@ -97,15 +97,15 @@ export class StdioServer {
 
   /** Answers `initialize` with the program's answer to the first one. */
   async initialize({ call, message = {}, text }: SharedRequest): Promise<void> {
-    const params = isObject(message['params']) ? message['params'] : {}
+    const params = objectMember(message, 'params') ?? {}
     this.#initialized ??= this.ask(text)
     try {
       const answer = await this.#initialized
-      const wire = tryParseJson(answer)
-      if (!isObject(wire) || !isObject(wire['result'])) this.#initialized = undefined
-      else if (!call.isOver) call.sessionId = this.#join(params['capabilities'])
+      const result = objectMember(tryParseJson(answer), 'result')
+      if (result === undefined) this.#initialized = undefined
+      else if (!call.isOver) call.sessionId = this.#join(objectMember(params, 'capabilities'))
       const own = replaceAt(answer, ['id'], memberText(text, 'id') ?? 'null')
-      call.answer(withVersion(own, wire, params['protocolVersion']))
+      call.answer(withVersion(own, result?.['protocolVersion'], params['protocolVersion']))
     } catch (error) {
       call.fail(error as Error)
       void this.end()
@@ -125,7 +125,8 @@ export class StdioServer {
           },
           onResponseEnd: () => resolve(answer),
           onResponseError(_controller, error) {
-            reject(error instanceof UpstreamError ? error : slowStart(startMs))
+            const reason = `its process did not answer within ${startMs / 1000} s of its start`
+            reject(error instanceof UpstreamError ? error : new UpstreamError('timeout', reason))
           },
         },
         clock,
@@ -135,11 +136,11 @@ export class StdioServer {
     })
   }
 
-  #join(capabilities: unknown): string {
+  #join(capabilities: JsonObject | undefined): string {
     const id = randomUUID()
-    const { memory } = this.#options
-    const session = new ClientSession(isObject(capabilities) ? capabilities : {}, memory)
-    this.#members.set(id, { session, usedAt: this.#options.clock.now() })
+    const { memory, clock } = this.#options
+    const session = new ClientSession(capabilities, memory)
+    this.#members.set(id, { session, usedAt: clock.now() })
     this.#connection.sessions.add(session)
     return id
   }
@@ -201,11 +202,9 @@ export class StdioServer {
  * Puts the version that a client asked for into the program's answer to `initialize`, when it is older
  * than the one that the program agreed on with the first client.
  *
- * @param wire The answer, parsed.
+ * @param spoken The version in the answer.
  */
-function withVersion(text: string, wire: unknown, requested: unknown): string {
-  const result = isObject(wire) ? wire['result'] : undefined
-  const spoken = isObject(result) ? result['protocolVersion'] : undefined
+function withVersion(text: string, spoken: unknown, requested: unknown): string {
   const known = SESSION_BASED_VERSIONS.find((version) => version === requested)
   if (known === undefined || typeof spoken !== 'string') return text
   return replaceAt(text, ['result', 'protocolVersion'], JSON.stringify(olderVersion(known, spoken)))

@@ -1,20 +1,19 @@
 import { errorCodeOf } from '../../mcp/incoming.js'
 import { ERROR_CODES, ownId } from '../../mcp/jsonrpc.js'
-import { isObject, type JsonObject, stringsMember, tryParseJson } from '../../util/json.js'
+import {
+  isObject,
+  type JsonObject,
+  objectMember,
+  stringsMember,
+  tryParseJson,
+} from '../../util/json.js'
 import { AnswerReader, type AnswerReaderListener } from '../answer-reader.js'
 import type { PendingCall } from '../shared/pending-call.js'
-import type { UpstreamController, UpstreamRequest } from '../upstream.js'
+import type { UpstreamController } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
-import type { TranslatorParts } from './options.js'
+import type { Turn } from './options.js'
 import { ownRequest, statelessHeadersOf } from './stateless-wire.js'
-import type { Listening, TranslatedSession } from './translated-session.js'
-
-export interface ListenStreamOptions {
-  parts: TranslatorParts
-  call: PendingCall
-  request: UpstreamRequest
-  session: TranslatedSession
-}
+import type { Listening } from './translated-session.js'
 
 const LISTEN = 'subscriptions/listen'
 
@@ -31,34 +30,25 @@ interface Asked {
 }
 
 /**
- * The GET stream of a client of the session-based protocol, filled by `subscriptions/listen`. When the client
- * wants to hear of another resource, a new subscription takes the place of the old one.
+ * Opens the GET stream of a client of the session-based protocol, filled by `subscriptions/listen`. When
+ * the client wants to hear of another resource, a new subscription takes the place of the old one.
  *
  * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions)
  */
-export class ListenStream implements Listening {
-  readonly #options: ListenStreamOptions
+export function startListening({
+  parts,
+  call,
+  request,
+  session,
+}: Omit<Turn, 'message' | 'isKept'>): void {
   /** Those that the target has acknowledged or may still acknowledge. */
-  readonly #asked = new Set<Asked>()
+  const open = new Set<Asked>()
   /** The one that feeds the stream; the first one does so even before it is acknowledged. */
-  #current: Asked | undefined
-  #count = 0
+  let current: Asked | undefined
+  let count = 0
+  const stream: Listening = { renew }
 
-  constructor(options: ListenStreamOptions) {
-    this.#options = options
-  }
-
-  start(): void {
-    const { call, session, request } = this.#options
-    session.streams.add(this)
-    call.onOver = (end) => {
-      if (end === 'left') this.#close()
-    }
-    void this.renew(request.headers)
-  }
-
-  renew(headers: readonly string[]): Promise<readonly string[] | undefined> {
-    const { parts, call, session } = this.#options
+  function renew(headers: readonly string[]): Promise<readonly string[] | undefined> {
     const id = ownId()
     const notifications: JsonObject = {
       toolsListChanged: true,
@@ -77,29 +67,29 @@ export class ListenStream implements Listening {
       const over = (end: () => void) => {
         cancelTimer()
         resolve([])
-        this.#asked.delete(asked)
-        if (asked !== this.#current) return
-        this.#close()
+        open.delete(asked)
+        if (asked !== current) return
+        close()
         end()
       }
       const listener: AnswerReaderListener = {
-        started: (started) => {
+        started(started) {
           controller = started
-          if (asked === this.#current) call.follow(started)
+          if (asked === current) call.follow(started)
         },
         streaming: () => call.openStream(),
         kept: (bytes) => call.write(bytes),
-        notified: (text) => {
+        notified(text) {
           const accepted = acknowledged(text)
           if (accepted === undefined) return call.event(text)
           cancelTimer()
           resolve(accepted)
-          if (this.#take(asked) && controller !== undefined) call.follow(controller)
+          if (take(asked) && controller !== undefined) call.follow(controller)
         },
         // a graceful end, or an error
         responded: (text) =>
           over(() => (call.isStreaming ? call.end() : refuse(call, codeIn(text)))),
-        refused: (status, head, content, error) => {
+        refused(status, head, content, error) {
           const code = codeIn(error)
           const says = code !== undefined && hasNoStream(code)
           over(() => (says ? refuse(call, code) : call.respond(status, head, content)))
@@ -108,44 +98,50 @@ export class ListenStream implements Listening {
       }
       const answer = new AnswerReader(id, listener, parts.memory)
       const asked: Asked = {
-        number: ++this.#count,
+        number: ++count,
         giveUp(reason) {
           cancelTimer()
           resolve(undefined)
           answer.abort(reason)
         },
       }
-      this.#asked.add(asked)
-      this.#current ??= asked
-      parts.inner.send(
-        {
-          ...{ method: 'POST', isStream: true, body, headersTimeout: ACK_MS, bodyTimeout: 0 },
-          headers: statelessHeadersOf(headers, { method: LISTEN, params: {} }),
-        },
-        answer,
-      )
+      open.add(asked)
+      current ??= asked
+      const post = {
+        method: 'POST',
+        isStream: true,
+        headersTimeout: ACK_MS,
+        bodyTimeout: 0,
+      } as const
+      const own = statelessHeadersOf(headers, { method: LISTEN, params: {} })
+      parts.inner.send({ ...post, headers: own, body }, answer)
     })
   }
 
   /** Makes an acknowledged subscription the current one, unless a later one is; tells whether it did. */
-  #take(asked: Asked): boolean {
-    const current = this.#current
+  function take(asked: Asked): boolean {
     if (current === asked) return true
     const isLater = current === undefined || asked.number > current.number
     const other = isLater ? current : asked
-    if (isLater) this.#current = asked
-    if (other !== undefined && this.#asked.delete(other)) {
+    if (isLater) current = asked
+    if (other !== undefined && open.delete(other)) {
       other.giveUp(new Error('another one took its place'))
     }
     return isLater
   }
 
-  #close(): void {
-    this.#options.session.streams.delete(this)
-    this.#current = undefined
-    for (const asked of this.#asked) asked.giveUp(new Error('the client left'))
-    this.#asked.clear()
+  function close(): void {
+    session.streams.delete(stream)
+    current = undefined
+    for (const asked of open) asked.giveUp(new Error('the client left'))
+    open.clear()
   }
+
+  session.streams.add(stream)
+  call.onOver = (end) => {
+    if (end === 'left') close()
+  }
+  void renew(request.headers)
 }
 
 /** Answers 405 where the target has no stream, and fails where it may have one later. */
@@ -167,7 +163,6 @@ function hasNoStream(code: number): boolean {
 function acknowledged(text: string): readonly string[] | undefined {
   const message = tryParseJson(text)
   if (!isObject(message) || message['method'] !== ACKNOWLEDGED) return undefined
-  const { params } = message
-  const accepted = isObject(params) ? params['notifications'] : undefined
-  return isObject(accepted) ? stringsMember(accepted, 'resourceSubscriptions') : []
+  const accepted = objectMember(message['params'], 'notifications') ?? {}
+  return stringsMember(accepted, 'resourceSubscriptions')
 }

@@ -1,9 +1,12 @@
+import type { Message } from '../../mcp/message.js'
 import type { STATELESS_VERSION } from '../../mcp/versions.js'
 import type { Logger } from '../../util/logger.js'
 import type { MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'
-import type { Upstream } from '../upstream.js'
+import type { PendingCall } from '../shared/pending-call.js'
+import type { Upstream, UpstreamRequest } from '../upstream.js'
 import type { ToolSchemas } from './tool-schemas.js'
+import type { TranslatedSession } from './translated-session.js'
 
 export interface TranslatingOptions {
   clock: Clock
@@ -33,4 +36,15 @@ export interface TranslatorOptions extends TranslatingOptions {
   inner: Upstream
   /** The target turned out not to speak 2026-07-28. */
   onSessionBased(): void
+}
+
+/** One message of a client on its way. */
+export interface Turn {
+  readonly parts: TranslatorParts
+  readonly call: PendingCall
+  readonly request: UpstreamRequest
+  readonly message: Message
+  readonly session: TranslatedSession
+  /** The session lives longer than this request. */
+  readonly isKept: boolean
 }

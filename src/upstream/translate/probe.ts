@@ -1,8 +1,8 @@
-import { ownId } from '../../mcp/jsonrpc.js'
+import { ownId, requestText } from '../../mcp/jsonrpc.js'
 import { offersStateless } from '../../mcp/meta.js'
 import { isSessionBasedVersion, STATELESS_VERSION } from '../../mcp/versions.js'
 import { mayRefuseProtocol } from '../../util/failure.js'
-import { isObject, type JsonObject, stringsMember } from '../../util/json.js'
+import { type JsonObject, objectMember, stringsMember } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { readAnswer } from '../read-answer.js'
 import type { PendingCall } from '../shared/pending-call.js'
@@ -62,8 +62,8 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
         }
       }
       const { status, header, text, message } = read.answer
-      const result = message?.['result']
-      if (isObject(result) && offersStateless(result)) return { ok: true, result }
+      const result = objectMember(message, 'result')
+      if (result !== undefined && offersStateless(result)) return { ok: true, result }
       const head = Object.fromEntries(PASSED_HEADERS.map((name) => [name, header(name)]))
       return {
         ok: false,
@@ -78,19 +78,19 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       const id = 'mcp-descope-proxy/initialize'
       const { version, capabilities, info } = UNKNOWN_CLIENT
       const params = { protocolVersion: version, capabilities, clientInfo: info }
-      const body = JSON.stringify({ jsonrpc: '2.0', id, method: 'initialize', params })
+      const body = requestText(id, 'initialize', params)
       const request = { method: 'POST', headers: sessionBasedHeaders(headers), body } as const
       const read = await readAnswer({ clock, upstream: inner }, request, id, ASK_MS)
       if (read.kind === 'failed') return false
       const { message, header } = read.answer
       const session = header('mcp-session-id')
       if (session !== undefined) {
-        const ending = [...sessionBasedHeaders(headers), 'mcp-session-id', session]
+        const ending = [...request.headers, 'mcp-session-id', session]
         const end = { method: 'DELETE', headers: ending } as const
         void readAnswer({ clock, upstream: inner }, end, undefined, ASK_MS)
       }
-      const result = message?.['result']
-      return isObject(result) && isSessionBasedVersion(String(result['protocolVersion']))
+      const result = objectMember(message, 'result')
+      return isSessionBasedVersion(String(result?.['protocolVersion']))
     },
 
     /** Reads one page of the tools; `undefined` when there is none to be had. */
@@ -100,14 +100,13 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
     ): Promise<JsonObject | undefined> {
       const params = cursor === undefined ? {} : { cursor }
       const read = await ask(headers, 'tools/list', params, newSession(UNKNOWN_CLIENT))
-      const result = read.kind === 'answer' ? read.answer.message?.['result'] : undefined
-      return isObject(result) ? result : undefined
+      return read.kind === 'answer' ? objectMember(read.answer.message, 'result') : undefined
     },
   }
 }
 
 /** Tells whether an error lists 2026-07-28 among the versions that a server speaks. */
 function namesStateless(error: unknown): boolean {
-  const data = isObject(error) ? error['data'] : undefined
-  return isObject(data) && stringsMember(data, 'supported').includes(STATELESS_VERSION)
+  const data = objectMember(error, 'data') ?? {}
+  return stringsMember(data, 'supported').includes(STATELESS_VERSION)
 }

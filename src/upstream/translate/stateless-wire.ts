@@ -1,6 +1,6 @@
 import { mcpNameOf, mirrorHeaders } from '../../mcp/headers.js'
 import { objectText, putMembers } from '../../mcp/json-text.js'
-import type { RequestId } from '../../mcp/jsonrpc.js'
+import { type RequestId, requestText } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { envelopeOf, META } from '../../mcp/meta.js'
 import { STATELESS_VERSION } from '../../mcp/versions.js'
@@ -24,21 +24,16 @@ export function statelessHeadersOf(
   message: Pick<Message, 'method' | 'params'>,
 ): string[] {
   return [
-    ...headerPairs(headers).filter(([name]) => !REPLACED.test(name.toLowerCase())),
-    ACCEPT,
-    ['content-type', 'application/json'],
-    ['mcp-protocol-version', STATELESS_VERSION],
-    mirrorHeaders(message.method, mcpNameOf(message)),
-  ].flat()
+    ...sessionBasedHeaders(headers),
+    ...['mcp-protocol-version', STATELESS_VERSION],
+    ...mirrorHeaders(message.method, mcpNameOf(message)),
+  ]
 }
 
 /** Makes the headers of an `initialize` of our own from those of a client's request. */
 export function sessionBasedHeaders(headers: readonly string[]): string[] {
-  return [
-    ...headerPairs(headers).filter(([name]) => !REPLACED.test(name.toLowerCase())),
-    ACCEPT,
-    ['content-type', 'application/json'],
-  ].flat()
+  const kept = headerPairs(headers).filter(([name]) => !REPLACED.test(name.toLowerCase()))
+  return [...kept.flat(), ...ACCEPT, 'content-type', 'application/json']
 }
 
 /** Makes the text of a request of 2026-07-28 from that of an older one. */
@@ -62,7 +57,7 @@ export function ownRequest(
   params: JsonObject,
   session: TranslatedSession,
 ): string {
-  return statelessText(JSON.stringify({ jsonrpc: '2.0', id, method, params }), session)
+  return statelessText(requestText(id, method, params), session)
 }
 
 function envelope({ client, logLevel }: TranslatedSession): Record<string, string> {

@@ -7,7 +7,7 @@ import type { Clock } from '../../util/runtime.js'
 import { headerPairs } from '../upstream.js'
 import { type MirroredParam, scanParams } from './param-headers.js'
 
-export interface ToolSchemasOptions {
+interface ToolSchemasOptions {
   clock: Pick<Clock, 'now'>
   logger: Pick<Logger, 'warn'>
   /** Name of the target, for people. */
@@ -31,9 +31,7 @@ const OF_REQUEST =
   /^(accept|content-type|user-agent|mcp-.*|traceparent|tracestate|baggage|x-request-id)$/
 
 const MAX_VIEWS = 100
-
 const MAX_TOOLS = 10_000
-
 const MAX_PAGES = 100
 
 /** How long after reading the lists they are not read again for a tool that is not in them. */
@@ -126,10 +124,11 @@ export class ToolSchemas {
       .filter(([name]) => !OF_REQUEST.test(name.toLowerCase()))
       .map(([name, value]) => [name, name === identityHeader ? this.#lasting(value) : value])
     const key = createHash('sha256').update(JSON.stringify(identity)).digest('base64')
-    const known = this.#views.get(key)
-    if (known !== undefined) return known
-    const view = { tools: new Map(), readAt: Number.NEGATIVE_INFINITY, reading: undefined }
-    this.#views.set(key, view)
+    let view = this.#views.get(key)
+    if (view === undefined) {
+      view = { tools: new Map(), readAt: Number.NEGATIVE_INFINITY, reading: undefined }
+      this.#views.set(key, view)
+    }
     return view
   }
 

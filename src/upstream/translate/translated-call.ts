@@ -1,30 +1,23 @@
 import { errorCodeOf } from '../../mcp/incoming.js'
 import { memberText, objectText, putMembers } from '../../mcp/json-text.js'
 import { ERROR_CODES, errorResponse, ownId, type RequestId } from '../../mcp/jsonrpc.js'
-import { idText, type Message } from '../../mcp/message.js'
+import { idText } from '../../mcp/message.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { AnswerReader, type AnswerReaderListener } from '../answer-reader.js'
-import type { PendingCall } from '../shared/pending-call.js'
-import type { ResponseHead, UpstreamController, UpstreamRequest } from '../upstream.js'
+import type { ResponseHead, UpstreamController } from '../upstream.js'
 import { unusableAnswer } from '../upstream-error.js'
-import { InputRounds } from './input-requests.js'
-import type { TranslatorParts } from './options.js'
+import { createInputRounds, type InputRounds } from './input-requests.js'
+import type { Turn } from './options.js'
 import { type MirroredParam, paramHeaders } from './param-headers.js'
 import { type RetryParts, statelessHeadersOf, statelessText } from './stateless-wire.js'
-import type { Running, TranslatedSession } from './translated-session.js'
 
-export interface TranslatedCallOptions {
-  parts: TranslatorParts
-  call: PendingCall
-  request: UpstreamRequest
-  message: Message
-  session: TranslatedSession
+interface TranslatedCallOptions extends Omit<Turn, 'isKept'> {
   /** The client speaks 2026-07-28 itself: only the headers of HTTP are added. */
   isStateless?: boolean
 }
 
 /** A request of a session-based client to a server of 2026-07-28, in as many rounds as it takes. */
-export class TranslatedCall implements AnswerReaderListener, Running {
+export class TranslatedCall implements AnswerReaderListener {
   readonly #options: TranslatedCallOptions
   #answer: AnswerReader | undefined
   readonly #rounds: InputRounds
@@ -37,7 +30,7 @@ export class TranslatedCall implements AnswerReaderListener, Running {
   constructor(options: TranslatedCallOptions) {
     this.#options = options
     const { call, session, parts } = options
-    this.#rounds = new InputRounds({
+    this.#rounds = createInputRounds({
       ...{ clock: parts.clock, call, session },
       onReady: (params) => this.#again(params),
       onFailed: (reason) => this.#refuse(reason),
@@ -86,11 +79,8 @@ export class TranslatedCall implements AnswerReaderListener, Running {
     const mirrored = paramHeaders(params, message.params['arguments'])
     const plain = isStateless ? request.headers : statelessHeadersOf(request.headers, message)
     const headers = [...plain, ...mirrored]
-    this.#answer = new AnswerReader(
-      this.#retry?.id ?? (message.id as RequestId),
-      this,
-      parts.memory,
-    )
+    const id = this.#retry?.id ?? (message.id as RequestId)
+    this.#answer = new AnswerReader(id, this, parts.memory)
     parts.inner.send({ ...request, headers, body }, this.#answer)
   }
 
@@ -123,7 +113,7 @@ export class TranslatedCall implements AnswerReaderListener, Running {
     try {
       answer = downgradeResult(text, message.method, isStateless === true, learn)
     } catch (error) {
-      return this.#failWith(error)
+      return this.failed(unusableAnswer(error))
     }
     this.#finish(this.#retry === undefined ? answer : this.#own(answer))
   }
@@ -139,9 +129,7 @@ export class TranslatedCall implements AnswerReaderListener, Running {
     const refusesStateless = !isStateless && parts.refusesStateless(status, code)
     if (!isStateless && response !== undefined && !refusesStateless)
       return this.#finish(this.#own(response))
-    if (call.isStreaming) {
-      return this.#refuse(`The target answered HTTP ${status}`)
-    }
+    if (call.isStreaming) return this.#refuse(`The target answered HTTP ${status}`)
     this.#end()
     // 404 tells a client in a session to initialize again
     if (refusesStateless) call.respond(404, {})
@@ -149,12 +137,7 @@ export class TranslatedCall implements AnswerReaderListener, Running {
   }
 
   #when<T>(read: Promise<T>, goOn: (value: T) => void): void {
-    read.then(goOn).catch((error: unknown) => this.#failWith(error))
-  }
-
-  #failWith(error: unknown): void {
-    this.#end()
-    this.#options.call.fail(unusableAnswer(error))
+    read.then(goOn).catch((error: unknown) => this.failed(unusableAnswer(error)))
   }
 
   failed(error: Error): void {

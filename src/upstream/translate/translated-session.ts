@@ -4,7 +4,13 @@ import type { Message } from '../../mcp/message.js'
 import { OWN_INFO } from '../../mcp/meta.js'
 import { negotiateVersion } from '../../mcp/versions.js'
 import { BoundedMap } from '../../util/bounded-map.js'
-import { isObject, type JsonObject, stringMember, tryParseJson } from '../../util/json.js'
+import {
+  isObject,
+  type JsonObject,
+  objectMember,
+  stringMember,
+  tryParseJson,
+} from '../../util/json.js'
 import { TRANSLATED_SESSION } from '../upstream.js'
 
 /** What a client said of itself at `initialize`, as far as later requests need it. */
@@ -31,26 +37,24 @@ export const UNKNOWN_CLIENT: SessionClient = {
 
 /** Reads a client from the parameters of `initialize`. */
 export function readClient(params: JsonObject): SessionClient {
-  const { capabilities, clientInfo, protocolVersion } = params
+  const capabilities = objectMember(params, 'capabilities') ?? {}
+  const { tasks: _tasks, roots, extensions: _extensions, ...others } = capabilities
   return {
-    version: negotiateVersion(protocolVersion),
-    capabilities: isObject(capabilities) ? forRequests(capabilities) : {},
-    info: isObject(clientInfo) ? clientInfo : UNKNOWN_CLIENT.info,
+    version: negotiateVersion(params['protocolVersion']),
+    // tasks, and changes of the list of roots, cannot be translated
+    capabilities: {
+      ...others,
+      ...(isObject(roots) && { roots: {} }),
+      ...extensionsWithoutTasks(capabilities),
+    },
+    info: objectMember(params, 'clientInfo') ?? UNKNOWN_CLIENT.info,
   }
 }
 
-/** Leaves out what cannot be translated: tasks, and changes of the list of roots. */
-function forRequests(capabilities: JsonObject): JsonObject {
-  const { tasks: _tasks, roots, extensions, ...kept } = capabilities
-  if (isObject(roots)) kept['roots'] = {}
-  const others = isObject(extensions) ? dropTasks(extensions) : {}
-  if (Object.keys(others).length > 0) kept['extensions'] = others
-  return kept
-}
-
-/** Leaves out the tasks extension, whose tasks session-based clients cannot follow. */
-export function dropTasks(extensions: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(extensions).filter(([name]) => name !== TASKS))
+/** Returns the extensions in some capabilities but for that of tasks, which not both sides can follow. */
+export function extensionsWithoutTasks(capabilities: JsonObject): { extensions?: JsonObject } {
+  const { [TASKS]: _tasks, ...extensions } = objectMember(capabilities, 'extensions') ?? {}
+  return Object.keys(extensions).length > 0 ? { extensions } : {}
 }
 
 /**
@@ -80,17 +84,11 @@ export function readSessionId(id: string): SessionClient | undefined {
   if (!id.startsWith(TRANSLATED_SESSION)) return undefined
   const value = tryParseJson(id.slice(id.indexOf('.', TRANSLATED_SESSION.length) + 1))
   if (!isObject(value)) return undefined
-  const { c: capabilities, i: info } = value
   return {
     version: stringMember(value, 'v') ?? UNKNOWN_CLIENT.version,
-    capabilities: isObject(capabilities) ? capabilities : {},
-    info: isObject(info) ? info : UNKNOWN_CLIENT.info,
+    capabilities: objectMember(value, 'c') ?? {},
+    info: objectMember(value, 'i') ?? UNKNOWN_CLIENT.info,
   }
-}
-
-/** Something under way in a session that its client can stop. */
-export interface Running {
-  cancel(): void
 }
 
 /** The GET stream of a client. */
@@ -110,7 +108,8 @@ export interface TranslatedSession {
   readonly client: SessionClient
   /** As `logging/setLevel` said here. */
   logLevel: string | undefined
-  readonly calls: Map<RequestId, Running>
+  /** Requests under way that the client can cancel. */
+  readonly calls: Map<RequestId, { cancel(): void }>
   /** Requests that were sent to the client, by id, and who waits for the answer. */
   readonly asked: Map<RequestId, (answer: Message) => void>
   /** The resources whose updates the client wants. */
@@ -120,33 +119,27 @@ export interface TranslatedSession {
 
 const MAX_SESSIONS = 10_000
 
-/** Sessions by the id that the translation gave out. */
-export class TranslatedSessions {
-  readonly #sessions = new BoundedMap<string, TranslatedSession>(MAX_SESSIONS)
-
-  /** Without an id of ours the session lasts for one request. */
-  get(id: string | undefined): TranslatedSession {
-    const client = id === undefined ? undefined : readSessionId(id)
-    if (id === undefined || client === undefined) return newSession(UNKNOWN_CLIENT)
-    const known = this.#sessions.get(id)
-    if (known !== undefined) return known
-    const session = newSession(client)
-    this.#sessions.set(id, session)
-    return session
-  }
-
-  delete(id: string | undefined): void {
-    if (id !== undefined) this.#sessions.delete(id)
+/** Keeps the sessions by the id that the translation gave out. */
+export function createTranslatedSessions() {
+  const sessions = new BoundedMap<string, TranslatedSession>(MAX_SESSIONS)
+  return {
+    /** Without an id of ours the session lasts for one request. */
+    get(id: string | undefined): TranslatedSession {
+      const client = id === undefined ? undefined : readSessionId(id)
+      if (id === undefined || client === undefined) return newSession(UNKNOWN_CLIENT)
+      const session = sessions.get(id) ?? newSession(client)
+      if (!sessions.has(id)) sessions.set(id, session)
+      return session
+    },
+    delete(id: string | undefined): void {
+      if (id !== undefined) sessions.delete(id)
+    },
   }
 }
 
 export function newSession(client: SessionClient): TranslatedSession {
   return {
-    client,
-    logLevel: undefined,
-    calls: new Map(),
-    asked: new Map(),
-    uris: new Set(),
-    streams: new Set(),
+    ...{ client, logLevel: undefined, calls: new Map(), asked: new Map() },
+    ...{ uris: new Set(), streams: new Set() },
   }
 }

@@ -42,14 +42,11 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
   let loading: Promise<Translator> | undefined
 
   const load = async (): Promise<Translator> => {
-    const { Translator } = await import('./translator.js')
-    translator = new Translator({
-      ...options,
-      inner,
-      onSessionBased() {
-        isStateless = options.protocol === STATELESS_VERSION
-      },
-    })
+    const { createTranslator } = await import('./translator.js')
+    const onSessionBased = () => {
+      isStateless = options.protocol === STATELESS_VERSION
+    }
+    translator = createTranslator({ ...options, inner, onSessionBased })
     return translator
   }
 
@@ -106,7 +103,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     } else if (discovery.wantsCredential) {
       // after sign-in, detection starts over
       answer.drop()
-      loaded.pass(discovery, handler)
+      discovery.pass(new PendingCall(handler))
     } else answer.replay()
   }
 

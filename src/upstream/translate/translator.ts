@@ -1,25 +1,24 @@
 import { ERROR_CODES, errorResponse, type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
 import { parseMessageText } from '../../mcp/message.js'
-import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { META, metaOf, OWN_INFO } from '../../mcp/meta.js'
+import { type JsonObject, objectMember, stringMember, tryParseJson } from '../../util/json.js'
 import { PendingCall } from '../shared/pending-call.js'
 import { headerOf, type UpstreamHandler, type UpstreamRequest } from '../upstream.js'
-import { unusableAnswer } from '../upstream-error.js'
-import { ListenStream } from './listen-stream.js'
-import {
-  answer,
-  initializeResult,
-  refuse,
-  setLevel,
-  subscribe,
-  type Turn,
-  takeAnswer,
-  takeNotification,
-} from './local-methods.js'
-import type { TranslatorOptions, TranslatorParts } from './options.js'
+import { UpstreamError, unusableAnswer } from '../upstream-error.js'
+import { INPUT_REQUEST_PREFIX } from './input-requests.js'
+import { startListening } from './listen-stream.js'
+import type { TranslatorOptions, TranslatorParts, Turn } from './options.js'
 import { createProbe, type ServerDiscovery } from './probe.js'
 import { ToolSchemas } from './tool-schemas.js'
 import { TranslatedCall } from './translated-call.js'
-import { newSession, readClient, TranslatedSessions, writeSessionId } from './translated-session.js'
+import {
+  createTranslatedSessions,
+  extensionsWithoutTasks,
+  newSession,
+  readClient,
+  type SessionClient,
+  writeSessionId,
+} from './translated-session.js'
 
 /** Error codes of session-based servers for a version that they do not know. */
 const SESSION_BASED_CODES: ReadonlySet<unknown> = new Set([
@@ -32,85 +31,43 @@ const SESSION_BASED_CODES: ReadonlySet<unknown> = new Set([
 /** A method is repeated in a header as it is, without any encoding. */
 const HEADER_VALUE = /^[\x21-\x7e]+$/
 
+/** The most characters of all URIs together that one session subscribes to. */
+const MAX_URIS_LENGTH = 64 * 1024
+
+const LEVELS = ['debug', 'info', 'notice', 'warning', 'error', 'critical', 'alert', 'emergency']
+
+/** Capabilities with the same name in both protocols. */
+const SAME = ['tools', 'prompts', 'resources', 'completions', 'logging', 'experimental'] as const
+
+const ADVICE =
+  'Where tools ask their user, run one worker and let the balancer keep a session at one replica'
+
+export type Translator = ReturnType<typeof createTranslator>
+
 /** Makes a server of 2026-07-28 look like one of the session-based protocol. */
-export class Translator {
-  readonly #options: TranslatorOptions
-  readonly #parts: TranslatorParts
-  readonly #sessions = new TranslatedSessions()
-  readonly #probe: ReturnType<typeof createProbe>
-
-  constructor(options: TranslatorOptions) {
-    this.#options = options
-    const { inner, clock, logger, target, memory, identityHeader } = options
-    const probe = createProbe({ clock, inner })
-    const askPage = probe.tools
-    const schemas = new ToolSchemas({ clock, logger, target, identityHeader, askPage })
-    this.#probe = probe
-    this.#parts = {
-      ...{ inner, clock, logger, target, memory, schemas },
-      refusesStateless: (status, code) => this.#refusesStateless(status, code),
-    }
+export function createTranslator(options: TranslatorOptions) {
+  const { inner, clock, logger, target, memory, identityHeader, protocol, onSessionBased } = options
+  const probe = createProbe({ clock, inner })
+  const sessions = createTranslatedSessions()
+  const parts: TranslatorParts = {
+    ...{ inner, clock, logger, target, memory, refusesStateless },
+    schemas: new ToolSchemas({ clock, logger, target, identityHeader, askPage: probe.tools }),
   }
 
-  /** Asks the target, for the client of this request, whether it speaks 2026-07-28. */
-  discover({ headers, body }: UpstreamRequest): Promise<ServerDiscovery> {
-    const message = tryParseJson(String(body ?? ''))
-    const params = isObject(message) && isObject(message['params']) ? message['params'] : {}
-    return this.#probe.discover(headers, newSession(readClient(params)))
+  function refusesStateless(status: number, code: unknown): boolean {
+    const is =
+      code === undefined
+        ? status === 404 || status === 405
+        : status >= 400 &&
+          SESSION_BASED_CODES.has(code) &&
+          (status === 400 || code !== ERROR_CODES.methodNotFound)
+    if (is) onSessionBased()
+    return is
   }
 
-  /** Asks the target whether it opens sessions. */
-  takesInitialize({ headers }: UpstreamRequest): Promise<boolean> {
-    return this.#probe.takesInitialize(headers)
-  }
-
-  /** Answers a request with what the target said when it was asked. */
-  pass(discovery: ServerDiscovery, handler: UpstreamHandler): void {
-    if (!discovery.ok) discovery.pass(new PendingCall(handler))
-  }
-
-  /**
-   * Takes a request of a session-based client.
-   *
-   * @param discovered What the target just said of itself.
-   */
-  send(request: UpstreamRequest, handler: UpstreamHandler, discovered?: JsonObject): void {
-    const call = new PendingCall(handler, undefined, undefined, this.#parts.memory)
-    if (call.isOver) return
-    const parts = this.#parts
-    const id = headerOf(request.headers, 'mcp-session-id')
-    const session = this.#sessions.get(id)
-    if (request.method === 'GET') {
-      return new ListenStream({ parts, call, request, session }).start()
-    }
-    if (request.method === 'DELETE') {
-      this.#sessions.delete(id)
-      return call.respond(200, {})
-    }
-    const message = parseMessageText(String(request.body ?? ''))
-    const turn: Turn = { parts, call, request, message, session, isKept: id !== undefined }
-    if (message.kind === 'response') return takeAnswer(turn)
-    if (message.kind === 'notification') return takeNotification(turn)
-    const work =
-      message.method === 'initialize'
-        ? this.#initialize(turn, handler, discovered)
-        : this.#handle(turn)
-    work?.catch((error: unknown) => call.fail(unusableAnswer(error)))
-  }
-
-  /** Adds the headers of HTTP to a request of a client of 2026-07-28 that does not speak HTTP. */
-  mirror(request: UpstreamRequest, handler: UpstreamHandler): void {
-    const call = new PendingCall(handler, undefined, undefined, this.#parts.memory)
-    if (call.isOver) return
-    const parts = this.#parts
-    const message = parseMessageText(String(request.body ?? ''))
-    const session = this.#sessions.get(undefined)
-    new TranslatedCall({ parts, call, request, message, session, isStateless: true }).start()
-  }
-
-  #handle(turn: Turn): Promise<void> | undefined {
+  function handle(turn: Turn): Promise<void> | undefined {
     const { method } = turn.message
-    if (method === 'ping') return this.#ping(turn)
+    if (method === 'ping') return ping(turn)
     if (method === 'resources/subscribe' || method === 'resources/unsubscribe') {
       return subscribe(turn)
     }
@@ -121,47 +78,161 @@ export class Translator {
     return undefined
   }
 
-  async #initialize(
-    { call, request, message }: Turn,
-    handler: UpstreamHandler,
-    discovered: JsonObject | undefined,
-  ): Promise<void> {
-    const id = message.id as RequestId
-    const client = readClient(message.params)
-    const discovery: ServerDiscovery =
-      discovered === undefined
-        ? await this.#probe.discover(request.headers, newSession(client))
-        : { ok: true, result: discovered }
-    if (call.isOver) return
-    if (discovery.ok) {
-      const result = initializeResult(discovery.result, client)
-      call.sessionId = writeSessionId(client)
-      return call.answer(resultResponse(id, result))
-    }
-    if (!discovery.refusesStateless) return discovery.pass(call)
-    const { protocol, inner, target, onSessionBased } = this.#options
-    onSessionBased()
-    if (protocol === 'auto') return inner.send(request, handler)
-    const text = `${target} does not speak 2026-07-28, which --protocol asks for`
-    const error = { code: ERROR_CODES.unsupportedProtocolVersion, message: text }
-    call.answer(errorResponse(id, error))
-  }
-
   /** Answers `ping`, which 2026-07-28 lacks: `server/discover` shows whether the target is there. */
-  async #ping(turn: Turn): Promise<void> {
-    const discovery = await this.#probe.discover(turn.request.headers, turn.session)
+  async function ping(turn: Turn): Promise<void> {
+    const discovery = await probe.discover(turn.request.headers, turn.session)
     if (discovery.ok) answer(turn)
     else discovery.pass(turn.call)
   }
 
-  #refusesStateless(status: number, code: unknown): boolean {
-    const is =
-      code === undefined
-        ? status === 404 || status === 405
-        : status >= 400 &&
-          SESSION_BASED_CODES.has(code) &&
-          (status === 400 || code !== ERROR_CODES.methodNotFound)
-    if (is) this.#options.onSessionBased()
-    return is
+  async function initialize(
+    turn: Turn,
+    handler: UpstreamHandler,
+    discovered: JsonObject | undefined,
+  ): Promise<void> {
+    const { call, request, message } = turn
+    const client = readClient(message.params)
+    const discovery: ServerDiscovery =
+      discovered === undefined
+        ? await probe.discover(request.headers, newSession(client))
+        : { ok: true, result: discovered }
+    if (call.isOver) return
+    if (discovery.ok) {
+      call.sessionId = writeSessionId(client)
+      return answer(turn, initializeResult(discovery.result, client))
+    }
+    if (!discovery.refusesStateless) return discovery.pass(call)
+    onSessionBased()
+    if (protocol === 'auto') return inner.send(request, handler)
+    const text = `${target} does not speak 2026-07-28, which --protocol asks for`
+    refuse(turn, ERROR_CODES.unsupportedProtocolVersion, text)
+  }
+
+  return {
+    /** Asks the target, for the client of this request, whether it speaks 2026-07-28. */
+    discover({ headers, body }: UpstreamRequest): Promise<ServerDiscovery> {
+      const params = objectMember(tryParseJson(String(body ?? '')), 'params') ?? {}
+      return probe.discover(headers, newSession(readClient(params)))
+    },
+
+    /** Asks the target whether it opens sessions. */
+    takesInitialize: ({ headers }: UpstreamRequest) => probe.takesInitialize(headers),
+
+    /**
+     * Takes a request of a session-based client.
+     *
+     * @param discovered What the target just said of itself.
+     */
+    send(request: UpstreamRequest, handler: UpstreamHandler, discovered?: JsonObject): void {
+      const call = new PendingCall(handler, undefined, undefined, memory)
+      if (call.isOver) return
+      const id = headerOf(request.headers, 'mcp-session-id')
+      const session = sessions.get(id)
+      if (request.method === 'GET') return startListening({ parts, call, request, session })
+      if (request.method === 'DELETE') {
+        sessions.delete(id)
+        return call.respond(200, {})
+      }
+      const message = parseMessageText(String(request.body ?? ''))
+      const turn: Turn = { parts, call, request, message, session, isKept: id !== undefined }
+      if (message.kind === 'response') return takeAnswer(turn)
+      if (message.kind === 'notification') return takeNotification(turn)
+      const isFirst = message.method === 'initialize'
+      const work = isFirst ? initialize(turn, handler, discovered) : handle(turn)
+      work?.catch((error: unknown) => call.fail(unusableAnswer(error)))
+    },
+
+    /** Adds the headers of HTTP to a request of a client of 2026-07-28 that does not speak HTTP. */
+    mirror(request: UpstreamRequest, handler: UpstreamHandler): void {
+      const call = new PendingCall(handler, undefined, undefined, memory)
+      if (call.isOver) return
+      const message = parseMessageText(String(request.body ?? ''))
+      const session = sessions.get(undefined)
+      new TranslatedCall({ parts, call, request, message, session, isStateless: true }).start()
+    },
+  }
+}
+
+function answer({ call, message }: Turn, result: object = {}): void {
+  call.answer(resultResponse(message.id as RequestId, result))
+}
+
+function refuse({ call, message }: Turn, code: number, text: string): void {
+  call.answer(errorResponse(message.id as RequestId, { code, message: text }))
+}
+
+/** `logging/setLevel`: the level goes with every later request that comes to this process. */
+function setLevel(turn: Turn): void {
+  const level = stringMember(turn.message.params, 'level')
+  if (level === undefined || !LEVELS.includes(level)) {
+    return refuse(turn, ERROR_CODES.invalidParams, `"level" must be one of ${LEVELS.join(', ')}`)
+  }
+  turn.session.logLevel = level
+  answer(turn)
+}
+
+/** `resources/subscribe` and `resources/unsubscribe`: change what the open streams listen for. */
+async function subscribe(turn: Turn): Promise<void> {
+  const { request, message, session, isKept } = turn
+  const uri = stringMember(message.params, 'uri')
+  if (uri === undefined) {
+    return refuse(turn, ERROR_CODES.invalidParams, `${message.method} needs the string "uri"`)
+  }
+  if (!isKept) {
+    const text = 'Subscriptions need a session: send the Mcp-Session-Id that initialize gave'
+    return refuse(turn, ERROR_CODES.invalidRequest, text)
+  }
+  const wants = message.method === 'resources/subscribe'
+  if (wants) session.uris.add(uri)
+  else session.uris.delete(uri)
+  if ([...session.uris].join('').length > MAX_URIS_LENGTH) {
+    session.uris.delete(uri)
+    return refuse(turn, ERROR_CODES.invalidParams, 'This session has too many subscriptions')
+  }
+  const renewed = [...session.streams].map((stream) => stream.renew(request.headers))
+  const accepted = (await Promise.all(renewed)).filter((uris) => uris !== undefined)
+  if (wants && accepted.length > 0 && !accepted.some((uris) => uris.includes(uri))) {
+    session.uris.delete(uri)
+    return refuse(turn, ERROR_CODES.invalidParams, `The target tells no updates of ${uri}`)
+  }
+  answer(turn)
+}
+
+/** Takes a notification: only a cancellation means anything in the stateless protocol. */
+function takeNotification({ call, message, session }: Turn): void {
+  if (message.method === 'notifications/cancelled') {
+    session.calls.get(message.params['requestId'] as RequestId)?.cancel()
+  }
+  call.respond(202, {})
+}
+
+/** Takes a client's answer to a request of the target. */
+function takeAnswer({ parts, call, message, session }: Turn): void {
+  const take = session.asked.get(message.id as RequestId)
+  if (take !== undefined) {
+    take(message)
+    return call.respond(202, {})
+  }
+  let reason = 'nothing was asked under the id of this answer'
+  if (String(message.id).startsWith(INPUT_REQUEST_PREFIX)) {
+    reason = 'the call that waits for this answer is over, or runs in another process'
+    const { logger, target } = parts
+    logger.warn('answer_lost', `Target "${target}": ${reason}. ${ADVICE}`, { target })
+  }
+  call.fail(new UpstreamError('invalid_answer', reason))
+}
+
+/** Makes the result of `initialize` from that of `server/discover`. */
+function initializeResult(discovered: JsonObject, { version }: SessionClient): JsonObject {
+  const instructions = stringMember(discovered, 'instructions')
+  const serverInfo = objectMember(metaOf(discovered), META.serverInfo)
+  const offered = objectMember(discovered, 'capabilities') ?? {}
+  const capabilities: JsonObject = {}
+  for (const name of SAME) if (name in offered) capabilities[name] = offered[name]
+  return {
+    protocolVersion: version,
+    capabilities: { ...capabilities, ...extensionsWithoutTasks(offered) },
+    serverInfo: serverInfo ?? OWN_INFO,
+    ...(instructions !== undefined && { instructions }),
   }
 }

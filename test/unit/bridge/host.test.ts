@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import { describe, expect, it } from 'vitest'
-import { Backlog, createHostConnection, readMessages } from '../../../src/bridge/host.js'
+import { createBacklog, createHostConnection, readMessages } from '../../../src/bridge/host.js'
 import { eventually } from '../../helpers/targets/eventually.js'
 
 describe('createHost', () => {
@@ -41,7 +41,7 @@ function begin(max = 1_000) {
     send() {},
     whenReady: (callback: () => void) => void waiting.push(callback),
   }
-  const backlog = new Backlog(max)
+  const backlog = createBacklog(max)
   const read: unknown[] = []
   const seen = { end: false }
   readMessages(stdin, host, backlog, ({ id }) => read.push(id))
@@ -78,7 +78,7 @@ describe('readMessages', () => {
     done()
     done()
     await eventually(() => expect(read).toEqual([1]))
-    expect(backlog.isFull).toBe(false)
+    expect(backlog.isFull()).toBe(false)
   })
 
   it('[bridge-ends] sees the end of stdin although the host is behind', async () => {

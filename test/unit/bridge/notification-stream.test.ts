@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { StreamListener } from '../../../src/bridge/notification-stream.js'
+import { createStreamListener } from '../../../src/bridge/notification-stream.js'
 import { MessageReply, type ReplyListener } from '../../../src/bridge/requests.js'
 import type { TargetFailure } from '../../../src/gateway/forwarding/target-failure.js'
 import { createLogger } from '../../../src/util/logger.js'
@@ -23,7 +23,7 @@ function createListener() {
   const opened: Opened[] = []
   const sent: string[] = []
   let lost = 0
-  const listener = new StreamListener({
+  const listener = createStreamListener({
     clock,
     random: () => 0,
     host: { send: (text) => sent.push(text) },
@@ -54,7 +54,7 @@ function createListener() {
   return { clock, listener, opened, sent, last, lost: () => lost }
 }
 
-describe('StreamListener', () => {
+describe('createStreamListener', () => {
   it('[bridge-reopens-stream] opens the stream again after growing pauses, and never faster than once a second', async () => {
     const { clock, listener, opened, last } = createListener()
     listener.start()

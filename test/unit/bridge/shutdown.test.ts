@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { GatewayOutcome } from '../../../src/bridge/gateway-client.js'
-import { Liveness } from '../../../src/bridge/shutdown.js'
+import { watchLiveness } from '../../../src/bridge/shutdown.js'
 import { createManualClock } from '../../helpers/runtime.js'
 
 function createLiveness(answers: boolean[]) {
@@ -8,7 +8,7 @@ function createLiveness(answers: boolean[]) {
   let jump = 0
   const told: string[] = []
   let pings = 0
-  const liveness = new Liveness({
+  const stop = watchLiveness({
     clock: { now: () => clock.now() + jump, after: clock.after },
     gatewayClient: {
       ask: () => {
@@ -22,14 +22,13 @@ function createLiveness(answers: boolean[]) {
     onDead: () => told.push('dead'),
     onWake: () => told.push('wake'),
   })
-  liveness.start()
   const sleepFor = (ms: number) => {
     jump += ms
   }
-  return { clock, told, liveness, pings: () => pings, sleepFor }
+  return { clock, told, stop, pings: () => pings, sleepFor }
 }
 
-describe('Liveness', () => {
+describe('watchLiveness', () => {
   it('[bridge-silent-target] gives the connection up when two pings had no answer', async () => {
     const { clock, told, pings } = createLiveness([true, false, false, true])
     await clock.advance(15_000)
@@ -49,7 +48,7 @@ describe('Liveness', () => {
   })
 
   it('[bridge-sleep] notices that the machine was asleep', async () => {
-    const { clock, told, sleepFor, liveness } = createLiveness([])
+    const { clock, told, sleepFor, stop } = createLiveness([])
     await clock.advance(9_000)
     sleepFor(29_000)
     await clock.advance(3_000)
@@ -57,7 +56,7 @@ describe('Liveness', () => {
     sleepFor(31_000)
     await clock.advance(3_000)
     expect(told).toEqual(['wake'])
-    liveness.stop()
+    stop()
     await clock.advance(60_000)
     expect(clock.pending).toBe(0)
   })

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { SignInNeed, SignInPort } from '../../../src/auth/tokens/token-store.js'
-import { SignInCoordinator } from '../../../src/bridge/sign-in-coordinator.js'
+import { createSignInCoordinator } from '../../../src/bridge/sign-in-coordinator.js'
 import { ProxyError } from '../../../src/util/errors.js'
 import { createLogger } from '../../../src/util/logger.js'
 import { createManualClock } from '../../helpers/runtime.js'
@@ -20,7 +20,7 @@ function open(refusing: Set<string> = new Set()) {
     state: { phase: 'done', isOtherClient: false },
     onChange: () => () => undefined,
   }
-  const coordinator = new SignInCoordinator({
+  const coordinator = createSignInCoordinator({
     clock,
     logger: createLogger({
       io: { err() {} },
@@ -46,7 +46,7 @@ function open(refusing: Set<string> = new Set()) {
 
 const targets = (needs: readonly SignInNeed[]) => needs.map(({ target }) => target)
 
-describe('SignInCoordinator', () => {
+describe('createSignInCoordinator', () => {
   it('signs in to all targets that need it, one after the other, and then is done', async () => {
     const { coordinator, asked, ended, begin } = open()
     await begin({ target: 'b' }, { target: 'a', refused: 'old' })

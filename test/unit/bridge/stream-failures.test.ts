@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Backlog } from '../../../src/bridge/host.js'
-import { StreamListener } from '../../../src/bridge/notification-stream.js'
+import { createBacklog } from '../../../src/bridge/host.js'
+import { createStreamListener } from '../../../src/bridge/notification-stream.js'
 import { MessageReply, OpenRequests } from '../../../src/bridge/requests.js'
 import { resumeAnswer } from '../../../src/bridge/resume-request.js'
 import type { TargetFailure } from '../../../src/gateway/forwarding/target-failure.js'
@@ -27,7 +27,7 @@ function refusing(failure: Partial<TargetFailure>) {
   }
 }
 
-type StreamListenerLink = ConstructorParameters<typeof StreamListener>[0]['gatewayClient']['listen']
+type StreamListenerLink = Parameters<typeof createStreamListener>[0]['gatewayClient']['listen']
 
 async function listensAgain(failure: Partial<TargetFailure>): Promise<boolean> {
   const clock = createManualClock()
@@ -40,7 +40,7 @@ async function listensAgain(failure: Partial<TargetFailure>): Promise<boolean> {
     redact: (text) => text,
   })
   const options = { clock, random: () => 0, host: HOST, logger, gatewayClient, onSessionLost() {} }
-  const listener = new StreamListener(options)
+  const listener = createStreamListener(options)
   listener.start()
   await clock.advance(2_000)
   return gatewayClient.asked() > 1
@@ -49,7 +49,7 @@ async function listensAgain(failure: Partial<TargetFailure>): Promise<boolean> {
 async function resumesAgain(failure: Partial<TargetFailure>): Promise<boolean> {
   const clock = createManualClock()
   const gatewayClient = refusing(failure)
-  const requests = new OpenRequests(HOST, new Backlog())
+  const requests = new OpenRequests(HOST, createBacklog())
   const call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t"}}'
   const request = requests.add(parseMessageText(call))
   resumeAnswer({ clock, gatewayClient, host: HOST, requests }, request, '7', undefined)

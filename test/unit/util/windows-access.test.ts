@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { restrictToOwner } from '../../../src/util/windows-access.js'
+import { restrictToOwner } from '../../../src/util/private-files.js'
 
 describe('restrictToOwner', () => {
   const commandsOf = async (isGranted: boolean) => {
