@@ -1,4 +1,3 @@
-import { isResource } from '../../auth/verify/audience.js'
 import {
   acceptsIssuer,
   type DescopeDiscovery,
@@ -7,6 +6,7 @@ import {
 } from '../../auth/descope/discovery.js'
 import { requestReply } from '../../auth/fetch-json.js'
 import type { HttpDeps } from '../../auth/oauth/http.js'
+import { isResource } from '../../auth/verify/audience.js'
 import { checkClaims, toPrincipal } from '../../auth/verify/claims.js'
 import { processKeySet } from '../../auth/verify/jwks.js'
 import { TokenError, type TokenErrorReason } from '../../auth/verify/token-error.js'

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { isResource } from '../../auth/verify/audience.js'
 import { readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
+import { isResource } from '../../auth/verify/audience.js'
 import { audiencesOf } from '../../auth/verify/claims.js'
 import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
 import { stringMember } from '../../util/json.js'
