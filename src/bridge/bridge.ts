@@ -1,7 +1,6 @@
 import type { SignInNeed } from '../auth/tokens/token-store.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
-import { isStateless } from '../mcp/headers.js'
-import type { Message } from '../mcp/message.js'
+import { isStateless, type Message } from '../mcp/message.js'
 import { networkHint } from '../upstream/upstream-error.js'
 import { Connection, type ConnectionOptions } from './connection.js'
 import type { Backlog } from './host.js'

@@ -7,7 +7,7 @@ import {
   type TargetFailure,
 } from '../gateway/forwarding/target-failure.js'
 import type { Gateway } from '../gateway/gateway.js'
-import { encodeHeaderValue, envelopeVersion, isStateless, mcpNameOf } from '../mcp/headers.js'
+import { encodeHeaderValue, mcpNameOf } from '../mcp/headers.js'
 import {
   errorResponse,
   notificationText,
@@ -15,7 +15,7 @@ import {
   type RequestId,
   requestText,
 } from '../mcp/jsonrpc.js'
-import { type Message, parseMessageText } from '../mcp/message.js'
+import { envelopeVersion, isStateless, type Message, parseMessageText } from '../mcp/message.js'
 import { lastEventIdHeader } from '../mcp/sse.js'
 import { mayMeanOtherPath } from '../util/failure.js'
 import { type JsonObject, objectMember, tryParseJson } from '../util/json.js'

@@ -68,7 +68,7 @@ export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions)
   stopLiveness()
   listener.stop()
   const isFault = ending === 'fault'
-  bridge.close(isFault ? 'The bridge ends because of an internal error' : 'The bridge is closing')
+  bridge.close(isFault ? 'The bridge ends because of a mistake in it' : 'The bridge is closing')
   over.abort()
   const goodbye = Promise.all([
     parts.gatewayClient.end(),

@@ -1,6 +1,5 @@
-import { claimsStateless, isStateless } from '../mcp/headers.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
-import type { Message } from '../mcp/message.js'
+import { claimsStateless, isStateless, type Message } from '../mcp/message.js'
 import { messageOf } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
 import { type Admitted, byAdmission, createHiddenNote } from './admission.js'

@@ -1,7 +1,7 @@
-import { envelopeProblem, envelopeVersion, headerMismatch, isStateless } from '../mcp/headers.js'
+import { envelopeProblem, headerMismatch } from '../mcp/headers.js'
 import { memberText, putMembers } from '../mcp/json-text.js'
 import { ERROR_CODES, errorResponse, writtenResponse } from '../mcp/jsonrpc.js'
-import type { Message } from '../mcp/message.js'
+import { envelopeVersion, isStateless, type Message } from '../mcp/message.js'
 import { metaOf } from '../mcp/meta.js'
 import {
   REMOVED_METHODS,

@@ -1,9 +1,9 @@
 import { isObject, ownMember } from '../util/json.js'
-import type { Message } from './message.js'
+import { envelopeVersion, type Message } from './message.js'
 import { META, metaOf } from './meta.js'
-import { STATELESS_VERSION } from './versions.js'
 
 const SENTINEL = /^=\?base64\?([A-Za-z0-9+/=]*)\?=$/i
+
 const PLAIN = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/
 
 /**
@@ -20,31 +20,6 @@ export function encodeHeaderValue(value: string): string {
 export function decodeHeaderValue(value: string): string {
   const encoded = SENTINEL.exec(value)?.[1]
   return encoded === undefined ? value : Buffer.from(encoded, 'base64').toString('utf8')
-}
-
-/** Returns the protocol version of the message's `_meta` envelope, if it has one. */
-export function envelopeVersion(message: Message): string | undefined {
-  const meta = message.params['_meta']
-  if (!isObject(meta)) return undefined
-  const version = meta[META.version]
-  return typeof version === 'string' ? version : undefined
-}
-
-/** Tells whether a message is one of the stateless protocol: its body decides, not its headers. */
-export function isStateless(message: Message): boolean {
-  const version = envelopeVersion(message)
-  if (version !== undefined) return version >= STATELESS_VERSION
-  return message.method === 'server/discover' || message.method === 'subscriptions/listen'
-}
-
-/**
- * Tells whether a message claims the stateless protocol by its header alone. `initialize` and
- * responses exist in the session-based protocol only, whatever their headers say.
- *
- * @param header Its `MCP-Protocol-Version`.
- */
-export function claimsStateless({ kind, method }: Message, header: string | undefined): boolean {
-  return header === STATELESS_VERSION && kind !== 'response' && method !== 'initialize'
 }
 
 /**

@@ -11,6 +11,33 @@ import {
   withoutMember,
 } from './json-text.js'
 import { ERROR_CODES, type RequestId, type WireError } from './jsonrpc.js'
+import { META } from './meta.js'
+import { STATELESS_VERSION } from './versions.js'
+
+/** Returns the protocol version of the message's `_meta` envelope, if it has one. */
+export function envelopeVersion(message: Message): string | undefined {
+  const meta = message.params['_meta']
+  if (!isObject(meta)) return undefined
+  const version = meta[META.version]
+  return typeof version === 'string' ? version : undefined
+}
+
+/** Tells whether a message is one of the stateless protocol: its body decides, not its headers. */
+export function isStateless(message: Message): boolean {
+  const version = envelopeVersion(message)
+  if (version !== undefined) return version >= STATELESS_VERSION
+  return message.method === 'server/discover' || message.method === 'subscriptions/listen'
+}
+
+/**
+ * Tells whether a message claims the stateless protocol by its header alone. `initialize` and
+ * responses exist in the session-based protocol only, whatever their headers say.
+ *
+ * @param header Its `MCP-Protocol-Version`.
+ */
+export function claimsStateless({ kind, method }: Message, header: string | undefined): boolean {
+  return header === STATELESS_VERSION && kind !== 'response' && method !== 'initialize'
+}
 
 /** One JSON-RPC message of a client, parsed once, with the text it came as. */
 export interface Message {

@@ -1,13 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { decodeHeaderValue, encodeHeaderValue, headerMismatch } from '../../../src/mcp/headers.js'
 import {
-  decodeHeaderValue,
-  encodeHeaderValue,
   envelopeVersion,
-  headerMismatch,
   isStateless,
-} from '../../../src/mcp/headers.js'
-import { type Message, parseMessageText } from '../../../src/mcp/message.js'
+  type Message,
+  parseMessageText,
+} from '../../../src/mcp/message.js'
 
 const VERSION_KEY = 'io.modelcontextprotocol/protocolVersion'
 
