@@ -1,6 +1,7 @@
 import type { Logger } from '../util/logger.js'
+import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
-import type { Exchange } from './exchange.js'
+import type { UnderWay } from './exchange.js'
 import type { LastLists } from './lists/last-known-lists.js'
 import type { BoundIds } from './rewriting/bound-ids.js'
 import type { Cursors, EventIds, RequestIds } from './rewriting/signed-ids.js'
@@ -31,7 +32,7 @@ export interface GatewayContext {
   /** Milliseconds. */
   readonly timeouts: { list: number; answer: number }
   /** Requests under way, of all callers. */
-  readonly running: Set<Exchange>
+  readonly running: Roster<UnderWay>
   /** Clients can open a stream for messages that targets send unasked (GET). */
   readonly offersStreams: boolean
   /**

@@ -1,5 +1,6 @@
 import type { Caller } from '../auth/credentials/credential.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
+import type { Roster, Rostered } from '../util/roster.js'
 import type { AnswerOutcome } from './forwarding/outcome.js'
 import { failureError, type TargetFailure } from './forwarding/target-failure.js'
 
@@ -52,6 +53,12 @@ export interface ExchangeRecord {
 }
 
 /** One request of a client on its way through the gateway. */
+/** A request in the list of those under way. */
+export interface UnderWay extends Rostered {
+  readonly exchange: Exchange
+  readonly list: Roster<UnderWay>
+}
+
 export interface Exchange {
   readonly caller: Caller
   /** Returns a header of the client's request, by its name in lower case. */
@@ -62,8 +69,8 @@ export interface Exchange {
   readonly record: ExchangeRecord
   /** The id of the request, where the message is one. */
   readonly id?: RequestId | undefined
-  /** The set that holds it until it has ended. */
-  listed?: Set<Exchange>
+  /** Where it stands among the requests under way, until it has ended. */
+  underWay?: UnderWay
   /** Identifies the request in logs, to the client and to the target; absent in the bridge. */
   readonly requestId?: string
   /**

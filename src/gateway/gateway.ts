@@ -2,9 +2,10 @@ import { ERROR_CODES } from '../mcp/jsonrpc.js'
 import { claimsStateless, isStateless, type Message } from '../mcp/message.js'
 import { messageOf } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
+import { Roster } from '../util/roster.js'
 import { type Admitted, byAdmission, createHiddenNote } from './admission.js'
 import type { GatewayContext } from './context.js'
-import { type Exchange, replyError } from './exchange.js'
+import { type Exchange, replyError, type UnderWay } from './exchange.js'
 import { forward } from './forwarding/forward.js'
 import {
   broadcastRequest,
@@ -81,7 +82,7 @@ export function createGateway(all: GatewayOptions): Gateway {
     eras: createEras({ ...options, declared }),
     declared,
     withhold: createWithhold(logger, options.clock),
-    running: new Set<Exchange>(),
+    running: new Roster<UnderWay>(),
   }
   const viewOf = byAdmission(targets, (admitted) =>
     createView(

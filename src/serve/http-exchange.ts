@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../auth/credentials/credential.js'
 import { challengeFor } from '../auth/verify/challenge-response.js'
-import type { Exchange } from '../gateway/exchange.js'
+import type { Exchange, UnderWay } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { findMember } from '../mcp/json-text.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
@@ -65,7 +65,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   why: string | undefined
   seen: LogFields | undefined
   event: string | undefined
-  #listed: Set<Exchange> | undefined
+  #underWay: UnderWay | undefined
   #place: Place | undefined
   #hasEnded = false
 
@@ -143,10 +143,10 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     return this.#place
   }
 
-  /** Taken out there however the request ends. */
-  set listed(listed: Set<Exchange>) {
-    this.#listed = listed
-    if (this.#hasEnded) listed.delete(this)
+  /** Taken off its list however the request ends. */
+  set underWay(underWay: UnderWay) {
+    this.#underWay = underWay
+    if (this.#hasEnded) underWay.list.delete(underWay)
   }
 
   /** Names the request in an error of ours; what a target answered stays as it is. */
@@ -164,7 +164,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   onEnd(hasLeft: boolean): void {
     this.#hasEnded = true
     this.#place?.release()
-    this.#listed?.delete(this)
+    this.#underWay?.list.delete(this.#underWay)
     const { record, refusal, why, seen, event } = this
     const { headersSent, statusCode } = this.#response
     this.#options.log({

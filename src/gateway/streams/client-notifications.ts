@@ -5,6 +5,7 @@ import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { BoundedMap } from '../../util/bounded-map.js'
 import type { GatewayContext } from '../context.js'
+import type { UnderWay } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import { notify } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
@@ -70,8 +71,9 @@ export function createNotifications(context: GatewayContext) {
   /** Notes a request as under way until it has ended. */
   function watch({ exchange }: Request): void {
     if (exchange.caller.principal === undefined) return
-    running.add(exchange)
-    exchange.listed = running
+    const underWay: UnderWay = { place: -1, exchange, list: running }
+    running.add(underWay)
+    exchange.underWay = underWay
   }
 
   /**
@@ -83,12 +85,13 @@ export function createNotifications(context: GatewayContext) {
     if (principal === undefined || target.credential.perCaller) return true
     if (context.sessions.at(request.session, target.name)?.id !== undefined) return true
     const own = callerId(principal)
-    for (const { id, record, caller } of running) {
-      if (!isSameId(params['requestId'], id)) continue
+    let isForeign = false
+    running.each(({ exchange: { id, record, caller } }) => {
+      if (!isSameId(params['requestId'], id)) return
       const isElsewhere = record.target !== undefined && record.target !== target.name
-      if (!isElsewhere && callerId(caller.principal) !== own) return false
-    }
-    return true
+      if (!isElsewhere && callerId(caller.principal) !== own) isForeign = true
+    })
+    return !isForeign
   }
 
   return { send, remember, watch, mayCancel }
