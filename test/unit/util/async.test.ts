@@ -101,7 +101,13 @@ describe('parseRetryAfter', () => {
     ['999999', 3_600_000],
     ['Thu, 01 Jan 2026 00:00:10 GMT', 10_000],
     ['Thu, 01 Jan 2020 00:00:10 GMT', 0],
+    ['Sunday, 06-Nov-94 08:49:37 GMT', 0],
     ['soon', undefined],
+    ['-5', undefined],
+    ['2026', 2_026_000],
+    ['5 s', undefined],
+    ['Thu, at noon', undefined],
+    [null, undefined],
     [undefined, undefined],
   ])('reads %j as %j', (value, ms) => {
     expect(parseRetryAfter(value, now)).toBe(ms)

@@ -1,5 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { readRefusal } from '../../../../src/auth/oauth/failure.js'
+import {
+  type OAuthRefusal,
+  OAuthRefusedError,
+  pauseAskedFor,
+  RetryableError,
+  readRefusal,
+} from '../../../../src/auth/oauth/failure.js'
 
 describe('readRefusal', () => {
   const read = (status: number, body: unknown, headers = {}) =>
@@ -33,8 +39,16 @@ describe('readRefusal', () => {
     expect(read(201, '')).toBeUndefined()
   })
 
-  it('reads how long to wait', () => {
-    expect(read(429, '', { 'retry-after': '7' })?.retryAfter).toBe('7')
-    expect(read(429, '')?.retryAfter).toBeNull()
+  it.each([
+    ['7', 7_000],
+    ['Thu, 01 Jan 2026 00:00:10 GMT', 10_000],
+    ['999999999', 3_600_000],
+    ['soon', 0],
+  ])('says how long the server wants to be left alone: %s', (value, ms) => {
+    const now = Date.UTC(2026, 0, 1)
+    const refusal = read(429, '', { 'retry-after': value }) as OAuthRefusal
+    expect(pauseAskedFor(new OAuthRefusedError('Asking', refusal), now)).toBe(ms)
+    expect(pauseAskedFor(new RetryableError('busy', { retryAfter: value }), now)).toBe(ms)
+    expect(pauseAskedFor(new Error('broken'), now)).toBe(0)
   })
 })
