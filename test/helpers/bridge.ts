@@ -148,7 +148,8 @@ export function createBrowser(visits: boolean) {
   chmodSync(path, 0o700)
   return {
     path,
-    urls: () => (existsSync(log) ? readFileSync(log, 'utf8').trim().split('\n') : []),
+    // what follows the last line break is still being written
+    urls: () => (existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(0, -1) : []),
   }
 }
 

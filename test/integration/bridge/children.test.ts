@@ -68,7 +68,7 @@ describe('what a bridge leaves behind', () => {
   const set = (flag: string) => writeFileSync(join(home, flag), '')
   const programs = () => {
     const list = join(home, 'pids')
-    return existsSync(list) ? readFileSync(list, 'utf8').trim().split('\n').map(Number) : []
+    return existsSync(list) ? readFileSync(list, 'utf8').split('\n').slice(0, -1).map(Number) : []
   }
   /** Processes that live and have our folder in their environment, or wrote themselves down. */
   const living = () => {
