@@ -1,6 +1,6 @@
-import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { endOfString, isObject, type JsonObject, tryParseJson } from '../util/json.js'
 import { foldName } from '../util/text.js'
-import { elementsAt, putMembers } from './json-text.js'
+import { elementsAt, putMembers, skipSpace } from './json-text.js'
 import type { RequestId } from './jsonrpc.js'
 import type { EventFields } from './sse.js'
 
@@ -75,6 +75,43 @@ export function hasLookalike(message: JsonObject): boolean {
     if (!ENVELOPE.has(name) && ENVELOPE.has(foldName(name))) return true
   }
   return false
+}
+
+/** Longest text of a name of the envelope: each letter may be written as an escape of six. */
+const MAX_NAME_TEXT = 50
+
+/**
+ * Lists the ids that a message has, as JSON texts, without parsing it: of a large one that would keep
+ * all others waiting. Of text that is no JSON it finds any ids or none.
+ *
+ * @param text One byte a character.
+ * @returns `undefined` when it is no object, or has a member that {@link hasLookalike} refuses.
+ */
+export function writtenIds(text: string): string[] | undefined {
+  const ids: string[] = []
+  let name: string | undefined
+  let depth = 0
+  let valueAt = 0
+  for (let i = skipSpace(text, 0); i < text.length; i++) {
+    const c = text[i]
+    if (c === '"') {
+      const end = endOfString(text, i)
+      if (depth === 1 && name === undefined) {
+        const written = Buffer.from(text.slice(i, end + 1), 'latin1').toString()
+        name = written.length > MAX_NAME_TEXT ? '' : String(tryParseJson(written))
+        if (hasLookalike({ [name]: 0 })) return undefined
+      }
+      i = end
+    } else if (c === '{' || c === '[') depth++
+    else if (depth === 1 && c === ':') valueAt = i + 1
+    else if (depth === 1 && (c === ',' || c === '}')) {
+      if (name === 'id') ids.push(text.slice(valueAt, i).trim())
+      name = undefined
+      if (c === '}') return ids
+    } else if (c === '}' || c === ']') depth--
+    if (depth === 0) return undefined
+  }
+  return undefined
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   isPlainId,
   isSameId,
   readIncoming,
+  writtenIds,
 } from '../../mcp/incoming.js'
 import { memberText, objectText } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
@@ -119,13 +120,11 @@ export class AnswerBody implements Awaited {
   }
 }
 
-/** Of larger answers only both ends are checked: parsing them would block all other requests. */
+/** Of larger answers only the ids are checked: parsing them would block all other requests. */
 const MAX_PARSED_BYTES = 1024 * 1024
 
 /** Larger answers that fail the check are not repaired. */
 const MAX_MENDED_BYTES = 8 * 1024 * 1024
-
-const END_BYTES = 256
 
 /** Error codes that are about the protocol itself and not about a missing session. */
 const PROTOCOL_CODES: ReadonlySet<unknown> = new Set([-32020, -32021, -32022, -32602, -32601])
@@ -138,7 +137,7 @@ const PROTOCOL_CODES: ReadonlySet<unknown> = new Set([-32020, -32021, -32022, -3
  */
 export function checkAnswer(body: Buffer, id: RequestId, text?: string): string | undefined {
   if (!isUtf8(body)) return 'its answer is not valid UTF-8'
-  if (body.length > MAX_PARSED_BYTES) return checkEnds(body, id)
+  if (body.length > MAX_PARSED_BYTES) return checkLarge(body, id)
   const value = tryParseJson(text ?? decodeUtf8(body))
   if (!isObject(value)) return 'its answer is not valid JSON'
   const isExact = value['id'] === id && isPlainId(id) && value['jsonrpc'] === '2.0'
@@ -147,14 +146,12 @@ export function checkAnswer(body: Buffer, id: RequestId, text?: string): string 
     : 'its answer is not a response to this request'
 }
 
-function checkEnds(body: Buffer, id: RequestId): string | undefined {
-  const head = body.toString('latin1', 0, END_BYTES)
-  const tail = body.toString('latin1', body.length - END_BYTES)
-  if (!head.trimStart().startsWith('{') || !tail.trimEnd().endsWith('}')) {
-    return 'its answer is not a JSON object'
-  }
-  const written = idInHead(head) ?? idInTail(tail)
-  const isOther = written !== undefined && written !== JSON.stringify(id)
+/** Every id counts: which of two a client takes is not known. */
+function checkLarge(body: Buffer, id: RequestId): string | undefined {
+  const ids = writtenIds(body.toString('latin1'))
+  if (ids === undefined) return 'its answer is not a JSON object'
+  const written = JSON.stringify(id)
+  const isOther = ids.length === 0 || ids.some((other) => other !== written)
   return isOther ? 'its answer is not a response to this request' : undefined
 }
 
@@ -171,15 +168,15 @@ export function idInHead(head: string): string | undefined {
   return IN_HEAD.exec(head)?.[1]
 }
 
-/** Returns the id's JSON text where it stands behind the result, as other serializers write it. */
-function idInTail(tail: string): string | undefined {
-  return IN_TAIL.exec(tail)?.[1]
-}
-
-/** Writes the id at the end of a response as the client wrote it, where the target wrote it differently. */
-export function mendTail(tail: string, awaited: Awaited): string {
+/**
+ * Writes the id at the end of a response as the client wrote it, where the target wrote it differently.
+ *
+ * @returns `undefined` when the response is to another request.
+ */
+export function mendTail(tail: string, awaited: Awaited): string | undefined {
   const [end = '', written = ''] = IN_TAIL.exec(tail) ?? []
-  if (written === '' || !isSameId(tryParseJson(written), awaited.id)) return tail
+  if (written === '') return tail
+  if (!isSameId(tryParseJson(written), awaited.id)) return undefined
   const at = tail.length - end.length + end.indexOf(written, end.indexOf(':'))
   return tail.slice(0, at) + awaited.idText() + tail.slice(at + written.length)
 }

@@ -167,7 +167,7 @@ class Relay implements AnswerListener, ReplyWatcher {
   largeEnded(): void {
     const { exchange, send, onEnd } = this.#options
     if (this.#large?.end() === false) {
-      const reason = 'its answer is not a JSON object'
+      const reason = 'its answer is not a whole response to this request'
       exchange.record.failure = { cause: 'invalid_answer', target: send.target.name, reason }
       exchange.reply.breakOff?.()
     } else exchange.record.outcome = 'ok'
@@ -260,11 +260,11 @@ class LargeAnswer {
     return ready === 0 || this.#reply.write(chunk.subarray(0, ready))
   }
 
-  /** @returns False when the answer was not a whole message, of which a part was sent already. */
+  /** @returns False when it was no whole response to the request; a part of it was sent already. */
   end(): boolean {
-    const tail = this.#tail.toString('latin1')
-    if (!tail.trimEnd().endsWith('}')) return false
-    this.#reply.write(Buffer.from(mendTail(tail, this.#awaited), 'latin1'))
+    const tail = mendTail(this.#tail.toString('latin1'), this.#awaited)
+    if (tail?.trimEnd().endsWith('}') !== true) return false
+    this.#reply.write(Buffer.from(tail, 'latin1'))
     this.#reply.endStream()
     return true
   }

@@ -11,6 +11,8 @@ describe('checkAnswer', () => {
     ['a result that is null', '{"jsonrpc":"2.0","id":1,"result":null}'],
     ['an error', '{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"x"}}'],
     ['a large object', `{"jsonrpc":"2.0","id":1,"result":${big}}`],
+    ['a large object with its id behind', `{"result":[{"id":2},${big}],"jsonrpc":"2.0","id": 1 }`],
+    ['a large object that speaks of ids', `{"id":1,"result":[${big},"\\\\",{"id":2},"\\"id\\":2"]}`],
     ['a large object within white space', ` \r\n{"id":1,"result":${big}}\n `],
   ])('accepts %s', (_title, text) => {
     expect(check(text)).toBeUndefined()
@@ -33,6 +35,20 @@ describe('checkAnswer', () => {
     ],
     ['a second result', '{"jsonrpc":"2.0","id":1,"result":{},"reſult":{}}', 'not a response'],
     ['a large array', `[${big}]`, 'not a JSON object'],
+    ['a large object without an id', `{"result":${big}}`, 'not a response'],
+    ['a large one with a second id behind', `{"id":1,"result":${big},"id":2}`, 'not a response'],
+    [
+      'a large one with a second id within',
+      `{"id":1,"a":${big},"id":2,"b":${big}}`,
+      'not a response',
+    ],
+    ['a large one with an escaped id', `{"id":1,"a":${big},"\\u0069d":2}`, 'not a response'],
+    ['a large one with an id in another case', `{"id":1,"a":${big},"ID":2}`, 'not a JSON object'],
+    [
+      'a large one with a second result',
+      `{"id":1,"reſult":1,"result":${big}}`,
+      'not a JSON object',
+    ],
     ['a large half', `{"result":${big}`, 'not a JSON object'],
   ])('refuses %s', (_title, text, reason) => {
     expect(check(text)).toContain(reason)
