@@ -12,7 +12,10 @@ describe('checkAnswer', () => {
     ['an error', '{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"x"}}'],
     ['a large object', `{"jsonrpc":"2.0","id":1,"result":${big}}`],
     ['a large object with its id behind', `{"result":[{"id":2},${big}],"jsonrpc":"2.0","id": 1 }`],
-    ['a large object that speaks of ids', `{"id":1,"result":[${big},"\\\\",{"id":2},"\\"id\\":2"]}`],
+    [
+      'a large object that speaks of ids',
+      `{"id":1,"result":[${big},"\\\\",{"id":2},"\\"id\\":2"]}`,
+    ],
     ['a large object within white space', ` \r\n{"id":1,"result":${big}}\n `],
   ])('accepts %s', (_title, text) => {
     expect(check(text)).toBeUndefined()
