@@ -134,7 +134,9 @@ export class AnswerReader implements UpstreamHandler, Awaited {
     if (this.#isOver) return
     if (this.#splitter !== undefined) return this.#endStream()
     const text = Buffer.concat(this.#body).toString('utf8')
-    if (!this.#isOk) return this.#refuse(errorIn(text, this.idText()))
+    if (!this.#isOk) {
+      return this.#refuse(this.id === undefined ? undefined : errorIn(text, this.idText()))
+    }
     const isJson = mediaTypeOf(this.#head['content-type']) === JSON_TYPE
     const found = isJson ? readIncoming(text, this) : []
     const response = found.find(({ kind }) => kind !== 'message')

@@ -178,3 +178,14 @@ describe.each(CASES)('an answer that is %s', (_what, given, verdict) => {
     expect(await waitOn(translated())).toBe(verdict)
   })
 })
+
+it('a refusal with a JSON-RPC error is read for a request without an id, too', async () => {
+  answer = send(404, 'application/json', ERROR('"id":null,'))
+  const read = await readAnswer(
+    { clock, upstream },
+    { ...REQUEST, method: 'GET' },
+    undefined,
+    5_000,
+  )
+  expect(read).toMatchObject({ kind: 'answer', answer: { status: 404, message: undefined } })
+})
