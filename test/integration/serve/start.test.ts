@@ -129,7 +129,7 @@ describe('createProxy', () => {
     const { port } = server.address() as AddressInfo
     const url = `http://127.0.0.1:${port}/mcp`
     const ask = async (headers: Record<string, string>) =>
-      (await send(url, { method: 'GET', headers })).status
+      (await send(url, { method: 'POST', headers })).status
     const close = async () => {
       server.closeAllConnections()
       server.close()
