@@ -46,8 +46,7 @@ export function renderLanding({ resource, targets, offers, signsIn }: LandingOpt
 <div class="url">${copyBox('the URL', resource)}</div>
 ${links.length > 0 ? `<ul class="actions">${links.map(linkItem).join('')}</ul>` : ''}
 ${offers.length > 0 ? `<h2>Step by step</h2>\n<div class="hosts">\n${offers.map(renderOffer).join('\n')}\n</div>` : ''}
-<h2>Behind it</h2>
-<ul class="targets">${targets.map((target) => `<li>${codeOf(target)}</li>`).join('')}</ul>
+${targets.length > 0 ? `<h2>Behind it</h2>\n<ul class="targets">${targets.map((target) => `<li>${codeOf(target)}</li>`).join('')}</ul>` : ''}
 ${signsIn ? '<p class="dim">Your token stays here: none of these servers gets it.</p>' : ''}
 <p id="said" class="away" role="status"></p>
 <p class="dim">Served by ${PRODUCT}.</p>

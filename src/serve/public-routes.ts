@@ -13,7 +13,7 @@ export interface PublicRoutesOptions {
   descope: Pick<Descope, 'issuer' | 'document' | 'scopesSupported' | 'keysState'> | undefined
   /** The keys with which targets check who calls. */
   jwks?: object | undefined
-  targets: readonly Pick<Target, 'name' | 'state'>[]
+  targets: readonly Pick<Target, 'name' | 'state' | 'barrier'>[]
   /** The public MCP URL. */
   resource: string
   /** Where the MCP endpoint stands on this server. */
@@ -40,6 +40,8 @@ export interface PublicRoute {
  */
 export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<string, PublicRoute> {
   const { descope, resource, path } = options
+  // whoever asks here is nobody yet, and so not admitted to what does not admit everybody
+  const targets = options.targets.filter(({ barrier }) => barrier === undefined)
   const suffixes = new Set(['', path, new URL(resource).pathname].filter((name) => name !== '/'))
   const routes = new Map<string, PublicRoute>()
   routes.set('/healthz', {
@@ -68,7 +70,7 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
       resource,
       issuer: descope.issuer(),
       scopes: descope.scopesSupported(),
-      name: options.targets.map(({ name }) => name).join(', '),
+      name: targets.map(({ name }) => name).join(', ') || undefined,
     })
     json(response, 200, document, 'public, max-age=300')
   }
@@ -85,14 +87,14 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
   function ready(_request: IncomingMessage, response: ServerResponse): void {
     const keys = descope?.keysState() ?? 'ok'
     const isReady = keys !== 'missing' && !options.isDraining()
-    const targets = Object.fromEntries(options.targets.map(({ name, state }) => [name, state]))
-    json(response, isReady ? 200 : 503, { ready: isReady, keys, targets })
+    const states = Object.fromEntries(targets.map(({ name, state }) => [name, state]))
+    json(response, isReady ? 200 : 503, { ready: isReady, keys, targets: states })
   }
 
   function landing(_request: IncomingMessage, response: ServerResponse): void {
     const page = renderLanding({
       resource,
-      targets: options.targets.map(({ name }) => name),
+      targets: targets.map(({ name }) => name),
       offers: options.offers(resource),
       signsIn: descope !== undefined,
     })

@@ -7,7 +7,7 @@ export interface ResourceMetadataOptions {
   /** As in the authorization server's own metadata, byte for byte. */
   issuer: string
   scopes?: readonly string[]
-  name?: string
+  name?: string | undefined
 }
 
 /**
