@@ -30,6 +30,8 @@ export interface Explanation {
   verdicts: readonly AccessVerdict[]
   /** The target that gets the name from this caller, because the caller does not see its own one. */
   leadsTo?: string
+  /** It has the form of an alias: then the verdicts are about that form, and not about what it stands for. */
+  mayBeAlias?: true
 }
 
 /**
@@ -66,6 +68,7 @@ export function explainAccess(
     const refusal = refusalWord(decision)
     return { kind, allowed: false, refusal, rule: decision.rule, ...scopes }
   }
+  const mayBeAlias = !isUri && createNames(targets, names.maxLength).isUnknownAlias(asked)
   const other = rule === undefined ? undefined : find(admitted)?.target.name
   return {
     asked,
@@ -74,6 +77,7 @@ export function explainAccess(
     own: name,
     verdicts: isUri ? [decide('resource')] : [decide('tool'), decide('prompt')],
     ...(other !== undefined && { leadsTo: other }),
+    ...(mayBeAlias && { mayBeAlias }),
   }
 }
 

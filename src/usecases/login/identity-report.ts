@@ -2,6 +2,7 @@ import { splitScopes } from '../../auth/oauth/scopes.js'
 import type { StorePlace, TokenRecord } from '../../auth/tokens/token-store.js'
 import { accountOf, readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
 import { stringMember } from '../../util/json.js'
+import { printable } from '../../util/redact.js'
 import { shownUrl } from '../../util/url-text.js'
 import { minutes } from '../access/sign-in-text.js'
 
@@ -58,7 +59,8 @@ export function renderIdentity(report: IdentityReport, now: number): string {
     ['token', tokenLine(report, now)],
     ['store', `${store.kind} ${store.path} (${store.reason})`],
   ]
-  const lines = rows.map(([name = '', value]) => `  ${name.padEnd(8)} ${value}`)
+  // the server that gave the tokens wrote some of it
+  const lines = rows.map(([name = '', value = '']) => `  ${name.padEnd(8)} ${printable(value)}`)
   const title = target === url ? url : `${target}   ${url}`
   return `${title}\n${lines.join('\n')}\n`
 }

@@ -3,6 +3,7 @@ import type { EnsureRequest, SignInDeps } from '../../sign-in/flow.js'
 import { createSignIn } from '../../sign-in/sign-in.js'
 import type { Network } from '../../upstream/http/network.js'
 import { ProxyError } from '../../util/errors.js'
+import { printable } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { findSignInTarget, placesOfSignIn, requirePrivacy } from '../access/find-target.js'
 import { createSignInTalk } from '../access/sign-in-text.js'
@@ -169,6 +170,6 @@ async function report(
 ): Promise<void> {
   const identity = reportIdentity(record, await store.place(), clock.now())
   if (flags.json) return io.out(`${JSON.stringify(identity)}\n`)
-  io.err(`${what} as ${identity.account ?? 'unknown'}\n`)
+  io.err(`${what} as ${printable(identity.account ?? 'unknown')}\n`)
   io.out(renderIdentity(identity, clock.now()))
 }

@@ -14,6 +14,7 @@ import { readText } from '../../../util/bounded-file.js'
 import { createColors } from '../../../util/colors.js'
 import { messageOf, ProxyError } from '../../../util/errors.js'
 import { bareObject, isObject, type JsonObject, tryParseJson } from '../../../util/json.js'
+import { escapeUnsafe, printable } from '../../../util/redact.js'
 import type { Runtime } from '../../../util/runtime.js'
 
 const MAX_TOKEN_BYTES = 65_536
@@ -44,7 +45,7 @@ export function explainCallersAccess(
     // a name is more often that of a tool than of a prompt
     const [first] = explanation.verdicts
     const document = { ...explanation, allowed: first?.allowed, caller, warnings }
-    runtime.io.out(`${JSON.stringify(document)}\n`)
+    runtime.io.out(`${escapeUnsafe(JSON.stringify(document))}\n`)
     return
   }
   runtime.io.out(render(runtime, explanation, caller))
@@ -111,27 +112,34 @@ function describe(principal: Principal): CallerView {
 
 function render(runtime: Runtime, explanation: Explanation, caller: CallerView): string {
   const { green, red, dim } = createColors(runtime, 'out')
-  const { asked, endpoint, target, own, verdicts, leadsTo } = explanation
+  const { asked, endpoint, target, own, verdicts, leadsTo, mayBeAlias } = explanation
   const { expiresAt } = caller
   const reason = ({ refusal, rule, scopes }: AccessVerdict) =>
     `${refusal} (${rule})${scopes ? `: needs ${scopes.join(' ')}` : ''}`
   const lines = verdicts.map((verdict) => {
     const { kind, allowed } = verdict
-    const what = `${kind} ${JSON.stringify(own)} of target "${target}"`
+    const what = `${kind} ${escapeUnsafe(JSON.stringify(own))} of target "${target}"`
     return allowed
       ? `${green('allowed')}  ${what}`
       : `${red('refused')}  ${what}: ${reason(verdict)}`
   })
   if (leadsTo !== undefined) {
     lines.push(
-      `This caller does not see "${target}": ${asked} leads to target "${leadsTo}" instead.`,
+      `This caller does not see "${target}": ${printable(asked)} leads to target "${leadsTo}" instead.`,
     )
   }
-  const list = (items: readonly string[]) => (items.length === 0 ? '-' : items.join(' '))
+  if (mayBeAlias) {
+    lines.push(
+      `${asked} has the form of an alias. If it is one, ask with the target's own name behind the prefix, as the target writes it: rules hold for that.`,
+    )
+  }
+  // a token that somebody handed over may hold what a terminal obeys
+  const list = (items: readonly string[]) => printable(items.join(' ')) || '-'
+  const one = (item: string | null) => printable(item ?? '-')
   const held = [
     `endpoint     ${endpoint}`,
-    `subject      ${caller.subject ?? '-'}`,
-    `tenant       ${caller.tenant ?? '-'}`,
+    `subject      ${one(caller.subject)}`,
+    `tenant       ${one(caller.tenant)}`,
     `roles        ${list(caller.roles)}`,
     `permissions  ${list(caller.permissions)}`,
     `scopes       ${list(caller.scopes)}`,
