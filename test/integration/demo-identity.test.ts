@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
@@ -11,6 +12,10 @@ import {
   registerClient,
   signIn as signInAt,
 } from '../unit/demo/identity/support.js'
+
+const { privateKey: ecKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+/** As JSON. */
+const EC_KEY = JSON.stringify(ecKey.export({ type: 'pkcs8', format: 'pem' }))
 
 type Said = Record<string, string> & { url: string; DESCOPE_CONFIG_URL: string }
 
@@ -150,6 +155,14 @@ describe('demo identity --state', () => {
     ['is cut off', (text) => text.slice(0, 100)],
     ['has no keys', (text) => text.replace(/"keys":\[.*?\]/, '"keys":[]')],
     ['has a broken key', (text) => text.replace('BEGIN PRIVATE', 'BEGIN')],
+    [
+      'has a key that is not RSA',
+      (text) => text.replace(/"privateKey":"[^"]*"/, `"privateKey":${EC_KEY}`),
+    ],
+    [
+      'has another form of project',
+      (text) => text.replace(/"projectId":"\w*"/, '"projectId":"../x"'),
+    ],
     ['has a member that nobody knows', (text) => text.replace('{', '{"x":1,')],
   ])('says what is damaged when its file %s', async (_name, damage) => {
     const folder = createFolder()

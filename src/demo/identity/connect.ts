@@ -12,6 +12,8 @@ import { userOf, verifyOwn } from './tokens.js'
 /** Life of a link, milliseconds: a choice of the emulator. */
 const LINK_TTL_MS = 600_000
 
+const MOST_CONNECTIONS = 10_000
+
 /**
  * Makes the link at which a user connects to an app. It takes the user's own token: a management
  * key cannot. With `tenantId`, the connection is the user's for that tenant.
@@ -33,7 +35,7 @@ export async function startConnect(state: State, call: IdentityCall): Promise<Id
   if (tenantId !== undefined && !isInTenant(state, claims, tenantId)) throw refusal('forbidden')
   const options = isObject(body['options']) ? body['options'] : {}
   const redirectUrl = stringMember(options, 'redirectUrl') || undefined
-  if (redirectUrl !== undefined && !/^https?:\/\/[^/]/.test(redirectUrl)) {
+  if (redirectUrl !== undefined && !isWebUrl(redirectUrl)) {
     throw refusal('invalid_request', '"redirectUrl" must be an http or https URL')
   }
   const scopes = stringsMember(options, 'scopes')
@@ -49,6 +51,8 @@ export async function startConnect(state: State, call: IdentityCall): Promise<Id
   state.counters.connectLinks++
   return json(200, { url: `${state.baseUrl}/connect/${id}` })
 }
+
+const isWebUrl = (url: string) => /^https?:\/\/[^/]/.test(url) && URL.canParse(url)
 
 function findApp({ options }: State, appId: string): OutboundApp | undefined {
   const { outboundApps } = options
@@ -81,6 +85,7 @@ export function connectionPage(state: State, call: IdentityCall): IdentityReply 
   }
   remember(state, apiKey)
   const isKey = app.kind === 'apiKey'
+  if (state.connected.length >= MOST_CONNECTIONS) state.connected.shift()
   state.connected.push({
     appId: app.appId,
     userId: request.userId,

@@ -31,7 +31,7 @@ export const CONTROL: Readonly<
       return json(200, {})
     },
   },
-  '/__test/secrets': { GET: ({ secrets }) => json(200, [...secrets]) },
+  '/__test/secrets': { GET: ({ secrets }) => json(200, [...secrets.keys()]) },
   '/__test/options': { POST: setOptions },
   '/__test/mint': { POST: mintToken },
   '/__test/keys/rotate': {

@@ -1,10 +1,13 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { isDeeper, isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import { refusal } from './refusals.js'
 import type { State } from './state.js'
 
 /** Largest request body, bytes. */
 const BODY_LIMIT = 65_536
+
+/** What is nested deeper could not be written as JSON again. */
+const MAX_DEPTH = 64
 
 /** A request, read to its end. */
 export interface IdentityCall {
@@ -50,13 +53,18 @@ export function mediaType(headers: IncomingHttpHeaders): string {
   return (headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
 }
 
+/** Parses JSON that is not nested too deep; `undefined` when it is not JSON. */
+export function parseFlatJson(text: string): unknown {
+  return isDeeper(text, MAX_DEPTH) ? undefined : tryParseJson(text)
+}
+
 /**
  * Reads the body as a JSON object.
  *
  * @throws {EmulatorRefusal} `invalid_request`
  */
 export function jsonBody(call: IdentityCall): JsonObject {
-  const body = mediaType(call.headers) === 'application/json' ? tryParseJson(call.body) : undefined
+  const body = mediaType(call.headers) === 'application/json' ? parseFlatJson(call.body) : undefined
   if (!isObject(body)) throw refusal('invalid_request', 'The body must be a JSON object')
   return body
 }

@@ -164,7 +164,7 @@ export async function startIdentity({
       save()
     },
     set: (changes) => applyChanges(state, changes),
-    issuedSecrets: () => [...state.secrets],
+    issuedSecrets: () => [...state.secrets.keys()],
     approveDevice: (userCode) => decideDevice(state, userCode, 'approved'),
     denyDevice: (userCode) => decideDevice(state, userCode, 'denied'),
   }

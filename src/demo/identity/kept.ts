@@ -6,7 +6,7 @@ import { ProxyError } from '../../util/errors.js'
 import { tryParseJson } from '../../util/json.js'
 import { readPrivateFile, writePrivateFile } from '../../util/private-files.js'
 import { jwkOf, type KeyRing, type SigningKey } from './keys.js'
-import { connectionSchema, stringList } from './option-parts.js'
+import { connectionSchema, projectIdSchema, serverIdSchema, stringList } from './option-parts.js'
 import type { EmulatorGrant } from './records.js'
 import { remember, type State } from './state.js'
 
@@ -17,8 +17,8 @@ const MOST = 500
 
 const keptSchema = z.strictObject({
   version: z.literal(1),
-  projectId: z.string(),
-  serverId: z.string(),
+  projectId: projectIdSchema,
+  serverId: serverIdSchema,
   port: z.int().min(1).max(65_535),
   machineClient: z
     .strictObject({ clientId: z.string(), clientSecret: z.string().min(1) })
@@ -84,10 +84,9 @@ export async function readKept(folder: string): Promise<KeptState | undefined> {
   }
   for (const { kid, privateKey } of kept.keys) {
     try {
-      createPrivateKey(privateKey)
-    } catch {
-      throw damaged(`the key ${kid} cannot be read`)
-    }
+      if (createPrivateKey(privateKey).asymmetricKeyType === 'rsa') continue
+    } catch {}
+    throw damaged(`the key ${kid} is no RSA key that can be read`)
   }
   return kept
 }

@@ -3,6 +3,10 @@ import { z } from 'zod'
 /** A list of stringList. */
 export const stringList = z.array(z.string())
 
+export const projectIdSchema = z.string().regex(/^P[A-Za-z0-9]{27,31}$/)
+
+export const serverIdSchema = z.string().regex(/^(MS|RS)[A-Za-z0-9]{27}$/)
+
 const members = z.record(z.string(), z.unknown())
 
 /** The one user, who is signed in at the emulator already. */

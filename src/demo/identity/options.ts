@@ -6,7 +6,9 @@ import {
   connectionSchema,
   failureSchema,
   outboundAppSchema,
+  projectIdSchema,
   relationSchema,
+  serverIdSchema,
   stringList,
   userSchema,
 } from './option-parts.js'
@@ -27,14 +29,8 @@ const shape = {
     .strictObject({ clientId: z.string().min(1), clientSecret: z.string().min(1).optional() })
     .optional(),
   /** Random unless given. A fixed one keeps `DESCOPE_CONFIG_URL` the same from run to run. */
-  projectId: z
-    .string()
-    .regex(/^P[A-Za-z0-9]{27,31}$/)
-    .optional(),
-  serverId: z
-    .string()
-    .regex(/^(MS|RS)[A-Za-z0-9]{27}$/)
-    .optional(),
+  projectId: projectIdSchema.optional(),
+  serverId: serverIdSchema.optional(),
   /** Form of `iss` in access tokens; Descope uses all of them. */
   issuer: z.enum(ISSUER_FORMS).default('project'),
   /** Always a list, as Descope's. `resource` falls back to the project when there is none. */

@@ -88,7 +88,7 @@ export interface RecordedRequest {
   readonly path: string
   readonly query: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
-  /** Parsed when it was a form or JSON, else text. */
+  /** Parsed when it was a form or JSON, unless that is long; else text. */
   body: unknown
   /** 0 while there is no answer, and when the connection was closed instead. */
   status: number

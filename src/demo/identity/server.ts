@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { sleep } from '../../util/async.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
-import { isObject, tryParseJson } from '../../util/json.js'
+import { isObject } from '../../util/json.js'
+import { isLoopback } from '../../util/private-addresses.js'
 import { parseRequestTarget, type RequestTarget } from '../../util/url-text.js'
 import {
   authorization,
@@ -9,6 +10,7 @@ import {
   type IdentityReply,
   json,
   mediaType,
+  parseFlatJson,
   readBody,
 } from './http.js'
 import type { Failure, IdentityOptions } from './options.js'
@@ -19,6 +21,12 @@ import type { State } from './state.js'
 
 /** Limit of recorded requests; beyond it the oldest are dropped. */
 const RECORDED_LIMIT = 10_000
+
+/** So many of them keep their bodies. */
+const BODIES_LIMIT = 1_000
+
+/** Longer bodies are recorded as text, which takes less than what they hold. */
+const PARSED_LIMIT = 8_192
 
 /**
  * Creates the emulator's HTTP server and listens.
@@ -51,6 +59,11 @@ async function handle(
 ): Promise<void> {
   const { path, query } = parseRequestTarget(request.url) ?? NOWHERE
   const method = request.method ?? 'GET'
+  if (!isMeant(state.options, request)) {
+    const text = 'This Host is not the emulator: a web page may have been led here'
+    request.resume()
+    return send(response, json(421, { errorMessage: text }))
+  }
   const record = recordRequest(state, method, { path, query }, request)
   let call: IdentityCall | undefined
   let reply: IdentityReply | undefined
@@ -82,6 +95,20 @@ async function handle(
   send(response, reply)
 }
 
+/**
+ * Tells whether a request names a host that the emulator goes by. On loopback nobody else can, but a
+ * browser whose page has had its own name lead here (DNS rebinding).
+ */
+function isMeant({ host, publicUrl }: IdentityOptions, { headers }: IncomingMessage): boolean {
+  if (!isLoopback(host) || headers.host === undefined) return true
+  const url = `http://${headers.host}`
+  if (!URL.canParse(url)) return false
+  const { hostname } = new URL(url)
+  return (
+    isLoopback(hostname) || (publicUrl !== undefined && new URL(publicUrl).hostname === hostname)
+  )
+}
+
 /** Replaces an invalid request target: a path without a route. */
 const NOWHERE: RequestTarget = { path: '*', query: new URLSearchParams() }
 
@@ -102,14 +129,17 @@ function recordRequest(
   }
   if (!path.startsWith('/__test/')) requests.push(record)
   if (requests.length > RECORDED_LIMIT) requests.shift()
+  const old = requests.at(-1 - BODIES_LIMIT)
+  if (old !== undefined) old.body = undefined
   return record
 }
 
 function parseBody({ headers, body }: IdentityCall): unknown {
+  if (body.length > PARSED_LIMIT) return body
   if (mediaType(headers) === 'application/x-www-form-urlencoded') {
     return Object.fromEntries(new URLSearchParams(body))
   }
-  return tryParseJson(body) ?? body
+  return parseFlatJson(body) ?? body
 }
 
 function takeFailure(state: State, path: string): Failure | undefined {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { BoundedMap } from '../../util/bounded-map.js'
 import type { JsonObject } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import type { KeyRing } from './keys.js'
@@ -28,6 +29,12 @@ export interface MachineClient {
   readonly clientSecret: string
 }
 
+/** Most entries of each kind: whoever reaches the emulator can make as many as they like. */
+const MOST = 10_000
+
+/** Longer values are no secrets of the emulator's, whoever sends them. */
+const MAX_SECRET_LENGTH = 16_384
+
 export interface State {
   options: IdentityOptions
   readonly clock: Clock
@@ -43,7 +50,7 @@ export interface State {
   readonly refreshTokens: Map<string, RefreshToken>
   readonly devices: Map<string, DeviceRequest>
   /** Access tokens of the project's own endpoints: only these work at `userinfo`. */
-  readonly projectTokens: Set<string>
+  readonly projectTokens: Map<string, true>
   /** Connection access tokens that a refresh has replaced, by the configured one. */
   readonly refreshedConnections: Map<string, string>
   /** Connections made at the emulator's own page, beside the configured ones. */
@@ -63,7 +70,7 @@ export interface State {
   failures: Failure[]
   readonly requests: RecordedRequest[]
   readonly counters: Counters
-  readonly secrets: Set<string>
+  readonly secrets: Map<string, true>
 }
 
 /** Creates the initial state of an emulator. */
@@ -75,17 +82,17 @@ export function createState(options: IdentityOptions, clock: Clock, keys: KeyRin
     projectId: options.projectId ?? `P${randomId()}`,
     serverId: options.serverId ?? `MS${randomId()}`,
     keys,
-    clients: new Map(),
-    pending: new Map(),
-    codes: new Map(),
-    refreshTokens: new Map(),
-    devices: new Map(),
-    projectTokens: new Set(),
+    clients: new BoundedMap(MOST),
+    pending: new BoundedMap(MOST),
+    codes: new BoundedMap(MOST),
+    refreshTokens: new BoundedMap(MOST),
+    devices: new BoundedMap(MOST),
+    projectTokens: new BoundedMap(MOST),
     refreshedConnections: new Map(),
     connected: [],
-    connects: new Map(),
-    pushed: new Map(),
-    seenIds: new Map(),
+    connects: new BoundedMap(MOST),
+    pushed: new BoundedMap(MOST),
+    seenIds: new BoundedMap(MOST),
     auditEvents: [],
     dpopNonce: randomId(),
     machineClient: undefined,
@@ -93,7 +100,7 @@ export function createState(options: IdentityOptions, clock: Clock, keys: KeyRin
     failures: [],
     requests: [],
     counters: { ...NO_COUNTS },
-    secrets: new Set(),
+    secrets: new BoundedMap(2 * MOST),
   }
   putIntoForce(state, options)
   return state
@@ -124,13 +131,15 @@ function putIntoForce(state: State, options: IdentityOptions): void {
 
 /** Records values that must not appear in any log. */
 export function remember(state: State, ...values: (string | null | undefined)[]): void {
-  for (const value of values) if (value) state.secrets.add(value)
+  for (const value of values) {
+    if (value && value.length <= MAX_SECRET_LENGTH) state.secrets.set(value, true)
+  }
 }
 
 /** Makes a secret of 256 random bits and remembers it. */
 export function newSecret(state: State): string {
   const secret = randomBytes(32).toString('base64url')
-  state.secrets.add(secret)
+  state.secrets.set(secret, true)
   return secret
 }
 

@@ -115,7 +115,7 @@ export async function tokenReply(
     state.refreshTokens.set(refreshToken, { grant, expiresAt, used: false })
   }
   const accessToken = await sign(state, accessClaims(state, { ...issue.access, jkt: issue.jkt }))
-  if (grant.surface === 'project') state.projectTokens.add(accessToken)
+  if (grant.surface === 'project') state.projectTokens.set(accessToken, true)
   const idToken = scopes.includes('openid')
     ? await sign(state, idClaims(state, grant, issue.nonce))
     : undefined

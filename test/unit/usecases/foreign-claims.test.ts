@@ -11,6 +11,7 @@ const jwt = (claims: object) =>
     .join('.')
 
 /** What a terminal would obey, or take for another line. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is meant
 const OBEYED = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]|^\s*allowed/m
 
 describe('what somebody else wrote into a token', () => {
