@@ -25,6 +25,13 @@ export function checkAccess(target: string, resolution: Resolution, use: ConfigU
       `Nobody is admitted to the target "${target}": without sign-in, callers have no tenants, roles, permissions and scopes (${restricting.from}, ${open.from}) — leave out "access", or leave sign-in on`,
     )
   }
+  for (const member of OF_CALLERS) {
+    const odd = entriesOf(given(`access.${member}`)?.value).find((entry) => isOdd(entry, member))
+    if (odd === undefined) continue
+    warnings.push(
+      `Nobody has what targets.${target}.access.${member} asks for with ${JSON.stringify(odd)} (${given(`access.${member}`)?.from}) — write each entry as the token has it: access takes no patterns, and spaces belong to no scope`,
+    )
+  }
   if (restricting !== undefined) return
   for (const member of ['roles', 'permissions', 'tenants']) {
     const rules = given(`tools.${member}`)
@@ -35,4 +42,12 @@ export function checkAccess(target: string, resolution: Resolution, use: ConfigU
     )
     return
   }
+}
+
+const entriesOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
+
+/** Entries are compared as they are, so that such a one can hardly be meant. */
+function isOdd(entry: unknown, member: (typeof OF_CALLERS)[number]): boolean {
+  if (typeof entry !== 'string') return false
+  return entry !== entry.trim() || ALL.test(entry) || (member === 'scopes' && /\s/.test(entry))
 }

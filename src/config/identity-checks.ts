@@ -6,6 +6,9 @@ import { isVercel, type Variables } from './sources.js'
 /** Claims that every JWT has by itself. */
 const OF_JWT: ReadonlySet<unknown> = new Set(['iss', 'aud', 'exp', 'nbf', 'iat', 'jti'])
 
+/** Members that lead to the prototype of an object. */
+const NOT_TOLD: ReadonlySet<unknown> = new Set(['__proto__', 'constructor', 'prototype'])
+
 /** Headers that the proxy sends itself, that belong to the connection, or that a client may send. */
 const NOT_FOR_IDENTITY = new Set([
   ...['host', 'connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
@@ -59,6 +62,12 @@ function checkTargetIdentity(target: string, resolution: Resolution): void {
   if (own !== undefined) {
     problems.push(
       `${start}claims names ${JSON.stringify(own)}, which every JWT has by itself (${claims?.from}) — leave it out`,
+    )
+  }
+  const untold = names?.find((name) => NOT_TOLD.has(name))
+  if (untold !== undefined) {
+    problems.push(
+      `${start}claims names ${JSON.stringify(untold)}, which is never told, because many programs take it for something else than a claim (${claims?.from}) — leave it out, or give the claim another name`,
     )
   }
   checkHeader(target, method.value, header, resolution)
