@@ -12,6 +12,7 @@ import { createMemory } from '../../bridge/offline.js'
 import { type BridgedHost, type RunBridgeOptions, runStdio } from '../../bridge/run.js'
 import type { Target } from '../../gateway/target.js'
 import { isCi } from '../../sign-in/options.js'
+import { isRetrySafe } from '../../util/failure.js'
 import { createLogger, type Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
@@ -34,7 +35,7 @@ import {
 } from '../access/token-sources.js'
 import type { BridgeFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
-import { configsOf, isRetrySafe, openBridgeTargets, readHeaders, URL_DEFAULTS } from './targets.js'
+import { configsOf, openBridgeTargets, readHeaders, URL_DEFAULTS } from './targets.js'
 
 /**
  * Runs the bridge between the host on stdin and stdout and its targets. Whatever a start with a good
