@@ -1,13 +1,10 @@
 import { withHeaders } from '../../auth/credentials/static.js'
 import type { ProgramConfig, TargetConfig } from '../../config/types.js'
 import { createTarget, type Target } from '../../gateway/target.js'
+import { createDetectingUpstream, createTranslatingUpstream } from '../../upstream/detection.js'
 import type { Network } from '../../upstream/http/network.js'
+import { createSessionBasedUpstream } from '../../upstream/shared/shared-request.js'
 import type { ProgramOptions } from '../../upstream/stdio/stdio-upstream.js'
-import {
-  createSessionBasedUpstream,
-  createTranslatingUpstream,
-} from '../../upstream/translate/translating-upstream.js'
-import { createDetectingUpstream } from '../../upstream/transport-detection.js'
 import type { Upstream } from '../../upstream/upstream.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Logger } from '../../util/logger.js'
