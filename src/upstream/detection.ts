@@ -1,6 +1,6 @@
+import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../mcp/headers.js'
 import { errorCodeOf } from '../mcp/incoming.js'
 import { ERROR_CODES } from '../mcp/jsonrpc.js'
-import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
 import { STATELESS_VERSION } from '../mcp/versions.js'
 import { mayRefuseProtocol } from '../util/failure.js'
 import { isObject, type JsonObject, tryParseJson } from '../util/json.js'

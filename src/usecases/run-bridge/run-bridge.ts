@@ -17,14 +17,13 @@ import { createLogger, type Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { didYouMeanEndpoint } from '../../util/url-text.js'
-import type { ConfiguredAccess } from '../access/configured-access.js'
+import type { ConfiguredAccess, SeveralSignIns } from '../access/configured-access.js'
 import {
   type BridgeTarget,
   findBridgeTarget,
   placesOf,
   requirePrivacy,
 } from '../access/find-target.js'
-import type { SeveralSignIns } from '../access/several-sign-ins.js'
 import {
   chooseTokenSource,
   identitiesOf,
@@ -92,7 +91,7 @@ async function openTokens(
     return { ...chosen, stores, several: undefined, openSignIn: () => open(signIn) }
   }
   // one token of the environment is for one target, and there are several
-  const { severalSignIns } = await import('../access/several-sign-ins.js')
+  const { severalSignIns } = await import('../access/configured-access.js')
   const several = await severalSignIns({
     ...{ targets, common: signIn, open },
     sourceOf: async (to) => storedSource(runtime, stores, bindingOf(to), to.client),
