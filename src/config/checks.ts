@@ -1,11 +1,10 @@
 import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/private-addresses.js'
 import { nearest } from '../util/text.js'
-import { checkAccess } from './access-checks.js'
-import { checkIdentity } from './identity-checks.js'
 import { mcpUrlOf } from './public-url.js'
 import type { Resolution } from './resolve.js'
 import type { SettingKey, SettingValues } from './settings.js'
 import type { Variables } from './sources.js'
+import { checkAccess, checkIdentity } from './target-checks.js'
 import type { ConfigUse, CredentialConfig } from './types.js'
 
 const RESERVED_PATHS = /^\/(healthz|readyz|\.well-known)(\/|$)/

@@ -1,6 +1,6 @@
-import { isInherited } from '../util/child-environment.js'
 import { isObject, ownMember } from '../util/json.js'
 import { createRedactor, isSecretName } from '../util/redact.js'
+import { isInherited } from '../util/system.js'
 import { cutText } from '../util/text.js'
 import { markUrl } from '../util/url-text.js'
 import { SETTING_KINDS } from './kinds.js'

@@ -1,6 +1,5 @@
 import type { Runtime } from '../util/runtime.js'
-import { parseDocument } from './document.js'
-import { readOptional } from './file.js'
+import { parseDocument, readOptional } from './file.js'
 import { readDotEnv } from './file-layers.js'
 import type { LoadedConfig } from './load.js'
 import { variablesIn } from './references.js'

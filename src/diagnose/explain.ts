@@ -1,5 +1,5 @@
 import { OAuthRefusedError } from '../auth/oauth/failure.js'
-import type { HttpAnswer } from '../upstream/read-answer.js'
+import type { HttpAnswer } from '../upstream/answer-reader.js'
 import { type NetworkFailure, networkHint } from '../upstream/upstream-error.js'
 import { type ErrorCode, messageOf, ProxyError } from '../util/errors.js'
 import { isServerAway, mayMeanOtherPath } from '../util/failure.js'

@@ -1,5 +1,4 @@
-import { isResource } from '../auth/verify/audience.js'
-import { checkClaims, toPrincipal } from '../auth/verify/claims.js'
+import { checkClaims, isResource, toPrincipal } from '../auth/verify/claims.js'
 import { TokenError } from '../auth/verify/token-error.js'
 import { readUnverifiedClaims } from '../auth/verify/unverified-claims.js'
 import { isObject, type JsonObject } from '../util/json.js'

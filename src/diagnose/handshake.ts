@@ -1,6 +1,6 @@
 import { META, metaOf, offersStateless } from '../mcp/meta.js'
 import { SESSION_BASED_VERSIONS, STATELESS_VERSION } from '../mcp/versions.js'
-import type { HttpAnswer } from '../upstream/read-answer.js'
+import type { HttpAnswer } from '../upstream/answer-reader.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../util/json.js'
 import {
   answerOf,
@@ -14,6 +14,7 @@ import {
 
 /** The protocol version of the HTTP+SSE transport. */
 export const OLDER_VERSION = '2024-11-05'
+
 const SPOKEN: readonly string[] = [...SESSION_BASED_VERSIONS, OLDER_VERSION]
 
 /** A session with the target, in either protocol. */

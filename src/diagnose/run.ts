@@ -1,6 +1,6 @@
 import { ProxyError } from '../util/errors.js'
-import { createGlobMatcher } from '../util/glob.js'
 import type { Clock } from '../util/runtime.js'
+import { createGlobMatcher } from '../util/text.js'
 import { type Check, type CheckReport, type FailureCode, skip, type Verdict } from './check.js'
 import { toVerdict } from './explain.js'
 

@@ -17,7 +17,7 @@ import {
 } from './lists/fan-out.js'
 import { createLastLists } from './lists/last-known-lists.js'
 import { listKind } from './lists/lists.js'
-import { openRequest, pendingOf, type Request } from './request.js'
+import { pendingOf, type Request } from './request.js'
 import { createBoundIds, unbindIds } from './rewriting/bound-ids.js'
 import { createResponseRewriter } from './rewriting/response-rewriter.js'
 import {
@@ -33,7 +33,7 @@ import { asItIs, createRouter, exposedName, isAboutIds, isAddressed } from './ro
 import { createDeclared } from './sessions/capabilities.js'
 import { initialize } from './sessions/initialize.js'
 import { createEras } from './sessions/protocol-eras.js'
-import type { Session } from './sessions/sealed-sessions.js'
+import { openRequest, type Session } from './sessions/sealed-sessions.js'
 import { createStatelessEntrance } from './stateless.js'
 import { createNotifications } from './streams/client-notifications.js'
 import { createGetStream } from './streams/get-stream.js'

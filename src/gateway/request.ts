@@ -1,10 +1,7 @@
 import { callerId } from '../auth/principal.js'
-import { ERROR_CODES } from '../mcp/jsonrpc.js'
-import type { Message } from '../mcp/message.js'
-import { isSessionBasedVersion, SESSION_BASED_VERSIONS } from '../mcp/versions.js'
 import type { JsonObject } from '../util/json.js'
-import { type Exchange, replyError } from './exchange.js'
-import type { Session, Sessions } from './sessions/sealed-sessions.js'
+import type { Exchange } from './exchange.js'
+import type { Session } from './sessions/sealed-sessions.js'
 import type { Target } from './target.js'
 
 /** What is under way at targets for one request alone. */
@@ -53,42 +50,4 @@ export function bindingKey({ session, exchange }: Request): string {
 export function accessKey({ exchange }: Request, { name, credential }: Target): string {
   const differs = credential.perCaller || credential.tellsCaller
   return differs ? `${name} ${callerId(exchange.caller.principal)}` : name
-}
-
-/**
- * Opens the session that a request names. Answers 404 when we did not issue it to this caller, and
- * 400 when the request claims another protocol version than the session's, or an unknown one.
- * `initialize` negotiates the version, so that its header is no reason to refuse it.
- *
- * @param message What a POST carries.
- * @see [MCP 2025-11-25, Protocol Version Header](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#protocol-version-header)
- */
-export function openRequest(
-  sessions: Sessions,
-  newRequest: (exchange: Exchange, session?: Session, sealed?: string) => Request,
-  exchange: Exchange,
-  message?: Message,
-): Request | undefined {
-  // an empty header is what some clients write who have none
-  const sealed = exchange.header('mcp-session-id') || undefined
-  const refuse = (status: number, code: number, text: string) => {
-    exchange.record.refusal = status === 404 ? 'session' : 'protocol'
-    const id = status === 404 ? undefined : message?.id
-    replyError(exchange, id, code, text, status)
-    return undefined
-  }
-  const session =
-    sealed === undefined ? undefined : sessions.open(sealed, exchange.caller.principal)
-  if (sealed !== undefined && session === undefined) {
-    return refuse(404, -32001, 'Session not found: initialize again')
-  }
-  const claimed = exchange.header('mcp-protocol-version')
-  // other known versions pass: the target gets the session's version in any case
-  const isSpoken =
-    claimed === undefined || claimed === session?.version || isSessionBasedVersion(claimed)
-  if (isSpoken || message?.method === 'initialize') return newRequest(exchange, session, sealed)
-  const spoken = session?.version ?? SESSION_BASED_VERSIONS.join(', ')
-  const who = session === undefined ? 'without _meta, this server' : 'this session'
-  const text = `Unsupported MCP-Protocol-Version ${JSON.stringify(claimed.slice(0, 40))}; ${who} speaks ${spoken}`
-  return refuse(400, ERROR_CODES.invalidRequest, text)
 }

@@ -1,9 +1,8 @@
 import type { TargetCredential } from '../auth/credentials/credential.js'
 import { callerId } from '../auth/principal.js'
 import { CALLER_ID_FIELD, type Upstream } from '../upstream/upstream.js'
-import { createGlobMatcher } from '../util/glob.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
-import { foldName } from '../util/text.js'
+import { createGlobMatcher, foldName } from '../util/text.js'
 import { type AccessRules, type Barrier, createBarrier } from './routing/access.js'
 import { createToolPolicy, type ToolPolicy, type ToolRules } from './routing/policy.js'
 

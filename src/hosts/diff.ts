@@ -3,7 +3,7 @@ import { createScanner } from 'jsonc-parser'
 import { isFlaw, type Node, parseJsonc } from '../util/jsonc.js'
 import { createRedactor } from '../util/redact.js'
 import type { MergeRequest } from './edit-error.js'
-import { sectionsOf, tomlTokens } from './toml-sections.js'
+import { sectionsOf, tomlTokens } from './toml-document.js'
 
 const CONTEXT = 2
 

@@ -130,7 +130,7 @@ export async function merge(text: string, request: MergeRequest): Promise<Merged
   const plain = text.slice(mark.length)
   const merged =
     request.host.format === 'toml'
-      ? (await import('./toml-merge.js')).mergeToml(plain, request)
+      ? (await import('./toml-document.js')).mergeToml(plain, request)
       : (await import('./json-document.js')).mergeJson(plain, request)
   return { ...merged, text: mark + merged.text }
 }

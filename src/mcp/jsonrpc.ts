@@ -56,3 +56,5 @@ export function resultResponse(id: RequestId, result: unknown): string {
 export function writtenResponse(id: RequestId, result: string): string {
   return `{"jsonrpc":"2.0","id":${JSON.stringify(id)},"result":${result}}`
 }
+/** The most bytes of one message, however it comes: a body, an event, a line. */
+export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024

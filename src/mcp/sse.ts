@@ -1,6 +1,7 @@
-import { MAX_MESSAGE_BYTES } from './limits.js'
+import { MAX_MESSAGE_BYTES } from './jsonrpc.js'
 
 const LF = 0x0a
+
 const CR = 0x0d
 
 /**

@@ -13,7 +13,6 @@ import type { LogFields } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
-import type { Place } from './caps.js'
 import {
   type Accepted,
   HttpReply,
@@ -21,6 +20,7 @@ import {
   readAccepted,
   type WrittenId,
 } from './http-reply.js'
+import type { Place } from './limits.js'
 import { corsHeaders } from './origins.js'
 import type { RequestSummary } from './request-log.js'
 

@@ -1,11 +1,10 @@
 import type { TargetCredential } from '../auth/credentials/credential.js'
-import { claimsToKeep } from '../auth/identity/claims-of.js'
 import {
   createIdentitySigner,
   type IdentitySigner,
   identityIssuer,
 } from '../auth/identity/signer.js'
-import { identityHeader, withIdentity } from '../auth/identity/target-identity.js'
+import { claimsToKeep, identityHeader, withIdentity } from '../auth/identity/target-identity.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { IDENTITY_FIELD } from '../upstream/upstream.js'
 import type { Logger } from '../util/logger.js'

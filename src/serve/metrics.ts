@@ -3,7 +3,7 @@ import type { Gauge, Registry } from 'prom-client'
 import type { KeysState } from '../auth/verify/jwks.js'
 import { LIST_KINDS } from '../gateway/lists/lists.js'
 import type { Target } from '../gateway/target.js'
-import type { Caps } from './caps.js'
+import type { Caps } from './limits.js'
 
 export interface RequestMetric {
   method: string

@@ -3,6 +3,7 @@ import type { TargetCredential } from '../auth/credentials/credential.js'
 import type { Descope } from '../auth/resource-server.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
+import { createDetectingUpstream, createTranslatingUpstream } from '../upstream/detection.js'
 import { createCookieJar } from '../upstream/http/cookie-jar.js'
 import { createUpstream } from '../upstream/http/pool.js'
 import {
@@ -11,8 +12,6 @@ import {
   type SseUpstreamOptions,
 } from '../upstream/sse/sse-upstream.js'
 import { createProgramUpstream, type ProgramHost } from '../upstream/stdio/stdio-upstream.js'
-import { createTranslatingUpstream } from '../upstream/translate/translating-upstream.js'
-import { createDetectingUpstream } from '../upstream/transport-detection.js'
 import type { Upstream } from '../upstream/upstream.js'
 import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'

@@ -1,5 +1,5 @@
+import { mediaTypeOf, STREAM_TYPE } from '../mcp/headers.js'
 import { anyResponse, messageData } from '../mcp/incoming.js'
-import { mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
 import { EventSplitter } from '../mcp/sse.js'
 import type { JsonObject } from '../util/json.js'
 import {

@@ -1,4 +1,4 @@
-import { MAX_MESSAGE_BYTES } from '../mcp/limits.js'
+import { MAX_MESSAGE_BYTES } from '../mcp/jsonrpc.js'
 import { messageOf } from '../util/errors.js'
 import type { FailureCause } from '../util/failure.js'
 import { ownMember } from '../util/json.js'
@@ -31,17 +31,27 @@ export const PROXY_REFUSED = 'ERR_PROXY_AUTH'
 const HTTP2_ONLY = 'it speaks HTTP/2 only, and we HTTP/1.1'
 
 const OTHER_NAME = 'its TLS certificate is for another host name'
+
 const UNKNOWN_AUTHORITY = 'its TLS certificate comes from an unknown authority'
+
 const INCOMPLETE_CHAIN = 'its TLS certificate chain is incomplete or unknown'
+
 const PROXY_WANTS_LOGIN = 'the HTTP proxy wants a user name and a password, answering 407'
 
 const TRUST = 'Give the certificate of the authority that signed it: `--ca <file.pem>`.'
+
 const LOOK_UP = 'Check the name and the network: `nslookup <host>`.'
+
 const ROUTE = 'Check the network and VPN: `curl -v <url>`.'
+
 const START = 'Start the server, or correct host and port: `curl -v <url>`.'
+
 const RENEW = 'Renew the certificate of the server, or correct the clock here: `date`.'
+
 const RENAME = 'Use the host name that it is for: `openssl s_client -connect <host>:443`.'
+
 const SCHEME = 'Check whether the server takes http or https: `curl -v <url>`.'
+
 const LOGIN = 'Set both: `HTTPS_PROXY=http://user:password@proxy:8080`.'
 
 /** By the code of an error: how far the request came, what happened, and what to do about it. */
@@ -127,6 +137,7 @@ export function describeNetworkError(error: unknown): NetworkFailure {
 }
 
 const SETTINGS = 4
+
 const FRAME_HEAD_BYTES = 9
 
 /** Every HTTP/2 server begins with a frame of settings, which Node's parsers show with their error. */

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { mediaTypeOf, STREAM_TYPE } from '../mcp/media-type.js'
+import { mediaTypeOf, STREAM_TYPE } from '../mcp/headers.js'
 
 /** Below the 5 s after which Node's servers drop idle connections: we must close them first. */
 export const KEEP_ALIVE_MS = 4_000
@@ -8,6 +8,7 @@ export const KEEP_ALIVE_MS = 4_000
 export const ABORTED = 'aborted'
 
 export type UpstreamHandler = Dispatcher.DispatchHandler
+
 export type UpstreamController = Dispatcher.DispatchController
 
 export interface UpstreamRequest {

@@ -1,3 +1,5 @@
+import { isObject, tryParseJson } from './json.js'
+
 /** What went wrong with a request. */
 export type FailureCause =
   /** It could not be sent. */
@@ -92,6 +94,51 @@ export function isServerAway(status: number): boolean {
 export function mayRefuseProtocol(status: number): boolean {
   const verdict = classifyFailure({ cause: 'http_status', httpStatus: status })
   return status >= 400 && verdict === 'final' && status !== CONTENT_TOO_LARGE
+}
+
+/**
+ * Tells whether the request that failed may be sent again as it is, by us or by a client. One that was
+ * cut off may have run. `broken` does not count: whoever is told to repeat would repeat for ever.
+ */
+export function mayRepeat(failure: Failure): boolean {
+  const { cause } = failure
+  if (cause === 'session_lost' || cause === 'sign_in_required') return true
+  return cause !== 'cut_off' && classifyFailure(failure) === 'transient'
+}
+
+const SAFE = /^(initialize|ping|server\/discover|completion\/complete|notifications\/initialized)$/
+
+const READS = /\/(list|read|get)$/
+
+/**
+ * Tells whether a request changes nothing at the target, so that it may be sent twice even if the first
+ * one ran. A tool call never is.
+ *
+ * @param request An HTTP request that carries an MCP message, if it is a POST.
+ */
+export function isRetrySafe({ method, body }: { method: string; body?: unknown }): boolean {
+  if (method !== 'POST') return true
+  const message = tryParseJson(body?.toString() ?? '')
+  const called = isObject(message) ? message['method'] : undefined
+  return typeof called === 'string' && (SAFE.test(called) || READS.test(called))
+}
+
+/**
+ * What an authorization server's refusal means for us:
+ * - `transient`: may pass by itself; tokens are kept and nobody is asked to sign in
+ * - `grant`: the code, refresh token or consent is gone; somebody has to sign in
+ * - `client`: the server does not know our client (any more)
+ * - `poll`: the device flow goes on (`authorization_pending`, `slow_down`)
+ * - `refused`: anything else
+ */
+export type OAuthRefusalKind = 'transient' | 'grant' | 'client' | 'poll' | 'refused'
+
+/**
+ * Tells whether an authorization server may grant later what it refused. `poll` where nothing is
+ * polled, such as `slow_down` to a refresh, means to come back later.
+ */
+export function mayGrantLater(kind: OAuthRefusalKind): boolean {
+  return kind === 'transient' || kind === 'poll'
 }
 
 const NOT_HERE: ReadonlySet<number> = new Set([400, 404, 405, 410, NOT_IMPLEMENTED])

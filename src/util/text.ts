@@ -52,6 +52,7 @@ export function createPositions(text: string): (offset: number) => Position {
     return { line: low + 1, column: offset - (starts[low] ?? 0) + 1 }
   }
 }
+
 /** The line breaks of a text, by its first one. */
 export function lineBreakOf(text: string): '\n' | '\r\n' {
   return /\r?\n/.exec(text)?.[0] === '\r\n' ? '\r\n' : '\n'
@@ -68,6 +69,7 @@ export function startsLine(text: string, offset: number): boolean {
   const start = text.lastIndexOf('\n', offset - 1) + 1
   return start > 0 && /^[ \t]*$/.test(text.slice(start, offset))
 }
+
 const PLAIN = /^[\x21-\x7e]*$/
 
 /** Marks above and below letters, and what is not to be seen at all. */
@@ -89,6 +91,7 @@ export function foldName(name: string): string {
 function foldLetters(text: string): string {
   return text.normalize('NFKD').replace(UNSEEN, '').toUpperCase().toLowerCase().replaceAll('ς', 'σ')
 }
+
 /** Finds the candidate that somebody who wrote `word` most likely meant, if one is near enough. */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined
@@ -123,3 +126,27 @@ export function editDistance(a: string, b: string): number {
 }
 
 const at = (row: readonly number[], column: number) => row[column] ?? Number.POSITIVE_INFINITY
+/**
+ * Makes a matcher from patterns in which `*` stands for any run of characters. It uses no regular
+ * expression, so that no pattern and no name can make it slow.
+ */
+export function createGlobMatcher(patterns: readonly string[]): (text: string) => boolean {
+  const parts = patterns.map((pattern) => pattern.split('*'))
+  return (text) => parts.some((pieces) => matches(pieces, text))
+}
+
+function matches(pieces: readonly string[], text: string): boolean {
+  const first = pieces[0] ?? ''
+  if (pieces.length === 1) return text === first
+  const last = pieces[pieces.length - 1] ?? ''
+  if (text.length < first.length + last.length) return false
+  if (!text.startsWith(first) || !text.endsWith(last)) return false
+  const end = text.length - last.length
+  let at = first.length
+  for (const piece of pieces.slice(1, -1)) {
+    const found = text.indexOf(piece, at)
+    if (found < 0 || found + piece.length > end) return false
+    at = found + piece.length
+  }
+  return true
+}

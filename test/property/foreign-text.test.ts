@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { parseChallenges, readBearerChallenge } from '../../src/auth/oauth/parse-challenge.js'
-import { parseDocument } from '../../src/config/document.js'
+import { parseDocument } from '../../src/config/file.js'
 import { redactText } from '../../src/hosts/diff.js'
 import { LineSplitter } from '../../src/mcp/lines.js'
 import { createCookieJar } from '../../src/upstream/http/cookie-jar.js'

@@ -1,18 +1,8 @@
 import { createBackoff, parseRetryAfter, sleep } from '../../util/async.js'
 import { ProxyError, type ProxyErrorOptions } from '../../util/errors.js'
-import { isTransient } from '../../util/failure.js'
+import { isTransient, mayGrantLater, type OAuthRefusalKind } from '../../util/failure.js'
 import { isObject, textMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
-
-/**
- * What an authorization server's refusal means for us:
- * - `transient`: may pass by itself; tokens are kept and nobody is asked to sign in
- * - `grant`: the code, refresh token or consent is gone; somebody has to sign in
- * - `client`: the server does not know our client (any more)
- * - `poll`: the device flow goes on (`authorization_pending`, `slow_down`)
- * - `refused`: anything else
- */
-export type OAuthRefusalKind = 'transient' | 'grant' | 'client' | 'poll' | 'refused'
 
 /** An error answer in OAuth's shape (RFC 6749 §5.2) or in Descope's own. */
 export interface OAuthRefusal {
@@ -38,7 +28,7 @@ export class OAuthRefusedError extends ProxyError {
     const said =
       refusal.description === undefined ? '' : ` (${JSON.stringify(refusal.description)})`
     super(
-      mayPass(refusal) ? 'ISSUER_UNREACHABLE' : 'SIGN_IN_FAILED',
+      mayGrantLater(refusal.kind) ? 'ISSUER_UNREACHABLE' : 'SIGN_IN_FAILED',
       `${doing} failed: the authorization server answered ${JSON.stringify(refusal.code)}${said}`,
       options,
     )
@@ -60,7 +50,7 @@ export class RetryableError extends ProxyError {
 
 /** Tells whether an error may pass by itself. */
 export function isRetryable(error: unknown): boolean {
-  if (error instanceof OAuthRefusedError) return mayPass(error.refusal)
+  if (error instanceof OAuthRefusedError) return mayGrantLater(error.refusal.kind)
   return error instanceof RetryableError
 }
 
@@ -68,9 +58,6 @@ export function isRetryable(error: unknown): boolean {
 export function isUnknownClient(error: unknown): boolean {
   return error instanceof OAuthRefusedError && error.refusal.kind === 'client'
 }
-
-/** `poll` where nothing is polled, such as `slow_down` to a refresh, means to come back later. */
-const mayPass = ({ kind }: OAuthRefusal) => kind === 'transient' || kind === 'poll'
 
 /** Descope's codes: E063302 consent gone, E061005 token invalid or expired. */
 const GRANT_CODES = new Set(['invalid_grant', 'E063302', 'E061005', 'expired_token'])

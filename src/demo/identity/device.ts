@@ -1,15 +1,16 @@
 import { randomInt } from 'node:crypto'
 import { authenticateClient } from './clients.js'
+import { bindGrant, tokenReply } from './grants.js'
 import { bodyParams, checkedParams, type IdentityCall, type IdentityReply, json } from './http.js'
 import { consentPage, errorPage, page } from './pages.js'
 import type { Client, DeviceRequest } from './records.js'
 import { refusal } from './refusals.js'
 import { requestedResources, requestedScopes } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
-import { bindGrant, tokenReply } from './user-grants.js'
 
 /** RFC 8628 §6.1: without vowels, to avoid words. */
 const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ'
+
 /** A poll may come this much early (milliseconds) before it counts as too fast. */
 const TOLERANCE_MS = 200
 

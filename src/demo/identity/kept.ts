@@ -6,7 +6,7 @@ import { ProxyError } from '../../util/errors.js'
 import { tryParseJson } from '../../util/json.js'
 import { readPrivateFile, writePrivateFile } from '../../util/private-files.js'
 import { jwkOf, type KeyRing, type SigningKey } from './keys.js'
-import { connectionSchema, projectIdSchema, serverIdSchema, stringList } from './option-parts.js'
+import { connectionSchema, projectIdSchema, serverIdSchema, stringList } from './options.js'
 import type { EmulatorGrant } from './records.js'
 import { remember, type State } from './state.js'
 

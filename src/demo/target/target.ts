@@ -8,10 +8,15 @@ import { ProxyError } from '../../util/errors.js'
 import { isLoopback, isLoopbackOrigin, withoutPort } from '../../util/private-addresses.js'
 import type { Clock } from '../../util/runtime.js'
 import { parseRequestTarget } from '../../util/url-text.js'
-import { registerLiveTools } from './live-tools.js'
 import { registerResources } from './resources.js'
 import { createTargetSessions, type TargetSessions } from './sessions.js'
-import { headerNames, registerTools, type SeenCredential, seenCredentials } from './tools.js'
+import {
+  headerNames,
+  registerLiveTools,
+  registerTools,
+  type SeenCredential,
+  seenCredentials,
+} from './tools.js'
 
 export interface ExampleTargetOptions {
   clock: Clock

@@ -4,7 +4,7 @@ import {
   type AuthorizationServer,
   discoverAuthorizationServer,
 } from '../../auth/oauth/server-metadata.js'
-import type { HttpAnswer } from '../../upstream/read-answer.js'
+import type { HttpAnswer } from '../../upstream/answer-reader.js'
 import { ProxyError } from '../../util/errors.js'
 import { wellKnownPath } from '../../util/url-text.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'

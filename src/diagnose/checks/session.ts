@@ -1,4 +1,4 @@
-import { readAnswer } from '../../upstream/read-answer.js'
+import { readAnswer } from '../../upstream/answer-reader.js'
 import { type Check, pass, skip, type Verdict, warn } from '../check.js'
 import { answerOf } from '../client.js'
 import { explainFailure } from '../explain.js'

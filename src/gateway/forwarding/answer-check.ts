@@ -8,8 +8,7 @@ import {
   writtenIds,
 } from '../../mcp/incoming.js'
 import { memberText, objectText } from '../../mcp/json-text.js'
-import type { RequestId } from '../../mcp/jsonrpc.js'
-import { MAX_MESSAGE_BYTES } from '../../mcp/limits.js'
+import { MAX_MESSAGE_BYTES, type RequestId } from '../../mcp/jsonrpc.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { MAX_REFUSAL_BYTES } from '../../upstream/upstream.js'
 import type { FailureCause } from '../../util/failure.js'

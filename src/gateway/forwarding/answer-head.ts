@@ -1,4 +1,4 @@
-import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
+import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../../mcp/headers.js'
 import { codingsOf } from '../../upstream/http/decode.js'
 import { type FailureCause, isTransient } from '../../util/failure.js'
 import { isPrivateHost } from '../../util/private-addresses.js'

@@ -1,7 +1,7 @@
 import { type SignInNeed, SignInRequiredError } from '../../auth/tokens/token-store.js'
 import { ERROR_CODES, type WireError } from '../../mcp/jsonrpc.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
-import { classifyFailure, type FailureCause } from '../../util/failure.js'
+import { type FailureCause, mayRepeat } from '../../util/failure.js'
 
 /** Why a target gave no usable answer. */
 export interface TargetFailure {
@@ -43,15 +43,9 @@ export function failureError(
   const data: Record<string, unknown> = { target, cause: CLIENT_CAUSE[cause] ?? cause }
   if (httpStatus !== undefined) data['httpStatus'] = httpStatus
   if (retryAfter !== undefined) data['retryAfter'] = retryAfter
-  if (mayRepeat(cause, httpStatus)) data['retryable'] = true
+  if (mayRepeat({ cause, httpStatus })) data['retryable'] = true
   if (requestId !== undefined) data['requestId'] = requestId
   return { code: ERROR_CODES.internalError, message: `Target "${target}": ${told}`, data }
-}
-
-/** Tells whether the client may send its request again. One that was cut off may have run. */
-function mayRepeat(cause: FailureCause, httpStatus: number | undefined): boolean {
-  if (cause === 'session_lost' || cause === 'sign_in_required') return true
-  return cause !== 'cut_off' && classifyFailure({ cause, httpStatus }) === 'transient'
 }
 
 /** Makes the failure of a request that could not be sent, since its credential could not be had. */

@@ -1,6 +1,6 @@
 import type { CredentialHeaders } from '../../auth/credentials/credential.js'
+import { JSON_TYPE } from '../../mcp/headers.js'
 import type { Awaited } from '../../mcp/incoming.js'
-import { JSON_TYPE } from '../../mcp/media-type.js'
 import { EventSplitter } from '../../mcp/sse.js'
 import {
   DRAIN_MS,

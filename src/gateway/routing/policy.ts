@@ -1,6 +1,5 @@
 import type { Principal } from '../../auth/principal.js'
-import { createGlobMatcher } from '../../util/glob.js'
-import { foldName } from '../../util/text.js'
+import { createGlobMatcher, foldName } from '../../util/text.js'
 
 /**
  * What a caller may do with a tool. `hidden` tools are neither listed nor callable; a tool with

@@ -1,4 +1,4 @@
-import { JSON_TYPE, STREAM_TYPE } from '../../mcp/media-type.js'
+import { JSON_TYPE, STREAM_TYPE } from '../../mcp/headers.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { messageOf } from '../../util/errors.js'
 import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'

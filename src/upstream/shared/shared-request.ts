@@ -1,9 +1,9 @@
 import { errorResponse } from '../../mcp/jsonrpc.js'
 import { STATELESS_VERSION, sessionBasedOnly } from '../../mcp/versions.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import { headerOf, type UpstreamRequest } from '../upstream.js'
+import { headerOf, type Upstream, type UpstreamRequest } from '../upstream.js'
 import { UpstreamError } from '../upstream-error.js'
-import { JSON_HEAD, type PendingCall } from './pending-call.js'
+import { JSON_HEAD, PendingCall } from './pending-call.js'
 
 /** A client's request to a shared connection, read once. */
 export interface SharedRequest {
@@ -53,4 +53,15 @@ export function refuseStateless({ call, message }: SharedRequest): void {
   const id = typeof given === 'string' || typeof given === 'number' ? given : null
   const body = errorResponse(id, sessionBasedOnly(String(message?.['method'])))
   call.respond(400, JSON_HEAD, body)
+}
+
+/** Refuses the stateless protocol: clients that try it are told to use `initialize`. */
+export function createSessionBasedUpstream(inner: Upstream): Upstream {
+  return {
+    send(request, handler) {
+      if (headerOf(request.headers, 'mcp-method') === undefined) return inner.send(request, handler)
+      refuseStateless(readSharedRequest(request, new PendingCall(handler)))
+    },
+    close: () => inner.close(),
+  }
 }

@@ -1,5 +1,5 @@
+import { mediaTypeOf, STREAM_TYPE } from '../../mcp/headers.js'
 import { messageData } from '../../mcp/incoming.js'
-import { mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
 import { type EventFields, EventSplitter } from '../../mcp/sse.js'
 import { HeldBytes, type MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'

@@ -1,12 +1,19 @@
+import { resolve } from 'node:path'
+import { dataFolder } from '../../config/folders.js'
+import type { LoadedConfig } from '../../config/load.js'
+import { referencedVariables } from '../../config/referenced-variables.js'
+import { findSetting } from '../../config/settings.js'
 import type { Entry, Host, Server } from '../../hosts/host.js'
-import { checkName, deriveName, findHost } from '../../hosts/hosts.js'
+import { checkName, deriveName, findHost, joinPath } from '../../hosts/hosts.js'
 import { isTemporary, launchOf } from '../../hosts/launch.js'
-import { joinPath } from '../../hosts/places.js'
 import { ProxyError } from '../../util/errors.js'
+import { setMember } from '../../util/json.js'
+import { requireFolder } from '../../util/private-files.js'
+import { isSecretName } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { likelyEndpoint, shownUrl } from '../../util/url-text.js'
+import { findBridgeTarget, type TargetFlags } from '../access/find-target.js'
 import type { AddFlags } from '../inputs.js'
-import { type AddTarget, findAddTarget, findServerUrl } from './resolve-server.js'
 
 /** What is to be added, to which host, and where. */
 export interface AddPlan {
@@ -116,4 +123,106 @@ function notesOnUrl(argument: string): string[] {
     notes.push('The query of the URL is written as it is. Nothing secret should be in it.')
   }
   return notes
+}
+
+/** How the bridge is started. */
+interface AddTarget {
+  /** A URL, or the name of a configured target. */
+  readonly argument: string
+  /** What a name of the server can be made of. */
+  readonly title: string
+  /** Variables whose values may be written. */
+  readonly values: Readonly<Record<string, string>>
+  /** Variables that the bridge needs and whose values are never written. */
+  readonly references: readonly string[]
+}
+
+/** Variables that say where the bridge looks and as whom; none of them is a secret. */
+const OPEN = ['MCP_DESCOPE_HOME', 'MCP_DESCOPE_CLIENT_ID', 'MCP_DESCOPE_CLIENT_METADATA_URL']
+
+const SECRET = ['MCP_DESCOPE_CLIENT_SECRET', 'MCP_DESCOPE_TOKEN']
+
+/**
+ * Finds what `[target-or-url]` means, and which variables the bridge needs: a host starts it without
+ * those that are set here.
+ *
+ * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`
+ */
+async function findAddTarget(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: TargetFlags,
+): Promise<AddTarget> {
+  const { env, cwd } = runtime
+  if (env['MCP_DESCOPE_HOME']) requireFolder(dataFolder(runtime)) // the bridge will look there
+  const { signIn, configured } = await findBridgeTarget(runtime, argument, flags)
+  const values: Record<string, string> = {}
+  for (const name of OPEN) if (env[name]) setMember(values, name, env[name])
+  const profile = flags.profile ?? env['MCP_DESCOPE_PROFILE']
+  if (profile) values['MCP_DESCOPE_PROFILE'] = profile
+  const secrets = SECRET.filter((name) => env[name])
+  if (configured === undefined && signIn.grant.kind === 'server') {
+    const { url } = signIn.grant
+    refuseSecret(url.href, (parameter) => {
+      return `Make it a target of your configuration file, with "${parameter}=\${VARIABLE}" in its URL, and name that.`
+    })
+    return { argument: withoutFragment(url), title: url.host, values, references: secrets }
+  }
+  const file = flags.config ?? env['MCP_DESCOPE_CONFIG']
+  if (file) values['MCP_DESCOPE_CONFIG'] = resolve(cwd, file)
+  const used = configured === undefined ? [] : [...variablesOf(configured.loaded, env)]
+  for (const { name, value, isSecret } of used) if (!isSecret) setMember(values, name, value)
+  const references = used.filter(({ isSecret }) => isSecret).map(({ name }) => name)
+  const { name } = signIn
+  const names = [...new Set([...secrets, ...references])]
+  return { argument: name, title: name, values, references: names }
+}
+
+/**
+ * Says which server a host is to call by itself.
+ *
+ * @throws {ProxyError} `USAGE` when that is no URL.
+ */
+async function findServerUrl(runtime: Runtime, argument: string | undefined): Promise<AddTarget> {
+  if (argument === undefined || !/^https?:\/\//i.test(argument)) {
+    throw new ProxyError('USAGE', 'With `--http`, the host needs a URL and not a name', {
+      hint: 'Name the public URL of `mcp-descope-proxy serve`: https://…/mcp.',
+    })
+  }
+  const { signIn } = await findBridgeTarget(runtime, argument, {})
+  const url = signIn.grant.kind === 'server' ? signIn.grant.url : new URL(argument)
+  refuseSecret(url.href, () => 'Leave out `--http`: a bridge can be given the URL by name.')
+  return { argument: withoutFragment(url), title: url.host, values: {}, references: [] }
+}
+
+/** Removes the fragment, which is never sent and may be private. */
+function withoutFragment(given: URL): string {
+  const url = new URL(given)
+  url.hash = ''
+  return url.href
+}
+
+function refuseSecret(url: string, hint: (parameter: string) => string): void {
+  const parameter = secretParameter(url)
+  if (parameter === undefined) return
+  const what = `The URL holds a secret (${JSON.stringify(parameter)}), and secrets are never written`
+  throw new ProxyError('USAGE', what, { hint: hint(parameter) })
+}
+
+/** The variables that the configuration comes from, and those that it refers to. */
+function* variablesOf(loaded: LoadedConfig, env: Runtime['env']) {
+  for (const [key, { from }] of loaded.origins) {
+    const name = /^env (\w+)$/.exec(from)?.[1]
+    const value = name && env[name]
+    if (!value || !/^(descope|targets)\.|^server\.publicUrl$/.test(key)) continue
+    const isSecret = findSetting(key)?.secret !== false || secretParameter(value) !== undefined
+    yield { name, value, isSecret }
+  }
+  for (const name of referencedVariables(loaded)) yield { name, value: '', isSecret: true }
+}
+
+/** Names the parameter of a URL that holds a secret, by its name; `undefined` without any. */
+export function secretParameter(url: string): string | undefined {
+  if (!URL.canParse(url)) return undefined
+  return [...new URL(url).searchParams.keys()].find(isSecretName)
 }

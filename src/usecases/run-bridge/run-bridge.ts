@@ -12,18 +12,18 @@ import { createMemory } from '../../bridge/offline.js'
 import { type BridgedHost, type RunBridgeOptions, runStdio } from '../../bridge/run.js'
 import type { Target } from '../../gateway/target.js'
 import { isCi } from '../../sign-in/options.js'
+import { isRetrySafe } from '../../util/failure.js'
 import { createLogger, type Logger } from '../../util/logger.js'
 import { createRedactor, isSecretName, isShortSecret, secretsOfUrl } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { didYouMeanEndpoint } from '../../util/url-text.js'
-import type { ConfiguredAccess } from '../access/configured-access.js'
+import type { ConfiguredAccess, SeveralSignIns } from '../access/configured-access.js'
 import {
   type BridgeTarget,
   findBridgeTarget,
   placesOf,
   requirePrivacy,
 } from '../access/find-target.js'
-import type { SeveralSignIns } from '../access/several-sign-ins.js'
 import {
   chooseTokenSource,
   identitiesOf,
@@ -34,7 +34,7 @@ import {
 } from '../access/token-sources.js'
 import type { BridgeFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
-import { configsOf, isRetrySafe, openBridgeTargets, readHeaders, URL_DEFAULTS } from './targets.js'
+import { configsOf, openBridgeTargets, readHeaders, URL_DEFAULTS } from './targets.js'
 
 /**
  * Runs the bridge between the host on stdin and stdout and its targets. Whatever a start with a good
@@ -91,7 +91,7 @@ async function openTokens(
     return { ...chosen, stores, several: undefined, openSignIn: () => open(signIn) }
   }
   // one token of the environment is for one target, and there are several
-  const { severalSignIns } = await import('../access/several-sign-ins.js')
+  const { severalSignIns } = await import('../access/configured-access.js')
   const several = await severalSignIns({
     ...{ targets, common: signIn, open },
     sourceOf: async (to) => storedSource(runtime, stores, bindingOf(to), to.client),

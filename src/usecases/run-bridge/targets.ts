@@ -1,16 +1,12 @@
 import { withHeaders } from '../../auth/credentials/static.js'
 import type { ProgramConfig, TargetConfig } from '../../config/types.js'
 import { createTarget, type Target } from '../../gateway/target.js'
+import { createDetectingUpstream, createTranslatingUpstream } from '../../upstream/detection.js'
 import type { Network } from '../../upstream/http/network.js'
+import { createSessionBasedUpstream } from '../../upstream/shared/shared-request.js'
 import type { ProgramOptions } from '../../upstream/stdio/stdio-upstream.js'
-import {
-  createSessionBasedUpstream,
-  createTranslatingUpstream,
-} from '../../upstream/translate/translating-upstream.js'
-import { createDetectingUpstream } from '../../upstream/transport-detection.js'
-import type { Upstream, UpstreamRequest } from '../../upstream/upstream.js'
+import type { Upstream } from '../../upstream/upstream.js'
 import { ProxyError } from '../../util/errors.js'
-import { isObject, tryParseJson } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { ConfiguredAccess } from '../access/configured-access.js'
@@ -138,19 +134,4 @@ async function connect(
   if (transport === 'sse') return openSse()
   const http = await connectHttp(url)
   return transport === 'http' ? http : createDetectingUpstream({ http, openSse })
-}
-
-const SAFE = /^(initialize|ping|server\/discover|completion\/complete|notifications\/initialized)$/
-
-const READS = /\/(list|read|get)$/
-
-/**
- * Tells whether a request changes nothing at the target, so that it may be sent twice. A tool call
- * never is: the first one may have run.
- */
-export function isRetrySafe({ method, body }: Pick<UpstreamRequest, 'method' | 'body'>): boolean {
-  if (method !== 'POST') return true
-  const message = tryParseJson(body?.toString() ?? '')
-  const called = isObject(message) ? message['method'] : undefined
-  return typeof called === 'string' && (SAFE.test(called) || READS.test(called))
 }

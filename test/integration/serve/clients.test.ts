@@ -9,8 +9,12 @@ import {
   StreamableHTTPClientTransport as TransportV2,
 } from '@modelcontextprotocol/client'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
-import { createMemoryOAuthProvider } from '../../../src/demo/oauth-provider.js'
-import { createVisitor, followAuthorization, readCallback } from '../../../src/demo/visitor.js'
+import {
+  createMemoryOAuthProvider,
+  createVisitor,
+  followAuthorization,
+  readCallback,
+} from '../../../src/demo/visitor.js'
 import { type Stack, startStack } from '../../helpers/stack.js'
 import { startModernTarget } from '../../helpers/targets/modern.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'

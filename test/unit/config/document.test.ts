@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { lineOf, parseDocument } from '../../../src/config/document.js'
+import { lineOf, parseDocument } from '../../../src/config/file.js'
 import type { Lines } from '../../../src/config/read-json.js'
 
 describe('parseDocument', () => {

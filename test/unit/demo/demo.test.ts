@@ -1,9 +1,11 @@
 import { describe, expect, it, vi } from 'vitest'
 import { demoCommand } from '../../../src/cli/commands/demo.js'
-import { type DemoStarters, runDemo } from '../../../src/demo/demo.js'
-import { createMemoryOAuthProvider } from '../../../src/demo/oauth-provider.js'
-import { createSteps } from '../../../src/demo/steps.js'
-import { followAuthorization, readCallback } from '../../../src/demo/visitor.js'
+import { createSteps, type DemoStarters, runDemo } from '../../../src/demo/demo.js'
+import {
+  createMemoryOAuthProvider,
+  followAuthorization,
+  readCallback,
+} from '../../../src/demo/visitor.js'
 import { ProxyError } from '../../../src/util/errors.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 

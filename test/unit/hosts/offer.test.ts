@@ -1,12 +1,15 @@
 import { describe, expect, it } from 'vitest'
+import { installOptionsOf } from '../../../src/hosts/connect.js'
 import { HOST_IDS, type HostId, type Server } from '../../../src/hosts/host.js'
 import { findHost } from '../../../src/hosts/hosts.js'
-import { installOptionsOf } from '../../../src/hosts/install-options.js'
 import { launchOf } from '../../../src/hosts/launch.js'
 
 const URL = 'https://mcp.acme.com/mcp'
+
 const PROGRAM = { node: '/opt/node', script: '/opt/bridge/bin.js' }
+
 const PINNED = ['-y', 'mcp-descope-proxy@0', 'stdio', URL]
+
 const HTTP = { kind: 'http', url: URL } as const
 
 const server = (platform: NodeJS.Platform, more: Partial<Server> = {}): Server => ({
@@ -27,7 +30,9 @@ const TYPE: Partial<Record<HostId, object>> = {
   'claude-code': { type: 'stdio' },
   vscode: { type: 'stdio' },
 }
+
 const CONTAINER: Partial<Record<HostId, string>> = { vscode: 'servers' }
+
 const JSON_HOSTS = HOST_IDS.filter((id) => id !== 'codex')
 
 describe('the snippet of a host', () => {

@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { HOST_IDS, type HostId } from '../../../src/hosts/host.js'
-import { findHost } from '../../../src/hosts/hosts.js'
-import { claudeDesktopFile } from '../../../src/hosts/places.js'
+import { claudeDesktopFile, findHost } from '../../../src/hosts/hosts.js'
 import { ProxyError } from '../../../src/util/errors.js'
 
 const MAC = { platform: 'darwin', homeDir: '/Users/Zoë B', cwd: '/p', env: {} } as const
+
 const LINUX = { platform: 'linux', homeDir: '/home/zoë', cwd: '/p', env: {} } as const
+
 const WINDOWS = {
   platform: 'win32',
   homeDir: 'C:\\Users\\Zoë B',

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { EditError, MergeRequest } from '../../../src/hosts/edit-error.js'
-import { sectionsOf, tomlTable } from '../../../src/hosts/toml-sections.js'
+import { sectionsOf, tomlTable } from '../../../src/hosts/toml-document.js'
 import { mergeText, TOML_HOST } from './support.js'
 
 const add = (text: string, request: Partial<MergeRequest> = {}) =>

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { resolveConfig } from '../../../src/config/load.js'
 import type { Gateway } from '../../../src/gateway/gateway.js'
 import { createApp } from '../../../src/serve/app.js'
-import { createCaps } from '../../../src/serve/caps.js'
+import { createCaps } from '../../../src/serve/limits.js'
 import { createLogger } from '../../../src/util/logger.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 

@@ -6,11 +6,12 @@ import {
   createCaps,
   createRateLimit,
   type Occupancy,
-} from '../../../src/serve/caps.js'
+} from '../../../src/serve/limits.js'
 import { createManualClock } from '../../helpers/runtime.js'
 import { principal } from '../gateway/support.js'
 
 const LIMITS: CapsConfig = { callsPerCaller: 2, calls: 3, streamsPerCaller: 1, streams: 2 }
+
 const who = (subject: string, clientId = 'app') => ({ subject, clientId, issuer: 'i' }) as Principal
 
 function taken(caps: Caps, principal: Principal | undefined, kind: Occupancy) {
@@ -18,6 +19,7 @@ function taken(caps: Caps, principal: Principal | undefined, kind: Occupancy) {
   if (!('release' in place)) throw new Error(place.message)
   return place
 }
+
 const refusal = (caps: Caps, principal: Principal | undefined, kind: Occupancy) => {
   const place = caps.take(principal, kind)
   if ('release' in place) return place.release()

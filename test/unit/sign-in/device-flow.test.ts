@@ -1,10 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import {
-  type OAuthRefusalKind,
-  OAuthRefusedError,
-  RetryableError,
-} from '../../../src/auth/oauth/failure.js'
+import { OAuthRefusedError, RetryableError } from '../../../src/auth/oauth/failure.js'
 import { nextPace } from '../../../src/sign-in/device-flow.js'
+import type { OAuthRefusalKind } from '../../../src/util/failure.js'
 
 describe('nextPace', () => {
   const start = { interval: 5, margin: 1.2 }

@@ -3,11 +3,15 @@ import {
   classifyFailure,
   type FailureCause,
   type FailureVerdict,
+  isRetrySafe,
   isServerAway,
   isTransient,
+  mayGrantLater,
   mayMeanOtherPath,
   mayPass,
   mayRefuseProtocol,
+  mayRepeat,
+  type OAuthRefusalKind,
   streamMayPass,
 } from '../../../src/util/failure.js'
 
@@ -62,6 +66,75 @@ describe('classifyFailure', () => {
       expect(mayRefuseProtocol(failure.httpStatus)).toBe(isOfProtocol && failure.httpStatus !== 413)
     },
   )
+})
+
+/** Who asks, about what, and whether the request may be sent again. */
+const AGAIN: [string, boolean, boolean][] = [
+  ...(
+    [
+      ['unreachable', undefined, true],
+      ['timeout', undefined, true],
+      ['session_lost', 404, true],
+      ['sign_in_required', undefined, true],
+      ['http_status', 408, true],
+      ['http_status', 425, true],
+      ['http_status', 429, true],
+      ['http_status', 502, true],
+      ['http_status', 503, true],
+      ['http_status', 500, false],
+      ['http_status', 501, false],
+      ['http_status', 404, false],
+      ['http_status', 413, false],
+      ['refused_credential', 401, false],
+      ['invalid_answer', 200, false],
+      // it may have run
+      ['cut_off', undefined, false],
+      ['cut_off', 503, false],
+      ['session_required', 400, false],
+    ] as [FailureCause, number | undefined, boolean][]
+  ).map(([cause, httpStatus, again]): [string, boolean, boolean] => [
+    `a client whose request failed with ${cause} and HTTP ${httpStatus}`,
+    mayRepeat({ cause, httpStatus }),
+    again,
+  ]),
+  ...(
+    [
+      ['tools/list', true],
+      ['resources/read', true],
+      ['prompts/get', true],
+      ['ping', true],
+      ['initialize', true],
+      ['server/discover', true],
+      ['tools/call', false],
+      ['logging/setLevel', false],
+      ['notifications/cancelled', false],
+    ] as [string, boolean][]
+  ).map(([method, again]): [string, boolean, boolean] => [
+    `the bridge whose ${method} met a dead connection`,
+    isRetrySafe({ method: 'POST', body: JSON.stringify({ method }) }),
+    again,
+  ]),
+  ['the bridge that sent what it cannot read', isRetrySafe({ method: 'POST', body: 'x' }), false],
+  ['the bridge that opened a stream', isRetrySafe({ method: 'GET' }), true],
+  ...(
+    [
+      ['transient', true],
+      ['poll', true],
+      ['grant', false],
+      ['client', false],
+      ['refused', false],
+    ] as [OAuthRefusalKind, boolean][]
+  ).map(([kind, again]): [string, boolean, boolean] => [
+    `a sign-in that the authorization server refused as ${kind}`,
+    mayGrantLater(kind),
+    again,
+  ]),
+]
+
+describe('a request that failed', () => {
+  it.each(AGAIN)('[bridge-lost-session] of %s may be sent again: %j', (_who, decided, again) => {
+    expect(decided).toBe(again)
+  })
 })
 
 describe('the statuses', () => {

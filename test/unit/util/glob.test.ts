@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createGlobMatcher } from '../../../src/util/glob.js'
+import { createGlobMatcher } from '../../../src/util/text.js'
 import { growthOf } from '../../helpers/patterns/growth.js'
 
 const asRegExp = (pattern: string) =>

@@ -1,7 +1,7 @@
+import { type InstallOptions, installOptionsOf } from '../../../hosts/connect.js'
 import { redactText, renderDiff } from '../../../hosts/diff.js'
 import { brokenFile, EditError, type Merged } from '../../../hosts/edit-error.js'
 import { type HostFile, merge, readHostFile, writeHostFile } from '../../../hosts/host-file.js'
-import { type InstallOptions, installOptionsOf } from '../../../hosts/install-options.js'
 import { type AddPlan, planAdd } from '../../../usecases/add-to-host/plan.js'
 import type { AddFlags } from '../../../usecases/inputs.js'
 import { createColors } from '../../../util/colors.js'

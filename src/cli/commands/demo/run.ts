@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type DemoStarters, type RunningDemo, runDemo } from '../../../demo/demo.js'
-import type { DemoStep } from '../../../demo/steps.js'
+import { type DemoStarters, type DemoStep, type RunningDemo, runDemo } from '../../../demo/demo.js'
 import { EXIT } from '../../../usecases/exit-codes.js'
 import { type Colors, createColors } from '../../../util/colors.js'
 import type { Runtime } from '../../../util/runtime.js'

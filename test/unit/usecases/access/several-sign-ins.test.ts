@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { TokenSource } from '../../../../src/auth/tokens/token-source.js'
 import type { SignInPort } from '../../../../src/auth/tokens/token-store.js'
-import { severalSignIns } from '../../../../src/usecases/access/several-sign-ins.js'
+import { severalSignIns } from '../../../../src/usecases/access/configured-access.js'
 import { URL_DEFAULTS } from '../../../../src/usecases/run-bridge/targets.js'
 
 const target = (name: string, credential: 'none' | 'bearer' = 'none') => ({

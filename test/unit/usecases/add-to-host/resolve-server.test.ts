@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { secretParameter } from '../../../../src/usecases/add-to-host/resolve-server.js'
+import { secretParameter } from '../../../../src/usecases/add-to-host/plan.js'
 
 describe('secretParameter', () => {
   it.each([

@@ -1,7 +1,9 @@
+import { isObject } from '../util/json.js'
 import { readJwtKey } from '../util/jwt-key.js'
 import { isLoopbackUrl } from '../util/private-addresses.js'
 import type { Resolution } from './resolve.js'
 import { isVercel, type Variables } from './sources.js'
+import type { ConfigUse } from './types.js'
 
 /** Claims that every JWT has by itself. */
 const OF_JWT: ReadonlySet<unknown> = new Set(['iss', 'aud', 'exp', 'nbf', 'iat', 'jti'])
@@ -160,4 +162,54 @@ function warnOfMadeKey({ values, warnings }: Resolution, env: Variables): void {
   warnings.push(
     `identity.key is not set, and each process signs with a key of its own: with several replicas, and after a restart, targets refuse what another one signed (default) — ${write}`,
   )
+}
+
+/** What restricts callers, in `access` and in the rules for tools, prompts and resources. */
+const OF_CALLERS = ['tenants', 'roles', 'permissions', 'scopes'] as const
+
+const ALL = /^\*+$/
+
+/** Adds warnings about a target that is open where that can hardly be meant, or closed to everybody. */
+export function checkAccess(target: string, resolution: Resolution, use: ConfigUse): void {
+  const { values, warnings } = resolution
+  const given = (member: string) => {
+    const found = values.get(`targets.${target}.${member}`)
+    return found === undefined || found.from === 'default' ? undefined : found
+  }
+  const restricting = OF_CALLERS.map((member) => given(`access.${member}`)).find(Boolean)
+  const open = values.get('server.insecureNoAuth')
+  if (restricting !== undefined && use === 'stdio') {
+    warnings.push(
+      `Nobody is admitted to the target "${target}": in stdio, callers have no tenants, roles, permissions and scopes (${restricting.from}) — leave out "access", or connect to it through serve`,
+    )
+  } else if (restricting !== undefined && open?.value === true) {
+    warnings.push(
+      `Nobody is admitted to the target "${target}": without sign-in, callers have no tenants, roles, permissions and scopes (${restricting.from}, ${open.from}) — leave out "access", or leave sign-in on`,
+    )
+  }
+  for (const member of OF_CALLERS) {
+    const odd = entriesOf(given(`access.${member}`)?.value).find((entry) => isOdd(entry, member))
+    if (odd === undefined) continue
+    warnings.push(
+      `Nobody has what targets.${target}.access.${member} asks for with ${JSON.stringify(odd)} (${given(`access.${member}`)?.from}) — write each entry as the token has it: access takes no patterns, and spaces belong to no scope`,
+    )
+  }
+  if (restricting !== undefined) return
+  for (const member of ['roles', 'permissions', 'tenants']) {
+    const rules = given(`tools.${member}`)
+    const isForAll = isObject(rules?.value) && Object.keys(rules.value).some((key) => ALL.test(key))
+    if (rules === undefined || !isForAll) continue
+    warnings.push(
+      `Only some callers may use the tools of the target "${target}", and all may use the rest of it: its prompts, resources, instructions and notifications (${rules.from}) — write "access": {"${member}": [...]} in place of tools.${member} {"*": [...]}`,
+    )
+    return
+  }
+}
+
+const entriesOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
+
+/** Entries are compared as they are, so that such a one can hardly be meant. */
+function isOdd(entry: unknown, member: (typeof OF_CALLERS)[number]): boolean {
+  if (typeof entry !== 'string') return false
+  return entry !== entry.trim() || ALL.test(entry) || (member === 'scopes' && /\s/.test(entry))
 }

@@ -1,21 +1,133 @@
-import { errorCodeOf } from '../../mcp/incoming.js'
-import { ERROR_CODES } from '../../mcp/jsonrpc.js'
-import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../../mcp/media-type.js'
-import { STATELESS_VERSION } from '../../mcp/versions.js'
-import { mayRefuseProtocol } from '../../util/failure.js'
-import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
-import { type AnswerWatch, HeldAnswer } from '../held-answer.js'
-import { PendingCall, whenLoaded } from '../shared/pending-call.js'
-import { readSharedRequest, refuseStateless } from '../shared/shared-request.js'
+import { JSON_TYPE, mediaTypeOf, STREAM_TYPE } from '../mcp/headers.js'
+import { errorCodeOf } from '../mcp/incoming.js'
+import { ERROR_CODES } from '../mcp/jsonrpc.js'
+import { STATELESS_VERSION } from '../mcp/versions.js'
+import { mayRefuseProtocol } from '../util/failure.js'
+import { isObject, type JsonObject, tryParseJson } from '../util/json.js'
+import { type AnswerWatch, HeldAnswer } from './held-answer.js'
+import { loadFailure, PendingCall, whenLoaded } from './shared/pending-call.js'
+import type { OpeningStream } from './sse/sse-stream.js'
+import type { SseUpstream } from './sse/sse-upstream.js'
+import type { TranslatingOptions } from './translate/options.js'
+import type { Translator } from './translate/translator.js'
 import {
   headerOf,
+  SSE_SESSION,
   TRANSLATED_SESSION,
   type Upstream,
   type UpstreamHandler,
   type UpstreamRequest,
-} from '../upstream.js'
-import type { TranslatingOptions } from './options.js'
-import type { Translator } from './translator.js'
+} from './upstream.js'
+import { UpstreamError } from './upstream-error.js'
+
+/** What servers that know only HTTP+SSE answer to a POST. */
+const MAY_BE_SSE: ReadonlySet<number> = new Set([400, 404, 405])
+
+export interface TransportDetectionOptions {
+  http: Upstream
+  /** Opens HTTP+SSE when it is first needed. */
+  openSse(): Promise<SseUpstream>
+  /** Learns, once, which transport the target speaks. */
+  onChoice?(transport: 'Streamable HTTP' | 'HTTP+SSE'): void
+}
+
+/**
+ * Speaks Streamable HTTP, and HTTP+SSE with servers that know only that transport. The first POST that
+ * is answered decides: HTTP+SSE is tried only after a 400, 404 or 405 whose body is no MCP message, and
+ * only for a request outside of a session. Every other answer is passed on. Once the transport is
+ * known, requests go straight to it.
+ *
+ * @see [MCP 2025-11-25, backwards compatibility](https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#backwards-compatibility)
+ */
+export function createDetectingUpstream({
+  http,
+  openSse,
+  onChoice,
+}: TransportDetectionOptions): Upstream {
+  let chosen: Upstream | undefined
+  let opened: Promise<SseUpstream> | undefined
+  let probing: Promise<OpeningStream> | undefined
+
+  const sse = () => {
+    opened ??= openSse()
+    return opened
+  }
+
+  const sendBySse = (request: UpstreamRequest, handler: UpstreamHandler) => {
+    whenLoaded(sse(), handler, (transport) => transport.send(request, handler))
+  }
+
+  const probeOnce = (request: UpstreamRequest) => {
+    probing ??= sse()
+      .then((transport) => transport.probe(request))
+      .finally(() => {
+        probing = undefined
+      })
+    return probing
+  }
+
+  const choose = (transport: Upstream) => {
+    if (chosen !== undefined) return
+    chosen = transport
+    onChoice?.(transport === http ? 'Streamable HTTP' : 'HTTP+SSE')
+  }
+
+  async function fallBack(
+    request: UpstreamRequest,
+    handler: UpstreamHandler,
+    answer: HeldAnswer,
+  ): Promise<void> {
+    if (chosen === undefined) {
+      const probed = await probeOnce(request)
+      if (probed.kind === 'open') choose(await sse())
+      else if (probed.kind === 'refused' && (probed.status === 401 || probed.status === 403)) {
+        return answer.respond(probed.status, probed.headers)
+      } else {
+        const { reasonOf } = await import('./sse/sse-stream.js')
+        const reason = `it answered HTTP ${answer.status} to a POST, and ${reasonOf(probed)} (HTTP+SSE)`
+        return answer.fail(new UpstreamError('http_status', reason, answer.status))
+      }
+    }
+    if (answer.isOver) return
+    if (chosen === undefined) sendBySse(request, handler)
+    else chosen.send(request, handler)
+  }
+
+  return {
+    send(request, handler) {
+      if (chosen !== undefined) return chosen.send(request, handler)
+      const sessionId = headerOf(request.headers, 'mcp-session-id')
+      // opened by another process, or by this one before it was restarted
+      if (sessionId?.startsWith(SSE_SESSION)) return sendBySse(request, handler)
+      if (request.method !== 'POST') return http.send(request, handler)
+      const holds = (status: number) => {
+        if (status >= 200 && status < 300) choose(http)
+        return MAY_BE_SSE.has(status)
+      }
+      const decide = (answer: HeldAnswer) => {
+        const mayBeSse = sessionId === undefined && maySpeakSse(request, answer)
+        if (!mayBeSse) return answer.replay()
+        fallBack(request, handler, answer).catch((error) => answer.fail(loadFailure(error)))
+      }
+      http.send(request, new HeldAnswer(handler, { holds, decide }))
+    },
+    async close() {
+      const closeSse = opened?.then((transport) => transport.close()).catch(() => undefined)
+      await Promise.all([http.close(), closeSse])
+    },
+    get held() {
+      return chosen?.held
+    },
+  }
+}
+
+/** After a 400 only for `initialize`: other requests may be refused for want of a session. */
+function maySpeakSse({ body }: UpstreamRequest, { status, response }: HeldAnswer): boolean {
+  if (response?.['jsonrpc'] === '2.0') return false
+  if (status !== 400) return true
+  const message = tryParseJson(body?.toString() ?? '')
+  return isObject(message) && message['method'] === 'initialize'
+}
 
 /** After this time, a target that spoke the session-based protocol is tested again. */
 const SESSION_BASED_MS = 10 * 60_000
@@ -42,7 +154,7 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
   let loading: Promise<Translator> | undefined
 
   const load = async (): Promise<Translator> => {
-    const { createTranslator } = await import('./translator.js')
+    const { createTranslator } = await import('./translate/translator.js')
     const onSessionBased = () => {
       isStateless = options.protocol === STATELESS_VERSION
     }
@@ -171,15 +283,4 @@ function methodOf(body: UpstreamRequest['body'], mark: string): unknown {
   if (body === undefined || !body.includes(mark)) return undefined
   const message = tryParseJson(body.toString())
   return isObject(message) ? message['method'] : undefined
-}
-
-/** Refuses the stateless protocol: clients that try it are told to use `initialize`. */
-export function createSessionBasedUpstream(inner: Upstream): Upstream {
-  return {
-    send(request, handler) {
-      if (headerOf(request.headers, 'mcp-method') === undefined) return inner.send(request, handler)
-      refuseStateless(readSharedRequest(request, new PendingCall(handler)))
-    },
-    close: () => inner.close(),
-  }
 }
