@@ -36,8 +36,8 @@ export function checkAccess(target: string, resolution: Resolution, use: ConfigU
   }
   if (restricting !== undefined) return
   const isRestricted = (section: string) => {
-    const valueOf = (member: string) => given(`${section}.${member}`)?.value
-    const [allow, ...others] = ['allow', 'deny', ...OF_CALLERS].map(valueOf)
+    const ruleOf = (member: string) => given(`${section}.${member}`)?.value
+    const [allow, ...others] = ['allow', 'deny', ...OF_CALLERS].map(ruleOf)
     const isNarrow = Array.isArray(allow) && !allow.includes('*')
     return isNarrow || others.some((value) => Object.keys(value ?? {}).length > 0)
   }

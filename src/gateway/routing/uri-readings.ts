@@ -46,7 +46,8 @@ export function readingsOfUri(uri: string): UriReadings | undefined {
         for (const text of withStandardForm(part)) {
           const flat = flatten(text)
           climbs ||= flat.climbs
-          for (const reading of [text, flat.text, `${flat.text}/`, flatten(text, bare).text]) {
+          const end = flat.isFolder ? '/' : ''
+          for (const reading of [text, flat.text, flat.text + end, flatten(text, bare).text]) {
             texts.add(foldName(reading))
           }
         }
@@ -63,10 +64,9 @@ export function writingsOfPattern(pattern: string): readonly string[] {
   const layers = /%2a/i.test(pattern) ? undefined : layersOf(pattern)
   for (const layer of layers ?? [pattern]) {
     for (const text of withStandardForm(layer)) {
-      const endsInSlash = /[/\\]$/.test(text)
-      const flat = flatten(text.replaceAll('\\', '/')).text
-      texts.add(foldName(text)).add(foldName(flat))
-      if (endsInSlash) texts.add(foldName(`${flat}/`))
+      const flat = flatten(text.replaceAll('\\', '/'))
+      const end = flat.isFolder ? '/' : ''
+      for (const writing of [text, flat.text, flat.text + end]) texts.add(foldName(writing))
     }
   }
   return [...texts]
@@ -112,14 +112,16 @@ function flatten(text: string, read = (segment: string) => segment) {
   const behindScheme = text.indexOf(':') + 1
   const kept: string[] = []
   let climbs = false
+  let isFolder = false
   for (const segment of text.slice(behindScheme).split('/')) {
     const name = cutAt(segment, ';')
+    isFolder = name === '' || name === '.' || name === '..'
     if (name === '..') {
       climbs = true
       kept.pop()
     } else if (name !== '' && name !== '.') kept.push(read(segment))
   }
-  return { text: `${text.slice(0, behindScheme)}/${kept.join('/')}`, climbs }
+  return { text: `${text.slice(0, behindScheme)}/${kept.join('/')}`, climbs, isFolder }
 }
 
 /** Without parameters, and without the dots and spaces that some file systems and hosts ignore. */
