@@ -65,15 +65,17 @@ function onlyUri(text: string, params: JsonObject | undefined): string | undefin
  * Creates the function that leaves those values out of a completion that lead to resources which are
  * not in the caller's list, or may do so.
  *
- * @param template The target's own.
+ * @param asWritten The target's own template.
  * @returns `undefined` when no value of this template can.
  */
 export function createCompletionFilter(
   { resourcePolicy }: Target,
   { params }: Message,
-  template: string,
+  asWritten: string,
   principal: Principal | undefined,
 ): ((text: string) => string) | undefined {
+  // a target may decode it before it compares
+  const template = asWritten.replace(/%7b/gi, '{').replace(/%7d/gi, '}')
   const known = knownArguments(ownMember(params, 'context'))
   if (resourcePolicy.isWhollyListed(template, principal, known)) return undefined
   const name = stringMember(objectMember(params, 'argument') ?? {}, 'name')

@@ -1,4 +1,5 @@
 import type { Principal } from '../../auth/principal.js'
+import { BoundedMap } from '../../util/bounded-map.js'
 import { createGlobMatcher, globsMeet } from '../../util/glob.js'
 import type { JsonObject } from '../../util/json.js'
 import {
@@ -9,7 +10,12 @@ import {
   type ToolPolicy,
   type ToolRules,
 } from './policy.js'
-import { MAX_URI_LENGTH, readingsOfUri, writingsOfPattern } from './uri-readings.js'
+import {
+  MAX_URI_LENGTH,
+  readingsOfUri,
+  type UriReadings,
+  writingsOfPattern,
+} from './uri-readings.js'
 import { globOfTemplate } from './uri-templates.js'
 
 export interface ResourcePolicy extends ToolPolicy {
@@ -26,6 +32,11 @@ export interface ResourcePolicy extends ToolPolicy {
 
 const ONLY_STARS = /^\*+$/
 
+/** URIs whose readings are kept: lists and reads ask for the same ones again. */
+const MAX_KEPT = 2_000
+
+const MAX_KEPT_LENGTH = 256
+
 /**
  * Creates the policy of a target's resources, over its own URIs. What restricts a resource holds for all
  * that its URI may be taken for; what allows it holds for the URI as it is written, and for one with `..`
@@ -38,10 +49,20 @@ export function createResourcePolicy(config: ToolRules): ResourcePolicy {
   const allowsAll = config.allow.some((pattern) => ONLY_STARS.test(pattern))
   const unreadable: Decision = { allowed: false, hidden: true, rule: 'resources' }
 
+  const kept = new BoundedMap<string, UriReadings>(MAX_KEPT)
+
+  function readingsOf(uri: string): UriReadings | undefined {
+    const known = kept.get(uri)
+    if (known !== undefined) return known
+    const readings = readingsOfUri(uri)
+    if (readings !== undefined && uri.length <= MAX_KEPT_LENGTH) kept.set(uri, readings)
+    return readings
+  }
+
   function decide(uri: string, principal: Principal | undefined): Decision {
     if (isOpen) return { allowed: true }
     if (!isAllowed(uri)) return notAllowed
-    const readings = readingsOfUri(uri)
+    const readings = readingsOf(uri)
     if (readings === undefined) return unreadable
     if (readings.climbs && !allowsAll && !config.allow.includes(uri)) return notAllowed
     return restrict((rule) => readings.texts.some(rule.matches), principal)
@@ -57,7 +78,7 @@ export function createResourcePolicy(config: ToolRules): ResourcePolicy {
       const { glob, isWhole } = globOfTemplate(template, known)
       if (isWhole) return decide(glob, principal)
       if (!config.allow.some((pattern) => globsMeet(pattern, glob))) return notAllowed
-      const readings = readingsOfUri(glob)
+      const readings = readingsOf(glob)
       if (readings === undefined) return unreadable
       if (readings.climbs && !allowsAll) return notAllowed
       // a glob that matches another one as text matches all that fits it
@@ -69,7 +90,7 @@ export function createResourcePolicy(config: ToolRules): ResourcePolicy {
       if (template.length > MAX_URI_LENGTH) return false
       const { glob, isWhole } = globOfTemplate(template, known)
       if (isWhole) return isListed(decide(glob, principal))
-      const readings = readingsOfUri(glob)
+      const readings = readingsOf(glob)
       if (readings === undefined || !isAllowed(glob)) return false
       const isMet = ({ patterns }: Rule) =>
         patterns.some((pattern) => readings.texts.some((text) => globsMeet(pattern, text)))

@@ -243,6 +243,11 @@ describe.each(WAYS)('prompts and resources with rules, %s, %s', (at, era) => {
     expect(await values('id', { folder: 'open' })).toMatchObject({ values: ['1', '2'], total: 2 })
     expect(await values('id')).toEqual({ values: [], hasMore: false })
     expect(await values('id', { folder: 'secret' })).toBe(`Unknown reference: ${uri}`)
+    const escaped = uri.replaceAll('{', '%7B').replaceAll('}', '%7d')
+    const ref = { type: 'ref/resource', uri: escaped }
+    const folder = { name: 'folder', value: '' }
+    const answer = await client.ask('completion/complete', { ref, argument: folder })
+    expect(JSON.stringify(answer.message)).not.toContain('secret')
     const prompt = { ref: { type: 'ref/prompt', name: named(at, 'greet') } }
     const argument = { name: 'folder', value: '' }
     const { message } = await client.ask('completion/complete', { ...prompt, argument })
@@ -384,4 +389,56 @@ describe('updates of resources', () => {
       expect((await client.ask('tools/list')).message.result.cacheScope).toBe('public')
     },
   )
+
+  it('and lists are judged too where the stream of an answer is resumed', async () => {
+    const target = await startRecordingTarget({
+      ...contents,
+      sessions: 'required',
+      sse: { eventIds: true },
+    })
+    const targets = { t: { url: target.url, ...rules, prefix: '' } }
+    const config = { session: { secret: 'a-session-secret-of-more-than-32-bytes' } }
+    const stack = await startStack({ identity, config, targets })
+    const results = {
+      'resources/list': { resources: contents.resources },
+      'resources/templates/list': { resourceTemplates: contents.resourceTemplates },
+      'prompts/list': { prompts: contents.prompts },
+      'completion/complete': complete({ argument: { name: 'folder' } }),
+    }
+    for (const [method, result] of Object.entries(results)) {
+      target.intercept((request, response) => {
+        if (request.method !== 'GET') return false
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        const updated = {
+          method: 'notifications/resources/updated',
+          params: { uri: 'note://secret/1' },
+        }
+        for (const message of [updated, { id: 7, result }]) {
+          response.write(`id: x\ndata: ${JSON.stringify({ jsonrpc: '2.0', ...message })}\n\n`)
+        }
+        response.end()
+        return true
+      })
+      const clientInfo = { name: 'c', version: '1' }
+      const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo }
+      const hello = await stack.post({ jsonrpc: '2.0', id: 0, method: 'initialize', params })
+      await hello.text()
+      const stream = await fetch(stack.url, {
+        headers: {
+          authorization: `Bearer ${await stack.token()}`,
+          accept: 'text/event-stream',
+          'mcp-session-id': hello.headers.get('mcp-session-id') ?? '',
+          'last-event-id': 'x',
+        },
+      })
+      const text = await stream.text()
+      expect([method, text.includes('"id":7')]).toEqual([method, true])
+      expect([method, text]).not.toEqual([
+        method,
+        expect.stringMatching(/secret|boss|hush|command/i),
+      ])
+    }
+    await stack.close()
+    await target.close()
+  })
 })
