@@ -188,6 +188,17 @@ describe.each(WAYS)('prompts and resources with rules, %s, %s', (at, era) => {
         expect(answer.message.error).toEqual(expected(`Unknown reference: ${name}`))
       }
     }
+    // a target may look for a resource by the member "name", and for a prompt by "uri"
+    const uri = located(at, 'hush')
+    const odd = [
+      { type: 'ref/resource', name: named(at, 'note://secret/1') },
+      { type: 'ref/prompt', uri },
+    ]
+    for (const ref of odd) {
+      const params = { ref, argument: { name: 'id', value: '' } }
+      const { message } = await client.ask('completion/complete', params)
+      expect(message.error?.message).toContain('Unknown reference')
+    }
     expect(arrived()).toEqual([])
     const record = stacks[at]?.logs().findLast(({ event }) => event === 'request')
     expect(record).toMatchObject({ target: 't', refusal: 'policy', rule: 'prompts.deny "hush"' })
