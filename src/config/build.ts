@@ -49,6 +49,8 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
     identity: buildIdentity(sectionOf(resolution, 'targets.*.identity', name)),
     access: sectionOf(resolution, 'targets.*.access', name),
     tools: sectionOf(resolution, 'targets.*.tools', name),
+    prompts: sectionOf(resolution, 'targets.*.prompts', name),
+    resources: sectionOf(resolution, 'targets.*.resources', name),
     methods: own.methods,
   }
 }

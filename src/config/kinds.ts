@@ -78,7 +78,7 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
     expects: "a list of http(s) URLs, or of ids of projects as Descope's tokens name them (P…)",
     from: 'list',
   },
-  globs: { expects: 'a list of tool names, with * for any characters', from: 'list' },
+  globs: { expects: 'a list of names or URIs, with * for any characters', from: 'list' },
   globMap: { expects: 'an object such as {"create_*": ["one", "two"]}' },
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference
   secret: { expects: 'the secret through ${VARIABLE} or @/path/to/file', secret: true },

@@ -15,6 +15,22 @@ export const OTHER_VARIABLES: readonly string[] = [
   ...VARIABLES_OF_FLAGS,
 ]
 
+/** The rows of what restricts a target's prompts or resources, as its tools are restricted. */
+const rulesOf = <const What extends string>(what: What) =>
+  ({
+    allow: ['globs', ['*'], `${what} to offer; an empty list offers none.`],
+    deny: ['globs', [], `${what} to hide, and to refuse.`],
+    scopes: ['globMap', {}, `${what} that need scopes, all of them.`],
+    roles: ['globMap', {}, `${what} for which the caller needs one of these roles.`],
+    permissions: ['globMap', {}, `${what} for which the caller needs one of these permissions.`],
+    tenants: ['globMap', {}, `${what} for which the caller needs one of these tenants.`],
+    whenScopeMissing: [
+      'whenScopeMissing',
+      'list',
+      `${what} whose scopes the caller lacks: list or hide.`,
+    ],
+  }) as const
+
 /** All settings by section: the kind of each, its default, its meaning and where else it is set. */
 const TABLE = [
   ...section('descope', {
@@ -163,11 +179,13 @@ const TABLE = [
       'Tools whose scopes the caller lacks: list or hide.',
     ],
   }),
+  ...section('targets.*.prompts', rulesOf('Prompts')),
+  ...section('targets.*.resources', rulesOf('Resources')),
   ...section('targets.*', {
     methods: [
       'texts',
       [],
-      'Methods outside MCP to forward; every method while nothing restricts its tools.',
+      'Methods outside MCP to forward; every method while nothing restricts its tools, prompts and resources.',
     ],
   }),
   ...section('limits', {

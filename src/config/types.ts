@@ -110,6 +110,9 @@ export interface TargetConfig {
   identity?: IdentityConfig | undefined
   access: AccessConfig
   tools: ToolPolicyConfig
+  /** Absent: nothing restricts them. */
+  prompts?: ToolPolicyConfig | undefined
+  resources?: ToolPolicyConfig | undefined
   /** Methods outside MCP to forward, with * for any characters. */
   methods: readonly string[]
 }
@@ -174,8 +177,9 @@ export interface AccessConfig {
   scopes?: readonly string[] | undefined
 }
 
+/** Of a target's tools, or of its prompts or resources; the globs are over its own names or URIs. */
 export interface ToolPolicyConfig {
-  /** Globs over the target's own tool names. An empty list allows nothing. */
+  /** An empty list allows nothing. */
   allow: readonly string[]
   deny: readonly string[]
   /** Glob → scopes that a call needs. */
@@ -219,6 +223,8 @@ export interface TargetInput {
   identity?: Given<IdentityConfig> | undefined
   access?: AccessConfig | undefined
   tools?: Given<ToolPolicyConfig>
+  prompts?: Given<ToolPolicyConfig>
+  resources?: Given<ToolPolicyConfig>
   methods?: readonly string[] | undefined
 }
 

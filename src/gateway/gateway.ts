@@ -265,7 +265,7 @@ function createView(
       exchange.record.method = 'DELETE'
       const request = openRequest(sessions, newRequest, exchange)
       if (request === undefined) return
-      closeAll(context, request).catch(() => exchange.reply.empty(200))
+      closeAll(context, request, hidden).catch(() => exchange.reply.empty(200))
     },
   }
 }

@@ -210,7 +210,9 @@ function merge({ targets, offersStreams }: GatewayContext, found: readonly Found
 }
 
 /** Tells whether others may find something else at a target than its caller does. */
-const isForCaller = ({ barrier, policy }: Target) => barrier !== undefined || policy.dependsOnCaller
+const isForCaller = ({ barrier, policy, promptPolicy, resourcePolicy }: Target) =>
+  barrier !== undefined ||
+  [policy, promptPolicy, resourcePolicy].some(({ dependsOnCaller }) => dependsOnCaller)
 
 /** The versions that all of them speak and that we know how to merge. */
 function sharedVersions(results: readonly JsonObject[]): string[] {

@@ -4,7 +4,13 @@ import { CALLER_ID_FIELD, type Upstream } from '../upstream/upstream.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { createGlobMatcher, foldName } from '../util/text.js'
 import { type AccessRules, type Barrier, createBarrier } from './routing/access.js'
-import { createToolPolicy, type ToolPolicy, type ToolRules } from './routing/policy.js'
+import {
+  createPolicy,
+  createToolPolicy,
+  type ToolPolicy,
+  type ToolRules,
+} from './routing/policy.js'
+import { createResourcePolicy, type ResourcePolicy } from './routing/resource-policy.js'
 
 /** One MCP server behind us. */
 export interface Target {
@@ -12,7 +18,10 @@ export interface Target {
   readonly prefix: string
   /** Who is kept out of all of it; `undefined` when everybody is admitted. */
   readonly barrier?: Barrier | undefined
+  /** Of its tools. */
   readonly policy: ToolPolicy
+  readonly promptPolicy: ToolPolicy
+  readonly resourcePolicy: ResourcePolicy
   readonly credential: TargetCredential
   /** Tells whether messages with this method are sent to the target. */
   takesMethod(method: string): boolean
@@ -37,6 +46,9 @@ export interface TargetSettings {
   readonly prefix: string
   readonly access?: AccessRules | undefined
   readonly tools: ToolRules
+  /** Nothing restricts what has no rules. */
+  readonly prompts?: ToolRules | undefined
+  readonly resources?: ToolRules | undefined
   /** Methods outside MCP that are sent to the target too; `*` stands for any characters. */
   readonly methods?: readonly string[]
 }
@@ -48,15 +60,20 @@ export function createTarget(
   upstream: Upstream,
   { url, onChange, memory }: Partial<Pick<Target, 'url' | 'onChange' | 'memory'>> = {},
 ): Target {
-  const { name, prefix, tools, methods = [] } = settings
+  const { name, prefix, tools, prompts = OPEN_RULES, resources = OPEN_RULES } = settings
   const policy = createToolPolicy(tools)
+  const promptPolicy = createPolicy('prompts', prompts)
+  const resourcePolicy = createResourcePolicy(resources)
+  const isOpen = policy.isOpen && promptPolicy.isOpen && resourcePolicy.isOpen
   return {
     name,
     prefix,
     barrier: createBarrier(settings.access),
     policy,
+    promptPolicy,
+    resourcePolicy,
     credential,
-    takesMethod: methodTaker(methods, policy),
+    takesMethod: methodTaker(settings.methods ?? [], isOpen),
     url,
     upstream,
     memory,
@@ -65,14 +82,17 @@ export function createTarget(
   }
 }
 
+/** Everything is open to everybody. */
+export const OPEN_RULES: ToolRules = {
+  ...{ allow: ['*'], deny: [], scopes: {}, roles: {}, permissions: {}, tenants: {} },
+  whenScopeMissing: 'list',
+}
+
 /**
  * Methods outside MCP pass where they are listed, and by default to a target without restrictions,
  * since no policy could decide on them. One that a lenient reader may take for MCP's own never passes.
  */
-function methodTaker(
-  listed: readonly string[],
-  { isOpen }: ToolPolicy,
-): (method: string) => boolean {
+function methodTaker(listed: readonly string[], isOpen: boolean): (method: string) => boolean {
   const isFurther = createGlobMatcher(listed.length === 0 && isOpen ? ['*'] : listed)
   return (method) => isKnownMethod(method) || (isFurther(method) && !FOLDED.has(lettersOf(method)))
 }

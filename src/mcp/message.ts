@@ -68,8 +68,17 @@ export class InvalidMessageError extends Error {
 
 const MAX_DEPTH = 128
 
-const PARAMS_MEMBERS = ['name', 'arguments', 'uri', 'cursor', 'ref', 'argument', '_meta', 'level']
-  .concat(['protocolVersion', 'capabilities', 'clientInfo', 'requestId', 'progressToken', 'reason'])
+const PARAMS_MEMBERS = ['name', 'arguments', 'uri', 'cursor', 'ref', 'argument', 'context']
+  .concat([
+    '_meta',
+    'level',
+    'protocolVersion',
+    'capabilities',
+    'clientInfo',
+    'requestId',
+    'progressToken',
+    'reason',
+  ])
   .concat(['task', 'taskId', 'notifications', 'inputResponses', 'requestState'])
 
 const KNOWN = {

@@ -150,3 +150,15 @@ function matches(pieces: readonly string[], text: string): boolean {
   }
   return true
 }
+
+/** Tells whether any text fits both patterns. */
+export function globsMeet(one: string, other: string): boolean {
+  const [a, b] = [one.split('*'), other.split('*')]
+  if (a.length === 1) return matches(b, one)
+  if (b.length === 1) return matches(a, other)
+  // what stands between the first and the last star of both can follow one another
+  const [headA = '', headB = ''] = [a[0], b[0]]
+  const [tailA = '', tailB = ''] = [a.at(-1), b.at(-1)]
+  const isHead = headA.startsWith(headB) || headB.startsWith(headA)
+  return isHead && (tailA.endsWith(tailB) || tailB.endsWith(tailA))
+}

@@ -253,6 +253,20 @@ const ENTRIES: Entry[] = [
     },
   },
   {
+    section: 'Several targets',
+    language: 'jsonc',
+    async prove(text) {
+      const file = join(folder.path, 'resources.config.json')
+      await writeFile(file, `{"descope":{"configUrl":"${identity.configUrl}"},"targets":{${text}}}`)
+      const explain = ['mcp-descope-proxy', 'config', 'explain-access', '--json', '--config', file]
+      for (const uri of ['note://secret/1', 'note://board/1', 'note://paid/1', 'note://open/1']) {
+        const args = [...explain, '--claims', '{}', uri]
+        const { stdout } = await run('npx', args, { cwd: folder.path, env: environment() })
+        expect([uri, JSON.parse(stdout).allowed]).toEqual([uri, uri === 'note://open/1'])
+      }
+    },
+  },
+  {
     section: 'Targets on stdio and HTTP+SSE',
     language: 'jsonc',
     async prove(text) {

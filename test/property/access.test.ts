@@ -263,10 +263,12 @@ describe('a target that does not admit a caller', () => {
         const [other = 'a'] = NAMES.filter((name) => chosen.every((it) => it.name !== name))
         const alone = [{ name: other, rule: { roles: [] } as AccessConfig, bare: false }]
         const options = { identity: first.identity, config }
-        const guarded = await startStack({ ...options, targets: inputOf(chosen) })
+        const all = inputOf(chosen)
+        const guarded = await startStack({ ...options, targets: all })
+        const rest = Object.entries(all).filter(([name]) => admitted.some((it) => it.name === name))
         const without = await startStack({
           ...options,
-          targets: inputOf((admitted.length > 0 ? admitted : alone) as Targets),
+          targets: admitted.length > 0 ? Object.fromEntries(rest) : inputOf(alone as Targets),
         })
         try {
           const claims = {

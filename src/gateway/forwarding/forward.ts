@@ -7,8 +7,9 @@ import { type Exchange, replyError, replyFailure } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { withoutTaskCapability } from '../rewriting/withheld.js'
-import { refusalWord } from '../routing/policy.js'
-import type { Route } from '../routing/route.js'
+import { judge, judgedParts } from '../routing/judge.js'
+import { type Decision, refusalWord } from '../routing/policy.js'
+import { type Route, unknownText } from '../routing/route.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, isLost, mayBeLost, openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
@@ -32,22 +33,23 @@ export function forward(forwarding: Forwarding): void {
   const { record } = request.exchange
   record.target = route.target.name
   record.tool = route.tool
-  if (route.tool === undefined || isAllowed(request.exchange, message, route.target, route.tool)) {
-    relay(new Forward(forwarding))
-  }
+  const { principal } = request.exchange.caller
+  const decision = judge(route.target, message, route.name, principal)
+  if (decision.allowed) relay(new Forward(forwarding))
+  else refuse(request.exchange, message, decision)
 }
 
-function isAllowed(exchange: Exchange, message: Message, target: Target, tool: string): boolean {
-  const decision = target.policy.decide(tool, exchange.caller.principal)
-  if (decision.allowed) return true
+/** Answers a request that a policy refuses; what is hidden, as what is not there. */
+export function refuse(
+  exchange: Exchange,
+  message: Message,
+  decision: Decision & { allowed: false },
+): void {
   const id = message.id as RequestId
   exchange.record.refusal = refusalWord(decision)
   exchange.record.rule = decision.rule
   if (!decision.hidden) exchange.reply.insufficientScope(id, decision.missingScopes)
-  else {
-    replyError(exchange, id, ERROR_CODES.invalidParams, `Unknown tool: ${message.params['name']}`)
-  }
-  return false
+  else replyError(exchange, id, ERROR_CODES.invalidParams, unknownText(message))
 }
 
 /** Writes the target's own names into the message, and with several targets a bound progress token. */
@@ -56,12 +58,14 @@ function withReplacements({ context, request, message, route }: Forwarding): str
   const meta = context.targets.length > 1 ? spans.get('_meta') : undefined
   const isMeta = meta !== undefined && isObject(params['_meta'])
   const token = isMeta ? findMember(text, meta.start, 'progressToken') : undefined
-  if (token === undefined) return replaceParts(text, route.replacements)
+  const judged = judgedParts(route.target, message, request.exchange.caller.principal)
+  const replacements = judged.length > 0 ? [...route.replacements, ...judged] : route.replacements
+  if (token === undefined) return replaceParts(text, replacements)
   const written = text.slice(token.start, token.end)
   const { target } = route
   const bound = context.requestIds.bindToken(target.name, written, bindingKey(request))
   const { start, end } = token
-  return replaceParts(text, [...route.replacements, { start, end, text: JSON.stringify(bound) }])
+  return replaceParts(text, [...replacements, { start, end, text: JSON.stringify(bound) }])
 }
 
 /** Drops the target's own error: it is about the target's session, which the client does not know. */
@@ -99,7 +103,9 @@ class Forward implements RelayOptions {
     // a plain call of a single target's tool brings nothing that would have to be changed
     const isPlain =
       route.tool !== undefined && !isStateless && !request.bindsIds && !message.spans.has('task')
-    this.rewrites = isPlain ? rewriter.none : rewriter.rewritesFor(request, message, route.target)
+    this.rewrites = isPlain
+      ? rewriter.rewritesForPlain(request, route.target)
+      : rewriter.rewritesFor(request, message, route.target, route.name)
     const isMirrored = isStateless && this.exchange.header('mcp-name') !== undefined
     const mirroredName = isMirrored ? route.name : undefined
     const headers = isStateless

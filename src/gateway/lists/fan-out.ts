@@ -153,9 +153,21 @@ export function routeAnswer(context: GatewayContext, request: Request, message: 
   request.exchange.reply.empty(202)
 }
 
-/** Ends a client's sessions at all targets. */
-export async function closeAll(context: GatewayContext, request: Request): Promise<void> {
+/**
+ * Ends a client's sessions at all targets.
+ *
+ * @param hidden Targets that do not admit the client any more: it does not wait for their sessions to end.
+ */
+export async function closeAll(
+  context: GatewayContext,
+  request: Request,
+  hidden: readonly Target[],
+): Promise<void> {
   if (request.session !== undefined) context.sessions.end(request.session)
+  for (const target of hidden) {
+    const session = context.sessions.at(request.session, target.name)
+    if (session !== undefined) void closeSession(context, request, target, session)
+  }
   await Promise.all(
     context.targets.map(async (target) => {
       const session = context.sessions.at(request.session, target.name)

@@ -11,6 +11,7 @@ import {
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
 import { exposeViews } from '../rewriting/resource-links.js'
 import type { Names } from '../routing/names.js'
+import { isListed, type ToolPolicy } from '../routing/policy.js'
 import { exposeTemplate, exposeUri } from '../routing/resource-uris.js'
 import type { Target } from '../target.js'
 
@@ -73,7 +74,7 @@ function findList({ method }: ListView, text: string): FoundList | undefined {
 
 /**
  * Returns the entries of a response message as this caller may see them, in order: names and URIs are
- * exposed, tools that the policy hides are left out, as are entries that are not objects, and everything
+ * exposed, what the policy hides is left out, as are entries that are not objects, and everything
  * else stays as the target wrote it.
  *
  * @returns None when the message holds no list of this kind.
@@ -146,16 +147,23 @@ function exposeEach(
 
 /** Tells whether different callers get different lists of these targets. */
 export function listDependsOnCaller(targets: readonly Target[], method: string): boolean {
-  const isTools = method === 'tools/list'
-  return targets.some(({ barrier, policy }) => {
-    return barrier !== undefined || (isTools && policy.dependsOnCaller)
+  return targets.some((target) => {
+    return target.barrier !== undefined || listPolicy(target, method).dependsOnCaller
   })
 }
 
+/** The policy of what a method lists. */
+export function listPolicy(target: Target, method: string): ToolPolicy {
+  if (method === 'tools/list') return target.policy
+  return method === 'prompts/list' ? target.promptPolicy : target.resourcePolicy
+}
+
 function isVisible({ target, method, principal }: ListView, name: string): boolean {
-  if (method !== 'tools/list') return true
-  const decision = target.policy.decide(name, principal)
-  return decision.allowed || !(decision.hidden || decision.unlisted)
+  const isTemplate = method === 'resources/templates/list'
+  const decision = isTemplate
+    ? target.resourcePolicy.decideTemplate(name, principal)
+    : listPolicy(target, method).decide(name, principal)
+  return isListed(decision)
 }
 
 function exposeField(

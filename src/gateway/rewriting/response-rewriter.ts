@@ -2,14 +2,25 @@ import type { Principal } from '../../auth/principal.js'
 import { findMember, replaceParts, skipSpace } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
-import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
 import type { GatewayContext } from '../context.js'
 import { isAnswerTo, type Resumed } from '../forwarding/answer-check.js'
-import { exposeListMessage, type ListView, listKind } from '../lists/lists.js'
+import {
+  exposeListMessage,
+  LIST_KINDS,
+  type ListView,
+  listKind,
+  listPolicy,
+} from '../lists/lists.js'
 import { ListCache } from '../lists/rewritten-lists.js'
 import { bindingKey, type Request } from '../request.js'
 import type { Target } from '../target.js'
 import { BOUND_ID_MEMBERS, bindIds, type Parties } from './bound-ids.js'
+import {
+  createCompletionFilter,
+  withoutHiddenResources,
+  withoutValues,
+} from './judged-resources.js'
 import { exposeResourceLinks } from './resource-links.js'
 import { exposeElicitations, exposeServerMessage, whyNoServerMessage } from './server-messages.js'
 import { refuseIssuedIds, type Withhold } from './withheld.js'
@@ -61,10 +72,30 @@ export function createResponseRewriter(context: GatewayContext) {
   return {
     none,
 
-    rewritesFor(request: Request, message: Message, target: Target): ResponseTransforms {
+    /** Those of a call that brings nothing to be changed, but notifications perhaps. */
+    rewritesForPlain(request: Request, target: Target): ResponseTransforms {
+      return judged(none, target, request.exchange.caller.principal)
+    },
+
+    /** @param own The target's own name or URI of what the request names. */
+    rewritesFor(
+      request: Request,
+      message: Message,
+      target: Target,
+      own?: string,
+    ): ResponseTransforms {
+      const { principal } = request.exchange.caller
       const rewrites = this.rewritesWithin(request, message, target)
+      const { barrier, resourcePolicy } = target
+      const isOwn = barrier !== undefined || resourcePolicy.dependsOnCaller
       const isShared = message.method === 'resources/read' && request.meta !== undefined
-      return isShared && target.barrier !== undefined ? keptFromOthers(rewrites) : rewrites
+      const kept = isShared && isOwn ? keptFromOthers(rewrites) : rewrites
+      const isCompletion = message.method === 'completion/complete' && message.spans.has('ref.uri')
+      const filter =
+        isCompletion && own !== undefined
+          ? createCompletionFilter(target, message, own, principal)
+          : undefined
+      return judged(filter === undefined ? kept : filtered(kept, filter), target, principal)
     },
 
     /** Those that hold whoever may use the target. */
@@ -107,11 +138,14 @@ export function createResponseRewriter(context: GatewayContext) {
       const parties = { boundIds, target, principal }
       const { bindsIds } = request
       const key = bindingKey(request)
-      const exposeAnswer = (text: string) => {
+      const exposeAnswer = (answer: string) => {
+        let text = answer
         const method = listMethodOf(text)
         const view = { target, names, method: method ?? '', principal, severalTargets }
         const list = method === undefined ? undefined : exposeListMessage(view, text)
         if (list !== undefined) return list
+        // which template it completes is not known any more
+        if (!target.resourcePolicy.isOpen) text = withoutValues(text, () => false)
         return severalTargets ? exposeAll(parties, text) : bindIds(parties, text)
       }
       const exposeUnbound = (text: string, message: unknown) => {
@@ -125,8 +159,10 @@ export function createResponseRewriter(context: GatewayContext) {
         if (resumed !== undefined && isAnswerTo(message, resumed)) return exposeAnswer(text)
         return bindsIds ? exposeSpoken(parties, target, text, key) : exposeUnbound(text, message)
       }
-      if (!bindsIds) return { withhold, replayed, replayedMarks: WATCHED }
-      return { ...rewriteBound(request, target, resumed?.request), replayed }
+      const rewrites = bindsIds
+        ? { ...rewriteBound(request, target, resumed?.request), replayed }
+        : { withhold, replayed, replayedMarks: WATCHED }
+      return judged(rewrites, target, principal)
     },
 
     isIdempotent: (target: Target, tool: string) => idempotent.has(toolKey(target, tool)),
@@ -177,13 +213,41 @@ function changed(bytes: Buffer, rewrite: (text: string) => string): Buffer | und
   return rewritten === text ? undefined : Buffer.from(rewritten)
 }
 
-/** Finds the method of a list by its result: one of the two whose lists change even with one target. */
+/** Finds the method of a list by its result. */
 function listMethodOf(text: string): string | undefined {
   const message = tryParseJson(text)
   if (!isObject(message) || !isObject(message['result'])) return undefined
   const { result } = message
-  if (Array.isArray(result['tools'])) return 'tools/list'
-  return Array.isArray(result['prompts']) ? 'prompts/list' : undefined
+  return Object.entries(LIST_KINDS).find(([, { member }]) =>
+    Array.isArray(ownMember(result, member)),
+  )?.[0]
+}
+
+/** Leaves out of messages what the caller may not hear of the target's resources. */
+function judged(
+  rewrites: ResponseTransforms,
+  target: Target,
+  principal: Principal | undefined,
+): ResponseTransforms {
+  if (target.resourcePolicy.isOpen) return rewrites
+  const { message, replayed, replayedMarks: _marks, ...others } = rewrites
+  const judge = (rewrite: typeof message) => (text: string) => {
+    const heard = withoutHiddenResources(target, text, principal)
+    return heard === undefined ? LEFT_OUT : (rewrite?.(heard) ?? heard)
+  }
+  return { ...others, message: judge(message), ...(replayed && { replayed: judge(replayed) }) }
+}
+
+/** Filters a response before all else is done with it. */
+function filtered(
+  rewrites: ResponseTransforms,
+  filter: (text: string) => string,
+): ResponseTransforms {
+  const response = (bytes: Buffer) => {
+    const kept = changed(bytes, filter)
+    return rewrites.response?.(kept ?? bytes) ?? kept
+  }
+  return { ...rewrites, response }
 }
 
 function saysIdempotent({ annotations }: JsonObject): boolean {
@@ -195,7 +259,7 @@ function toolKey(target: Target, tool: unknown): string {
 }
 
 function cacheKey({ target, method, principal, cursor }: ListView): string {
-  const caller = target.policy.dependsOnCaller && viewOf(principal)
+  const caller = listPolicy(target, method).dependsOnCaller && viewOf(principal)
   return JSON.stringify([target.name, method, caller, cursor])
 }
 

@@ -2,8 +2,8 @@ import type { Principal } from '../../auth/principal.js'
 import { createGlobMatcher, foldName } from '../../util/text.js'
 
 /**
- * What a caller may do with a tool. `hidden` tools are neither listed nor callable; a tool with
- * `missingScopes` is listed unless `unlisted`, and its call asks for more scopes.
+ * What a caller may do with a tool, a prompt or a resource. What is `hidden` is neither listed nor to
+ * be had; what has `missingScopes` is listed unless `unlisted`, and a request for it asks for more scopes.
  */
 export type Decision =
   | { allowed: true }
@@ -22,18 +22,44 @@ export function refusalWord({ hidden }: Decision & { allowed: false }): 'policy'
   return hidden ? 'policy' : 'scope'
 }
 
+/** Tells whether somebody who lists finds what was decided on. */
+export function isListed(decision: Decision): boolean {
+  return decision.allowed || !(decision.hidden || decision.unlisted)
+}
+
 export interface ToolPolicy {
   /** Decides both the list and the call, so that they agree. `name` is the target's own. */
   decide(name: string, principal: Principal | undefined): Decision
   /** Tells whether decisions depend on who asks. */
   readonly dependsOnCaller: boolean
-  /** Tells whether every tool is open to every caller. */
+  /** Tells whether everything is open to every caller. */
   readonly isOpen: boolean
 }
 
-/** What restricts the tools of a target; the keys of the records are globs over its tools' names. */
+/** The policy of one section, and its parts for those who compare otherwise. */
+export interface RulePolicy extends ToolPolicy {
+  /** Decides by what restricts alone. `isMet` tells whether a rule is about what is asked for. */
+  restrict(isMet: (rule: Rule) => boolean, principal: Principal | undefined): Decision
+  readonly notAllowed: Decision
+}
+
+/** A rule that restricts. */
+export interface Rule {
+  /** All that its pattern may be written as, folded. */
+  readonly patterns: readonly string[]
+  /** Takes folded text. */
+  matches(folded: string): boolean
+}
+
+/** What the rules of a target are about. */
+export type PolicySection = 'tools' | 'prompts' | 'resources'
+
+/**
+ * What restricts the tools of a target, or its prompts or resources; the keys of the records are globs
+ * over its own names or URIs.
+ */
 export interface ToolRules {
-  /** Globs over the target's own tool names. An empty list allows nothing. */
+  /** An empty list allows nothing. */
   readonly allow: readonly string[]
   readonly deny: readonly string[]
   /** Scopes that a call needs. */
@@ -59,12 +85,19 @@ const hiddenBy = (rule: string): Decision => ({ allowed: false, hidden: true, ru
  * apart; what allows a tool holds for the exact name only.
  */
 export function createToolPolicy(config: ToolRules): ToolPolicy {
+  return createPolicy('tools', config)
+}
+
+/** @param writings Returns all that a pattern of the section may be written as, folded. */
+export function createPolicy(
+  section: PolicySection,
+  config: ToolRules,
+  writings: (pattern: string) => readonly string[] = (pattern) => [foldName(pattern)],
+): RulePolicy {
   const allow = createGlobMatcher(config.allow)
-  const deny = config.deny.map((pattern) => ({
-    matches: matchFolded([pattern]),
-    refusal: hiddenBy(`tools.deny ${JSON.stringify(pattern)}`),
-  }))
-  const notAllowed = hiddenBy('tools.allow')
+  const compile = compiler(section, writings)
+  const deny = config.deny.flatMap((pattern) => compile('deny', { [pattern]: [] }))
+  const notAllowed = hiddenBy(`${section}.allow`)
   const scopes = compile('scopes', config.scopes)
   const held = [
     ...compile('roles', config.roles, ({ roles }) => roles),
@@ -77,26 +110,33 @@ export function createToolPolicy(config: ToolRules): ToolPolicy {
   return {
     dependsOnCaller,
     isOpen,
+    notAllowed,
+    restrict,
     decide(name, principal) {
       if (isOpen) return ALLOWED
       if (!allow(name)) return notAllowed
       const folded = foldName(name)
-      for (const rule of deny) if (rule.matches(folded)) return rule.refusal
-      for (const rule of held) {
-        if (rule.matches(folded) && !rule.isHeld(principal)) return rule.refusal
-      }
-      const missingScopes = missing(folded, principal)
-      if (missingScopes === undefined) return ALLOWED
-      return { allowed: false, hidden: false, unlisted, ...missingScopes }
+      return restrict(({ matches }) => matches(folded), principal)
     },
   }
 
+  function restrict(isMet: (rule: Rule) => boolean, principal: Principal | undefined): Decision {
+    for (const rule of deny) if (isMet(rule)) return rule.refusal
+    for (const rule of held) {
+      if (isMet(rule) && !rule.isHeld(principal)) return rule.refusal
+    }
+    const missingScopes = missing(isMet, principal)
+    if (missingScopes === undefined) return ALLOWED
+    return { allowed: false, hidden: false, unlisted, ...missingScopes }
+  }
+
   /** Names all scopes of the call when one is missing, as one challenge must (RFC 6750 §3.1). */
-  function missing(folded: string, principal: Principal | undefined) {
+  function missing(isMet: (rule: Rule) => boolean, principal: Principal | undefined) {
     const needed = new Set<string>()
     let lacking: string | undefined
-    for (const { matches, values, rule } of scopes) {
-      if (!matches(folded)) continue
+    for (const found of scopes) {
+      if (!isMet(found)) continue
+      const { values, rule } = found
       for (const scope of values) {
         needed.add(scope)
         if (!principal?.scopes.has(scope)) lacking ??= rule
@@ -106,28 +146,26 @@ export function createToolPolicy(config: ToolRules): ToolPolicy {
   }
 }
 
-/** @param heldBy What the caller must have one of, where the rule asks for that. */
-function compile(
-  member: string,
-  rules: Readonly<Record<string, readonly string[]>>,
-  heldBy?: (principal: Principal) => readonly string[],
-) {
-  return Object.entries(rules).map(([pattern, values]) => {
-    const rule = `tools.${member} ${JSON.stringify(pattern)}`
-    return {
-      matches: matchFolded([pattern]),
-      values,
-      rule,
-      refusal: hiddenBy(rule),
-      isHeld: (principal: Principal | undefined): boolean => {
-        const held = principal === undefined ? [] : (heldBy?.(principal) ?? [])
-        return values.some((value) => held.includes(value))
-      },
-    }
-  })
-}
-
-/** @returns A function that takes folded names. */
-function matchFolded(patterns: readonly string[]): (folded: string) => boolean {
-  return patterns.length === 0 ? () => false : createGlobMatcher(patterns.map(foldName))
+function compiler(section: PolicySection, writings: (pattern: string) => readonly string[]) {
+  /** @param heldBy What the caller must have one of, where the rule asks for that. */
+  return (
+    member: string,
+    rules: Readonly<Record<string, readonly string[]>>,
+    heldBy?: (principal: Principal) => readonly string[],
+  ) =>
+    Object.entries(rules).map(([pattern, values]) => {
+      const rule = `${section}.${member} ${JSON.stringify(pattern)}`
+      const patterns = writings(pattern)
+      return {
+        patterns,
+        matches: createGlobMatcher(patterns),
+        values,
+        rule,
+        refusal: hiddenBy(rule),
+        isHeld: (principal: Principal | undefined): boolean => {
+          const held = principal === undefined ? [] : (heldBy?.(principal) ?? [])
+          return values.some((value) => held.includes(value))
+        },
+      }
+    })
 }

@@ -78,10 +78,12 @@ export function createRouter<T extends BoundIdTarget>(
     if (span === undefined || value === undefined) {
       return { message: `${message.method} needs the string "${key}"` }
     }
-    if (key === 'taskId') return byValue(span, value, boundIds.routeTask(value, principal), 'task')
-    if (key.endsWith('uri')) return byValue(span, value, routeByUri(value), address.kind)
+    if (key === 'taskId') {
+      return byValue(message, span, value, boundIds.routeTask(value, principal))
+    }
+    if (key.endsWith('uri')) return byValue(message, span, value, routeByUri(value))
     const found = names.route(value)
-    if (found === undefined) return { message: `Unknown ${address.kind}: ${value}` }
+    if (found === undefined) return { message: unknownText(message) }
     const { target, name } = found
     const tool = message.method === 'tools/call' ? name : undefined
     return { target, replacements: change(span, value, name), tool, name }
@@ -126,12 +128,12 @@ interface Found<T> {
 }
 
 function byValue<T>(
+  message: Message,
   span: Span,
   value: string,
   found: Found<T> | undefined,
-  kind: string,
 ): Route<T> | NoRoute {
-  if (found === undefined) return { message: `Unknown ${kind}: ${value}` }
+  if (found === undefined) return { message: unknownText(message) }
   const { target, own } = found
   return { target, replacements: change(span, value, own), tool: undefined, name: own }
 }
@@ -146,6 +148,13 @@ function edit({ start, end }: Span, value: string): Edit {
 
 function referenceKey(message: Message): string {
   return message.spans.has('ref.uri') ? 'ref.uri' : 'ref.name'
+}
+
+/** What is said of a name, a URI or a task that is not there. */
+export function unknownText(message: Message): string {
+  const address = ownMember(ADDRESSED, message.method)
+  const key = address?.span === 'ref' ? referenceKey(message) : (address?.span ?? '')
+  return `Unknown ${address?.kind}: ${stringOf(message.params, key)}`
 }
 
 /** Members occur once in a message, so that the parsed value is the one at the span. */

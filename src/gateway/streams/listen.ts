@@ -5,17 +5,21 @@ import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/j
 import type { GatewayContext } from '../context.js'
 import { type Exchange, replyError, replyFailure } from '../exchange.js'
 import { isResponseTo } from '../forwarding/answer-check.js'
+import { refuse } from '../forwarding/forward.js'
 import { statelessHeaders } from '../forwarding/request-headers.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import type { UpstreamSend } from '../forwarding/upstream-send.js'
 import type { Request } from '../request.js'
 import type { Parties } from '../rewriting/bound-ids.js'
+import { mayHear } from '../rewriting/judged-resources.js'
 import { exposeAll } from '../rewriting/response-rewriter.js'
 import { whyNoServerMessage } from '../rewriting/server-messages.js'
+import { audible, judgeSubscription } from '../routing/judge.js'
 import type { Target } from '../target.js'
 import { type MergeOptions, mergeStreams, type StreamSource } from './merged-stream.js'
 import {
   ACKNOWLEDGED,
+  audibleFilters,
   endOfSubscription,
   isEmptyFilter,
   mergeFilters,
@@ -33,7 +37,14 @@ import {
  */
 export function listenToAll(context: GatewayContext, request: Request, message: Message): void {
   const wanted = message.params['notifications']
-  if (isObject(wanted)) return new Subscription(context, request, message, wanted).start()
+  if (isObject(wanted)) {
+    const { targets, boundIds } = context
+    const { principal } = request.exchange.caller
+    const asked = splitFilter(targets, wanted, (id) => boundIds.routeTask(id, principal))
+    const decision = judgeSubscription(asked, principal)
+    if (!decision.allowed) return refuse(request.exchange, message, decision)
+    return new Subscription(context, request, message, audibleFilters(asked, principal)).start()
+  }
   const text = 'subscriptions/listen needs the object "notifications"'
   replyError(request.exchange, message.id, ERROR_CODES.invalidParams, text)
 }
@@ -52,15 +63,19 @@ class Subscription {
   readonly #gate: MergeOptions['reply']
   #cancelDeadline = () => {}
 
-  constructor(context: GatewayContext, request: Request, message: Message, wanted: JsonObject) {
+  constructor(
+    context: GatewayContext,
+    request: Request,
+    message: Message,
+    asked: ReadonlyMap<Target, JsonObject>,
+  ) {
     this.id = message.id as RequestId
     this.#context = context
     this.#request = request
     this.#gate = { watcher: undefined, write: (events) => this.write(events) }
     const { principal } = request.exchange.caller
-    const { targets, boundIds } = context
-    const routeTask = (id: string) => boundIds.routeTask(id, principal)
-    this.#branches = [...splitFilter(targets, wanted, routeTask)].map(([target, filter]) => {
+    const { boundIds } = context
+    this.#branches = [...asked].map(([target, filter]) => {
       const parties = { boundIds, target, principal }
       return new ListenBranch(this, filter, this.#sendTo(target, message, filter), parties)
     })
@@ -209,8 +224,10 @@ class ListenBranch implements StreamSource {
     }
     // servers of the stateless era send no requests
     if ('id' in message || whyNoServerMessage(data, message) !== undefined) return undefined
+    const { target } = this
+    const { principal } = this.#parties
     if (message['method'] === ACKNOWLEDGED) this.#acknowledged(message)
-    else if (this.state === 'open') return this.#expose(data)
+    else if (this.state === 'open' && mayHear(target, data, principal)) return this.#expose(data)
     return undefined
   }
 
@@ -220,7 +237,8 @@ class ListenBranch implements StreamSource {
 
   #acknowledged({ params }: JsonObject): void {
     const notifications = isObject(params) ? params['notifications'] : undefined
-    this.accepted = isObject(notifications) ? plain(notifications, this.#filter) : {}
+    const accepted = isObject(notifications) ? plain(notifications, this.#filter) : {}
+    this.accepted = audible(this.target, accepted, this.#parties.principal)
     this.state = 'open'
     if (!this.#subscription.isAcknowledged) return this.#subscription.settle()
     // written past the stream, so that a target which breaks off each time is still asked less often

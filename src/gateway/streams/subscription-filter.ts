@@ -1,3 +1,4 @@
+import type { Principal } from '../../auth/principal.js'
 import { objectText, putMembers } from '../../mcp/json-text.js'
 import { type RequestId, resultResponse } from '../../mcp/jsonrpc.js'
 import { META } from '../../mcp/meta.js'
@@ -9,16 +10,21 @@ import {
   setMember,
   stringsMember,
 } from '../../util/json.js'
+import { foldName } from '../../util/text.js'
+import { audible, SUBSCRIBED_URIS } from '../routing/judge.js'
 import type { Named } from '../routing/names.js'
 import { exposeUri, routeUri } from '../routing/resource-uris.js'
+import type { Target } from '../target.js'
 
 /** The first notification on the stream: it says what the client will be told of. */
 export const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
 
 /** Members of a filter whose entries belong to one target each; all others concern every target. */
-const URIS = 'resourceSubscriptions'
+const URIS = SUBSCRIBED_URIS
 
 const TASKS = 'taskIds'
+
+const FOLDED: ReadonlySet<string> = new Set([URIS, TASKS].map(foldName))
 
 /** The notification of a change, by the filter's member that asks for it. */
 const CHANGES: Readonly<Record<string, string>> = {
@@ -39,8 +45,9 @@ export function splitFilter<T extends Named>(
   wanted: JsonObject,
   routeTask: (id: string) => { target: T; own: string } | undefined,
 ): Map<T, JsonObject> {
-  const { [URIS]: _uris, [TASKS]: _tasks, ...shared } = wanted
-  const asked = new Map(targets.map((target) => [target, { ...shared } as JsonObject]))
+  // what a lenient target may read as these is no other target's either
+  const shared = Object.entries(wanted).filter(([member]) => !FOLDED.has(foldName(member)))
+  const asked = new Map(targets.map((target) => [target, Object.fromEntries(shared) as JsonObject]))
   const add = (target: T, member: typeof URIS | typeof TASKS, value: string) => {
     const filter = asked.get(target) as JsonObject
     filter[member] = [...stringsMember(filter, member), value]
@@ -54,6 +61,17 @@ export function splitFilter<T extends Named>(
     if (found !== undefined) add(found.target, TASKS, found.own)
   }
   return new Map([...asked].filter(([, filter]) => !isEmptyFilter(filter)))
+}
+
+/** Leaves out what the caller may not hear of, and targets of which nothing is left. */
+export function audibleFilters(
+  asked: ReadonlyMap<Target, JsonObject>,
+  principal: Principal | undefined,
+): Map<Target, JsonObject> {
+  const heard = [...asked].map(([target, filter]) => {
+    return [target, audible(target, filter, principal)] as const
+  })
+  return new Map(heard.filter(([, filter]) => !isEmptyFilter(filter)))
 }
 
 /** Tells whether a filter asks for nothing. */

@@ -3,13 +3,20 @@ import { mcpUrlOf } from '../../config/public-url.js'
 import type { ProxyConfig, TargetConfig } from '../../config/types.js'
 import { createBarrier } from '../../gateway/routing/access.js'
 import { createNames } from '../../gateway/routing/names.js'
-import { createToolPolicy, refusalWord } from '../../gateway/routing/policy.js'
+import {
+  createPolicy,
+  createToolPolicy,
+  type Decision,
+  refusalWord,
+} from '../../gateway/routing/policy.js'
+import { createResourcePolicy } from '../../gateway/routing/resource-policy.js'
 import { routeUri } from '../../gateway/routing/resource-uris.js'
+import { OPEN_RULES } from '../../gateway/target.js'
 import { ProxyError } from '../../util/errors.js'
 
 /** What a caller may do with something by this name, in the words of the log. */
 export interface AccessVerdict {
-  kind: 'tool' | 'prompt' | 'resource'
+  kind: 'tool' | 'prompt' | 'resource' | 'template'
   allowed: boolean
   /** `access`, `policy` or `scope`. */
   refusal?: string
@@ -48,7 +55,7 @@ export function explainAccess(
 ): Explanation {
   const barriers = new Map(targets.map((target) => [target, createBarrier(target.access)]))
   const admitted = targets.filter((target) => barriers.get(target)?.(principal) === undefined)
-  const isUri = /^[A-Za-z][A-Za-z0-9+.-]*:/.test(asked)
+  const isUri = /^[A-Za-z][A-Za-z0-9+.-]*:|\{/.test(asked)
   const find = (among: readonly TargetConfig[]) =>
     isUri ? findByUri(among, asked) : createNames(among, names.maxLength).route(asked)
   const found = find(targets) ?? find(admitted)
@@ -62,7 +69,7 @@ export function explainAccess(
       return { kind, allowed: false, refusal: 'scope', rule: 'descope.requiredScopes', scopes }
     }
     if (rule !== undefined) return { kind, allowed: false, refusal: 'access', rule }
-    const decision = kind === 'tool' ? createToolPolicy(target.tools).decide(name, principal) : OPEN
+    const decision = decideOn(target, kind, name, principal)
     if (decision.allowed) return { kind, allowed: true }
     const scopes = decision.hidden ? {} : { scopes: decision.missingScopes }
     const refusal = refusalWord(decision)
@@ -75,13 +82,29 @@ export function explainAccess(
     endpoint: mcpUrlOf(server, server.port),
     target: target.name,
     own: name,
-    verdicts: isUri ? [decide('resource')] : [decide('tool'), decide('prompt')],
+    verdicts: isUri
+      ? [decide(name.includes('{') ? 'template' : 'resource')]
+      : [decide('tool'), decide('prompt')],
     ...(other !== undefined && { leadsTo: other }),
     ...(mayBeAlias && { mayBeAlias }),
   }
 }
 
-const OPEN = { allowed: true } as const
+/** As the list and the request decide. */
+function decideOn(
+  { tools, prompts, resources }: TargetConfig,
+  kind: AccessVerdict['kind'],
+  name: string,
+  principal: Principal,
+): Decision {
+  if (kind === 'tool') return createToolPolicy(tools).decide(name, principal)
+  if (kind === 'prompt')
+    return createPolicy('prompts', prompts ?? OPEN_RULES).decide(name, principal)
+  const policy = createResourcePolicy(resources ?? OPEN_RULES)
+  return kind === 'template'
+    ? policy.decideTemplate(name, principal)
+    : policy.decide(name, principal)
+}
 
 /** With one target its URIs stay as they are. */
 function findByUri(targets: readonly TargetConfig[], asked: string) {

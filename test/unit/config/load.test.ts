@@ -16,6 +16,11 @@ const load = (options: TestRuntimeOptions, flags: Flags = {}) =>
 
 const origin = (loaded: ReturnType<typeof load>, key: string) => loaded.origins.get(key)?.from
 
+const OPEN = {
+  ...{ allow: ['*'], deny: [], scopes: {}, roles: {}, permissions: {}, tenants: {} },
+  whenScopeMissing: 'list',
+}
+
 describe("the seed's variables", () => {
   it('make one target with a bearer credential', () => {
     const { config } = load({
@@ -32,15 +37,9 @@ describe("the seed's variables", () => {
         prefix: 'target',
         credential: { type: 'bearer', token: 't0ken' },
         access: {},
-        tools: {
-          allow: ['*'],
-          deny: [],
-          scopes: {},
-          roles: {},
-          permissions: {},
-          tenants: {},
-          whenScopeMissing: 'list',
-        },
+        tools: OPEN,
+        prompts: OPEN,
+        resources: OPEN,
         methods: [],
       },
     ])

@@ -1,6 +1,7 @@
 import type { Principal } from '../../../src/auth/principal.js'
 import type { ToolPolicyConfig } from '../../../src/config/types.js'
-import { createToolPolicy } from '../../../src/gateway/routing/policy.js'
+import { createPolicy, createToolPolicy } from '../../../src/gateway/routing/policy.js'
+import { createResourcePolicy } from '../../../src/gateway/routing/resource-policy.js'
 import type { Target } from '../../../src/gateway/target.js'
 
 export function principal(change: Partial<Principal> = {}): Principal {
@@ -40,6 +41,8 @@ export function target(
     name,
     prefix,
     policy: createToolPolicy({ ...OPEN_TOOLS, ...tools }),
+    promptPolicy: createPolicy('prompts', OPEN_TOOLS),
+    resourcePolicy: createResourcePolicy(OPEN_TOOLS),
     takesMethod: () => true,
     credential: unusable as Target['credential'],
     upstream: unusable as Target['upstream'],

@@ -72,7 +72,8 @@ function keepRedacted(shown: unknown, written: unknown): unknown {
 const isIdle = ({ key, value, from }: { key: string; value: unknown; from: string }) =>
   from === 'default' &&
   key.startsWith('targets.') &&
-  (displayValue(value) === '-' || /\.(credential\.by|identity\.claims)$/.test(key))
+  (displayValue(value) === '-' ||
+    /\.(credential\.by|identity\.claims|(prompts|resources)\.\w+)$/.test(key))
 
 type Cells = readonly [key: string, value: string, origin: string]
 

@@ -113,6 +113,45 @@ describe('config explain-access', () => {
   })
 })
 
+describe('config explain-access, of prompts and resources', () => {
+  const rules = {
+    prompts: { deny: ['hush'], scopes: { sell: ['sales'] } },
+    resources: { allow: ['note://*'], roles: { 'note://boss/*': ['boss'] } },
+  }
+  const notes = () =>
+    settings({
+      targets: {
+        notes: { url: 'https://notes.example/mcp', ...rules },
+        shared: { url: 'https://shared.example/mcp' },
+      },
+    })
+
+  it.each([
+    ['notes_hush', 1, { kind: 'prompt', refusal: 'policy', rule: 'prompts.deny "hush"' }],
+    ['notes_hush', 0, { kind: 'tool', allowed: true }],
+    ['notes_sell', 1, { refusal: 'scope', rule: 'prompts.scopes "sell"', scopes: ['sales'] }],
+    ['note://notes/a', 0, { kind: 'resource', allowed: true }],
+    ['note://notes/boss/1', 0, { refusal: 'policy', rule: 'resources.roles "note://boss/*"' }],
+    ['note://notes/+x%2F..%2Fboss%2F1', 0, { allowed: false }],
+    ['note://notes/boss/{id}', 0, { kind: 'template', rule: 'resources.roles "note://boss/*"' }],
+    ['note://notes/={folder}/{id}', 0, { kind: 'template', allowed: true }],
+    ['note://notes/{+path}', 0, { kind: 'template', allowed: true }],
+    ['file://notes/=/etc', 0, { kind: 'resource', rule: 'resources.allow' }],
+    ['notes+{+uri}', 0, { kind: 'template', allowed: true }],
+  ])('says of %s by which rule (%i)', async (name, at, verdict) => {
+    const { verdicts } = await explain(name, {}, notes())
+    expect(verdicts[at]).toMatchObject(verdict)
+  })
+
+  it('knows URIs as they are where there is one target', async () => {
+    const alone = settings({ targets: { notes: { url: 'https://n.example/mcp', ...rules } } })
+    for (const uri of ['note://boss/1', 'NOTE://boss/1', 'file:///x']) {
+      const { verdicts } = await explain(uri, {}, alone)
+      expect(verdicts[0]).toMatchObject({ kind: 'resource', allowed: false })
+    }
+  })
+})
+
 describe('config validate', () => {
   const check = async (vault: object, more: object = {}) => {
     const url = targets.vault.url
@@ -132,11 +171,43 @@ describe('config validate', () => {
   })
 
   it.each([
+    [
+      'resources',
+      { tools: { roles: { '*': ['boss'] } }, prompts: { allow: [] } },
+      'the tools of the target "vault", and all may use its resources',
+    ],
+    [
+      'tools and prompts',
+      { resources: { tenants: { '*': ['T1'] } } },
+      'the resources of the target "vault", and all may use the rest of it: its tools, prompts, instructions',
+    ],
+  ])('names what is left open: %s', async (_title, vault, text) => {
+    expect((await check(vault)).stderr).toContain(text)
+  })
+
+  it.each([
+    [
+      'whose prompts and resources are restricted, too',
+      {
+        prompts: { roles: { '*': ['boss'] } },
+        resources: { scopes: { '*': ['read'] } },
+      },
+    ],
     ['that says who may use it at all', { access: { roles: ['boss'] } }],
     ['where one tool is kept for some', { tools: { roles: { burn: ['boss'] } } }],
   ])('does not warn of a target %s', async (_title, vault) => {
     const tools = { roles: { '*': ['boss'] } }
     expect((await check({ tools, ...vault })).stderr).toBe('')
+  })
+
+  it.each([
+    [{ resources: { denied: [] } }, 'Unknown setting "targets.vault.resources.denied"'],
+    [{ prompts: { roles: ['boss'] } }, 'targets.vault.prompts.roles'],
+    [{ resources: { whenScopeMissing: 'show' } }, 'targets.vault.resources.whenScopeMissing'],
+  ])('refuses %j and says why', async (vault, text) => {
+    const { status, stderr } = await check(vault)
+    expect(status).toBe(2)
+    expect(stderr).toContain(text)
   })
 
   it.each([[null], [{}]])('refuses "access": %j, which would admit everybody', async (access) => {
