@@ -97,6 +97,7 @@ export function createApp(options: AppOptions): App {
     challenge: () => ({
       resourceMetadata: challengeUrl,
       scopes: descope?.scopesSupported() ?? [],
+      required: descope?.requiredScopes ?? [],
     }),
     rateLimit: createRateLimit(config.limits.requestsPerMinute, clock),
     caps: options.caps ?? createCaps(config.limits),

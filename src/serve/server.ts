@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createDescope } from '../auth/resource-server.js'
-import { mcpUrlOf } from '../config/public-url.js'
+import { mcpUrlOf, publicUrlOf } from '../config/public-url.js'
 import type { ProxyConfig } from '../config/types.js'
 import { createGateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions/sealed-sessions.js'
@@ -18,6 +18,7 @@ import { createHttpServer, listen, listenUrl } from './http-server.js'
 import { createIdentities } from './identities.js'
 import type { MakeOffers } from './landing-page.js'
 import { createMetrics, type Metrics } from './metrics.js'
+import { policyScopes } from './policy-scopes.js'
 import { openTargets, type TargetsRuntime } from './targets.js'
 
 const DRAIN_POLL_MS = 50
@@ -115,7 +116,11 @@ export async function assemble(
   const { keptClaims, jwks } = identities
   const descope = config.server.insecureNoAuth
     ? undefined
-    : createDescope({ runtime, config: config.descope, resource, logger, keptClaims })
+    : createDescope({
+        ...{ runtime, config: config.descope, resource, logger, keptClaims },
+        publicUrl: publicUrlOf(config.server, config.server.port),
+        policyScopes: policyScopes(config.targets),
+      })
   // loaded now, so that the first older client of a newer server does not wait for it
   await Promise.all([descope?.start(), import('../upstream/translate/translator.js')])
   const memory = createMemoryBudget(config.limits.bufferedBytes)

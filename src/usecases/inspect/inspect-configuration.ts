@@ -1,6 +1,6 @@
 import { parseConfigUrl } from '../../auth/descope/discovery.js'
 import { createClientCredentialsSource } from '../../auth/tokens/client-credentials-source.js'
-import { mcpUrlOf } from '../../config/public-url.js'
+import { mcpUrlOf, publicUrlOf } from '../../config/public-url.js'
 import type { CheckReport, Report, Verdict } from '../../diagnose/check.js'
 import { descopeChecks, judgeOwnToken } from '../../diagnose/checks/descope.js'
 import { type RunResult, runChecks } from '../../diagnose/run.js'
@@ -116,7 +116,8 @@ async function inspectDescope(
     const deps = { fetch, clock, target, client: credentials, scope }
     const token = (await createClientCredentialsSource(deps).get()) ?? ''
     known.push(token)
-    return judgeOwnToken(token, { ...config.descope, configUrl, resource }, clock)
+    const publicUrl = publicUrlOf(config.server, config.server.port)
+    return judgeOwnToken(token, { ...config.descope, configUrl, resource, publicUrl }, clock)
   }
   const hasClient = id !== undefined && secret !== undefined
   const descope = { ...config.descope, configUrl }
