@@ -97,7 +97,8 @@ export function createDescope(options: DescopeOptions): Descope {
   function warnOfProjectUrl(): void {
     const { projectId, serverId } = project
     if (serverId !== undefined || audience.length > 0) return
-    const what = `The configuration URL ${project.issuer} is that of a whole project: its tokens often name only the project in "aud", and all that do not name ${resource} are refused. Enter ${resource} in Descope as MCP Server URL of an MCP server, and that server's Discovery URL as DESCOPE_CONFIG_URL; or write ${projectId} into descope.audience, which accepts the tokens of all applications of the project`
+    const isOnly = options.publicUrl !== undefined
+    const what = `The configuration URL ${project.issuer} is that of a whole project: its tokens often name only the project in "aud", and all that do not name ${resource} are refused. Enter ${resource} in Descope as MCP Server URL of an MCP server, and that server's Discovery URL as configuration URL (DESCOPE_CONFIG_URL)${isOnly ? `; or write ${projectId} into descope.audience, which accepts the tokens of all applications of the project` : ''}`
     logger.warn('project_url', what, { resource })
   }
 

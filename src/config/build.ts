@@ -48,6 +48,7 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
     credential: buildCredential(sectionOf(resolution, 'targets.*.credential', name)),
     identity: buildIdentity(sectionOf(resolution, 'targets.*.identity', name)),
     access: sectionOf(resolution, 'targets.*.access', name),
+    descope: sectionOf(resolution, 'targets.*.descope', name),
     tools: sectionOf(resolution, 'targets.*.tools', name),
     methods: own.methods,
   }
