@@ -69,3 +69,16 @@ export function mainUrlOf(config: Configured, boundPort: number): string {
   if (first !== undefined && (first.target === undefined || others.length === 0)) return first.url
   return frontUrlOf(config.server, boundPort)
 }
+
+/** Says where the bridge signs in for some targets: at the endpoint that they have, or would have. */
+export function signInPlaceOf(
+  config: Configured,
+  targets: readonly Pick<TargetConfig, 'name'>[],
+): Pick<EndpointConfig, 'configUrl' | 'url'> {
+  const [only, ...others] = targets
+  const own =
+    config.server.endpoints === 'each' && others.length === 0
+      ? endpointsOf(config, 0).find(({ target }) => target?.name === only?.name)
+      : undefined
+  return own ?? { configUrl: config.descope.configUrl, url: mcpUrlOf(config.server, 0) }
+}

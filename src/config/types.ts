@@ -114,7 +114,7 @@ export interface TargetConfig {
   identity?: IdentityConfig | undefined
   access: AccessConfig
   /** Of its own endpoint. */
-  descope?: { configUrl: string | undefined } | undefined
+  descope?: { configUrl: string } | undefined
   tools: ToolPolicyConfig
   /** Methods outside MCP to forward, with * for any characters. */
   methods: readonly string[]

@@ -34,7 +34,7 @@ export async function planAdd(
   refuseWhatHostLacks(host, flags)
   const path = pathOf(runtime, host, flags)
   const target = flags.http
-    ? await findServerUrl(runtime, argument)
+    ? await findServerUrl(runtime, argument, flags)
     : await findAddTarget(runtime, argument, flags)
   const name =
     flags.name === undefined ? deriveName(host, target.title) : checkName(host, flags.name)
