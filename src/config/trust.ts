@@ -50,6 +50,8 @@ export function untrustedFlows(loaded: Settings, sent: Sent): TrustFlow[] {
   }
   if (sent.toDescope !== undefined) send(sent.toDescope, CONFIG_URL)
   for (const name of sent.targets) {
+    const ownUrl = `targets.${name}.${CONFIG_URL}`
+    if (sent.toDescope !== undefined) send(sent.toDescope, ownUrl)
     const start = `targets.${name}.credential.`
     const type = loaded.origins.get(`${start}type`)?.value
     const atDescope = type === 'token-exchange' || type === 'connection'
@@ -60,7 +62,7 @@ export function untrustedFlows(loaded: Settings, sent: Sent): TrustFlow[] {
     const given = [...credential, ...signIn]
     send([...sent.headers, ...given], `targets.${name}.url`)
     send(credential, `${start}tokenUrl`)
-    if (atDescope) send(given, CONFIG_URL)
+    if (atDescope) for (const key of [CONFIG_URL, ownUrl]) send(given, key)
   }
   return unique(flows)
 }

@@ -272,8 +272,7 @@ export function announceListening(
   const own = endpointsOf(config, port).filter(({ target }) => target !== undefined)
   const places = own.length === 0 ? '' : `, endpoints: ${own.map((it) => it.url).join(', ')}`
   const text = `Listening on ${at}, targets: ${targets.join(', ')}${places}`
-  const endpoints =
-    own.length === 0 ? undefined : Object.fromEntries(own.map((it) => [it.target?.name, it.url]))
+  const endpoints = own.length === 0 ? undefined : own.map((it) => it.url)
   logger.info('listening', text, { url, resource, targets, endpoints, ...runs })
 }
 

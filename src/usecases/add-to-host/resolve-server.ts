@@ -64,7 +64,7 @@ export async function findAddTarget(
 }
 
 /**
- * Says which server a host is to call by itself.
+ * Says which server a host is to call by itself: a URL, or the endpoint of a configured target.
  *
  * @throws {ProxyError} `USAGE` when that is no URL.
  */
@@ -77,7 +77,7 @@ export async function findServerUrl(
   if (own !== undefined) return own
   if (argument === undefined || !/^https?:\/\//i.test(argument)) {
     throw new ProxyError('USAGE', 'With `--http`, the host needs a URL and not a name', {
-      hint: 'Name the public URL of `mcp-descope-proxy serve`: https://…/mcp.',
+      hint: 'Name the public URL of `mcp-descope-proxy serve`: https://…/mcp. A target is named by its own endpoint, where server.endpoints is each or both and server.publicUrl is set.',
     })
   }
   const { signIn } = await findBridgeTarget(runtime, argument, {})
