@@ -88,7 +88,9 @@ export function descopeFinder(
 const FROM_WORST: readonly KeysState[] = ['missing', 'stale', 'ok']
 
 /** Says how the keys of all endpoints are. */
-export function worstKeysState(endpoints: readonly Pick<Endpoint, 'descope'>[]): KeysState {
+export function worstKeysState(
+  endpoints: readonly { readonly descope: Pick<Descope, 'keysState'> | undefined }[],
+): KeysState {
   const states = endpoints.flatMap(({ descope }) => descope?.keysState() ?? [])
   return FROM_WORST.find((state) => states.includes(state)) ?? 'ok'
 }

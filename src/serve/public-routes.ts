@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { DISCOVERY_KINDS, type DiscoveryKind } from '../auth/descope/discovery.js'
 import type { Descope } from '../auth/resource-server.js'
-import type { KeysState } from '../auth/verify/jwks.js'
 import { resourceMetadata } from '../auth/verify/resource-metadata.js'
 import type { Target } from '../gateway/target.js'
 import { wellKnownPath } from '../util/url-text.js'
+import { worstKeysState } from './endpoints.js'
 import { type MakeOffers, renderLanding } from './landing-page.js'
 import { OPEN_TO_ALL } from './origins.js'
 
@@ -116,11 +116,13 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
     const isReady = states.some((state) => state !== 'missing') && !options.isDraining()
     const document = {
       ready: isReady,
-      keys: KEYS_STATES.find((state) => states.includes(state)) ?? 'ok',
+      keys: worstKeysState(endpoints),
       targets: Object.fromEntries(targets.map(({ name, state }) => [name, state])),
       ...(alone.length > 0 && {
         endpoints: Object.fromEntries(
-          [main, ...alone].flatMap((it) => (it ? [[it.path, it.descope?.keysState() ?? 'ok']] : [])),
+          [main, ...alone].flatMap((it) =>
+            it ? [[it.path, it.descope?.keysState() ?? 'ok']] : [],
+          ),
         ),
       }),
     }
@@ -149,9 +151,6 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
     }
   }
 }
-
-/** From the worst. */
-const KEYS_STATES: readonly KeysState[] = ['missing', 'stale', 'ok']
 
 /** At the origin, and below the public URL's own path, which what stands before us may not take away. */
 function keySetPlaces(frontUrl: string): ReadonlySet<string> {

@@ -36,7 +36,7 @@ export interface DescopeConnection {
   stop(): void
 }
 
-export interface ConnectionOptions {
+interface ConnectionOptions {
   runtime: Pick<Runtime, 'fetch' | 'clock'>
   configUrl: string
   /** Accepted besides those of the configuration URL. */

@@ -334,6 +334,26 @@ describe('access to a target', () => {
     }
   })
 
+  it('names its endpoint nowhere but in the metadata that clients need for it', async () => {
+    for (const which of ['each', 'both'] as const) {
+      await using(await start(which, restricted()), async (stack) => {
+        for (const path of [
+          '/',
+          '/readyz',
+          '/docs',
+          `${WELL_KNOWN}/docs/mcp`,
+          `${WELL_KNOWN}/mcp`,
+        ]) {
+          expect(await (await fetch(stack.origin + path)).text()).not.toContain('bills')
+        }
+        expect((await fetch(`${stack.origin}/bills`)).status).toBe(404)
+        const { status, body } = await getJson(stack, `${WELL_KNOWN}/bills/mcp`)
+        expect(status).toBe(200)
+        expect(body).not.toHaveProperty('resource_name')
+      })
+    }
+  })
+
   it('is asked for a sign-in first', async () => {
     await using(await start('each', restricted()), async (stack) => {
       expect((await ask(stack, '/bills/mcp', list)).status).toBe(401)
