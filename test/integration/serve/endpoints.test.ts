@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { ConfigInput } from '../../../src/config/types.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
+import { createVisitor } from '../../../src/demo/visitor.js'
 import { clock, readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { tool } from '../../helpers/targets/contents.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
@@ -221,6 +222,46 @@ describe('with an endpoint for each target', () => {
   })
 })
 
+it('a client of the official SDK signs in at an endpoint, and at each other one again', async () => {
+  await using(await start('each'), async (stack) => {
+    for (const [path, name] of [
+      ['/docs/mcp', 'read'],
+      ['/bills/mcp', 'pay'],
+    ] as const) {
+      const visitor = createVisitor(urlOf(stack, path), fetch)
+      try {
+        expect(await visitor.knock()).toBe(urlOf(stack, WELL_KNOWN + path))
+        await visitor.register()
+        await visitor.signIn()
+        await visitor.connect()
+        expect(await visitor.listTools()).toContain(name)
+      } finally {
+        await visitor.close()
+      }
+    }
+  })
+})
+
+it('endpoints with one MCP server ask for its documents and keys once', async () => {
+  const before = { ...identity.counters }
+  await using(await start('both'), async () => {
+    const { documents, keySets } = identity.counters
+    expect(documents - before.documents).toBe(1)
+    expect(keySets - before.keySets).toBe(1)
+  })
+})
+
+it('without sign-in they are there, too, without metadata', async () => {
+  const server = { insecureNoAuth: true }
+  await using(await start('both', {}, { server }), async (stack) => {
+    const listed = async (path: string) => (await ask(stack, path, list)).body.result.tools
+    expect(await listed('/docs/mcp')).toHaveLength(2)
+    expect(await listed('/mcp')).toHaveLength(3)
+    expect((await getJson(stack, `${WELL_KNOWN}/docs/mcp`)).status).toBe(404)
+    expect((await ask(stack, '/nobody/mcp', list)).status).toBe(404)
+  })
+})
+
 describe('with both', () => {
   it('the endpoint of all targets has their names with prefixes', async () => {
     await using(await start('both'), async (stack) => {
@@ -276,6 +317,21 @@ describe('with an MCP server of its own in Descope', () => {
       for (const path of ['/mcp', '/docs/mcp']) {
         expect((await ask(stack, path, list, { as: '/x', ...asked })).status).toBe(401)
       }
+    })
+  })
+
+  it('an endpoint whose Descope does not answer leaves the others at work', async () => {
+    const configUrl = others.configUrl.replace(/:\d+/, ':9')
+    const targets = { bills: { url: bills.url, descope: { configUrl } } }
+    await using(await start('each', targets), async (stack) => {
+      expect(await toolsAt(stack, '/docs/mcp')).toEqual(['read', 'write'])
+      const claims = { iss: configUrl.replace(/\/\.well-known.*/, '') }
+      const asked = { as: '/bills/mcp', by: others, claims }
+      expect((await ask(stack, '/bills/mcp', list, asked)).status).toBe(503)
+      expect(await (await fetch(`${stack.origin}/readyz`)).json()).toMatchObject({
+        ...{ ready: true, keys: 'missing' },
+        endpoints: { '/docs/mcp': 'ok', '/bills/mcp': 'missing' },
+      })
     })
   })
 

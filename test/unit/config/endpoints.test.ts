@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { endpointsOf, mainUrlOf, signInPlaceOf } from '../../../src/config/endpoints.js'
-import { resolveConfig } from '../../../src/config/load.js'
+import { loadConfig, resolveConfig } from '../../../src/config/load.js'
+import { untrustedFlows } from '../../../src/config/trust.js'
 import type { ConfigInput } from '../../../src/config/types.js'
 import { messageOf } from '../../../src/util/errors.js'
+import { createFolder } from '../../helpers/folder.js'
+import { createTestRuntime } from '../../helpers/runtime.js'
 
 const PROJECT = 'P2abcdefghijklmnopqrstuvwxyz0'
 const SHARED = `https://api.descope.com/v1/apps/agentic/${PROJECT}/MS1`
@@ -162,4 +165,24 @@ describe('a configuration of endpoints that cannot work', () => {
     expect(missing({ endpoints: 'each' }, { a: own, b: { url } })).toContain('is missing')
     expect(missing({ endpoints: 'both' }, { a: own })).toContain('is missing')
   })
+})
+
+it('a sign-in goes to the MCP server that only a file of the working directory names when it is trusted', () => {
+  const credential = {
+    type: 'token-exchange',
+    clientId: 'c',
+    clientSecret: 'of-the-project-itself',
+  }
+  const content = {
+    server: { endpoints: 'each' },
+    targets: { a: { url, credential, descope: { configUrl: OWN } } },
+  }
+  const cwd = createFolder({ '.mcp-descope-proxyrc.json': content })
+  const runtime = createTestRuntime({ cwd, env: { DESCOPE_CONFIG_URL: SHARED } })
+  const loaded = loadConfig(runtime, { flags: {}, for: 'report' })
+  const sent = { targets: ['a'], headers: [], signIn: [], onBehalf: ['the kept sign-in'] }
+  const flows = untrustedFlows(loaded, { ...sent, toDescope: ['MCP_DESCOPE_CLIENT_SECRET'] })
+  const atOwn = flows.filter((flow) => flow.url === OWN).map(({ what }) => what)
+  expect(atOwn).toEqual(['MCP_DESCOPE_CLIENT_SECRET', 'the kept sign-in'])
+  expect(flows.some((flow) => flow.url === SHARED)).toBe(false)
 })
