@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import process, { versions } from 'node:process'
 import { resolveConfig } from './config/load.js'
-import { mcpUrlOf } from './config/public-url.js'
 import { warnOfShortSecrets } from './config/public-value.js'
 import type { ConfigInput } from './config/types.js'
 import { connectOffers } from './hosts/connect.js'
@@ -68,8 +67,7 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
     nodeVersion,
     isOnLoopback,
   }
-  const resource = mcpUrlOf(config.server, config.server.port)
-  const parts = assemble(runtime, config, logger, resource, new Roster())
+  const parts = assemble(runtime, config, logger, config.server.port, new Roster())
   const ready = parts.then(() => undefined)
   const isOpen = config.server.insecureNoAuth
   const handler = (request: IncomingMessage, response: ServerResponse): void => {

@@ -1,20 +1,12 @@
-import { createBackoff } from '../util/async.js'
-import { messageOf, ProxyError } from '../util/errors.js'
+import { ProxyError } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
-import {
-  acceptsIssuer,
-  createDocumentCache,
-  type DescopeDiscovery,
-  type DescopeProject,
-  type DiscoveryKind,
-  discover,
-  parseConfigUrl,
-  tokenEndpointOf,
-} from './descope/discovery.js'
+import { connectDescope, type DescopeConnection } from './descope/connection.js'
+import { acceptsIssuer, type DescopeProject, type DiscoveryKind } from './descope/discovery.js'
 import { type Authenticator, createAuthenticator } from './verify/authenticator.js'
-import { createKeyStore, type KeysState } from './verify/jwks.js'
+import { ownServerOf } from './verify/claims.js'
+import type { KeysState } from './verify/jwks.js'
 import { scopesToAsk } from './verify/resource-metadata.js'
 import { createVerifier } from './verify/verify-token.js'
 
@@ -29,16 +21,26 @@ export interface DescopeSettings {
 export interface DescopeOptions {
   runtime: Pick<Runtime, 'fetch' | 'clock'>
   config: DescopeSettings
-  /** The public MCP URL. */
+  /** The URL of the endpoint. */
   resource: string
+  /** The public URL, where it has only this endpoint: an audience too. */
+  publicUrl?: string | undefined
+  /** Other endpoints have the same configuration URL, so that an issuer does not say which is meant. */
+  isShared?: boolean | undefined
+  /** Scopes that the policy of the endpoint's targets asks for. */
+  policyScopes?: readonly string[] | undefined
+  /** Where endpoints share one. */
+  connection?: DescopeConnection | undefined
   logger: Logger
   /** Names of further claims that principals keep. */
   keptClaims?: readonly string[] | undefined
 }
 
-/** What `serve` needs from Descope. */
+/** What an endpoint of `serve` needs from Descope. */
 export interface Descope extends Authenticator {
   readonly project: DescopeProject
+  /** Every token of the endpoint must carry these. */
+  readonly requiredScopes: readonly string[]
   /**
    * Fetches discovery and keys. When Descope is unreachable it resolves too, and keeps trying in the
    * background, with pauses that grow from 1 to 30 seconds.
@@ -51,7 +53,10 @@ export interface Descope extends Authenticator {
   issuer(): string
   /** Descope's unchanged document, cached; `undefined` while it is not available. */
   document(kind: DiscoveryKind): Promise<JsonObject | undefined>
-  /** For resource metadata and challenges: the required scopes, else what Descope offers. */
+  /**
+   * For resource metadata and challenges: all scopes that anything at the endpoint asks for, else what
+   * Descope offers.
+   */
   scopesSupported(): readonly string[]
   /**
    * @throws {ProxyError} `ISSUER_UNREACHABLE` or `DISCOVERY_INVALID` when there is none.
@@ -61,95 +66,69 @@ export interface Descope extends Authenticator {
 }
 
 /**
- * Creates the connection to one Descope project.
+ * Creates what one endpoint needs of Descope.
  *
  * @throws {ProxyError} `CONFIG_INVALID` when the configuration URL is missing or wrong.
  */
-export function createDescope({
-  runtime,
-  config,
-  resource,
-  logger,
-  keptClaims,
-}: DescopeOptions): Descope {
-  if (config.configUrl === undefined) {
-    throw new ProxyError('CONFIG_INVALID', 'DESCOPE_CONFIG_URL is not set', {
-      hint: 'Set it to the Discovery URL of the MCP server in the Descope console.',
-    })
-  }
-  const project = parseConfigUrl(config.configUrl)
-  const extraIssuers = config.issuers
-  let discovery: DescopeDiscovery | undefined
-  let cancelRetry = () => {}
-  let stopped = false
-
-  const url = () => discovery?.jwksUri ?? project.jwksFallbackUrl
-  const keys = createKeyStore({ runtime, logger, url })
+export function createDescope(options: DescopeOptions): Descope {
+  const { runtime, config, resource, logger, keptClaims, policyScopes = [] } = options
+  const { audience, requiredScopes, issuers } = config
+  const connection = options.connection ?? connectionTo(options)
+  const { project, keys, discovery } = connection
+  const ownServer = options.isShared ? undefined : ownServerOf(project)
   const verifier = createVerifier({
-    clock: runtime.clock,
-    keys,
-    acceptsIssuer: acceptsIssuer(project, extraIssuers),
-    resource,
-    audience: config.audience,
-    requiredScopes: config.requiredScopes,
-    keptClaims,
+    ...{ clock: runtime.clock, keys, acceptsIssuer: acceptsIssuer(project, issuers) },
+    ...{ resource, publicUrl: options.publicUrl, audience, ownServer, requiredScopes, keptClaims },
   })
   const { authenticate } = createAuthenticator(verifier, runtime.clock)
-  const documents = createDocumentCache({ runtime, logger, project, extraIssuers })
 
-  const connect = async () => {
-    discovery ??= await discover(runtime, project, extraIssuers)
-    await keys.load()
-    if (discovery.jwksUriRefused) {
-      logger.warn('jwks_uri_refused', "Descope's document names keys at another origin; not used", {
-        used: discovery.jwksUri,
-      })
-    }
+  /** A client that asks for a scope which Descope does not have gets none at all. */
+  function warnOfUnknownScopes(): void {
+    const offered = discovery()?.scopesSupported ?? []
+    const unknown = [...new Set([...requiredScopes, ...policyScopes])].filter(
+      (scope) => !offered.includes(scope),
+    )
+    if (offered.length === 0 || unknown.length === 0) return
+    const what = `Descope does not offer the scopes ${unknown.join(' ')} that are configured for ${resource}: nobody can get them. Add them to the MCP server at Descope (Scopes)`
+    logger.warn('scopes_unknown', what, { scopes: unknown })
   }
 
-  const backoff = createBackoff(1_000, 30_000, Math.random)
-  const retryLater = () => {
-    if (stopped) return
-    cancelRetry = runtime.clock.after(backoff.next(), () => {
-      connect().then(
-        () => logger.info('descope_ready', `Descope answers again at ${project.base}`),
-        (error: unknown) => {
-          logger.warn('descope_unavailable', messageOf(error))
-          retryLater()
-        },
-      )
-    })
+  /** Descope puts our URL into `aud` for an MCP server that has it, and such a server has an own URL. */
+  function warnOfProjectUrl(): void {
+    const { projectId, serverId } = project
+    if (serverId !== undefined || audience.length > 0) return
+    const isOnly = options.publicUrl !== undefined
+    const what = `The configuration URL ${project.issuer} is that of a whole project: its tokens often name only the project in "aud", and all that do not name ${resource} are refused. Enter ${resource} in Descope as MCP Server URL of an MCP server, and that server's Discovery URL as configuration URL (DESCOPE_CONFIG_URL)${isOnly ? `; or write ${projectId} into descope.audience, which accepts the tokens of all applications of the project` : ''}`
+    logger.warn('project_url', what, { resource })
   }
 
   return {
     project,
     authenticate,
+    requiredScopes,
     keysState: keys.state,
-    issuer: () => discovery?.issuer ?? project.issuer,
-    document: documents.get,
-    scopesSupported: () => scopesToAsk(config.requiredScopes, discovery?.scopesSupported ?? []),
+    issuer: () => discovery()?.issuer ?? project.issuer,
+    document: connection.document,
+    scopesSupported: () =>
+      scopesToAsk(requiredScopes, discovery()?.scopesSupported ?? [], policyScopes),
     async start() {
-      const { audience } = config
       if (audience.length > 0) {
         const what = 'Tokens for other audiences than this server are accepted, as configured'
         logger.warn('audience_widened', what, { audience })
       }
-      try {
-        await connect()
-      } catch (error) {
-        if (!(error instanceof ProxyError && error.code === 'ISSUER_UNREACHABLE')) throw error
-        const what = `${messageOf(error)}; requests are refused with 503 until it answers`
-        logger.warn('descope_unreachable', what)
-        retryLater()
-      }
+      warnOfProjectUrl()
+      await connection.start()
+      warnOfUnknownScopes()
     },
-    async tokenEndpoint() {
-      discovery ??= await discover(runtime, project, extraIssuers)
-      return tokenEndpointOf(discovery, project)
-    },
-    stop() {
-      stopped = true
-      cancelRetry()
-    },
+    tokenEndpoint: connection.tokenEndpoint,
+    stop: connection.stop,
   }
+}
+
+function connectionTo({ runtime, config, logger }: DescopeOptions): DescopeConnection {
+  const { configUrl, issuers } = config
+  if (configUrl !== undefined) return connectDescope({ runtime, configUrl, issuers, logger })
+  throw new ProxyError('CONFIG_INVALID', 'DESCOPE_CONFIG_URL is not set', {
+    hint: 'Set it to the Discovery URL of the MCP server in the Descope console.',
+  })
 }

@@ -185,7 +185,7 @@ function curlOf({ url, authorization, settings }: Inspected): string {
 }
 
 function renderConfiguration(
-  { settings, descope, targets, programs }: InspectedConfiguration,
+  { settings, descope, endpoints, targets, programs }: InspectedConfiguration,
   file: string | undefined,
   style: TextStyle,
 ): string {
@@ -197,6 +197,8 @@ function renderConfiguration(
     descope.length > 0
       ? renderSection('descope', descope, style)
       : `\n${bold('descope')}\n${missing}\n`,
+    `\n${bold(endpoints.length === 1 ? 'endpoint' : 'endpoints')}\n`,
+    ...endpoints.map(({ target, url }) => row(target ?? 'all targets', url, style)),
     ...targets.map(({ target, url, ...found }) => {
       return `\n${bold(`target ${target}`)}   ${cyan(url)}\n\n${renderInspected({ target, url, ...found }, style)}`
     }),

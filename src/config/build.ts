@@ -48,11 +48,16 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
     credential: buildCredential(sectionOf(resolution, 'targets.*.credential', name)),
     identity: buildIdentity(sectionOf(resolution, 'targets.*.identity', name)),
     access: sectionOf(resolution, 'targets.*.access', name),
+    descope: buildOwnDescope(sectionOf(resolution, 'targets.*.descope', name)),
     tools: sectionOf(resolution, 'targets.*.tools', name),
     prompts: sectionOf(resolution, 'targets.*.prompts', name),
     resources: sectionOf(resolution, 'targets.*.resources', name),
     methods: own.methods,
   }
+}
+
+function buildOwnDescope({ configUrl }: Section<'targets.*.descope'>): TargetConfig['descope'] {
+  return configUrl === undefined ? undefined : { configUrl }
 }
 
 function buildProgram(own: Section<'targets.*'>): TargetConfig['program'] {

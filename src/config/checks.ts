@@ -1,5 +1,6 @@
 import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/private-addresses.js'
 import { nearest } from '../util/text.js'
+import { checkEndpoints } from './endpoint-checks.js'
 import { mcpUrlOf } from './public-url.js'
 import type { Resolution } from './resolve.js'
 import type { SettingKey, SettingValues } from './settings.js'
@@ -24,6 +25,7 @@ export function checkTogether(resolution: Resolution, env: Variables, use: Confi
   }
   checkPrefixes(resolution)
   checkServer(resolution)
+  checkEndpoints(resolution)
   checkSignIn(resolution, env)
   checkIdentity(resolution, env)
 }
@@ -34,7 +36,13 @@ export function missingForServe(resolution: Resolution, env: Variables): string[
   const missing: string[] = []
   const isOpen = settingOf(resolution, 'server.insecureNoAuth') === true
   const configUrl = settingOf(resolution, 'descope.configUrl')
-  if (configUrl === undefined && !isOpen && !invalid.has('descope.configUrl')) {
+  const haveOwn =
+    settingOf(resolution, 'server.endpoints') === 'each' &&
+    targets.length > 0 &&
+    targets.every(
+      (name) => resolution.values.get(`targets.${name}.descope.configUrl`)?.from !== 'default',
+    )
+  if (configUrl === undefined && !isOpen && !haveOwn && !invalid.has('descope.configUrl')) {
     missing.push(
       `descope.configUrl is missing (default)${meant('DESCOPE_CONFIG_URL', env)} — set DESCOPE_CONFIG_URL to the discovery URL of the MCP server in Descope, or try it without an account with \`mcp-descope-proxy demo\``,
     )

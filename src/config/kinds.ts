@@ -1,5 +1,5 @@
 import type { LogFormat, LogLevel } from '../util/logger.js'
-import type { CredentialConfig, TargetTransport, ToolPolicyConfig } from './types.js'
+import type { CredentialConfig, EndpointsKind, TargetTransport, ToolPolicyConfig } from './types.js'
 
 /** The type of a value of each kind. */
 export interface KindTypes {
@@ -35,6 +35,7 @@ export interface KindTypes {
   credentialType: CredentialConfig['type']
   connectionBy: 'user' | 'tenant'
   whenScopeMissing: ToolPolicyConfig['whenScopeMissing']
+  endpoints: EndpointsKind
   transport: TargetTransport
   command: string | readonly string[]
   environment: Readonly<Record<string, string>>
@@ -117,6 +118,7 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   },
   connectionBy: { expects: 'user or tenant' },
   whenScopeMissing: { expects: 'list or hide' },
+  endpoints: { expects: 'merged, each or both' },
   transport: { expects: 'auto, http or sse' },
   command: { expects: 'a program, or a list of a program and its arguments; no shell reads it' },
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference

@@ -88,6 +88,7 @@ export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } =
   ]),
   connectionBy: z.enum(['user', 'tenant']),
   whenScopeMissing: z.enum(['list', 'hide']),
+  endpoints: z.enum(['merged', 'each', 'both']),
   transport: z.enum(['auto', 'http', 'sse']),
   command: z.union([plain, z.tuple([plain], argument)]),
   environment: z.record(z.string().regex(/^[^=\0]+$/), argument),

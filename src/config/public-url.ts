@@ -13,9 +13,17 @@ export function mcpUrlOf(
   { publicUrl, path, host }: Pick<ServerConfig, 'publicUrl' | 'path'> & { host?: string },
   boundPort: number,
 ): string {
-  const base = trimSlashes(publicUrl ?? localUrl(host, boundPort))
+  const base = publicUrlOf({ publicUrl, ...(host !== undefined && { host }) }, boundPort)
   const endsInPath = path !== '/' && new URL(base).pathname.endsWith(path)
   return endsInPath ? base : `${base}${path}`
+}
+
+/** Returns the public URL itself, as configured or made from the port we listen on. */
+export function publicUrlOf(
+  { publicUrl, host }: Pick<ServerConfig, 'publicUrl'> & { host?: string },
+  boundPort: number,
+): string {
+  return trimSlashes(publicUrl ?? localUrl(host, boundPort))
 }
 
 /** Any other host keeps its name; an IPv6 address is put in brackets. */

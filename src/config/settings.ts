@@ -53,6 +53,11 @@ const TABLE = [
       { flag: '--port <port>', env: ['PORT'] },
     ],
     path: ['path', '/mcp', 'Path of the MCP endpoint.', { flag: '--path <path>' }],
+    endpoints: [
+      'endpoints',
+      'merged',
+      'merged: all targets at the path; each: every target at /<target><path>; or both.',
+    ],
     publicUrl: [
       'publicUrl',
       undefined,
@@ -165,6 +170,13 @@ const TABLE = [
     roles: ['texts', undefined, 'Roles that may use the target at all.'],
     permissions: ['texts', undefined, 'Permissions that may use the target at all.'],
     scopes: ['texts', undefined, 'Scopes that may use the target at all.'],
+  }),
+  ...section('targets.*.descope', {
+    configUrl: [
+      'configUrl',
+      undefined,
+      'Discovery URL of the MCP server in Descope for its own endpoint; by default that of descope.',
+    ],
   }),
   ...section('targets.*.tools', {
     allow: ['globs', ['*'], 'Tools to offer; an empty list offers none.'],

@@ -79,6 +79,8 @@ export interface ServerConfig {
   /** 0 picks a free port. */
   port: number
   path: string
+  /** Whether all targets share an endpoint, have one each, or both. */
+  endpoints: EndpointsKind
   /** As configured (`SERVER_URL` or Vercel's variables); without, it is made from the bound port. */
   publicUrl: string | undefined
   allowedOrigins: readonly string[]
@@ -92,6 +94,8 @@ export interface ServerConfig {
   /** Present when the process runs on Vercel: the host names that the platform made for it. */
   vercel: { hosts: readonly string[] } | undefined
 }
+
+export type EndpointsKind = 'merged' | 'each' | 'both'
 
 export type TargetTransport = 'auto' | 'http' | 'sse'
 
@@ -109,6 +113,8 @@ export interface TargetConfig {
   /** What it is told of its callers; `undefined`: nothing. */
   identity?: IdentityConfig | undefined
   access: AccessConfig
+  /** Of its own endpoint. */
+  descope?: { configUrl: string } | undefined
   tools: ToolPolicyConfig
   /** Absent: nothing restricts them. */
   prompts?: ToolPolicyConfig | undefined
@@ -222,6 +228,7 @@ export interface TargetInput {
   credential?: Readonly<{ type: CredentialConfig['type'] } & Record<string, string | undefined>>
   identity?: Given<IdentityConfig> | undefined
   access?: AccessConfig | undefined
+  descope?: { readonly configUrl?: string | undefined } | undefined
   tools?: Given<ToolPolicyConfig>
   prompts?: Given<ToolPolicyConfig>
   resources?: Given<ToolPolicyConfig>

@@ -41,15 +41,20 @@ const ELSEWHERE: Readonly<Record<string, Where>> = {
 /** Paths of this copy of the program mean nothing elsewhere; `npx` finds a copy there. */
 const PROGRAM = { node: '', script: '' }
 
-/** Returns the ways to connect each assistant to the server at `url`, for people elsewhere. */
-export function connectOffers(url: string): ConnectOffer[] {
-  return HOST_IDS.map((id) => connectOffer(findHost(id), url))
+/**
+ * Returns the ways to connect each assistant to the server at `url`, for people elsewhere.
+ *
+ * @param target Whose endpoint it is, where the server has others.
+ */
+export function connectOffers(url: string, target?: string): ConnectOffer[] {
+  return HOST_IDS.map((id) => connectOffer(findHost(id), url, target))
 }
 
-function connectOffer(host: Host, url: string): ConnectOffer {
+function connectOffer(host: Host, url: string, target: string | undefined): ConnectOffer {
   const { id, title, noHttp } = host
   const where = { platform: 'linux', program: PROGRAM } as const
-  const name = deriveName(host, new URL(url).host)
+  const from = new URL(url).host
+  const name = deriveName(host, target === undefined ? from : `${target}-${from}`)
   const connection =
     noHttp === undefined
       ? ({ kind: 'http', url } as const)
@@ -57,7 +62,8 @@ function connectOffer(host: Host, url: string): ConnectOffer {
   const entry = host.entry({ name, connection, values: {}, references: [] })
   const offer = installOptionsOf(where, host, name, entry, { project: false })
   const http = noHttp === undefined ? ['--http'] : []
-  const add = ['npx', '-y', pinnedProduct(), 'add', id, url, ...http, '--write']
+  const named = target === undefined ? [] : ['--name', name]
+  const add = ['npx', '-y', pinnedProduct(), 'add', id, url, ...http, ...named, '--write']
   return {
     id,
     title,

@@ -1,22 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Descope } from '../auth/resource-server.js'
 import { resourceMetadataUrl } from '../auth/verify/resource-metadata.js'
 import { toTokenError } from '../auth/verify/token-error.js'
 import type { ProxyConfig } from '../config/types.js'
-import type { Gateway } from '../gateway/gateway.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
 import { createAuthenticate, createEndpoint } from './endpoint.js'
+import { type Endpoint, type Handle, type Hidden, withAccess } from './endpoints.js'
 import type { HttpReply } from './http-reply.js'
 import type { BrokenRequest } from './http-server.js'
 import type { MakeOffers } from './landing-page.js'
 import { type Caps, createCaps, createRateLimit } from './limits.js'
 import type { Metrics } from './metrics.js'
 import { corsHeaders, createAccessOf, OPEN_TO_ALL, preflightHeaders } from './origins.js'
-import { createPublicRoutes } from './public-routes.js'
+import { createPublicRoutes, type PublicRoutesOptions } from './public-routes.js'
 import { brokenSummary, createRefuse, shown } from './refuse.js'
 import { createRequestLog } from './request-log.js'
 
@@ -24,11 +23,12 @@ const END_AGAIN_MS = 500
 
 export interface AppOptions {
   config: ProxyConfig
-  /** The public MCP URL. */
-  resource: string
-  gateway: Gateway
-  /** `undefined` switches authentication off. */
-  descope: Descope | undefined
+  /** That of all targets first. */
+  endpoints: readonly Endpoint[]
+  /** All targets, for readers of the front page and of `/readyz`. */
+  targets: PublicRoutesOptions['targets']
+  /** The public URL of the front page. */
+  frontUrl: string
   /** The keys with which targets check who calls. */
   jwks?: object | undefined
   clock: Clock
@@ -65,10 +65,21 @@ export interface App {
   stop(): void
 }
 
+type Authenticate = ReturnType<typeof createAuthenticate>
+
+interface Handler {
+  authenticate: Authenticate
+  resourceMetadata: string
+  handle: Handle
+}
+
 /** Creates the request handler of the whole server. */
 export function createApp(options: AppOptions): App {
-  const { config, resource, gateway, descope, clock, logger } = options
-  const { path } = config.server
+  const { config, endpoints, clock, logger } = options
+  const [first] = endpoints
+  /** The endpoint of all targets, where there is no other. */
+  const only = endpoints.every(({ target }) => target === undefined) ? first : undefined
+  const onlyIs = `the MCP endpoint is ${only?.path}`
   const streams = options.streams ?? new Roster<HttpReply>()
   let draining = false
   let stopped = false
@@ -77,27 +88,19 @@ export function createApp(options: AppOptions): App {
   const ended = () => {
     running--
   }
-  const access = createAccessOf(config.server, options)
+  const access = createAccessOf(config.server, { ...options, resource: options.frontUrl })
   const log = createRequestLog(logger, clock, options.metrics)
   const refuse = createRefuse(log, clock)
   const routes = createPublicRoutes({
-    descope,
+    endpoints,
     jwks: options.jwks,
-    targets: gateway.targets,
-    resource,
-    path,
+    targets: options.targets,
+    frontUrl: options.frontUrl,
     isDraining: () => draining,
     offers: options.offers ?? (() => []),
   })
-  const authenticate = createAuthenticate(descope, clock)
-  const challengeUrl = resourceMetadataUrl(resource)
-  const endpoint = createEndpoint({
-    gateway,
-    authenticate,
-    challenge: () => ({
-      resourceMetadata: challengeUrl,
-      scopes: descope?.scopesSupported() ?? [],
-    }),
+  // callers have one rate and their places at all endpoints together
+  const shared = {
     rateLimit: createRateLimit(config.limits.requestsPerMinute, clock),
     caps: options.caps ?? createCaps(config.limits),
     body: { bytes: config.limits.bodyBytes, seconds: config.timeouts.body },
@@ -109,7 +112,37 @@ export function createApp(options: AppOptions): App {
     clock,
     logger,
     log,
-  })
+  }
+  const handlers = new Map<string, Handler>()
+  for (const endpoint of endpoints) {
+    const handler = createHandler(endpoint)
+    for (const path of [endpoint.path, `${endpoint.path}/`]) handlers.set(path, handler)
+  }
+
+  function createHandler(endpoint: Endpoint): Handler {
+    const { gateway, descope, resource } = endpoint
+    const authenticate = createAuthenticate(descope, clock)
+    const resourceMetadata = resourceMetadataUrl(resource)
+    const handler = createEndpoint({
+      ...{ ...shared, gateway, authenticate },
+      challenge: () => ({
+        resourceMetadata,
+        scopes: descope?.scopesSupported() ?? [],
+        required: descope?.requiredScopes ?? [],
+      }),
+    })
+    const handle = withAccess(endpoint, authenticate, handler, refuseNotFound)
+    return { authenticate, resourceMetadata, handle }
+  }
+
+  const fail = (response: ServerResponse) => (error: unknown) => {
+    const what = error instanceof Error ? error.stack : error
+    logger.error('internal', `A request failed: ${what}`)
+    if (response.headersSent) return void response.destroy()
+    const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
+    response.writeHead(500, { 'content-type': 'application/json' })
+    response.end(errorResponse(null, wire))
+  }
 
   function beat(): void {
     streams.each((stream) => stream.heartbeat(clock.now()))
@@ -134,8 +167,8 @@ export function createApp(options: AppOptions): App {
     const url = request.url ?? ''
     const query = url.indexOf('?')
     const pathname = query < 0 ? url : url.slice(0, query)
-    const isEndpoint = pathname === path || pathname === `${path}/`
-    const route = isEndpoint ? undefined : findRoute(pathname)
+    const endpoint = handlers.get(pathname)
+    const route = endpoint === undefined ? findRoute(pathname) : undefined
     const { host, origin } = request.headers
     const { allowsHost, allowsOrigin } = access(request)
     if (route?.anyHost !== true && !allowsHost(host)) {
@@ -148,9 +181,9 @@ export function createApp(options: AppOptions): App {
       return refuse(request, response, { status: 403, refusal: 'origin', message })
     }
     if (request.method === 'OPTIONS') return preflight(request, response)
-    if (isEndpoint) {
+    if (endpoint !== undefined) {
       requests++
-      return endpoint(request, response)
+      return endpoint.handle(request, response)
     }
     refuseUnknown(request, response)
   }
@@ -174,7 +207,8 @@ export function createApp(options: AppOptions): App {
       return
     }
     const headers = [...OPEN_TO_ALL, 'allow', 'GET, HEAD, OPTIONS']
-    const meant = request.url === '/' ? `. Did you mean ${resource}?` : ''
+    const isFront = request.url === '/' && first?.target === undefined
+    const meant = isFront ? `. Did you mean ${first?.resource}?` : ''
     const message = `Only GET is allowed here${meant}`
     refuse(request, response, { status: 405, refusal: 'method', message, headers })
   }
@@ -184,13 +218,29 @@ export function createApp(options: AppOptions): App {
     response.writeHead(204, [...preflightHeaders(headers.origin, requested)]).end()
   }
 
-  /** Without a token, an unknown path is refused like the endpoint, so that nothing shows what exists. */
+  /** Says that there is nothing, in the same words whatever is there for others. */
+  function refuseNotFound(
+    request: IncomingMessage,
+    response: ServerResponse,
+    hidden?: Hidden,
+  ): void {
+    const headers = corsHeaders(request.headers.origin)
+    const where = only === undefined ? 'the front page lists the MCP endpoints' : onlyIs
+    const refusal = hidden === undefined ? 'path' : 'access'
+    const message = `Not found; ${where}`
+    refuse(request, response, { status: 404, refusal, message, headers, ...hidden })
+  }
+
+  /**
+   * Without a token, an unknown path is refused like the only endpoint, so that nothing shows what exists.
+   * The metadata of several endpoints show that anyway, and a challenge would not know whose to name.
+   */
   function refuseUnknown(request: IncomingMessage, response: ServerResponse): void {
+    const endpoint = only && handlers.get(only.path)
+    if (endpoint === undefined) return refuseNotFound(request, response)
+    const { authenticate, resourceMetadata } = endpoint
     const cors = corsHeaders(request.headers.origin)
-    const notFound = () => {
-      const message = `Not found; the MCP endpoint is ${path}`
-      refuse(request, response, { status: 404, refusal: 'path', message, headers: cors })
-    }
+    const notFound = () => refuseNotFound(request, response)
     const refused = (error: unknown) => {
       const { status, reason } = toTokenError(error)
       if (status === 503) {
@@ -198,7 +248,11 @@ export function createApp(options: AppOptions): App {
         const message = 'Access tokens cannot be checked'
         return refuse(request, response, { status, refusal: reason, message, headers })
       }
-      const headers = [...cors, 'www-authenticate', `Bearer resource_metadata="${challengeUrl}"`]
+      const headers = [
+        ...cors,
+        'www-authenticate',
+        `Bearer resource_metadata="${resourceMetadata}"`,
+      ]
       const message = 'An access token is needed'
       refuse(request, response, { status: 401, refusal: reason, message, headers })
     }
@@ -213,12 +267,7 @@ export function createApp(options: AppOptions): App {
       try {
         handle(request, response)
       } catch (error) {
-        const what = error instanceof Error ? error.stack : error
-        logger.error('internal', `A request failed: ${what}`)
-        if (response.headersSent) return void response.destroy()
-        const wire = { code: ERROR_CODES.internalError, message: 'Internal error' }
-        response.writeHead(500, { 'content-type': 'application/json' })
-        response.end(errorResponse(null, wire))
+        fail(response)(error)
       }
     },
     broken: (request) => log(brokenSummary(request, clock)),

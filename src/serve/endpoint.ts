@@ -3,7 +3,11 @@ import type { Socket } from 'node:net'
 import type { Caller } from '../auth/credentials/credential.js'
 import type { Principal } from '../auth/principal.js'
 import type { Descope } from '../auth/resource-server.js'
-import { challengeFor } from '../auth/verify/challenge-response.js'
+import {
+  challengeFor,
+  scopesIfShort,
+  scopesOfChallenge,
+} from '../auth/verify/challenge-response.js'
 import { TokenError, toTokenError } from '../auth/verify/token-error.js'
 import type { Gateway } from '../gateway/gateway.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
@@ -21,8 +25,8 @@ import type { createRequestLog } from './request-log.js'
 export interface EndpointOptions {
   gateway: Gateway
   authenticate: (request: IncomingMessage) => Caller | Promise<Caller>
-  /** Where clients find our metadata, and the scopes to ask for. */
-  challenge: () => { resourceMetadata: string; scopes: readonly string[] }
+  /** Where clients find our metadata, the scopes to ask for first, and those of every token. */
+  challenge: () => ChallengeParts
   rateLimit: (principal: Principal | undefined) => number
   caps: Caps
   body: BodyLimits
@@ -37,6 +41,13 @@ export interface EndpointOptions {
   clock: Clock
   logger: Logger
   log: ReturnType<typeof createRequestLog>
+}
+
+/** What the challenges of an endpoint are made of. */
+export interface ChallengeParts {
+  resourceMetadata: string
+  scopes: readonly string[]
+  required: readonly string[]
 }
 
 const RETRY_SECONDS = '5'
@@ -164,7 +175,14 @@ export function createEndpoint(options: EndpointOptions) {
   function refuseToken(exchange: HttpExchange, error: TokenError): void {
     if (error.reason !== 'missing') exchange.event = 'token_refused'
     exchange.seen = { reason: error.reason, ...error.details }
-    const header = challengeFor(error, options.challenge())
+    const { resourceMetadata, scopes } = options.challenge()
+    const granted = exchange.addsScopes ? [] : error.granted
+    const needed = scopesOfChallenge([error.scopes], granted)
+    const { reason, status, message } = error
+    const header = challengeFor(
+      { reason, status, message, scopes: needed },
+      { resourceMetadata, scopes: scopesIfShort(scopes) },
+    )
     const extra: Record<string, string> =
       header === undefined ? { 'retry-after': RETRY_SECONDS } : { 'www-authenticate': header }
     const refusal = error.reason === 'insufficient_scope' ? 'scope' : error.reason

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../auth/credentials/credential.js'
-import { challengeFor } from '../auth/verify/challenge-response.js'
+import { challengeFor, scopesOfChallenge } from '../auth/verify/challenge-response.js'
 import type { Exchange, UnderWay } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { findMember } from '../mcp/json-text.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
+import { STATELESS_VERSION } from '../mcp/versions.js'
 import { ANSWER_PROBLEMS } from '../upstream/upstream-error.js'
 import { ownMember } from '../util/json.js'
 import type { LogFields } from '../util/logger.js'
@@ -29,7 +30,7 @@ const CLIENT_LEFT = 499
 
 export interface HttpExchangeOptions {
   streams: Roster<HttpReply>
-  challenge: () => { resourceMetadata: string }
+  challenge: () => { resourceMetadata: string; required: readonly string[] }
   clock: Pick<Clock, 'now'>
   memory?: MemoryBudget | undefined
   log: (summary: RequestSummary) => void
@@ -129,8 +130,16 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
 
   challenge(scopes: readonly string[]): string {
     const message = 'The access token lacks scopes that this call needs'
-    const error = { reason: 'insufficient_scope', status: 403, message, scopes } as const
-    return challengeFor(error, this.#options.challenge()) ?? ''
+    const { resourceMetadata, required } = this.#options.challenge()
+    const granted = this.addsScopes ? [] : [...(this.caller.principal?.scopes ?? [])]
+    const needed = scopesOfChallenge([required, scopes], granted)
+    const error = { reason: 'insufficient_scope', status: 403, message, scopes: needed } as const
+    return challengeFor(error, { resourceMetadata }) ?? ''
+  }
+
+  /** Tells whether the client adds the scopes that it has to those that it is told, by its version. */
+  get addsScopes(): boolean {
+    return (this.header('mcp-protocol-version') ?? '') >= STATELESS_VERSION
   }
 
   /** Occupies a slot, which is released however the request ends. */

@@ -14,45 +14,60 @@ export interface LandingOffer {
   readonly afterwards: string
 }
 
-/** Makes the offers for a public MCP URL. */
-export type MakeOffers = (resource: string) => readonly LandingOffer[]
+/** Makes the offers for the URL of an endpoint, and for the one target behind it. */
+export type MakeOffers = (resource: string, target?: string) => readonly LandingOffer[]
 
 export interface LandingOptions {
-  /** The public MCP URL. */
-  resource: string
+  /** The public URL of the front page; that of the endpoint will do. */
+  front?: string
+  /** The URL of the endpoint; `undefined` where there are several and none is meant. */
+  resource: string | undefined
+  /** The target whose page it is. */
+  title?: string | undefined
   targets: readonly string[]
+  /** The endpoints of single targets, each with its own page. */
+  endpoints?: readonly { target: string; resource: string; page: string | undefined }[]
   offers: readonly LandingOffer[]
   /** Whether callers sign in at all. */
   signsIn: boolean
 }
 
 /** Renders the page for people who open the server in a browser: what it is and how to connect. */
-export function renderLanding({ resource, targets, offers, signsIn }: LandingOptions) {
-  const { host } = new URL(resource)
+export function renderLanding(options: LandingOptions) {
+  const { resource, targets, offers, signsIn, endpoints = [] } = options
+  const { host } = new URL(options.front ?? resource ?? '')
+  const title = `${options.title === undefined ? 'MCP server' : `MCP server ${options.title}`} at ${host}`
   const links = offers.filter(({ link }) => link !== undefined)
   const html = `<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="robots" content="noindex">
-<title>MCP server at ${escapeHtml(host)}</title>
+<title>${escapeHtml(title)}</title>
 <link rel="icon" href="${ICON_URL}">
 <style>${STYLE}</style></head><body><main>
-<h1>MCP server at ${escapeHtml(host)}</h1>
-<p class="lead">Give this URL to your AI assistant. ${
+<h1>${escapeHtml(title)}</h1>
+<p class="lead">Give ${resource === undefined ? 'one of these URLs' : 'this URL'} to your AI assistant. ${
     signsIn
       ? 'When it connects, your browser opens and you sign in with Descope.'
       : 'It answers without a sign-in, on this machine only.'
   }</p>
-<div class="url">${copyBox('the URL', resource)}</div>
+${resource === undefined ? '' : `<div class="url">${copyBox('the URL', resource)}</div>`}
 ${links.length > 0 ? `<ul class="actions">${links.map(linkItem).join('')}</ul>` : ''}
 ${offers.length > 0 ? `<h2>Step by step</h2>\n<div class="hosts">\n${offers.map(renderOffer).join('\n')}\n</div>` : ''}
-${targets.length > 0 ? `<h2>Behind it</h2>\n<ul class="targets">${targets.map((target) => `<li>${codeOf(target)}</li>`).join('')}</ul>` : ''}
+${endpoints.length > 0 ? `<h2>${resource === undefined ? 'The servers' : 'Each server by itself'}</h2>\n${endpoints.map(renderEndpoint).join('\n')}` : ''}
+${resource === undefined || targets.length === 0 ? '' : `<h2>Behind it</h2>\n<ul class="targets">${targets.map((target) => `<li>${codeOf(target)}</li>`).join('')}</ul>`}
 ${signsIn ? '<p class="dim">Your token stays here: none of these servers gets it.</p>' : ''}
 <p id="said" class="away" role="status"></p>
 <p class="dim">Served by ${PRODUCT}.</p>
 </main><script>${SCRIPT}</script></body></html>
 `
   return { html, headers: PAGE_HEADERS }
+}
+
+function renderEndpoint(endpoint: NonNullable<LandingOptions['endpoints']>[number]): string {
+  const { target, resource, page } = endpoint
+  const link = page === undefined ? '' : ` · <a href="${escapeHtml(page)}">how to connect</a>`
+  return `<p>${codeOf(target)}${link}</p>\n${copyBox(`the URL of ${target}`, resource)}`
 }
 
 function renderOffer(offer: LandingOffer, index: number): string {

@@ -1,26 +1,35 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { DISCOVERY_KINDS, type DiscoveryKind } from '../auth/descope/discovery.js'
-import { identityIssuer } from '../auth/identity/signer.js'
 import type { Descope } from '../auth/resource-server.js'
 import { resourceMetadata } from '../auth/verify/resource-metadata.js'
 import type { Target } from '../gateway/target.js'
 import { wellKnownPath } from '../util/url-text.js'
+import { worstKeysState } from './endpoints.js'
 import { type MakeOffers, renderLanding } from './landing-page.js'
 import { OPEN_TO_ALL } from './origins.js'
 
 export interface PublicRoutesOptions {
-  /** `undefined` without authentication: then there is no metadata. */
-  descope: Pick<Descope, 'issuer' | 'document' | 'scopesSupported' | 'keysState'> | undefined
+  endpoints: readonly PublicEndpoint[]
   /** The keys with which targets check who calls. */
   jwks?: object | undefined
   targets: readonly Pick<Target, 'name' | 'state' | 'barrier'>[]
-  /** The public MCP URL. */
-  resource: string
-  /** Where the MCP endpoint stands on this server. */
-  path: string
+  /** The public URL of the front page. */
+  frontUrl: string
   isDraining: () => boolean
   /** What the landing page says about assistants. */
   offers: MakeOffers
+}
+
+/** What everybody may know of an endpoint. */
+export interface PublicEndpoint {
+  /** The target that stands alone there; `undefined` for all of them. */
+  target: string | undefined
+  /** Where it stands on this server. */
+  path: string
+  /** Its public URL. */
+  resource: string
+  /** `undefined` without authentication: then there is no metadata. */
+  descope: Pick<Descope, 'issuer' | 'document' | 'scopesSupported' | 'keysState'> | undefined
 }
 
 const KEY_SET = '/.well-known/jwks.json'
@@ -39,73 +48,113 @@ export interface PublicRoute {
  * through authentication.
  */
 export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<string, PublicRoute> {
-  const { descope, resource, path } = options
+  const { endpoints, frontUrl, jwks } = options
   // whoever asks here is nobody yet, and so not admitted to what does not admit everybody
   const targets = options.targets.filter(({ barrier }) => barrier === undefined)
-  const suffixes = new Set(['', path, new URL(resource).pathname].filter((name) => name !== '/'))
+  const isNamed = (target: string | undefined) => targets.some(({ name }) => name === target)
+  const paths = new Set(endpoints.map(({ path }) => path))
+  const alone = endpoints.filter(({ target }) => isNamed(target))
+  const main = endpoints.find(({ target }) => target === undefined)
   const routes = new Map<string, PublicRoute>()
-  routes.set('/healthz', {
-    handle: (_, response) => json(response, 200, { ok: true }),
-    anyHost: true,
-  })
-  routes.set('/readyz', { handle: ready, anyHost: true })
-  routes.set('/', { handle: landing, anyHost: false })
-  if (descope === undefined) return routes
-  const { jwks } = options
+  const add = (path: string, handle: Handler, anyHost = false) =>
+    routes.set(path, { handle, anyHost })
+  add('/healthz', (_, response) => json(response, 200, { ok: true }), true)
+  add('/readyz', ready, true)
+  add('/', front(main ?? (endpoints.length === 1 ? alone[0] : undefined)))
+  for (const endpoint of alone) {
+    const page = `/${endpoint.target}`
+    if (paths.has(page)) continue
+    for (const place of [page, `${page}/`]) add(place, front(endpoint, true))
+  }
+  if (endpoints.every(({ descope }) => descope === undefined)) return routes
   if (jwks !== undefined) {
     const handle: Handler = (_, response) => json(response, 200, jwks, 'public, max-age=300')
-    for (const place of keySetPlaces(resource, path)) routes.set(place, { handle, anyHost: false })
+    for (const place of keySetPlaces(frontUrl)) add(place, handle)
   }
-  for (const suffix of suffixes) {
-    const add = (document: Parameters<typeof wellKnownPath>[0], handle: Handler) =>
-      routes.set(wellKnownPath(document, suffix), { handle, anyHost: false })
-    add('oauth-protected-resource', metadata)
-    for (const kind of DISCOVERY_KINDS) add(kind, mirror(kind))
-  }
+  // what has no path of its own in it comes last, and only where it is the same for all
+  for (const endpoint of endpoints.toReversed()) addDocuments(endpoint)
   return routes
 
-  function metadata(_request: IncomingMessage, response: ServerResponse): void {
+  function addDocuments({ descope, resource, path, target }: PublicEndpoint): void {
     if (descope === undefined) return
-    const document = resourceMetadata({
-      resource,
-      issuer: descope.issuer(),
-      scopes: descope.scopesSupported(),
-      name: targets.map(({ name }) => name).join(', ') || undefined,
-    })
-    json(response, 200, document, 'public, max-age=300')
+    const own = [path, new URL(resource).pathname].filter((name) => name !== '/')
+    const isRoot = target === undefined || (endpoints.length === 1 && isNamed(target))
+    const places = (suffixes: readonly string[]) => (isRoot ? ['', ...suffixes] : suffixes)
+    for (const place of places(own)) {
+      add(wellKnownPath('oauth-protected-resource', place), metadata(resource, descope, target))
+      for (const kind of DISCOVERY_KINDS) add(wellKnownPath(kind, place), mirror(descope, kind))
+    }
+  }
+
+  function metadata(
+    resource: string,
+    descope: NonNullable<PublicEndpoint['descope']>,
+    target: string | undefined,
+  ): Handler {
+    // clients need the metadata of each endpoint before anybody is known
+    const names = target === undefined ? targets.map((each) => each.name) : [target]
+    const name = names.filter(isNamed).join(', ') || undefined
+    return (_request, response) => {
+      const scopes = descope.scopesSupported()
+      const document = resourceMetadata({ resource, issuer: descope.issuer(), scopes, name })
+      json(response, 200, document, 'public, max-age=300')
+    }
   }
 
   /** Descope's own document, for clients that look for it on the resource's origin. */
-  function mirror(kind: DiscoveryKind): Handler {
+  function mirror(descope: NonNullable<PublicEndpoint['descope']>, kind: DiscoveryKind): Handler {
     return async (_request, response) => {
-      const document = await descope?.document(kind).catch(() => undefined)
+      const document = await descope.document(kind).catch(() => undefined)
       if (document !== undefined) return json(response, 200, document, 'public, max-age=300')
       json(response, 503, { error: 'The authorization server does not answer now' })
     }
   }
 
+  /** One endpoint whose keys are missing leaves the others at work. */
   function ready(_request: IncomingMessage, response: ServerResponse): void {
-    const keys = descope?.keysState() ?? 'ok'
-    const isReady = keys !== 'missing' && !options.isDraining()
-    const states = Object.fromEntries(targets.map(({ name, state }) => [name, state]))
-    json(response, isReady ? 200 : 503, { ready: isReady, keys, targets: states })
+    const states = endpoints.map(({ descope }) => descope?.keysState() ?? 'ok')
+    const isReady = states.some((state) => state !== 'missing') && !options.isDraining()
+    const document = {
+      ready: isReady,
+      keys: worstKeysState(endpoints),
+      targets: Object.fromEntries(targets.map(({ name, state }) => [name, state])),
+      ...(alone.length > 0 && {
+        endpoints: Object.fromEntries(
+          [main, ...alone].flatMap((it) =>
+            it ? [[it.path, it.descope?.keysState() ?? 'ok']] : [],
+          ),
+        ),
+      }),
+    }
+    json(response, isReady ? 200 : 503, document)
   }
 
-  function landing(_request: IncomingMessage, response: ServerResponse): void {
-    const page = renderLanding({
-      resource,
-      targets: targets.map(({ name }) => name),
-      offers: options.offers(resource),
-      signsIn: descope !== undefined,
-    })
-    response.writeHead(200, { ...page.headers, 'content-length': Buffer.byteLength(page.html) })
-    response.end(page.html)
+  /** The page of an endpoint; without one, of all that there are. */
+  function front(endpoint: PublicEndpoint | undefined, isOwn = false): Handler {
+    return (_request, response) => {
+      const page = renderLanding({
+        front: frontUrl,
+        resource: endpoint?.resource,
+        title: isOwn ? endpoint?.target : undefined,
+        targets: isOwn ? [endpoint?.target ?? ''] : targets.map(({ name }) => name),
+        offers: endpoint === undefined ? [] : options.offers(endpoint.resource, endpoint.target),
+        endpoints: isOwn
+          ? []
+          : alone.map(({ target = '', resource, path }) => {
+              const own = `${frontUrl}/${target}`
+              return { target, resource, page: paths.has(`/${target}`) ? undefined : own, path }
+            }),
+        signsIn: endpoints.some(({ descope }) => descope !== undefined),
+      })
+      response.writeHead(200, { ...page.headers, 'content-length': Buffer.byteLength(page.html) })
+      response.end(page.html)
+    }
   }
 }
 
 /** At the origin, and below the public URL's own path, which what stands before us may not take away. */
-function keySetPlaces(resource: string, path: string): ReadonlySet<string> {
-  const base = new URL(identityIssuer(resource, path)).pathname.replace(/\/$/, '')
+function keySetPlaces(frontUrl: string): ReadonlySet<string> {
+  const base = new URL(frontUrl).pathname.replace(/\/$/, '')
   return new Set([KEY_SET, `${base}${KEY_SET}`])
 }
 

@@ -16,6 +16,9 @@ export interface PlainRefusal {
   /** A sentence for the client. */
   message: string
   headers?: HeaderList
+  /** For the log only: what is hidden from the caller, and by which rule. */
+  target?: string | undefined
+  rule?: string | undefined
 }
 
 const NOBODY = { principal: undefined }
@@ -33,7 +36,7 @@ export function createRefuse(
   log: ReturnType<typeof createRequestLog>,
   clock: Pick<Clock, 'now'>,
 ): Refuse {
-  return (request, response, { status, refusal, message, headers = [] }) => {
+  return (request, response, { status, refusal, message, headers = [], target, rule }) => {
     const { id, traceparent } = nameRequest(request)
     const body = JSON.stringify({ error: message, requestId: id })
     response.writeHead(status, [
@@ -45,7 +48,7 @@ export function createRefuse(
     response.end(body)
     log({
       ...{ ...NOBODY, status, refusal, id, traceparent, startedAt: clock.now() },
-      record: { ...NOTHING, method: request.method ?? '' },
+      record: { ...NOTHING, method: request.method ?? '', target, rule },
       remote: request.socket.remoteAddress,
       why: message,
       seen: seenOf(refusal, request),

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createDescope } from '../auth/resource-server.js'
+import type { Descope } from '../auth/resource-server.js'
+import { type EndpointConfig, endpointsOf, frontUrlOf, mainUrlOf } from '../config/endpoints.js'
 import { mcpUrlOf } from '../config/public-url.js'
 import type { ProxyConfig } from '../config/types.js'
 import { createGateway } from '../gateway/gateway.js'
@@ -12,6 +13,13 @@ import { Roster } from '../util/roster.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { type App, type AppOptions, createApp } from './app.js'
+import {
+  createDescopes,
+  descopeFinder,
+  type Endpoint,
+  targetsOf,
+  worstKeysState,
+} from './endpoints.js'
 import type { HttpReply } from './http-reply.js'
 import { createHttpServer, listen, listenUrl } from './http-server.js'
 import { createIdentities } from './identities.js'
@@ -73,9 +81,8 @@ export async function startServer(
   server.on('request', wait)
   await listen(server, config.server)
   const { port } = server.address() as AddressInfo
-  const resource = mcpUrlOf(config.server, port)
   const streams = new Roster<HttpReply>()
-  const assembling = assemble(runtime, config, logger, resource, streams)
+  const assembling = assemble(runtime, config, logger, port, streams)
   assembled = assembling
   const parts = await assembling.catch(async (error: unknown) => {
     server.closeAllConnections()
@@ -84,10 +91,9 @@ export async function startServer(
   })
   app = parts.app
   server.off('request', wait).on('request', app.handle)
-  const { host, path } = config.server
   return {
-    resource,
-    url: listenUrl({ host, port }, path),
+    resource: mainUrlOf(config, port),
+    url: mainListenUrl(config, port),
     port,
     metrics: parts.metrics,
     requests: parts.app.requests,
@@ -107,31 +113,43 @@ export async function assemble(
   runtime: ServerRuntime,
   config: ProxyConfig,
   logger: Logger,
-  resource: string,
+  port: number,
   streams: Roster<HttpReply>,
 ) {
   const { clock } = runtime
-  const identities = createIdentities(config, resource, clock, logger)
+  const places = endpointsOf(config, port)
+  const merged = mcpUrlOf(config.server, port)
+  const identities = createIdentities(config, merged, clock, logger)
   const { keptClaims, jwks } = identities
-  const descope = config.server.insecureNoAuth
-    ? undefined
-    : createDescope({ runtime, config: config.descope, resource, logger, keptClaims })
+  const descopes = config.server.insecureNoAuth
+    ? new Map<EndpointConfig, Descope>()
+    : createDescopes({ runtime, config, endpoints: places, keptClaims, logger })
   // loaded now, so that the first older client of a newer server does not wait for it
-  await Promise.all([descope?.start(), import('../upstream/translate/translator.js')])
+  await Promise.all([
+    ...[...descopes.values()].map((descope) => descope.start()),
+    import('../upstream/translate/translator.js'),
+  ])
   const memory = createMemoryBudget(config.limits.bufferedBytes)
-  const targets = openTargets(runtime, config, descope, logger, memory, identities)
+  const descopeOf = descopeFinder(descopes)
+  const targets = openTargets(runtime, config, descopeOf, logger, memory, identities)
   const secrets = sessionSecrets(config, logger)
-  const gateway = createGateway({
-    targets,
-    sessions: createSessions({ secrets, clock, resource: () => resource }),
-    secrets,
-    maxNameLength: config.names.maxLength,
-    reopenSessions: false,
-    bindsAlone: true,
-    offersStreams: config.server.vercel === undefined,
-    clock,
-    logger,
-    timeouts: { list: config.timeouts.list * 1000, answer: config.timeouts.answer * 1000 },
+  const endpoints = places.map((place): Endpoint => {
+    const { target, path, url: resource } = place
+    const descope = descopes.get(place)
+    const gateway = createGateway({
+      targets: targetsOf(runtime, targets, place, descope, identities),
+      sessions: createSessions({ secrets, clock, resource: () => resource }),
+      // what one endpoint issues is worth nothing at another one
+      secrets: target === undefined ? secrets : secrets.map((secret) => `${secret} ${resource}`),
+      maxNameLength: config.names.maxLength,
+      reopenSessions: false,
+      bindsAlone: true,
+      offersStreams: config.server.vercel === undefined,
+      clock,
+      logger,
+      timeouts: { list: config.timeouts.list * 1000, answer: config.timeouts.answer * 1000 },
+    })
+    return { target: target?.name, path, resource, gateway, descope }
   })
   const caps = createCaps(config.limits)
   const metrics =
@@ -140,21 +158,21 @@ export async function assemble(
       : await createMetrics({
           openStreams: () => streams.size,
           targets,
-          keysState: descope?.keysState,
+          keysState: descopes.size > 0 ? () => worstKeysState(endpoints) : undefined,
           caps,
           build: {
             version: VERSION,
             node: runtime.nodeVersion ?? '',
             config: runtime.configFile ?? '',
-            url: resource,
+            url: mainUrlOf(config, port),
           },
         })
   const { vercel } = config.server
   const app = createApp({
     config,
-    resource,
-    gateway,
-    descope,
+    endpoints,
+    targets,
+    frontUrl: frontUrlOf(config.server, port),
     jwks,
     clock,
     logger,
@@ -171,8 +189,8 @@ export async function assemble(
     app,
     metrics,
     async close() {
-      descope?.stop()
-      await gateway.close()
+      for (const descope of descopes.values()) descope.stop()
+      await Promise.all(targets.map(({ upstream }) => upstream.close()))
     },
   }
 }
@@ -226,11 +244,13 @@ interface Identification {
 }
 
 /** The first line: what starts, with which configuration, and under which URL. */
-export function announceStart(runs: Identification, { server }: ProxyConfig, logger: Logger): void {
+export function announceStart(runs: Identification, config: ProxyConfig, logger: Logger): void {
+  const { server } = config
   const isKnown = server.publicUrl !== undefined || server.port !== 0
-  const resource = isKnown ? mcpUrlOf(server, server.port) : undefined
-  const { version, node, config } = runs
-  const file = config === undefined ? 'no configuration file' : `configuration file ${config}`
+  const resource = isKnown ? mainUrlOf(config, server.port) : undefined
+  const { version, node } = runs
+  const file =
+    runs.config === undefined ? 'no configuration file' : `configuration file ${runs.config}`
   const url = resource ?? 'a free port of this machine'
   const text = `${PRODUCT} ${version} on Node ${node}, ${file}, for ${url}`
   logger.info('starting', text, { ...runs, resource })
@@ -239,15 +259,26 @@ export function announceStart(runs: Identification, { server }: ProxyConfig, log
 /** Connections are accepted. Without a configured public URL, one name is used everywhere. */
 export function announceListening(
   runs: Identification,
-  { server, targets: configured }: ProxyConfig,
+  config: ProxyConfig,
   port: number,
   logger: Logger,
 ): void {
-  const { host, path, publicUrl } = server
-  const resource = mcpUrlOf(server, port)
-  const url = publicUrl === undefined ? resource : listenUrl({ host, port }, path)
+  const { server, targets: configured } = config
+  const { publicUrl } = server
+  const resource = mainUrlOf(config, port)
+  const url = publicUrl === undefined ? resource : mainListenUrl(config, port)
   const targets = configured.map(({ name }) => name)
   const at = publicUrl === undefined ? url : `${url} for ${resource}`
-  const text = `Listening on ${at}, targets: ${targets.join(', ')}`
-  logger.info('listening', text, { url, resource, targets, ...runs })
+  const own = endpointsOf(config, port).filter(({ target }) => target !== undefined)
+  const places = own.length === 0 ? '' : `, endpoints: ${own.map((it) => it.url).join(', ')}`
+  const text = `Listening on ${at}, targets: ${targets.join(', ')}${places}`
+  const endpoints = own.length === 0 ? undefined : own.map((it) => it.url)
+  logger.info('listening', text, { url, resource, targets, endpoints, ...runs })
+}
+
+/** Where the only endpoint, or that of all targets, listens; else where the front page does. */
+function mainListenUrl(config: ProxyConfig, port: number): string {
+  const [first, ...others] = endpointsOf(config, port)
+  const isMain = first !== undefined && (first.target === undefined || others.length === 0)
+  return listenUrl({ host: config.server.host, port }, isMain ? first.path : '/')
 }

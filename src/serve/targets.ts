@@ -24,13 +24,13 @@ export type TargetsRuntime = Pick<Runtime, 'fetch'> & ProgramHost
 export function openTargets(
   runtime: TargetsRuntime,
   { targets, timeouts, limits }: Pick<ProxyConfig, 'targets' | 'timeouts' | 'limits'>,
-  descope: Descope | undefined,
+  descopeFor: (target: TargetConfig) => Descope | undefined,
   logger: Logger,
   memory?: MemoryBudget,
   identities?: Pick<Identities, 'addTo' | 'signedHeader'>,
 ): Target[] {
-  const telling = (credential: TargetCredential, config: TargetConfig) =>
-    identities?.addTo(credential, config) ?? credential
+  const credentialAt = (config: TargetConfig) =>
+    openCredential(runtime, config, descopeFor(config), identities)
   const budget = { max: limits.children, used: 0 }
   const onChange = (target: Target, before: TargetState) => tellRecovery(logger, target, before)
   return targets.map((config) => {
@@ -39,15 +39,10 @@ export function openTargets(
       const upstream = createProgramUpstream(runtime, name, program, {
         ...{ timeouts, budget, memory, logger },
       })
-      return createTarget(config, telling(ownerCredential(), config), upstream, {
-        onChange,
-        memory,
-      })
+      return createTarget(config, credentialAt(config), upstream, { onChange, memory })
     }
-    const targetUrl = url ?? ''
-    const own = createCredential(config.credential, { runtime, targetUrl, descope })
-    const credential = telling(own, config)
-    const place = new URL(targetUrl)
+    const credential = credentialAt(config)
+    const place = new URL(url ?? '')
     const { clock } = runtime
     const onFault = (error: unknown) => {
       const text = error instanceof Error ? error.stack : String(error)
@@ -77,6 +72,39 @@ export function openTargets(
           })
     return createTarget(config, credential, upstream, { url: place, onChange, memory })
   })
+}
+
+/** Opens the credential of a target for callers who signed in at one endpoint; no other shares it. */
+export function openCredential(
+  runtime: TargetsRuntime,
+  config: TargetConfig,
+  descope: Descope | undefined,
+  identities?: Pick<Identities, 'addTo'>,
+): TargetCredential {
+  const { program, url, credential } = config
+  const own =
+    program === undefined
+      ? createCredential(credential, { runtime, targetUrl: url ?? '', descope })
+      : ownerCredential()
+  return identities?.addTo(own, config) ?? own
+}
+
+/**
+ * Returns a target as it stands alone at an endpoint: its names without a prefix, the credential of that
+ * endpoint, and the connections and the state that it has everywhere.
+ */
+export function standAlone(target: Target, credential: TargetCredential): Target {
+  return {
+    ...target,
+    prefix: '',
+    credential,
+    get state() {
+      return target.state
+    },
+    set state(state) {
+      target.state = state
+    },
+  }
 }
 
 /** Logs each failure of a target, and once that it works again. */

@@ -267,6 +267,23 @@ const ENTRIES: Entry[] = [
     },
   },
   {
+    section: 'An endpoint for each target',
+    language: 'jsonc',
+    async prove(text) {
+      const file = join(folder.path, 'endpoints.config.json')
+      const base = identity.configUrl.split('/v1/')[0]
+      const id = (letter: string) => `${letter}2abcdefghijklmnopqrstuvwxyz0`
+      const filled = text
+        .replaceAll('https://api.descope.com', `${base}`)
+        .replaceAll('/P…/', `/${id('P')}/`)
+      await writeFile(file, filled.replaceAll('MS1…', 'MS1').replaceAll('MS2…', 'MS2'))
+      const args = ['mcp-descope-proxy', 'config', 'validate', file]
+      await expect(
+        run('npx', args, { cwd: folder.path, env: environment() }),
+      ).resolves.toBeDefined()
+    },
+  },
+  {
     section: 'Targets on stdio and HTTP+SSE',
     language: 'jsonc',
     async prove(text) {

@@ -1,3 +1,4 @@
+import { scopeUnion } from './resource-metadata.js'
 import type { TokenError } from './token-error.js'
 
 export interface Challenge {
@@ -27,6 +28,32 @@ export function challengeHeader(challenge: Challenge): string {
     scope && `scope="${scope}"`,
   ]
   return `Bearer ${parameters.filter(Boolean).join(', ')}`
+}
+
+/** Characters of scopes beyond which a header may be too long for what stands before us. */
+const MAX_SCOPES = 2_000
+
+const lengthOf = (scopes: readonly string[]) => scopes.join(' ').length
+
+/**
+ * Names what a token must have for a request. Clients up to MCP 2025-11-25 ask for exactly what they
+ * are told, so that they are told what they have too; later ones add that themselves.
+ *
+ * @param needed Of every token, and of the call.
+ * @param granted What the client's token has; empty for later clients.
+ * @see [MCP 2026-07-28, authorization](https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization) Scope accumulation
+ */
+export function scopesOfChallenge(
+  needed: readonly (readonly string[])[],
+  granted: readonly string[],
+): readonly string[] {
+  const scopes = scopeUnion(...needed, granted)
+  return lengthOf(scopes) > MAX_SCOPES ? scopeUnion(...needed) : scopes
+}
+
+/** Too many scopes for a header are left to the metadata, where clients look without them. */
+export function scopesIfShort(scopes: readonly string[]): readonly string[] {
+  return lengthOf(scopes) > MAX_SCOPES ? [] : scopes
 }
 
 /**

@@ -17,8 +17,17 @@ const SKEW = 5
 export interface ClaimRules {
   acceptsIssuer: (issuer: string) => boolean
   acceptsAudience: (audience: string) => boolean
+  /** Its tokens are for us even when `aud` names only the project or the client. */
+  ownServer?: OwnServer | undefined
   /** Named in the message when the audience is wrong. */
   expectedAudience: string
+}
+
+/** An MCP server in Descope that stands for one endpoint of ours and for nothing else. */
+export interface OwnServer {
+  /** The agentic issuer, which names the MCP server. */
+  readonly issuer: string
+  readonly projectId: string
 }
 
 /**
@@ -38,9 +47,10 @@ export function checkClaims(claims: JsonObject, now: number, rules: ClaimRules):
       details: { receivedIssuer: quoteForLog(iss) },
     })
   }
-  if (!audiencesOf(claims).some(rules.acceptsAudience)) {
+  const audiences = audiencesOf(claims)
+  if (!audiences.some(rules.acceptsAudience) && !isOfServer(claims, audiences, rules.ownServer)) {
     const { expectedAudience } = rules
-    const what = `The access token is for another audience than ${expectedAudience}`
+    const what = `The access token is for another audience than ${expectedAudience}${hintOn(audiences)}`
     const receivedAudience = quoteForLog(claims['aud'])
     throw new TokenError('wrong_audience', what, {
       details: { receivedAudience, expectedAudience },
@@ -49,6 +59,35 @@ export function checkClaims(claims: JsonObject, now: number, rules: ClaimRules):
   if (typeof sub !== 'string' || sub === '') {
     throw new TokenError('malformed', 'The access token names no subject')
   }
+}
+
+/** The MCP server that a configuration URL names, if it names one. */
+export function ownServerOf({
+  issuer,
+  projectId,
+  serverId,
+}: OwnServer & { readonly serverId: string | undefined }): OwnServer | undefined {
+  return serverId === undefined ? undefined : { issuer, projectId }
+}
+
+/** Tells whether our own MCP server issued a token, for its project or for the client it was issued to. */
+function isOfServer(
+  claims: JsonObject,
+  audiences: readonly string[],
+  server: OwnServer | undefined,
+): boolean {
+  if (server === undefined || claims['iss'] !== server.issuer) return false
+  const client = clientOf(claims)
+  return (
+    audiences.includes(server.projectId) || (client !== undefined && audiences.includes(client))
+  )
+}
+
+/** Says which setting is missing where `aud` has ids only. */
+function hintOn(audiences: readonly string[]): string {
+  if (audiences.some((audience) => audience.includes('://'))) return ''
+  const what = audiences.length === 0 ? 'no audience' : 'only a project or a client'
+  return `: it names ${what}; enter this URL in Descope as MCP Server URL`
 }
 
 /**
@@ -67,7 +106,7 @@ export function toPrincipal(claims: JsonObject, kept: readonly string[] = []): P
   return Object.freeze({
     issuer: stringMember(claims, 'iss') ?? '',
     subject: stringMember(claims, 'sub') ?? '',
-    clientId: stringMember(claims, 'azp') ?? stringMember(claims, 'client_id'),
+    clientId: clientOf(claims),
     scopes: readScopes(claims),
     tenant,
     roles: both('roles'),
@@ -124,6 +163,11 @@ function checkUse(claims: JsonObject): void {
   if (drn === 'DSR' || idToken || (use !== undefined && use !== 'access')) {
     throw new TokenError('not_an_access_token', 'The token is not an access token')
   }
+}
+
+/** The client that a token was issued to. */
+function clientOf(claims: JsonObject): string | undefined {
+  return stringMember(claims, 'azp') ?? stringMember(claims, 'client_id')
 }
 
 /** Returns the audiences of a token: `aud` is a string or a list. */

@@ -33,13 +33,23 @@ export function resourceMetadataUrl(resource: string): string {
 }
 
 /**
- * Chooses the scopes that metadata and challenges name: the required ones, else all that the
- * authorization server offers. `offline_access` is the client's business and never among them.
+ * Chooses the scopes that metadata and challenges without a token name: the required ones and those of
+ * the policy, else all that the authorization server offers. Clients that hold a refresh token never
+ * sign in for more scopes (the official SDK 1.x), so that the first sign-in has to bring them all.
+ *
+ * @param supported What the authorization server offers; asking for more would be refused there.
  */
 export function scopesToAsk(
   required: readonly string[],
   supported: readonly string[],
+  policy: readonly string[] = [],
 ): readonly string[] {
-  const scopes = required.length > 0 ? required : supported
-  return scopes.filter((scope) => scope !== 'offline_access')
+  const isKnown = (scope: string) => supported.length === 0 || supported.includes(scope)
+  const asked = [...required, ...policy.filter(isKnown)]
+  return scopeUnion(asked.length > 0 ? asked : supported)
+}
+
+/** Names each scope once, in this order. `offline_access` is the client's business and never among them. */
+export function scopeUnion(...lists: readonly (readonly string[])[]): readonly string[] {
+  return [...new Set(lists.flat())].filter((scope) => scope !== 'offline_access')
 }

@@ -28,6 +28,8 @@ export interface TokenErrorOptions {
   details?: LogFields
   /** The scopes that the operation needs; only with `insufficient_scope`. */
   scopes?: readonly string[]
+  /** The scopes that the token has; only with `insufficient_scope`. */
+  granted?: readonly string[]
   cause?: unknown
 }
 
@@ -40,11 +42,12 @@ export class TokenError extends Error {
   readonly status: 401 | 403 | 503
   readonly details: LogFields
   readonly scopes: readonly string[]
+  readonly granted: readonly string[]
 
   constructor(
     reason: TokenErrorReason,
     message: string,
-    { details = {}, scopes = [], cause }: TokenErrorOptions = {},
+    { details = {}, scopes = [], granted = [], cause }: TokenErrorOptions = {},
   ) {
     super(message, { cause })
     this.name = 'TokenError'
@@ -52,6 +55,7 @@ export class TokenError extends Error {
     this.status = TOKEN_ERROR_STATUS[reason]
     this.details = details
     this.scopes = scopes
+    this.granted = granted
   }
 }
 

@@ -2,7 +2,7 @@ import { compactVerify, errors } from 'jose'
 import { bareObject, isObject, type JsonObject, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Principal } from '../principal.js'
-import { checkClaims, isResource, toPrincipal } from './claims.js'
+import { type ClaimRules, checkClaims, isResource, toPrincipal } from './claims.js'
 import type { KeyStore } from './jwks.js'
 import { quoteForLog, TokenError } from './token-error.js'
 
@@ -17,10 +17,13 @@ export interface VerifierOptions {
   clock: Pick<Clock, 'now'>
   keys: Pick<KeyStore, 'get'>
   acceptsIssuer: (issuer: string) => boolean
-  /** The public MCP URL, which the audience must contain. */
+  /** The URL of the endpoint, which the audience must contain. */
   resource: string
   /** Accepted instead of it, as they are. */
   audience?: readonly string[]
+  /** Accepted instead of it: the public URL, where it has only this endpoint. */
+  publicUrl?: string | undefined
+  ownServer?: ClaimRules['ownServer']
   /** Every token must carry these. */
   requiredScopes?: readonly string[]
   /** Names of further claims that principals keep. */
@@ -44,10 +47,8 @@ export interface Verifier {
  * @see [RFC 8725](https://www.rfc-editor.org/rfc/rfc8725) JSON Web Token Best Current Practices
  */
 export function createVerifier(options: VerifierOptions): Verifier {
-  const { clock, keys, acceptsIssuer, resource, audience = [], requiredScopes = [] } = options
-  const isOurs = isResource(resource)
-  const acceptsAudience = (candidate: string) => isOurs(candidate) || audience.includes(candidate)
-  const rules = { acceptsIssuer, acceptsAudience, expectedAudience: resource }
+  const { clock, keys, requiredScopes = [] } = options
+  const rules = claimRules(options)
   return {
     async verify(token) {
       const { kid, claims } = parseToken(token)
@@ -57,10 +58,29 @@ export function createVerifier(options: VerifierOptions): Verifier {
       const missing = requiredScopes.filter((scope) => !principal.scopes.has(scope))
       if (missing.length > 0) {
         const what = `The access token lacks the scope ${missing.join(' ')}`
-        throw new TokenError('insufficient_scope', what, { scopes: requiredScopes })
+        const granted = [...principal.scopes]
+        throw new TokenError('insufficient_scope', what, { scopes: requiredScopes, granted })
       }
       return principal
     },
+  }
+}
+
+/** Prepares what the claims of a token must be. */
+export function claimRules(
+  options: Pick<
+    VerifierOptions,
+    'acceptsIssuer' | 'resource' | 'audience' | 'publicUrl' | 'ownServer'
+  >,
+): ClaimRules {
+  const { acceptsIssuer, resource, audience = [], publicUrl, ownServer } = options
+  const ours = [resource, publicUrl].filter((url) => url !== undefined).map(isResource)
+  return {
+    acceptsIssuer,
+    acceptsAudience: (candidate) =>
+      ours.some((isOurs) => isOurs(candidate)) || audience.includes(candidate),
+    ownServer,
+    expectedAudience: resource,
   }
 }
 

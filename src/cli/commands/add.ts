@@ -35,7 +35,7 @@ export function addCommand(runtime: Runtime, run = runAdd): Command {
   return addJsonOption(command)
     .addHelpText('after', AFTER_HELP)
     .action(async (host: string, target: string | undefined, flags: AddFlags) => {
-      checkFlags(flags)
+      checkFlags(flags, target)
       await run(runtime, host, target, flags)
     })
 }
@@ -55,8 +55,10 @@ async function runAdd(
  *
  * @throws {ProxyError} `USAGE`
  */
-function checkFlags(flags: AddFlags): void {
-  const useless = (['absolute', 'config', 'profile'] as const).find((flag) => flags[flag])
+function checkFlags(flags: AddFlags, target = 'https://'): void {
+  // a name is looked up in the configuration
+  const lookups = /^https?:/i.test(target) ? (['config', 'profile'] as const) : []
+  const useless = (['absolute', ...lookups] as const).find((flag) => flags[flag])
   const about = useless ?? (flags.env.length > 0 ? 'env' : undefined)
   if (flags.http && about !== undefined) {
     const what = `\`--${about}\` is about the bridge, which \`--http\` goes without`

@@ -50,6 +50,7 @@ function explainAccess(runtime: Runtime): Command {
     .argument('<name>', 'the tool, the prompt or the resource URI, as clients see it')
     .option('--token <file>', 'a file with the access token of the caller')
     .option('--claims <json>', 'the claims of one, such as \'{"roles":["admin"]}\'')
+    .option('--endpoint <target>', 'ask at the endpoint of this target alone')
   return addJsonOption(addSettingsOptions(command)).action(
     async (name: string, { json = false, ...who }: WhoFlags & { json?: boolean }) => {
       const { explainCallersAccess } = await import('./config/explain-access.js')

@@ -6,10 +6,17 @@ import {
 } from '../../auth/descope/discovery.js'
 import { requestReply } from '../../auth/fetch-json.js'
 import type { HttpDeps } from '../../auth/oauth/http.js'
-import { checkClaims, isResource, toPrincipal } from '../../auth/verify/claims.js'
+import {
+  audiencesOf,
+  checkClaims,
+  isResource,
+  ownServerOf,
+  toPrincipal,
+} from '../../auth/verify/claims.js'
 import { processKeySet } from '../../auth/verify/jwks.js'
 import { TokenError, type TokenErrorReason } from '../../auth/verify/token-error.js'
 import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
+import { claimRules } from '../../auth/verify/verify-token.js'
 import { type JsonObject, stringMember } from '../../util/json.js'
 import { peerUrlProblem } from '../../util/private-addresses.js'
 import type { Clock } from '../../util/runtime.js'
@@ -108,8 +115,12 @@ function safeUrl(document: JsonObject, member: string, issuer: string): string |
 
 /** What `serve` requires of a token. */
 interface TokenRules extends CheckedDescope {
-  /** The public MCP URL. */
+  /** The URL of the endpoint. */
   readonly resource: string
+  /** The public URL, where it has only this endpoint. */
+  readonly publicUrl?: string | undefined
+  /** Other endpoints have the same `configUrl`. */
+  readonly isShared?: boolean
   readonly audience: readonly string[]
   readonly requiredScopes: readonly string[]
 }
@@ -117,17 +128,17 @@ interface TokenRules extends CheckedDescope {
 /** Judges whether `serve` would accept a token, without verifying its signature. */
 export function judgeOwnToken(
   token: string,
-  { configUrl, issuers, resource, audience, requiredScopes }: TokenRules,
+  { configUrl, issuers, resource, publicUrl, isShared, audience, requiredScopes }: TokenRules,
   clock: Pick<Clock, 'now'>,
 ): Verdict {
   const claims = readUnverifiedClaims(token)
-  const isOurs = isResource(resource)
+  const project = parseConfigUrl(configUrl)
+  const rules = claimRules({
+    ...{ acceptsIssuer: acceptsIssuer(project, issuers), resource, publicUrl, audience },
+    ownServer: isShared ? undefined : ownServerOf(project),
+  })
   try {
-    checkClaims(claims, clock.now() / 1_000, {
-      acceptsIssuer: acceptsIssuer(parseConfigUrl(configUrl), issuers),
-      acceptsAudience: (candidate) => isOurs(candidate) || audience.includes(candidate),
-      expectedAudience: resource,
-    })
+    checkClaims(claims, clock.now() / 1_000, rules)
   } catch (error) {
     if (!(error instanceof TokenError)) throw error
     const received = error.details?.['receivedAudience'] ?? error.details?.['receivedIssuer']
@@ -136,12 +147,18 @@ export function judgeOwnToken(
   }
   const { scopes } = toPrincipal(claims)
   const missing = requiredScopes.filter((scope) => !scopes.has(scope))
-  if (missing.length === 0) return pass(`client credentials work, aud has ${resource}`)
+  if (missing.length === 0) return pass(`client credentials work, ${audienceOf(claims, resource)}`)
   return fail(
     `the token lacks the scopes ${missing.join(' ')}`,
     'In Descope, add them to the MCP server, and allow them to the client by a Policy (Agentic Identity Hub > Policies).',
     'CREDENTIAL_REFUSED',
   )
+}
+
+/** Says by what a token is ours. */
+function audienceOf(claims: JsonObject, resource: string): string {
+  if (audiencesOf(claims).some(isResource(resource))) return `aud has ${resource}`
+  return `aud is ${JSON.stringify(claims['aud'] ?? null).slice(0, 200)}`
 }
 
 function hintOf(reason: TokenErrorReason, resource: string): string {

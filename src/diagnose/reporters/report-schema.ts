@@ -75,6 +75,9 @@ const DOCUMENTS = {
     ...ENDS,
     settings: SETTINGS,
     descope: CHECKS.describe('What Descope says; empty where it is not configured.'),
+    endpoints: z
+      .array(z.object({ target: z.string().nullable(), url: z.string() }))
+      .describe('Where clients would connect; without a target, to all of them.'),
     targets: z.array(INSPECTED),
     programs: z.array(z.string()).describe('Targets that are programs on stdio: not checked.'),
   }),

@@ -151,7 +151,7 @@ const CONFIG_URL = 'descope.configUrl'
  * a configuration file found there, or its `.env`. The project's own secrets may go where the
  * project says; any secret may go where a flag, the environment or the user's own file says.
  */
-function untrustedFlows(loaded: Settings, sent: Sent): TrustFlow[] {
+export function untrustedFlows(loaded: Settings, sent: Sent): TrustFlow[] {
   const flows: TrustFlow[] = []
   const send = (what: readonly string[], key: string) => {
     const place = loaded.origins.get(key)
@@ -165,6 +165,8 @@ function untrustedFlows(loaded: Settings, sent: Sent): TrustFlow[] {
   }
   if (sent.toDescope !== undefined) send(sent.toDescope, CONFIG_URL)
   for (const name of sent.targets) {
+    const ownUrl = `targets.${name}.${CONFIG_URL}`
+    if (sent.toDescope !== undefined) send(sent.toDescope, ownUrl)
     const start = `targets.${name}.credential.`
     const type = loaded.origins.get(`${start}type`)?.value
     const atDescope = type === 'token-exchange' || type === 'connection'
@@ -175,7 +177,7 @@ function untrustedFlows(loaded: Settings, sent: Sent): TrustFlow[] {
     const given = [...credential, ...signIn]
     send([...sent.headers, ...given], `targets.${name}.url`)
     send(credential, `${start}tokenUrl`)
-    if (atDescope) send(given, CONFIG_URL)
+    if (atDescope) for (const key of [CONFIG_URL, ownUrl]) send(given, key)
   }
   return unique(flows)
 }

@@ -35,7 +35,12 @@ export async function configuredAccess(
 ): Promise<ConfiguredAccess> {
   const { runtime, logger, source, stores, signIn, loaded, several } = options
   const { createCredential } = await import('../../auth/credentials/create.js')
-  const { configUrl } = loaded.config.descope
+  const { signInPlaceOf } = await import('../../config/endpoints.js')
+  const named = loaded.config.targets.filter(({ name }) => name === signIn.name)
+  const { configUrl } = signInPlaceOf(
+    loaded.config,
+    named.length > 0 ? named : loaded.config.targets,
+  )
   if (configUrl === undefined || signIn.grant.kind !== 'issuer') {
     const credentialOf = ({ name, credential, url }: TargetConfig) =>
       several?.partOf(name)?.credential ??

@@ -1,5 +1,5 @@
 import type { Principal } from '../../auth/principal.js'
-import { mcpUrlOf } from '../../config/public-url.js'
+import { endpointsOf } from '../../config/endpoints.js'
 import type { ProxyConfig, TargetConfig } from '../../config/types.js'
 import { createBarrier } from '../../gateway/routing/access.js'
 import { createNames } from '../../gateway/routing/names.js'
@@ -28,7 +28,7 @@ export interface AccessVerdict {
 
 export interface Explanation {
   asked: string
-  /** The public MCP URL. */
+  /** Its public URL. */
   endpoint: string
   target: string
   /** The target's own name or URI. */
@@ -46,13 +46,17 @@ export interface Explanation {
  * sent to the target, so that what it does not have is explained too.
  *
  * @param asked The name or the URI as clients see it.
- * @throws {ProxyError} `USAGE` when it leads to no target.
+ * @param endpoint The target whose own endpoint is asked; by default the endpoint of all targets.
+ * @throws {ProxyError} `USAGE` when it leads to no target, or the endpoint does not exist.
  */
 export function explainAccess(
-  { targets, names, server, descope }: ProxyConfig,
+  config: ProxyConfig,
   asked: string,
   principal: Principal,
+  endpoint?: string,
 ): Explanation {
+  const { names, descope } = config
+  const { targets, url } = endpointAt(config, endpoint)
   const barriers = new Map(targets.map((target) => [target, createBarrier(target.access)]))
   const admitted = targets.filter((target) => barriers.get(target)?.(principal) === undefined)
   const isUri = /^[A-Za-z][A-Za-z0-9+.-]*:|\{/.test(asked)
@@ -79,7 +83,7 @@ export function explainAccess(
   const other = rule === undefined ? undefined : find(admitted)?.target.name
   return {
     asked,
-    endpoint: mcpUrlOf(server, server.port),
+    endpoint: url,
     target: target.name,
     own: name,
     verdicts: isUri
@@ -104,6 +108,31 @@ function decideOn(
   return kind === 'template'
     ? policy.decideTemplate(name, principal)
     : policy.decide(name, principal)
+}
+
+/** Finds the endpoint of all targets, or of one; the only one that there is need not be named. */
+function endpointAt(config: ProxyConfig, name: string | undefined) {
+  const all = endpointsOf(config, config.server.port)
+  const [first, ...others] = all
+  const isClear = first?.target === undefined || others.length === 0
+  const found = name === undefined ? isClear && first : all.find((it) => it.target?.name === name)
+  if (found) {
+    const { target, url } = found
+    return { url, targets: target === undefined ? config.targets : [{ ...target, prefix: '' }] }
+  }
+  const own = all.flatMap(({ target }) => target?.name ?? [])
+  throw new ProxyError(
+    'USAGE',
+    name === undefined
+      ? 'Each target has an endpoint of its own'
+      : `There is no endpoint of a target ${JSON.stringify(name)}`,
+    {
+      hint:
+        own.length === 0
+          ? 'Leave out --endpoint: server.endpoints is merged.'
+          : `Name one with --endpoint: ${own.join(', ')}.`,
+    },
+  )
 }
 
 /** With one target its URIs stay as they are. */

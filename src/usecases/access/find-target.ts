@@ -101,7 +101,8 @@ async function grantOf(
   targets: readonly TargetConfig[],
   flags: TargetFlags,
 ): Promise<SignInTarget['grant']> {
-  const { configUrl } = config.descope
+  const { signInPlaceOf } = await import('../../config/endpoints.js')
+  const { configUrl, url: endpoint } = signInPlaceOf(config, targets)
   const [first] = targets
   const hasOwn =
     first?.credential.type !== 'none' || first.program !== undefined || targets.length > 1
@@ -115,16 +116,12 @@ async function grantOf(
     }
     return serverGrant(parseTargetUrl(url), flags)
   }
-  const [{ parseConfigUrl }, { mcpUrlOf }] = await Promise.all([
-    import('../../auth/descope/discovery.js'),
-    import('../../config/public-url.js'),
-  ])
+  const { parseConfigUrl } = await import('../../auth/descope/discovery.js')
   const { publicUrl } = config.server
   return {
     kind: 'issuer',
     issuer: parseConfigUrl(configUrl).issuer,
-    resource:
-      publicUrl === undefined || flags.resource === false ? undefined : mcpUrlOf(config.server, 0),
+    resource: publicUrl === undefined || flags.resource === false ? undefined : endpoint,
   }
 }
 

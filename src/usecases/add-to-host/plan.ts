@@ -41,7 +41,7 @@ export async function planAdd(
   refuseWhatHostLacks(host, flags)
   const path = pathOf(runtime, host, flags)
   const target = flags.http
-    ? await findServerUrl(runtime, argument)
+    ? await findServerUrl(runtime, argument, flags)
     : await findAddTarget(runtime, argument, flags)
   const name =
     flags.name === undefined ? deriveName(host, target.title) : checkName(host, flags.name)
@@ -179,20 +179,44 @@ async function findAddTarget(
 }
 
 /**
- * Says which server a host is to call by itself.
+ * Says which server a host is to call by itself: a URL, or the endpoint of a configured target.
  *
  * @throws {ProxyError} `USAGE` when that is no URL.
  */
-async function findServerUrl(runtime: Runtime, argument: string | undefined): Promise<AddTarget> {
+async function findServerUrl(
+  runtime: Runtime,
+  argument: string | undefined,
+  flags: TargetFlags = {},
+): Promise<AddTarget> {
+  const own = await findEndpoint(runtime, argument, flags)
+  if (own !== undefined) return own
   if (argument === undefined || !/^https?:\/\//i.test(argument)) {
     throw new ProxyError('USAGE', 'With `--http`, the host needs a URL and not a name', {
-      hint: 'Name the public URL of `mcp-descope-proxy serve`: https://…/mcp.',
+      hint: 'Name the public URL of `mcp-descope-proxy serve`: https://…/mcp. A target is named by its own endpoint, where server.endpoints is each or both and server.publicUrl is set.',
     })
   }
   const { signIn } = await findBridgeTarget(runtime, argument, {})
   const url = signIn.grant.kind === 'server' ? signIn.grant.url : new URL(argument)
   refuseSecret(url.href, () => 'Leave out `--http`: a bridge can be given the URL by name.')
   return { argument: withoutFragment(url), title: url.host, values: {}, references: [] }
+}
+
+/** A target that is configured with an endpoint of its own, at a public URL, is named by that. */
+async function findEndpoint(
+  runtime: Runtime,
+  name: string | undefined,
+  { config: file, profile }: TargetFlags,
+): Promise<AddTarget | undefined> {
+  if (name === undefined || !/^[A-Za-z0-9][A-Za-z0-9_-]*$/.test(name)) return undefined
+  const { loadConfig } = await import('../../config/load.js')
+  const given = { ...(file && { config: file }), ...(profile && { profile }) }
+  const { config } = loadConfig(runtime, { flags: given, for: 'stdio' })
+  if (config.server.publicUrl === undefined) return undefined
+  const { endpointsOf } = await import('../../config/endpoints.js')
+  const found = endpointsOf(config, 0).find(({ target }) => target?.name === name)
+  if (found === undefined) return undefined
+  const title = `${name}-${new URL(found.url).host}`
+  return { argument: found.url, title, values: {}, references: [] }
 }
 
 /** Removes the fragment, which is never sent and may be private. */

@@ -1,7 +1,7 @@
 import { parseConfigUrl } from '../../auth/descope/discovery.js'
 import { createClientCredentialsSource } from '../../auth/tokens/client-credentials-source.js'
-import { mcpUrlOf } from '../../config/public-url.js'
-import type { CheckReport, Report, Verdict } from '../../diagnose/check.js'
+import { type EndpointConfig, endpointsOf } from '../../config/endpoints.js'
+import type { Check, CheckReport, Report, Verdict } from '../../diagnose/check.js'
 import { descopeChecks, judgeOwnToken } from '../../diagnose/checks/descope.js'
 import { type RunResult, runChecks } from '../../diagnose/run.js'
 import { ProxyError } from '../../util/errors.js'
@@ -31,6 +31,8 @@ export interface InspectedConfiguration {
   readonly settings: ShownSettings
   /** What Descope says; empty where it is not configured. */
   readonly descope: readonly CheckReport[]
+  /** Where clients would connect; `null` for all targets. */
+  readonly endpoints: readonly { readonly target: string | null; readonly url: string }[]
   readonly targets: readonly Inspected[]
   /** Names of the targets that are programs on stdio, which are not checked. */
   readonly programs: readonly string[]
@@ -67,7 +69,16 @@ export async function inspectConfiguration(
   if (configured === undefined) throw new Error('Without an argument there is a configuration')
   await requireTrust(runtime, found, flags, { asServe: true, asksDescope: true })
   const settings = configuredSettings(configured.loaded, (key) => !key.startsWith('targets.'))
-  const descope = await inspectDescope(runtime, flags, signIn, configured)
+  const { config } = configured.loaded
+  const endpoints = endpointsOf(config, config.server.port)
+  const results = []
+  for (const endpoint of apart(endpoints)) {
+    results.push(await inspectDescope(runtime, flags, signIn, configured, endpoint))
+  }
+  const descope = {
+    reports: results.flatMap(({ reports }) => reports),
+    failures: results.flatMap((result) => result.failures),
+  }
   const targets: Inspected[] = []
   const failures = [...descope.failures]
   const programs: string[] = []
@@ -88,6 +99,7 @@ export async function inspectConfiguration(
     ok: worst === undefined,
     settings,
     descope: descope.reports,
+    endpoints: endpoints.map(({ target, url }) => ({ target: target?.name ?? null, url })),
     targets,
     programs,
     counts: countOutcomes(all),
@@ -96,13 +108,20 @@ export async function inspectConfiguration(
   return { document, file: configured.loaded.file, checks: all, worst }
 }
 
+/** The first endpoint of each MCP server or project in Descope. */
+function apart(endpoints: readonly EndpointConfig[]): EndpointConfig[] {
+  const issuers = endpoints.map(({ configUrl }) => configUrl && parseConfigUrl(configUrl).issuer)
+  return endpoints.filter((_endpoint, index) => issuers.indexOf(issuers[index]) === index)
+}
+
+/** What Descope says to an endpoint. An MCP server of a target's own is not our client's. */
 async function inspectDescope(
   runtime: Runtime,
   flags: InspectFlags,
   { client, scope }: BridgeTarget['signIn'],
   { loaded: { config, secrets } }: ConfiguredTargets,
+  { configUrl, url: resource, publicUrl, isShared, target: own }: EndpointConfig,
 ): Promise<RunResult> {
-  const { configUrl } = config.descope
   if (configUrl === undefined) return { reports: [], failures: [] }
   const { clock } = runtime
   const known = [...secrets, client.secret]
@@ -110,18 +129,28 @@ async function inspectDescope(
   const { fetch } = traced(runtime, flags, openNetwork(runtime, flags), clean)
   const { id, secret } = client
   const judgeToken = async (): Promise<Verdict> => {
-    const resource = mcpUrlOf(config.server, config.server.port)
     const target = { kind: 'issuer' as const, issuer: parseConfigUrl(configUrl).issuer, resource }
     const credentials = { id: id ?? '', secret: secret ?? '' }
     const deps = { fetch, clock, target, client: credentials, scope }
     const token = (await createClientCredentialsSource(deps).get()) ?? ''
     known.push(token)
-    return judgeOwnToken(token, { ...config.descope, configUrl, resource }, clock)
+    const rules = { ...config.descope, configUrl, resource, publicUrl, isShared }
+    return judgeOwnToken(token, rules, clock)
   }
-  const hasClient = id !== undefined && secret !== undefined
+  const isOwn = own?.descope !== undefined
+  const hasClient = id !== undefined && secret !== undefined && !isOwn
   const descope = { ...config.descope, configUrl }
-  const checks = descopeChecks({ fetch, clock }, descope, hasClient ? judgeToken : undefined)
+  const all = descopeChecks({ fetch, clock }, descope, hasClient ? judgeToken : undefined)
+  const checks = isOwn ? renamed(all, own.name) : all
   return await runChecks(checks, { clock, only: [], leaveOut: [], baseline: undefined, clean })
+}
+
+/** Names the target in the ids of its own MCP server's checks. */
+function renamed(checks: readonly Check[], target: string): Check[] {
+  const name = (id: string) => `${id}:${target}`
+  return checks
+    .filter(({ id }) => id !== 'descope.token')
+    .map((check) => ({ ...check, id: name(check.id), needs: check.needs.map(name) }))
 }
 
 /** Leaves out the settings of Descope, which are printed once for all targets. */

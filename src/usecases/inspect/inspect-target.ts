@@ -91,11 +91,16 @@ function exposedTools({ target: { configured }, findings }: CheckResult): Inspec
   const name = configured?.targets[0]?.name
   const { config } = configured?.loaded ?? {}
   const target = config?.targets.find((known) => known.name === name)
-  const names =
-    config === undefined ? undefined : createNames(config.targets, config.names.maxLength)
+  // alone at its endpoint it needs no prefix
+  const among =
+    target !== undefined && config?.server.endpoints === 'each'
+      ? [{ ...target, prefix: '' }]
+      : config?.targets
+  const names = among && createNames(among, config?.names.maxLength ?? 0)
   const judge = target === undefined ? () => 'allowed' as const : createJudge(target.tools)
   return findings.tools.map((tool) => {
-    const exposedAs = target === undefined ? tool.name : names?.expose(target, tool.name)
+    const own = among?.find(({ name }) => name === target?.name)
+    const exposedAs = own === undefined ? tool.name : names?.expose(own, tool.name)
     const name = exposedAs ?? tool.name
     return { ...tool, exposedAs: name, length: name.length, policy: judge(tool.name) }
   })

@@ -41,25 +41,33 @@ async function serveWith(descope: Partial<Descope>, gateway: Partial<Gateway> = 
   )
   const app = createApp({
     config,
-    resource: 'http://localhost:8000/mcp',
-    gateway: {
-      targets: [],
-      post: (exchange) => {
-        reached.push('post')
-        exchange.reply.json(200, '{}')
+    endpoints: [
+      {
+        target: undefined,
+        path: '/mcp',
+        resource: 'http://localhost:8000/mcp',
+        gateway: {
+          targets: [],
+          post: (exchange) => {
+            reached.push('post')
+            exchange.reply.json(200, '{}')
+          },
+          listen: (exchange) => {
+            reached.push('listen')
+            exchange.reply.empty(200)
+          },
+          end: (exchange) => {
+            reached.push('end')
+            exchange.reply.empty(200)
+          },
+          close: async () => undefined,
+          ...gateway,
+        },
+        descope: { scopesSupported: () => [], ...descope } as Descope,
       },
-      listen: (exchange) => {
-        reached.push('listen')
-        exchange.reply.empty(200)
-      },
-      end: (exchange) => {
-        reached.push('end')
-        exchange.reply.empty(200)
-      },
-      close: async () => undefined,
-      ...gateway,
-    },
-    descope: { scopesSupported: () => [], ...descope } as Descope,
+    ],
+    targets: [],
+    frontUrl: 'http://localhost:8000',
     clock,
     logger: createLogger({
       io: { err: () => undefined },

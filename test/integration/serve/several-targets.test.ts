@@ -167,7 +167,7 @@ describe('several targets', () => {
     const response = await stack.post(callOf('a_write'), await session(stack))
     expect(response.status).toBe(403)
     expect(response.headers.get('www-authenticate')).toMatch(
-      /error="insufficient_scope".*scope="docs:write"/,
+      /error="insufficient_scope".*scope="docs:write mcp:use"/,
     )
     const token = await stack.token({ scope: 'mcp:use docs:write' })
     const headers = await session(stack, { authorization: `Bearer ${token}` })

@@ -26,7 +26,11 @@ it('a client that left before the server was ready takes no place for ever', asy
   }
   const logger = createLogger({ io, clock, level: 'silent', format: 'json', redact: (t) => t })
   const resource = 'http://localhost:8000/mcp'
-  const app = createApp({ config, resource, gateway, descope: undefined, clock, logger, caps })
+  const endpoint = { target: undefined, path: '/mcp', resource, gateway, descope: undefined }
+  const app = createApp({
+    ...{ config, endpoints: [endpoint], targets: [], frontUrl: 'http://localhost:8000' },
+    ...{ clock, logger, caps },
+  })
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo

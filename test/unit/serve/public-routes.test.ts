@@ -1,9 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { createPublicRoutes, type PublicRoutesOptions } from '../../../src/serve/public-routes.js'
+import {
+  createPublicRoutes,
+  type PublicEndpoint,
+  type PublicRoutesOptions,
+} from '../../../src/serve/public-routes.js'
 
 const ISSUER = 'https://api.descope.example/v1/apps/P1'
-type Descope = NonNullable<PublicRoutesOptions['descope']>
+type Descope = NonNullable<PublicEndpoint['descope']>
+type Change = Partial<PublicRoutesOptions> & Partial<PublicEndpoint>
 
 function descope(change: Partial<Descope> = {}): Descope {
   return {
@@ -15,19 +20,24 @@ function descope(change: Partial<Descope> = {}): Descope {
   }
 }
 
-function routes(change: Partial<PublicRoutesOptions> = {}) {
+function routes(change: Change = {}) {
+  const { path = '/mcp', resource = 'https://p.example/mcp' } = change
   return createPublicRoutes({
-    descope: descope(),
+    endpoints: [
+      {
+        ...{ target: undefined, path, resource },
+        descope: 'descope' in change ? change.descope : descope(),
+      },
+    ],
     targets: [{ name: 'docs', state: 'ok' }],
-    resource: 'https://p.example/mcp',
-    path: '/mcp',
+    frontUrl: resource.slice(0, resource.length - path.length),
     isDraining: () => false,
     offers: () => [],
     ...change,
   })
 }
 
-async function get(path: string, change: Partial<PublicRoutesOptions> = {}) {
+async function get(path: string, change: Change = {}) {
   const route = routes(change).get(path)
   if (route === undefined) throw new Error(`there is no route ${path}`)
   return new Promise<{ status: number; headers: Record<string, string>; body: string }>((done) => {
@@ -124,7 +134,7 @@ describe('the health checks', () => {
     expect(await get('/healthz', change)).toMatchObject({ status: 200, body: '{"ok":true}' })
   })
 
-  it.each<[string, Partial<PublicRoutesOptions>, number, boolean]>([
+  it.each<[string, Change, number, boolean]>([
     ['all is well', {}, 200, true],
     ['keys are missing', { descope: descope({ keysState: () => 'missing' }) }, 503, false],
     ['keys are old', { descope: descope({ keysState: () => 'stale' }) }, 200, true],

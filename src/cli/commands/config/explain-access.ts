@@ -24,6 +24,8 @@ export interface WhoFlags {
   token?: string
   /** The claims of one, as JSON. */
   claims?: string
+  /** The target whose own endpoint is asked. */
+  endpoint?: string
 }
 
 /**
@@ -35,11 +37,11 @@ export function explainCallersAccess(
   runtime: Runtime,
   asked: string,
   flags: Flags,
-  { json, ...who }: WhoFlags & { json: boolean },
+  { json, endpoint, ...who }: WhoFlags & { json: boolean },
 ): void {
   const { config, warnings } = loadConfig(runtime, { flags, for: 'report' })
   const principal = readCaller(runtime, who)
-  const explanation = explainAccess(config, asked, principal)
+  const explanation = explainAccess(config, asked, principal, endpoint)
   const caller = describe(principal)
   if (json) {
     // a name is more often that of a tool than of a prompt

@@ -1,6 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { challengeFor, challengeHeader } from '../../../../src/auth/verify/challenge-response.js'
+import {
+  challengeFor,
+  challengeHeader,
+  scopesIfShort,
+  scopesOfChallenge,
+} from '../../../../src/auth/verify/challenge-response.js'
 import {
   resourceMetadata,
   resourceMetadataUrl,
@@ -138,10 +143,21 @@ describe('resource metadata', () => {
     { required: ['a'], supported: ['b'], scopes: ['a'] },
     { required: [], supported: ['b', 'offline_access'], scopes: ['b'] },
     { required: ['offline_access'], supported: ['b'], scopes: [] },
+    { required: ['a'], supported: ['b', 'c'], policy: ['c', 'unknown'], scopes: ['a', 'c'] },
+    { required: [], supported: [], policy: ['c', 'c'], scopes: ['c'] },
+    { required: [], supported: ['b'], policy: ['unknown'], scopes: ['b'] },
   ])(
-    '[mcp-authz-r12] asks for $scopes of $required, $supported',
-    ({ required, supported, scopes }) => {
-      expect(scopesToAsk(required, supported)).toEqual(scopes)
+    '[mcp-authz-r12] asks for $scopes of $required, $supported and the policy $policy',
+    ({ required, supported, scopes, policy }) => {
+      expect(scopesToAsk(required, supported, policy)).toEqual(scopes)
     },
   )
+
+  it('leaves out what the client has where a challenge would get too long', () => {
+    const granted = Array.from({ length: 200 }, (_, index) => `granted:${index}`)
+    expect(scopesOfChallenge([['a'], ['b', 'a']], ['c', 'offline_access'])).toEqual(['a', 'b', 'c'])
+    expect(scopesOfChallenge([['a'], ['b']], granted)).toEqual(['a', 'b'])
+    expect(scopesIfShort(granted)).toEqual([])
+    expect(scopesIfShort(['a'])).toEqual(['a'])
+  })
 })

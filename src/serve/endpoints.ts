@@ -1,0 +1,128 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Caller } from '../auth/credentials/credential.js'
+import { connectDescope, type DescopeConnection } from '../auth/descope/connection.js'
+import { createDescope, type Descope } from '../auth/resource-server.js'
+import type { KeysState } from '../auth/verify/jwks.js'
+import type { EndpointConfig } from '../config/endpoints.js'
+import type { ProxyConfig, TargetConfig } from '../config/types.js'
+import type { Gateway } from '../gateway/gateway.js'
+import type { Target } from '../gateway/target.js'
+import type { Logger } from '../util/logger.js'
+import type { Runtime } from '../util/runtime.js'
+import { policyScopes } from './policy-scopes.js'
+import { openCredential, standAlone, type TargetsRuntime } from './targets.js'
+
+/** An endpoint with what answers its requests. */
+export interface Endpoint {
+  /** The target that stands alone there; `undefined` for the endpoint of all targets. */
+  readonly target: string | undefined
+  readonly path: string
+  /** Its public URL. */
+  readonly resource: string
+  readonly gateway: Gateway
+  /** `undefined` switches authentication off. */
+  readonly descope: Descope | undefined
+}
+
+interface DescopesOptions {
+  runtime: Pick<Runtime, 'fetch' | 'clock'>
+  config: ProxyConfig
+  endpoints: readonly EndpointConfig[]
+  keptClaims: readonly string[]
+  logger: Logger
+}
+
+/**
+ * Creates what each endpoint needs of Descope. Endpoints of one MCP server or project there share its
+ * documents and keys; what a token is good for is decided at each one.
+ */
+export function createDescopes(options: DescopesOptions): Map<EndpointConfig, Descope> {
+  const { runtime, config, endpoints, keptClaims, logger } = options
+  const { issuers } = config.descope
+  const connections = new Map<string, DescopeConnection>()
+  const descopes = new Map<EndpointConfig, Descope>()
+  for (const endpoint of endpoints) {
+    const { target, url: resource, configUrl, isShared, publicUrl } = endpoint
+    const settings = { ...config.descope, configUrl }
+    if (configUrl === undefined) {
+      descopes.set(endpoint, createDescope({ runtime, config: settings, resource, logger }))
+      continue
+    }
+    const known = connectDescope({ runtime, configUrl, issuers, logger })
+    const connection = connections.get(known.project.issuer) ?? known
+    connections.set(known.project.issuer, connection)
+    const descope = createDescope({
+      ...{ runtime, resource, publicUrl, isShared, keptClaims, logger, connection },
+      // tokens of other endpoints could have the other audiences, too
+      config: target === undefined ? settings : { ...settings, audience: [] },
+      policyScopes: policyScopes(target === undefined ? config.targets : [target]),
+    })
+    descopes.set(endpoint, descope)
+  }
+  return descopes
+}
+
+/** Returns the targets behind an endpoint. */
+export function targetsOf(
+  runtime: TargetsRuntime,
+  all: readonly Target[],
+  { target: config }: EndpointConfig,
+  descope: Descope | undefined,
+  identities: Parameters<typeof openCredential>[3],
+): readonly Target[] {
+  if (config === undefined) return all
+  return all
+    .filter(({ name }) => name === config.name)
+    .map((target) => standAlone(target, openCredential(runtime, config, descope, identities)))
+}
+
+/** Finds what Descope is to a target where all targets are, else at its own endpoint. */
+export function descopeFinder(
+  descopes: ReadonlyMap<EndpointConfig, Descope>,
+): (target: TargetConfig) => Descope | undefined {
+  const entries = [...descopes]
+  const merged = entries.find(([{ target }]) => target === undefined)?.[1]
+  return ({ name }) => merged ?? entries.find(([{ target }]) => target?.name === name)?.[1]
+}
+
+const FROM_WORST: readonly KeysState[] = ['missing', 'stale', 'ok']
+
+/** Says how the keys of all endpoints are. */
+export function worstKeysState(
+  endpoints: readonly { readonly descope: Pick<Descope, 'keysState'> | undefined }[],
+): KeysState {
+  const states = endpoints.flatMap(({ descope }) => descope?.keysState() ?? [])
+  return FROM_WORST.find((state) => states.includes(state)) ?? 'ok'
+}
+
+export type Handle = (request: IncomingMessage, response: ServerResponse) => void
+
+/** What a caller is not to learn, for the log. */
+export interface Hidden {
+  readonly target: string | undefined
+  readonly rule: string
+}
+
+/**
+ * Puts the access rules of an endpoint's one target before it: who is not admitted finds nothing there, as
+ * at any other path. Who has no good token is refused by the endpoint itself.
+ */
+export function withAccess(
+  { target, gateway }: Endpoint,
+  authenticate: (request: IncomingMessage) => Caller | Promise<Caller>,
+  handle: Handle,
+  refuseNotFound: (request: IncomingMessage, response: ServerResponse, hidden: Hidden) => void,
+): Handle {
+  const barrier = target === undefined ? undefined : gateway.targets[0]?.barrier
+  if (barrier === undefined) return handle
+  return (request, response) => {
+    const decide = ({ principal }: Caller) => {
+      const rule = barrier(principal)
+      if (rule === undefined) handle(request, response)
+      else refuseNotFound(request, response, { target, rule })
+    }
+    const caller = authenticate(request)
+    if (!(caller instanceof Promise)) return decide(caller)
+    caller.then(decide, () => handle(request, response)).catch(() => response.destroy())
+  }
+}
