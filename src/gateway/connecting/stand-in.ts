@@ -33,11 +33,11 @@ import { createKeptLists, pageKey } from './kept-lists.js'
 import { createLinks } from './links.js'
 import {
   answerInPlace,
+  type ConnectTurn,
   INPUT_KEY,
   opensUrls,
   ownInput,
   readTurn,
-  type Turn,
   withoutOwnInput,
 } from './turn.js'
 import { connectWords } from './words.js'
@@ -86,7 +86,7 @@ function standInFor(
   const kept = createKeptLists(clock)
   const links = createLinks(clock, credential)
 
-  function reply({ call, message, isStateless }: Turn, result: JsonObject): void {
+  function reply({ call, message, isStateless }: ConnectTurn, result: JsonObject): void {
     const id = message['id'] as RequestId
     const whole = isStateless
       ? { resultType: 'complete', ttlMs: 0, cacheScope: 'private', ...result }
@@ -94,11 +94,11 @@ function standInFor(
     answerInPlace(call, resultResponse(id, whole))
   }
 
-  function refuse({ call, message }: Turn, error: WireError): void {
+  function refuse({ call, message }: ConnectTurn, error: WireError): void {
     answerInPlace(call, errorResponse(message['id'] as RequestId, error))
   }
 
-  function initialize(turn: Turn): void {
+  function initialize(turn: ConnectTurn): void {
     const { call, message, params } = turn
     const result = {
       protocolVersion: negotiateVersion(params['protocolVersion']),
@@ -112,7 +112,7 @@ function standInFor(
     })
   }
 
-  function list(turn: Turn, method: string): void {
+  function list(turn: ConnectTurn, method: string): void {
     const { asked, message } = turn
     const key = pageKey(asked, message)
     const known = key === undefined ? undefined : kept.find(key, method)
@@ -123,7 +123,7 @@ function standInFor(
   }
 
   /** Answers what only the target could: with the link, in the way that this client can show best. */
-  async function offerLink(turn: Turn, isStillOpen = false): Promise<void> {
+  async function offerLink(turn: ConnectTurn, isStillOpen = false): Promise<void> {
     const { asked, call, message } = turn
     const { method } = message
     if (connect.by === 'tenant') return sayInstead(turn, words.tenant)
@@ -156,7 +156,7 @@ function standInFor(
   }
 
   /** A tool's result reaches the model; for anything else there is only the error. */
-  function sayInstead(turn: Turn, text: string, url?: string): void {
+  function sayInstead(turn: ConnectTurn, text: string, url?: string): void {
     const { message, params } = turn
     if (message['method'] === 'tools/call' && params['task'] === undefined) {
       return reply(turn, { content: [{ type: 'text', text }], isError: true })
@@ -166,7 +166,7 @@ function standInFor(
   }
 
   /** Goes on with a call whose user was sent to the page before. */
-  function comeBack(turn: Turn, answer: JsonObject, goOn: () => void): void {
+  function comeBack(turn: ConnectTurn, answer: JsonObject, goOn: () => void): void {
     if (answer['action'] !== 'accept') return sayInstead(turn, words.declined)
     const { call, asked } = turn
     const end = () => {
@@ -187,7 +187,7 @@ function standInFor(
 
   /** Opens a stream that tells when the caller is connected, and then ends: the target's own follows. */
   function openStream(
-    { asked, call }: Pick<Turn, 'asked' | 'call'>,
+    { asked, call }: Pick<ConnectTurn, 'asked' | 'call'>,
     onConnected: () => void,
   ): void {
     const stop = links.watch(asked.caller, () => {
@@ -209,7 +209,7 @@ function standInFor(
     })
   }
 
-  function subscribe(turn: Turn): void {
+  function subscribe(turn: ConnectTurn): void {
     const { call, message, params } = turn
     const id = message['id'] as RequestId
     const wanted = objectMember(params, 'notifications') ?? {}
@@ -223,7 +223,7 @@ function standInFor(
     })
   }
 
-  function answerRequest(turn: Turn, goOn: () => void): void {
+  function answerRequest(turn: ConnectTurn, goOn: () => void): void {
     const method = String(turn.message['method'])
     switch (method) {
       case 'initialize':

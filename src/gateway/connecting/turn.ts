@@ -13,7 +13,7 @@ export const INPUT_KEY = 'mcp-descope-proxy/connect'
 const URL_MODE_VERSION = '2025-11-25'
 
 /** One request, read. */
-export interface Turn {
+export interface ConnectTurn {
   readonly asked: AskedInPlace
   readonly call: PendingCall
   readonly message: JsonObject
@@ -22,7 +22,7 @@ export interface Turn {
 }
 
 /** Reads a request. */
-export function readTurn(asked: AskedInPlace, call: PendingCall): Turn {
+export function readTurn(asked: AskedInPlace, call: PendingCall): ConnectTurn {
   const value = tryParseJson(asked.body?.toString() ?? '')
   const message = isObject(value) ? value : {}
   const params = objectMember(message, 'params') ?? {}
@@ -40,7 +40,7 @@ export function answerInPlace(
 }
 
 /** Tells whether the client can open a URL for us (URL mode of elicitation). */
-export function opensUrls({ asked, params, isStateless }: Turn): boolean {
+export function opensUrls({ asked, params, isStateless }: ConnectTurn): boolean {
   if (isStateless) return hasUrlMode(metaOf(params)[META.clientCapabilities])
   const { client } = asked
   if (client === undefined || client.version < URL_MODE_VERSION) return false
