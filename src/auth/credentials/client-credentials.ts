@@ -98,7 +98,7 @@ async function requestGrant(
     throw refusedCredential(
       error,
       error.refusal.kind === 'client'
-        ? 'Check "clientId", and "clientSecret" or "clientKey", of this target.'
+        ? 'Check "clientId" and "clientSecret" of this target (or "clientKey").'
         : 'Check "scope" of this target, and that the client may use client credentials there (in Descope: a Policy).',
     )
   }
