@@ -1,6 +1,6 @@
 import { connectToolOf } from '../util/connect-tool.js'
-import { createGlobMatcher } from '../util/glob.js'
 import { isObject } from '../util/json.js'
+import { createGlobMatcher } from '../util/text.js'
 import type { Resolution } from './resolve.js'
 import type { CredentialConfig } from './types.js'
 

@@ -1,5 +1,5 @@
+import { JSON_TYPE } from '../../mcp/headers.js'
 import { memberText, objectText, putMembers, withoutMember } from '../../mcp/json-text.js'
-import { JSON_TYPE } from '../../mcp/media-type.js'
 import { META, metaOf } from '../../mcp/meta.js'
 import type { PendingCall } from '../../upstream/shared/pending-call.js'
 import { headerOf } from '../../upstream/upstream.js'

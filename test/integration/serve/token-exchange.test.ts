@@ -9,6 +9,8 @@ const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256
 const PEM = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
 const JWK = JSON.stringify(privateKey.export({ format: 'jwk' }))
 
+const KEY_OF_CLIENT = `\${KEY}`
+
 let identity: Identity
 let target: RecordingTarget
 beforeAll(async () => {
@@ -45,8 +47,8 @@ async function callWith(credential: object, env: Record<string, string> = {}) {
 it.each([
   ['no client at all', {}, {}],
   ['a client that is only named', { clientId: 'plain' }, {}],
-  ['a client with a PEM key', { clientId: 'keyed', clientKey: '${KEY}' }, { KEY: PEM }],
-  ['a client with a JWK', { clientId: 'keyed', clientKey: '${KEY}' }, { KEY: JWK }],
+  ['a client with a PEM key', { clientId: 'keyed', clientKey: KEY_OF_CLIENT }, { KEY: PEM }],
+  ['a client with a JWK', { clientId: 'keyed', clientKey: KEY_OF_CLIENT }, { KEY: JWK }],
 ])("exchanges at the project's shared endpoint with %s", async (_title, client, env) => {
   const audience = ['urn:one', 'urn:two']
   const credential = { type: 'token-exchange', resource: 'urn:my-api', audience, ...client }
@@ -60,7 +62,7 @@ it('gets client credentials by a key', async () => {
   const credential = {
     type: 'client-credentials',
     clientId: 'keyed',
-    clientKey: '${KEY}',
+    clientKey: KEY_OF_CLIENT,
     tokenUrl,
   }
   const { claims } = await callWith(credential, { KEY: PEM })
