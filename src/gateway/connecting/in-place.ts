@@ -50,7 +50,8 @@ type Head = Readonly<Record<string, string | string[] | undefined>>
 
 /** Marks the head of an answer that does not come from the target. No answer of a target has the mark. */
 export function markedHead(head: Record<string, string>): Record<string, string> {
-  return Object.assign({ [MARK]: true }, head)
+  const mark: Record<symbol, true> = { [MARK]: true }
+  return { ...mark, ...head }
 }
 
 /** Tells whether an answer was given in the target's place, so that nothing is to be learned from it. */

@@ -21,7 +21,7 @@ import {
 } from '../../util/json.js'
 import type { Logger } from '../../util/logger.js'
 import type { Clock } from '../../util/runtime.js'
-import { LIST_KINDS } from '../lists/lists.js'
+import { listKind } from '../lists/lists.js'
 import {
   ACKNOWLEDGED,
   endOfSubscription,
@@ -117,7 +117,7 @@ function standInFor(
     const key = pageKey(asked, message)
     const known = key === undefined ? undefined : kept.find(key, method)
     if (known !== undefined) return reply(turn, known)
-    const member = LIST_KINDS[method]?.member ?? ''
+    const member = listKind(method)?.member ?? ''
     const isFirst = turn.params['cursor'] === undefined
     reply(turn, { [member]: method === 'tools/list' && isFirst ? [words.tool] : [] })
   }
@@ -243,7 +243,7 @@ function standInFor(
       case 'subscriptions/listen':
         return subscribe(turn)
     }
-    if (Object.hasOwn(LIST_KINDS, method)) return list(turn, method)
+    if (listKind(method) !== undefined) return list(turn, method)
     const answered = ownInput(turn.params)
     if (answered !== undefined) return comeBack(turn, answered, goOn)
     void offerLink(turn)

@@ -1,7 +1,8 @@
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
 import { clock, type Stack, startStack } from '../../helpers/stack.js'
 import { startGuardedTarget } from '../../helpers/targets/guarded.js'
+import { startModernTarget } from '../../helpers/targets/modern.js'
 import { MCP_HEADERS } from '../../helpers/targets/raw-client.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
@@ -176,10 +177,16 @@ describe('a client of 2026-07-28 whose user is not connected', () => {
     'io.modelcontextprotocol/clientInfo': { name: 'test', version: '1' },
     'io.modelcontextprotocol/clientCapabilities': capabilities,
   })
-  async function ask(method: string, params: object, capabilities: object, user: string) {
-    const token = await fresh.token({ sub: user, scope: 'mcp:use outbound.token.fetch' })
+  async function ask(
+    method: string,
+    params: object,
+    capabilities: object,
+    user: string,
+    stack = fresh,
+  ) {
+    const token = await stack.token({ sub: user, scope: 'mcp:use outbound.token.fetch' })
     const { name } = params as { name?: string }
-    const answer = await fetch(fresh.url, {
+    const answer = await fetch(stack.url, {
       method: 'POST',
       headers: {
         ...MCP_HEADERS,
@@ -221,5 +228,25 @@ describe('a client of 2026-07-28 whose user is not connected', () => {
     expect(declined.result).toMatchObject({ isError: true, resultType: 'complete' })
     const plain = await ask('tools/call', call, {}, 'U2modern')
     expect(linkIn(plain.result.content[0].text)).not.toBe('')
+  })
+
+  it('goes on with the call once the user comes back connected, and the target learns of no link', async () => {
+    const modern = await startModernTarget()
+    const credential = { type: 'connection', app: 'gh.com' } as const
+    const stack = await startStack({ identity, targets: { m: { url: modern.url, credential } } })
+    onTestFinished(async () => {
+      await stack.close()
+      await modern.close()
+    })
+    const call = { name: 'm_echo', arguments: {} }
+    const { result } = await ask('tools/call', call, URL_MODE, 'U2back', stack)
+    const [[key, { params }]] = Object.entries<{ params: { url: string } }>(
+      result.inputRequests,
+    ) as [[string, { params: { url: string } }]]
+    const inputResponses = { [key]: { action: 'accept' } }
+    const returned = ask('tools/call', { ...call, inputResponses }, URL_MODE, 'U2back', stack)
+    await follow(params.url)
+    expect((await returned).result).toMatchObject({ resultType: 'complete' })
+    expect(JSON.stringify(modern.of('tools/call').map(({ message }) => message))).not.toContain(key)
   })
 })
