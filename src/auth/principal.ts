@@ -6,6 +6,8 @@ export interface Principal {
   readonly issuer: string
   /** `sub`: the user, or the client itself with client credentials. */
   readonly subject: string
+  /** `dsub`: Descope's id of the user, where a template put something else into `sub`. */
+  readonly userId?: string | undefined
   /** `azp`, else `client_id`. */
   readonly clientId: string | undefined
   readonly scopes: ReadonlySet<string>

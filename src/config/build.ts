@@ -77,8 +77,8 @@ function buildIdentity({
 
 /** Keeps the members that the type takes. */
 function buildCredential(own: Section<'targets.*.credential'>): CredentialConfig {
-  const { type, clientId, clientSecret, scope } = own
-  const client = { clientId, clientSecret, scope }
+  const { type, clientId, clientSecret, clientKey, scope, tokenUrl } = own
+  const client = { clientId, clientSecret, clientKey, scope, tokenUrl }
   switch (type) {
     case 'none':
       return { type }
@@ -87,10 +87,21 @@ function buildCredential(own: Section<'targets.*.credential'>): CredentialConfig
     case 'header':
       return { type, name: own.name, value: own.value }
     case 'client-credentials':
-      return { type, tokenUrl: own.tokenUrl, ...client }
-    case 'token-exchange':
-      return { type, ...client, resource: own.resource, audience: own.audience }
-    case 'connection':
-      return { type, app: own.app, by: own.by, managementKey: own.managementKey }
+      return { type, ...client }
+    case 'token-exchange': {
+      const { resource, audience } = own
+      return { type, ...client, resource, ...(audience && { audience: [audience].flat() }) }
+    }
+    case 'connection': {
+      const { app, by, tenant, scopes, header, managementKey } = own
+      return { type, app, by, tenant, scopes, header: headerOf(header), managementKey }
+    }
   }
+}
+
+function headerOf(given: SettingValues['targets.*.credential.header'] | undefined) {
+  if (given === undefined) return undefined
+  return typeof given === 'string'
+    ? { name: given, prefix: '' }
+    : { name: given.name, prefix: given.prefix ?? '' }
 }

@@ -34,6 +34,10 @@ export interface KindTypes {
   logFormat: LogFormat
   credentialType: CredentialConfig['type']
   connectionBy: 'user' | 'tenant'
+  connectionHeader: string | { readonly name: string; readonly prefix?: string | undefined }
+  clientKey: string
+  uri: string
+  oneOrMore: string | readonly string[]
   whenScopeMissing: ToolPolicyConfig['whenScopeMissing']
   endpoints: EndpointsKind
   transport: TargetTransport
@@ -117,6 +121,20 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
     expects: 'none, bearer, header, client-credentials, token-exchange or connection',
   },
   connectionBy: { expects: 'user or tenant' },
+  connectionHeader: {
+    expects:
+      'the name of an HTTP header, or an object such as {"name": "Authorization", "prefix": "Token"}',
+  },
+  clientKey: {
+    expects:
+      'a private key, PEM or JWK: EC P-256 (ES256) or RSA of 2048 bits or more (RS256), such as the output of `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`',
+    secret: true,
+    explains: true,
+  },
+  uri: {
+    expects: 'an absolute URI without fragment, such as https://api.example.com or urn:my-api',
+  },
+  oneOrMore: { expects: 'a text, or a list of texts' },
   whenScopeMissing: { expects: 'list or hide' },
   endpoints: { expects: 'merged, each or both' },
   transport: { expects: 'auto, http or sse' },

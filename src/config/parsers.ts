@@ -1,7 +1,7 @@
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { configUrlProblem, PROJECT_ID } from '../util/descope-url.js'
-import { readJwtKey } from '../util/jwt-key.js'
+import { clientKeyProblem, readJwtKey } from '../util/jwt-key.js'
 import { trimSlashes } from '../util/text.js'
 import type { KindTypes, SettingKind } from './kinds.js'
 
@@ -18,6 +18,7 @@ const identityKey = (wants: 'private' | 'public') =>
     const read = readJwtKey(value, wants)
     if (typeof read === 'string') context.addIssue({ code: 'custom', message: read })
   })
+const headerName = z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/)
 const host = z
   .string()
   .regex(/^([A-Za-z0-9_.-]+|\[?[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%\w+)?\]?)$/)
@@ -69,7 +70,7 @@ export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } =
   globMap: z.record(z.string(), z.array(text)),
   secret: text,
   token,
-  headerName: z.string().regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/),
+  headerName,
   headerValue: z.string().regex(/^[!-~][ -~]*$/),
   sessionSecret,
   sessionSecrets: z.array(sessionSecret),
@@ -87,6 +88,26 @@ export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } =
     'connection',
   ]),
   connectionBy: z.enum(['user', 'tenant']),
+  connectionHeader: z.union([
+    headerName,
+    z.strictObject({
+      name: headerName,
+      prefix: z
+        .string()
+        .regex(/^[ -~]*$/)
+        .optional(),
+    }),
+  ]),
+  clientKey: z.string().superRefine((value, context) => {
+    const read = readJwtKey(value, 'private')
+    const problem = typeof read === 'string' ? read : clientKeyProblem(read)
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem })
+  }),
+  uri: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9+.-]*:[^\s#]+$/)
+    .refine((value) => URL.canParse(value)),
+  oneOrMore: z.union([text, z.array(text).min(1)]),
   whenScopeMissing: z.enum(['list', 'hide']),
   endpoints: z.enum(['merged', 'each', 'both']),
   transport: z.enum(['auto', 'http', 'sse']),

@@ -116,8 +116,12 @@ function checkHeader(
       `${key} is ${JSON.stringify(name)}, which means something else (${header.from}) — write a name of its own, such as X-User-JWT`,
     )
   }
-  const credential = values.get(`targets.${target}.credential.name`)?.value
-  if (String(credential).toLowerCase().replaceAll('_', '-') === folded) {
+  const own = values.get(`targets.${target}.credential.header`)?.value
+  const credentials = [
+    values.get(`targets.${target}.credential.name`)?.value,
+    isObject(own) ? own['name'] : own,
+  ]
+  if (credentials.some((it) => String(it).toLowerCase().replaceAll('_', '-') === folded)) {
     problems.push(
       `${key} is the header of the credential too (${header.from}) — write another name in one of them`,
     )

@@ -145,24 +145,37 @@ export type CredentialConfig =
       /** `undefined`: discovered from the target (RFC 9728, RFC 8414). */
       tokenUrl: string | undefined
       clientId: string
-      clientSecret: string
+      /** One of the two is there. */
+      clientSecret?: string | undefined
+      /** PEM or JWK, for `private_key_jwt`. */
+      clientKey?: string | undefined
       scope: string | undefined
     }
   | {
       type: 'token-exchange'
-      clientId: string
-      clientSecret: string
+      /** `undefined`: Descope's shared token endpoint. */
+      tokenUrl?: string | undefined
+      /** `undefined`: the client of the caller's token. */
+      clientId?: string | undefined
+      clientSecret?: string | undefined
+      clientKey?: string | undefined
       scope: string | undefined
       /** RFC 8707; without it, the target's URL. */
       resource: string | undefined
       /** RFC 8693 §2.1 */
-      audience: string | undefined
+      audience?: readonly string[] | undefined
     }
   | {
       type: 'connection'
       /** The outbound app's id in Descope. */
       app: string
       by: 'user' | 'tenant'
+      /** The user's connection of the tenant that the caller is signed in to. */
+      tenant?: boolean | undefined
+      /** `undefined`: whatever was connected last. */
+      scopes?: readonly string[] | undefined
+      /** `undefined`: `Authorization: Bearer`. */
+      header?: { name: string; prefix: string } | undefined
       /** `undefined`: the caller's own token is used, which needs the scope `outbound.token.fetch`. */
       managementKey: string | undefined
     }
@@ -225,7 +238,12 @@ export interface TargetInput {
   maxRequests?: number | undefined
   prefix?: string | undefined
   /** Optional members may be left out. */
-  credential?: Readonly<{ type: CredentialConfig['type'] } & Record<string, string | undefined>>
+  credential?: Readonly<
+    { type: CredentialConfig['type'] } & Record<
+      string,
+      string | boolean | readonly string[] | { name: string; prefix?: string } | undefined
+    >
+  >
   identity?: Given<IdentityConfig> | undefined
   access?: AccessConfig | undefined
   descope?: { readonly configUrl?: string | undefined } | undefined

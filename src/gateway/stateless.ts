@@ -10,6 +10,7 @@ import {
   sessionBasedOnly,
 } from '../mcp/versions.js'
 import { isObject, type JsonObject, ownMember, stringsMember, tryParseJson } from '../util/json.js'
+import { isInPlace } from './connecting/in-place.js'
 import type { GatewayContext } from './context.js'
 import { type Exchange, replyError, replyFailure } from './exchange.js'
 import type { TargetAnswer } from './forwarding/collect-answer.js'
@@ -134,7 +135,7 @@ async function discover(
     const target = targets[index] as Target
     if (!answer.ok) exchange.leftOut?.(answer.failure)
     if (result === undefined) return
-    context.declared.learn(request, target, result)
+    if (!isInPlace(answer.head)) context.declared.learn(request, target, result)
     const isWithheld = context.boundIds.withholds(target, exchange.caller.principal)
     found.push({
       target,

@@ -3,6 +3,7 @@ import { callerId } from '../auth/principal.js'
 import { CALLER_ID_FIELD, type Upstream } from '../upstream/upstream.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { createGlobMatcher, foldName } from '../util/text.js'
+import type { StandIn } from './connecting/in-place.js'
 import { type AccessRules, type Barrier, createBarrier } from './routing/access.js'
 import {
   createPolicy,
@@ -23,6 +24,8 @@ export interface Target {
   readonly promptPolicy: ToolPolicy
   readonly resourcePolicy: ResourcePolicy
   readonly credential: TargetCredential
+  /** Answers callers who have to connect first; absent where nobody has to. */
+  readonly standIn?: StandIn | undefined
   /** Tells whether messages with this method are sent to the target. */
   takesMethod(method: string): boolean
   /** Its URL, where its cookies are kept with sessions. */
@@ -58,7 +61,12 @@ export function createTarget(
   settings: TargetSettings,
   credential: TargetCredential,
   upstream: Upstream,
-  { url, onChange, memory }: Partial<Pick<Target, 'url' | 'onChange' | 'memory'>> = {},
+  {
+    url,
+    onChange,
+    memory,
+    standIn,
+  }: Partial<Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn'>> = {},
 ): Target {
   const { name, prefix, tools, prompts = OPEN_RULES, resources = OPEN_RULES } = settings
   const policy = createToolPolicy(tools)
@@ -73,6 +81,7 @@ export function createTarget(
     promptPolicy,
     resourcePolicy,
     credential,
+    standIn,
     takesMethod: methodTaker(settings.methods ?? [], isOpen),
     url,
     upstream,

@@ -23,6 +23,7 @@ export const ERROR_CODES = {
   headerMismatch: -32020,
   missingClientCapability: -32021,
   unsupportedProtocolVersion: -32022,
+  urlElicitationRequired: -32042,
 } as const
 
 /** A JSON-RPC error that is made here. */

@@ -2,6 +2,7 @@ import { createCredential } from '../auth/credentials/create.js'
 import type { TargetCredential } from '../auth/credentials/credential.js'
 import type { Descope } from '../auth/resource-server.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
+import { createStandIn } from '../gateway/connecting/stand-in.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
 import { createDetectingUpstream, createTranslatingUpstream } from '../upstream/detection.js'
 import { createCookieJar } from '../upstream/http/cookie-jar.js'
@@ -44,6 +45,7 @@ export function openTargets(
     const credential = credentialAt(config)
     const place = new URL(url ?? '')
     const { clock } = runtime
+    const standIn = createStandIn({ clock, logger, target: name, credential })
     const onFault = (error: unknown) => {
       const text = error instanceof Error ? error.stack : String(error)
       logger.error('internal', `An answer of target "${name}" could not be handled: ${text}`)
@@ -52,7 +54,7 @@ export function openTargets(
     const sse = () =>
       openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
     if (config.transport === 'sse') {
-      return createTarget(config, credential, sse(), { onChange, memory })
+      return createTarget(config, credential, sse(), { onChange, memory, standIn })
     }
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
@@ -70,7 +72,7 @@ export function openTargets(
             onChoice: (transport) =>
               logger.debug('transport', `Target "${name}" speaks ${transport}`),
           })
-    return createTarget(config, credential, upstream, { url: place, onChange, memory })
+    return createTarget(config, credential, upstream, { url: place, onChange, memory, standIn })
   })
 }
 

@@ -53,6 +53,14 @@ export function readJwtKey(text: string, wants: 'private' | 'public'): JwtKey | 
   return 'is neither a PEM text (-----BEGIN PRIVATE KEY-----) nor a JWK'
 }
 
+const CLIENT_ALGORITHMS: ReadonlySet<string> = new Set(['ES256', 'RS256'])
+
+/** Says why a client cannot prove itself by a key, as the end of a sentence. */
+export function clientKeyProblem({ alg }: JwtKey): string | undefined {
+  if (CLIENT_ALGORITHMS.has(alg)) return undefined
+  return `is a key for ${alg}, and clients prove themselves by ES256 (EC P-256) or RS256 (RSA)`
+}
+
 /** Takes a text apart that holds several keys, one after another: PEM texts, or a JWK. */
 export function splitKeys(text: string): string[] {
   const keys: string[] = []

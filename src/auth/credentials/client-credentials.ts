@@ -1,16 +1,13 @@
 import type { Runtime } from '../../util/runtime.js'
 import { requestReply } from '../fetch-json.js'
-import { chooseAuthMethod } from '../oauth/client.js'
-import { canonicalResource, discoverGrantPlan, type GrantPlan } from '../oauth/discover.js'
+import { type ConfidentialClient, clientKeyOf, requestClientToken } from '../oauth/client-token.js'
 import { OAuthRefusedError } from '../oauth/failure.js'
 import {
   type BearerChallenge,
   readBearerChallenge,
   saysTokenInvalid,
 } from '../oauth/parse-challenge.js'
-import { chooseScope } from '../oauth/scopes.js'
-import { assumedAuthorizationServer } from '../oauth/server-metadata.js'
-import { clientCredentialsGrant, type Grant } from '../oauth/token-endpoint.js'
+import type { Grant } from '../oauth/token-endpoint.js'
 import {
   bearerHeaders,
   createCredentialCache,
@@ -23,7 +20,10 @@ import type { TargetCredential } from './credential.js'
 export interface ClientCredentialsSettings {
   tokenUrl: string | undefined
   clientId: string
-  clientSecret: string
+  /** Without it, there is a key. */
+  clientSecret?: string | undefined
+  /** PEM or JWK, for `private_key_jwt`. */
+  clientKey?: string | undefined
   scope: string | undefined
 }
 
@@ -33,6 +33,7 @@ export interface ClientCredentialsSettings {
  *
  * The client secret goes to whatever server the target names; `tokenUrl` pins it.
  *
+ * @throws {ProxyError} `CONFIG_INVALID` when the client key cannot be used.
  * @see [RFC 6749 §4.4](https://www.rfc-editor.org/rfc/rfc6749#section-4.4) Client Credentials Grant
  */
 export function clientCredentials(
@@ -41,9 +42,11 @@ export function clientCredentials(
 ): TargetCredential {
   const cache = createCredentialCache(runtime.clock, 1)
   const target = new URL(targetUrl)
+  const { clientId: id, clientSecret: secret, clientKey } = settings
+  const client = { id, secret, key: clientKeyOf(clientKey) }
 
   const issue = async (): Promise<Issued> => {
-    const grant = await requestGrant(runtime, target, settings)
+    const grant = await requestGrant(runtime, target, settings, client)
     return {
       headers: bearerHeaders(grant.accessToken),
       renewAt: renewalTime(runtime.clock.now(), grant.expiresIn),
@@ -79,42 +82,23 @@ async function provokeChallenge(
   }
 }
 
-function configuredPlan(tokenEndpoint: string, target: URL): GrantPlan {
-  const { origin } = new URL(tokenEndpoint)
-  const server = { ...assumedAuthorizationServer(origin), tokenEndpoint }
-  return { server, resource: canonicalResource(target), resourceScopes: [] }
-}
-
-/** Asks for a token. A server that was configured by its token URL may know no `resource`. */
+/** Asks for a token, and says what to look at when there is none. */
 async function requestGrant(
   runtime: Pick<Runtime, 'fetch' | 'clock'>,
-  target: URL,
-  { tokenUrl, clientId: id, clientSecret: secret, scope: configured }: ClientCredentialsSettings,
+  url: URL,
+  { tokenUrl, scope }: ClientCredentialsSettings,
+  client: ConfidentialClient,
 ): Promise<Grant> {
-  const challenge = tokenUrl === undefined ? await provokeChallenge(runtime, target) : undefined
-  const { server, resource, resourceScopes } =
-    tokenUrl === undefined
-      ? await discoverGrantPlan(runtime, { kind: 'server', url: target }, challenge)
-      : configuredPlan(tokenUrl, target)
-  const authMethod = chooseAuthMethod(server.tokenAuthMethods, secret)
-  const client = { id, secret, authMethod, source: 'static', redirectUris: [] } as const
-  const challenged = challenge?.scope
-  const scope = chooseScope({ configured, challenged, resource: resourceScopes, server: [] })
-  const ask = (of: string | undefined) =>
-    clientCredentialsGrant(runtime, { server, client, resource: of, scope })
+  const challenge = tokenUrl === undefined ? await provokeChallenge(runtime, url) : undefined
+  const target = { kind: 'server', url } as const
   try {
-    return await ask(resource).catch((error: unknown) => {
-      const code = error instanceof OAuthRefusedError ? error.refusal.code : undefined
-      const isAboutResource = code === 'invalid_target' || code === 'invalid_request'
-      if (tokenUrl !== undefined && isAboutResource) return ask(undefined)
-      throw error
-    })
+    return await requestClientToken(runtime, { client, target, tokenUrl, challenge, scope })
   } catch (error) {
     if (!(error instanceof OAuthRefusedError)) throw error
     throw refusedCredential(
       error,
       error.refusal.kind === 'client'
-        ? 'Check "clientId" and "clientSecret" of this target.'
+        ? 'Check "clientId" and "clientSecret" of this target (or "clientKey").'
         : 'Check "scope" of this target, and that the client may use client credentials there (in Descope: a Policy).',
     )
   }

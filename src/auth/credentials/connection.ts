@@ -1,10 +1,7 @@
 import { hash } from 'node:crypto'
 import { ProxyError } from '../../util/errors.js'
-import { isTransient } from '../../util/failure.js'
-import { isObject, stringMember, tryParseJson } from '../../util/json.js'
+import { isObject, type JsonObject, stringMember } from '../../util/json.js'
 import type { Runtime } from '../../util/runtime.js'
-import { type FetchedText, requestReply } from '../fetch-json.js'
-import { describeOAuthError } from '../oauth/failure.js'
 import { saysTokenInvalid } from '../oauth/parse-challenge.js'
 import type { Descope } from '../resource-server.js'
 import {
@@ -14,8 +11,10 @@ import {
   noCaller,
   renewalTime,
 } from './cache.js'
-import type { Caller, TargetCredential } from './credential.js'
-import { invalid } from './static.js'
+import { requestConnectLink } from './connect-link.js'
+import { type Caller, NotConnectedError, type TargetCredential } from './credential.js'
+import { askDescope, DescopeRefusedError } from './descope-request.js'
+import { credentialHeaderName, invalid, isHeaderValue } from './static.js'
 
 const MAX_CALLERS = 1_000
 
@@ -28,6 +27,12 @@ const UNKNOWN_LIFE = 60
 export interface ConnectionSettings {
   app: string
   by: 'user' | 'tenant'
+  /** The user's connection of the tenant that the caller is signed in to, and not the one without. */
+  tenant?: boolean | undefined
+  /** The connection with exactly these; without them, the one that was connected last. */
+  scopes?: readonly string[] | undefined
+  /** Where an API key goes; without it, `Authorization: Bearer`. */
+  header?: { readonly name: string; readonly prefix: string } | undefined
   managementKey: string | undefined
 }
 
@@ -41,41 +46,60 @@ export interface ConnectionDeps {
  * kept by Descope's Connections.
  *
  * @throws {ProxyError} `CONFIG_INVALID` when the management key cannot stand in a header.
- * @see [Descope: fetching connection tokens](https://docs.descope.com/identity-federation/outbound-apps)
+ * @see [Descope: fetching connection tokens](https://docs.descope.com/agentic-identity-hub/connections/fetching-connection-tokens)
  */
 export function connection(
   settings: ConnectionSettings,
   { runtime, descope }: ConnectionDeps,
 ): TargetCredential {
-  const { managementKey } = settings
+  const { app, by, managementKey, scopes } = settings
   if (managementKey !== undefined && !/^[!-~]+$/.test(managementKey)) {
     throw invalid('The management key is empty or not ASCII without spaces')
   }
+  const write = headerWriter(settings)
   const cache = createCredentialCache(runtime.clock, MAX_CALLERS)
   const { base, projectId } = descope.project
-  const url = `${base}/v1/mgmt/outbound/app/${settings.by}/token/latest`
+  const api = `${base}/v1/mgmt/outbound/app`
+  const url = `${api}/${by}/token${scopes === undefined ? '/latest' : ''}`
+  const { what, hint, hints } = wordsFor(settings)
 
   const issue = async (caller: Caller, renewal: boolean): Promise<Issued> => {
     const key = managementKey ?? caller.accessToken
     if (key === undefined) throw noCaller('A Descope connection')
-    const reply = await requestReply(runtime, url, {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${projectId}:${key}`,
-        'content-type': 'application/json',
-        accept: 'application/json',
-      },
-      body: JSON.stringify({
-        appId: settings.app,
-        ...ownerOf(settings, caller),
-        ...(renewal && { options: { forceRefresh: true } }),
-      }),
+    const body = {
+      appId: app,
+      ...ownerOf(settings, caller),
+      ...(scopes !== undefined && { scopes }),
+      ...(renewal && { options: { forceRefresh: true } }),
+    }
+    const bearer = `${projectId}:${key}`
+    const request = { url, bearer, body, what, hint, hints }
+    const answer = await askDescope(runtime, request).catch((error: unknown) => {
+      if (!(error instanceof DescopeRefusedError) || error.status !== 404) throw error
+      const { code, message, hint: connectHint = hint } = error
+      throw new NotConnectedError(code, message, { hint: connectHint, cause: error })
     })
-    return readConnectionToken(reply, settings, runtime.clock.now())
+    const { token, life } = readToken(answer, settings, runtime.clock.now())
+    return {
+      headers: write(token),
+      renewAt: renewalTime(runtime.clock.now(), Math.min(life, MAX_LIFE)),
+    }
   }
 
   return {
     perCaller: true,
+    connect: {
+      app,
+      by,
+      link(caller) {
+        const { tenantId } = ownerOf(settings, caller)
+        const { accessToken } = caller
+        if (accessToken === undefined) throw noCaller('A Descope connection')
+        const bearer = `${projectId}:${accessToken}`
+        const asked = { url: `${api}/connect`, bearer, app, scopes, tenantId }
+        return requestConnectLink(runtime, asked)
+      },
+    },
     headers: (caller) => cache.get(keyOf(settings, caller), (renewal) => issue(caller, renewal)),
     refused: (caller, { status, challenge }) =>
       saysTokenInvalid(status, challenge) &&
@@ -84,12 +108,34 @@ export function connection(
   }
 }
 
-function ownerOf({ by }: ConnectionSettings, { principal }: Caller) {
+/** Prepares the header in which the target gets a token, or an API key. */
+function headerWriter({ app, header }: ConnectionSettings) {
+  if (header === undefined) return bearerHeaders
+  const name = credentialHeaderName(header.name)
+  // `Token` and `ApiKey` are schemes; `key=` is not
+  const prefix = /[A-Za-z0-9]$/.test(header.prefix) ? `${header.prefix} ` : header.prefix
+  return (key: string) => {
+    const value = prefix + key
+    if (isHeaderValue(value)) return Object.freeze({ [name]: value })
+    const what = `The API key of connection ${JSON.stringify(app)} cannot be sent in a header`
+    throw new NotConnectedError('CREDENTIAL_REFUSED', what, {
+      hint: 'Connect again, with a key in one line of printable ASCII.',
+    })
+  }
+}
+
+interface Owner {
+  readonly userId?: string
+  readonly tenantId?: string
+}
+
+function ownerOf({ by, tenant = false }: ConnectionSettings, { principal }: Caller): Owner {
   if (principal === undefined) throw noCaller('A Descope connection')
-  if (by === 'user') return { userId: principal.subject }
-  if (principal.tenant !== undefined) return { tenantId: principal.tenant }
+  const { subject, userId = subject, tenant: tenantId } = principal
+  if (by === 'user' && !tenant) return { userId }
+  if (tenantId !== undefined) return by === 'user' ? { userId, tenantId } : { tenantId }
   throw new ProxyError('CREDENTIAL_REFUSED', 'The caller is not signed in to a tenant', {
-    hint: 'Sign in to a tenant, or set "by" of this connection to "user".',
+    hint: 'Sign in to a tenant: in the Descope console, have the flow select one (the claim "dct"), or set auto_tenant_claim in the JWT template. Or set "by" of this connection to "user", without "tenant".',
   })
 }
 
@@ -100,54 +146,48 @@ function keyOf(settings: ConnectionSettings, caller: Caller): string {
   return `${hash('sha256', caller.accessToken ?? '', 'base64')} ${owner}`
 }
 
-/**
- * Narrows Descope's answer to headers.
- *
- * @param now Milliseconds since the epoch.
- * @throws {ProxyError} `CREDENTIAL_REFUSED` with what to do in the Descope console;
- *   `ISSUER_UNREACHABLE` when it may work later.
- */
-export function readConnectionToken(
-  { status, text }: FetchedText,
-  settings: ConnectionSettings,
+/** @param now Milliseconds since the epoch. */
+function readToken(
+  answer: JsonObject,
+  { app }: ConnectionSettings,
   now: number,
-): Issued {
-  const body = text === undefined ? undefined : tryParseJson(text)
-  const token = isObject(body) && isObject(body['token']) ? body['token'] : undefined
-  const accessToken = token && stringMember(token, 'accessToken')
-  if (status < 200 || status >= 300 || !token || !accessToken) {
-    throw refusal(status, describeOAuthError(body), settings)
+): { token: string; life: number } {
+  const token = isObject(answer['token']) ? answer['token'] : {}
+  const value = stringMember(token, 'accessToken') || stringMember(token, 'apiKey')
+  const name = JSON.stringify(app)
+  if (!value) {
+    throw new ProxyError(
+      'CREDENTIAL_REFUSED',
+      `Descope's answer for connection ${name} holds no token`,
+      {
+        hint: `Check the connection ${name} in the Descope console (Connections), and connect again.`,
+      },
+    )
   }
   // A string of seconds since the epoch; empty or 0 when the provider did not tell.
   const expiry = Number(token['accessTokenExpiry'] ?? 0)
   const life = expiry > 0 ? expiry - now / 1000 : UNKNOWN_LIFE
-  if (life <= 0) {
-    throw new ProxyError(
-      'CREDENTIAL_REFUSED',
-      `The token of connection ${JSON.stringify(settings.app)} has expired and was not refreshed`,
-      { hint: 'Connect again: the provider gave no refresh token, or revoked it.' },
-    )
-  }
-  return {
-    headers: bearerHeaders(accessToken),
-    renewAt: renewalTime(now, Math.min(life, MAX_LIFE)),
-  }
+  if (life > 0) return { token: value, life }
+  const what = `The token of connection ${name} has expired and was not refreshed`
+  throw new NotConnectedError('CREDENTIAL_REFUSED', what, {
+    hint: `Connect again: the provider gave no refresh token, or revoked it; see the connection ${name} in the Descope console (Connections).`,
+  })
 }
 
-function refusal(status: number, said: string, settings: ConnectionSettings): ProxyError {
-  const { app, by, managementKey } = settings
+function wordsFor({ app, by, managementKey, scopes, tenant }: ConnectionSettings) {
   const name = JSON.stringify(app)
-  const answer = `Descope answered ${status} for connection ${name}${said && `: ${said}`}`
-  if (isTransient(status)) return new ProxyError('ISSUER_UNREACHABLE', answer)
-  const hints: Record<number, string> = {
-    401:
-      managementKey === undefined
-        ? 'Give the MCP server in Descope the scope outbound.token.fetch and require it, or set a management key for this connection.'
+  const isOwn = managementKey === undefined
+  const who = by === 'tenant' ? 'tenant' : `user${tenant ? ', in this tenant,' : ''}`
+  const exactly = scopes === undefined ? '' : ` and exactly the scopes ${scopes.join(' ')}`
+  return {
+    what: `connection ${name}`,
+    hint: `Check the connection ${name} in the Descope console (Connections).`,
+    hints: {
+      401: isOwn
+        ? 'Give the MCP server in the Descope console the scope outbound.token.fetch (MCP Servers, Scopes) and require it (descope.requiredScopes), or set a management key for this connection.'
         : 'Create a management key in the Descope console (Company, Management Keys) and set it for this connection.',
-    403: `Allow this in the Descope console: a Policy for the connection ${name}${managementKey === undefined ? ' and the scope outbound.token.fetch' : ''}.`,
-    404: `Connect the ${by} with ${name} in Descope first, and check the connection's id in the console.`,
+      403: `Allow this in the Descope console (Policies): a Policy for the connection ${name}${isOwn ? ' and the scope outbound.token.fetch' : ''}.`,
+      404: `Connect the ${who} with ${name}${exactly} in Descope first, and check the connection's id in the console (Connections).`,
+    },
   }
-  return new ProxyError('CREDENTIAL_REFUSED', answer, {
-    hint: hints[status] ?? `Check the connection ${name} in the Descope console.`,
-  })
 }

@@ -1,3 +1,4 @@
+import { ProxyError } from '../../util/errors.js'
 import type { Principal } from '../principal.js'
 
 /** Who a request to a target is made for. Both are absent when `serve` runs without authentication. */
@@ -10,6 +11,23 @@ export interface Caller {
 /** Header names in lower case. */
 export type CredentialHeaders = Readonly<Record<string, string>>
 
+/** What a target's callers connect by themselves before anything can be sent there for them. */
+export interface Connectable {
+  /** The id of the connection. */
+  readonly app: string
+  /** Who connects: a tenant's administrator does it, and not the caller. */
+  readonly by: 'user' | 'tenant'
+  /**
+   * Asks for the page at which this caller connects. The URL is for this caller alone.
+   *
+   * @throws {ProxyError} when there is none for this caller.
+   */
+  link(caller: Caller): Promise<string>
+}
+
+/** Nothing can be sent to a target for a caller before the caller has connected. */
+export class NotConnectedError extends ProxyError {}
+
 /** The way in which we authenticate at one target. */
 export interface TargetCredential {
   /** Callers may get different headers, and some none at all. */
@@ -18,10 +36,13 @@ export interface TargetCredential {
   readonly tellsCaller?: boolean
   /** No credential is configured: a refusal by the target means that one is missing. */
   readonly isNone?: boolean
+  /** Present where callers connect an account of theirs first; see {@link NotConnectedError}. */
+  readonly connect?: Connectable | undefined
   /**
    * Gives the headers that authenticate a request; at once where nothing has to be fetched.
    *
    * @throws {ProxyError} `CREDENTIAL_REFUSED` when no credential is to be had for this caller.
+   * @throws {NotConnectedError} when the caller has to connect first.
    */
   headers(caller: Caller): CredentialHeaders | Promise<CredentialHeaders>
   /**

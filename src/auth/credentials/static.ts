@@ -27,14 +27,29 @@ export function bearerCredential(token: string): TargetCredential {
  * @throws {ProxyError} `CONFIG_INVALID` when name or value cannot stand in a header.
  */
 export function headerCredential(name: string, value: string): TargetCredential {
+  const lower = credentialHeaderName(name)
+  if (!isHeaderValue(value)) {
+    throw invalid(`The value of the header ${JSON.stringify(name)} is empty or not printable ASCII`)
+  }
+  return constant({ [lower]: value })
+}
+
+/**
+ * Returns the name of a header that may carry a credential, in lower case.
+ *
+ * @throws {ProxyError} `CONFIG_INVALID` when it may not.
+ */
+export function credentialHeaderName(name: string): string {
   const lower = name.toLowerCase()
   if (!/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(lower) || RESERVED.test(lower)) {
     throw invalid(`A header named ${JSON.stringify(name)} cannot carry a credential`)
   }
-  if (!/^[!-~]([ -~]*[!-~])?$/.test(value)) {
-    throw invalid(`The value of the header ${JSON.stringify(name)} is empty or not printable ASCII`)
-  }
-  return constant({ [lower]: value })
+  return lower
+}
+
+/** Tells whether a text is one line of printable ASCII without spaces around it. */
+export function isHeaderValue(text: string): boolean {
+  return /^[!-~]([ -~]*[!-~])?$/.test(text)
 }
 
 /** The headers never change, so a refusal is final. */
@@ -58,6 +73,8 @@ export function withHeaders(
   const fixed = Object.fromEntries(headers)
   const join = (own: CredentialHeaders) => ({ ...fixed, ...own })
   return {
+    ...(credential.perCaller !== undefined && { perCaller: credential.perCaller }),
+    ...(credential.connect !== undefined && { connect: credential.connect }),
     headers(caller) {
       const own = credential.headers(caller)
       return own instanceof Promise ? own.then(join) : join(own)

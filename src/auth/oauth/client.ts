@@ -1,16 +1,24 @@
+import { randomUUID } from 'node:crypto'
 import type * as OAuth from 'oauth4webapi'
 import { ProxyError } from '../../util/errors.js'
+import type { JwtKey } from '../../util/jwt-key.js'
 import { isLoopback } from '../../util/private-addresses.js'
 import { fetchText, type HttpDeps, requireSafeUrl } from './http.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
 /** How a client authenticates at the token endpoint (RFC 6749 §2.3). */
-export type ClientAuthMethod = 'none' | 'client_secret_basic' | 'client_secret_post'
+export type ClientAuthMethod =
+  | 'none'
+  | 'client_secret_basic'
+  | 'client_secret_post'
+  | 'private_key_jwt'
 
 /** A client as one authorization server knows it. */
 export interface OAuthClient {
   readonly id: string
   readonly secret: string | undefined
+  /** Signs the assertion of `private_key_jwt`; such a client is configured, and never stored. */
+  readonly key?: JwtKey | undefined
   readonly authMethod: ClientAuthMethod
   /** `static`: given by the user; `document`: a client id metadata document; `dynamic`: RFC 7591. */
   readonly source: 'static' | 'document' | 'dynamic'
@@ -85,7 +93,8 @@ export function otherSecretMethod(
   supported: readonly string[],
   { secret, authMethod }: OAuthClient,
 ): ClientAuthMethod | undefined {
-  if (secret === undefined || authMethod === 'none') return undefined
+  const isSecret = SECRET_METHODS.includes(authMethod)
+  if (secret === undefined || !isSecret) return undefined
   const other = authMethod === 'client_secret_post' ? 'client_secret_basic' : 'client_secret_post'
   return supported.length === 0 || supported.includes(other) ? other : undefined
 }
@@ -132,7 +141,7 @@ export async function libraryCall(
   }
   return {
     oauth,
-    parties: [as, { client_id: client.id }, clientAuth(oauth, client)],
+    parties: [as, { client_id: client.id }, clientAuth(oauth, client, deps)],
     options: {
       // `boundedFetch` decides where plain http is good enough.
       [oauth.allowInsecureRequests]: true,
@@ -141,7 +150,12 @@ export async function libraryCall(
   }
 }
 
-function clientAuth(oauth: typeof OAuth, { authMethod, secret }: OAuthClient): OAuth.ClientAuth {
+function clientAuth(
+  oauth: typeof OAuth,
+  { authMethod, secret, key }: OAuthClient,
+  deps: Pick<HttpDeps, 'clock'>,
+): OAuth.ClientAuth {
+  if (key !== undefined) return byAssertion(key, deps)
   if (authMethod === 'none' || secret === undefined) return oauth.None()
   return authMethod === 'client_secret_post' ? oauth.ClientSecretPost(secret) : inHeader(secret)
 }
@@ -156,6 +170,37 @@ function inHeader(secret: string): OAuth.ClientAuth {
   return (_as, client, _body, headers) => {
     const pair = `${formEncode(client.client_id)}:${formEncode(secret)}`
     headers.set('authorization', `Basic ${btoa(pair)}`)
+  }
+}
+
+/** Longest life of an assertion, seconds. */
+const ASSERTION_LIFE = 60
+
+/**
+ * Proves the client by an assertion that it signs, for the token endpoint and for one use.
+ *
+ * @see [RFC 7523 §2.2](https://www.rfc-editor.org/rfc/rfc7523#section-2.2) JWTs for client authentication
+ */
+function byAssertion(
+  { privateKey, alg, kid }: JwtKey,
+  { clock }: Pick<HttpDeps, 'clock'>,
+): OAuth.ClientAuth {
+  return async (as, { client_id: id }, body) => {
+    if (privateKey === undefined) throw new ProxyError('CONFIG_INVALID', 'The client key is public')
+    const { SignJWT } = await import('jose')
+    const now = Math.floor(clock.now() / 1000)
+    const assertion = await new SignJWT()
+      .setProtectedHeader({ alg, kid, typ: 'JWT' })
+      .setIssuer(id)
+      .setSubject(id)
+      .setAudience(as.token_endpoint ?? as.issuer)
+      .setIssuedAt(now)
+      .setExpirationTime(now + ASSERTION_LIFE)
+      .setJti(randomUUID())
+      .sign(privateKey)
+    body.set('client_id', id)
+    body.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+    body.set('client_assertion', assertion)
   }
 }
 

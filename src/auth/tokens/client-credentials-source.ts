@@ -56,23 +56,9 @@ export function createClientCredentialsSource(deps: ClientCredentialsDeps): Toke
 }
 
 async function requestToken(deps: ClientCredentialsDeps, challenge: BearerChallenge | undefined) {
-  const [{ discoverGrantPlan }, { clientCredentialsGrant }, { configuredClient }, { chooseScope }] =
-    await Promise.all([
-      import('../oauth/discover.js'),
-      import('../oauth/token-endpoint.js'),
-      import('../oauth/registration.js'),
-      import('../oauth/scopes.js'),
-    ])
-  const { server, resource, resourceScopes } = await discoverGrantPlan(deps, deps.target, challenge)
-  const client = configuredClient(server, deps.client)
-  if (client === undefined) throw new ProxyError('INTERNAL', 'A client with an id is always found')
-  const scope = chooseScope({
-    configured: deps.scope,
-    challenged: challenge?.scope,
-    resource: resourceScopes,
-    server: [], // no refresh tokens here, so no `offline_access`
-  })
-  const grant = await clientCredentialsGrant(deps, { server, client, resource, scope })
+  const { requestClientToken } = await import('../oauth/client-token.js')
+  const { client, target, scope } = deps
+  const grant = await requestClientToken(deps, { client, target, challenge, scope })
   const lifeMs = (grant.expiresIn ?? 300) * 1_000
   const marginMs = Math.min(Math.max(60_000, lifeMs / 10), lifeMs / 2)
   return { token: grant.accessToken, renewAt: deps.clock.now() + lifeMs - marginMs }

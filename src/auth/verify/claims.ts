@@ -7,6 +7,7 @@ import {
   setMember,
   stringMember,
   stringsMember,
+  textMember,
 } from '../../util/json.js'
 import type { Principal } from '../principal.js'
 import { quoteForLog, TokenError } from './token-error.js'
@@ -103,9 +104,11 @@ export function toPrincipal(claims: JsonObject, kept: readonly string[] = []): P
   const both = (name: string) => [
     ...new Set([...stringsMember(claims, name), ...stringsMember(inTenant, name)]),
   ]
+  const userId = textMember(claims, 'dsub')
   return Object.freeze({
     issuer: stringMember(claims, 'iss') ?? '',
     subject: stringMember(claims, 'sub') ?? '',
+    ...(userId !== undefined && { userId }),
     clientId: clientOf(claims),
     scopes: readScopes(claims),
     tenant,

@@ -2,6 +2,7 @@ import { findMember, replaceParts } from '../../mcp/json-text.js'
 import { ERROR_CODES, type RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
 import { isObject } from '../../util/json.js'
+import { isStandInSession } from '../connecting/in-place.js'
 import type { GatewayContext } from '../context.js'
 import { type Exchange, replyError, replyFailure } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
@@ -114,6 +115,7 @@ class Forward implements RelayOptions {
     this.send = {
       target: route.target,
       caller: this.exchange.caller,
+      client: request.session,
       method: 'POST',
       headers,
       // it would answer with a task that cannot be given out
@@ -172,7 +174,8 @@ class Forward implements RelayOptions {
   async #sendInNewSession(failure: TargetFailure): Promise<boolean> {
     const { context, request, message, route } = this.#forwarding
     const opened = await openSession(context, request, route.target, this.#session)
-    if (opened?.id === undefined) return false
+    if (opened === undefined) return false
+    if (opened.id === undefined && !isStandInSession(this.#session?.id)) return false
     if (isForgotten(failure) && context.reopenSessions && !this.#isSafe()) {
       const reason = 'it forgot the session; the call may have run, so it was not sent again'
       replyFailure(this.exchange, message.id, { ...failure, reason })

@@ -50,10 +50,15 @@ export function failureError(
 
 /** Makes the failure of a request that could not be sent, since its credential could not be had. */
 export function credentialFailure(target: string, error: unknown): TargetFailure {
-  const reason = error instanceof ProxyError ? error.message : `no credential: ${messageOf(error)}`
+  const reason = error instanceof ProxyError ? hinted(error) : `no credential: ${messageOf(error)}`
   if (error instanceof SignInRequiredError) {
     return { cause: 'sign_in_required', target, reason, need: error.need }
   }
   const isPassing = error instanceof ProxyError && error.code === 'ISSUER_UNREACHABLE'
   return { cause: isPassing ? 'unreachable' : 'refused_credential', target, reason }
+}
+
+/** Says what failed and what to look at, for whoever reads the log or the client's message. */
+function hinted({ message, hint }: ProxyError): string {
+  return hint === undefined ? message : `${message} — ${hint}`
 }

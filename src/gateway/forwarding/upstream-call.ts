@@ -1,10 +1,11 @@
-import type { CredentialHeaders } from '../../auth/credentials/credential.js'
+import { type CredentialHeaders, NotConnectedError } from '../../auth/credentials/credential.js'
 import { JSON_TYPE } from '../../mcp/headers.js'
 import type { Awaited } from '../../mcp/incoming.js'
 import { EventSplitter } from '../../mcp/sse.js'
 import {
   DRAIN_MS,
   Drain,
+  headerOf,
   type UpstreamController,
   type UpstreamHandler,
 } from '../../upstream/upstream.js'
@@ -12,9 +13,11 @@ import { ANSWER_PROBLEMS, describeNetworkError, noRoom } from '../../upstream/up
 import { messageOf } from '../../util/errors.js'
 import { isServerAway } from '../../util/failure.js'
 import { ownMember } from '../../util/json.js'
+import { isStandInSession } from '../connecting/in-place.js'
 import { describeRefusal, setState, type TargetState } from '../target.js'
 import { AnswerBody, classifyRefusal } from './answer-check.js'
 import { type Expectation, oneValue, READ, readHead } from './answer-head.js'
+import { keepingLists } from './kept-answers.js'
 import { credentialFailure, type TargetFailure } from './target-failure.js'
 import type { AnswerListener, HeaderFields, UpstreamSend } from './upstream-send.js'
 
@@ -39,11 +42,14 @@ export class UpstreamCall implements UpstreamHandler {
   #splitter: EventSplitter | undefined
   readonly #body: AnswerBody
   #drain: Drain | undefined
+  /** The answer does not come from the target. */
+  isInPlace = false
 
   constructor(send: UpstreamSend, listener: AnswerListener) {
     this.#send = send
-    this.#listener = listener
-    this.#body = new AnswerBody(send, listener)
+    const { standIn } = send.target
+    this.#listener = standIn === undefined ? listener : keepingLists(send, standIn, listener, this)
+    this.#body = new AnswerBody(send, this.#listener)
   }
 
   get awaited(): Awaited {
@@ -58,15 +64,43 @@ export class UpstreamCall implements UpstreamHandler {
       if (!(credential instanceof Promise)) return this.#dispatch(credential)
       credential
         .then((ready) => this.#dispatch(ready))
-        .catch((error: unknown) => this.#fail(credentialFailure(target.name, error)))
+        .catch((error: unknown) => this.#withoutCredential(error))
     } catch (error) {
-      this.#fail(credentialFailure(target.name, error))
+      this.#withoutCredential(error)
     }
+  }
+
+  #withoutCredential(error: unknown): void {
+    if (this.#done) return
+    const { target } = this.#send
+    if (target.standIn === undefined || !(error instanceof NotConnectedError)) {
+      return this.#fail(credentialFailure(target.name, error))
+    }
+    this.isInPlace = true
+    target.standIn.answer(this.#send, this, () => {
+      this.isInPlace = false
+      this.#controller = undefined
+      this.start()
+    })
+  }
+
+  /** @returns False when the request is for the target itself. */
+  #answersInPlace({ headers, target }: UpstreamSend): boolean {
+    if (target.standIn === undefined) return false
+    if (isStandInSession(headerOf(headers, 'mcp-session-id'))) {
+      const reason = 'it has no session for this client yet'
+      this.#fail({ cause: 'session_lost', target: target.name, reason })
+      return true
+    }
+    this.isInPlace = true
+    this.isInPlace = target.standIn.takes(this.#send, this)
+    return this.isInPlace
   }
 
   #dispatch(credential: CredentialHeaders): void {
     if (this.#done) return
     if (credential === this.#refused) return this.#giveUp()
+    if (this.#answersInPlace(this.#send)) return
     this.#sent = credential
     this.#status = 0
     this.#head = NO_HEAD
@@ -76,8 +110,9 @@ export class UpstreamCall implements UpstreamHandler {
       all.push(name, ownMember(credential, name) as string)
     const bodyTimeout = this.#expected === 'status' ? DRAIN_MS : timeoutMs
     const headersTimeout = timeoutMs
+    const sent = target.standIn === undefined ? body : target.standIn.bodyFor(body)
     target.upstream.send(
-      { method, headers: all, body, isStream, headersTimeout, bodyTimeout },
+      { method, headers: all, body: sent, isStream, headersTimeout, bodyTimeout },
       this,
     )
   }
@@ -239,7 +274,7 @@ export class UpstreamCall implements UpstreamHandler {
 
   #note(state: TargetState): void {
     const { target } = this.#send
-    if (target.state !== state) setState(target, state)
+    if (target.state !== state && !this.isInPlace) setState(target, state)
   }
 
   #fail(failure: TargetFailure): void {

@@ -1,5 +1,6 @@
 import type { Caller } from '../../auth/credentials/credential.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
+import type { AskedInPlace } from '../connecting/in-place.js'
 import type { Target } from '../target.js'
 import type { TargetFailure } from './target-failure.js'
 
@@ -7,6 +8,8 @@ import type { TargetFailure } from './target-failure.js'
 export interface UpstreamSend {
   target: Target
   caller: Caller
+  /** What the client said of itself, for whoever answers in the target's place. */
+  client?: AskedInPlace['client']
   method: 'POST' | 'GET' | 'DELETE'
   /** Names and values in turn, without the credential. */
   headers: readonly string[]

@@ -6,6 +6,7 @@ import { BoundedMap } from '../../util/bounded-map.js'
 import { classifyFailure, mayRefuseProtocol } from '../../util/failure.js'
 import { isObject, stringsMember, tryParseJson } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
+import { isInPlace } from '../connecting/in-place.js'
 import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
 import { upstreamHeaders } from '../forwarding/request-headers.js'
 import { accessKey, type Request } from '../request.js'
@@ -94,6 +95,11 @@ export function createEras({ clock, timeouts, declared }: EraDeps) {
       deadlineMs: timeouts.list,
     })
     const era = readEra(answer)
+    if (isInPlace(answer.head)) {
+      // the target itself was not asked, and can be as soon as the caller is connected
+      probe.running = undefined
+      return undefined
+    }
     learn(target, era)
     const message = answer.ok && era === 'stateless' ? tryParseJson(answer.text) : undefined
     const result = isObject(message) ? message['result'] : undefined
@@ -152,6 +158,7 @@ export function readEra(answer: TargetAnswer): Era | undefined {
     const isAnswer = mayRefuseProtocol(httpStatus) || classifyFailure(answer.failure) === 'broken'
     return isAnswer ? 'session-based' : undefined
   }
+  if (isInPlace(answer.head)) return undefined
   const message = tryParseJson(answer.text)
   if (!isObject(message)) return 'session-based'
   const { result, error } = message

@@ -4,6 +4,7 @@ import { OWN_INFO } from '../../mcp/meta.js'
 import { SESSION_BASED_VERSIONS } from '../../mcp/versions.js'
 import { sessionCookies } from '../../upstream/http/cookie-jar.js'
 import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { isInPlace } from '../connecting/in-place.js'
 import type { GatewayContext } from '../context.js'
 import { oneValue } from '../forwarding/answer-head.js'
 import { sendAndWait, type TargetAnswer } from '../forwarding/collect-answer.js'
@@ -48,7 +49,9 @@ export async function initializeTarget(
     void closeSession(context, request, target, { id: sessionIdOf(collected) })
   }
   const opened = readOpened(collected, target, context.clock.now())
-  if (opened.ok) context.declared.learn(request, target, opened.result)
+  if (opened.ok && !isInPlace(collected.head)) {
+    context.declared.learn(request, target, opened.result)
+  }
   return opened
 }
 

@@ -2,6 +2,7 @@ import type { RequestId } from '../../mcp/jsonrpc.js'
 import { type EventFields, lastEventIdHeader, writeEvent } from '../../mcp/sse.js'
 import { BoundedMap } from '../../util/bounded-map.js'
 import { classifyFailure } from '../../util/failure.js'
+import { isStandInSession } from '../connecting/in-place.js'
 import type { GatewayContext } from '../context.js'
 import { replyFailure } from '../exchange.js'
 import type { Resumed } from '../forwarding/answer-check.js'
@@ -87,7 +88,8 @@ export function createGetStream(
           return takeFailure !== undefined
         }
         void openSession(context, request, target, session).then((found) => {
-          if (found?.id === undefined) replyFailure(exchange, undefined, failure)
+          const isNone = found?.id === undefined && !isStandInSession(session?.id)
+          if (found === undefined || isNone) replyFailure(exchange, undefined, failure)
           else relayOne(request, target, from, found)
         })
         return true

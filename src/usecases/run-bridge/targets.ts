@@ -86,7 +86,12 @@ export async function openBridgeTargets(
     }
     const upstream = await openUpstream(config, parts)
     const own = access.credentialOf(config)
-    return createTarget(config, headers.length > 0 ? withHeaders(own, headers) : own, upstream)
+    const credential = headers.length > 0 ? withHeaders(own, headers) : own
+    if (credential.connect === undefined) return createTarget(config, credential, upstream)
+    const { createStandIn } = await import('../../gateway/connecting/stand-in.js')
+    const { clock } = runtime
+    const standIn = createStandIn({ clock, logger, target: config.name, credential })
+    return createTarget(config, credential, upstream, { standIn })
   }
   return await Promise.all(configsOf(target).map(open))
 }

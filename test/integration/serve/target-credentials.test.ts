@@ -150,20 +150,18 @@ it('a connection gives each user the token of their own connection', async () =>
   expect(sentTo(connected)).toEqual([CONNECTED[ALICE], CONNECTED[BOB]])
 })
 
-it('a user without a connection is told so; the other targets are not concerned', async () => {
-  const { error } = await callTool(CAROL, 'connected')
-  expect(error).toMatchObject({
-    code: -32603,
-    data: { target: 'connected', cause: 'refused_credential' },
-  })
-  expect(error.message).toContain('calendar')
+it('a user without a connection gets the link; the other targets are not concerned', async () => {
+  const called = await callTool(CAROL, 'connected')
+  expect(called.result).toMatchObject({ isError: true })
+  expect(called.result.content[0].text).toMatch(/calendar.*https?:/)
   expect(connected.requests).toHaveLength(0)
   const { result } = await ask(CAROL, 'tools/list')
   expect(result.tools.map(({ name }: { name: string }) => name)).toEqual([
     'machine_echo',
     'exchanged_echo',
+    'connected_connect_calendar',
   ])
-  expect(result._meta).toEqual({ 'mcp-descope-proxy/unavailableTargets': ['connected'] })
+  expect(result._meta).toBeUndefined()
 })
 
 it.each([

@@ -163,8 +163,8 @@ describe('loadConfig', () => {
       two: { type: 'bearer', token: 't' },
       three: { type: 'header', name: 'X-Key', value: 'Key v' },
       four: { type: 'client-credentials', tokenUrl: undefined, ...client },
-      five: { type: 'token-exchange', resource: 'https://r.example', audience: 'a', ...client },
-      six: { type: 'connection', app: 'github', by: 'tenant', managementKey: undefined },
+      five: { type: 'token-exchange', resource: 'https://r.example', audience: ['a'], ...client },
+      six: { type: 'connection', app: 'github', by: 'tenant', tenant: false, scopes: ['a'] },
     }
     const targets = Object.fromEntries(
       Object.entries(all).map(([name, credential]) => [

@@ -200,7 +200,7 @@ describe('client credentials', () => {
       refusal: { status: 401, body: { error: 'invalid_client', error_description: 'No' } },
       code: 'CREDENTIAL_REFUSED',
       says: '"invalid_client" ("No")',
-      hint: 'Check "clientId" and "clientSecret" of this target.',
+      hint: 'Check "clientId" and "clientSecret" of this target (or "clientKey").',
     },
     {
       name: 'wrong client, Descope',
@@ -210,7 +210,7 @@ describe('client credentials', () => {
       },
       code: 'CREDENTIAL_REFUSED',
       says: '"E074130" ("Invalid client id")',
-      hint: 'Check "clientId" and "clientSecret" of this target.',
+      hint: 'Check "clientId" and "clientSecret" of this target (or "clientKey").',
     },
     {
       name: 'no policy, Descope',

@@ -142,6 +142,48 @@ describe('a connection', () => {
     })
   })
 
+  it("gives the user's connection of the chosen tenant, with exactly these scopes, as an API key", async () => {
+    const header = { name: 'X-Api-Key', prefix: 'Key' }
+    const { credential, asked } = await setUp({ tenant: true, scopes: ['a', 'b'], header })
+    expect(await credential.headers(caller('U1', 'T1'))).toEqual({ 'x-api-key': 'Key gho_1' })
+    expect(await credential.headers(caller('U1', 'T2'))).toEqual({ 'x-api-key': 'Key gho_2' })
+    expect(asked.map(({ path, body }) => ({ path, body }))).toEqual(
+      ['T1', 'T2'].map((tenantId) => ({
+        path: '/v1/mgmt/outbound/app/user/token',
+        body: { appId: 'github', userId: 'U1', tenantId, scopes: ['a', 'b'] },
+      })),
+    )
+    expect(() => credential.headers(caller('U1'))).toThrow('not signed in to a tenant')
+  })
+
+  it.each([
+    ['javascript:alert(1)', false],
+    ['file:///etc/passwd', false],
+    ['https://user:secret@evil.example/', false],
+    [`https://x.example/${'a'.repeat(9_000)}`, false],
+    ['', false],
+    ['https://third.example/authorize?x=1', true],
+  ])('asks for the link with the token of the caller, and takes %s: %s', async (url, isTaken) => {
+    const { credential, asked } = await setUp(
+      { tenant: true, scopes: ['a'] },
+      {},
+      {
+        status: 200,
+        body: { url },
+      },
+    )
+    const link = credential.connect?.link(caller('U1', 'T1'))
+    if (isTaken) await expect(link).resolves.toBe(url)
+    else await expect(link).rejects.toThrow('holds no http(s) URL')
+    expect(asked).toEqual([
+      {
+        path: '/v1/mgmt/outbound/app/connect',
+        authorization: `Bearer ${PROJECT}:token-of-U1`,
+        body: { appId: 'github', tenantId: 'T1', options: { scopes: ['a'] } },
+      },
+    ])
+  })
+
   it('needs a caller, and for tenants one who is in one', async () => {
     const { credential, asked } = await setUp({ by: 'tenant' })
     const nobody = { principal: undefined, accessToken: undefined }
@@ -159,8 +201,8 @@ describe('a connection', () => {
     { status: 404, key: 'K2mgmt', code: 'CREDENTIAL_REFUSED', hint: /^Connect the user with/ },
     { status: 400, key: 'K2mgmt', code: 'CREDENTIAL_REFUSED', hint: /^Check the connection/ },
     { status: 302, key: 'K2mgmt', code: 'CREDENTIAL_REFUSED', hint: /^Check the connection/ },
-    { status: 429, key: 'K2mgmt', code: 'ISSUER_UNREACHABLE', hint: undefined },
-    { status: 503, key: 'K2mgmt', code: 'ISSUER_UNREACHABLE', hint: undefined },
+    { status: 429, key: 'K2mgmt', code: 'ISSUER_UNREACHABLE', hint: /console \(Connections\)/ },
+    { status: 503, key: 'K2mgmt', code: 'ISSUER_UNREACHABLE', hint: /console \(Connections\)/ },
   ])('explains $status (management key: $key)', async ({ status, key, code, hint }) => {
     const body = { errorCode: 'E1', errorMessage: 'Because' }
     const { credential } = await setUp({ managementKey: key }, {}, { status, body })
@@ -170,7 +212,7 @@ describe('a connection', () => {
     expect(error).toMatchObject({
       code,
       message: `Descope answered ${status} for connection "github": "E1" "Because"`,
-      hint: hint === undefined ? undefined : expect.stringMatching(hint),
+      hint: expect.stringMatching(hint),
     })
     expect(String(error)).not.toMatch(/K2mgmt|token-of/)
   })

@@ -93,7 +93,7 @@ describe('createCredential', () => {
         resource: undefined,
         audience: undefined,
       },
-      url: 'https://api.descope.com/token',
+      url: 'https://api.descope.com/oauth2/v1/apps/token',
       answer: { access_token: 'issued', token_type: 'bearer' },
     },
     {

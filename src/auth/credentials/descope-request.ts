@@ -1,0 +1,75 @@
+import { ProxyError } from '../../util/errors.js'
+import { isTransient } from '../../util/failure.js'
+import { isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import type { Runtime } from '../../util/runtime.js'
+import { type FetchedText, requestReply } from '../fetch-json.js'
+import { describeOAuthError } from '../oauth/failure.js'
+
+/** A request to Descope's management API. */
+export interface DescopeRequest {
+  readonly url: string
+  /** Project id and key, or token: `P…:…`. */
+  readonly bearer: string
+  readonly body: JsonObject
+  /** What is asked for, for people: the end of "Descope answered 403 for …". */
+  readonly what: string
+  /** What to look at in the console, by the status of the refusal. */
+  readonly hints: Readonly<Record<number, string>>
+  /** The same where no status says it. */
+  readonly hint: string
+}
+
+/**
+ * Asks Descope, and returns its answer.
+ *
+ * @throws {ProxyError} `CREDENTIAL_REFUSED` for any refusal, `ISSUER_UNREACHABLE` when it may work
+ *   later; either way with a hint that names the setting in the console. The status is in `status`.
+ */
+export async function askDescope(
+  runtime: Pick<Runtime, 'fetch' | 'clock'>,
+  request: DescopeRequest,
+): Promise<JsonObject> {
+  const reply = await requestReply(runtime, request.url, {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${request.bearer}`,
+      'content-type': 'application/json',
+      accept: 'application/json',
+    },
+    body: JSON.stringify(request.body),
+  }).catch((error: unknown) => {
+    if (!(error instanceof ProxyError)) throw error
+    const message = `${error.message}, asked for ${request.what}`
+    throw new ProxyError(error.code, message, { hint: laterHint(request), cause: error })
+  })
+  const { status, text } = reply
+  const body = text === undefined ? undefined : tryParseJson(text)
+  if (status >= 200 && status < 300 && isObject(body)) return body
+  throw new DescopeRefusedError(request, reply, describeOAuthError(body))
+}
+
+/** Descope refused what was asked. */
+export class DescopeRefusedError extends ProxyError {
+  readonly status: number
+
+  /** @param said Descope's own words, quoted; '' when it said nothing that can be read. */
+  constructor(request: DescopeRequest, { status, text }: FetchedText, said: string) {
+    const isPassing = isTransient(status)
+    super(
+      isPassing ? 'ISSUER_UNREACHABLE' : 'CREDENTIAL_REFUSED',
+      `Descope answered ${status} for ${request.what}${said ? `: ${said}` : unsaid(status, text)}`,
+      { hint: isPassing ? laterHint(request) : (request.hints[status] ?? request.hint) },
+    )
+    this.status = status
+  }
+}
+
+function unsaid(status: number, text: string | undefined): string {
+  if (text === undefined) return ', with more than is read'
+  if (status >= 300 && status < 400) return ', a redirect, which is not followed'
+  return status < 300 ? ', with a body that cannot be read' : ''
+}
+
+function laterHint({ hint }: DescopeRequest): string {
+  return `Try again later; if it stays so, see https://www.descopestatus.com. ${hint}`
+}

@@ -1,0 +1,100 @@
+import { randomUUID } from 'node:crypto'
+import {
+  type Caller,
+  NotConnectedError,
+  type TargetCredential,
+} from '../../auth/credentials/credential.js'
+import { callerId } from '../../auth/principal.js'
+import { BoundedMap } from '../../util/bounded-map.js'
+import type { Clock } from '../../util/runtime.js'
+
+const MAX_CALLERS = 10_000
+
+/** Elicitations of one caller whose completion is told. */
+const MAX_IDS = 8
+
+/** For how long a caller who was given a link is expected to follow it, milliseconds. */
+const EAGER_MS = 120_000
+
+const EXPECTED_MS = 600_000
+
+/** Longer than a refusal is answered from the cache of credentials. */
+const EAGER_PAUSE_MS = 2_100
+
+const EXPECTED_PAUSE_MS = 10_000
+
+const FIRST_IDLE_PAUSE_MS = 5_000
+
+const LAST_IDLE_PAUSE_MS = 60_000
+
+/** How often it is looked whether a link was given out meanwhile. */
+const TICK_MS = 2_100
+
+/** Knows who was sent to a page to connect, and finds out when that was done. */
+export function createLinks(clock: Clock, credential: Pick<TargetCredential, 'headers'>) {
+  const given = new BoundedMap<string, { at: number; ids: readonly string[] }>(MAX_CALLERS)
+
+  async function isConnected(caller: Caller): Promise<boolean | undefined> {
+    try {
+      await credential.headers(caller)
+      return true
+    } catch (error) {
+      return error instanceof NotConnectedError ? false : undefined
+    }
+  }
+
+  /** Returns the pause between two questions; without a link it grows. */
+  function pauseFor(key: string, idleMs: number): number {
+    const age = clock.now() - (given.get(key)?.at ?? Number.NEGATIVE_INFINITY)
+    if (age < EAGER_MS) return EAGER_PAUSE_MS
+    return age < EXPECTED_MS ? EXPECTED_PAUSE_MS : idleMs
+  }
+
+  return {
+    /** Notes that a caller is given a link, and returns the id of its elicitation. */
+    note({ principal }: Caller): string {
+      const key = callerId(principal)
+      const id = randomUUID()
+      const { ids = [] } = given.get(key) ?? {}
+      given.set(key, { at: clock.now(), ids: [...ids, id].slice(-MAX_IDS) })
+      return id
+    },
+
+    /** Returns the elicitations of a caller that are over, once the caller is connected. */
+    take({ principal }: Caller): readonly string[] {
+      return given.get(callerId(principal))?.ids ?? []
+    },
+
+    /**
+     * Waits until a caller is connected, and asks Descope more often after a link was given out.
+     *
+     * @returns A function that ends the wait.
+     */
+    watch(caller: Caller, onConnected: () => void): () => void {
+      const key = callerId(caller.principal)
+      let askedAt = clock.now()
+      let idleMs = FIRST_IDLE_PAUSE_MS
+      let isOver = false
+      let cancel = () => {}
+      const wait = () => {
+        cancel = clock.after(TICK_MS, () => void look())
+      }
+      const look = async () => {
+        const pause = pauseFor(key, idleMs)
+        if (clock.now() - askedAt >= pause) {
+          const connected = await isConnected(caller)
+          if (isOver) return
+          if (connected) return onConnected()
+          askedAt = clock.now()
+          idleMs = Math.min(idleMs * 1.5, LAST_IDLE_PAUSE_MS)
+        }
+        wait()
+      }
+      wait()
+      return () => {
+        isOver = true
+        cancel()
+      }
+    },
+  }
+}
