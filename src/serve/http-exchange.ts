@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../auth/credentials/credential.js'
-import { challengeFor } from '../auth/verify/challenge-response.js'
+import { challengeFor, challengeHeader, STEP_UP_NEEDED } from '../auth/verify/challenge-response.js'
 import type { Exchange, UnderWay } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { findMember } from '../mcp/json-text.js'
@@ -29,7 +29,7 @@ const CLIENT_LEFT = 499
 
 export interface HttpExchangeOptions {
   streams: Roster<HttpReply>
-  challenge: () => { resourceMetadata: string }
+  challenge: () => { resourceMetadata: string; scopes?: readonly string[] }
   clock: Pick<Clock, 'now'>
   memory?: MemoryBudget | undefined
   log: (summary: RequestSummary) => void
@@ -131,6 +131,17 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     const message = 'The access token lacks scopes that this call needs'
     const error = { reason: 'insufficient_scope', status: 403, message, scopes } as const
     return challengeFor(error, this.#options.challenge()) ?? ''
+  }
+
+  stepUpChallenge(scopes: readonly string[]): string {
+    const { resourceMetadata, scopes: usual = [] } = this.#options.challenge()
+    return challengeHeader({
+      error: 'insufficient_user_authentication',
+      description: STEP_UP_NEEDED,
+      resourceMetadata,
+      // clients ask for what the challenge names and for nothing else
+      scopes: [...new Set([...usual, ...scopes])],
+    })
   }
 
   /** Occupies a slot, which is released however the request ends. */

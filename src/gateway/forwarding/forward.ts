@@ -1,3 +1,4 @@
+import { INSUFFICIENT_USER_AUTHENTICATION } from '../../auth/tokens/token-source.js'
 import { findMember, replaceParts } from '../../mcp/json-text.js'
 import { ERROR_CODES, type RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
@@ -43,11 +44,34 @@ function isAllowed(exchange: Exchange, message: Message, target: Target, tool: s
   const id = message.id as RequestId
   exchange.record.refusal = refusalWord(decision)
   exchange.record.rule = decision.rule
-  if (!decision.hidden) exchange.reply.insufficientScope(id, decision.missingScopes)
-  else {
+  if (!decision.hidden) {
+    const { needsStepUp, missingScopes } = decision
+    if (needsStepUp) askForStepUp(exchange, id, target, missingScopes)
+    else exchange.reply.insufficientScope(id, missingScopes)
+  } else {
     replyError(exchange, id, ERROR_CODES.invalidParams, `Unknown tool: ${message.params['name']}`)
   }
   return false
+}
+
+/** Where somebody can sign in on this side, that is done; else the client is asked to. */
+function askForStepUp(
+  exchange: Exchange,
+  id: RequestId,
+  { name: target }: Target,
+  scopes: readonly string[],
+): void {
+  const { accessToken: refused } = exchange.caller
+  const scope = scopes.join(' ') || undefined
+  const challenge = {
+    error: INSUFFICIENT_USER_AUTHENTICATION,
+    ...(scope !== undefined && { scope }),
+  }
+  const need = { refused, challenge }
+  const reason = 'somebody has to sign in with a step-up first'
+  const failure: TargetFailure = { cause: 'sign_in_required', target, reason, need }
+  if (refused !== undefined && exchange.intercept?.(failure)) return
+  exchange.reply.stepUpNeeded(id, scopes)
 }
 
 /** Writes the target's own names into the message, and with several targets a bound progress token. */

@@ -14,13 +14,18 @@ export type Decision =
       hidden: false
       missingScopes: readonly string[]
       unlisted: boolean
+      /** A step-up is missing, and perhaps the scopes too. */
+      needsStepUp?: boolean
       /** The setting that decides, such as `tools.roles["delete_*"]`. */
       rule: string
     }
 
 /** Returns the word by which logs call a refusal. */
-export function refusalWord({ hidden }: Decision & { allowed: false }): 'policy' | 'scope' {
-  return hidden ? 'policy' : 'scope'
+export function refusalWord(
+  decision: Decision & { allowed: false },
+): 'policy' | 'scope' | 'step_up' {
+  if (decision.hidden) return 'policy'
+  return decision.needsStepUp ? 'step_up' : 'scope'
 }
 
 export interface ToolPolicy {
@@ -45,6 +50,8 @@ export interface ToolRules {
   readonly permissions?: Readonly<Record<string, readonly string[]>> | undefined
   /** Tenants (`dct`), of which the caller must be signed in to one. */
   readonly tenants: Readonly<Record<string, readonly string[]>>
+  /** Globs over tools whose call needs a token that was stepped up (`su`). */
+  readonly stepUp?: readonly string[] | undefined
   /** What a caller sees of tools whose scopes are missing. */
   readonly whenScopeMissing: 'list' | 'hide'
 }
@@ -72,9 +79,17 @@ export function createToolPolicy(config: ToolRules): ToolPolicy {
     ...compile('permissions', config.permissions ?? {}, ({ permissions }) => permissions),
     ...compile('tenants', config.tenants, ({ tenant }) => (tenant === undefined ? [] : [tenant])),
   ]
-  const unlisted = config.whenScopeMissing === 'hide'
+  const stepUp = (config.stepUp ?? []).map((pattern) => ({
+    matches: matchFolded([pattern]),
+    rule: `tools.stepUp ${JSON.stringify(pattern)}`,
+  }))
+  const hides = config.whenScopeMissing === 'hide'
   const dependsOnCaller = scopes.length + held.length > 0
-  const isOpen = config.allow.includes('*') && config.deny.length === 0 && !dependsOnCaller
+  const isOpen =
+    config.allow.includes('*') &&
+    config.deny.length === 0 &&
+    !dependsOnCaller &&
+    stepUp.length === 0
   return {
     dependsOnCaller,
     isOpen,
@@ -86,9 +101,17 @@ export function createToolPolicy(config: ToolRules): ToolPolicy {
       for (const rule of held) {
         if (rule.matches(folded) && !rule.isHeld(principal)) return rule.refusal
       }
-      const missingScopes = missing(folded, principal)
-      if (missingScopes === undefined) return ALLOWED
-      return { allowed: false, hidden: false, unlisted, ...missingScopes }
+      const scope = missing(folded, principal)
+      const unlisted = hides && scope !== undefined
+      const step = principal?.steppedUp ? undefined : stepUp.find(({ matches }) => matches(folded))
+      if (step !== undefined) {
+        // one sign-in brings both
+        const missingScopes = scope?.missingScopes ?? []
+        const { rule } = step
+        return { allowed: false, hidden: false, unlisted, missingScopes, needsStepUp: true, rule }
+      }
+      if (scope === undefined) return ALLOWED
+      return { allowed: false, hidden: false, unlisted, ...scope }
     },
   }
 

@@ -11,7 +11,7 @@ import { ProxyError } from '../../util/errors.js'
 export interface AccessVerdict {
   kind: 'tool' | 'prompt' | 'resource'
   allowed: boolean
-  /** `access`, `policy` or `scope`. */
+  /** `access`, `policy`, `scope` or `step_up`. */
   refusal?: string
   /** The setting of the target that refuses, such as `access.roles` or `tools.deny "x_*"`. */
   rule?: string
@@ -64,7 +64,8 @@ export function explainAccess(
     if (rule !== undefined) return { kind, allowed: false, refusal: 'access', rule }
     const decision = kind === 'tool' ? createToolPolicy(target.tools).decide(name, principal) : OPEN
     if (decision.allowed) return { kind, allowed: true }
-    const scopes = decision.hidden ? {} : { scopes: decision.missingScopes }
+    const needed = decision.hidden ? [] : decision.missingScopes
+    const scopes = needed.length > 0 ? { scopes: needed } : {}
     const refusal = refusalWord(decision)
     return { kind, allowed: false, refusal, rule: decision.rule, ...scopes }
   }

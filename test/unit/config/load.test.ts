@@ -38,6 +38,7 @@ describe("the seed's variables", () => {
           scopes: {},
           roles: {},
           permissions: {},
+          stepUp: [],
           tenants: {},
           whenScopeMissing: 'list',
         },
