@@ -15,6 +15,8 @@ export interface Principal {
   readonly tenant: string | undefined
   readonly roles: readonly string[]
   readonly permissions: readonly string[]
+  /** `su`: Descope's mark of a token whose sign-in was stepped up. */
+  readonly steppedUp?: boolean | undefined
   /** `name` or `email`, where the token has one; for logs only. */
   readonly name?: string | undefined
   /** Further claims of the token that targets are told, as the configuration names them. */

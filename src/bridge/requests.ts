@@ -136,6 +136,8 @@ export interface ReplyListener {
   /** The stream ended, in whatever way. */
   ended(): void
   missingScopes?(id: RequestId, scopes: readonly string[]): void
+  /** A step-up is missing, and nobody here can sign in with one. */
+  missingStepUp?(): void
 }
 
 /** Takes an answer of the gateway, which is made for HTTP, and tells a listener of its messages. */
@@ -179,6 +181,10 @@ export class MessageReply implements Reply {
     if (!this.#closed) this.#listener.missingScopes?.(id, scopes)
   }
 
+  stepUpNeeded(): void {
+    if (!this.#closed) this.#listener.missingStepUp?.()
+  }
+
   /** Gives the exchange up: the listener hears nothing more. */
   close(): void {
     if (this.#closed) return
@@ -186,6 +192,9 @@ export class MessageReply implements Reply {
     this.watcher?.onClose()
   }
 }
+
+const NO_STEP_UP =
+  'This needs a sign-in with a step-up, and nobody signs in here: use the target through `serve`, or have its operator leave the tool out of "tools.stepUp"'
 
 /** Told how a request to the target ends: exactly one of the three is called. */
 export interface Hooks {
@@ -232,5 +241,6 @@ export function listenForAnswer(id: RequestId, host: HostConnection, hooks: Hook
       hooks.cut(lastEventId, retryMs)
     },
     missingScopes: (_id, scopes) => fail(`This needs the scopes ${scopes.join(' ')}`),
+    missingStepUp: () => fail(NO_STEP_UP),
   }
 }

@@ -1,4 +1,4 @@
-import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
+import { asksForMore } from '../auth/tokens/token-source.js'
 import type { SignInNeed } from '../auth/tokens/token-store.js'
 import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
@@ -50,8 +50,7 @@ export class SignedOut {
       return this.#refuse(request, `${target} refuses this even after a sign-in.`)
     }
     const isAlone =
-      need.challenge?.error === INSUFFICIENT_SCOPE ||
-      (need.target !== undefined && connection.phase === 'ready')
+      asksForMore(need.challenge) || (need.target !== undefined && connection.phase === 'ready')
     if (!isAlone) connection.phase = 'signing-in'
     coordinator.begin()
     for (const waiting of parkedRequests.take('connection')) this.wait(waiting)

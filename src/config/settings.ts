@@ -213,6 +213,7 @@ const TABLE = [
     roles: ['globMap', {}, 'Roles of which the caller needs one.'],
     permissions: ['globMap', {}, 'Permissions of which the caller needs one.'],
     tenants: ['globMap', {}, 'Tenants of which the caller needs one.'],
+    stepUp: ['globs', [], 'Tools whose call needs a step-up: a token with the claim su.'],
     whenScopeMissing: [
       'whenScopeMissing',
       'list',

@@ -200,6 +200,12 @@ export function checkAccess(target: string, resolution: Resolution, use: ConfigU
       `Nobody has what targets.${target}.access.${member} asks for with ${JSON.stringify(odd)} (${given(`access.${member}`)?.from}) — write each entry as the token has it: access takes no patterns, and spaces belong to no scope`,
     )
   }
+  const stepUp = given('tools.stepUp')
+  if (Array.isArray(stepUp?.value) && stepUp.value.length > 0 && withoutSignIn?.value === true) {
+    warnings.push(
+      `Nobody can call the tools in tools.stepUp of the target "${target}": without sign-in, no caller has had a step-up (${stepUp.from}, ${withoutSignIn.from}) — leave "stepUp" out, or leave sign-in on`,
+    )
+  }
   if (restricting !== undefined) return
   const isRestricted = (section: string) => {
     const ruleOf = (member: string) => given(`${section}.${member}`)?.value

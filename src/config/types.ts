@@ -209,6 +209,8 @@ export interface ToolPolicyConfig {
   permissions: Readonly<Record<string, readonly string[]>>
   /** Glob → tenants (`dct`), of which the caller must be signed in to one. */
   tenants: Readonly<Record<string, readonly string[]>>
+  /** Globs over tools whose call needs a token that was stepped up. */
+  stepUp?: readonly string[] | undefined
   /** Whether tools are listed or hidden whose scopes the caller lacks. */
   whenScopeMissing: 'list' | 'hide'
 }

@@ -24,6 +24,12 @@ export interface Reply {
   endStream(): void
   /** Refuses a call for which the token lacks scopes (RFC 6750 §3.1). */
   insufficientScope(id: RequestId, scopes: readonly string[]): void
+  /**
+   * Refuses a call for which the caller has to sign in once more, with a step-up (RFC 9470 §3).
+   *
+   * @param scopes All scopes of the call, where one is missing too.
+   */
+  stepUpNeeded(id: RequestId, scopes: readonly string[]): void
   watcher: ReplyWatcher | undefined
 }
 

@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../auth/credentials/credential.js'
-import { challengeFor, scopesOfChallenge } from '../auth/verify/challenge-response.js'
+import {
+  challengeFor,
+  challengeHeader,
+  STEP_UP_NEEDED,
+  scopesOfChallenge,
+} from '../auth/verify/challenge-response.js'
 import type { Exchange, UnderWay } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
 import { findMember } from '../mcp/json-text.js'
@@ -130,16 +135,31 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
 
   challenge(scopes: readonly string[]): string {
     const message = 'The access token lacks scopes that this call needs'
-    const { resourceMetadata, required } = this.#options.challenge()
-    const granted = this.addsScopes ? [] : [...(this.caller.principal?.scopes ?? [])]
-    const needed = scopesOfChallenge([required, scopes], granted)
+    const { resourceMetadata } = this.#options.challenge()
+    const needed = this.#scopesFor(scopes)
     const error = { reason: 'insufficient_scope', status: 403, message, scopes: needed } as const
     return challengeFor(error, { resourceMetadata }) ?? ''
+  }
+
+  /** All scopes that a challenge names, since clients ask for those and for nothing else. */
+  #scopesFor(scopes: readonly string[]): readonly string[] {
+    const { required } = this.#options.challenge()
+    const granted = this.addsScopes ? [] : [...(this.caller.principal?.scopes ?? [])]
+    return scopesOfChallenge([required, scopes], granted)
   }
 
   /** Tells whether the client adds the scopes that it has to those that it is told, by its version. */
   get addsScopes(): boolean {
     return (this.header('mcp-protocol-version') ?? '') >= STATELESS_VERSION
+  }
+
+  stepUpChallenge(scopes: readonly string[]): string {
+    return challengeHeader({
+      error: 'insufficient_user_authentication',
+      description: STEP_UP_NEEDED,
+      resourceMetadata: this.#options.challenge().resourceMetadata,
+      scopes: this.#scopesFor(scopes),
+    })
   }
 
   /** Occupies a slot, which is released however the request ends. */

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { STEP_UP_NEEDED } from '../auth/verify/challenge-response.js'
 import type { Reply, ReplyWatcher } from '../gateway/exchange.js'
 import { isSameId, messageData, withId } from '../mcp/incoming.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
@@ -24,6 +25,8 @@ export interface HttpReplyOwner {
   cutOff(): string
   /** Makes the challenge for missing scopes. */
   challenge(scopes: readonly string[]): string
+  /** Makes the challenge for a missing step-up. */
+  stepUpChallenge(scopes: readonly string[]): string
   /** Learns of a stream that opened; it is in `streams` until it ends. */
   readonly streams: Pick<Roster<HttpReply>, 'add' | 'delete'>
   /** Nobody waits for the end of this stream (GET, `subscriptions/listen`). */
@@ -166,6 +169,12 @@ export class HttpReply implements Reply, Rostered {
     const error = { code: -32603, message: `This call needs the scopes: ${scopes.join(' ')}` }
     const challenge = this.#owner.challenge(scopes)
     this.json(403, errorResponse(id, error), { 'www-authenticate': challenge })
+  }
+
+  stepUpNeeded(id: RequestId, scopes: readonly string[]): void {
+    const challenge = this.#owner.stepUpChallenge(scopes)
+    const error = { code: -32603, message: `${STEP_UP_NEEDED}, and call it again` }
+    this.json(401, errorResponse(id, error), { 'www-authenticate': challenge })
   }
 
   /**

@@ -46,7 +46,7 @@ const MAX_PREPARED = 100
 
 /** Refusals that are part of normal operation or the client's own mistake; others may need an operator. */
 const USUAL: ReadonlySet<string> = new Set([
-  ...['missing', 'expired', 'scope', 'draining', 'method', 'path', 'http'],
+  ...['missing', 'expired', 'scope', 'step_up', 'draining', 'method', 'path', 'http'],
   ...['message', 'content_type', 'body', 'body_size', 'timeout'],
 ])
 

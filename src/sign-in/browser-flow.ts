@@ -67,7 +67,15 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
     })
     const secrets = createAuthorizationSecrets()
     const { redirectUri } = listener
-    const request = { ...secrets, server, clientId: client.id, redirectUri, scope, resource }
+    const request = {
+      ...secrets,
+      server,
+      clientId: client.id,
+      redirectUri,
+      scope,
+      resource,
+      stepUp: plan.stepUp,
+    }
     const pending: PendingBrowser = {
       kind: 'browser',
       method: plan.method === 'paste' ? 'paste' : 'browser',

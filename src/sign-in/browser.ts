@@ -118,8 +118,8 @@ export interface BrowserTabQuota {
   prove(): Promise<void>
   /** Starts over, after a user signed in by hand. */
   reset(): Promise<void>
-  /** Takes a step-up to these scopes, if there was none in the last 10 minutes. */
-  takeStepUp(scopes: readonly string[]): Promise<boolean>
+  /** Takes a step-up to these scopes, if there were fewer than `times` in the last 10 minutes. */
+  takeStepUp(scopes: readonly string[], times?: number): Promise<boolean>
 }
 
 interface Spent {
@@ -154,10 +154,14 @@ export function createTabQuota(folder: string, key: string, now: () => number): 
     async reset() {
       await save({ ...(await load()), tabs: [], used: [] })
     },
-    async takeStepUp(scopes) {
+    async takeStepUp(scopes, times = 1) {
       const spent = await load()
-      const name = [...scopes].sort().join(' ')
-      if (now() - (ownMember(spent.stepUps, name) ?? 0) < STEP_UP_PAUSE_MS) return false
+      const all = [...scopes].sort().join(' ')
+      const isFree = (name: string) =>
+        now() - (ownMember(spent.stepUps, name) ?? 0) >= STEP_UP_PAUSE_MS
+      const names = Array.from({ length: times }, (_, count) => (count ? `${all} #${count}` : all))
+      const name = names.find(isFree)
+      if (name === undefined) return false
       await save({ ...spent, stepUps: { ...spent.stepUps, [name]: now() } })
       return true
     },

@@ -1,9 +1,11 @@
 import { join } from 'node:path'
+import { isAskedFor, stepUpOf } from '../auth/oauth/authorization.js'
 import { deviceNotOffered } from '../auth/oauth/device.js'
 import { discoverGrantPlan, type GrantPlan } from '../auth/oauth/discover.js'
 import { isUnknownClient, withRetries } from '../auth/oauth/failure.js'
 import type { BearerChallenge } from '../auth/oauth/parse-challenge.js'
 import { chooseScope, splitScopes } from '../auth/oauth/scopes.js'
+import { asksForStepUp } from '../auth/tokens/token-source.js'
 import { bindingOf, type TokenRecord } from '../auth/tokens/token-store.js'
 import { sleep } from '../util/async.js'
 import { acquireLock } from '../util/lock.js'
@@ -17,11 +19,15 @@ import {
   isStepUp,
   scopesNotGranted,
   showWaiting,
+  stepUpInVain,
   tookTooLong,
   wasInterrupted,
 } from './flow.js'
 import { addressOf } from './options.js'
 import type { PendingSignIn } from './pending-sign-in.js'
+
+/** How often somebody is asked for a step-up within 10 minutes: it lasts a few minutes at Descope. */
+const STEP_UPS = 3
 
 /** How often a process that waits for another one's sign-in checks the store. */
 const POLL_MS = 250
@@ -135,6 +141,8 @@ function canResume(
     const { host, port } = addressOf(left.redirectUri)
     if (host !== callbackHost || port !== (callbackPort ?? port)) return false
   }
+  const stepUp = stepUpOf(request.challenge)
+  if (stepUp !== undefined && left.kind === 'browser' && !isAskedFor(stepUp, left.url)) return false
   const asked = new Set(splitScopes(left.scope))
   const needed = isStepUp(request) ? splitScopes(request.challenge?.scope) : []
   return [...needed, ...splitScopes(target.scope)].every((scope) => asked.has(scope))
@@ -154,6 +162,10 @@ async function isStillThere(
 async function takeStepUp({ tabQuota, target, asked }: Flow, request: EnsureRequest) {
   if (!isStepUp(request) || asked) return
   const scopes = splitScopes(request.challenge?.scope)
+  if (asksForStepUp(request.challenge)) {
+    if (!(await tabQuota.takeStepUp(['', ...scopes], STEP_UPS))) throw stepUpInVain(target.name)
+    return
+  }
   if (!(await tabQuota.takeStepUp(scopes))) throw scopesNotGranted(target.name, scopes)
 }
 
@@ -188,7 +200,7 @@ async function planSignIn(
     server: plan.server.scopesSupported,
     previous: flow.isStepUp ? (previousScope ?? target.scope ?? '') : undefined,
   })
-  return { ...plan, scope, ...chooseMethod(flow, plan) }
+  return { ...plan, scope, stepUp: stepUpOf(challenge), ...chooseMethod(flow, plan) }
 }
 
 /**

@@ -1,10 +1,11 @@
+import type { StepUp } from '../auth/oauth/authorization.js'
 import { storable } from '../auth/oauth/client.js'
 import type { GrantPlan } from '../auth/oauth/discover.js'
 import type { BearerChallenge } from '../auth/oauth/parse-challenge.js'
 import type { ClientStore } from '../auth/oauth/registration.js'
 import { missingScopes, splitScopes } from '../auth/oauth/scopes.js'
 import { type Grant, grantTimes } from '../auth/oauth/token-endpoint.js'
-import { INSUFFICIENT_SCOPE } from '../auth/tokens/token-source.js'
+import { asksForMore } from '../auth/tokens/token-source.js'
 import {
   bindingOf,
   type SignInTarget,
@@ -64,6 +65,8 @@ export interface Flow extends Readonly<SignInDeps> {
 /** What to sign in to and how: with the chosen scopes and method. */
 export interface FlowPlan extends GrantPlan {
   readonly scope: string | undefined
+  /** How the person must sign in anew; `undefined` where an earlier sign-in at the server will do. */
+  readonly stepUp: StepUp | undefined
   readonly method: Exclude<LoginMethod, 'auto'>
   readonly note: string | undefined
 }
@@ -153,9 +156,9 @@ export interface EnsureRequest {
   signal?: AbortSignal
 }
 
-/** Tells whether somebody has to sign in for more scopes. */
+/** Tells whether somebody has to sign in for more scopes, or with a step-up. */
 export function isStepUp({ challenge }: EnsureRequest): boolean {
-  return challenge?.error === INSUFFICIENT_SCOPE
+  return asksForMore(challenge)
 }
 
 /** The scopes that a refused request needed and a record does not have. */
@@ -169,6 +172,14 @@ export function scopesNotGranted(target: string, missing: readonly string[]): Pr
   const what = `${target} needs scopes that were not granted: ${names}`
   return new ProxyError('CREDENTIAL_REFUSED', what, {
     hint: 'Ask the operator to grant them to you, then run `mcp-descope-proxy login --force`.',
+  })
+}
+
+/** The error for a target that goes on asking for a step-up after each sign-in. */
+export function stepUpInVain(target: string): ProxyError {
+  const what = `${target} asked for a step-up again and again, and no sign-in was enough for it`
+  return new ProxyError('CREDENTIAL_REFUSED', what, {
+    hint: 'Run `mcp-descope-proxy login --force` and confirm there that it is you; ask the operator what a step-up takes (in Descope: a flow that ends with one, so that tokens carry `su`).',
   })
 }
 

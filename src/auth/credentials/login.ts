@@ -1,5 +1,5 @@
 import { readBearerChallenge, saysTokenInvalid } from '../oauth/parse-challenge.js'
-import { INSUFFICIENT_SCOPE, type TokenSource } from '../tokens/token-source.js'
+import { asksForMore, type TokenSource } from '../tokens/token-source.js'
 import { type SignInNeed, SignInRequiredError } from '../tokens/token-store.js'
 import type { Caller, TargetCredential } from './credential.js'
 
@@ -33,7 +33,7 @@ export function loginCredential(options: LoginCredentialOptions): TargetCredenti
     async refused(caller, refusal) {
       const challenge = readBearerChallenge(refusal.challenge)
       const token = sent.get(caller)
-      const isStepUp = challenge?.error === INSUFFICIENT_SCOPE
+      const isStepUp = asksForMore(challenge)
       if (!isStepUp && !saysTokenInvalid(refusal.status, refusal.challenge)) return false
       if (token === undefined) {
         if ((await source.get(challenge ?? {})) !== undefined) return true

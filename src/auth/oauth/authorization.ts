@@ -1,5 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ProxyError } from '../../util/errors.js'
+import { asksForStepUp } from '../tokens/token-source.js'
+import type { BearerChallenge } from './parse-challenge.js'
 import { splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
@@ -24,6 +26,44 @@ export interface AuthorizationRequest extends AuthorizationSecrets {
   redirectUri: string
   scope: string | undefined
   resource: string | undefined
+  stepUp?: StepUp | undefined
+}
+
+/** How somebody has to sign in anew, as a refusal asked for it (RFC 9470 §4). */
+export interface StepUp {
+  readonly acrValues?: string | undefined
+  readonly maxAge?: string | undefined
+}
+
+/** Reads what a refusal asks a sign-in to be; `undefined` when any will do. */
+export function stepUpOf(challenge: BearerChallenge | undefined): StepUp | undefined {
+  if (challenge === undefined || !asksForStepUp(challenge)) return undefined
+  const { acrValues, maxAge } = challenge
+  return {
+    acrValues: acrValues?.slice(0, MAX_ACR_VALUES),
+    maxAge: /^\d{1,9}$/.test(maxAge ?? '') ? maxAge : undefined,
+  }
+}
+
+/** Longest list of authentication contexts that is passed on, characters. */
+const MAX_ACR_VALUES = 1_000
+
+/** Tells whether the URL of a sign-in asks for this step-up already. */
+export function isAskedFor(stepUp: StepUp, url: string): boolean {
+  const { searchParams } = new URL(url)
+  return Object.entries(stepUpParameters(stepUp)).every(([name, value]) => {
+    return value === undefined || searchParams.get(name)?.includes(value)
+  })
+}
+
+/**
+ * `prompt` has the person sign in although the server knows them; that alone is a step-up where the
+ * challenge names no other condition.
+ *
+ * @see [OpenID Connect Core §3.1.2.1](https://openid.net/specs/openid-connect-core-1_0.html#AuthRequest)
+ */
+function stepUpParameters({ acrValues, maxAge }: StepUp) {
+  return { prompt: 'login', acr_values: acrValues, max_age: maxAge }
 }
 
 /**
@@ -34,7 +74,10 @@ export interface AuthorizationRequest extends AuthorizationSecrets {
  * @see [RFC 8707 §2.1](https://www.rfc-editor.org/rfc/rfc8707#section-2.1)
  */
 export function authorizationUrl(request: AuthorizationRequest): string {
-  const { server, clientId, redirectUri, scope, resource, state, verifier } = request
+  const { server, clientId, redirectUri, scope, resource, state, verifier, stepUp } = request
+  const more = stepUp && stepUpParameters(stepUp)
+  // OpenID Connect Core §11 grants offline access only after consent was asked for.
+  const consent = splitScopes(scope).includes('offline_access') ? 'consent' : undefined
   const url = new URL(server.authorizationEndpoint)
   const parameters = {
     response_type: 'code',
@@ -45,8 +88,8 @@ export function authorizationUrl(request: AuthorizationRequest): string {
     code_challenge_method: 'S256',
     scope,
     resource,
-    // OpenID Connect Core §11 grants offline access only after consent was asked for.
-    prompt: splitScopes(scope).includes('offline_access') ? 'consent' : undefined,
+    ...more,
+    prompt: [more?.prompt, consent].filter(Boolean).join(' ') || undefined,
   }
   for (const [name, value] of Object.entries(parameters)) {
     if (value !== undefined) url.searchParams.set(name, value)

@@ -6,12 +6,15 @@ export interface AuthChallenge {
   readonly metadata: string[]
 }
 
-/** What a protected resource says when it refuses a request (RFC 6750 §3, RFC 9728 §5.1). */
+/** What a protected resource says when it refuses a request (RFC 6750 §3, RFC 9470 §3, RFC 9728 §5.1). */
 export interface BearerChallenge {
   readonly error?: string
   readonly errorDescription?: string
   /** Scopes that the request needs. */
   readonly scope?: string
+  /** How the sign-in must be done, and how old it may be, seconds (RFC 9470 §3). */
+  readonly acrValues?: string
+  readonly maxAge?: string
   readonly resourceMetadata?: string
   /** Further values of `resource_metadata`, where there are several. */
   readonly furtherMetadata?: readonly string[]
@@ -75,12 +78,14 @@ export function readBearerChallenge(
   const bearers = parseChallenges(header).filter(({ scheme }) => scheme === 'bearer')
   const chosen = bearers.find(({ metadata }) => metadata.length > 0) ?? bearers[0]
   if (chosen === undefined) return undefined
-  const { error, error_description, scope } = chosen.parameters
+  const { error, error_description, scope, acr_values, max_age } = chosen.parameters
   const [first, ...further] = new Set(bearers.flatMap(({ metadata }) => metadata))
   return {
     ...(error !== undefined && { error }),
     ...(error_description !== undefined && { errorDescription: error_description }),
     ...(scope !== undefined && { scope }),
+    ...(acr_values !== undefined && { acrValues: acr_values }),
+    ...(max_age !== undefined && { maxAge: max_age }),
     ...(first !== undefined && { resourceMetadata: first }),
     ...(further.length > 0 && { furtherMetadata: further }),
   }

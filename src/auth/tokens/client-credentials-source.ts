@@ -4,7 +4,7 @@ import type { Clock } from '../../util/runtime.js'
 import type { GrantTarget } from '../oauth/discover.js'
 import type { HttpDeps } from '../oauth/http.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
-import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
+import { asksForMore, asksForStepUp, type TokenSource } from './token-source.js'
 
 export interface ClientCredentialsDeps extends HttpDeps {
   clock: Clock
@@ -45,7 +45,7 @@ export function createClientCredentialsSource(deps: ClientCredentialsDeps): Toke
     },
     async refused(token, challenge) {
       if (held !== undefined && held.token !== token) return { next: 'retry' }
-      if (challenge?.error === INSUFFICIENT_SCOPE || token === unproven) {
+      if (asksForMore(challenge) || token === unproven) {
         return { next: 'give-up', error: refusedForGood(deps.client.id, challenge) }
       }
       challenged = challenge
@@ -67,6 +67,12 @@ async function requestToken(deps: ClientCredentialsDeps, challenge: BearerChalle
 function refusedForGood(clientId: string, challenge: BearerChallenge | undefined): ProxyError {
   const scope =
     challenge?.scope === undefined ? '' : ` (it needs ${JSON.stringify(challenge.scope)})`
+  if (asksForStepUp(challenge)) {
+    const what = `This needs a person who signs in with a step-up, and client ${JSON.stringify(clientId)} is none`
+    return new ProxyError('CREDENTIAL_REFUSED', what, {
+      hint: 'Leave MCP_DESCOPE_CLIENT_SECRET out, and sign in: `mcp-descope-proxy login`.',
+    })
+  }
   const what = `The token of client ${JSON.stringify(clientId)} was refused${scope}`
   return new ProxyError('CREDENTIAL_REFUSED', what, {
     hint: 'Give the client access to this server and its scopes (in Descope: a Policy).',

@@ -3,7 +3,7 @@ import type { Clock } from '../../util/runtime.js'
 import { isRetryable, OAuthRefusedError, pauseAskedFor } from '../oauth/failure.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
 import { missingScopes } from '../oauth/scopes.js'
-import { INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
+import { asksForStepUp, INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
 import {
   isExpired,
   isFresh,
@@ -149,6 +149,9 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     const stored = await look()
     if (stored === undefined) return { next: 'sign-in' } as const
     const other = stored.accessToken !== token
+    if (asksForStepUp(challenge) && !other) {
+      return { next: 'step-up', scope: challenge?.scope } as const
+    }
     if (challenge?.error === INSUFFICIENT_SCOPE) {
       const enough = missingScopes(challenge.scope, stored.scope).length === 0
       if (other && challenge.scope !== undefined && enough) return { next: 'retry' } as const
@@ -172,7 +175,11 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
 
   const renewAhead = async (token: string) => void (await renewOnce(token, 'due'))
 
-  return { get, refused, accepted, renew: renewAhead }
+  const lookAgain = () => {
+    lastLook = Number.NEGATIVE_INFINITY
+  }
+
+  return { get, refused, accepted, lookAgain, renew: renewAhead }
 }
 
 /** Renewals that are older than this are forgotten. */

@@ -5,7 +5,7 @@ import type { BearerChallenge } from '../oauth/parse-challenge.js'
  * What to do about a refused token:
  * - `retry`: `get()` gives another token now; send the request once more
  * - `sign-in`: somebody has to sign in
- * - `step-up`: somebody has to sign in for more scopes; refreshing cannot help
+ * - `step-up`: somebody has to sign in for more scopes, or with a step-up; refreshing cannot help
  * - `give-up`: nothing that can be done here helps; `error` says what can
  */
 export type TokenVerdict =
@@ -34,6 +34,8 @@ export interface TokenSource {
   refused(token: string, challenge?: BearerChallenge): Promise<TokenVerdict>
   /** Notes that the target accepted a token, so that a later refusal of it is worth a renewal. */
   accepted?(token: string): void
+  /** Has the next `get` look for tokens anew: somebody just signed in. */
+  lookAgain?(): void
   /** Replaces this token by one that expires later, if possible; `get` then returns that one. */
   renew?(token: string): Promise<void>
 }
@@ -41,14 +43,30 @@ export interface TokenSource {
 /** The error code of a 403 that asks for more scopes (RFC 6750 §3.1). */
 export const INSUFFICIENT_SCOPE = 'insufficient_scope'
 
+/** The error code of a 401 that asks for another sign-in, with a step-up (RFC 9470 §3). */
+export const INSUFFICIENT_USER_AUTHENTICATION = 'insufficient_user_authentication'
+
+/** Tells whether a refusal asks for more than the token has, so that no refresh helps. */
+export function asksForMore(challenge: Pick<BearerChallenge, 'error'> | undefined): boolean {
+  return challenge?.error === INSUFFICIENT_SCOPE || asksForStepUp(challenge)
+}
+
+/** Tells whether a refusal asks for another sign-in, whatever the scopes. */
+export function asksForStepUp(challenge: Pick<BearerChallenge, 'error'> | undefined): boolean {
+  return challenge?.error === INSUFFICIENT_USER_AUTHENTICATION
+}
+
 /** Creates the source of a token from the environment, which cannot be replaced here. */
 export function staticTokenSource(token: string, variable = 'MCP_DESCOPE_TOKEN'): TokenSource {
   return {
     get: async () => token,
     refused: async (_token, challenge) => ({
       next: 'give-up',
-      error:
-        challenge?.error === INSUFFICIENT_SCOPE
+      error: asksForStepUp(challenge)
+        ? new ProxyError('CREDENTIAL_REFUSED', `The token in ${variable} lacks a step-up`, {
+            hint: `Set ${variable} to a token of a sign-in with a step-up, or remove it to sign in.`,
+          })
+        : challenge?.error === INSUFFICIENT_SCOPE
           ? missingScope(variable, challenge.scope)
           : new ProxyError('CREDENTIAL_REFUSED', `The token in ${variable} was refused`, {
               hint: `Set ${variable} to a valid token, or remove it to sign in.`,

@@ -1,9 +1,16 @@
 import { scopeUnion } from './resource-metadata.js'
 import type { TokenError } from './token-error.js'
 
+/** What a caller without a step-up is told. */
+export const STEP_UP_NEEDED = 'This call needs a step-up: sign in again and confirm that it is you'
+
 export interface Challenge {
   /** Left out when no token was sent. */
-  error?: 'invalid_request' | 'invalid_token' | 'insufficient_scope'
+  error?:
+    | 'invalid_request'
+    | 'invalid_token'
+    | 'insufficient_scope'
+    | 'insufficient_user_authentication'
   /** A sentence for people. */
   description?: string
   /** Absolute URL of the protected resource metadata. */

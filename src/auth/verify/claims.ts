@@ -114,6 +114,7 @@ export function toPrincipal(claims: JsonObject, kept: readonly string[] = []): P
     tenant,
     roles: both('roles'),
     permissions: both('permissions'),
+    ...(ownMember(claims, 'su') === true && { steppedUp: true }),
     name: stringMember(claims, 'name') ?? stringMember(claims, 'email'),
     expiresAt: numberClaim(claims, 'exp') ?? 0,
     ...(kept.length > 0 && { claims: keep(claims, kept) }),

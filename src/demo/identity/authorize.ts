@@ -124,7 +124,7 @@ function parseRequest(
       userId: userOf(state, params.get('login_hint') ?? params.get('loginHint')).id,
       tenant: params.get('tenant') ?? undefined,
       jkt: params.get('dpop_jkt') ?? undefined,
-      steppedUp: state.options.stepUp === 'asked' && params.has('acr_values'),
+      steppedUp: state.options.stepUp === 'asked' && asksForStepUp(params),
       revoked: false,
     },
     redirectUri,
@@ -132,6 +132,11 @@ function parseRequest(
     challenge,
     nonce: params.get('nonce') ?? undefined,
   }
+}
+
+/** Either is a choice of the emulator: what makes Descope set `su` is not documented. */
+function asksForStepUp(params: URLSearchParams): boolean {
+  return params.has('acr_values') || (params.get('prompt') ?? '').split(' ').includes('login')
 }
 
 function decide(state: State, params: URLSearchParams): IdentityReply {

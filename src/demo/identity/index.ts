@@ -22,7 +22,7 @@
  * - the refusal of `x-forwarded-host`, of registration when it is off, and of keyless revocation;
  * - a replayed refresh token, or code, ends its family;
  * - CIMD redirect URIs are compared exactly, on loopback too;
- * - `azp` in the ID token, and `acr_values` as what asks for `su` (`stepUp: "asked"`);
+ * - `azp` in the ID token, and `acr_values` or `prompt=login` as what asks for `su` (`stepUp: "asked"`);
  * - which audiences a client assertion may name; scopes of foreign resources at token exchange, and
  *   that exchange works at the MCP server's endpoint too (`agenticExchange`);
  * - the page of a connect link, what it adds to `redirectUrl`, that any of the user's tokens makes

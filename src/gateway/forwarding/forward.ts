@@ -1,3 +1,4 @@
+import { INSUFFICIENT_USER_AUTHENTICATION } from '../../auth/tokens/token-source.js'
 import { findMember, replaceParts } from '../../mcp/json-text.js'
 import { ERROR_CODES, type RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
@@ -49,8 +50,26 @@ export function refuse(
   const id = message.id as RequestId
   exchange.record.refusal = refusalWord(decision)
   exchange.record.rule = decision.rule
-  if (!decision.hidden) exchange.reply.insufficientScope(id, decision.missingScopes)
-  else replyError(exchange, id, ERROR_CODES.invalidParams, unknownText(message))
+  if (decision.hidden) {
+    replyError(exchange, id, ERROR_CODES.invalidParams, unknownText(message))
+  } else if (decision.needsStepUp) askForStepUp(exchange, id, decision.missingScopes)
+  else exchange.reply.insufficientScope(id, decision.missingScopes)
+}
+
+/** Where somebody can sign in on this side, that is done; else the client is asked to. */
+function askForStepUp(exchange: Exchange, id: RequestId, scopes: readonly string[]): void {
+  const { accessToken: refused } = exchange.caller
+  const scope = scopes.join(' ') || undefined
+  const challenge = {
+    error: INSUFFICIENT_USER_AUTHENTICATION,
+    ...(scope !== undefined && { scope }),
+  }
+  const need = { refused, challenge }
+  const reason = 'somebody has to sign in with a step-up first'
+  const target = exchange.record.target ?? ''
+  const failure: TargetFailure = { cause: 'sign_in_required', target, reason, need }
+  if (refused !== undefined && exchange.intercept?.(failure)) return
+  exchange.reply.stepUpNeeded(id, scopes)
 }
 
 /** Writes the target's own names into the message, and with several targets a bound progress token. */

@@ -13,13 +13,18 @@ export type Decision =
       hidden: false
       missingScopes: readonly string[]
       unlisted: boolean
+      /** A step-up is missing, and perhaps the scopes too. */
+      needsStepUp?: boolean
       /** The setting that decides, such as `tools.roles["delete_*"]`. */
       rule: string
     }
 
 /** Returns the word by which logs call a refusal. */
-export function refusalWord({ hidden }: Decision & { allowed: false }): 'policy' | 'scope' {
-  return hidden ? 'policy' : 'scope'
+export function refusalWord(
+  decision: Decision & { allowed: false },
+): 'policy' | 'scope' | 'step_up' {
+  if (decision.hidden) return 'policy'
+  return decision.needsStepUp ? 'step_up' : 'scope'
 }
 
 /** Tells whether somebody who lists finds what was decided on. */
@@ -70,6 +75,8 @@ export interface ToolRules {
   readonly permissions?: Readonly<Record<string, readonly string[]>> | undefined
   /** Tenants (`dct`), of which the caller must be signed in to one. */
   readonly tenants: Readonly<Record<string, readonly string[]>>
+  /** Globs over tools whose call needs a token that was stepped up (`su`). */
+  readonly stepUp?: readonly string[] | undefined
   /** What a caller sees of tools whose scopes are missing. */
   readonly whenScopeMissing: 'list' | 'hide'
 }
@@ -104,9 +111,14 @@ export function createPolicy(
     ...compile('permissions', config.permissions ?? {}, ({ permissions }) => permissions),
     ...compile('tenants', config.tenants, ({ tenant }) => (tenant === undefined ? [] : [tenant])),
   ]
-  const unlisted = config.whenScopeMissing === 'hide'
+  const stepUp = (config.stepUp ?? []).flatMap((pattern) => compile('stepUp', { [pattern]: [] }))
+  const hides = config.whenScopeMissing === 'hide'
   const dependsOnCaller = scopes.length + held.length > 0
-  const isOpen = config.allow.includes('*') && config.deny.length === 0 && !dependsOnCaller
+  const isOpen =
+    config.allow.includes('*') &&
+    config.deny.length === 0 &&
+    !dependsOnCaller &&
+    stepUp.length === 0
   return {
     dependsOnCaller,
     isOpen,
@@ -125,9 +137,17 @@ export function createPolicy(
     for (const rule of held) {
       if (isMet(rule) && !rule.isHeld(principal)) return rule.refusal
     }
-    const missingScopes = missing(isMet, principal)
-    if (missingScopes === undefined) return ALLOWED
-    return { allowed: false, hidden: false, unlisted, ...missingScopes }
+    const scope = missing(isMet, principal)
+    const unlisted = hides && scope !== undefined
+    const step = principal?.steppedUp ? undefined : stepUp.find(isMet)
+    if (step !== undefined) {
+      // one sign-in brings both
+      const missingScopes = scope?.missingScopes ?? []
+      const { rule } = step
+      return { allowed: false, hidden: false, unlisted, missingScopes, needsStepUp: true, rule }
+    }
+    if (scope === undefined) return ALLOWED
+    return { allowed: false, hidden: false, unlisted, ...scope }
   }
 
   /** Names all scopes of the call when one is missing, as one challenge must (RFC 6750 §3.1). */

@@ -18,7 +18,7 @@ import { ProxyError } from '../../util/errors.js'
 export interface AccessVerdict {
   kind: 'tool' | 'prompt' | 'resource' | 'template'
   allowed: boolean
-  /** `access`, `policy` or `scope`. */
+  /** `access`, `policy`, `scope` or `step_up`. */
   refusal?: string
   /** The setting of the target that refuses, such as `access.roles` or `tools.deny "x_*"`. */
   rule?: string
@@ -75,7 +75,8 @@ export function explainAccess(
     if (rule !== undefined) return { kind, allowed: false, refusal: 'access', rule }
     const decision = decideOn(target, kind, name, principal)
     if (decision.allowed) return { kind, allowed: true }
-    const scopes = decision.hidden ? {} : { scopes: decision.missingScopes }
+    const needed = decision.hidden ? [] : decision.missingScopes
+    const scopes = needed.length > 0 ? { scopes: needed } : {}
     const refusal = refusalWord(decision)
     return { kind, allowed: false, refusal, rule: decision.rule, ...scopes }
   }

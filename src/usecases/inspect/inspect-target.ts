@@ -109,7 +109,9 @@ function exposedTools({ target: { configured }, findings }: CheckResult): Inspec
 /** Says what policy does with a tool, for a caller of whom nothing is known. */
 function createJudge(config: ToolPolicyConfig): (name: string) => InspectedTool['policy'] {
   const whole = createToolPolicy(config)
-  const ofAnyCaller = createToolPolicy({ ...config, roles: {}, tenants: {}, scopes: {} })
+  const ofAnyCaller = createToolPolicy({
+    ...{ ...config, roles: {}, permissions: {}, tenants: {}, scopes: {}, stepUp: [] },
+  })
   return (name) => {
     if (whole.decide(name, undefined).allowed) return 'allowed'
     return ofAnyCaller.decide(name, undefined).allowed ? 'restricted' : 'refused'

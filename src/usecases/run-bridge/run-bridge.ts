@@ -88,7 +88,8 @@ async function openTokens(
   }
   const targets = configured?.targets ?? []
   if (targets.length < 2 || signIn.grant.kind !== 'server') {
-    return { ...chosen, stores, several: undefined, openSignIn: () => open(signIn) }
+    const openAlone = async () => withFreshTokens(await open(signIn), chosen.source)
+    return { ...chosen, stores, several: undefined, openSignIn: openAlone }
   }
   // one token of the environment is for one target, and there are several
   const { severalSignIns } = await import('../access/configured-access.js')
@@ -97,6 +98,20 @@ async function openTokens(
     sourceOf: async (to) => storedSource(runtime, stores, bindingOf(to), to.client),
   })
   return { ...chosen, stores, several, openSignIn: several.open }
+}
+
+/** A source looks into the store every other second only, and the tokens of this sign-in are wanted now. */
+function withFreshTokens(port: SignInPort, source: TokenSource): SignInPort {
+  return {
+    async ensure(request) {
+      await port.ensure(request)
+      source.lookAgain?.()
+    },
+    get state() {
+      return port.state
+    },
+    onChange: (listener) => port.onChange(listener),
+  }
 }
 
 async function chooseAccess(

@@ -37,7 +37,7 @@ describe("the seed's variables", () => {
         prefix: 'target',
         credential: { type: 'bearer', token: 't0ken' },
         access: {},
-        tools: OPEN,
+        tools: { ...OPEN, stepUp: [] },
         prompts: OPEN,
         resources: OPEN,
         methods: [],

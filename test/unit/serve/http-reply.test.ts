@@ -20,6 +20,7 @@ it('is not among the open streams when its client left before it became one', as
     streams,
     expiresAt: Number.POSITIVE_INFINITY,
     isIdle: true,
+    stepUpChallenge: () => '',
     challenge: () => '',
     own: (message: string) => message,
     cutOff: () => '',

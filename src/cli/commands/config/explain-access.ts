@@ -90,12 +90,20 @@ function readToken(path: string): JsonObject {
   })
 }
 
+function needsOf(refusal: string | undefined, scopes: readonly string[] = []): string {
+  const needs = [...(refusal === 'step_up' ? ['the claim "su": true'] : []), scopes.join(' ')]
+  const text = needs.filter(Boolean).join(' and ')
+  return text && `: needs ${text}`
+}
+
 interface CallerView {
   subject: string | null
   tenant: string | null
   roles: readonly string[]
   permissions: readonly string[]
   scopes: readonly string[]
+  /** The claim `su`. */
+  steppedUp: boolean
   /** Seconds since the epoch. */
   expiresAt: number | null
 }
@@ -108,6 +116,7 @@ function describe(principal: Principal): CallerView {
     roles,
     permissions,
     scopes: [...scopes],
+    steppedUp: principal.steppedUp ?? false,
     expiresAt: expiresAt || null,
   }
 }
@@ -117,7 +126,7 @@ function render(runtime: Runtime, explanation: Explanation, caller: CallerView):
   const { asked, endpoint, target, own, verdicts, leadsTo, mayBeAlias } = explanation
   const { expiresAt } = caller
   const reason = ({ refusal, rule, scopes }: AccessVerdict) =>
-    `${refusal} (${rule})${scopes ? `: needs ${scopes.join(' ')}` : ''}`
+    `${refusal} (${rule})${needsOf(refusal, scopes)}`
   const lines = verdicts.map((verdict) => {
     const { kind, allowed } = verdict
     const what = `${kind} ${escapeUnsafe(JSON.stringify(own))} of target "${target}"`
@@ -145,6 +154,7 @@ function render(runtime: Runtime, explanation: Explanation, caller: CallerView):
     `roles        ${list(caller.roles)}`,
     `permissions  ${list(caller.permissions)}`,
     `scopes       ${list(caller.scopes)}`,
+    `stepped up   ${caller.steppedUp ? 'yes' : 'no'}`,
   ]
   const isExpired = expiresAt !== null && expiresAt * 1000 <= runtime.clock.now()
   const expired = isExpired ? 'The token has expired: it is refused whatever it asks for. ' : ''
