@@ -5,7 +5,7 @@ import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
 import { createDetectingUpstream, createTranslatingUpstream } from '../upstream/detection.js'
 import { createCookieJar } from '../upstream/http/cookie-jar.js'
-import { createHttpClient } from '../upstream/http/http-client.js'
+import { createHttpUpstream } from '../upstream/http/http-client.js'
 import { plainAnswers } from '../upstream/http/plain-answers.js'
 import {
   createSseUpstream,
@@ -54,7 +54,7 @@ export function openTargets(
       const text = error instanceof Error ? error.stack : String(error)
       logger.error('internal', `An answer of target "${name}" could not be handled: ${text}`)
     }
-    const client = createHttpClient(place, { clock, idleMs: KEEP_ALIVE_MS })
+    const client = createHttpUpstream(place, { clock, idleMs: KEEP_ALIVE_MS })
     const connections = plainAnswers(client, place, onFault)
     const sse = () =>
       openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })

@@ -128,8 +128,8 @@ export function noRoom(): UpstreamError {
 }
 
 /** Makes an error with a code, as Node's network makes them. */
-export function codedError(code: string): Error {
-  return Object.assign(new Error(code), { code })
+export function codedError(code: string, message = code): Error {
+  return Object.assign(new Error(message), { code })
 }
 
 /** Describes an error of undici or of Node's network, and names its code. */

@@ -1,4 +1,7 @@
-import { createHttpClient, type HttpClientOptions } from '../../src/upstream/http/http-client.js'
+import {
+  createHttpUpstream,
+  type HttpUpstreamOptions,
+} from '../../src/upstream/http/http-client.js'
 import { type OnFault, plainAnswers } from '../../src/upstream/http/plain-answers.js'
 import type { Upstream } from '../../src/upstream/upstream.js'
 import { createClock } from '../../src/util/async.js'
@@ -7,8 +10,8 @@ import { createClock } from '../../src/util/async.js'
 export function openUpstream(
   url: URL,
   onFault?: OnFault,
-  options: Partial<HttpClientOptions> = {},
+  options: Partial<HttpUpstreamOptions> = {},
 ): Upstream {
-  const client = createHttpClient(url, { clock: createClock(), idleMs: 4_000, ...options })
+  const client = createHttpUpstream(url, { clock: createClock(), idleMs: 4_000, ...options })
   return plainAnswers(client, url, onFault)
 }

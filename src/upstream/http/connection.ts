@@ -10,11 +10,11 @@ import { type HeadReader, ResponseReader } from './response-reader.js'
 export interface Carried {
   readonly paused: boolean
   /** The connection is there: the request may be sent. */
-  onConnected(connection: Connection): void
+  onConnected(connection: TargetConnection): void
   /** The next part of the answer: its head where that is whole now, a piece of its body, its end. */
   onAnswer(head: AnswerHead | undefined, body: Buffer | undefined, isComplete: boolean): void
   /** The connection broke before the end of the answer. */
-  onBroken(error: Error, connection: Connection): void
+  onBroken(error: Error, connection: TargetConnection): void
 }
 
 /** The pool that a connection belongs to. */
@@ -22,8 +22,8 @@ export interface ConnectionOwner {
   readonly dialer: Dialer
   readonly heads: HeadReader
   /** The connection carried a request to its end, and can carry another one. */
-  onFree(connection: Connection, keepMs: number | undefined): void
-  onGone(connection: Connection): void
+  onFree(connection: TargetConnection, keepMs: number | undefined): void
+  onGone(connection: TargetConnection): void
 }
 
 const READ_BYTES = 64 * 1024
@@ -44,7 +44,7 @@ function readBuffer(): Buffer {
 }
 
 /** A connection to a target. It carries one request at a time: pipelining has others wait for a slow one. */
-export class Connection implements Rostered {
+export class TargetConnection implements Rostered {
   place = -1
   /** When it can no longer be used, in milliseconds since the epoch, while it is idle. */
   idleUntil = 0

@@ -1,12 +1,14 @@
 import type { Clock } from '../../util/runtime.js'
 import type { UpstreamController, UpstreamHandler, UpstreamRequest } from '../upstream.js'
 import { codedError, networkCode } from '../upstream-error.js'
-import type { Carried, Connection } from './connection.js'
+import type { Carried, TargetConnection } from './connection.js'
 import type { Patience, Waiting } from './patience.js'
 import type { AnswerHead } from './response-head.js'
 
 /** What the calls of one target share. */
 export interface CallPlace {
+  /** Nothing is sent any more. */
+  readonly isClosed: boolean
   readonly clock: Pick<Clock, 'after'>
   readonly patience: Patience
   writeHead(request: UpstreamRequest, bytes: number): string
@@ -41,7 +43,7 @@ export class HttpCall implements UpstreamController, Carried, Waiting {
   readonly #place: CallPlace
   readonly #request: UpstreamRequest
   readonly #handler: UpstreamHandler
-  #connection: Connection | undefined
+  #connection: TargetConnection | undefined
   #head = ''
   #bytes = 0
   #hasHead = false
@@ -75,6 +77,7 @@ export class HttpCall implements UpstreamController, Carried, Waiting {
   start(): void {
     this.#handler.onRequestStart?.(this, {})
     if (this.#isOver) return
+    if (this.#place.isClosed) return this.#fail(codedError('ECONNRESET'))
     const { body } = this.#request
     this.#bytes = body === undefined ? 0 : Buffer.byteLength(body)
     try {
@@ -115,11 +118,11 @@ export class HttpCall implements UpstreamController, Carried, Waiting {
   }
 
   /** On the way of a connection that is not there yet. */
-  onCarried(connection: Connection): void {
+  onCarried(connection: TargetConnection): void {
     this.#connection = connection
   }
 
-  onConnected(connection: Connection): void {
+  onConnected(connection: TargetConnection): void {
     const { headersTimeout, bodyTimeout, body } = this.#request
     if (headersTimeout >= SHORT_MS || bodyTimeout >= SHORT_MS) this.#place.patience.add(this)
     this.#wait(headersTimeout)
@@ -158,7 +161,7 @@ export class HttpCall implements UpstreamController, Carried, Waiting {
     this.#rest.unshift(part)
   }
 
-  onBroken(error: Error, connection: Connection): void {
+  onBroken(error: Error, connection: TargetConnection): void {
     this.#connection = undefined
     if (this.#isOver) return
     const code = networkCode(error) ?? ''

@@ -2,19 +2,21 @@ import { Roster } from '../../util/roster.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Upstream, UpstreamRequest } from '../upstream.js'
 import { codedError } from '../upstream-error.js'
-import { Connection, type ConnectionOwner } from './connection.js'
+import { type ConnectionOwner, TargetConnection } from './connection.js'
 import { createDialer, type Reach } from './dial.js'
 import { type CallPlace, HttpCall } from './http-call.js'
 import { Patience } from './patience.js'
 import { createHeadWriter } from './request-head.js'
 import { HeadReader } from './response-reader.js'
 
-export interface HttpClientOptions extends Reach {
+export interface HttpUpstreamOptions extends Reach {
   clock: Clock
   /** How long an idle connection is kept when the server says nothing of it, in milliseconds. */
   idleMs: number
   /** Keeps all header fields of answers, not only those that are read on the way of a call. */
   keepsAllFields?: boolean
+  /** Takes requests after `close` too, on new connections. */
+  reopens?: boolean
   /**
    * Tells whether a request may be sent a second time when its connection broke before anything was
    * answered. Nobody knows then whether the first one arrived. Without it none may.
@@ -40,16 +42,16 @@ const NO_WAY: ReadonlySet<string> = new Set([
 
 /**
  * Opens the connections to a target, over HTTP/1.1 on sockets. A connection is opened when none is
- * idle, and the one that was used last is used next, so that the others can go. It can be used again
- * after `close`.
+ * idle, and the one that was used last is used next, so that the others can go.
  */
-export function createHttpClient(url: URL, options: HttpClientOptions): Upstream {
+export function createHttpUpstream(url: URL, options: HttpUpstreamOptions): Upstream {
   const pool = new ConnectionPool(url, options)
   return {
     send(request, handler) {
       new HttpCall(pool, request, handler).start()
     },
     async close() {
+      pool.isClosed = options.reopens !== true
       pool.close()
     },
   }
@@ -62,14 +64,15 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
   readonly heads: HeadReader
   readonly writeHead
   readonly isRetrySafe
+  isClosed = false
   readonly #idleMs: number
-  readonly #all = new Roster<Connection>()
+  readonly #all = new Roster<TargetConnection>()
   /** The one that was used last is at the end. */
-  #idle: Connection[] = []
+  #idle: TargetConnection[] = []
   /** 4 once IPv6 led nowhere. */
   #family: 4 | undefined
 
-  constructor(url: URL, options: HttpClientOptions) {
+  constructor(url: URL, options: HttpUpstreamOptions) {
     this.clock = options.clock
     this.patience = new Patience(options.clock, () => this.#closeStale())
     this.dialer = createDialer(url, options)
@@ -86,7 +89,7 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
     connection.carry(call)
   }
 
-  #takeIdle(): Connection | undefined {
+  #takeIdle(): TargetConnection | undefined {
     const now = this.#idle.length > 0 ? this.clock.now() : 0
     for (;;) {
       const connection = this.#idle.pop()
@@ -97,8 +100,8 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
     }
   }
 
-  #open(): Connection {
-    const connection = new Connection(this, this.#family)
+  #open(): TargetConnection {
+    const connection = new TargetConnection(this, this.#family)
     this.#all.add(connection)
     connection.cancelTimer = this.clock.after(CONNECT_MS, () => {
       if (!connection.isReady) connection.fail(codedError('ETIMEDOUT'))
@@ -112,7 +115,7 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
     return true
   }
 
-  onFree(connection: Connection, keepMs: number | undefined): void {
+  onFree(connection: TargetConnection, keepMs: number | undefined): void {
     const ms = keepMs === undefined ? this.#idleMs : keepMs - Math.min(MARGIN_MS, keepMs / 2)
     connection.idleUntil = this.clock.now() + Math.min(ms, MAX_IDLE_MS)
     connection.rest()
@@ -121,7 +124,7 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
     this.patience.arm()
   }
 
-  onGone(connection: Connection): void {
+  onGone(connection: TargetConnection): void {
     this.#all.delete(connection)
     const at = this.#idle.indexOf(connection)
     if (at >= 0) this.#idle.splice(at, 1)

@@ -2,7 +2,7 @@ import { isLoopback } from '../../util/private-addresses.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { Upstream } from '../upstream.js'
 import { type CookieJar, createCookieJar, withCookies } from './cookie-jar.js'
-import { createHttpClient, type HttpClientOptions } from './http-client.js'
+import { createHttpUpstream, type HttpUpstreamOptions } from './http-client.js'
 import { plainAnswers } from './plain-answers.js'
 
 export interface NetworkOptions {
@@ -13,7 +13,7 @@ export interface NetworkOptions {
   proxies?: boolean
   /** Connects by IPv4 only. */
   ipv4?: boolean
-  isRetrySafe: HttpClientOptions['isRetrySafe']
+  isRetrySafe: HttpUpstreamOptions['isRetrySafe']
 }
 
 /** How this machine reaches others: directly or through a proxy, and with which authorities trusted. */
@@ -44,8 +44,8 @@ export function createNetwork(options: NetworkOptions): Network {
     const proxy = proxyFor(url, env)
     const reach = await openReach()
     if (proxy === undefined) {
-      const client = { clock, isRetrySafe, idleMs: IDLE_MS, keepsAllFields: true }
-      return createHttpClient(url, { ...client, ...reach })
+      const client = { clock, isRetrySafe, idleMs: IDLE_MS, keepsAllFields: true, reopens: true }
+      return createHttpUpstream(url, { ...client, ...reach })
     }
     const { createProxyUpstream } = await import('./proxy-upstream.js')
     return createProxyUpstream(url, proxy, reach)

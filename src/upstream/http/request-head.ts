@@ -1,4 +1,5 @@
 import type { UpstreamRequest } from '../upstream.js'
+import { codedError } from '../upstream-error.js'
 
 /** Names that we write ourselves, in lower case, so that they need no look. */
 const OURS: ReadonlySet<string> = new Set([
@@ -55,19 +56,15 @@ export function createHeadWriter(url: URL): (request: UpstreamRequest, bytes: nu
 
 function checkName(name: string): void {
   if (!TOKEN.test(name)) {
-    throw coded('ERR_INVALID_HTTP_TOKEN', `Header name must be a valid HTTP token ["${name}"]`)
+    throw codedError('ERR_INVALID_HTTP_TOKEN', `Header name must be a valid HTTP token ["${name}"]`)
   }
   if (NOT_OURS_TO_PASS.has(name.toLowerCase())) {
-    throw coded('ERR_INVALID_HTTP_TOKEN', `Header "${name}" is not for others to set`)
+    throw codedError('ERR_INVALID_HTTP_TOKEN', `Header "${name}" is not for others to set`)
   }
 }
 
 function badCharacter(where: string): Error {
-  return coded('ERR_INVALID_CHAR', `Invalid character in ${where}`)
-}
-
-function coded(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code })
+  return codedError('ERR_INVALID_CHAR', `Invalid character in ${where}`)
 }
 
 /** The user and password of a URL, as every HTTP client sends them. */

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createHttpClient } from '../../../../src/upstream/http/http-client.js'
+import { createHttpUpstream } from '../../../../src/upstream/http/http-client.js'
 import type {
   Upstream,
   UpstreamController,
@@ -26,9 +26,10 @@ async function serve(listener: RequestListener) {
 }
 
 async function upstreamTo(port: number, host = '127.0.0.1'): Promise<Upstream> {
-  const upstream = createHttpClient(new URL(`http://${host}:${port}/mcp?a=1`), {
+  const upstream = createHttpUpstream(new URL(`http://${host}:${port}/mcp?a=1`), {
     clock,
     idleMs: 4_000,
+    reopens: true,
     isRetrySafe: ({ body }) => body === 'safe',
   })
   closing.push(() => upstream.close())
@@ -64,7 +65,7 @@ function send(upstream: Upstream, request: Partial<UpstreamRequest> = {}) {
   return { told, done, controller: () => controller as UpstreamController }
 }
 
-describe('createHttpClient', () => {
+describe('createHttpUpstream', () => {
   it('sends a request as it is and reads the whole answer', async () => {
     const { port } = await serve(async (request, response) => {
       let body = ''
