@@ -16,12 +16,10 @@ const RIGHT: readonly string[] = [
   'util/json.ts object[member]',
   // names that are only compared
   'mcp/incoming.ts for (const name in message) {',
-  // names of a closed list
-  'upstream/http/pool.ts fields[name]',
   // an object without a prototype
   'auth/oauth/parse-challenge.ts current.parameters[name]',
   // members that are written out here, onto an object made here
-  'upstream/upstream-error.ts Object.assign(new Error(code), { code })',
+  'upstream/upstream-error.ts Object.assign(new Error(message), { code })',
   "util/private-files.ts Object.assign(new Error('no folder'), { code: 'ENOTDIR' })",
   'util/bounded-file.ts Object.assign(new Error(message), { code })',
   "cli/check-report.ts Object.assign(new Error(path), { code: 'EISDIR' })",

@@ -6,14 +6,15 @@ import { createStandIn } from '../gateway/connecting/stand-in.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
 import { createDetectingUpstream, createTranslatingUpstream } from '../upstream/detection.js'
 import { createCookieJar } from '../upstream/http/cookie-jar.js'
-import { createUpstream } from '../upstream/http/pool.js'
+import { createHttpUpstream } from '../upstream/http/http-client.js'
+import { plainAnswers } from '../upstream/http/plain-answers.js'
 import {
   createSseUpstream,
   type SseUpstream,
   type SseUpstreamOptions,
 } from '../upstream/sse/sse-upstream.js'
 import { createProgramUpstream, type ProgramHost } from '../upstream/stdio/stdio-upstream.js'
-import type { Upstream } from '../upstream/upstream.js'
+import { KEEP_ALIVE_MS, type Upstream } from '../upstream/upstream.js'
 import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Runtime } from '../util/runtime.js'
@@ -50,7 +51,8 @@ export function openTargets(
       const text = error instanceof Error ? error.stack : String(error)
       logger.error('internal', `An answer of target "${name}" could not be handled: ${text}`)
     }
-    const connections = createUpstream(place, onFault, clock)
+    const client = createHttpUpstream(place, { clock, idleMs: KEEP_ALIVE_MS })
+    const connections = plainAnswers(client, place, onFault)
     const sse = () =>
       openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
     if (config.transport === 'sse') {

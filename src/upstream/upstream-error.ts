@@ -107,6 +107,20 @@ export function unusableAnswer(error: unknown): UpstreamError {
   return new UpstreamError('invalid_answer', `its answer is of no use: ${messageOf(error)}`)
 }
 
+/**
+ * Makes the failure of an answer that breaks the rules of HTTP/1.
+ *
+ * @param problem For the end of a sentence about the answer.
+ * @param bytes Its beginning, where that is not one of HTTP/1.
+ */
+export function notHttp(problem: string, bytes?: Buffer): UpstreamError {
+  const isOther = bytes !== undefined && isHttp2(bytes)
+  return new UpstreamError(
+    'invalid_answer',
+    isOther ? HTTP2_ONLY : `its answer is not HTTP: ${problem}`,
+  )
+}
+
 /** Makes the failure of an answer that is not kept, since too much waits in memory for slow clients. */
 export function noRoom(): UpstreamError {
   const reason = 'its answer finds no room here: too many wait to be read'
@@ -114,8 +128,8 @@ export function noRoom(): UpstreamError {
 }
 
 /** Makes an error with a code, as Node's network makes them. */
-export function codedError(code: string): Error {
-  return Object.assign(new Error(code), { code })
+export function codedError(code: string, message = code): Error {
+  return Object.assign(new Error(message), { code })
 }
 
 /** Describes an error of undici or of Node's network, and names its code. */
@@ -144,7 +158,10 @@ const FRAME_HEAD_BYTES = 9
 function beginsAsHttp2(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const { rawPacket, data } = error as { rawPacket?: unknown; data?: unknown }
-  const bytes = Buffer.isBuffer(rawPacket) ? rawPacket : Buffer.from(String(data ?? ''), 'latin1')
+  return isHttp2(Buffer.isBuffer(rawPacket) ? rawPacket : Buffer.from(String(data ?? ''), 'latin1'))
+}
+
+function isHttp2(bytes: Buffer): boolean {
   if (bytes.length < FRAME_HEAD_BYTES) return false
   // a frame of stream 0 is one of the connection itself
   return bytes[3] === SETTINGS && bytes.readUInt32BE(5) === 0

@@ -1,15 +1,37 @@
-import type { Dispatcher } from 'undici'
 import { mediaTypeOf, STREAM_TYPE } from '../mcp/headers.js'
 
 /** Below the 5 s after which Node's servers drop idle connections: we must close them first. */
 export const KEEP_ALIVE_MS = 4_000
 
-/** What undici says of a connection that it closed because its request was aborted. */
-export const ABORTED = 'aborted'
+/** The header fields of an answer by their names in lower case; those that came repeatedly as a list. */
+export type ResponseHead = Readonly<Record<string, string | string[] | undefined>>
 
-export type UpstreamHandler = Dispatcher.DispatchHandler
+/** What whoever reads an answer can do to it. */
+export interface UpstreamController {
+  readonly aborted: boolean
+  readonly paused: boolean
+  readonly reason: Error | null
+  /** Gives the request up. Its connection is dropped, and the handler hears of it at most as an error. */
+  abort(reason: Error): void
+  /** Has the target wait: nothing is told until `resume`. */
+  pause(): void
+  resume(): void
+}
 
-export type UpstreamController = Dispatcher.DispatchController
+/** Gets an answer piece by piece; `onResponseEnd` or `onResponseError` is last. */
+export interface UpstreamHandler {
+  onRequestStart?(controller: UpstreamController, context: unknown): void
+  /** @param text The server's words for the status. */
+  onResponseStart?(
+    controller: UpstreamController,
+    status: number,
+    headers: ResponseHead,
+    text?: string,
+  ): void
+  onResponseData?(controller: UpstreamController, chunk: Buffer): void
+  onResponseEnd?(controller: UpstreamController, trailers: unknown): void
+  onResponseError?(controller: UpstreamController, error: Error): void
+}
 
 export interface UpstreamRequest {
   method: 'POST' | 'GET' | 'DELETE'
@@ -61,9 +83,6 @@ export const CALLER_ID_FIELD = ':owner'
 export const IDENTITY_FIELD = ':identity'
 
 type Parts = Required<UpstreamHandler>
-
-/** The headers of an answer. */
-export type ResponseHead = Parameters<Parts['onResponseStart']>[2]
 
 /** Passes every event on: the base of handlers that look at some, or change them. */
 export class PassingHandler implements UpstreamHandler {

@@ -2,7 +2,7 @@ import { isLoopback } from '../../util/private-addresses.js'
 import type { Runtime } from '../../util/runtime.js'
 import type { Upstream } from '../upstream.js'
 import { type CookieJar, createCookieJar, withCookies } from './cookie-jar.js'
-import { createNodeUpstream, type NodeUpstreamOptions } from './node-upstream.js'
+import { createHttpUpstream, type HttpUpstreamOptions } from './http-client.js'
 import { plainAnswers } from './plain-answers.js'
 
 export interface NetworkOptions {
@@ -13,7 +13,7 @@ export interface NetworkOptions {
   proxies?: boolean
   /** Connects by IPv4 only. */
   ipv4?: boolean
-  isRetrySafe: NodeUpstreamOptions['isRetrySafe']
+  isRetrySafe: HttpUpstreamOptions['isRetrySafe']
 }
 
 /** How this machine reaches others: directly or through a proxy, and with which authorities trusted. */
@@ -25,6 +25,9 @@ export interface Network {
   /** Makes another one that shares nothing with this one, no cookies either. */
   anew(): Network
 }
+
+/** Connections without a hint of the server are dropped after this time. */
+const IDLE_MS = 25_000
 
 /** Creates the network. A proxy's client is loaded only where there is a proxy. */
 export function createNetwork(options: NetworkOptions): Network {
@@ -40,7 +43,10 @@ export function createNetwork(options: NetworkOptions): Network {
   const connect = async (url: URL) => {
     const proxy = proxyFor(url, env)
     const reach = await openReach()
-    if (proxy === undefined) return createNodeUpstream(url, { clock, isRetrySafe, ...reach })
+    if (proxy === undefined) {
+      const client = { clock, isRetrySafe, idleMs: IDLE_MS, keepsAllFields: true, reopens: true }
+      return createHttpUpstream(url, { ...client, ...reach })
+    }
     const { createProxyUpstream } = await import('./proxy-upstream.js')
     return createProxyUpstream(url, proxy, reach)
   }

@@ -1,16 +1,9 @@
 import { Agent, type Dispatcher, fetch, ProxyAgent, type RequestInit } from 'undici'
 import { PassingHandler, type Upstream, type UpstreamController } from '../upstream.js'
 import { codedError, PROXY_REFUSED } from '../upstream-error.js'
+import type { Reach } from './dial.js'
 
 const CONNECT_MS = 10_000
-
-/** The authorities to trust, and the addresses to connect to. */
-export interface Reach {
-  /** Trusted instead of Node's own list, PEM. */
-  ca: readonly string[] | undefined
-  /** The only family of addresses to connect to. */
-  family: 4 | undefined
-}
 
 function createDispatcher(proxy: URL | undefined, { ca, family }: Reach): Dispatcher {
   const tls = ca === undefined ? {} : { ca: [...ca] }

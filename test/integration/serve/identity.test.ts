@@ -49,7 +49,11 @@ async function stackWith(
     ...more,
     ...(config && { config }),
   })
-  onTestFinished(() => stack.close())
+  onTestFinished(async () => {
+    await stack.close()
+    // a session that was opened for one call is ended behind its answer
+    await expect.poll(() => target.openSockets).toBe(0)
+  })
   return stack
 }
 

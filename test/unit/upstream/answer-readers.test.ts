@@ -6,9 +6,9 @@ import { createTarget } from '../../../src/gateway/target.js'
 import { STATELESS_VERSION } from '../../../src/mcp/versions.js'
 import { readAnswer } from '../../../src/upstream/answer-reader.js'
 import { createTranslatingUpstream } from '../../../src/upstream/detection.js'
-import { createUpstream } from '../../../src/upstream/http/pool.js'
 import type { Upstream } from '../../../src/upstream/upstream.js'
 import { createClock } from '../../../src/util/async.js'
+import { openUpstream } from '../../helpers/upstream.js'
 import { OPEN_TOOLS } from '../gateway/support.js'
 
 type Answer = (response: ServerResponse) => void
@@ -103,9 +103,7 @@ let upstream: Upstream
 
 beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  upstream = createUpstream(
-    new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`),
-  )
+  upstream = openUpstream(new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`))
 })
 
 afterAll(async () => {

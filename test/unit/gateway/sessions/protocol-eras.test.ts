@@ -5,7 +5,6 @@ import type { Request } from '../../../../src/gateway/request.js'
 import { createDeclared } from '../../../../src/gateway/sessions/capabilities.js'
 import { createEras, readEra } from '../../../../src/gateway/sessions/protocol-eras.js'
 import { createTarget, type Target } from '../../../../src/gateway/target.js'
-import { createUpstream } from '../../../../src/upstream/http/pool.js'
 import { ProxyError } from '../../../../src/util/errors.js'
 import { createManualClock } from '../../../helpers/runtime.js'
 import { eventually } from '../../../helpers/targets/eventually.js'
@@ -14,6 +13,7 @@ import {
   startModernRecordingTarget,
 } from '../../../helpers/targets/modern.js'
 import { type RecordingTarget, startRecordingTarget } from '../../../helpers/targets/recording.js'
+import { openUpstream } from '../../../helpers/upstream.js'
 import { OPEN_TOOLS, principal } from '../support.js'
 
 let modern: ModernRecordingTarget
@@ -45,7 +45,7 @@ function erasOf(urls: readonly string[], credential = FREE) {
   const clock = createManualClock()
   for (const url of urls) {
     const config = { name: `t${targets.length}`, prefix: '', tools: OPEN_TOOLS }
-    targets.push(createTarget(config, credential, createUpstream(new URL(url))))
+    targets.push(createTarget(config, credential, openUpstream(new URL(url))))
   }
   const timeouts = { list: 3_000, answer: 300_000 }
   return { clock, eras: createEras({ clock, timeouts, declared: createDeclared() }) }

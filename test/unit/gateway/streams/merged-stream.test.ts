@@ -1,10 +1,10 @@
 import { afterEach, expect, it } from 'vitest'
 import { mergeStreams } from '../../../../src/gateway/streams/merged-stream.js'
 import { createTarget } from '../../../../src/gateway/target.js'
-import { createUpstream } from '../../../../src/upstream/http/pool.js'
 import { createManualClock } from '../../../helpers/runtime.js'
 import { eventually } from '../../../helpers/targets/eventually.js'
 import { type RecordingTarget, startRecordingTarget } from '../../../helpers/targets/recording.js'
+import { openUpstream } from '../../../helpers/upstream.js'
 import { OPEN_TOOLS } from '../support.js'
 
 let server: RecordingTarget
@@ -20,7 +20,7 @@ it('asks no more for a stream when the failure made somebody close all of them',
   })
   const clock = createManualClock()
   const credential = { headers: () => ({}), refused: () => false }
-  const upstream = createUpstream(new URL(server.url))
+  const upstream = openUpstream(new URL(server.url))
   const target = createTarget({ name: 't', prefix: '', tools: OPEN_TOOLS }, credential, upstream)
   const caller = { principal: undefined, accessToken: undefined }
   const reply: Parameters<typeof mergeStreams>[0]['reply'] = {

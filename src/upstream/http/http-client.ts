@@ -1,0 +1,146 @@
+import { Roster } from '../../util/roster.js'
+import type { Clock } from '../../util/runtime.js'
+import type { Upstream, UpstreamRequest } from '../upstream.js'
+import { codedError } from '../upstream-error.js'
+import { type ConnectionOwner, TargetConnection } from './connection.js'
+import { createDialer, type Reach } from './dial.js'
+import { type CallPlace, HttpCall } from './http-call.js'
+import { Patience } from './patience.js'
+import { createHeadWriter } from './request-head.js'
+import { HeadReader } from './response-reader.js'
+
+export interface HttpUpstreamOptions extends Reach {
+  clock: Clock
+  /** How long an idle connection is kept when the server says nothing of it, in milliseconds. */
+  idleMs: number
+  /** Keeps all header fields of answers, not only those that are read on the way of a call. */
+  keepsAllFields?: boolean
+  /** Takes requests after `close` too, on new connections. */
+  reopens?: boolean
+  /**
+   * Tells whether a request may be sent a second time when its connection broke before anything was
+   * answered. Nobody knows then whether the first one arrived. Without it none may.
+   */
+  isRetrySafe?: ((request: UpstreamRequest) => boolean) | undefined
+}
+
+const CONNECT_MS = 10_000
+
+/** More idle connections are closed, those first that were not used for long. */
+const MAX_IDLE = 256
+
+/** However long the server would keep a connection. */
+const MAX_IDLE_MS = 600_000
+
+/** The server may close a connection just when we use it: we drop it that much earlier. */
+const MARGIN_MS = 2_000
+
+/** Where nothing was connected, the other family of addresses may lead further. */
+const NO_WAY: ReadonlySet<string> = new Set([
+  ...['ETIMEDOUT', 'ENETUNREACH', 'EHOSTUNREACH', 'EADDRNOTAVAIL'],
+])
+
+/**
+ * Opens the connections to a target, over HTTP/1.1 on sockets. A connection is opened when none is
+ * idle, and the one that was used last is used next, so that the others can go.
+ */
+export function createHttpUpstream(url: URL, options: HttpUpstreamOptions): Upstream {
+  const pool = new ConnectionPool(url, options)
+  return {
+    send(request, handler) {
+      new HttpCall(pool, request, handler).start()
+    },
+    async close() {
+      pool.isClosed = options.reopens !== true
+      pool.close()
+    },
+  }
+}
+
+class ConnectionPool implements ConnectionOwner, CallPlace {
+  readonly clock: Clock
+  readonly patience: Patience
+  readonly dialer
+  readonly heads: HeadReader
+  readonly writeHead
+  readonly isRetrySafe
+  isClosed = false
+  readonly #idleMs: number
+  readonly #all = new Roster<TargetConnection>()
+  /** The one that was used last is at the end. */
+  #idle: TargetConnection[] = []
+  /** 4 once IPv6 led nowhere. */
+  #family: 4 | undefined
+
+  constructor(url: URL, options: HttpUpstreamOptions) {
+    this.clock = options.clock
+    this.patience = new Patience(options.clock, () => this.#closeStale())
+    this.dialer = createDialer(url, options)
+    this.heads = new HeadReader(options.keepsAllFields === true)
+    this.writeHead = createHeadWriter(url)
+    this.isRetrySafe = options.isRetrySafe
+    this.#idleMs = options.idleMs
+    this.#family = options.family
+  }
+
+  carry(call: HttpCall, isFresh: boolean): void {
+    const connection = (isFresh ? undefined : this.#takeIdle()) ?? this.#open()
+    call.onCarried(connection)
+    connection.carry(call)
+  }
+
+  #takeIdle(): TargetConnection | undefined {
+    const now = this.#idle.length > 0 ? this.clock.now() : 0
+    for (;;) {
+      const connection = this.#idle.pop()
+      if (connection === undefined) return undefined
+      // a machine that slept has connections that are older than any timer says
+      if (connection.isOpen && connection.idleUntil > now) return connection
+      connection.drop()
+    }
+  }
+
+  #open(): TargetConnection {
+    const connection = new TargetConnection(this, this.#family)
+    this.#all.add(connection)
+    connection.cancelTimer = this.clock.after(CONNECT_MS, () => {
+      if (!connection.isReady) connection.fail(codedError('ETIMEDOUT'))
+    })
+    return connection
+  }
+
+  mayConnectAgain(code: string): boolean {
+    if (!NO_WAY.has(code) || !this.dialer.isName || this.#family !== undefined) return false
+    this.#family = 4
+    return true
+  }
+
+  onFree(connection: TargetConnection, keepMs: number | undefined): void {
+    const ms = keepMs === undefined ? this.#idleMs : keepMs - Math.min(MARGIN_MS, keepMs / 2)
+    connection.idleUntil = this.clock.now() + Math.min(ms, MAX_IDLE_MS)
+    connection.rest()
+    this.#idle.push(connection)
+    if (this.#idle.length > MAX_IDLE) this.#idle.shift()?.drop()
+    this.patience.arm()
+  }
+
+  onGone(connection: TargetConnection): void {
+    this.#all.delete(connection)
+    const at = this.#idle.indexOf(connection)
+    if (at >= 0) this.#idle.splice(at, 1)
+  }
+
+  /** @returns Whether idle connections are left. */
+  #closeStale(): boolean {
+    const now = this.clock.now()
+    const stale = this.#idle.filter(({ idleUntil }) => idleUntil <= now)
+    if (stale.length > 0) this.#idle = this.#idle.filter(({ idleUntil }) => idleUntil > now)
+    for (const connection of stale) connection.drop()
+    return this.#idle.length > 0
+  }
+
+  close(): void {
+    this.#idle = []
+    this.#all.each((connection) => connection.fail(codedError('ECONNRESET')))
+  }
+}
