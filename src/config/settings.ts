@@ -1,5 +1,5 @@
 import type { KindTypes } from './kinds.js'
-import { LOOKUPS, type Setting, section, VARIABLES_OF_FLAGS } from './table.js'
+import { LOOKUPS, rulesOf, type Setting, section, VARIABLES_OF_FLAGS } from './table.js'
 
 /** Name of the target that the environment, or `--target` without a name, configures. */
 export const ENVIRONMENT_TARGET = 'target'
@@ -14,22 +14,6 @@ export const OTHER_VARIABLES: readonly string[] = [
   'MCP_DESCOPE_TOKEN',
   ...VARIABLES_OF_FLAGS,
 ]
-
-/** The rows of what restricts a target's prompts or resources, as its tools are restricted. */
-const rulesOf = <const What extends string>(what: What) =>
-  ({
-    allow: ['globs', ['*'], `${what} to offer; an empty list offers none.`],
-    deny: ['globs', [], `${what} to hide, and to refuse.`],
-    scopes: ['globMap', {}, `${what} that need scopes, all of them.`],
-    roles: ['globMap', {}, `${what} for which the caller needs one of these roles.`],
-    permissions: ['globMap', {}, `${what} for which the caller needs one of these permissions.`],
-    tenants: ['globMap', {}, `${what} for which the caller needs one of these tenants.`],
-    whenScopeMissing: [
-      'whenScopeMissing',
-      'list',
-      `${what} whose scopes the caller lacks: list or hide.`,
-    ],
-  }) as const
 
 /** All settings by section: the kind of each, its default, its meaning and where else it is set. */
 const TABLE = [

@@ -91,3 +91,19 @@ export const VARIABLES_OF_FLAGS: readonly string[] = [
   'USE_SYSTEM_CA',
   'WAIT_FOR_LOGIN',
 ].map((name) => `MCP_DESCOPE_${name}`)
+
+/** The rows of what restricts a target's prompts or resources, as its tools are restricted. */
+export const rulesOf = <const What extends string>(what: What) =>
+  ({
+    allow: ['globs', ['*'], `${what} to offer; an empty list offers none.`],
+    deny: ['globs', [], `${what} to hide, and to refuse.`],
+    scopes: ['globMap', {}, `${what} that need scopes, all of them.`],
+    roles: ['globMap', {}, `${what} for which the caller needs one of these roles.`],
+    permissions: ['globMap', {}, `${what} for which the caller needs one of these permissions.`],
+    tenants: ['globMap', {}, `${what} for which the caller needs one of these tenants.`],
+    whenScopeMissing: [
+      'whenScopeMissing',
+      'list',
+      `${what} whose scopes the caller lacks: list or hide.`,
+    ],
+  }) as const
