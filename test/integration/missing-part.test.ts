@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -13,20 +13,23 @@ import { createFolder } from '../helpers/folder.js'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const SAYS = 'A part of this program is missing. It was updated'
 
-/** Copies the program without the part of its `dist` that begins so. */
-function programWithout(part: string): { bin: string; gone: string } {
+/** Copies the program without the file of its `dist` that defines a function. */
+function programWithout(name: string): { bin: string; gone: string } {
   const folder = createFolder()
-  for (const name of ['bin', 'dist', 'package.json']) {
-    cpSync(join(ROOT, name), join(folder, name), { recursive: true })
+  for (const part of ['bin', 'dist', 'package.json']) {
+    cpSync(join(ROOT, part), join(folder, part), { recursive: true })
   }
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'junction')
-  const gone = readdirSync(join(folder, 'dist')).find((name) => name.startsWith(`${part}-`)) ?? ''
+  const [gone = '', ...others] = readdirSync(join(folder, 'dist')).filter((file) =>
+    readFileSync(join(folder, 'dist', file), 'utf8').includes(`function ${name}(`),
+  )
+  expect(others.filter((file) => file !== 'index.js')).toEqual([])
   rmSync(join(folder, 'dist', gone))
   return { bin: join(folder, 'bin', 'mcp-descope-proxy.js'), gone }
 }
 
 it('says of a command that is gone that the program may have been updated', async () => {
-  const { bin, gone } = programWithout('config')
+  const { bin, gone } = programWithout('configCommand')
   const argv = [bin, 'config', 'show']
   const { stderr } = await promisify(execFile)(process.execPath, argv).catch((error) => error)
   expect(stderr).toContain(`error: ${SAYS}`)
@@ -36,8 +39,8 @@ it('says of a command that is gone that the program may have been updated', asyn
 
 const unsupported = { code: -32022, message: 'no', data: { supported: ['2026-07-28'] } }
 it.each([
-  { part: 'sse-upstream', status: 404, body: 'Cannot POST /mcp' },
-  { part: 'translator', status: 400, body: { jsonrpc: '2.0', id: 1, error: unsupported } },
+  { part: 'createSseUpstream', status: 404, body: 'Cannot POST /mcp' },
+  { part: 'createTranslator', status: 400, body: { jsonrpc: '2.0', id: 1, error: unsupported } },
 ])(
   'the bridge answers, and goes on, without its $part',
   async (row) => {

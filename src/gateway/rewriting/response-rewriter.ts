@@ -1,4 +1,5 @@
 import type { Principal } from '../../auth/principal.js'
+import { eachValue } from '../../mcp/incoming.js'
 import { findMember, replaceParts, skipSpace } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import type { Message } from '../../mcp/message.js'
@@ -154,10 +155,15 @@ export function createResponseRewriter(context: GatewayContext) {
         withhold(target, problem)
         return LEFT_OUT
       }
-      const replayed = (text: string) => {
-        const message = tryParseJson(text)
+      const replayedOne = (message: unknown, text: string) => {
         if (resumed !== undefined && isAnswerTo(message, resumed)) return exposeAnswer(text)
         return bindsIds ? exposeSpoken(parties, target, text, key) : exposeUnbound(text, message)
+      }
+      const replayed = (data: string) => {
+        const all: string[] = []
+        eachValue(data, (message, text) => all.push(replayedOne(message, text)))
+        const [first = LEFT_OUT, ...others] = all.filter((text) => text !== LEFT_OUT)
+        return others.length === 0 ? first : `[${[first, ...others].join(',')}]`
       }
       const rewrites = bindsIds
         ? { ...rewriteBound(request, target, resumed?.request), replayed }

@@ -1,6 +1,6 @@
 import { withHeaders } from '../../auth/credentials/static.js'
 import type { ProgramConfig, TargetConfig } from '../../config/types.js'
-import { createTarget, type Target } from '../../gateway/target.js'
+import { createTarget, ownerCredential, type Target } from '../../gateway/target.js'
 import { createDetectingUpstream, createTranslatingUpstream } from '../../upstream/detection.js'
 import type { Network } from '../../upstream/http/network.js'
 import { createSessionBasedUpstream } from '../../upstream/shared/shared-request.js'
@@ -103,10 +103,7 @@ async function openProgram(
   program: ProgramConfig,
   options: ProgramOptions,
 ): Promise<Target> {
-  const [{ createProgramUpstream }, { ownerCredential }] = await Promise.all([
-    import('../../upstream/stdio/stdio-upstream.js'),
-    import('../../gateway/target.js'),
-  ])
+  const { createProgramUpstream } = await import('../../upstream/stdio/stdio-upstream.js')
   const upstream = createProgramUpstream(runtime, config.name, program, options)
   return createTarget(config, ownerCredential(), upstream)
 }

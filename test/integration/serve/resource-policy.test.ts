@@ -230,7 +230,7 @@ describe.each(WAYS)('prompts and resources with rules, %s, %s', (at, era) => {
       expect(status).toBe(403)
       if (era === 'session') {
         expect(challenge).toContain('error="insufficient_scope"')
-        expect(challenge).toMatch(/scope="(sales|premium)"/)
+        expect(challenge).toMatch(/scope="(sales|premium) mcp:use"/)
       }
     }
     const paying = await connect(at, { scope: 'sales premium' }, era)
