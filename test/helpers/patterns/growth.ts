@@ -6,8 +6,11 @@ const SIZES = [50_000, 100_000] as const
 const FLOOR = 20
 /** As other programs disturb the clock, each size's shortest time counts, and an odd one is tried more often. */
 const ENOUGH = 3
-const ROUNDS = 12
+const ROUNDS = 40
 const CLEAR = 2.5
+/** What is far from linear stays so after a few rounds. */
+const CLEARLY_NOT = 3.5
+const ENOUGH_TO_REFUSE = 8
 /** So long takes nothing but work that grows too fast, and once is enough to see it. */
 const SLOW = 500
 /** Ends what would never end. Linear work takes a hundredth of it at most. */
@@ -51,7 +54,9 @@ export function growthOf(
     if (times.large === Infinity) return Infinity
     if (times.large < FLOOR) return 0
     if (times.large > SLOW) break
-    if (round >= ENOUGH && times.large / times.small < CLEAR) break
+    const growth = times.large / times.small
+    if (round >= ENOUGH && growth < CLEAR) break
+    if (round >= ENOUGH_TO_REFUSE && growth > CLEARLY_NOT) break
   }
   return times.large / times.small
 }
