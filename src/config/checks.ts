@@ -2,7 +2,7 @@ import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/private-a
 import { nearest } from '../util/text.js'
 import { checkCredential } from './credential-checks.js'
 import { checkEndpoints } from './endpoint-checks.js'
-import { mcpUrlOf } from './public-url.js'
+import { mcpUrlOf } from './endpoints.js'
 import type { Resolution } from './resolve.js'
 import type { SettingKey, SettingValues } from './settings.js'
 import type { Variables } from './sources.js'

@@ -1,6 +1,5 @@
-import { connectToolOf } from '../util/connect-tool.js'
 import { isObject } from '../util/json.js'
-import { createGlobMatcher } from '../util/text.js'
+import { connectToolOf, createGlobMatcher } from '../util/text.js'
 import type { Resolution } from './resolve.js'
 import type { CredentialConfig } from './types.js'
 

@@ -5,9 +5,9 @@ import { readText } from '../util/bounded-file.js'
 import { isObject, type JsonObject } from '../util/json.js'
 import { fileErrorCode } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
-import { configFolder } from './folders.js'
 import { type Lines, pathId, readJson } from './read-json.js'
 import { readYaml } from './read-yaml.js'
+import { configFolder } from './sources.js'
 
 const NAME = 'mcp-descope-proxy'
 

@@ -1,6 +1,10 @@
-import { checkClaims, isResource, toPrincipal } from '../auth/verify/claims.js'
+import {
+  checkClaims,
+  isResource,
+  readUnverifiedClaims,
+  toPrincipal,
+} from '../auth/verify/claims.js'
 import { TokenError } from '../auth/verify/token-error.js'
-import { readUnverifiedClaims } from '../auth/verify/unverified-claims.js'
 import { isObject, type JsonObject } from '../util/json.js'
 import { describeTool, type Findings } from './check.js'
 import type { Probe } from './probe.js'

@@ -17,6 +17,7 @@ import {
 } from './lists/fan-out.js'
 import { createLastLists } from './lists/last-known-lists.js'
 import { listKind } from './lists/lists.js'
+import { createAliasLearner } from './lists/target-lists.js'
 import { pendingOf, type Request } from './request.js'
 import { createBoundIds, unbindIds } from './rewriting/bound-ids.js'
 import { createResponseRewriter } from './rewriting/response-rewriter.js'
@@ -27,7 +28,6 @@ import {
   createSigner,
 } from './rewriting/signed-ids.js'
 import { createWithhold } from './rewriting/withheld.js'
-import { createAliasLearner } from './routing/aliases.js'
 import { createNames, tellNames } from './routing/names.js'
 import { asItIs, createRouter, exposedName, isAboutIds, isAddressed } from './routing/route.js'
 import { createDeclared } from './sessions/capabilities.js'

@@ -1,10 +1,9 @@
 import type { TargetCredential } from '../auth/credentials/credential.js'
-import { callerId } from '../auth/principal.js'
+import { callerId, type Principal } from '../auth/principal.js'
 import { CALLER_ID_FIELD, type Upstream } from '../upstream/upstream.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { createGlobMatcher, foldName } from '../util/text.js'
 import type { StandIn } from './connecting/in-place.js'
-import { type AccessRules, type Barrier, createBarrier } from './routing/access.js'
 import {
   createPolicy,
   createToolPolicy,
@@ -156,4 +155,54 @@ export function isKnownMethod(method: string): boolean {
 /** Lenient readers may ignore separators, so that only the letters are compared. */
 function lettersOf(method: string): string {
   return foldName(method).replace(/[^a-z]/g, '')
+}
+
+/**
+ * Who may use a target at all. Of each list the caller needs one entry, and of several lists one each;
+ * a list without entries admits nobody, and a list that is not there asks for nothing.
+ */
+interface AccessRules {
+  /** Tenants (`dct`) that the caller may be signed in to. */
+  readonly tenants?: readonly string[] | undefined
+  readonly roles?: readonly string[] | undefined
+  readonly permissions?: readonly string[] | undefined
+  readonly scopes?: readonly string[] | undefined
+}
+
+/** Returns the rule that keeps a caller out; `undefined` admits the caller. */
+type Barrier = (principal: Principal | undefined) => string | undefined
+
+/**
+ * Prepares the rules of a target. Without authentication no caller has any of what they ask for.
+ *
+ * @returns `undefined` when everybody is admitted.
+ */
+export function createBarrier(rules: AccessRules | undefined): Barrier | undefined {
+  const { tenants, roles, permissions, scopes } = rules ?? {}
+  const checks: [rule: string, passes: (principal: Principal) => boolean][] = []
+  if (tenants !== undefined) {
+    checks.push([
+      'access.tenants',
+      ({ tenant }) => tenant !== undefined && tenants.includes(tenant),
+    ])
+  }
+  if (roles !== undefined) {
+    checks.push(['access.roles', (principal) => shares(roles, principal.roles)])
+  }
+  if (permissions !== undefined) {
+    checks.push(['access.permissions', (principal) => shares(permissions, principal.permissions)])
+  }
+  if (scopes !== undefined) {
+    checks.push([
+      'access.scopes',
+      (principal) => scopes.some((scope) => principal.scopes.has(scope)),
+    ])
+  }
+  if (checks.length === 0) return undefined
+  return (principal) =>
+    checks.find(([, passes]) => principal === undefined || !passes(principal))?.[0]
+}
+
+function shares(wanted: readonly string[], held: readonly string[]): boolean {
+  return wanted.some((item) => held.includes(item))
 }

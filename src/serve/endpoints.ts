@@ -9,7 +9,6 @@ import type { Gateway } from '../gateway/gateway.js'
 import type { Target } from '../gateway/target.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
-import { policyScopes } from './policy-scopes.js'
 import { openCredential, standAlone, type TargetsRuntime } from './targets.js'
 
 /** An endpoint with what answers its requests. */
@@ -125,4 +124,24 @@ export function withAccess(
     if (!(caller instanceof Promise)) return decide(caller)
     caller.then(decide, () => handle(request, response)).catch(() => response.destroy())
   }
+}
+/** What of a target's configuration asks for scopes. */
+interface Restricted {
+  readonly access?: { readonly scopes?: readonly string[] | undefined } | undefined
+  readonly tools?: ScopeRules | undefined
+  readonly prompts?: ScopeRules | undefined
+  readonly resources?: ScopeRules | undefined
+}
+
+interface ScopeRules {
+  readonly scopes?: Readonly<Record<string, readonly string[]>> | undefined
+}
+
+/** Collects every scope that the policy of some targets asks for. */
+function policyScopes(targets: readonly Restricted[]): readonly string[] {
+  const scopes = targets.flatMap(({ access, tools, prompts, resources }) => [
+    ...(access?.scopes ?? []),
+    ...[tools, prompts, resources].flatMap((rules) => Object.values(rules?.scopes ?? {}).flat()),
+  ])
+  return [...new Set(scopes)]
 }

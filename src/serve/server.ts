@@ -2,8 +2,13 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Descope } from '../auth/resource-server.js'
-import { type EndpointConfig, endpointsOf, frontUrlOf, mainUrlOf } from '../config/endpoints.js'
-import { mcpUrlOf } from '../config/public-url.js'
+import {
+  type EndpointConfig,
+  endpointsOf,
+  frontUrlOf,
+  mainUrlOf,
+  mcpUrlOf,
+} from '../config/endpoints.js'
 import type { ProxyConfig } from '../config/types.js'
 import { createGateway } from '../gateway/gateway.js'
 import { createSessions } from '../gateway/sessions/sealed-sessions.js'

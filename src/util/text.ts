@@ -126,6 +126,7 @@ export function editDistance(a: string, b: string): number {
 }
 
 const at = (row: readonly number[], column: number) => row[column] ?? Number.POSITIVE_INFINITY
+
 /**
  * Makes a matcher from patterns in which `*` stands for any run of characters. It uses no regular
  * expression, so that no pattern and no name can make it slow.
@@ -161,4 +162,10 @@ export function globsMeet(one: string, other: string): boolean {
   const [tailA = '', tailB = ''] = [a.at(-1), b.at(-1)]
   const isHead = headA.startsWith(headB) || headB.startsWith(headA)
   return isHead && (tailA.endsWith(tailB) || tailB.endsWith(tailA))
+}
+const MAX_APP = 48
+
+/** Returns the name of the tool by which a user connects with an app. */
+export function connectToolOf(app: string): string {
+  return `connect_${app.slice(0, MAX_APP).replace(/[^A-Za-z0-9_-]/g, '_')}`
 }

@@ -11,9 +11,8 @@ import {
   noCaller,
   renewalTime,
 } from './cache.js'
-import { requestConnectLink } from './connect-link.js'
 import { type Caller, NotConnectedError, type TargetCredential } from './credential.js'
-import { askDescope, DescopeRefusedError } from './descope-request.js'
+import { askDescope, DescopeRefusedError, requestConnectLink } from './descope-request.js'
 import { credentialHeaderName, invalid, isHeaderValue } from './static.js'
 
 const MAX_CALLERS = 1_000

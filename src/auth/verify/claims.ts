@@ -8,6 +8,7 @@ import {
   stringMember,
   stringsMember,
   textMember,
+  tryParseJson,
 } from '../../util/json.js'
 import type { Principal } from '../principal.js'
 import { quoteForLog, TokenError } from './token-error.js'
@@ -186,6 +187,7 @@ function numberClaim(claims: JsonObject, name: string): number | undefined {
   if (typeof value === 'number' && Number.isFinite(value)) return value
   throw new TokenError('malformed', `The access token has a malformed "${name}"`)
 }
+
 /**
  * Returns a function that tells whether an audience is the resource: the same characters but for
  * the case of scheme and host and for one trailing slash, on either side.
@@ -202,4 +204,29 @@ export function isResource(resource: string): (audience: string) => boolean {
 function comparable(resource: string): string {
   const origin = /^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i.exec(resource)?.[0] ?? ''
   return origin.toLowerCase() + resource.slice(origin.length).replace(/\/$/, '')
+}
+
+/**
+ * Reads the claims of a token for display. Does not verify anything: nothing may be decided by
+ * what it returns. A token that is no JWT has no claims.
+ */
+export function readUnverifiedClaims(token: string): JsonObject {
+  const payload = token.split('.')[1]
+  const json = payload && tryParseJson(Buffer.from(payload, 'base64url').toString('utf8'))
+  return isObject(json) ? bareObject(json) : {}
+}
+
+/** What people know each other by, of the claims about one of them. */
+export function nameOf(claims: JsonObject): string | undefined {
+  const names = ['email', 'name', 'preferred_username'] as const
+  return names.map((name) => stringMember(claims, name)).find((found) => found)
+}
+
+/**
+ * Names the account of a token: as people know it, else by its subject, an id that says nothing to
+ * anybody but the server.
+ */
+export function accountOf(token: string): string | undefined {
+  const claims = readUnverifiedClaims(token)
+  return nameOf(claims) ?? (stringMember(claims, 'sub') || undefined)
 }

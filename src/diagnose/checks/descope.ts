@@ -11,11 +11,11 @@ import {
   checkClaims,
   isResource,
   ownServerOf,
+  readUnverifiedClaims,
   toPrincipal,
 } from '../../auth/verify/claims.js'
 import { processKeySet } from '../../auth/verify/jwks.js'
 import { TokenError, type TokenErrorReason } from '../../auth/verify/token-error.js'
-import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
 import { claimRules } from '../../auth/verify/verify-token.js'
 import { type JsonObject, stringMember } from '../../util/json.js'
 import { peerUrlProblem } from '../../util/private-addresses.js'

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
-import { audiencesOf, isResource } from '../../auth/verify/claims.js'
-import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
+import { audiencesOf, isResource, readUnverifiedClaims } from '../../auth/verify/claims.js'
 import { stringMember } from '../../util/json.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'

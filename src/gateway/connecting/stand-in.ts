@@ -30,7 +30,7 @@ import {
 } from '../streams/subscription-filter.js'
 import { type AskedInPlace, type StandIn, standInSession } from './in-place.js'
 import { createKeptLists, pageKey } from './kept-lists.js'
-import { createLinks } from './links.js'
+import { connectWords, createLinks } from './links.js'
 import {
   answerInPlace,
   type ConnectTurn,
@@ -40,7 +40,6 @@ import {
   readTurn,
   withoutOwnInput,
 } from './turn.js'
-import { connectWords } from './words.js'
 
 /** How long a call that comes back from the page waits until the user is done there, milliseconds. */
 const RETURN_MS = 40_000

@@ -16,9 +16,8 @@ import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, isLost, mayBeLost, openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
 import { type RelayOptions, relay } from './relay.js'
-import { statelessHeaders, upstreamHeaders } from './request-headers.js'
 import { isForgotten, type TargetFailure } from './target-failure.js'
-import type { UpstreamSend } from './upstream-send.js'
+import { statelessHeaders, type UpstreamSend, upstreamHeaders } from './upstream-send.js'
 
 /** A client's message and the target that it goes to. */
 export interface Forwarding {

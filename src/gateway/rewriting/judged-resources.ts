@@ -18,7 +18,7 @@ import {
 } from '../../util/json.js'
 import { foldName } from '../../util/text.js'
 import { audible } from '../routing/judge.js'
-import { knownArguments } from '../routing/uri-templates.js'
+import { knownArguments } from '../routing/uri-readings.js'
 import { ACKNOWLEDGED } from '../streams/subscription-filter.js'
 import type { Target } from '../target.js'
 

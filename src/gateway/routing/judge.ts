@@ -12,7 +12,7 @@ import {
 import { foldName } from '../../util/text.js'
 import type { Target } from '../target.js'
 import type { Decision } from './policy.js'
-import { knownArguments } from './uri-templates.js'
+import { knownArguments } from './uri-readings.js'
 
 const ALLOWED: Decision = { allowed: true }
 

@@ -11,12 +11,12 @@ import {
   type ToolRules,
 } from './policy.js'
 import {
+  globOfTemplate,
   MAX_URI_LENGTH,
   readingsOfUri,
   type UriReadings,
   writingsOfPattern,
 } from './uri-readings.js'
-import { globOfTemplate } from './uri-templates.js'
 
 export interface ResourcePolicy extends ToolPolicy {
   /**

@@ -7,9 +7,8 @@ import type { GatewayContext } from '../context.js'
 import { replyFailure } from '../exchange.js'
 import type { Resumed } from '../forwarding/answer-check.js'
 import { relay } from '../forwarding/relay.js'
-import { upstreamHeaders } from '../forwarding/request-headers.js'
 import { isForgotten, type TargetFailure } from '../forwarding/target-failure.js'
-import type { UpstreamSend } from '../forwarding/upstream-send.js'
+import { type UpstreamSend, upstreamHeaders } from '../forwarding/upstream-send.js'
 import { accessKey, bindingKey, type Request } from '../request.js'
 import {
   type createResponseRewriter,

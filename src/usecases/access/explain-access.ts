@@ -1,7 +1,6 @@
 import type { Principal } from '../../auth/principal.js'
 import { endpointsOf } from '../../config/endpoints.js'
 import type { ProxyConfig, TargetConfig } from '../../config/types.js'
-import { createBarrier } from '../../gateway/routing/access.js'
 import { createNames } from '../../gateway/routing/names.js'
 import {
   createPolicy,
@@ -11,7 +10,7 @@ import {
 } from '../../gateway/routing/policy.js'
 import { createResourcePolicy } from '../../gateway/routing/resource-policy.js'
 import { routeUri } from '../../gateway/routing/resource-uris.js'
-import { OPEN_RULES } from '../../gateway/target.js'
+import { createBarrier, OPEN_RULES } from '../../gateway/target.js'
 import { ProxyError } from '../../util/errors.js'
 
 /** What a caller may do with something by this name, in the words of the log. */

@@ -12,8 +12,8 @@ import {
   type TokenRecord,
   type TokenStore,
 } from '../../auth/tokens/token-store.js'
-import { readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
-import { dataFolder } from '../../config/folders.js'
+import { readUnverifiedClaims } from '../../auth/verify/claims.js'
+import { dataFolder } from '../../config/sources.js'
 import { PassingHandler, type Upstream, type UpstreamHandler } from '../../upstream/upstream.js'
 import { requireFolder } from '../../util/private-files.js'
 import type { Runtime } from '../../util/runtime.js'

@@ -1,6 +1,6 @@
 import { splitScopes } from '../../auth/oauth/scopes.js'
 import type { StorePlace, TokenRecord } from '../../auth/tokens/token-store.js'
-import { accountOf, readUnverifiedClaims } from '../../auth/verify/unverified-claims.js'
+import { accountOf, readUnverifiedClaims } from '../../auth/verify/claims.js'
 import { stringMember } from '../../util/json.js'
 import { printable } from '../../util/redact.js'
 import { shownUrl } from '../../util/url-text.js'

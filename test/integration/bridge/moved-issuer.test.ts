@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { readUnverifiedClaims } from '../../../src/auth/verify/unverified-claims.js'
+import { readUnverifiedClaims } from '../../../src/auth/verify/claims.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
 import {
   type BridgeProcess,

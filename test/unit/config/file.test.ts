@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { findFile, PROJECT_PLACES, shorten } from '../../../src/config/file.js'
-import { configFolder, dataFolder } from '../../../src/config/folders.js'
+import { configFolder, dataFolder } from '../../../src/config/sources.js'
 import { createFolder } from '../../helpers/folder.js'
 
 const where = (cwd: string, env: Record<string, string> = {}) =>

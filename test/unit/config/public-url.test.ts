@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { mcpUrlOf } from '../../../src/config/public-url.js'
+import { mcpUrlOf } from '../../../src/config/endpoints.js'
 
 describe('the URL of a server without a public one', () => {
   it.each([

@@ -1,8 +1,7 @@
 import { resolve } from 'node:path'
 import type { Principal } from '../../../auth/principal.js'
-import { toPrincipal } from '../../../auth/verify/claims.js'
+import { readUnverifiedClaims, toPrincipal } from '../../../auth/verify/claims.js'
 import { TokenError } from '../../../auth/verify/token-error.js'
-import { readUnverifiedClaims } from '../../../auth/verify/unverified-claims.js'
 import { loadConfig } from '../../../config/load.js'
 import type { Flags } from '../../../config/settings.js'
 import {

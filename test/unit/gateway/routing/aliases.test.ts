@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import type { GatewayContext } from '../../../../src/gateway/context.js'
+import { createAliasLearner } from '../../../../src/gateway/lists/target-lists.js'
 import type { Request } from '../../../../src/gateway/request.js'
-import { createAliasLearner } from '../../../../src/gateway/routing/aliases.js'
 import { createNames } from '../../../../src/gateway/routing/names.js'
 import { createManualClock } from '../../../helpers/runtime.js'
 import { principal } from '../support.js'
