@@ -61,6 +61,20 @@ export function checkClaims(claims: JsonObject, now: number, rules: ClaimRules):
   if (typeof sub !== 'string' || sub === '') {
     throw new TokenError('malformed', 'The access token names no subject')
   }
+  checkUnbound(claims)
+}
+
+/**
+ * Refuses tokens that only the holder of a key may use: taken as Bearer, they would serve whoever
+ * stole them. That `cnf` names a key of a kind that we do not know, or none, changes nothing.
+ *
+ * @see [RFC 9449 §7.2](https://www.rfc-editor.org/rfc/rfc9449#section-7.2) Compatibility with the Bearer Authentication Scheme
+ * @see [RFC 7800 §3](https://www.rfc-editor.org/rfc/rfc7800#section-3) Representations for Proof-of-Possession Keys
+ */
+function checkUnbound(claims: JsonObject): void {
+  if (ownMember(claims, 'cnf') === undefined) return
+  const what = 'The access token is bound to a key (cnf) and may not be sent as Bearer here'
+  throw new TokenError('bound_to_key', `${what}: ask for one without a DPoP proof`)
 }
 
 /** The MCP server that a configuration URL names, if it names one. */

@@ -14,6 +14,7 @@ export const TOKEN_ERROR_STATUS = {
   wrong_issuer: 401,
   wrong_audience: 401,
   not_an_access_token: 401,
+  bound_to_key: 401,
   unknown_key: 401,
   bad_signature: 401,
   insufficient_scope: 403,

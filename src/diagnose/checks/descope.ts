@@ -165,6 +165,9 @@ function hintOf(reason: TokenErrorReason, resource: string): string {
   if (reason === 'wrong_audience') {
     return `In Descope, set the MCP Server URL of the MCP server to ${resource}, or name the audience in descope.audience.`
   }
+  if (reason === 'bound_to_key') {
+    return 'In Descope, do not force DPoP for the client: tokens are taken as Bearer here.'
+  }
   return reason === 'wrong_issuer'
     ? 'Use the Discovery URL of the MCP server that the client belongs to, or name the issuer in descope.issuers.'
     : 'Check the clock here, and the token settings of the MCP server in Descope.'

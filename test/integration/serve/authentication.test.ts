@@ -62,6 +62,9 @@ const REFUSED: [string, RegExp, (identity: Identity, resource: string) => Promis
     /access token/i,
     (i, aud) => i.mint({ aud, scope: undefined, nonce: 'n', at_hash: 'x' }),
   ],
+  ['bound to a key by DPoP', /bound to a key/, (i, aud) => i.mint({ aud, cnf: { jkt: 'k' } })],
+  ['bound to a certificate', /bound/, (i, aud) => i.mint({ aud, cnf: { 'x5t#S256': 'c' } })],
+  ['with an empty cnf', /bound to a key/, (i, aud) => i.mint({ aud, cnf: null })],
   ['larger than 16 KB', /large|long/i, (i, aud) => i.mint({ aud, padding: 'x'.repeat(13_000) })],
   ['that is no JWT', /token/i, async () => 'opaque-token'],
 ]

@@ -285,6 +285,11 @@ describe('a refused token', () => {
       reason: 'not_an_access_token',
       claims: { nonce: 'n', scope: undefined },
     },
+    ...[{ jkt: 'x'.repeat(43) }, { 'x5t#S256': 'x' }, {}, [], '', false, null].map((cnf) => ({
+      name: `a key that it is bound to, cnf ${JSON.stringify(cnf)}`,
+      reason: 'bound_to_key' as const,
+      claims: { cnf },
+    })),
     { name: 'no kid', reason: 'unknown_key', header: { kid: undefined } },
     { name: 'a numeric kid', reason: 'unknown_key', header: { kid: 1 } },
     { name: 'an unknown kid', reason: 'unknown_key', header: { kid: 'other' }, asks: true },
