@@ -2,6 +2,7 @@ import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import type { Identity } from '../../../../src/demo/identity/index.js'
 import { createState, newSecret, remember } from '../../../../src/demo/identity/state.js'
+import { freePort } from '../../../helpers/sign-in.js'
 import { postJson, start } from './support.js'
 
 /** Sends a request with a Host of its own, which fetch does not let anybody choose. */
@@ -38,9 +39,8 @@ describe('an emulator on loopback', () => {
   )
 
   it('answers under its public URL too', async () => {
-    const { port } = new URL((await start()).url)
-    const other = Number(port) + 1 > 65_535 ? 1_025 : Number(port) + 1
-    const identity = await start({ port: other, publicUrl: `http://login.example:${other}` })
+    const port = await freePort()
+    const identity = await start({ port, publicUrl: `http://login.example:${port}` })
     expect(await statusUnder(identity, 'login.example')).toBe(200)
     expect(await statusUnder(identity, 'evil.example')).toBe(421)
   })
