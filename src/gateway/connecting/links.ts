@@ -62,8 +62,8 @@ export function createLinks(clock: Clock, credential: Pick<TargetCredential, 'he
       return id
     },
 
-    /** Returns the elicitations of a caller that are over, once the caller is connected. */
-    take({ principal }: Caller): readonly string[] {
+    /** Returns the elicitations of a caller, which are over once the caller is connected. */
+    elicitationsOf({ principal }: Caller): readonly string[] {
       return given.get(callerId(principal))?.ids ?? []
     },
 

@@ -199,7 +199,7 @@ function standInFor(
   function listen(asked: AskedInPlace, call: PendingCall): void {
     call.openStream()
     openStream({ asked, call }, () => {
-      for (const elicitationId of links.take(asked.caller)) {
+      for (const elicitationId of links.elicitationsOf(asked.caller)) {
         call.event(notificationText('notifications/elicitation/complete', { elicitationId }))
       }
       for (const kind of ['tools', 'prompts', 'resources']) {

@@ -102,20 +102,7 @@ async function connect(at: string, claims: object, era: 'session' | 'stateless')
       },
     }
   }
-  const hello = await stack.post(
-    {
-      ...{ jsonrpc: '2.0', id: 0, method: 'initialize' },
-      params: {
-        protocolVersion: '2025-11-25',
-        capabilities: {},
-        clientInfo: { name: 'c', version: '1' },
-      },
-    },
-    { authorization },
-  )
-  await hello.text()
-  const session = hello.headers.get('mcp-session-id')
-  const headers = { authorization, ...(session && { 'mcp-session-id': session }) }
+  const headers = await initialized(stack, authorization)
   return {
     async ask(method, params = {}) {
       const answer = await stack.post({ jsonrpc: '2.0', id: 7, method, params }, headers)
@@ -284,26 +271,29 @@ describe.each(WAYS)('prompts and resources with rules, %s, %s', (at, era) => {
   })
 })
 
+/** Initializes, and returns the headers of what follows. */
+async function initialized(stack: Stack, authorization: string) {
+  const params = {
+    protocolVersion: '2025-11-25',
+    capabilities: {},
+    clientInfo: { name: 'c', version: '1' },
+  }
+  const hello = await stack.post(
+    { jsonrpc: '2.0', id: 0, method: 'initialize', params },
+    { authorization },
+  )
+  await hello.text()
+  const session = hello.headers.get('mcp-session-id')
+  return { authorization, ...(session && { 'mcp-session-id': session }) }
+}
+
 describe('updates of resources', () => {
   it.each([['older alone'], ['older of several'], ['newer alone'], ['newer of several']])(
     'are told on the GET stream of those who may read them alone: %s',
     async (at) => {
       const stack = stacks[at] as Stack
       const authorization = `Bearer ${await stack.token()}`
-      const hello = await stack.post(
-        {
-          ...{ jsonrpc: '2.0', id: 0, method: 'initialize' },
-          params: {
-            protocolVersion: '2025-11-25',
-            capabilities: {},
-            clientInfo: { name: 'c', version: '1' },
-          },
-        },
-        { authorization },
-      )
-      await hello.text()
-      const session = hello.headers.get('mcp-session-id')
-      const headers = { authorization, ...(session && { 'mcp-session-id': session }) }
+      const headers = await initialized(stack, authorization)
       for (const uri of ['note://open/1', 'note://secret/1']) {
         const params = { uri: located(at, uri) }
         const asked = { jsonrpc: '2.0', id: 1, method: 'resources/subscribe', params }
