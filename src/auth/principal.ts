@@ -27,12 +27,17 @@ export interface Principal {
 
 const owners = new WeakMap<Principal, string>()
 
-/** Stands for issuer, subject and tenant of a caller without naming them; '' without a caller. */
+/**
+ * Stands for issuer, subject, tenant and user of a caller without naming them; '' without a caller. Where
+ * a template puts into `sub` what users share, `dsub` alone tells them apart.
+ */
 export function callerId(principal: Principal | undefined): string {
   if (principal === undefined) return ''
   let owner = owners.get(principal)
   if (owner === undefined) {
-    const identity = JSON.stringify([principal.issuer, principal.subject, principal.tenant])
+    const { issuer, subject, tenant, userId } = principal
+    const user = userId === undefined || userId === subject ? [] : [userId]
+    const identity = JSON.stringify([issuer, subject, tenant, ...user])
     owner = createHash('sha256').update(identity).digest('base64url').slice(0, 22)
     owners.set(principal, owner)
   }
