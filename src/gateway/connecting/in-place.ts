@@ -17,14 +17,20 @@ export interface AskedInPlace {
 
 /** Answers in a target's place while a caller has not connected yet. */
 export interface StandIn {
+  /** The tool to connect. */
+  readonly tool: { readonly name: string; readonly description: string }
   /**
    * Answers a request of such a caller.
    *
    * @param goOn Has the request sent to the target after all, once the caller is connected.
    */
   answer(asked: AskedInPlace, handler: UpstreamHandler, goOn: () => void): void
-  /** Answers a call of the tool to connect by a caller who is connected; false leaves it to the target. */
-  takes(asked: AskedInPlace, handler: UpstreamHandler): boolean
+  /**
+   * Answers a call of the tool to connect by a caller who is connected; false leaves it to the target.
+   *
+   * @param isOursAlone The target may not get it.
+   */
+  takes(asked: AskedInPlace, handler: UpstreamHandler, isOursAlone: boolean): boolean
   /** Takes out of a request what is meant for us. */
   bodyFor(body: string | Buffer | undefined): string | Buffer | undefined
   /** Returns what keeps the target's answer for later; `undefined` for requests that list nothing. */

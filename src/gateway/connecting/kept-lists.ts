@@ -17,6 +17,9 @@ const MAX_CHARS = 16 * 1024 * 1024
 /** The least that a page counts. */
 const MIN_CHARS = 1024
 
+/** Pages that are looked through for one name. */
+const MAX_PAGES = 50
+
 const MAX_AGE_MS = 24 * 3_600_000
 
 /**
@@ -33,6 +36,18 @@ export function createKeptLists(clock: Pick<Clock, 'now'>) {
     pages.delete(key)
   }
 
+  function find(key: string, method: string): JsonObject | undefined {
+    const page = pages.get(key)
+    if (page === undefined || clock.now() - page.keptAt > MAX_AGE_MS) return undefined
+    const member = listKind(method)?.member ?? ''
+    const message = tryParseJson(page.text)
+    const result = isObject(message) ? ownMember(message, 'result') : undefined
+    const entries = isObject(result) ? ownMember(result, member) : undefined
+    if (!isObject(result) || !Array.isArray(entries)) return undefined
+    const nextCursor = stringMember(result, 'nextCursor')
+    return { [member]: entries, ...(nextCursor !== undefined && { nextCursor }) }
+  }
+
   return {
     keep(key: string, text: string): void {
       forget(key)
@@ -47,16 +62,20 @@ export function createKeptLists(clock: Pick<Clock, 'now'>) {
     },
 
     /** Returns the members of the kept page that make a list: its entries and where the next one is. */
-    find(key: string, method: string): JsonObject | undefined {
-      const page = pages.get(key)
-      if (page === undefined || clock.now() - page.keptAt > MAX_AGE_MS) return undefined
-      const member = listKind(method)?.member ?? ''
-      const message = tryParseJson(page.text)
-      const result = isObject(message) ? ownMember(message, 'result') : undefined
-      const entries = isObject(result) ? ownMember(result, member) : undefined
-      if (!isObject(result) || !Array.isArray(entries)) return undefined
-      const nextCursor = stringMember(result, 'nextCursor')
-      return { [member]: entries, ...(nextCursor !== undefined && { nextCursor }) }
+    find,
+
+    /** Tells whether a tool is on a page of the caller's list that is kept. */
+    lists(asked: AskedInPlace, tool: string): boolean {
+      let cursor: unknown = ''
+      for (let page = 0; page < MAX_PAGES && typeof cursor === 'string'; page++) {
+        const key = pageKey(asked, { method: 'tools/list', params: { cursor } })
+        const list = key === undefined ? undefined : find(key, 'tools/list')
+        const tools = list?.['tools']
+        const isSame = (entry: unknown) => isObject(entry) && entry['name'] === tool
+        if (Array.isArray(tools) && tools.some(isSame)) return true
+        cursor = list?.['nextCursor']
+      }
+      return false
     },
   }
 }

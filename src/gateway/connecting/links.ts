@@ -104,7 +104,7 @@ export function createLinks(clock: Clock, credential: Pick<TargetCredential, 'he
 /** What is said to people, or to the model that passes it on, about a connection. */
 interface ConnectWords {
   /** The tool that stands in while nothing else is known. */
-  readonly tool: JsonObject & { readonly name: string }
+  readonly tool: JsonObject & { readonly name: string; readonly description: string }
   readonly instructions: string
   readonly connected: string
   readonly declined: string

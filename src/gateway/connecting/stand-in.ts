@@ -248,7 +248,19 @@ function standInFor(
     void offerLink(turn)
   }
 
+  function isForConnectTool(asked: AskedInPlace): boolean {
+    const { body, id } = asked
+    const { name } = words.tool
+    if (typeof body !== 'string' || !body.includes(name) || id === undefined) return false
+    const message = tryParseJson(body)
+    const isCall = isObject(message) && message['method'] === 'tools/call'
+    // the target may have a tool of that name itself
+    return isCall && objectMember(message, 'params')?.['name'] === name && !kept.lists(asked, name)
+  }
+
   return {
+    tool: words.tool,
+
     answer(asked, handler, goOn) {
       const call = new PendingCall(handler)
       if (asked.method === 'DELETE') return call.respond(200, {})
@@ -258,18 +270,8 @@ function standInFor(
       answerRequest(turn, goOn)
     },
 
-    takes(asked, handler) {
-      const { body, caller } = asked
-      if (typeof body !== 'string' || !body.includes(words.tool.name)) return false
-      const message = tryParseJson(body)
-      const params = objectMember(message, 'params')
-      const isOurs = isObject(message) && message['method'] === 'tools/call'
-      if (!isOurs || params?.['name'] !== words.tool.name || asked.id === undefined) return false
-      // the target may have a tool of that name itself
-      const known = pageKey({ ...asked, caller }, { method: 'tools/list' })
-      const tools = known === undefined ? undefined : kept.find(known, 'tools/list')?.['tools']
-      const isTheirs = (tool: unknown) => isObject(tool) && tool['name'] === words.tool.name
-      if (Array.isArray(tools) && tools.some(isTheirs)) return false
+    takes(asked, handler, isOursAlone) {
+      if (!isOursAlone && !isForConnectTool(asked)) return false
       const text = words.connected
       reply(readTurn(asked, new PendingCall(handler)), { content: [{ type: 'text', text }] })
       return true

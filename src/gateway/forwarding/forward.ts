@@ -9,7 +9,7 @@ import { type Exchange, replyError, replyFailure } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { withoutTaskCapability } from '../rewriting/withheld.js'
-import { judge, judgedParts } from '../routing/judge.js'
+import { isOursAlone, judge, judgedParts } from '../routing/judge.js'
 import { type Decision, refusalWord } from '../routing/policy.js'
 import { type Route, unknownText } from '../routing/route.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
@@ -111,12 +111,12 @@ class Forward implements RelayOptions {
     const isStateless = request.meta !== undefined
     this.exchange = request.exchange
     this.hasSession = request.sealed !== undefined
+    const { principal } = this.exchange.caller
     this.#forwarding = forwarding
     this.#session = isStateless
       ? undefined
       : (opened ?? context.sessions.at(request.session, route.target.name))
-    const isWithheld =
-      isStateless && context.boundIds.withholds(route.target, this.exchange.caller.principal)
+    const isWithheld = isStateless && context.boundIds.withholds(route.target, principal)
     const body = withReplacements(forwarding)
     const isStream = isStateless && message.method === 'subscriptions/listen'
     // a plain call of a single target's tool brings nothing that would have to be changed
@@ -139,6 +139,7 @@ class Forward implements RelayOptions {
       // it would answer with a task that cannot be given out
       body: isWithheld ? withoutTaskCapability(body) : body,
       id: message.kind === 'request' ? message.id : undefined,
+      isOursAlone: route.tool !== undefined && isOursAlone(route.target, route.name, principal),
       inSession: this.#session?.id !== undefined,
       timeoutMs: isStream ? 0 : context.timeouts.answer,
       isStream,

@@ -85,7 +85,7 @@ export class UpstreamCall implements UpstreamHandler {
   }
 
   /** @returns False when the request is for the target itself. */
-  #answersInPlace({ headers, target }: UpstreamSend): boolean {
+  #answersInPlace({ headers, target, isOursAlone = false }: UpstreamSend): boolean {
     if (target.standIn === undefined) return false
     if (isStandInSession(headerOf(headers, 'mcp-session-id'))) {
       const reason = 'it has no session for this client yet'
@@ -93,7 +93,7 @@ export class UpstreamCall implements UpstreamHandler {
       return true
     }
     this.isInPlace = true
-    this.isInPlace = target.standIn.takes(this.#send, this)
+    this.isInPlace = target.standIn.takes(this.#send, this, isOursAlone)
     return this.isInPlace
   }
 

@@ -22,6 +22,8 @@ export interface UpstreamSend {
   body?: string | Buffer
   /** The id that the answer must carry; absent for notifications, GET and DELETE. */
   id?: RequestId | undefined
+  /** It is for whoever answers in the target's place, and may not reach the target. */
+  isOursAlone?: boolean
   /** Whether the request carries a session of the target. */
   inSession: boolean
   /** The response is a stream that stays open. */

@@ -134,7 +134,7 @@ function exposeEach(
     // hidden tools are named too, so that a call by an alias of theirs is known and refused
     const exposedText = exposeField(view, kind, own)
     const exposed = JSON.stringify(exposedText)
-    if (!isVisible(view, own)) return undefined
+    if (!isVisible(view, own) && !isConnectTool(view, entry)) return undefined
     view.onExposed?.(exposedText)
     view.onEntry?.(entry)
     const views = view.severalTargets ? exposeViews(view.target, text, start) : []
@@ -164,6 +164,14 @@ function isVisible({ target, method, principal }: ListView, name: string): boole
     ? target.resourcePolicy.decideTemplate(name, principal)
     : listPolicy(target, method).decide(name, principal)
   return isListed(decision)
+}
+
+/** Our tool to connect is known by what it says; the target's own of that name is under its policy. */
+function isConnectTool({ target, method, principal }: ListView, entry: JsonObject): boolean {
+  const tool = method === 'tools/list' ? target.standIn?.tool : undefined
+  if (tool === undefined || entry['name'] !== tool.name) return false
+  if (entry['description'] !== tool.description) return false
+  return isListed(target.policy.decideOurs(principal))
 }
 
 function exposeField(

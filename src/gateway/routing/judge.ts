@@ -38,7 +38,7 @@ export function judge(
   }
   switch (method) {
     case 'tools/call':
-      return target.policy.decide(own, principal)
+      return judgeTool(target, own, principal)
     case 'prompts/get':
       return target.promptPolicy.decide(own, principal)
     case 'resources/read':
@@ -50,6 +50,31 @@ export function judge(
     default:
       return ALLOWED
   }
+}
+
+/**
+ * Decides on a tool. The one to connect is ours, and the rules about single tools of the target are not
+ * about it: without it, nobody could connect.
+ */
+function judgeTool(
+  { policy, standIn }: Target,
+  own: string,
+  principal: Principal | undefined,
+): Decision {
+  const decision = policy.decide(own, principal)
+  const isHidden = !decision.allowed && decision.hidden
+  if (!isHidden || own !== standIn?.tool.name) return decision
+  return policy.decideOurs(principal)
+}
+
+/** Tells whether a call is for our tool to connect alone, and may never reach the target. */
+export function isOursAlone(
+  { policy, standIn }: Target,
+  tool: string | undefined,
+  principal: Principal | undefined,
+): boolean {
+  if (standIn === undefined || tool !== standIn.tool.name) return false
+  return !policy.decide(tool, principal).allowed
 }
 
 /** A target may read whichever member it likes, unless the reference's type says which one it is. */

@@ -35,6 +35,8 @@ export function isListed(decision: Decision): boolean {
 export interface ToolPolicy {
   /** Decides both the list and the call, so that they agree. `name` is the target's own. */
   decide(name: string, principal: Principal | undefined): Decision
+  /** Decides on what is ours and stands for all of the target's: only the rules for everything hold. */
+  decideOurs(principal: Principal | undefined): Decision
   /** Tells whether decisions depend on who asks. */
   readonly dependsOnCaller: boolean
   /** Tells whether everything is open to every caller. */
@@ -83,6 +85,8 @@ export interface ToolRules {
 
 const ALLOWED: Decision = { allowed: true }
 
+const ONLY_STARS = /^\*+$/
+
 const hiddenBy = (rule: string): Decision => ({ allowed: false, hidden: true, rule })
 
 /**
@@ -129,6 +133,10 @@ export function createPolicy(
       if (!allow(name)) return notAllowed
       const folded = foldName(name)
       return restrict(({ matches }) => matches(folded), principal)
+    },
+    decideOurs(principal) {
+      if (config.allow.length === 0) return notAllowed
+      return restrict(({ patterns }) => patterns.some((glob) => ONLY_STARS.test(glob)), principal)
     },
   }
 
