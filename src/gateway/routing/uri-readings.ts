@@ -15,6 +15,10 @@ const MAX_LAYERS = 3
 
 const ESCAPES = /(?:%[0-9a-f]{2})+/gi
 
+const AUTHORITY = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i
+
+const WEB_SCHEMES: ReadonlySet<string> = new Set(['http', 'https', 'ws', 'wss'])
+
 const WIDE_ESCAPE = /%u([0-9a-f]{4})/gi
 
 /** Dots and slashes in more bytes than UTF-8 allows, which old decoders take. */
@@ -44,7 +48,7 @@ export function readingsOfUri(uri: string): UriReadings | undefined {
   for (const layer of layers) {
     for (const slashed of new Set([layer, layer.replaceAll('\\', '/')])) {
       for (const part of [slashed, cutAt(slashed, '#'), cutAt(slashed, '?')]) {
-        for (const text of withStandardForm(part)) {
+        for (const text of withLooserForms(part)) {
           const flat = flatten(text)
           climbs ||= flat.climbs
           const end = flat.isFolder ? '/' : ''
@@ -106,6 +110,21 @@ function withStandardForm(text: string): Set<string> {
   url.username = ''
   url.password = ''
   return forms.add(url.href)
+}
+
+/**
+ * Many servers read of `file:` the path alone, whatever the host, and of their own schemes the host
+ * alone, whatever the port. On the web, another port is another server.
+ */
+function withLooserForms(text: string): Set<string> {
+  const forms = withStandardForm(text)
+  const [written, scheme = '', authority = ''] = AUTHORITY.exec(text) ?? []
+  if (written === undefined || authority === '' || WEB_SCHEMES.has(scheme.toLowerCase()))
+    return forms
+  const rest = text.slice(written.length)
+  const host = authority.slice(authority.lastIndexOf('@') + 1)
+  const name = /^\[[^\]]*\]/.exec(host)?.[0] ?? cutAt(host, ':')
+  return forms.add(`${scheme}://${scheme.toLowerCase() === 'file' ? '' : name}${rest}`)
 }
 
 /** Reads all behind the scheme as one path, and resolves it. */

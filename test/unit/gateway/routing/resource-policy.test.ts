@@ -12,7 +12,7 @@ const SECRET = 'file:///srv/secret/key.txt'
 
 describe('a resource that is denied', () => {
   const { decide } = policyOf({
-    deny: ['file:///srv/secret/*', 'note://Müller', 'https://a.example/x'],
+    deny: ['file:///srv/secret/*', 'note://Müller', 'https://a.example/x', 'db://prod/users'],
   })
 
   it.each([
@@ -56,6 +56,12 @@ describe('a resource that is denied', () => {
     'https://A.EXAMPLE./x',
     'https://a.example/x/.',
     'https://a.example/x?y=/../z',
+    'file://127.0.0.1/srv/secret/key.txt',
+    'file://any.example/srv/%73ecret/key.txt',
+    'db://prod:5432/users',
+    'db://prod:/users',
+    'db://prod:x/users',
+    'DB://me:word@PROD:99999/users',
   ])('is denied as %j, too', (uri) => {
     expect(decide(uri, undefined)).toMatchObject({ allowed: false, hidden: true })
   })
@@ -70,6 +76,10 @@ describe('a resource that is denied', () => {
     'https://a.example/x/y',
     'https://a.example:8443/x',
     'https://b.example/x',
+    'db://prod/user',
+    'db://prod2:5432/users',
+    'db://[::1]:5432/users',
+    'file://any.example/srv/open/key.txt',
     '',
     'x',
   ])('says nothing of %j', (uri) => {
