@@ -14,7 +14,10 @@ const LOG = 'Look into the log of the server.'
 /** What an HTTP status without an MCP answer means, and what to do about it. */
 const BY_STATUS: Readonly<Record<number, readonly [detail: string, hint: string]>> = {
   400: ['refuses the request', `${LOG} It may speak another protocol at this path.`],
-  404: ['has no MCP endpoint at this path', 'Correct the path of the URL; most servers use /mcp.'],
+  404: [
+    'has no MCP endpoint at this path',
+    'Correct the path of the URL; most servers use /mcp. If its metadata names this URL, the account may not be admitted to it.',
+  ],
   405: [
     'does not accept POST at this path',
     'Correct the path of the URL; most servers use /mcp, and /sse only for the older transport.',

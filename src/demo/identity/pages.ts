@@ -119,7 +119,7 @@ export function frontPage(state: State): IdentityReply {
   return page(
     200,
     'This is an emulator of Descope',
-    `<p>It is part of mcp-descope-proxy, and not made or run by Descope. It signs one made-up user in
+    `<p>It is part of mcp-descope-proxy, and not made or run by Descope. It signs made-up users in
 and keeps no secret safe: whoever reaches this address controls it.</p>
 <dl>
 ${list}
