@@ -68,6 +68,8 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
   readonly #all = new Roster<TargetConnection>()
   /** The one that was used last is at the end. */
   #idle: TargetConnection[] = []
+  /** The one that was asked for. */
+  readonly #ownFamily: 4 | undefined
   /** 4 once IPv6 led nowhere. */
   #family: 4 | undefined
 
@@ -79,6 +81,7 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
     this.writeHead = createHeadWriter(url)
     this.isRetrySafe = options.isRetrySafe
     this.#idleMs = options.idleMs
+    this.#ownFamily = options.family
     this.#family = options.family
   }
 
@@ -109,7 +112,13 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
   }
 
   mayConnectAgain(code: string): boolean {
-    if (!NO_WAY.has(code) || !this.dialer.isName || this.#family !== undefined) return false
+    if (!NO_WAY.has(code) && code !== 'ENOTFOUND') return false
+    if (this.#family !== undefined) {
+      // the name may have no IPv4 at all: what was in the way of IPv6 may be gone next time
+      this.#family = this.#ownFamily
+      return false
+    }
+    if (!NO_WAY.has(code) || !this.dialer.isName) return false
     this.#family = 4
     return true
   }

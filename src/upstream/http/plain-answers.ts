@@ -63,6 +63,8 @@ class PlainAnswer implements UpstreamHandler, UpstreamController {
   /** The decoder takes no more for now. */
   #isFull = false
   #isOver = false
+  /** Nothing more comes on the connection. */
+  #hasAll = false
 
   constructor(parts: Parts, request: UpstreamRequest, handler: UpstreamHandler) {
     this.#parts = parts
@@ -162,6 +164,7 @@ class PlainAnswer implements UpstreamHandler, UpstreamController {
 
   onResponseEnd(controller: UpstreamController): void {
     if (controller !== this.#inner) return
+    this.#hasAll = true
     if (this.#decoder === undefined) this.#end()
     else this.#decoder.end()
   }
@@ -207,7 +210,11 @@ class PlainAnswer implements UpstreamHandler, UpstreamController {
   #decode(encoding: string, head: ResponseHead): ResponseHead {
     this.#decoder = createDecoder(encoding, {
       onData: (chunk) => this.#data(chunk),
-      onEnd: () => this.#end(),
+      onEnd: () => {
+        this.#end()
+        // nobody would read what stands behind the compressed bytes
+        if (!this.#hasAll) this.#inner?.abort(new Error('its compressed bytes have ended'))
+      },
       onError: (error) => {
         this.#fail(error)
         this.#inner?.abort(error)

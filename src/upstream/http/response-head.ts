@@ -104,9 +104,14 @@ export function readResponseHead(head: string, isAll: boolean): AnswerHead {
   return {
     ...{ status, text, fields, framing },
     length: framing === 'length' ? Number(length) : 0,
-    isKept: isAsked && framing !== 'close',
+    isKept: isAsked && framing !== 'close' && !(status === 204 && announcesBody(length, coding)),
     keepMs: seconds === undefined ? undefined : Number(seconds) * 1_000,
   }
+}
+
+/** Of an answer without a body: what it announces may come all the same, as if it were the next answer. */
+function announcesBody(length: string | undefined, coding: string | undefined): boolean {
+  return coding !== undefined || Number(length ?? 0) > 0
 }
 
 /** Decides by what the body ends. @see [RFC 9112 §6.3](https://www.rfc-editor.org/rfc/rfc9112#section-6.3) */

@@ -98,7 +98,15 @@ const TAKEN: readonly (readonly [
     'closed',
   ],
   ['204', 'HTTP/1.1 204 No Content\r\n\r\n', 204, '', 'reused'],
-  ['204 with a length', 'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n', 204, '', 'reused'],
+  ['204 without length', 'HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n', 204, '', 'reused'],
+  ['204 with a length', 'HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n', 204, '', 'closed'],
+  [
+    '204 with chunks',
+    'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n',
+    204,
+    '',
+    'closed',
+  ],
   [
     '304 with a length',
     'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n',
