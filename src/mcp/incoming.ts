@@ -77,8 +77,8 @@ export function hasLookalike(message: JsonObject): boolean {
   return false
 }
 
-/** Longest text of a name of the envelope: each letter may be written as an escape of six. */
-const MAX_NAME_TEXT = 50
+/** Nobody names a member of the envelope so long, but to hide there which one it is taken for. */
+const MAX_NAME_TEXT = 4096
 
 /**
  * Lists the ids that a message has, as JSON texts, without parsing it: of a large one that would keep
@@ -98,7 +98,8 @@ export function writtenIds(text: string): string[] | undefined {
       const end = endOfString(text, i)
       if (depth === 1 && name === undefined) {
         const written = Buffer.from(text.slice(i, end + 1), 'latin1').toString()
-        name = written.length > MAX_NAME_TEXT ? '' : String(tryParseJson(written))
+        if (written.length > MAX_NAME_TEXT) return undefined
+        name = String(tryParseJson(written))
         if (hasLookalike({ [name]: 0 })) return undefined
       }
       i = end

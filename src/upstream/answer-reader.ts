@@ -20,6 +20,7 @@ import {
   type NetworkFailure,
   noRoom,
   UpstreamError,
+  unusableAnswer,
 } from './upstream-error.js'
 
 /**
@@ -110,7 +111,9 @@ export class AnswerReader implements UpstreamHandler, Awaited {
     try {
       this.#splitter.each(chunk, (fields, bytes) => this.#event(fields, bytes))
       this.#hold(this.#splitter.pendingBytes)
-    } catch {
+    } catch (error) {
+      // its listener threw at the end, and knows
+      if (this.#isOver) throw error
       this.#fail(ANSWER_PROBLEMS.brokenStream)
     }
   }
@@ -159,20 +162,31 @@ export class AnswerReader implements UpstreamHandler, Awaited {
   }
 
   #endStream(): void {
-    this.#over()
-    if (this.#listener.endedEarly !== undefined) return this.#listener.endedEarly()
-    this.#listener.failed(new UpstreamError('cut_off', ANSWER_PROBLEMS.endedEarly))
+    const listener = this.#listener
+    this.#last(() => {
+      if (listener.endedEarly !== undefined) return listener.endedEarly()
+      listener.failed(new UpstreamError('cut_off', ANSWER_PROBLEMS.endedEarly))
+    })
   }
 
   #respond(text: string): void {
+    this.#last(() => this.#listener.responded(text))
+  }
+
+  /** Tells the last thing. A listener that throws at it would never hear of an end otherwise. */
+  #last(tell: () => void): void {
     this.#over()
-    this.#listener.responded(text)
+    try {
+      tell()
+    } catch (error) {
+      this.#listener.failed(unusableAnswer(error))
+      throw error
+    }
   }
 
   #refuse(error: string | undefined): void {
     const body = Buffer.concat(this.#body)
-    this.#over()
-    this.#listener.refused(this.#status, this.#head, body, error)
+    this.#last(() => this.#listener.refused(this.#status, this.#head, body, error))
   }
 
   onResponseError(_controller: UpstreamController, error: Error): void {

@@ -18,7 +18,7 @@ import {
   type UpstreamHandler,
   type UpstreamRequest,
 } from './upstream.js'
-import { UpstreamError } from './upstream-error.js'
+import { UpstreamError, unusableAnswer } from './upstream-error.js'
 
 /** What servers that know only HTTP+SSE answer to a POST. */
 const MAY_BE_SSE: ReadonlySet<number> = new Set([400, 404, 405])
@@ -192,7 +192,9 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
       return answer.replay()
     }
     if (!isStart && !SAYS_STATELESS.has(errorCodeOf(message))) return answer.replay()
-    translate(handler, (loaded) => void ask(loaded, answer, request, handler))
+    translate(handler, (loaded) => {
+      ask(loaded, answer, request, handler).catch((error) => answer.fail(unusableAnswer(error)))
+    })
   }
 
   /** Asks the target which protocol it speaks, with the credential of the request. */

@@ -149,7 +149,7 @@ export function checkAnswer(body: Buffer, id: RequestId, text?: string): string 
 function checkLarge(body: Buffer, id: RequestId): string | undefined {
   const ids = writtenIds(body.toString('latin1'))
   if (ids === undefined) return 'its answer is not a JSON object'
-  const written = JSON.stringify(id)
+  const written = inBytes(JSON.stringify(id))
   const isOther = ids.length === 0 || ids.some((other) => other !== written)
   return isOther ? 'its answer is not a response to this request' : undefined
 }
@@ -162,6 +162,11 @@ const IN_HEAD = new RegExp(String.raw`^\s{0,9}\{\s{0,9}(?:${VERSION}\s{0,9},\s{0
 
 const IN_TAIL = new RegExp(String.raw`,\s{0,9}${ID}\s{0,9}(?:,\s{0,9}${VERSION}\s{0,9})?\}\s{0,9}$`)
 
+/** Writes each byte of a text's UTF-8 as a character, as texts are read here that are not decoded. */
+export function inBytes(text: string): string {
+  return Buffer.from(text).toString('latin1')
+}
+
 /** Returns the id's JSON text where it stands before the result, as some serializers write it. */
 export function idInHead(head: string): string | undefined {
   return IN_HEAD.exec(head)?.[1]
@@ -170,14 +175,16 @@ export function idInHead(head: string): string | undefined {
 /**
  * Writes the id at the end of a response as the client wrote it, where the target wrote it differently.
  *
+ * @param tail One byte a character, as the text that is returned.
  * @returns `undefined` when the response is to another request.
  */
 export function mendTail(tail: string, awaited: Awaited): string | undefined {
   const [end = '', written = ''] = IN_TAIL.exec(tail) ?? []
   if (written === '') return tail
-  if (!isSameId(tryParseJson(written), awaited.id)) return undefined
+  const id = tryParseJson(Buffer.from(written, 'latin1').toString())
+  if (!isSameId(id, awaited.id)) return undefined
   const at = tail.length - end.length + end.indexOf(written, end.indexOf(':'))
-  return tail.slice(0, at) + awaited.idText() + tail.slice(at + written.length)
+  return tail.slice(0, at) + inBytes(awaited.idText()) + tail.slice(at + written.length)
 }
 
 /** What could be made of an answer that failed the check. */

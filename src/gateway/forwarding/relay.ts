@@ -5,7 +5,7 @@ import { ANSWER_PROBLEMS } from '../../upstream/upstream-error.js'
 import { type Exchange, type Reply, type ReplyWatcher, replyFailure } from '../exchange.js'
 import { LEFT_OUT, type ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { endOfSubscription } from '../streams/subscription-filter.js'
-import { idInHead, mendTail } from './answer-check.js'
+import { idInHead, inBytes, mendTail } from './answer-check.js'
 import { END_OF_KEYS, MAX_SEARCHED, outcomeOfAnswer } from './outcome.js'
 import { RelayedEvents } from './relayed-events.js'
 import { failureError, type TargetFailure } from './target-failure.js'
@@ -239,7 +239,7 @@ class LargeAnswer {
     const head = start.toString('latin1', 0, HEAD_BYTES)
     if (!head.trimStart().startsWith('{')) return false
     const written = idInHead(head)
-    if (written !== undefined && written !== this.#awaited.idText()) return false
+    if (written !== undefined && written !== inBytes(this.#awaited.idText())) return false
     if (this.#reply.openBody?.() !== true) return false
     this.write(start)
     return true

@@ -229,8 +229,9 @@ export class UpstreamCall implements UpstreamHandler {
       const more = answer && { answer: { status, body: answer } }
       return this.#fail({ cause, target: this.#send.target.name, reason, ...more })
     }
-    this.#finish()
+    // one that cannot be handled is still to be answered
     this.#listener.answer(status, verdict.answer, this.#head)
+    this.#finish()
   }
 
   /**

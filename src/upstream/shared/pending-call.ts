@@ -9,7 +9,7 @@ import type {
   UpstreamHandler,
   UpstreamRequest,
 } from '../upstream.js'
-import { codedError, noRoom, UpstreamError } from '../upstream-error.js'
+import { codedError, noRoom, UpstreamError, unusableAnswer } from '../upstream-error.js'
 
 export const JSON_HEAD = { 'content-type': JSON_TYPE }
 
@@ -107,7 +107,7 @@ export class PendingCall implements UpstreamController {
       if (chunk === undefined) break
       this.#keptBytes -= chunk.length
       this.#held.set(this.#keptBytes)
-      this.#handler.onResponseData?.(this, chunk)
+      this.#tell(() => this.#handler.onResponseData?.(this, chunk))
     }
     if (this.#kept.length > 0) return
     this.#source?.resume()
@@ -137,8 +137,10 @@ export class PendingCall implements UpstreamController {
       return this.fail(new UpstreamError('http_status', `it answered HTTP ${status}`, status))
     }
     this.#cancelTimer()
-    this.#handler.onResponseStart?.(this, status, headers)
-    if (body.length > 0) this.#handler.onResponseData?.(this, Buffer.from(body))
+    this.#tell(() => {
+      this.#handler.onResponseStart?.(this, status, headers)
+      if (body.length > 0) this.#handler.onResponseData?.(this, Buffer.from(body))
+    })
     this.end()
   }
 
@@ -147,7 +149,7 @@ export class PendingCall implements UpstreamController {
     if (this.isOver || this.#isStreaming) return
     this.#isStreaming = true
     this.#expect(this.#times.bodyTimeout, 'UND_ERR_BODY_TIMEOUT')
-    this.#handler.onResponseStart?.(this, 200, this.#head(STREAM_HEAD))
+    this.#tell(() => this.#handler.onResponseStart?.(this, 200, this.#head(STREAM_HEAD)))
   }
 
   /** Sends a message on the event stream. */
@@ -160,7 +162,7 @@ export class PendingCall implements UpstreamController {
     this.openStream()
     if (this.isOver || this.#isEnding) return
     this.#expect(this.#times.bodyTimeout, 'UND_ERR_BODY_TIMEOUT')
-    if (!this.#isPaused) return void this.#handler.onResponseData?.(this, bytes)
+    if (!this.#isPaused) return this.#tell(() => this.#handler.onResponseData?.(this, bytes))
     if (!this.#held.set(this.#keptBytes + bytes.length)) return this.fail(noRoom())
     this.#kept.push(bytes)
     this.#keptBytes += bytes.length
@@ -172,13 +174,24 @@ export class PendingCall implements UpstreamController {
     this.#isEnding = true
     if (this.#kept.length > 0) return
     this.#finish('answered')
-    this.#handler.onResponseEnd?.(this, {})
+    this.#tell(() => this.#handler.onResponseEnd?.(this, {}))
   }
 
   fail(error: Error): void {
     if (this.isOver) return
     this.#finish('failed')
     this.#handler.onResponseError?.(this, error)
+  }
+
+  /** Tells the handler something. Where it throws, nobody else would fail its request any more. */
+  #tell(tell: () => void): void {
+    try {
+      tell()
+    } catch (error) {
+      if (!this.isOver) this.#finish('failed')
+      this.#handler.onResponseError?.(this, unusableAnswer(error))
+      throw error
+    }
   }
 
   #head(head: ResponseHead): ResponseHead {
@@ -209,7 +222,7 @@ export function whenLoaded<T>(
   handler: UpstreamHandler,
   goOn: (part: T) => void,
 ): void {
-  part.then(goOn, (error) => new PendingCall(handler).fail(loadFailure(error)))
+  part.then(goOn).catch((error) => new PendingCall(handler).fail(loadFailure(error)))
 }
 
 /** Makes the failure of a request whose transport could not be loaded: nothing was sent. */

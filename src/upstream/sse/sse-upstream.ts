@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { MemoryBudget } from '../../util/memory-budget.js'
 import type { Clock } from '../../util/runtime.js'
 import { type CookieJar, withCookies } from '../http/cookie-jar.js'
-import { PendingCall } from '../shared/pending-call.js'
+import { loadFailure, PendingCall } from '../shared/pending-call.js'
 import {
   isRequest,
   readSharedRequest,
@@ -107,7 +107,8 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     if (statelessVersion !== undefined) return refuseStateless(asked)
     if (sessionId === undefined) {
       if (message['method'] !== 'initialize') return call.fail(sessionRequired())
-      return void start(asked)
+      start(asked).catch((error) => call.fail(loadFailure(error)))
+      return
     }
     const session = sessions.get(sessionId)
     if (session === undefined) return call.fail(sessionLost())

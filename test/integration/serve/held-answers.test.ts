@@ -19,8 +19,9 @@ beforeAll(async () => {
     if (rpc !== 'tools/call') return false
     const params = message?.['params'] as { name: string } | undefined
     const name = params?.name
+    const id = JSON.stringify(message?.['id'])
     const isStream = name === 'stream'
-    const end = `"}]},"jsonrpc":"2.0","id":${name === 'text' ? '"7"' : '7'}}`
+    const end = `"}]},"jsonrpc":"2.0","id":${name === 'text' ? `"${id}"` : id}}`
     outgoing.writeHead(200, {
       'content-type': isStream ? 'text/event-stream' : 'application/json',
     })
@@ -50,10 +51,10 @@ afterAll(async () => {
   await target.close()
 })
 
-const bodyOf = (name: string) =>
+const bodyOf = (name: string, id: number | string = 7) =>
   JSON.stringify({
     jsonrpc: '2.0',
-    id: 7,
+    id,
     method: 'tools/call',
     params: { name: `target_${name}` },
   })
@@ -122,6 +123,10 @@ describe('large answers that nobody reads', () => {
 describe('a large answer', () => {
   it('has the id as the client wrote it', async () => {
     expect(JSON.parse(await (await stack.post(bodyOf('text'))).text()).id).toBe(7)
+  })
+
+  it('comes under an id of letters beyond ASCII', async () => {
+    expect(JSON.parse(await (await stack.post(bodyOf('json', 'ä日本'))).text()).id).toBe('ä日本')
   })
 
   it('that breaks off breaks off for the client, too', async () => {

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sendAndWait } from '../../../src/gateway/forwarding/collect-answer.js'
 import { createTarget } from '../../../src/gateway/target.js'
 import { STATELESS_VERSION } from '../../../src/mcp/versions.js'
-import { readAnswer } from '../../../src/upstream/answer-reader.js'
+import { AnswerReader, readAnswer } from '../../../src/upstream/answer-reader.js'
 import { createTranslatingUpstream } from '../../../src/upstream/detection.js'
-import type { Upstream } from '../../../src/upstream/upstream.js'
+import type { Upstream, UpstreamController } from '../../../src/upstream/upstream.js'
 import { createClock } from '../../../src/util/async.js'
 import { openUpstream } from '../../helpers/upstream.js'
 import { OPEN_TOOLS } from '../gateway/support.js'
@@ -186,4 +186,22 @@ it('a refusal with a JSON-RPC error is read for a request without an id, too', a
     5_000,
   )
   expect(read).toMatchObject({ kind: 'answer', answer: { status: 404, message: undefined } })
+})
+
+it.each([
+  ['a response', 200, '{"jsonrpc":"2.0","id":1,"result":{}}'],
+  ['a refusal', 400, 'no'],
+])('%s that its listener cannot handle fails the request', (_what, status, text) => {
+  const failed: Error[] = []
+  const no = () => {
+    throw new Error('no')
+  }
+  const failing = { responded: no, refused: no, failed: (error: Error) => void failed.push(error) }
+  const reader = new AnswerReader(1, failing)
+  const controller = { abort() {} } as unknown as UpstreamController
+  reader.onRequestStart(controller)
+  reader.onResponseStart(controller, status, { 'content-type': 'application/json' })
+  reader.onResponseData(controller, Buffer.from(text))
+  expect(() => reader.onResponseEnd()).toThrow('no')
+  expect(failed.map(({ message }) => message)).toEqual(['its answer is of no use: no'])
 })

@@ -53,6 +53,11 @@ describe('checkAnswer', () => {
       'not a JSON object',
     ],
     ['a large half', `{"result":${big}`, 'not a JSON object'],
+    [
+      'a large one with a second id among blanks',
+      `{"id":1,"result":${big},"id${' '.repeat(60)}":2}`,
+      'not a JSON object',
+    ],
   ])('refuses %s', (_title, text, reason) => {
     expect(check(text)).toContain(reason)
   })

@@ -29,6 +29,23 @@ function source() {
 const EVENT = (text: string) => `event: message\ndata: ${text}\n\n`
 
 describe('a pending call', () => {
+  it.each(['onResponseStart', 'onResponseData', 'onResponseEnd'] as const)(
+    'fails its request where %s throws, since nobody else would',
+    (name) => {
+      const { heard, handler } = recorder()
+      const throwing = {
+        ...handler,
+        [name]() {
+          throw new Error('no')
+        },
+      }
+      const call = new PendingCall(throwing)
+      expect(() => call.answer('{"result":1}')).toThrow('no')
+      expect(call.isOver).toBe(true)
+      expect(heard.at(-1)).toBe('error: its answer is of no use: no')
+    },
+  )
+
   it('answers with JSON, and on a stream once a message precedes the response', () => {
     const alone = recorder()
     new PendingCall(alone.handler).answer('{"result":1}')
