@@ -132,7 +132,8 @@ class PlainAnswer implements UpstreamHandler, UpstreamController {
     if (controller !== this.#inner) return
     const { place } = this.#parts
     if (REDIRECTS.has(status) && this.#mayFollow) {
-      this.#followedTo = slashPlace(place.url, head['location'])
+      const from = place.path === undefined ? place.url : new URL(place.url.origin + place.path)
+      this.#followedTo = slashPlace(from, head['location'])
       if (this.#followedTo !== undefined) return this.#follow(controller)
     }
     if (this.#followedTo !== undefined && status < 300) place.path = this.#followedTo
@@ -229,8 +230,9 @@ class PlainAnswer implements UpstreamHandler, UpstreamController {
     return plain
   }
 
+  /** Once a request: a place that was remembered may have been given up again. */
   get #mayFollow(): boolean {
-    return (this.#followedTo ?? this.#parts.place.path ?? this.#request.path) === undefined
+    return (this.#followedTo ?? this.#request.path) === undefined
   }
 
   #follow(controller: UpstreamController): void {

@@ -14,12 +14,12 @@ afterEach(async () => {
 })
 
 /** Answers each read of each connection, and keeps the connections. */
-async function startRaw(answer: (socket: Socket) => void, host = '127.0.0.1') {
+async function startRaw(answer: (socket: Socket, read: string) => void, host = '127.0.0.1') {
   const sockets: Socket[] = []
   const server = createServer((socket) => {
     sockets.push(socket)
     socket.on('error', () => {})
-    socket.on('data', () => answer(socket))
+    socket.on('data', (bytes) => answer(socket, bytes.toString('latin1')))
   })
   await new Promise<void>((resolve) => server.listen(0, host, resolve))
   closing.push(() => {
@@ -79,6 +79,22 @@ describe('A target', () => {
     })
     expect(await post(open('127.0.0.1', port))).toBe('whole')
     await vi.waitFor(() => expect(sockets[0]?.destroyed).toBe(true), 2_000)
+  })
+
+  it('that takes a slash at the end of its path, and later none again, is followed each time', async () => {
+    let wanted = '/mcp/'
+    const { port } = await startRaw((socket, read) => {
+      const path = read.split(' ')[1]
+      const moved = `HTTP/1.1 307 Moved\r\nLocation: ${wanted}\r\nContent-Length: 0\r\n\r\n`
+      socket.write(path === wanted ? OK : moved)
+    })
+    const upstream = open('127.0.0.1', port)
+    for (const path of ['/mcp/', '/mcp/', '/mcp', '/mcp', '/mcp/']) {
+      wanted = path
+      expect(await post(upstream)).toBe('ok')
+    }
+    wanted = '/other'
+    expect(await post(upstream)).toBe('')
   })
 
   it('that sends chunks behind a 204 does not spoil the next answer', async () => {
