@@ -76,9 +76,10 @@ export class RelayedEvents {
         return [this.#owner.invalid(ANSWER_PROBLEMS.foreign)]
       } else if (kind === 'message') messages.push(rewrites.message?.(text) ?? text)
       else {
-        this.isAnswered = true
-        this.#owner.answered(text)
         messages.push(rewrites.response?.(Buffer.from(text))?.toString('utf8') ?? text)
+        this.#owner.answered(text)
+        // not before: where one of these throws, the client is still to be answered
+        this.isAnswered = true
       }
     }
     return messages.length === 1 && messages[0] === data ? undefined : messages
