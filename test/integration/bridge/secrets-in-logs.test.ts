@@ -88,7 +88,7 @@ describe('the log of the bridge', () => {
     stack.identity.set({ fail: [], ttl: 60 })
     await pause(2_200)
     expect(await bridge.request('tools/list')).toHaveProperty('result')
-    expect(stack.identity.counters.refreshes).toBe(1)
+    expect(stack.identity.counters.refreshes).toBeGreaterThan(0)
     expect(textOf(await bridge.call('echo', { n: 1 }))).toContain('"n":1')
     expect(stack.identity.counters.codes).toBe(2)
     stack.identity.revokeConsents()
