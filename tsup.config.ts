@@ -29,6 +29,8 @@ export default defineConfig({
   metafile: true,
   // names stay, so that stack traces can be read
   esbuildOptions(options) {
+    // OpenTelemetry's modules lose what is not used; its CommonJS twins would keep all of it
+    options.mainFields = ['module', 'main']
     options.minifyWhitespace = true
     options.minifySyntax = true
     options.banner = { js: REQUIRE }
@@ -89,4 +91,6 @@ async function joinStart(): Promise<void> {
     experimentalMinChunkSize: 1000,
   })
   copyFileSync('node_modules/commander/LICENSE', `${OUT}/commander-LICENSE.txt`)
+  const telemetry = 'node_modules/@opentelemetry/sdk-trace-base/LICENSE'
+  copyFileSync(telemetry, `${OUT}/opentelemetry-LICENSE.txt`)
 }

@@ -18,6 +18,7 @@ import { corsHeaders, createAccessOf, OPEN_TO_ALL, preflightHeaders } from './or
 import { createPublicRoutes, type PublicRoutesOptions } from './public-routes.js'
 import { brokenSummary, createRefuse, shown } from './refuse.js'
 import { createRequestLog } from './request-log.js'
+import type { Tracer } from './tracing.js'
 
 const END_AGAIN_MS = 500
 
@@ -41,6 +42,8 @@ export interface AppOptions {
   offers?: MakeOffers | undefined
   /** Counts what waits for clients to read it. */
   memory?: MemoryBudget | undefined
+  /** Present where spans are recorded. */
+  tracer?: Tracer | undefined
   /** Filled with the event streams that are open. */
   streams?: Roster<HttpReply>
   caps?: Caps
@@ -108,6 +111,7 @@ export function createApp(options: AppOptions): App {
     allowStreams: options.allowStreams ?? true,
     isDraining: () => draining,
     memory: options.memory,
+    tracer: options.tracer,
     streams,
     clock,
     logger,

@@ -16,11 +16,13 @@ import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
-import { HttpExchange } from './http-exchange.js'
+import type { Span } from '../util/span.js'
+import { HttpExchange, hasBody, isJson } from './http-exchange.js'
 import type { HttpReply } from './http-reply.js'
 import { type BodyLimits, type Caps, createBodyReader, type Occupancy } from './limits.js'
 import { seenOf, shown } from './refuse.js'
 import type { createRequestLog } from './request-log.js'
+import type { Tracer } from './tracing.js'
 
 export interface EndpointOptions {
   gateway: Gateway
@@ -37,6 +39,7 @@ export interface EndpointOptions {
   isDraining: () => boolean
   /** Counts what waits for clients to read it. */
   memory?: MemoryBudget | undefined
+  tracer?: Tracer | undefined
   streams: Roster<HttpReply>
   clock: Clock
   logger: Logger
@@ -72,12 +75,13 @@ export function createEndpoint(options: EndpointOptions) {
     if (options.isDraining())
       return refuse(exchange, 503, 'draining', 'The server is shutting down')
     try {
+      const span = exchange.span?.start('authenticate')
       const caller = options.authenticate(request)
-      if (!(caller instanceof Promise)) return accept(exchange, caller)
+      if (!(caller instanceof Promise)) return accept(exchange, caller, span)
       caller
         .then(
-          (verified) => accept(exchange, verified),
-          (error: unknown) => refuseToken(exchange, toTokenError(error)),
+          (verified) => accept(exchange, verified, span),
+          (error: unknown) => refuseToken(exchange, toTokenError(error), span),
         )
         .catch((error: unknown) => refuseMessage(exchange, error))
     } catch (error) {
@@ -85,7 +89,8 @@ export function createEndpoint(options: EndpointOptions) {
     }
   }
 
-  function accept(exchange: HttpExchange, caller: Caller): void {
+  function accept(exchange: HttpExchange, caller: Caller, span?: Span): void {
+    span?.end()
     exchange.caller = caller
     const wait = options.rateLimit(caller.principal)
     if (wait > 0) {
@@ -172,7 +177,8 @@ export function createEndpoint(options: EndpointOptions) {
     exchange.reply.json(500, errorResponse(null, wire))
   }
 
-  function refuseToken(exchange: HttpExchange, error: TokenError): void {
+  function refuseToken(exchange: HttpExchange, error: TokenError, span?: Span): void {
+    span?.end({}, error.reason)
     if (error.reason !== 'missing') exchange.event = 'token_refused'
     exchange.seen = { reason: error.reason, ...error.details }
     const { resourceMetadata, scopes } = options.challenge()
@@ -205,15 +211,6 @@ export function createEndpoint(options: EndpointOptions) {
     if (status === 503) headers['retry-after'] ??= RETRY_SECONDS
     exchange.reply.json(status, errorResponse(exchange.id ?? null, wire), headers)
   }
-}
-
-function isJson(type: string | undefined): boolean {
-  if (type === 'application/json') return true
-  return type?.split(';', 1)[0]?.trim().toLowerCase() === 'application/json'
-}
-
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }
 
 const NOBODY: Caller = { principal: undefined, accessToken: undefined }

@@ -9,7 +9,7 @@ import {
 } from '../auth/verify/challenge-response.js'
 import type { Exchange, UnderWay } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
-import { findMember } from '../mcp/json-text.js'
+import { isOwnError, withRequestId } from '../mcp/json-text.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { STATELESS_VERSION } from '../mcp/versions.js'
@@ -19,6 +19,7 @@ import type { LogFields } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
+import type { Span } from '../util/span.js'
 import {
   type Accepted,
   HttpReply,
@@ -29,6 +30,7 @@ import {
 import type { Place } from './limits.js'
 import { corsHeaders } from './origins.js'
 import type { RequestSummary } from './request-log.js'
+import type { Tracer } from './tracing.js'
 
 /** The status in the log for a request whose client left. */
 const CLIENT_LEFT = 499
@@ -38,6 +40,7 @@ export interface HttpExchangeOptions {
   challenge: () => { resourceMetadata: string; required: readonly string[] }
   clock: Pick<Clock, 'now'>
   memory?: MemoryBudget | undefined
+  tracer?: Tracer | undefined
   log: (summary: RequestSummary) => void
 }
 
@@ -55,6 +58,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   readonly record: Exchange['record']
   readonly headers: string[]
   readonly requestId: string
+  readonly span: Span | undefined
   readonly #traceparent: string | undefined
   readonly #remote: string | undefined
   readonly #response: ServerResponse
@@ -80,7 +84,9 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     this.#response = response
     this.#options = options
     this.#startedAt = options.clock.now()
-    const { id, traceparent } = nameRequest(request)
+    const { id: own, traceparent } = nameRequest(request)
+    this.span = options.tracer?.request(traceparent, this.header('tracestate'))
+    const id = this.span?.traceId ?? own
     this.requestId = id
     this.#traceparent = traceparent
     // a connection that is closed has none any more
@@ -205,6 +211,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
       id: this.requestId,
       remote: this.#remote,
       traceparent: this.#traceparent,
+      span: this.span,
       hasLeft,
       why,
       seen,
@@ -269,29 +276,11 @@ export function nameRequest({ headers }: Pick<IncomingMessage, 'headers'>): Requ
   return { id: traceId, traceparent }
 }
 
-/**
- * Tells whether a message that we wrote is an error. Its id, which comes first, holds no unescaped
- * quote, so that the member that follows it is found by the text before it.
- */
-export function isOwnError(text: string): boolean {
-  const at = text.indexOf(',"error":{')
-  return at >= 0 && text.lastIndexOf(',"result":', at) < 0
+export function isJson(type: string | undefined): boolean {
+  if (type === 'application/json') return true
+  return type?.split(';', 1)[0]?.trim().toLowerCase() === 'application/json'
 }
 
-/** Adds `data.requestId` to an error that we wrote; its id stays as it is written. */
-export function withRequestId(text: string, requestId: string): string {
-  const error = findMember(text, 0, 'error')
-  if (error === undefined) return text
-  const member = `"requestId":${JSON.stringify(requestId)}`
-  const data = findMember(text, error.start, 'data')
-  if (data === undefined) return insert(text, error.end - 1, `,"data":{${member}}`)
-  if (text[data.start] !== '{' || findMember(text, data.start, 'requestId') !== undefined) {
-    return text
-  }
-  const isEmpty = text[data.end - 1] === '}' && text.slice(data.start + 1, data.end - 1) === ''
-  return insert(text, data.start + 1, isEmpty ? member : `${member},`)
-}
-
-function insert(text: string, at: number, what: string): string {
-  return text.slice(0, at) + what + text.slice(at)
+export function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }

@@ -4,7 +4,9 @@ import type { ExchangeRecord } from '../gateway/exchange.js'
 import { BoundedMap } from '../util/bounded-map.js'
 import type { LogFields, Logger, LogLevel, PreparedRecord } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
+import type { Span } from '../util/span.js'
 import type { Metrics, RequestOutcome } from './metrics.js'
+import { endRequestSpan } from './tracing.js'
 
 /** Longest name of a method or a tool in a record, characters. */
 const MAX_TEXT = 128
@@ -30,6 +32,8 @@ export interface RequestSummary {
   seen?: LogFields | undefined
   /** Other than `request`. */
   event?: string | undefined
+  /** Where spans are recorded. */
+  span?: Span | undefined
 }
 
 /** A record that lacks only the id and the duration, and the request that it is for. */
@@ -73,7 +77,7 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
       status,
       outcome,
       client: principal?.clientId,
-      subject: principal === undefined ? undefined : subjectHash(principal),
+      subject: hashOf(summary),
       refusal: refusal ?? record.refusal,
       rule: record.rule,
       failure: record.failure?.cause,
@@ -120,6 +124,7 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
     const cause = failure?.cause
     const method = shorten(record.method)
     metrics?.request({ method, target, status, ms, outcome, refusal, cause })
+    if (summary.span !== undefined) endRequestSpan(summary, outcome, method, hashOf(summary))
     if (failure !== undefined) {
       const text = `Target "${failure.target}": ${failure.reason}`
       logger.warn('target_failed', text, { id, target: failure.target, cause })
@@ -161,6 +166,10 @@ function tellCaller(logger: Logger, principal: Principal): void {
 /** Keeps what a client wrote from filling the log. */
 function shorten(text: string): string {
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text
+}
+
+function hashOf({ principal }: RequestSummary): string | undefined {
+  return principal === undefined ? undefined : subjectHash(principal)
 }
 
 const hashes = new WeakMap<Principal, string>()

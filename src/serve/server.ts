@@ -32,6 +32,7 @@ import type { MakeOffers } from './landing-page.js'
 import { createCaps } from './limits.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { openTargets, type TargetsRuntime } from './targets.js'
+import { createTracer } from './tracing.js'
 
 const DRAIN_POLL_MS = 50
 
@@ -172,6 +173,7 @@ export async function assemble(
             url: mainUrlOf(config, port),
           },
         })
+  const tracer = await createTracer(runtime.env ?? {}, clock, logger)
   const { vercel } = config.server
   const app = createApp({
     config,
@@ -183,6 +185,7 @@ export async function assemble(
     logger,
     metrics,
     memory,
+    tracer,
     streams,
     caps,
     isOnLoopback: runtime.isOnLoopback,
@@ -195,7 +198,7 @@ export async function assemble(
     metrics,
     async close() {
       for (const descope of descopes.values()) descope.stop()
-      await Promise.all(targets.map(({ upstream }) => upstream.close()))
+      await Promise.all([tracer?.stop(), ...targets.map(({ upstream }) => upstream.close())])
     },
   }
 }

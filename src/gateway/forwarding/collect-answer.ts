@@ -37,8 +37,8 @@ export function sendAndWait(
   { session, deadlineMs, pending, method = 'POST', ...message }: SendAndWaitOptions,
 ): Promise<TargetAnswer> {
   const inSession = session?.id !== undefined
-  const { caller } = exchange
-  const send = { ...message, target, caller, method, inSession, timeoutMs: 0 }
+  const { caller, span } = exchange
+  const send = { ...message, target, caller, method, inSession, timeoutMs: 0, span }
   return new Promise((resolve) => {
     let head: HeaderFields = {}
     const finish = (collected: TargetAnswer) => {

@@ -35,7 +35,9 @@ export function forward(forwarding: Forwarding): void {
   record.target = route.target.name
   record.tool = route.tool
   const { principal } = request.exchange.caller
+  const span = request.exchange.span?.start('policy')
   const decision = judge(route.target, message, route.name, principal)
+  span?.end({ 'mcp_proxy.allowed': decision.allowed })
   if (decision.allowed) relay(new Forward(forwarding))
   else refuse(request.exchange, message, decision)
 }
@@ -143,6 +145,7 @@ class Forward implements RelayOptions {
       inSession: this.#session?.id !== undefined,
       timeoutMs: isStream ? 0 : context.timeouts.answer,
       isStream,
+      span: this.exchange.span,
     }
   }
 

@@ -13,18 +13,17 @@ import { ANSWER_PROBLEMS, describeNetworkError, noRoom } from '../../upstream/up
 import { messageOf } from '../../util/errors.js'
 import { isServerAway } from '../../util/failure.js'
 import { ownMember } from '../../util/json.js'
+import type { Span } from '../../util/span.js'
 import { isStandInSession } from '../connecting/in-place.js'
 import { describeRefusal, setState, type TargetState } from '../target.js'
 import { AnswerBody, classifyRefusal } from './answer-check.js'
-import { type Expectation, oneValue, READ, readHead } from './answer-head.js'
+import { expectedOf, oneValue, READ, readHead } from './answer-head.js'
 import { keepingLists } from './kept-answers.js'
 import { credentialFailure, type TargetFailure } from './target-failure.js'
 import type { AnswerListener, HeaderFields, UpstreamSend } from './upstream-send.js'
 
 /** How many refused credentials are replaced within one exchange. */
 const MAX_REPLACED = 2
-
-const RETRY_SECONDS = '5'
 
 const NO_HEAD: HeaderFields = {}
 
@@ -42,6 +41,7 @@ export class UpstreamCall implements UpstreamHandler {
   #splitter: EventSplitter | undefined
   readonly #body: AnswerBody
   #drain: Drain | undefined
+  #span: Span | undefined
   /** The answer does not come from the target. */
   isInPlace = false
 
@@ -58,7 +58,8 @@ export class UpstreamCall implements UpstreamHandler {
 
   /** Sends the request once its credential is there. */
   start(): void {
-    const { target, caller } = this.#send
+    const { target, caller, span } = this.#send
+    this.#span = span?.start('credential')
     try {
       const credential = target.credential.headers(caller)
       if (!(credential instanceof Promise)) return this.#dispatch(credential)
@@ -100,6 +101,7 @@ export class UpstreamCall implements UpstreamHandler {
   #dispatch(credential: CredentialHeaders): void {
     if (this.#done) return
     if (credential === this.#refused) return this.#giveUp()
+    this.#endSpan()
     if (this.#answersInPlace(this.#send)) return
     this.#sent = credential
     this.#status = 0
@@ -108,23 +110,18 @@ export class UpstreamCall implements UpstreamHandler {
     const all = headers.slice()
     for (const name of Object.keys(credential))
       all.push(name, ownMember(credential, name) as string)
-    const bodyTimeout = this.#expected === 'status' ? DRAIN_MS : timeoutMs
-    const headersTimeout = timeoutMs
+    this.#span = this.#send.span?.start(`target ${target.name}`, 'client')
+    if (this.#span !== undefined) all.push(...this.#span.headers)
+    const bodyTimeout = expectedOf(this.#send) === 'status' ? DRAIN_MS : timeoutMs
     const sent = target.standIn === undefined ? body : target.standIn.bodyFor(body)
     target.upstream.send(
-      { method, headers: all, body: sent, isStream, headersTimeout, bodyTimeout },
+      { method, headers: all, body: sent, isStream, headersTimeout: timeoutMs, bodyTimeout },
       this,
     )
   }
 
-  get #expected(): Expectation {
-    const { id, method } = this.#send
-    if (id !== undefined) return 'response'
-    return method === 'GET' ? 'stream' : 'status'
-  }
-
   abort(): void {
-    this.#finish()
+    this.#finish('cancelled')
     this.#controller?.abort(new Error('the client left'))
   }
 
@@ -142,7 +139,7 @@ export class UpstreamCall implements UpstreamHandler {
     this.#status = status
     this.#head = headers
     const { target } = this.#send
-    const expected = this.#expected
+    const expected = expectedOf(this.#send)
     const isPlain = status === 200 && headers['content-type'] === JSON_TYPE
     const isRead = isPlain && expected === 'response' && !headers['content-encoding']
     const verdict = isRead ? READ : readHead(status, headers, expected)
@@ -158,7 +155,7 @@ export class UpstreamCall implements UpstreamHandler {
       this.#listener.streaming(this.#head)
     } else if (status < 400 && expected === 'status') {
       // a body, if there is one, answers no request
-      this.#done = true
+      this.#finish()
       this.#drain = new Drain(controller, headers['content-type'])
       this.#listener.accepted(status)
     }
@@ -215,8 +212,14 @@ export class UpstreamCall implements UpstreamHandler {
     this.#fail({ cause: 'invalid_answer', target: this.#send.target.name, reason })
   }
 
-  #finish(): void {
+  #endSpan(error?: string): void {
+    this.#span?.end({ 'http.response.status_code': this.#status || undefined }, error)
+    this.#span = undefined
+  }
+
+  #finish(error?: string): void {
     this.#done = true
+    this.#endSpan(error)
     this.#body.clear()
   }
 
@@ -245,6 +248,7 @@ export class UpstreamCall implements UpstreamHandler {
     this.#refusals += 1
     this.#refused = this.#sent
     this.#controller = undefined
+    this.#endSpan('refused_credential')
     refused?.abort(new Error('the credential was refused'))
     try {
       const refusal = { status: status as 401 | 403, challenge }
@@ -269,7 +273,7 @@ export class UpstreamCall implements UpstreamHandler {
     if (httpStatus !== undefined) this.#status = httpStatus
     const { target } = this.#send
     if (cause === 'unreachable' || cause === 'timeout') this.#note('down')
-    const retryAfter = httpStatus === 503 ? { retryAfter: RETRY_SECONDS } : undefined
+    const retryAfter = httpStatus === 503 ? { retryAfter: '5' } : undefined
     this.#fail({ cause, target: target.name, reason, ...retryAfter })
   }
 
@@ -280,7 +284,7 @@ export class UpstreamCall implements UpstreamHandler {
 
   #fail(failure: TargetFailure): void {
     if (this.#done) return
-    this.#finish()
+    this.#finish(failure.cause)
     const { target } = this.#send
     // a caller's own credential says nothing of others
     const { perCaller, tellsCaller } = target.credential

@@ -3,6 +3,7 @@ import { mirrorHeaders } from '../../mcp/headers.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { cookieHeader } from '../../upstream/http/cookie-jar.js'
 import type { Clock } from '../../util/runtime.js'
+import type { Span } from '../../util/span.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
 import type { AskedInPlace } from '../connecting/in-place.js'
 import type { Exchange } from '../exchange.js'
@@ -30,6 +31,8 @@ export interface UpstreamSend {
   isStream?: boolean
   /** Milliseconds without any data after which the request fails; 0 for streams. */
   timeoutMs: number
+  /** The client's request, where spans are recorded. */
+  span?: Span | undefined
 }
 
 /** A response's headers. */
@@ -71,6 +74,9 @@ const USER_AGENT = `${PRODUCT}/${VERSION}`
 /** W3C trace context: the only headers of the client, besides MCP's own, that a target gets. */
 const TRACE_HEADERS = ['traceparent', 'tracestate', 'baggage'] as const
 
+/** Where spans are recorded, the other two name the span of the exchange with the target. */
+const BAGGAGE = ['baggage'] as const
+
 /**
  * Makes the headers of a request to a target, without its credential. An allow-list: of the
  * client's headers only MCP's own and the trace context go on, never `Authorization`, `Cookie` or
@@ -95,7 +101,7 @@ export function upstreamHeaders(
     const cookie = cookieHeader(session.cookies, clock.now())
     if (cookie !== undefined) headers.push('cookie', cookie)
   }
-  for (const name of TRACE_HEADERS) {
+  for (const name of exchange.span === undefined ? TRACE_HEADERS : BAGGAGE) {
     const value = exchange.header(name)
     if (value !== undefined) headers.push(name, value)
   }

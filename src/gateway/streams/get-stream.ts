@@ -173,9 +173,9 @@ function streamRequest(
 ): UpstreamSend {
   const headers = upstreamHeaders(clock, exchange, session, 'GET')
   if (lastEventId !== undefined) headers.push('last-event-id', lastEventId)
-  const { caller } = exchange
+  const { caller, span } = exchange
   const inSession = session?.id !== undefined
-  return { target, caller, method: 'GET', headers, inSession, timeoutMs: 0 }
+  return { target, caller, method: 'GET', headers, inSession, timeoutMs: 0, span }
 }
 
 /** Milliseconds; some targets send the response's head only with their first event. */

@@ -92,6 +92,7 @@ class Subscription {
       inSession: false,
       isStream: true,
       timeoutMs: 0,
+      span: exchange.span,
     }
   }
 

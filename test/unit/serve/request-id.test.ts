@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { isOwnError, withRequestId } from '../../../src/mcp/json-text.js'
 import { errorResponse, resultResponse } from '../../../src/mcp/jsonrpc.js'
-import { isOwnError, nameRequest, withRequestId } from '../../../src/serve/http-exchange.js'
+import { nameRequest } from '../../../src/serve/http-exchange.js'
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const SPAN = '00f067aa0ba902b7'

@@ -1,0 +1,18 @@
+/** What a span is marked with, under OpenTelemetry's names where it has one. */
+export type SpanAttributes = Readonly<Record<string, string | number | boolean | undefined>>
+
+/** A named stretch of the time that a request takes, as OpenTelemetry has it. */
+export interface Span {
+  /** 32 hexadecimal digits, the same for all spans of a request. */
+  readonly traceId: string
+  /** `traceparent` and `tracestate` for whoever is asked meanwhile: names and values in turn. */
+  readonly headers: readonly string[]
+  /** Starts a span within this one; `client` where somebody else is asked. */
+  start(name: string, kind?: 'client'): Span
+  /**
+   * Ends the span; once.
+   *
+   * @param error A stable word, when it ended badly.
+   */
+  end(attributes?: SpanAttributes, error?: string): void
+}
