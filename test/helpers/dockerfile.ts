@@ -23,7 +23,8 @@ export function parseDockerfile(source: string): Stage[] {
     const [, name = '', text = ''] = /^([A-Z]+) +(\S.*)$/.exec(line) ?? []
     if (name === '') throw new Error(`not an instruction: ${line}`)
     if (name === 'FROM') {
-      const [, image = '', as] = /^(\S+)(?: AS (\S+))?$/.exec(text) ?? []
+      const [, image = '', as] =
+        /^(?:--platform=\$BUILDPLATFORM )?(\S+)(?: AS (\S+))?$/.exec(text) ?? []
       stages.push({ image, name: as, instructions: [] })
     } else stages.at(-1)?.instructions.push({ name, text })
   }

@@ -113,4 +113,37 @@ describe('a release', () => {
     expect(publish).toMatchObject({ needs: 'package', permissions: { 'id-token': 'write' } })
     expect(JSON.stringify(release)).not.toMatch(/secrets\.|NODE_AUTH_TOKEN/)
   })
+
+  it('pushes an image for both platforms after it, with a bill of materials and signed provenance', () => {
+    const { image } = release?.jobs ?? {}
+    expect(image).toMatchObject({ needs: 'publish', permissions: { packages: 'write' } })
+    const build = image?.steps.find(({ run }) => run?.includes('buildx build'))?.run ?? 'false'
+    const folder = mkdtempSync(join(tmpdir(), 'image-'))
+    try {
+      const asked = (tag: string) => {
+        const docker = `docker() { echo "$@" > asked; echo '{"containerimage.digest":"sha256:1"}' > build.json; }`
+        const env = { ...process.env, GITHUB_OUTPUT: join(folder, 'output') }
+        const names = { GITHUB_REPOSITORY: 'Acme/The-Proxy', GITHUB_REF_NAME: tag }
+        const jq = 'jq() { echo sha256:1; }'
+        execFileSync('bash', ['-euc', `${docker}\n${jq}\n${build}`], {
+          cwd: folder,
+          env: { ...env, ...names },
+        })
+        return readFileSync(join(folder, 'asked'), 'utf8')
+      }
+      const released = asked('v1.2.3')
+      expect(released).toContain(
+        '--platform linux/amd64,linux/arm64 --sbom=true --provenance=mode=max',
+      )
+      expect(released.match(/ghcr\.io\/acme\/the-proxy:[\w.-]+/g)).toEqual([
+        'ghcr.io/acme/the-proxy:1.2.3',
+        'ghcr.io/acme/the-proxy:1.2',
+        'ghcr.io/acme/the-proxy:latest',
+      ])
+      expect(asked('v1.3.0-rc.1').match(/the-proxy:[\w.-]+/g)).toEqual(['the-proxy:1.3.0-rc.1'])
+      expect(readFileSync(join(folder, 'output'), 'utf8')).toContain('digest=sha256:1\n')
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  })
 })
