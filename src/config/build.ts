@@ -29,6 +29,7 @@ export function buildConfig(resolution: Resolution, env: Variables): ProxyConfig
     },
     session: sectionOf(resolution, 'session'),
     identity: sectionOf(resolution, 'identity'),
+    console: sectionOf(resolution, 'console'),
     targets: resolution.targets.map((name) => buildTarget(name, resolution)),
     limits: sectionOf(resolution, 'limits'),
     timeouts: sectionOf(resolution, 'timeouts'),

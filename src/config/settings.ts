@@ -96,6 +96,13 @@ const TABLE = [
       'Further keys to publish, so that keys can be changed without a failed call.',
     ],
   }),
+  ...section('console', {
+    token: [
+      'sessionSecret',
+      undefined,
+      'Password of the operator page on the metrics port; without it, the page is on loopback only.',
+    ],
+  }),
   ...section('targets.*', {
     url: [
       'url',

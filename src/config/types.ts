@@ -17,6 +17,8 @@ export interface ProxyConfig {
     /** Published besides it. */
     previousKeys: readonly string[]
   }
+  /** What readers of the operator page have to know. */
+  console: { token: string | undefined }
   /** In the order in which they are configured; at least one for `serve`. */
   targets: readonly TargetConfig[]
   limits: {
@@ -221,6 +223,7 @@ export interface ConfigInput {
   server?: Given<Omit<ServerConfig, 'vercel'>>
   session?: Given<ProxyConfig['session']>
   identity?: Given<ProxyConfig['identity']>
+  console?: Given<ProxyConfig['console']>
   targets?: Readonly<Record<string, TargetInput>>
   limits?: Given<ProxyConfig['limits']>
   timeouts?: Given<ProxyConfig['timeouts']>

@@ -1,7 +1,7 @@
 import type { Caller } from '../auth/credentials/credential.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import type { Roster, Rostered } from '../util/roster.js'
-import type { Span } from '../util/span.js'
+import type { TraceSpan } from '../util/span.js'
 import type { AnswerOutcome } from './forwarding/outcome.js'
 import { failureError, type TargetFailure } from './forwarding/target-failure.js'
 
@@ -81,7 +81,7 @@ export interface Exchange {
   /** Identifies the request in logs, to the client and to the target; absent in the bridge. */
   readonly requestId?: string
   /** Present where spans are recorded. */
-  readonly span?: Span | undefined
+  readonly span?: TraceSpan | undefined
   /**
    * Learns of a failure before it is answered.
    *

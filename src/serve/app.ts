@@ -17,8 +17,8 @@ import type { Metrics } from './metrics.js'
 import { corsHeaders, createAccessOf, OPEN_TO_ALL, preflightHeaders } from './origins.js'
 import { createPublicRoutes, type PublicRoutesOptions } from './public-routes.js'
 import { brokenSummary, createRefuse, shown } from './refuse.js'
-import { createRequestLog } from './request-log.js'
-import type { Tracer } from './tracing.js'
+import { createRequestLog, type FinishedCall } from './request-log.js'
+import { endRequestSpan, type Tracer } from './tracing.js'
 
 const END_AGAIN_MS = 500
 
@@ -38,6 +38,8 @@ export interface AppOptions {
   extraHosts?: readonly string[]
   allowStreams?: boolean
   metrics?: Metrics | undefined
+  /** Learns of each request that is over. */
+  onFinished?: ((call: FinishedCall) => void) | undefined
   /** What the landing page says about assistants. */
   offers?: MakeOffers | undefined
   /** Counts what waits for clients to read it. */
@@ -92,7 +94,10 @@ export function createApp(options: AppOptions): App {
     running--
   }
   const access = createAccessOf(config.server, { ...options, resource: options.frontUrl })
-  const log = createRequestLog(logger, clock, options.metrics)
+  const log = createRequestLog(logger, clock, options.metrics, [
+    ...(options.onFinished === undefined ? [] : [options.onFinished]),
+    ...(options.tracer === undefined ? [] : [endRequestSpan]),
+  ])
   const refuse = createRefuse(log, clock)
   const routes = createPublicRoutes({
     endpoints,

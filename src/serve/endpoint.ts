@@ -16,7 +16,7 @@ import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
-import type { Span } from '../util/span.js'
+import type { TraceSpan } from '../util/span.js'
 import { HttpExchange, hasBody, isJson } from './http-exchange.js'
 import type { HttpReply } from './http-reply.js'
 import { type BodyLimits, type Caps, createBodyReader, type Occupancy } from './limits.js'
@@ -89,7 +89,7 @@ export function createEndpoint(options: EndpointOptions) {
     }
   }
 
-  function accept(exchange: HttpExchange, caller: Caller, span?: Span): void {
+  function accept(exchange: HttpExchange, caller: Caller, span?: TraceSpan): void {
     span?.end()
     exchange.caller = caller
     const wait = options.rateLimit(caller.principal)
@@ -177,7 +177,7 @@ export function createEndpoint(options: EndpointOptions) {
     exchange.reply.json(500, errorResponse(null, wire))
   }
 
-  function refuseToken(exchange: HttpExchange, error: TokenError, span?: Span): void {
+  function refuseToken(exchange: HttpExchange, error: TokenError, span?: TraceSpan): void {
     span?.end({}, error.reason)
     if (error.reason !== 'missing') exchange.event = 'token_refused'
     exchange.seen = { reason: error.reason, ...error.details }

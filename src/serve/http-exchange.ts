@@ -19,7 +19,7 @@ import type { LogFields } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
-import type { Span } from '../util/span.js'
+import type { TraceSpan } from '../util/span.js'
 import {
   type Accepted,
   HttpReply,
@@ -58,7 +58,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   readonly record: Exchange['record']
   readonly headers: string[]
   readonly requestId: string
-  readonly span: Span | undefined
+  readonly span: TraceSpan | undefined
   readonly #traceparent: string | undefined
   readonly #remote: string | undefined
   readonly #response: ServerResponse

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { isIP } from 'node:net'
 import { isLoopback, withoutPort } from '../util/private-addresses.js'
+import type { Console } from './console/console.js'
 import { listen } from './http-server.js'
 import type { Metrics } from './metrics.js'
 import { shown } from './refuse.js'
@@ -22,6 +23,7 @@ export interface MetricsAddress {
 export async function startMetricsServer(
   { text, contentType }: Pick<Metrics, 'text' | 'contentType'>,
   address: MetricsAddress,
+  console?: Console,
 ): Promise<Server> {
   const allowsHost = createHostCheck(address)
   const server = createServer((request, response) => {
@@ -31,6 +33,7 @@ export async function startMetricsServer(
       response.writeHead(421, { 'content-type': 'application/json' }).end(JSON.stringify({ error }))
       return
     }
+    if (console?.handle(request, response)) return
     if (request.url !== '/metrics' || request.method !== 'GET') {
       response.writeHead(404).end()
       return
@@ -40,6 +43,7 @@ export async function startMetricsServer(
       () => response.writeHead(500).end(),
     )
   })
+  server.on('close', () => console?.stop())
   await listen(server, { host: address.metricsHost, port: address.metricsPort })
   return server
 }

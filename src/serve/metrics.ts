@@ -34,7 +34,7 @@ const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300]
 export interface Watched {
   /** How many event streams are open. */
   openStreams: () => number
-  targets: readonly Pick<Target, 'name' | 'upstream' | 'state'>[]
+  targets: readonly Pick<Target, 'name' | 'upstream' | 'state' | 'credential'>[]
   /** Absent without authentication. */
   keysState: (() => KeysState) | undefined
   caps: Pick<Caps, 'calls' | 'callers'>
@@ -117,7 +117,7 @@ function addGauges(
     help: string,
     labelNames: string[],
     collect: (gauge: Gauge) => void,
-    aggregator: 'sum' | 'max' | 'first' = 'sum',
+    aggregator: 'sum' | 'max' | 'min' | 'first' = 'sum',
   ) => {
     new prometheus.Gauge({
       ...{ name, help, labelNames, registers, aggregator },
@@ -156,6 +156,20 @@ function addGauges(
       }
     },
     'max',
+  )
+  add(
+    'mcp_proxy_target_credential_end_seconds',
+    'When the credential that a target gets for everybody ends, seconds since the epoch',
+    ['target', 'renewed'],
+    (gauge) => {
+      gauge.reset()
+      for (const { name: target, credential } of targets) {
+        const validity = credential.validity?.()
+        if (validity === undefined) continue
+        gauge.set({ target, renewed: validity.isRenewed ? 'yes' : 'no' }, validity.endsAt / 1000)
+      }
+    },
+    'min',
   )
   add(
     'mcp_proxy_build_info',

@@ -4,9 +4,8 @@ import type { ExchangeRecord } from '../gateway/exchange.js'
 import { BoundedMap } from '../util/bounded-map.js'
 import type { LogFields, Logger, LogLevel, PreparedRecord } from '../util/logger.js'
 import type { Clock } from '../util/runtime.js'
-import type { Span } from '../util/span.js'
+import type { TraceSpan } from '../util/span.js'
 import type { Metrics, RequestOutcome } from './metrics.js'
-import { endRequestSpan } from './tracing.js'
 
 /** Longest name of a method or a tool in a record, characters. */
 const MAX_TEXT = 128
@@ -33,7 +32,15 @@ export interface RequestSummary {
   /** Other than `request`. */
   event?: string | undefined
   /** Where spans are recorded. */
-  span?: Span | undefined
+  span?: TraceSpan | undefined
+}
+
+/** A request that is over, for whoever records or shows them. */
+export interface FinishedCall {
+  readonly summary: RequestSummary
+  readonly outcome: RequestOutcome
+  readonly refusal: string | undefined
+  readonly ms: number
 }
 
 /** A record that lacks only the id and the duration, and the request that it is for. */
@@ -58,7 +65,12 @@ const USUAL: ReadonlySet<string> = new Set([
  * Creates the function that writes one record for each request on the MCP endpoint, and for what is
  * refused elsewhere: who, which tool, which target, how it ended. Never arguments, never a token.
  */
-export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics | undefined) {
+export function createRequestLog(
+  logger: Logger,
+  clock: Clock,
+  metrics: Metrics | undefined,
+  listeners: readonly ((call: FinishedCall) => void)[] = [],
+) {
   const byCaller = new WeakMap<Principal, Map<string, Prepared>>()
   const isLogged = createRefusalLimit(clock, (leftOut) => tellLeftOut(logger, leftOut))
 
@@ -68,11 +80,11 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
     level: LogLevel,
   ): PreparedRecord {
     const { record, status, principal, refusal, why, seen, event = 'request' } = summary
-    const method = shorten(record.method)
+    const method = shortened(record.method)
     const text = why === undefined ? `${method} ${status}` : `${method} ${status}: ${why}`
     return logger.prepare(level, event, text, {
       method,
-      tool: record.tool === undefined ? undefined : shorten(record.tool),
+      tool: record.tool === undefined ? undefined : shortened(record.tool),
       target: record.target,
       status,
       outcome,
@@ -97,8 +109,8 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
       byCaller.set(principal, own)
       tellCaller(logger, principal)
     }
-    const method = shorten(record.method)
-    const key = record.tool === undefined ? '' : shorten(record.tool)
+    const method = shortened(record.method)
+    const key = record.tool === undefined ? '' : shortened(record.tool)
     const known = own.get(key)
     if (
       known?.method === method &&
@@ -122,9 +134,12 @@ export function createRequestLog(logger: Logger, clock: Clock, metrics: Metrics 
     const refusal = summary.refusal ?? record.refusal
     const outcome = outcomeOf(summary)
     const cause = failure?.cause
-    const method = shorten(record.method)
+    const method = shortened(record.method)
     metrics?.request({ method, target, status, ms, outcome, refusal, cause })
-    if (summary.span !== undefined) endRequestSpan(summary, outcome, method, hashOf(summary))
+    if (listeners.length > 0) {
+      const call = { summary, outcome, refusal, ms }
+      for (const listen of listeners) listen(call)
+    }
     if (failure !== undefined) {
       const text = `Target "${failure.target}": ${failure.reason}`
       logger.warn('target_failed', text, { id, target: failure.target, cause })
@@ -164,11 +179,12 @@ function tellCaller(logger: Logger, principal: Principal): void {
 }
 
 /** Keeps what a client wrote from filling the log. */
-function shorten(text: string): string {
+export function shortened(text: string): string {
   return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}…` : text
 }
 
-function hashOf({ principal }: RequestSummary): string | undefined {
+/** Returns the hash that stands for the caller in the log. */
+export function hashOf({ principal }: RequestSummary): string | undefined {
   return principal === undefined ? undefined : subjectHash(principal)
 }
 

@@ -5,10 +5,12 @@ import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { VERSION } from '../util/version.js'
+import { type ConsoleParts, hasConsole, openConsole } from './console/open.js'
+import { createTeller } from './console/recent-calls.js'
 import type { MakeOffers } from './landing-page.js'
 import { startMetricsServer } from './metrics-server.js'
 import { announceListening, announceStart, type RunningServer, startServer } from './server.js'
-import { isWorker, runWorkers, tellEnd, tellReady } from './workers.js'
+import { isWorker, runWorkers, tellEnd, tellReady, tellWorkersOwner } from './workers.js'
 
 /** Node versions without security fixes. */
 const ENDED_NODE = /^20\./
@@ -52,6 +54,7 @@ export async function runServe(
     const text = `Stopped (${why}) after ${requests} requests in ${seconds} s`
     logger.info('stopped', text, { why, requests, seconds })
   }
+  const console = isWorker() ? undefined : openConsole(loaded, clock)
   if (!isWorker()) {
     announceStart(runs, config, logger)
     warn()
@@ -60,6 +63,7 @@ export async function runServe(
       return runWorkers(runtime, config, logger, {
         onListening: (port) => announceListening(runs, config, port, logger),
         onEnd: end,
+        console,
       })
     }
   }
@@ -68,10 +72,13 @@ export async function runServe(
     runtime.onSignal((signal) => resolve({ why: signal, status: 0 }))
     void fault.then(resolve)
   })
-  const starting = startServer({ ...runtime, offers, configFile: loaded.file }, config, logger)
+  const onFinished =
+    isWorker() && hasConsole(config) ? createTeller(clock, tellWorkersOwner) : console?.note
+  const parts = { ...runtime, offers, configFile: loaded.file, onFinished }
+  const starting = startServer(parts, config, logger)
   const server = await Promise.race([starting, fault])
   if ('status' in server) return server.status
-  const metrics = isWorker() ? undefined : await startMetrics(server, config.server)
+  const metrics = isWorker() ? undefined : await startMetrics(server, config.server, console)
   if (isWorker()) tellReady(server.port)
   else announceListening(runs, config, server.port, logger)
   const { why, status } = await stopped
@@ -97,11 +104,20 @@ interface Stop {
 const FAULT: Stop = { why: 'an error that nothing caught', status: 1 }
 
 /** A failure to serve metrics is fatal: an operator who asked for them relies on them. */
-async function startMetrics(running: RunningServer, server: LoadedConfig['config']['server']) {
+async function startMetrics(
+  running: RunningServer,
+  server: LoadedConfig['config']['server'],
+  console: ConsoleParts | undefined,
+) {
   const { metricsPort } = server
   if (running.metrics === undefined || metricsPort === undefined) return undefined
   try {
-    return await startMetricsServer(running.metrics, { ...server, metricsPort })
+    const { text } = running.metrics
+    return await startMetricsServer(
+      running.metrics,
+      { ...server, metricsPort },
+      console?.create(text),
+    )
   } catch (error) {
     await running.close()
     throw error

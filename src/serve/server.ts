@@ -59,6 +59,7 @@ interface ServerRuntime extends TargetsRuntime {
   /** For `mcp_proxy_build_info`. */
   nodeVersion?: string
   configFile?: string | undefined
+  onFinished?: AppOptions['onFinished']
   /** See {@link createApp}. */
   isOnLoopback?: AppOptions['isOnLoopback']
 }
@@ -189,6 +190,7 @@ export async function assemble(
     streams,
     caps,
     isOnLoopback: runtime.isOnLoopback,
+    onFinished: runtime.onFinished,
     offers: runtime.offers,
     allowStreams: vercel === undefined,
     extraHosts: vercel?.hosts ?? [],

@@ -3,10 +3,9 @@ import { ProxyError } from '../util/errors.js'
 import { isObject, ownMember } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock, Runtime } from '../util/runtime.js'
-import type { Span, SpanAttributes } from '../util/span.js'
+import type { SpanAttributes, TraceSpan } from '../util/span.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import type { RequestOutcome } from './metrics.js'
-import type { RequestSummary } from './request-log.js'
+import { type FinishedCall, hashOf, shortened } from './request-log.js'
 
 /** Makes a span for each request of a client. */
 export interface Tracer {
@@ -14,7 +13,7 @@ export interface Tracer {
    * @param traceparent That of the client, checked.
    * @param tracestate That of the client, as it was sent.
    */
-  request(traceparent: string | undefined, tracestate: string | undefined): Span
+  request(traceparent: string | undefined, tracestate: string | undefined): TraceSpan
   /** Sends what waits to be sent. */
   stop(): Promise<void>
 }
@@ -138,7 +137,7 @@ function spanIn(
   parent: Otel.Context,
   name: string,
   kind: Otel.SpanKind,
-): Span {
+): TraceSpan {
   const span = tracer.startSpan(name, { kind }, parent)
   const { traceId, spanId, traceFlags, traceState } = span.spanContext()
   return {
@@ -175,17 +174,12 @@ function spanIn(
 /**
  * Ends a request's span, with what the log says of the request: never arguments, never a token.
  *
- * @param method The method, shortened.
- * @param subject The hash that stands for the person.
  * @see [Semantic conventions for MCP](https://opentelemetry.io/docs/specs/semconv/gen-ai/mcp/)
  */
-export function endRequestSpan(
-  { span, record, status, principal, id, refusal = record.refusal }: RequestSummary,
-  outcome: RequestOutcome,
-  method: string,
-  subject: string | undefined,
-): void {
+export function endRequestSpan({ summary, outcome, refusal }: FinishedCall): void {
+  const { span, record, status, principal, id } = summary
   const { failure, target, rule } = record
+  const method = shortened(record.method)
   // a refused name may be anything that the client made up
   const tool = target === undefined || record.refusal !== undefined ? undefined : record.tool
   const isBad = outcome === 'target_failure' || status >= 500
@@ -195,7 +189,7 @@ export function endRequestSpan(
       'mcp.method.name': method,
       'gen_ai.tool.name': tool,
       'http.response.status_code': status,
-      'enduser.pseudo.id': subject,
+      'enduser.pseudo.id': hashOf(summary),
       'mcp_proxy.client': principal?.clientId,
       'mcp_proxy.target': target,
       'mcp_proxy.outcome': outcome,

@@ -4,6 +4,8 @@ import { firstFault } from '../util/errors.js'
 import { isObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
+import type { ConsoleParts } from './console/open.js'
+import { type Told, toldIn } from './console/recent-calls.js'
 import { startMetricsServer } from './metrics-server.js'
 
 const FIRST_RESTART_MS = 1_000
@@ -26,6 +28,11 @@ export function tellReady(port: number): void {
   cluster.worker?.send({ readyOn: port })
 }
 
+/** Tells the first process which requests ended. */
+export function tellWorkersOwner(message: { finished: Told }): void {
+  if (cluster.worker?.isConnected()) cluster.worker.send(message)
+}
+
 /** Tells the first process how many requests this worker had; resolves when it was told. */
 export function tellEnd(requests: number): Promise<void> {
   return new Promise((resolve) => {
@@ -39,6 +46,7 @@ export interface WorkersListener {
   onListening(port: number): void
   /** Called last, with the reason and how many requests came to all workers that said so. */
   onEnd(why: string, requests: number): void
+  console?: ConsoleParts | undefined
 }
 
 /** One of the workers, with those that took its place. */
@@ -60,11 +68,11 @@ export async function runWorkers(
   runtime: Pick<Runtime, 'clock' | 'onSignal' | 'onFault'>,
   { server }: ProxyConfig,
   logger: Logger,
-  { onListening, onEnd }: WorkersListener,
+  { onListening, onEnd, console }: WorkersListener,
   fork: () => Pick<Worker, 'on' | 'once' | 'process'> = () => cluster.fork(),
 ): Promise<number> {
   const { clock } = runtime
-  const metrics = await listenMetrics(server)
+  const metrics = await listenMetrics(server, console)
   return new Promise((resolve) => {
     let ready = 0
     let requests = 0
@@ -81,6 +89,8 @@ export async function runWorkers(
         if (!isObject(message)) return
         if (typeof message['readyOn'] === 'number') onReady(message['readyOn'])
         if (typeof message['requests'] === 'number') requests += message['requests']
+        const told = toldIn(message)
+        if (told !== undefined) console?.take(told)
       })
       worker.once('exit', (code: number | null, signal: string | null) => {
         running.delete(worker)
@@ -145,10 +155,14 @@ function exitOf(code: number | null, signal: string | null) {
 }
 
 /** Serves the sum of all workers' metrics from the first process. */
-async function listenMetrics({ metricsPort, ...server }: ProxyConfig['server']) {
+async function listenMetrics(
+  { metricsPort, ...server }: ProxyConfig['server'],
+  console: ConsoleParts | undefined,
+) {
   if (metricsPort === undefined) return undefined
   const { AggregatorRegistry } = await import('prom-client')
   const registry = new AggregatorRegistry()
-  const source = { text: () => registry.clusterMetrics(), contentType: registry.contentType }
-  return startMetricsServer(source, { ...server, metricsPort })
+  const text = () => registry.clusterMetrics()
+  const source = { text, contentType: registry.contentType }
+  return startMetricsServer(source, { ...server, metricsPort }, console?.create(text))
 }

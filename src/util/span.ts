@@ -2,13 +2,13 @@
 export type SpanAttributes = Readonly<Record<string, string | number | boolean | undefined>>
 
 /** A named stretch of the time that a request takes, as OpenTelemetry has it. */
-export interface Span {
+export interface TraceSpan {
   /** 32 hexadecimal digits, the same for all spans of a request. */
   readonly traceId: string
   /** `traceparent` and `tracestate` for whoever is asked meanwhile: names and values in turn. */
   readonly headers: readonly string[]
   /** Starts a span within this one; `client` where somebody else is asked. */
-  start(name: string, kind?: 'client'): Span
+  start(name: string, kind?: 'client'): TraceSpan
   /**
    * Ends the span; once.
    *

@@ -18,6 +18,8 @@ export interface Issued {
   readonly headers: CredentialHeaders
   /** When to get another one, milliseconds since the epoch. */
   readonly renewAt: number
+  /** When it ends, where that was told, likewise. */
+  readonly endsAt?: number | undefined
 }
 
 /** @param renewal The previous credential was refused. */
@@ -32,10 +34,12 @@ export interface CredentialCache {
   get(key: string, issue: Issue): CredentialHeaders | Promise<CredentialHeaders>
   /** Drops refused headers, unless they are fresh; tells whether asking for new ones may help. */
   refused(key: string): boolean
+  /** When what is kept for the key ends, where that is known. */
+  endsAt(key: string): number | undefined
 }
 
 type Entry =
-  | { kind: 'issued'; headers: CredentialHeaders; until: number; since: number; renewal: boolean }
+  | (Issued & { kind: 'issued'; until: number; since: number; renewal: boolean })
   | { kind: 'refused'; until: number }
   | { kind: 'failed'; error: unknown; until: number }
 
@@ -49,8 +53,9 @@ export function createCredentialCache(
 
   const start = async (key: string, issue: Issue, renewal: boolean): Promise<CredentialHeaders> => {
     try {
-      const { headers, renewAt } = await issue(renewal)
-      entries.set(key, { kind: 'issued', headers, until: renewAt, since: clock.now(), renewal })
+      const issued = await issue(renewal)
+      const { headers, renewAt: until } = issued
+      entries.set(key, { ...issued, kind: 'issued', until, since: clock.now(), renewal })
       return headers
     } catch (error) {
       entries.set(key, { kind: 'failed', error, until: clock.now() + FAILURE_MS })
@@ -82,6 +87,10 @@ export function createCredentialCache(
         return true
       }
       return entry?.kind === 'refused'
+    },
+    endsAt(key) {
+      const entry = entries.get(key)
+      return entry?.kind === 'issued' ? entry.endsAt : undefined
     },
   }
 }

@@ -46,14 +46,20 @@ export function clientCredentials(
   const client = { id, secret, key: clientKeyOf(clientKey) }
 
   const issue = async (): Promise<Issued> => {
-    const grant = await requestGrant(runtime, target, settings, client)
+    const { accessToken, expiresIn } = await requestGrant(runtime, target, settings, client)
+    const now = runtime.clock.now()
     return {
-      headers: bearerHeaders(grant.accessToken),
-      renewAt: renewalTime(runtime.clock.now(), grant.expiresIn),
+      headers: bearerHeaders(accessToken),
+      renewAt: renewalTime(now, expiresIn),
+      endsAt: expiresIn === undefined ? undefined : now + expiresIn * 1000,
     }
   }
 
   return {
+    validity() {
+      const endsAt = cache.endsAt('')
+      return endsAt === undefined ? undefined : { endsAt, isRenewed: true }
+    },
     headers: () => cache.get('', issue),
     // Any other 403 is about permissions, which a new token would not change.
     refused: (_caller, { status, challenge }) =>

@@ -38,6 +38,8 @@ export interface TargetCredential {
   readonly isNone?: boolean
   /** Present where callers connect an account of theirs first; see {@link NotConnectedError}. */
   readonly connect?: Connectable | undefined
+  /** When what everybody is given now ends; absent where that is not known. */
+  readonly validity?: (() => Validity | undefined) | undefined
   /**
    * Gives the headers that authenticate a request; at once where nothing has to be fetched.
    *
@@ -52,6 +54,14 @@ export interface TargetCredential {
    * @throws {SignInRequiredError} when somebody has to sign in first.
    */
   refused(caller: Caller, refusal: CredentialRefusal): boolean | Promise<boolean>
+}
+
+/** How long a credential is good. */
+export interface Validity {
+  /** Milliseconds since the epoch. */
+  readonly endsAt: number
+  /** Another one is fetched before that. */
+  readonly isRenewed: boolean
 }
 
 /** How a target refused a credential. */

@@ -1,4 +1,5 @@
 import { ProxyError } from '../../util/errors.js'
+import { isObject, ownMember } from '../../util/json.js'
 import type { CredentialHeaders, TargetCredential } from './credential.js'
 
 /** Names that belong to the connection or to MCP, not to a credential. */
@@ -18,7 +19,21 @@ export function noCredential(): TargetCredential {
 export function bearerCredential(token: string): TargetCredential {
   if (!/^[!-~]+$/.test(token))
     throw invalid('The bearer token is empty or not ASCII without spaces')
-  return constant({ authorization: `Bearer ${token}` })
+  const endsAt = endOfToken(token)
+  const validity = endsAt === undefined ? undefined : () => ({ endsAt, isRenewed: false })
+  return { ...constant({ authorization: `Bearer ${token}` }), validity }
+}
+
+/** Reads when a token ends, if it is a JWT that says so; milliseconds since the epoch. */
+function endOfToken(token: string): number | undefined {
+  const [, payload = ''] = token.split('.', 2)
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'))
+    const end = isObject(claims) ? ownMember(claims, 'exp') : undefined
+    return typeof end === 'number' ? end * 1000 : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /**
@@ -75,6 +90,7 @@ export function withHeaders(
   return {
     ...(credential.perCaller !== undefined && { perCaller: credential.perCaller }),
     ...(credential.connect !== undefined && { connect: credential.connect }),
+    ...(credential.validity !== undefined && { validity: credential.validity }),
     headers(caller) {
       const own = credential.headers(caller)
       return own instanceof Promise ? own.then(join) : join(own)

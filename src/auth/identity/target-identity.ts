@@ -104,6 +104,7 @@ export function withIdentity(
   return {
     ...(credential.perCaller !== undefined && { perCaller: credential.perCaller }),
     ...(credential.connect !== undefined && { connect: credential.connect }),
+    ...(credential.validity !== undefined && { validity: credential.validity }),
     ...(credential.isNone !== undefined && { isNone: name !== BEARER_HEADER }),
     tellsCaller: true,
     headers(caller) {

@@ -13,7 +13,7 @@ import { ANSWER_PROBLEMS, describeNetworkError, noRoom } from '../../upstream/up
 import { messageOf } from '../../util/errors.js'
 import { isServerAway } from '../../util/failure.js'
 import { ownMember } from '../../util/json.js'
-import type { Span } from '../../util/span.js'
+import type { TraceSpan } from '../../util/span.js'
 import { isStandInSession } from '../connecting/in-place.js'
 import { describeRefusal, setState, type TargetState } from '../target.js'
 import { AnswerBody, classifyRefusal } from './answer-check.js'
@@ -41,7 +41,7 @@ export class UpstreamCall implements UpstreamHandler {
   #splitter: EventSplitter | undefined
   readonly #body: AnswerBody
   #drain: Drain | undefined
-  #span: Span | undefined
+  #span: TraceSpan | undefined
   /** The answer does not come from the target. */
   isInPlace = false
 

@@ -3,7 +3,7 @@ import { mirrorHeaders } from '../../mcp/headers.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { cookieHeader } from '../../upstream/http/cookie-jar.js'
 import type { Clock } from '../../util/runtime.js'
-import type { Span } from '../../util/span.js'
+import type { TraceSpan } from '../../util/span.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
 import type { AskedInPlace } from '../connecting/in-place.js'
 import type { Exchange } from '../exchange.js'
@@ -32,7 +32,7 @@ export interface UpstreamSend {
   /** Milliseconds without any data after which the request fails; 0 for streams. */
   timeoutMs: number
   /** The client's request, where spans are recorded. */
-  span?: Span | undefined
+  span?: TraceSpan | undefined
 }
 
 /** A response's headers. */

@@ -27,7 +27,12 @@ beforeAll(async () => {
   const created = await createMetrics({
     openStreams: () => 0,
     targets: [
-      { name: 't', state: 'ok', upstream: { held: { kind: 'child', count: () => 0 } } as never },
+      {
+        name: 't',
+        state: 'ok',
+        upstream: { held: { kind: 'child', count: () => 0 } },
+        credential: { validity: () => ({ endsAt: 0, isRenewed: false }) },
+      } as never,
     ],
     keysState: () => 'ok',
     caps: { calls: () => 0, callers: () => 0 },
@@ -106,7 +111,8 @@ function expectKnown(expression: string): void {
       if (SCRAPED.includes(label)) continue
       expect(known.get(name), `${name} of ${expression}`).toContain(label)
       if (value.startsWith('$')) continue
-      for (const word of value.split('|')) expect(source, expression).toContain(`'${word}'`)
+      for (const word of value.split('|'))
+        expect([expression, word, source.includes(`'${word}'`)]).toEqual([expression, word, true])
     }
   }
   for (const label of grouped(expression)) expect([...labels], expression).toContain(label)

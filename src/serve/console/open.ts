@@ -1,0 +1,57 @@
+import type { LoadedConfig } from '../../config/load.js'
+import { createPublicValue } from '../../config/public-value.js'
+import { isLoopback } from '../../util/private-addresses.js'
+import { createRedactor } from '../../util/redact.js'
+import type { Clock } from '../../util/runtime.js'
+import type { FinishedCall } from '../request-log.js'
+import { type Console, createConsole } from './console.js'
+import type { ShownSetting } from './page.js'
+import { createRecentCalls, describeCall, failureIn, type Told } from './recent-calls.js'
+
+/** What the process that has the metrics port keeps for the page. */
+export interface ConsoleParts {
+  /** Keeps a request of this process. */
+  note(call: FinishedCall): void
+  /** Keeps requests of a worker. */
+  take(told: Told): void
+  /** @param metrics Those of all processes. */
+  create(metrics: () => Promise<string>): Console
+}
+
+/** Tells whether there is a page: on the metrics port, and beyond loopback only with a token. */
+export function hasConsole({ server, console }: LoadedConfig['config']): boolean {
+  if (server.metricsPort === undefined) return false
+  return console.token !== undefined || isLoopback(server.metricsHost)
+}
+
+/** Prepares the page for operators; `undefined` where there is none. */
+export function openConsole(loaded: LoadedConfig, clock: Clock): ConsoleParts | undefined {
+  if (!hasConsole(loaded.config)) return undefined
+  const recent = createRecentCalls()
+  const { token } = loaded.config.console
+  return {
+    note: (call) => recent.add(describeCall(call), failureIn(call)),
+    take({ calls, failures }) {
+      for (const call of calls) recent.add(call)
+      for (const failure of failures) recent.fail(failure)
+    },
+    create: (metrics) =>
+      createConsole({
+        ...{ clock, metrics, recent, token },
+        settings: settingsOf(loaded),
+        redact: createRedactor(loaded.secrets, { wholeUrls: true }),
+      }),
+  }
+}
+
+/** The settings that somebody has set, without secrets. */
+function settingsOf(loaded: LoadedConfig): ShownSetting[] {
+  const publicValue = createPublicValue({ secrets: new Set(loaded.secrets) })
+  return [...loaded.origins]
+    .filter(([, { from }]) => from !== 'default')
+    .map(([key, { value, from, parts }]) => {
+      // what a variable holds may be meant for nobody else: its name is shown
+      const shown = publicValue(key, parts?.[0]?.written ?? value)
+      return { key, from, value: typeof shown === 'string' ? shown : JSON.stringify(shown) }
+    })
+}
