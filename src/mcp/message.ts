@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { isObject, type JsonObject } from '../util/json.js'
-import { decodeUtf8 } from '../util/text.js'
+import { decodeUtf8, foldName } from '../util/text.js'
 import {
   type Member,
   memberText,
@@ -13,6 +13,33 @@ import {
 import { ERROR_CODES, type RequestId, type WireError } from './jsonrpc.js'
 import { META } from './meta.js'
 import { STATELESS_VERSION } from './versions.js'
+
+const ENVELOPE: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'result', 'error'])
+
+/** Tells whether a lenient client may take a member for one of the envelope that it is not. */
+export function hasLookalike(message: JsonObject): boolean {
+  for (const name in message) {
+    if (!ENVELOPE.has(name) && ENVELOPE.has(foldName(name))) return true
+  }
+  return false
+}
+
+/**
+ * Tells whether a response's id is that of a request. The SDKs of Python and TypeScript accept the
+ * text of a number as the number.
+ */
+export function isSameId(given: unknown, id: RequestId | undefined): boolean {
+  if (given === id) return id !== undefined
+  if (typeof given === 'string' && typeof id === 'number') {
+    return given.trim() !== '' && Number(given) === id
+  }
+  return typeof given === 'number' && typeof id === 'string' && String(given) === id
+}
+
+/** Tells whether a parsed id is safe to write again; other numbers would lose their spelling. */
+export function isPlainId(id: RequestId | null | undefined): boolean {
+  return typeof id !== 'number' || Number.isSafeInteger(id)
+}
 
 /** Returns the protocol version of the message's `_meta` envelope, if it has one. */
 export function envelopeVersion(message: Message): string | undefined {

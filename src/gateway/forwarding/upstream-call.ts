@@ -17,10 +17,15 @@ import type { Span } from '../../util/span.js'
 import { isStandInSession } from '../connecting/in-place.js'
 import { describeRefusal, setState, type TargetState } from '../target.js'
 import { AnswerBody, classifyRefusal } from './answer-check.js'
-import { expectedOf, oneValue, READ, readHead } from './answer-head.js'
+import { oneValue, READ, readHead } from './answer-head.js'
 import { keepingLists } from './kept-answers.js'
 import { credentialFailure, type TargetFailure } from './target-failure.js'
-import type { AnswerListener, HeaderFields, UpstreamSend } from './upstream-send.js'
+import {
+  type AnswerListener,
+  expectedOf,
+  type HeaderFields,
+  type UpstreamSend,
+} from './upstream-send.js'
 
 /** How many refused credentials are replaced within one exchange. */
 const MAX_REPLACED = 2
