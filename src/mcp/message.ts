@@ -5,9 +5,9 @@ import {
   type Member,
   memberText,
   putMembers,
-  type Span,
   scanMembers,
   skipSpace,
+  type TextSpan,
   withoutMember,
 } from './json-text.js'
 import { ERROR_CODES, type RequestId, type WireError } from './jsonrpc.js'
@@ -77,7 +77,7 @@ export interface Message {
   /** {} when absent. */
   readonly params: JsonObject
   /** Where the value of a member stands: `id`, `name`, `uri`, `ref.name`, `ref.uri`, … */
-  readonly spans: ReadonlyMap<string, Span>
+  readonly spans: ReadonlyMap<string, TextSpan>
 }
 
 /** A message that is refused before anything is decided from it. */
@@ -141,7 +141,7 @@ export function parseMessageText(text: string): Message {
   if (!isObject(value)) throw invalid('The body is not a JSON-RPC message')
   const given = value['id']
   const id = typeof given === 'string' || typeof given === 'number' ? given : null
-  const spans = new Map<string, Span>()
+  const spans = new Map<string, TextSpan>()
   const top = members(text, skipSpace(text, 0), 'message', id)
   for (const member of top) {
     if (member.key === 'id') spans.set('id', member)
@@ -157,7 +157,7 @@ function classify(
   value: JsonObject,
   text: string,
   id: RequestId | null,
-  spans: ReadonlyMap<string, Span>,
+  spans: ReadonlyMap<string, TextSpan>,
 ): Message {
   if (value['jsonrpc'] !== '2.0') throw invalid('The member "jsonrpc" must be "2.0"', id)
   const { method, params } = value
@@ -181,7 +181,7 @@ function collectParams(
   at: Member,
   id: RequestId | null,
   params: JsonObject,
-  spans: Map<string, Span>,
+  spans: Map<string, TextSpan>,
 ): void {
   for (const member of members(text, at.start, 'params', id)) {
     // the message's own `id` and the members of `ref` keep their places

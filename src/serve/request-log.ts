@@ -6,7 +6,6 @@ import type { LogFields, Logger, LogLevel, PreparedRecord } from '../util/logger
 import type { Clock } from '../util/runtime.js'
 import type { Span } from '../util/span.js'
 import type { Metrics, RequestOutcome } from './metrics.js'
-import { endRequestSpan } from './tracing.js'
 
 /** Longest name of a method or a tool in a record, characters. */
 const MAX_TEXT = 128
@@ -234,4 +233,39 @@ export function createRefusalLimit(clock: Clock, tell: (leftOut: LeftOut) => voi
     count++
     return true
   }
+}
+
+/**
+ * Ends a request's span, with what the log says of the request: never arguments, never a token.
+ *
+ * @param method The method, shortened.
+ * @param subject The hash that stands for the person.
+ * @see [Semantic conventions for MCP](https://opentelemetry.io/docs/specs/semconv/gen-ai/mcp/)
+ */
+function endRequestSpan(
+  { span, record, status, principal, id, refusal = record.refusal }: RequestSummary,
+  outcome: RequestOutcome,
+  method: string,
+  subject: string | undefined,
+): void {
+  const { failure, target, rule } = record
+  // a refused name may be anything that the client made up
+  const tool = target === undefined || record.refusal !== undefined ? undefined : record.tool
+  const isBad = outcome === 'target_failure' || status >= 500
+  span?.end(
+    {
+      name: tool === undefined ? method : `${method} ${tool}`,
+      'mcp.method.name': method,
+      'gen_ai.tool.name': tool,
+      'http.response.status_code': status,
+      'enduser.pseudo.id': subject,
+      'mcp_proxy.client': principal?.clientId,
+      'mcp_proxy.target': target,
+      'mcp_proxy.outcome': outcome,
+      'mcp_proxy.refusal': refusal,
+      'mcp_proxy.rule': rule,
+      'mcp_proxy.request_id': id,
+    },
+    isBad ? (failure?.cause ?? refusal ?? String(status)) : undefined,
+  )
 }

@@ -5,8 +5,6 @@ import type { Logger } from '../util/logger.js'
 import type { Clock, Runtime } from '../util/runtime.js'
 import type { Span, SpanAttributes } from '../util/span.js'
 import { PRODUCT, VERSION } from '../util/version.js'
-import type { RequestOutcome } from './metrics.js'
-import type { RequestSummary } from './request-log.js'
 
 /** Makes a span for each request of a client. */
 export interface Tracer {
@@ -170,39 +168,4 @@ function spanIn(
       span.end()
     },
   }
-}
-
-/**
- * Ends a request's span, with what the log says of the request: never arguments, never a token.
- *
- * @param method The method, shortened.
- * @param subject The hash that stands for the person.
- * @see [Semantic conventions for MCP](https://opentelemetry.io/docs/specs/semconv/gen-ai/mcp/)
- */
-export function endRequestSpan(
-  { span, record, status, principal, id, refusal = record.refusal }: RequestSummary,
-  outcome: RequestOutcome,
-  method: string,
-  subject: string | undefined,
-): void {
-  const { failure, target, rule } = record
-  // a refused name may be anything that the client made up
-  const tool = target === undefined || record.refusal !== undefined ? undefined : record.tool
-  const isBad = outcome === 'target_failure' || status >= 500
-  span?.end(
-    {
-      name: tool === undefined ? method : `${method} ${tool}`,
-      'mcp.method.name': method,
-      'gen_ai.tool.name': tool,
-      'http.response.status_code': status,
-      'enduser.pseudo.id': subject,
-      'mcp_proxy.client': principal?.clientId,
-      'mcp_proxy.target': target,
-      'mcp_proxy.outcome': outcome,
-      'mcp_proxy.refusal': refusal,
-      'mcp_proxy.rule': rule,
-      'mcp_proxy.request_id': id,
-    },
-    isBad ? (failure?.cause ?? refusal ?? String(status)) : undefined,
-  )
 }
