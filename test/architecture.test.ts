@@ -27,11 +27,11 @@ describe('docs/architecture.md', () => {
     expect(walk('# Architecture').sort()).toEqual(folders.map(({ name }) => `src/${name}`).sort())
   })
 
-  it('keeps the ways short: at most 26 files for a call, and 50 for a first sign-in', () => {
+  it('keeps the ways short: at most 28 files for a call, and 50 for a first sign-in', () => {
     const call = walk('A call through `serve`')
     const signIn = walk('A first sign-in through `stdio`')
     expect(call.length).toBeGreaterThan(20)
-    expect(call.length).toBeLessThanOrEqual(26)
+    expect(call.length).toBeLessThanOrEqual(28)
     expect(signIn.length).toBeGreaterThan(30)
     expect(signIn.length).toBeLessThanOrEqual(50)
     expect(new Set(signIn).size).toBe(signIn.length)

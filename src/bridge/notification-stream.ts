@@ -20,7 +20,9 @@ interface StreamListenerOptions {
 }
 
 const FIRST_PAUSE_MS = 1_000
+
 const LAST_PAUSE_MS = 60_000
+
 const LONGEST_RETRY_MS = 3_600_000
 
 /** After a stream lasted this long, the pauses begin anew with the shortest. */

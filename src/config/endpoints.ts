@@ -1,4 +1,5 @@
 import { parseConfigUrl } from '../util/descope-url.js'
+import { isWildcard } from '../util/private-addresses.js'
 import { trimSlashes } from '../util/text.js'
 import type { ProxyConfig, ServerConfig, TargetConfig } from './types.js'
 
@@ -83,9 +84,6 @@ export function signInPlaceOf(
   return own ?? { configUrl: config.descope.configUrl, url: mcpUrlOf(config.server, 0) }
 }
 
-/** Host names that are shown as `localhost`: loopback, and wildcards for all addresses. */
-const LOCALHOST = new Set(['127.0.0.1', 'localhost', '0.0.0.0', '::', '::0', '0:0:0:0:0:0:0:0'])
-
 /**
  * Makes the URL that clients use for the MCP endpoint, which is also the `resource` of our metadata.
  *
@@ -108,9 +106,9 @@ function publicUrlOf(
   return trimSlashes(publicUrl ?? localUrl(host, boundPort))
 }
 
-/** Any other host keeps its name; an IPv6 address is put in brackets. */
+/** Only what `localhost` surely leads to is called so: 127.0.0.2 and ::1 keep their names. */
 function localUrl(host: string | undefined, port: number): string {
   const name = (host ?? 'localhost').replace(/[[\]]/g, '').toLowerCase()
-  if (LOCALHOST.has(name)) return `http://localhost:${port}`
+  if (name === '127.0.0.1' || isWildcard(name)) return `http://localhost:${port}`
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
 }

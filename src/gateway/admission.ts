@@ -29,10 +29,6 @@ export function byAdmission<View>(
   targets: readonly Target[],
   open: (admitted: Admitted) => View,
 ): (principal: Principal | undefined) => View {
-  if (targets.every(({ barrier }) => barrier === undefined)) {
-    const all = open({ targets, hidden: [] })
-    return () => all
-  }
   const views = new BoundedMap<string, View>(MAX_VIEWS)
   /** The principal of a token stays the same object while the token is remembered. */
   const viewOf = new WeakMap<Principal, View>()

@@ -84,7 +84,7 @@ export function createGateway(all: GatewayOptions): Gateway {
     withhold: createWithhold(logger, options.clock),
     running: new Roster<UnderWay>(),
   }
-  const viewOf = byAdmission(targets, (admitted) =>
+  const open = (admitted: Admitted) =>
     createView(
       {
         ...shared,
@@ -98,16 +98,19 @@ export function createGateway(all: GatewayOptions): Gateway {
       },
       admitted,
       bindsAlone,
-    ),
-  )
+    )
+  const close = async () => {
+    await Promise.all(targets.map(({ upstream }) => upstream.close()))
+  }
+  const isOpenToAll = targets.every(({ barrier }) => barrier === undefined)
+  if (isOpenToAll) return { targets, ...open({ targets, hidden: [] }), close }
+  const viewOf = byAdmission(targets, open)
   return {
     targets,
+    close,
     post: (exchange, message) => viewOf(exchange.caller.principal).post(exchange, message),
     listen: (exchange) => viewOf(exchange.caller.principal).listen(exchange),
     end: (exchange) => viewOf(exchange.caller.principal).end(exchange),
-    async close() {
-      await Promise.all(targets.map(({ upstream }) => upstream.close()))
-    },
   }
 }
 

@@ -1,7 +1,7 @@
 import { endOfString, isObject, type JsonObject, tryParseJson } from '../util/json.js'
-import { foldName } from '../util/text.js'
 import { elementsAt, putMembers, skipSpace } from './json-text.js'
 import type { RequestId } from './jsonrpc.js'
+import { hasLookalike, isPlainId, isSameId } from './message.js'
 import type { EventFields } from './sse.js'
 
 /**
@@ -65,16 +65,6 @@ export function anyResponse(data: string): JsonObject | undefined {
     if (isResponse) found ??= value
   })
   return found
-}
-
-const ENVELOPE: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'result', 'error'])
-
-/** Tells whether a lenient client may take a member for one of the envelope that it is not. */
-export function hasLookalike(message: JsonObject): boolean {
-  for (const name in message) {
-    if (!ENVELOPE.has(name) && ENVELOPE.has(foldName(name))) return true
-  }
-  return false
 }
 
 /** Nobody names a member of the envelope so long, but to hide there which one it is taken for. */
@@ -154,23 +144,6 @@ function readOne(value: unknown, text: string, awaited: Awaited): Incoming | und
     return { kind: 'response', text: withId(text, awaited.idText()) }
   }
   return jsonrpc === '2.0' && id != null ? { kind: 'foreign', text } : undefined
-}
-
-/**
- * Tells whether a response's id is that of a request. The SDKs of Python and TypeScript accept the
- * text of a number as the number.
- */
-export function isSameId(given: unknown, id: RequestId | undefined): boolean {
-  if (given === id) return id !== undefined
-  if (typeof given === 'string' && typeof id === 'number') {
-    return given.trim() !== '' && Number(given) === id
-  }
-  return typeof given === 'number' && typeof id === 'string' && String(given) === id
-}
-
-/** Tells whether a parsed id is safe to write again; other numbers would lose their spelling. */
-export function isPlainId(id: RequestId | null | undefined): boolean {
-  return typeof id !== 'number' || Number.isSafeInteger(id)
 }
 
 /** Writes a response under another id, and as JSON-RPC 2.0 whatever it said before. */

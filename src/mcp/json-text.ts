@@ -14,7 +14,7 @@ const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 
 /** Where a part of a text stands, such as a value. */
-export interface Span {
+export interface TextSpan {
   /** Index of its first character. */
   readonly start: number
   /** Index behind its last character. */
@@ -22,12 +22,12 @@ export interface Span {
 }
 
 /** One member of an object and where its value stands. */
-export interface Member extends Span {
+export interface Member extends TextSpan {
   readonly key: string
 }
 
 /** A part of a text, and what replaces it. */
-export interface Edit extends Span {
+export interface Edit extends TextSpan {
   readonly text: string
 }
 
@@ -76,9 +76,9 @@ export function findMember(text: string, start: number, ...path: string[]): Memb
 }
 
 /** Lists where the elements of an array stand that {@link findMember} finds; none when it is no array. */
-export function elementsAt(text: string, start: number, ...path: string[]): Span[] {
+export function elementsAt(text: string, start: number, ...path: string[]): TextSpan[] {
   const array = path.length === 0 ? { start } : findMember(text, start, ...path)
-  const elements: Span[] = []
+  const elements: TextSpan[] = []
   if (array === undefined) return elements
   let i = skipSpace(text, array.start)
   if (text.charCodeAt(i) !== OPEN_BRACKET) return elements
@@ -110,7 +110,7 @@ export function memberTexts(object: string): [string, string][] {
 }
 
 /** Returns the string that stands in a text; `undefined` when it is another value. */
-export function readString(text: string, span: Span | undefined): string | undefined {
+export function readString(text: string, span: TextSpan | undefined): string | undefined {
   if (span === undefined || text.charCodeAt(span.start) !== QUOTE) return undefined
   return JSON.parse(text.slice(span.start, span.end))
 }

@@ -1,18 +1,45 @@
 import { isUtf8 } from 'node:buffer'
 import { isObject, type JsonObject } from '../util/json.js'
-import { decodeUtf8 } from '../util/text.js'
+import { decodeUtf8, foldName } from '../util/text.js'
 import {
   type Member,
   memberText,
   putMembers,
-  type Span,
   scanMembers,
   skipSpace,
+  type TextSpan,
   withoutMember,
 } from './json-text.js'
 import { ERROR_CODES, type RequestId, type WireError } from './jsonrpc.js'
 import { META } from './meta.js'
 import { STATELESS_VERSION } from './versions.js'
+
+const ENVELOPE: ReadonlySet<string> = new Set(['jsonrpc', 'id', 'method', 'result', 'error'])
+
+/** Tells whether a lenient client may take a member for one of the envelope that it is not. */
+export function hasLookalike(message: JsonObject): boolean {
+  for (const name in message) {
+    if (!ENVELOPE.has(name) && ENVELOPE.has(foldName(name))) return true
+  }
+  return false
+}
+
+/**
+ * Tells whether a response's id is that of a request. The SDKs of Python and TypeScript accept the
+ * text of a number as the number.
+ */
+export function isSameId(given: unknown, id: RequestId | undefined): boolean {
+  if (given === id) return id !== undefined
+  if (typeof given === 'string' && typeof id === 'number') {
+    return given.trim() !== '' && Number(given) === id
+  }
+  return typeof given === 'number' && typeof id === 'string' && String(given) === id
+}
+
+/** Tells whether a parsed id is safe to write again; other numbers would lose their spelling. */
+export function isPlainId(id: RequestId | null | undefined): boolean {
+  return typeof id !== 'number' || Number.isSafeInteger(id)
+}
 
 /** Returns the protocol version of the message's `_meta` envelope, if it has one. */
 export function envelopeVersion(message: Message): string | undefined {
@@ -50,7 +77,7 @@ export interface Message {
   /** {} when absent. */
   readonly params: JsonObject
   /** Where the value of a member stands: `id`, `name`, `uri`, `ref.name`, `ref.uri`, … */
-  readonly spans: ReadonlyMap<string, Span>
+  readonly spans: ReadonlyMap<string, TextSpan>
 }
 
 /** A message that is refused before anything is decided from it. */
@@ -114,7 +141,7 @@ export function parseMessageText(text: string): Message {
   if (!isObject(value)) throw invalid('The body is not a JSON-RPC message')
   const given = value['id']
   const id = typeof given === 'string' || typeof given === 'number' ? given : null
-  const spans = new Map<string, Span>()
+  const spans = new Map<string, TextSpan>()
   const top = members(text, skipSpace(text, 0), 'message', id)
   for (const member of top) {
     if (member.key === 'id') spans.set('id', member)
@@ -130,7 +157,7 @@ function classify(
   value: JsonObject,
   text: string,
   id: RequestId | null,
-  spans: ReadonlyMap<string, Span>,
+  spans: ReadonlyMap<string, TextSpan>,
 ): Message {
   if (value['jsonrpc'] !== '2.0') throw invalid('The member "jsonrpc" must be "2.0"', id)
   const { method, params } = value
@@ -154,7 +181,7 @@ function collectParams(
   at: Member,
   id: RequestId | null,
   params: JsonObject,
-  spans: Map<string, Span>,
+  spans: Map<string, TextSpan>,
 ): void {
   for (const member of members(text, at.start, 'params', id)) {
     // the message's own `id` and the members of `ref` keep their places

@@ -111,12 +111,20 @@ export function isLoopback(host: string): boolean {
   return absolute === 'localhost' || absolute.endsWith('.localhost')
 }
 
-/** An address has many spellings, of which URLs have one. */
 function isLoopbackV6(address: string): boolean {
+  const name = spellingOf(address)
+  return name === '[::1]' || /^\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\]$/.test(name)
+}
+
+/** Returns the one spelling that URLs have of an IPv6 address; '' where they take none, as with a zone. */
+function spellingOf(address: string): string {
   const url = `http://[${address}]`
-  if (!URL.canParse(url)) return false
-  const { hostname } = new URL(url)
-  return hostname === '[::1]' || /^\[::ffff:7f[0-9a-f]{2}:[0-9a-f]{1,4}\]$/.test(hostname)
+  return URL.canParse(url) ? new URL(url).hostname : ''
+}
+
+/** Tells whether who listens on an address listens on all of this machine's. */
+export function isWildcard(address: string): boolean {
+  return address === '0.0.0.0' || (isIP(address) === 6 && spellingOf(address) === '[::]')
 }
 
 /** Takes the port off a Host header. A number too long for a port stays, so that no check passes it. */

@@ -5,6 +5,22 @@ export function decodeUtf8(bytes: Buffer): string {
   return bytes.toString(isAscii(bytes) ? 'latin1' : 'utf8')
 }
 
+/** Cuts a part out of a text, without the spaces and tabs around it: the other blanks are no part of HTTP. */
+export function trimBlanks(text: string, from: number, to: number): string {
+  let start = from
+  let end = to
+  while (start < end && isBlank(text.charCodeAt(start))) start += 1
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end -= 1
+  return text.slice(start, end)
+}
+
+const TAB = 9
+const SPACE = 32
+
+function isBlank(code: number): boolean {
+  return code === SPACE || code === TAB
+}
+
 /** Without the slashes at its end, however many they are. */
 export function trimSlashes(text: string): string {
   let end = text.length

@@ -36,6 +36,7 @@
 import type { AddressInfo } from 'node:net'
 import { ProxyError } from '../../util/errors.js'
 import type { JsonObject } from '../../util/json.js'
+import { isWildcard } from '../../util/private-addresses.js'
 import type { Clock } from '../../util/runtime.js'
 import { trimSlashes } from '../../util/text.js'
 import { revokeConsents } from './account.js'
@@ -202,6 +203,6 @@ function setMachineClient(state: State, kept: KeptState | undefined): void {
 }
 
 function urlHost(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
+  if (isWildcard(host)) return '127.0.0.1'
   return host.includes(':') ? `[${host}]` : host
 }

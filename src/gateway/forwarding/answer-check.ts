@@ -1,14 +1,8 @@
 import { isUtf8 } from 'node:buffer'
-import {
-  type Awaited,
-  hasLookalike,
-  isPlainId,
-  isSameId,
-  readIncoming,
-  writtenIds,
-} from '../../mcp/incoming.js'
+import { type Awaited, readIncoming, writtenIds } from '../../mcp/incoming.js'
 import { memberText, objectText } from '../../mcp/json-text.js'
 import { MAX_MESSAGE_BYTES, type RequestId } from '../../mcp/jsonrpc.js'
+import { hasLookalike, isPlainId, isSameId } from '../../mcp/message.js'
 import { writeEvent } from '../../mcp/sse.js'
 import { MAX_REFUSAL_BYTES } from '../../upstream/upstream.js'
 import type { FailureCause } from '../../util/failure.js'

@@ -3,7 +3,7 @@ import { codingsOf } from '../../upstream/http/decode.js'
 import { type FailureCause, isTransient } from '../../util/failure.js'
 import { isPrivateHost } from '../../util/private-addresses.js'
 import type { TargetFailure } from './target-failure.js'
-import type { HeaderFields, UpstreamSend } from './upstream-send.js'
+import type { Expectation, HeaderFields } from './upstream-send.js'
 
 /** What to do with a response, decided by its head alone. */
 export type HeadVerdict =
@@ -14,14 +14,6 @@ export type HeadVerdict =
   /** The target refused our credential. */
   | { next: 'credential'; challenge: string | undefined }
   | ({ next: 'fail' } & Pick<TargetFailure, 'cause' | 'reason' | 'told'>)
-
-/** What a request waits for: one response, a stream without one (GET), or only a status. */
-export type Expectation = 'response' | 'stream' | 'status'
-
-export function expectedOf({ id, method }: Pick<UpstreamSend, 'id' | 'method'>): Expectation {
-  if (id !== undefined) return 'response'
-  return method === 'GET' ? 'stream' : 'status'
-}
 
 export const READ: HeadVerdict = { next: 'read' }
 

@@ -123,9 +123,13 @@ class Forward implements RelayOptions {
     const isStream = isStateless && message.method === 'subscriptions/listen'
     // a plain call of a single target's tool brings nothing that would have to be changed
     const isPlain =
-      route.tool !== undefined && !isStateless && !request.bindsIds && !message.spans.has('task')
+      route.tool !== undefined &&
+      !isStateless &&
+      !request.bindsIds &&
+      !message.spans.has('task') &&
+      route.target.resourcePolicy.isOpen
     this.rewrites = isPlain
-      ? rewriter.rewritesForPlain(request, route.target)
+      ? rewriter.none
       : rewriter.rewritesFor(request, message, route.target, route.name)
     const isMirrored = isStateless && this.exchange.header('mcp-name') !== undefined
     const mirroredName = isMirrored ? route.name : undefined

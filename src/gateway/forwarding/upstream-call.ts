@@ -2,13 +2,8 @@ import { type CredentialHeaders, NotConnectedError } from '../../auth/credential
 import { JSON_TYPE } from '../../mcp/headers.js'
 import type { Awaited } from '../../mcp/incoming.js'
 import { EventSplitter } from '../../mcp/sse.js'
-import {
-  DRAIN_MS,
-  Drain,
-  headerOf,
-  type UpstreamController,
-  type UpstreamHandler,
-} from '../../upstream/upstream.js'
+import type { UpstreamController, UpstreamHandler } from '../../upstream/upstream.js'
+import { DRAIN_MS, Drain, headerOf } from '../../upstream/upstream.js'
 import { ANSWER_PROBLEMS, describeNetworkError, noRoom } from '../../upstream/upstream-error.js'
 import { messageOf } from '../../util/errors.js'
 import { isServerAway } from '../../util/failure.js'
@@ -17,10 +12,11 @@ import type { TraceSpan } from '../../util/span.js'
 import { isStandInSession } from '../connecting/in-place.js'
 import { describeRefusal, setState, type TargetState } from '../target.js'
 import { AnswerBody, classifyRefusal } from './answer-check.js'
-import { expectedOf, oneValue, READ, readHead } from './answer-head.js'
+import { oneValue, READ, readHead } from './answer-head.js'
 import { keepingLists } from './kept-answers.js'
 import { credentialFailure, type TargetFailure } from './target-failure.js'
 import type { AnswerListener, HeaderFields, UpstreamSend } from './upstream-send.js'
+import { expectedOf } from './upstream-send.js'
 
 /** How many refused credentials are replaced within one exchange. */
 const MAX_REPLACED = 2

@@ -11,6 +11,14 @@ import type { TargetSession } from '../sessions/sealed-sessions.js'
 import type { Target } from '../target.js'
 import type { TargetFailure } from './target-failure.js'
 
+/** What a request waits for: one response, a stream without one (GET), or only a status. */
+export type Expectation = 'response' | 'stream' | 'status'
+
+export function expectedOf({ id, method }: Pick<UpstreamSend, 'id' | 'method'>): Expectation {
+  if (id !== undefined) return 'response'
+  return method === 'GET' ? 'stream' : 'status'
+}
+
 /** A request to a target. */
 export interface UpstreamSend {
   target: Target

@@ -5,7 +5,7 @@ import {
   objectText,
   putMembers,
   replaceParts,
-  type Span,
+  type TextSpan,
   withoutMember,
 } from '../../mcp/json-text.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
@@ -54,8 +54,8 @@ export interface ListView {
 interface FoundList {
   kind: ListKind
   entries: readonly unknown[]
-  result: Span
-  list: Span
+  result: TextSpan
+  list: TextSpan
   nextCursor: unknown
 }
 
@@ -120,7 +120,7 @@ function exposeEach(
   view: ListView,
   { kind, entries }: FoundList,
   text: string,
-  places: readonly Span[],
+  places: readonly TextSpan[],
 ): (string | undefined)[] {
   const seen = view.seen ?? new Set()
   return places.map(({ start, end }, index) => {

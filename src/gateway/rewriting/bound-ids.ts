@@ -5,7 +5,7 @@ import {
   findMember,
   readString,
   replaceParts,
-  type Span,
+  type TextSpan,
 } from '../../mcp/json-text.js'
 import { type Message, parseMessageText } from '../../mcp/message.js'
 import { isObject, tryParseJson } from '../../util/json.js'
@@ -147,7 +147,7 @@ export function bindIds({ boundIds, target, principal }: Parties, text: string):
   const message = tryParseJson(text)
   if (!isObject(message)) return text
   const parts: Edit[] = []
-  const replace = (place: Span | undefined, expose: (own: string) => string) => {
+  const replace = (place: TextSpan | undefined, expose: (own: string) => string) => {
     const own = readString(text, place)
     if (place !== undefined && own !== undefined) {
       parts.push({ ...place, text: JSON.stringify(expose(own)) })
@@ -222,6 +222,6 @@ function mayNameTasks({ kind, method, params, text }: Message): boolean {
   return method === 'subscriptions/listen' || (isObject(meta) && RELATED in meta)
 }
 
-function relatedTask(text: string, { start }: Span): Span | undefined {
+function relatedTask(text: string, { start }: TextSpan): TextSpan | undefined {
   return findMember(text, start, '_meta', RELATED, 'taskId')
 }

@@ -5,7 +5,7 @@ import {
   membersAt,
   readString,
   replaceParts,
-  type Span,
+  type TextSpan,
 } from '../../mcp/json-text.js'
 import { isObject, tryParseJson } from '../../util/json.js'
 import type { Named } from '../routing/names.js'
@@ -35,14 +35,14 @@ export function exposeViews(target: Named, text: string, start: number): Edit[] 
   return exposeEach(target, text, findViews(text, start))
 }
 
-function exposeEach(target: Named, text: string, uris: Iterable<Span>): Edit[] {
+function exposeEach(target: Named, text: string, uris: Iterable<TextSpan>): Edit[] {
   return [...uris].map(({ start, end }) => {
     const own = readString(text, { start, end }) ?? ''
     return { start, end, text: JSON.stringify(exposeUri(target, own)) }
   })
 }
 
-function* findUris(text: string, start: number): Iterable<Span> {
+function* findUris(text: string, start: number): Iterable<TextSpan> {
   const method = findMember(text, start, 'method')
   if (method !== undefined) {
     if (readString(text, method) === 'notifications/resources/updated') {
@@ -58,7 +58,7 @@ function* findUris(text: string, start: number): Iterable<Span> {
   }
 }
 
-function* findInPart(text: string, start: number, name: 'params' | 'result'): Iterable<Span> {
+function* findInPart(text: string, start: number, name: 'params' | 'result'): Iterable<TextSpan> {
   const part = findMember(text, start, name)
   if (part === undefined || text[part.start] !== '{') return
   yield* findViews(text, part.start)
@@ -73,37 +73,37 @@ function* findInPart(text: string, start: number, name: 'params' | 'result'): It
 }
 
 /** Searches the blocks in `content`, which is one or a list, and those inside a tool's result there. */
-function* findInBlocks(text: string, start: number): Iterable<Span> {
+function* findInBlocks(text: string, start: number): Iterable<TextSpan> {
   for (const block of blocksOf(text, start)) {
     yield* uriOfBlock(text, block.start)
     for (const inner of blocksOf(text, block.start)) yield* uriOfBlock(text, inner.start)
   }
 }
 
-function blocksOf(text: string, start: number): Span[] {
+function blocksOf(text: string, start: number): TextSpan[] {
   const content = findMember(text, start, 'content')
   if (content === undefined) return []
   return text[content.start] === '{' ? [content] : elementsAt(text, content.start)
 }
 
-function* uriOfBlock(text: string, start: number): Iterable<Span> {
+function* uriOfBlock(text: string, start: number): Iterable<TextSpan> {
   yield* findViews(text, start)
   const name = readString(text, findMember(text, start, 'type'))
   if (name === 'resource_link') yield* uriOf(text, start)
   if (name === 'resource') yield* uriOf(text, start, 'resource')
 }
 
-function* uriOf(text: string, start: number, ...path: string[]): Iterable<Span> {
+function* uriOf(text: string, start: number, ...path: string[]): Iterable<TextSpan> {
   yield* stringAt(text, start, ...path, 'uri')
 }
 
-function* findViews(text: string, start: number): Iterable<Span> {
+function* findViews(text: string, start: number): Iterable<TextSpan> {
   const meta = findMember(text, start, '_meta')
   if (meta === undefined) return
   for (const path of VIEWS) yield* stringAt(text, meta.start, ...path)
 }
 
-function* stringAt(text: string, start: number, ...path: string[]): Iterable<Span> {
+function* stringAt(text: string, start: number, ...path: string[]): Iterable<TextSpan> {
   const found = findMember(text, start, ...path)
   if (found !== undefined && text[found.start] === '"') yield found
 }

@@ -71,12 +71,8 @@ export function createResponseRewriter(context: GatewayContext) {
   }
 
   return {
+    /** Those of a call that brings nothing to be changed. */
     none,
-
-    /** Those of a call that brings nothing to be changed, but notifications perhaps. */
-    rewritesForPlain(request: Request, target: Target): ResponseTransforms {
-      return judged(none, target, request.exchange.caller.principal)
-    },
 
     /** @param own The target's own name or URI of what the request names. */
     rewritesFor(

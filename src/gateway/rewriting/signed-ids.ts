@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { isPlainId } from '../../mcp/incoming.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
+import { isPlainId } from '../../mcp/message.js'
 import { isObject, ownMember, tryParseJson } from '../../util/json.js'
 import { deriveKey } from '../../util/seal.js'
 

@@ -1,5 +1,5 @@
 import type { Principal } from '../../auth/principal.js'
-import type { Edit, Span } from '../../mcp/json-text.js'
+import type { Edit, TextSpan } from '../../mcp/json-text.js'
 import type { Message } from '../../mcp/message.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../../util/json.js'
 import { type BoundIds, type BoundIdTarget, WHY_WITHHELD } from '../rewriting/bound-ids.js'
@@ -97,7 +97,7 @@ export function createRouter<T extends BoundIdTarget>(
 
   function withState(
     route: Route<T>,
-    span: Span,
+    span: TextSpan,
     { params }: Message,
     principal: Principal | undefined,
   ): Route<T> | NoRoute {
@@ -129,7 +129,7 @@ interface Found<T> {
 
 function byValue<T>(
   message: Message,
-  span: Span,
+  span: TextSpan,
   value: string,
   found: Found<T> | undefined,
 ): Route<T> | NoRoute {
@@ -138,11 +138,11 @@ function byValue<T>(
   return { target, replacements: change(span, value, own), tool: undefined, name: own }
 }
 
-function change(span: Span, from: string, to: string): readonly Edit[] {
+function change(span: TextSpan, from: string, to: string): readonly Edit[] {
   return from === to ? NO_REPLACEMENTS : [edit(span, to)]
 }
 
-function edit({ start, end }: Span, value: string): Edit {
+function edit({ start, end }: TextSpan, value: string): Edit {
   return { start, end, text: JSON.stringify(value) }
 }
 

@@ -1,5 +1,7 @@
 import { notHttp } from '../upstream-error.js'
-import { MAX_HEAD_BYTES } from './response-head.js'
+
+/** As many bytes of headers, or of trailers, as `node:http` and undici take. */
+export const MAX_HEAD_BYTES = 16 * 1024
 
 /** Nobody uses extensions; a long one only costs time. */
 const MAX_EXTENSION_BYTES = 256

@@ -3,8 +3,7 @@ import { platform } from 'node:os'
 import type { Rostered } from '../../util/roster.js'
 import { codedError } from '../upstream-error.js'
 import type { Dialer } from './dial.js'
-import type { AnswerHead } from './response-head.js'
-import { type HeadReader, ResponseReader } from './response-reader.js'
+import { type AnswerHead, type Heads, ResponseReader } from './response-reader.js'
 
 /** A request on a connection, and whoever reads its answer. */
 export interface Carried {
@@ -20,7 +19,7 @@ export interface Carried {
 /** The pool that a connection belongs to. */
 export interface ConnectionOwner {
   readonly dialer: Dialer
-  readonly heads: HeadReader
+  readonly heads: Heads
   /** The connection carried a request to its end, and can carry another one. */
   onFree(connection: TargetConnection, keepMs: number | undefined): void
   onGone(connection: TargetConnection): void

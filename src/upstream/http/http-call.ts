@@ -1,16 +1,20 @@
-import { Roster, type Rostered } from '../../util/roster.js'
+import type { Roster, Rostered } from '../../util/roster.js'
 import type { Clock } from '../../util/runtime.js'
 import type { UpstreamController, UpstreamHandler, UpstreamRequest } from '../upstream.js'
 import { codedError, networkCode } from '../upstream-error.js'
 import type { Carried, TargetConnection } from './connection.js'
-import type { AnswerHead } from './response-head.js'
+import type { AnswerHead } from './response-reader.js'
 
 /** What the calls of one target share. */
 export interface CallPlace {
   /** Nothing is sent any more. */
   readonly isClosed: boolean
   readonly clock: Pick<Clock, 'after'>
-  readonly patience: Patience
+  readonly patience: Pick<Roster<Waiting>, 'add' | 'delete'> & {
+    /** A point in time, for `hasPassed`. */
+    readonly now: number
+    hasPassed(ms: number, since: number): boolean
+  }
   writeHead(request: UpstreamRequest, bytes: number): string
   /**
    * Has a connection carry a call.
@@ -216,57 +220,81 @@ export class HttpCall implements UpstreamController, Carried, Waiting {
   }
 }
 
-/** So often a pool looks for answers that are late; none of them is given up too early. */
-const TICK_MS = 500
-
 /** Something that waits for a target. */
-interface Waiting extends Rostered {
+export interface Waiting extends Rostered {
   /** Gives up when nothing came for too long. */
   expire(): void
 }
 
-/** Finds the answers of a pool that come no further. One timer serves all: nearly none is late. */
-export class Patience {
-  readonly #clock: Pick<Clock, 'after'>
-  readonly #waiting = new Roster<Waiting>()
-  readonly #onTick: () => boolean
-  #isArmed = false
-  #ticks = 0
+/** Names that we write ourselves, in lower case, so that they need no look. */
+const OURS: ReadonlySet<string> = new Set([
+  ...['user-agent', 'accept-encoding', 'content-type', 'accept', 'mcp-protocol-version'],
+  ...['mcp-session-id', 'x-request-id', 'cookie', 'traceparent', 'tracestate', 'baggage'],
+  ...['authorization', 'mcp-method', 'mcp-name', 'last-event-id'],
+])
 
-  /** @param onTick Looks after whatever else lasts too long; returns whether there is more of it. */
-  constructor(clock: Pick<Clock, 'after'>, onTick: () => boolean) {
-    this.#clock = clock
-    this.#onTick = onTick
-  }
+/** Where a request ends, and what becomes of its connection, is said by us alone. */
+const NOT_OURS_TO_PASS: ReadonlySet<string> = new Set([
+  ...['content-length', 'transfer-encoding', 'connection', 'keep-alive', 'upgrade', 'expect', 'te'],
+  ...['trailer', 'host', 'proxy-connection'],
+])
 
-  /** A point in time, for `hasPassed`. */
-  get now(): number {
-    return this.#ticks
-  }
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 
-  hasPassed(ms: number, since: number): boolean {
-    // the first of the ticks may have come at once
-    return (this.#ticks - since - 1) * TICK_MS >= ms
-  }
+/** A line break would begin another field, or another request. */
+const BAD_VALUE = /[^\t\x20-\x7e\x80-\xff]/
 
-  add(waiting: Waiting): void {
-    this.#waiting.add(waiting)
-    this.arm()
-  }
+const BAD_PATH = /[^\x21-\x7e]/
 
-  delete(waiting: Waiting): void {
-    this.#waiting.delete(waiting)
+/**
+ * Makes what writes the heads of requests to a URL. What is the same in all of them is written once.
+ *
+ * @returns A function that writes a head for a body of so many bytes. It throws an error with the code
+ *   `ERR_INVALID_CHAR` or `ERR_INVALID_HTTP_TOKEN`, and sends nothing then, where a name or a value is
+ *   none of HTTP.
+ * @see [RFC 9112 §3, §5](https://www.rfc-editor.org/rfc/rfc9112#section-3)
+ */
+export function createHeadWriter(url: URL): (request: UpstreamRequest, bytes: number) => string {
+  const ownPath = url.pathname + url.search
+  const common = `host: ${url.host}\r\nconnection: keep-alive\r\n`
+  const login = loginOf(url)
+  const begin = (method: string, path: string) => `${method} ${path} HTTP/1.1\r\n${common}`
+  const post = begin('POST', ownPath)
+  return ({ method, path, headers, body }, bytes) => {
+    if (path !== undefined && (path === '' || BAD_PATH.test(path))) throw badCharacter('the path')
+    let head = method === 'POST' && path === undefined ? post : begin(method, path ?? ownPath)
+    let isLoginDue = login !== undefined
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i] as string
+      const value = headers[i + 1] as string
+      if (!OURS.has(name)) checkName(name)
+      if (BAD_VALUE.test(value)) throw badCharacter(`header "${name}"`)
+      if (isLoginDue && name.toLowerCase() === 'authorization') isLoginDue = false
+      head += `${name}: ${value}\r\n`
+    }
+    if (isLoginDue) head += `authorization: ${login}\r\n`
+    // a POST without a body says so (RFC 9110 §8.6)
+    if (body !== undefined || method === 'POST') head += `content-length: ${bytes}\r\n`
+    return `${head}\r\n`
   }
+}
 
-  arm(): void {
-    if (this.#isArmed) return
-    this.#isArmed = true
-    this.#clock.after(TICK_MS, () => {
-      this.#isArmed = false
-      this.#ticks += 1
-      this.#waiting.each((waiting) => waiting.expire())
-      const isMore = this.#onTick()
-      if (isMore || this.#waiting.size > 0) this.arm()
-    })
+function checkName(name: string): void {
+  if (!TOKEN.test(name)) {
+    throw codedError('ERR_INVALID_HTTP_TOKEN', `Header name must be a valid HTTP token ["${name}"]`)
   }
+  if (NOT_OURS_TO_PASS.has(name.toLowerCase())) {
+    throw codedError('ERR_INVALID_HTTP_TOKEN', `Header "${name}" is not for others to set`)
+  }
+}
+
+function badCharacter(where: string): Error {
+  return codedError('ERR_INVALID_CHAR', `Invalid character in ${where}`)
+}
+
+/** The user and password of a URL, as every HTTP client sends them. */
+function loginOf({ username, password }: URL): string | undefined {
+  if (username === '' && password === '') return undefined
+  const user = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
+  return `Basic ${Buffer.from(user).toString('base64')}`
 }

@@ -4,9 +4,8 @@ import type { Upstream, UpstreamRequest } from '../upstream.js'
 import { codedError } from '../upstream-error.js'
 import { type ConnectionOwner, TargetConnection } from './connection.js'
 import { createDialer, type Reach } from './dial.js'
-import { type CallPlace, HttpCall, Patience } from './http-call.js'
-import { createHeadWriter } from './request-head.js'
-import { HeadReader } from './response-reader.js'
+import { type CallPlace, createHeadWriter, HttpCall, type Waiting } from './http-call.js'
+import { type AnswerHead, readResponseHead } from './response-reader.js'
 
 export interface HttpUpstreamOptions extends Reach {
   clock: Clock
@@ -150,5 +149,89 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
   close(): void {
     this.#idle = []
     this.#all.each((connection) => connection.fail(codedError('ECONNRESET')))
+  }
+}
+
+/**
+ * Reads the heads of a target's answers. Heads that are sent within a second differ in nothing as a
+ * rule, so that the last one is kept and not read again when it comes again byte for byte.
+ */
+export class HeadReader {
+  readonly #isAll: boolean
+  #text = ''
+  #head: AnswerHead | undefined
+
+  /** @param isAll Whether fields are kept that nobody reads on the way of a call. */
+  constructor(isAll: boolean) {
+    this.#isAll = isAll
+  }
+
+  /** The head before, and the number of its bytes, if it stands here again. */
+  again(bytes: Buffer, at: number, to: number): AnswerHead | undefined {
+    const { length } = this.#text
+    if (length === 0 || to - at < length) return undefined
+    return bytes.toString('latin1', at, at + length) === this.#text ? this.#head : undefined
+  }
+
+  get bytes(): number {
+    return this.#text.length
+  }
+
+  /** @param text With the empty line at its end. */
+  read(text: string): AnswerHead {
+    const head = readResponseHead(text.slice(0, -2), this.#isAll)
+    if (head.status >= 200) {
+      this.#text = text
+      this.#head = head
+    }
+    return head
+  }
+}
+
+/** So often a pool looks for answers that are late; none of them is given up too early. */
+const TICK_MS = 500
+
+/** Finds the answers of a pool that come no further. One timer serves all: nearly none is late. */
+class Patience {
+  readonly #clock: Pick<Clock, 'after'>
+  readonly #waiting = new Roster<Waiting>()
+  readonly #onTick: () => boolean
+  #isArmed = false
+  #ticks = 0
+
+  /** @param onTick Looks after whatever else lasts too long; returns whether there is more of it. */
+  constructor(clock: Pick<Clock, 'after'>, onTick: () => boolean) {
+    this.#clock = clock
+    this.#onTick = onTick
+  }
+
+  get now(): number {
+    return this.#ticks
+  }
+
+  hasPassed(ms: number, since: number): boolean {
+    // the first of the ticks may have come at once
+    return (this.#ticks - since - 1) * TICK_MS >= ms
+  }
+
+  add(waiting: Waiting): void {
+    this.#waiting.add(waiting)
+    this.arm()
+  }
+
+  delete(waiting: Waiting): void {
+    this.#waiting.delete(waiting)
+  }
+
+  arm(): void {
+    if (this.#isArmed) return
+    this.#isArmed = true
+    this.#clock.after(TICK_MS, () => {
+      this.#isArmed = false
+      this.#ticks += 1
+      this.#waiting.each((waiting) => waiting.expire())
+      const isMore = this.#onTick()
+      if (isMore || this.#waiting.size > 0) this.arm()
+    })
   }
 }

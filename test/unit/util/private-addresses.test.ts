@@ -1,5 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { isPrivateHost, parseHttpUrl, peerUrlProblem } from '../../../src/util/private-addresses.js'
+import {
+  isPrivateHost,
+  isWildcard,
+  parseHttpUrl,
+  peerUrlProblem,
+} from '../../../src/util/private-addresses.js'
 
 const hostOf = (host: string) => new URL(`http://${host}/`).hostname
 
@@ -95,4 +100,19 @@ describe('peerUrlProblem', () => {
   ])('says "$problem" of $text near $near.host', ({ text, near, problem }) => {
     expect(peerUrlProblem(text, near)).toBe(problem)
   })
+})
+
+describe('isWildcard', () => {
+  it.each([
+    ['0.0.0.0', true],
+    ['::', true],
+    ['::0', true],
+    ['0:0:0:0:0:0:0:0', true],
+    ['127.0.0.1', false],
+    ['::1', false],
+    ['10.0.0.0', false],
+    ['fe80::1%eth0', false],
+    ['0.0.0.0.example.com', false],
+    ['', false],
+  ])('of "%s" is %s', (address, is) => expect(isWildcard(address)).toBe(is))
 })

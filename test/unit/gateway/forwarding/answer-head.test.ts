@@ -1,9 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import {
-  type Expectation,
-  judgeHead,
-  oneValue,
-} from '../../../../src/gateway/forwarding/answer-head.js'
+import { judgeHead, oneValue } from '../../../../src/gateway/forwarding/answer-head.js'
+import type { Expectation } from '../../../../src/gateway/forwarding/upstream-send.js'
 
 const JSON_TYPE = { 'content-type': 'application/json' }
 

@@ -3,7 +3,8 @@ import type { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { HeadReader, ResponseReader } from '../../../../src/upstream/http/response-reader.js'
+import { HeadReader } from '../../../../src/upstream/http/http-client.js'
+import { ResponseReader } from '../../../../src/upstream/http/response-reader.js'
 
 const OK = 'HTTP/1.1 200 OK\r\n'
 
@@ -152,8 +153,11 @@ const TAKEN: readonly (readonly [
 ]
 
 const NO_NUMBER = /its length is no number/
+
 const NO_FIELD = /a line of its head is no header field/
+
 const CONTROL = /a control character|does not end in CR LF/
+
 const NO_STATUS = /does not begin with a status line/
 
 /** Answers that are refused, since somebody else might read them in another way. */
