@@ -320,6 +320,7 @@ describe('an answer that is paused', () => {
       socket.write(Buffer.alloc(size, 'x'))
     })
     const { done, controller, body } = send(open(raw.port), {}, (given) => given.pause())
+    await expect.poll(() => controller.paused, { timeout: 10_000 }).toBe(true)
     await settle(150)
     expect(raw.sockets[0]?.writableLength).toBeGreaterThan(size / 4)
     expect(body()).toBe('')
