@@ -1,3 +1,4 @@
+import { ownMember } from '../../util/json.js'
 import { escapeHtml, ICON_URL } from '../../util/page.js'
 import { PRODUCT } from '../../util/version.js'
 import { type History, type Kind, type Minute, RECENT_MINUTES, SHOWN_MINUTES } from './history.js'
@@ -107,12 +108,12 @@ function stateOf(samples: Samples, target: string): string {
   const states = Object.keys(STATES)
   // the worst that any worker has seen
   const seen = states.filter((state) => sumOf(samples, 'target_state', { target, state }) > 0)
-  return seen.find((state) => STATES[state]?.[1] === 'bad') ?? seen[0] ?? 'unknown'
+  return seen.find((state) => ownMember(STATES, state)?.[1] === 'bad') ?? seen[0] ?? 'unknown'
 }
 
 function renderTargets({ now, samples, history, recent, redact }: Shown): string {
   const rows = valuesOf(samples, 'target_state', 'target').map((target) => {
-    const [word = '', kind = ''] = STATES[stateOf(samples, target)] ?? []
+    const [word = '', kind = ''] = ownMember(STATES, stateOf(samples, target)) ?? []
     const { calls, seconds } = history.recent(target)
     const failure = recent.failure(target)
     const [end] = (samples.get('mcp_proxy_target_credential_end_seconds') ?? []).filter(

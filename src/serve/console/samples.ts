@@ -1,3 +1,5 @@
+import { ownMember } from '../../util/json.js'
+
 /** One line of Prometheus's text. */
 export interface Sample {
   readonly labels: Readonly<Record<string, string>>
@@ -11,7 +13,7 @@ const PREFIX = 'mcp_proxy_'
 
 const LINE = /^(\w+)(?:\{(.*)\})? (\S+)$/
 
-const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g
+const LABEL = /(?<!\w)(\w+)="((?:[^"\\]|\\.)*)"/g
 
 /** Reads our own metrics from the text that Prometheus would get. */
 export function readSamples(text: string): Samples {
@@ -39,12 +41,14 @@ export function sumOf(
 ): number {
   const wanted = Object.entries(labels)
   return (samples.get(PREFIX + name) ?? [])
-    .filter((sample) => wanted.every(([label, value]) => sample.labels[label] === value))
+    .filter((sample) => wanted.every(([label, value]) => ownMember(sample.labels, label) === value))
     .reduce((sum, { value }) => sum + value, 0)
 }
 
 /** Returns the values of a label in the order of their samples, each once. */
 export function valuesOf(samples: Samples, name: string, label: string): string[] {
-  const values = (samples.get(PREFIX + name) ?? []).map(({ labels }) => labels[label] ?? '')
+  const values = (samples.get(PREFIX + name) ?? []).map(
+    ({ labels }) => ownMember(labels, label) ?? '',
+  )
   return [...new Set(values)]
 }
