@@ -6,6 +6,7 @@ const UNIT = 'test/unit/**/*.test.ts'
 export default defineConfig({
   test: {
     globalSetup: ['test/helpers/global-setup.ts'],
+    setupFiles: ['test/helpers/ready-keys.ts'],
     restoreMocks: true,
     unstubEnvs: true,
     testTimeout: 20_000,
