@@ -5,6 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
+import { makeKeys } from './key-store.js'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -16,8 +17,12 @@ declare module 'vitest' {
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const LOCK = join(ROOT, 'node_modules', '.build-lock')
 
-/** Builds the program once before all tests, unless what is built is newer than its source. */
+/**
+ * Builds the program once before all tests, unless what is built is newer than its source, and makes
+ * the keys that they use.
+ */
 export default async function setup(project: TestProject): Promise<void> {
+  await makeKeys()
   project.provide('buildFailure', isFresh() ? '' : await build())
 }
 

@@ -44,11 +44,20 @@ function use({ mode }: Pick<Pattern, 'mode'>, expression: RegExp, text: string):
   else expression.exec(text)
 }
 
+type Growth = [number, Attack | undefined]
+
+/** The program has some of them in several places. */
+const known = new Map<string, Growth>()
+
+function worstGrowth(pattern: Pick<Pattern, 'mode'>, expression: RegExp): Growth {
+  const key = `${pattern.mode} ${expression}`
+  const growth = known.get(key) ?? findWorstGrowth(pattern, expression)
+  known.set(key, growth)
+  return growth
+}
+
 /** How work grows from 50 to 100 KB on the hostile text that was the worst. */
-function worstGrowth(
-  pattern: Pick<Pattern, 'mode'>,
-  expression: RegExp,
-): [number, Attack | undefined] {
+function findWorstGrowth(pattern: Pick<Pattern, 'mode'>, expression: RegExp): Growth {
   const tried: { attack: Attack; time: number }[] = []
   const ended = runLimited(() => {
     for (const attack of attacksOn(expression)) {
@@ -64,7 +73,7 @@ function worstGrowth(
   }, LONGEST_SEARCH)
   if (!ended) return [Infinity, tried.at(-1)?.attack]
   tried.sort((a, b) => b.time - a.time)
-  let worst: [number, Attack | undefined] = [0, undefined]
+  let worst: Growth = [0, undefined]
   for (const { attack } of tried.slice(0, SLOWEST)) {
     const growth = growthOf(
       (length) => writeAttack(attack, length),

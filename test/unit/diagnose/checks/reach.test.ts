@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeCertificate } from '../../../src/diagnose/checks/reach.js'
+import { describeCertificate } from '../../../../src/diagnose/checks/reach.js'
 
 describe('describeCertificate', () => {
   const day = 86_400_000
