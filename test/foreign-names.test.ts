@@ -15,7 +15,7 @@ const RIGHT: readonly string[] = [
   'util/json.ts Object.assign(Object.create(null), from)',
   'util/json.ts object[member]',
   // names that are only compared
-  'mcp/incoming.ts for (const name in message) {',
+  'mcp/message.ts for (const name in message) {',
   // an object without a prototype
   'auth/oauth/parse-challenge.ts current.parameters[name]',
   // members that are written out here, onto an object made here
