@@ -67,6 +67,7 @@ const runtime: Runtime = {
     out: stdout.write,
     err: stderr.write,
     outDrained: stdout.drained,
+    outIsClosed: stdout.isClosed,
     get stdin() {
       return process.stdin
     },

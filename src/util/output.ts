@@ -8,6 +8,8 @@ export interface Output {
   write(text: string): void
   /** Resolves when the reader has caught up, or is gone; `undefined` when it is not behind. */
   drained(): Promise<void> | undefined
+  /** The reader is gone. */
+  isClosed(): boolean
   /** Hands over what waits, without waiting until it arrived. */
   flushNow(): void
   /** Resolves when everything was handed to the system, or cannot be. Never rejects. */
@@ -66,6 +68,7 @@ export function createOutput(
       schedule(flushNow)
     },
     drained: () => draining?.promise,
+    isClosed: () => closed,
     flushNow,
     flush: () =>
       new Promise((resolve) => {

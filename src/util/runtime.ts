@@ -20,6 +20,8 @@ export interface Io {
    * Resolves when whoever reads stdout has caught up, or is gone; `undefined` when it is not behind.
    */
   outDrained?(): Promise<void> | undefined
+  /** Whoever reads stdout is gone. */
+  outIsClosed?(): boolean
   readonly stdin: Readable
   readonly outIsTty: boolean
   readonly errIsTty: boolean
