@@ -80,16 +80,24 @@ export function createVerifier({ protection, after, heads }: VerifyOptions) {
 
   function take(line: Buffer, place: Place): void {
     const link = readLink(line)
-    if (link !== undefined) return check(line, link, place)
+    if (link !== undefined && fits(line, link)) return check(line, link, place)
     // what another process added to a record that was not written whole
     const at = line.lastIndexOf('{"time":"')
     const second = at > 0 ? readLink(line.subarray(at)) : undefined
-    if (second === undefined || at <= 0) return fragments.add(line, place)
+    if (second === undefined || !fits(line.subarray(at), second)) {
+      if (link === undefined) fragments.add(line, place)
+      else check(line, link, place)
+      return
+    }
     const first = readLink(line.subarray(0, at))
     if (first === undefined) fragments.add(line.subarray(0, at), place)
     else if (first.writer === second.writer) tell(place, 'two records stand in one line')
     else check(line.subarray(0, at), first, place)
     check(line.subarray(at), second, place)
+  }
+
+  function fits(line: Buffer, { member, hash, length }: Link): boolean {
+    return member === protection.member && protection.of(line.subarray(0, length)) === hash
   }
 
   function check(line: Buffer, link: Link, place: Place): void {
@@ -100,7 +108,7 @@ export function createVerifier({ protection, after, heads }: VerifyOptions) {
       const how = member === 'mac' ? 'with a key, and none was given' : 'without the key'
       return tell(place, `${name} was written ${how}`)
     }
-    if (protection.of(line.subarray(0, link.length)) !== link.hash) {
+    if (!fits(line, link)) {
       // so that the next one is not told of, too
       const before = writers.get(writer)
       if (before?.link.seq === seq - 1) before.link = link

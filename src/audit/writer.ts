@@ -60,7 +60,9 @@ export function createWriter(options: WriterOptions): Writer {
   let isBusy = false
   let looksAgain = false
   let cancel: (() => void) | undefined
-  let outage: { reason: string; since: number; lost: number; toldAt: number } | undefined
+  let outage:
+    | { reason: string; since: number; lost: number; toldAt: number; isFailing: boolean }
+    | undefined
   /** Dropped, or written in part, since the chain said so last. */
   let gap: { reason: string; since: number; lost: number; fragments: Fragment[] } | undefined
   let pauseMs = FIRST_PAUSE_MS
@@ -115,10 +117,11 @@ export function createWriter(options: WriterOptions): Writer {
   function fail(failure: SinkFailure, written: number): void {
     const { reason, torn, refused = 0, afterMs } = failure
     const now = clock.now()
-    if (outage === undefined) {
+    if (outage?.isFailing !== true) {
       const text = `Audit records cannot be written to ${sink.where} (${reason}); they wait, and calls go on`
       logger.error('audit_failed', text, { sink: sink.name, reason })
-      outage = { reason, since: now, lost: 0, toldAt: now }
+      outage ??= { reason, since: now, lost: 0, toldAt: now, isFailing: true }
+      outage.isFailing = true
     }
     outage.reason = reason
     if (refused > 0) lose(refused)
@@ -147,7 +150,7 @@ export function createWriter(options: WriterOptions): Writer {
     gap ??= { reason, since: now, lost: 0, fragments: [] }
     gap.lost += records
     count(sink.name, 'lost', records)
-    outage ??= { reason, since: now, lost: 0, toldAt: Number.NEGATIVE_INFINITY }
+    outage ??= { reason, since: now, lost: 0, toldAt: Number.NEGATIVE_INFINITY, isFailing: false }
     outage.lost += records
     if (now - outage.toldAt < TELL_MS && outage.lost > records) return
     outage.toldAt = now
