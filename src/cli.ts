@@ -67,7 +67,7 @@ const runtime: Runtime = {
     out: stdout.write,
     err: stderr.write,
     outDrained: stdout.drained,
-    outIsClosed: stdout.isClosed,
+    outDelivered: stdout.delivered,
     get stdin() {
       return process.stdin
     },

@@ -4,10 +4,10 @@ import type { Io, Runtime } from '../util/runtime.js'
 import { piecesForPipe, type Sink } from './sink.js'
 
 /** What stdout is here. */
-export type AuditOutput = Pick<Io, 'out' | 'outDrained' | 'outIsClosed'>
+export type AuditOutput = Pick<Io, 'out' | 'outDelivered'>
 
 /** Writes records to stdout, no faster than they are read. */
-export function createStdoutSink({ out, outDrained, outIsClosed }: AuditOutput): Sink {
+export function createStdoutSink({ out, outDelivered }: AuditOutput): Sink {
   return {
     name: 'stdout',
     where: 'stdout',
@@ -15,10 +15,9 @@ export function createStdoutSink({ out, outDrained, outIsClosed }: AuditOutput):
       const pieces = piecesForPipe(lines)
       let done = 0
       for (const piece of pieces) {
-        if (outIsClosed?.() === true) return { reason: 'EPIPE', left: lines.slice(done) }
         out(piece.join(''))
+        if ((await outDelivered?.()) === false) return { reason: 'EPIPE', left: lines.slice(done) }
         done += piece.length
-        await outDrained?.()
       }
       return undefined
     },

@@ -1,17 +1,17 @@
-import { createDescopeSink, createStdoutSink } from '../audit/other-sinks.js'
+import { type AuditOutput, createDescopeSink, createStdoutSink } from '../audit/other-sinks.js'
 import { openTrail, type Trail } from '../audit/trail.js'
 import type { CountRecords } from '../audit/writer.js'
 import type { ProxyConfig } from '../config/types.js'
 import { parseConfigUrl } from '../util/descope-url.js'
 import type { Logger } from '../util/logger.js'
 import type { Redact } from '../util/redact.js'
-import type { Io, Runtime, System } from '../util/runtime.js'
+import type { Runtime, System } from '../util/runtime.js'
 import { type AuditRecords, createAuditRecords } from './audit-records.js'
 
 export interface AuditRuntime extends Pick<Runtime, 'clock' | 'fetch'> {
   readonly process?: Pick<System, 'pid' | 'parentPid'> | undefined
   /** Where `audit.stdout` goes. */
-  readonly io?: Pick<Io, 'out' | 'outDrained' | 'outIsClosed'>
+  readonly io?: AuditOutput
   /** Removes secrets from each text. */
   readonly redact?: Redact
 }

@@ -8,8 +8,8 @@ export interface Output {
   write(text: string): void
   /** Resolves when the reader has caught up, or is gone; `undefined` when it is not behind. */
   drained(): Promise<void> | undefined
-  /** The reader is gone. */
-  isClosed(): boolean
+  /** Resolves when everything was handed to the system; false when the reader is gone. Never rejects. */
+  delivered(): Promise<boolean>
   /** Hands over what waits, without waiting until it arrived. */
   flushNow(): void
   /** Resolves when everything was handed to the system, or cannot be. Never rejects. */
@@ -68,8 +68,13 @@ export function createOutput(
       schedule(flushNow)
     },
     drained: () => draining?.promise,
-    isClosed: () => closed,
     flushNow,
+    delivered: () =>
+      new Promise((resolve) => {
+        flushNow()
+        if (closed) resolve(false)
+        else stream.write('', (error) => resolve(!error && !closed))
+      }),
     flush: () =>
       new Promise((resolve) => {
         flushNow()

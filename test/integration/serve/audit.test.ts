@@ -255,6 +255,18 @@ describe('an audit record', () => {
     expect(logged).not.toContain(KEY)
   })
 
+  it('has no members but those that the document names', async () => {
+    const page = readFileSync(new URL('../../../docs/audit.md', import.meta.url), 'utf8')
+    const table = page.split('\n').filter((line) => line.startsWith('| `'))
+    const named = table.flatMap((line) => [...(line.split(' | ')[0] ?? '').matchAll(/`(\w+)`/g)])
+    const known = named.map(([, name]) => name)
+    const calls = read().filter(({ event }) => event === 'call')
+    const members = new Set(calls.flatMap((record) => Object.keys(record)))
+    expect([...members].filter((member) => !known.includes(member))).toEqual([])
+    const elsewhere = ['task', 'arguments', 'mac']
+    expect(known.filter((name) => !members.has(String(name)) && !elsewhere.includes(String(name)))).toEqual([])
+  })
+
   it('reaches Descope with the user, the client and the tenant', async () => {
     const { id } = await call('docs_admin')
     const eventOf = () =>

@@ -260,19 +260,17 @@ function mountSmall(folder: string): boolean {
 }
 
 describe('stdout', () => {
-  it('gets no more while nobody reads it, and what comes after its reader left is counted', async () => {
-    let resume = () => {}
+  it('gets no more while nobody reads it, and what its reader did not get is counted', async () => {
+    let settle: (isDelivered: boolean) => void = () => undefined
     let text = ''
-    let isClosed = false
     const sink = createStdoutSink({
       out: (piece) => {
         text += piece
       },
-      outDrained: () =>
+      outDelivered: () =>
         new Promise((resolve) => {
-          resume = resolve
+          settle = resolve
         }),
-      outIsClosed: () => isClosed,
     })
     const trail = open(undefined, [sink])
     await expect.poll(() => text).toContain('"event":"start"')
@@ -280,8 +278,10 @@ describe('stdout', () => {
     for (let i = 0; i < 100; i++) trail.call('x')
     await new Promise((resolve) => setTimeout(resolve, 20))
     expect(text).toBe(before)
-    isClosed = true
-    resume()
+    settle(true)
+    await expect.poll(() => text).not.toBe(before)
+    settle(false)
+    await expect.poll(() => trail.log()).toMatch(/"event":"audit_failed".*EPIPE/)
     await trail.close(0)
     expect(trail.counts).toEqual({ 'stdout written': 1, 'stdout lost': 101 })
   })
