@@ -44,8 +44,7 @@ export interface RunningServer {
   readonly url: string
   readonly port: number
   readonly metrics: Metrics | undefined
-  /** Looks for audit files under their names again. */
-  reopen(): void
+  readonly reopen: () => void
   /** How many requests came to the endpoint so far, refused ones too. */
   requests(): number
   /**
@@ -112,7 +111,7 @@ export async function startServer(
       const end = clock.now() + config.timeouts.drain * 1000
       parts.app.drain()
       if (how?.stopListening) server.close()
-      await drained(parts.app.running, clock, config.timeouts.drain * 1000)
+      await drained(parts.app.running, clock, end)
       parts.app.stop()
       server.closeAllConnections()
       await Promise.all([new Promise((resolve) => server.close(resolve)), parts.close()])
@@ -216,15 +215,10 @@ export async function assemble(
 }
 
 /**
- * Waits until no request runs any more, at most `limitMs`. Connections that never sent a request,
+ * Waits until no request runs any more, at most until `end`. Connections that never sent a request,
  * as browsers and load balancers open them, are not waited for.
  */
-async function drained(
-  running: () => number,
-  clock: Runtime['clock'],
-  limitMs: number,
-): Promise<void> {
-  const end = clock.now() + limitMs
+async function drained(running: () => number, clock: Runtime['clock'], end: number): Promise<void> {
   while (running() > 0 && clock.now() < end) {
     await new Promise<void>((resolve) => {
       clock.after(DRAIN_POLL_MS, resolve)

@@ -264,7 +264,9 @@ describe('an audit record', () => {
     const members = new Set(calls.flatMap((record) => Object.keys(record)))
     expect([...members].filter((member) => !known.includes(member))).toEqual([])
     const elsewhere = ['task', 'arguments', 'mac']
-    expect(known.filter((name) => !members.has(String(name)) && !elsewhere.includes(String(name)))).toEqual([])
+    expect(
+      known.filter((name) => !members.has(String(name)) && !elsewhere.includes(String(name))),
+    ).toEqual([])
   })
 
   it('reaches Descope with the user, the client and the tenant', async () => {
