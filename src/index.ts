@@ -49,7 +49,8 @@ const FLUSH_MS = 5_000
  */
 export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}): Proxy {
   const { env = {}, log = () => undefined } = options
-  const { audit = (lines) => void process.stdout.write(lines) } = options
+  const { stdout } = process
+  const { audit = (lines) => void stdout.write(lines) } = options
   const { config, secrets, warnings, origins, file } = resolveConfig(input, { env })
   const clock = createClock()
   const redact = createRedactor(secrets)
@@ -60,17 +61,18 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
     logger.warn('config', warning)
   }
   const isOnLoopback = createBindingCheck()
+  const system = createSystem(process, clock)
   const runtime = {
     clock,
     env,
-    system: createSystem(process, clock),
+    system,
     fetch: options.fetch ?? globalThis.fetch,
     offers: connectOffers,
     nodeVersion,
     isOnLoopback,
     io: { out: audit },
     redact,
-    process: { pid: process.pid, parentPid: process.ppid },
+    process: system,
   }
   const parts = assemble(runtime, config, logger, config.server.port, new Roster())
   const ready = parts.then(() => undefined)

@@ -5,18 +5,18 @@ import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
 import { type Fragment, fragmentOf } from './chain.js'
 import { piecesForPipe, type Sink, type SinkFailure } from './sink.js'
-import { readTail, type Tail } from './tail.js'
+import { readTail, type FileTail } from './tail.js'
 
 const writeBytes = promisify(write)
 
 export interface FileSink extends Sink {
   /** What stood in the file before. */
-  readonly tail: Tail
+  readonly tail: FileTail
   /** The file can be read by everybody. */
   readonly isOpenToAll: boolean
 }
 
-const NOTHING: Tail = { prev: undefined, ends: [], torn: undefined }
+const NOTHING: FileTail = { prev: undefined, ends: [], torn: undefined }
 
 /**
  * Opens the file that records are added to, readable by its owner only. It is opened anew when it was

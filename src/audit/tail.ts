@@ -17,7 +17,7 @@ export interface End {
 }
 
 /** What a new process has to know of the file that it goes on with. */
-export interface Tail {
+export interface FileTail {
   /** Hash of the last record. */
   readonly prev: string | undefined
   /** Where the records of other processes end that no record follows. */
@@ -27,7 +27,7 @@ export interface Tail {
 }
 
 /** Reads the end of an open file. */
-export function readTail(file: number): Tail {
+export function readTail(file: number): FileTail {
   let bytes = lastBytes(file)
   if (isTorn(bytes)) {
     // another process may be writing it

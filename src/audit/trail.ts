@@ -5,7 +5,7 @@ import { VERSION } from '../util/version.js'
 import { type Chain, createChain, createProtection } from './chain.js'
 import { type FileSink, openFileSink } from './file-sink.js'
 import type { Sink } from './sink.js'
-import type { Tail } from './tail.js'
+import type { FileTail } from './tail.js'
 import { type CountRecords, createWriter } from './writer.js'
 
 export interface TrailOptions {
@@ -38,7 +38,7 @@ export interface Trail {
 /** When running requests took all the time. */
 const MIN_FLUSH_MS = 1_000
 
-const NOTHING_BEFORE: Tail = { prev: undefined, ends: [], torn: undefined }
+const NOTHING_BEFORE: FileTail = { prev: undefined, ends: [], torn: undefined }
 
 /**
  * Opens the audit trail. Each place gets a chain of its own, so that what one of them loses is no gap
@@ -55,7 +55,7 @@ export function openTrail(options: TrailOptions): Trail {
     const time = new Date(clock.now()).toISOString()
     return JSON.stringify({ time, event, ...members }).slice(1, -1)
   }
-  const open = (sink: Sink, { prev, ends, torn }: Tail) => {
+  const open = (sink: Sink, { prev, ends, torn }: FileTail) => {
     const chain: Chain = createChain(protection, prev)
     const writer = createWriter({ sink, chain, clock, logger, count, own, isDirect })
     writer.add(

@@ -62,7 +62,7 @@ const MAX_WRITERS = 20_000
 const MAX_RECENT = 20_000
 
 /** Checks lines in their order, whatever they hold. Nothing of a line is trusted before its hash fits. */
-export function createVerifier({ protection, after, heads }: VerifyOptions) {
+export function createAuditVerifier({ protection, after, heads }: VerifyOptions) {
   const writers = new Map<string, State>()
   const recent = new Map<string, State>()
   const known = new Set(after)

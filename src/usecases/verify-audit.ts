@@ -1,6 +1,6 @@
 import { createProtection } from '../audit/chain.js'
 import { eachLine, openBytes } from '../audit/read-lines.js'
-import { createVerifier, type VerifyReport } from '../audit/verify.js'
+import { createAuditVerifier, type VerifyReport } from '../audit/verify.js'
 import { readSettings } from '../config/load.js'
 import type { Flags } from '../config/settings.js'
 import { ProxyError } from '../util/errors.js'
@@ -35,7 +35,7 @@ export async function verifyAudit(
     })
   }
   const protection = createProtection(typeof key === 'string' ? key : undefined)
-  const verifier = createVerifier({ protection, after, heads })
+  const verifier = createAuditVerifier({ protection, after, heads })
   let end = { file: '', line: 0 }
   for (const path of all) {
     try {

@@ -17,7 +17,7 @@ import { createDescopeSink, createStdoutSink } from '../../../src/audit/other-si
 import { eachLine, openBytes } from '../../../src/audit/read-lines.js'
 import type { Sink } from '../../../src/audit/sink.js'
 import { openTrail, type Trail } from '../../../src/audit/trail.js'
-import { createVerifier } from '../../../src/audit/verify.js'
+import { createAuditVerifier } from '../../../src/audit/verify.js'
 import { createClock } from '../../../src/util/async.js'
 import { tryParseJson } from '../../../src/util/json.js'
 import { createLogger } from '../../../src/util/logger.js'
@@ -62,7 +62,7 @@ const records = (path: string) =>
 const shape = (path: string) => records(path).map((record) => record['tool'] ?? record['event'])
 
 async function problems(...files: string[]): Promise<string[]> {
-  const verifier = createVerifier({
+  const verifier = createAuditVerifier({
     ...{ protection: createProtection(undefined), after: [], heads: [] },
   })
   for (const file of files) {

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { createChain, createProtection, fragmentOf } from '../../../src/audit/chain.js'
 import { eachLine } from '../../../src/audit/read-lines.js'
-import { createVerifier, type VerifyReport } from '../../../src/audit/verify.js'
+import { createAuditVerifier, type VerifyReport } from '../../../src/audit/verify.js'
 
 const KEY = 'a key of more than thirty-two bytes, for the tests'
 
@@ -35,7 +35,7 @@ interface How {
 
 async function verify(text: string | Buffer, how: How = {}): Promise<VerifyReport> {
   const { key, after = [], heads = [] } = how
-  const verifier = createVerifier({ protection: createProtection(key), after, heads })
+  const verifier = createAuditVerifier({ protection: createProtection(key), after, heads })
   const bytes = Buffer.from(text)
   // in pieces, so that lines and characters are cut
   const pieces = Array.from({ length: Math.ceil(bytes.length / 97) }, (_, i) =>
