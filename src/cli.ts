@@ -67,6 +67,7 @@ const runtime: Runtime = {
     out: stdout.write,
     err: stderr.write,
     outDrained: stdout.drained,
+    outDelivered: stdout.delivered,
     get stdin() {
       return process.stdin
     },

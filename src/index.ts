@@ -23,6 +23,8 @@ export interface CreateProxyOptions {
   fetch?: typeof globalThis.fetch
   /** Gets each finished log line. Without it nothing is logged. */
   log?: (line: string) => void
+  /** Gets the lines of `audit.stdout`; by default the process's own stdout. */
+  audit?: (lines: string) => void
 }
 
 export interface Proxy {
@@ -34,6 +36,9 @@ export interface Proxy {
   close(): Promise<void>
 }
 
+/** For audit records that wait when it is closed. */
+const FLUSH_MS = 5_000
+
 /**
  * Creates the proxy as a request handler, for a server that already exists.
  *
@@ -44,28 +49,30 @@ export interface Proxy {
  */
 export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}): Proxy {
   const { env = {}, log = () => undefined } = options
+  const { stdout } = process
+  const { audit = (lines) => void stdout.write(lines) } = options
   const { config, secrets, warnings, origins, file } = resolveConfig(input, { env })
   const clock = createClock()
-  const logger = createLogger({
-    io: { err: log },
-    clock,
-    ...config.log,
-    redact: createRedactor(secrets),
-  })
+  const redact = createRedactor(secrets)
+  const logger = createLogger({ io: { err: log }, clock, ...config.log, redact })
   const { node: nodeVersion } = versions
   announceStart({ version: VERSION, node: nodeVersion, config: file }, config, logger)
   for (const warning of [...warnings, ...warnOfShortSecrets({ origins })]) {
     logger.warn('config', warning)
   }
   const isOnLoopback = createBindingCheck()
+  const system = createSystem(process, clock)
   const runtime = {
     clock,
     env,
-    system: createSystem(process, clock),
+    system,
     fetch: options.fetch ?? globalThis.fetch,
     offers: connectOffers,
     nodeVersion,
     isOnLoopback,
+    io: { out: audit },
+    redact,
+    process: system,
   }
   const parts = assemble(runtime, config, logger, config.server.port, new Roster())
   const ready = parts.then(() => undefined)
@@ -78,10 +85,11 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
     )
   }
   const close = async () => {
-    const { app, close: closeParts } = await parts
+    const { app, close: closeParts, audit: records } = await parts
     app.drain()
     app.stop()
     await closeParts()
+    await records?.trail.close(FLUSH_MS)
   }
   ready.catch((error: unknown) => logger.error('not_ready', String(error)))
   return Object.assign(handler, { ready, close })

@@ -13,13 +13,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   upstream: ['mcp', 'util'],
   auth: ['util'],
   config: ['util'],
+  audit: ['auth', 'util'],
   gateway: ['auth', 'upstream', 'mcp', 'util'],
   'sign-in': ['auth', 'util'],
   hosts: ['util'],
   demo: ['util'],
   bridge: ['gateway', 'auth', 'upstream', 'mcp', 'util'],
   diagnose: ['auth', 'upstream', 'mcp', 'util'],
-  serve: ['gateway', 'auth', 'upstream', 'mcp', 'util', 'config'],
+  serve: ['gateway', 'auth', 'upstream', 'mcp', 'util', 'config', 'audit'],
   usecases: [
     'bridge',
     'sign-in',
@@ -30,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream',
     'mcp',
     'config',
+    'audit',
     'util',
   ],
   cli: [
@@ -45,6 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'upstream',
     'mcp',
     'config',
+    'audit',
     'util',
   ],
   // the two entries stand above all

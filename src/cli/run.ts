@@ -177,6 +177,11 @@ const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/config.js')).configCommand,
   },
   {
+    name: 'audit',
+    summary: 'check the audit trail',
+    load: async () => (await import('./commands/audit.js')).auditCommand,
+  },
+  {
     name: 'demo',
     summary: 'try everything on this machine, without an account',
     load: async () => (await import('./commands/demo.js')).demoCommand,

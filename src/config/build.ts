@@ -35,6 +35,7 @@ export function buildConfig(resolution: Resolution, env: Variables): ProxyConfig
     timeouts: sectionOf(resolution, 'timeouts'),
     names: sectionOf(resolution, 'names'),
     log: sectionOf(resolution, 'log'),
+    audit: sectionOf(resolution, 'audit'),
   }
 }
 

@@ -1,5 +1,6 @@
 import { isLoopback, isLoopbackUrl, isReadableOnTheWay } from '../util/private-addresses.js'
 import { nearest } from '../util/text.js'
+import { checkAudit } from './audit-checks.js'
 import { checkCredential } from './credential-checks.js'
 import { checkEndpoints } from './endpoint-checks.js'
 import { mcpUrlOf } from './endpoints.js'
@@ -28,6 +29,7 @@ export function checkTogether(resolution: Resolution, env: Variables, use: Confi
   checkServer(resolution)
   checkEndpoints(resolution)
   checkSignIn(resolution, env)
+  checkAudit(resolution, env)
   checkIdentity(resolution, env)
 }
 

@@ -44,6 +44,7 @@ export interface KindTypes {
   command: string | readonly string[]
   environment: Readonly<Record<string, string>>
   folder: string
+  file: string
 }
 
 export type SettingKind = keyof KindTypes
@@ -142,4 +143,5 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference
   environment: { expects: 'an object such as {"API_KEY": "${API_KEY}"}' },
   folder: { expects: 'an absolute path' },
+  file: { expects: 'the path of a file' },
 }

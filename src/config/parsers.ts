@@ -114,4 +114,5 @@ export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } =
   command: z.union([plain, z.tuple([plain], argument)]),
   environment: z.record(z.string().regex(/^[^=\0]+$/), argument),
   folder: plain.refine((value) => isAbsolute(value)),
+  file: plain,
 }

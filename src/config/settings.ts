@@ -1,5 +1,5 @@
 import type { KindTypes } from './kinds.js'
-import { LOOKUPS, rulesOf, type Setting, section, VARIABLES_OF_FLAGS } from './table.js'
+import { AUDIT_ROWS, LOOKUPS, rulesOf, type Setting, section, VARIABLES_OF_FLAGS } from './table.js'
 
 /** Name of the target that the environment, or `--target` without a name, configures. */
 export const ENVIRONMENT_TARGET = 'target'
@@ -27,6 +27,7 @@ const TABLE = [
     audience: ['texts', [], 'Audiences accepted besides the public MCP URL.'],
     requiredScopes: ['texts', [], 'Scopes that every token must carry.'],
     issuers: ['issuers', [], 'Issuers accepted besides those of the discovery URL.'],
+    managementKey: ['token', undefined, 'Descope management key, for audit.descope.'],
   }),
   ...section('server', {
     host: ['host', '127.0.0.1', 'Address to listen on.', { flag: '--host <host>', env: ['HOST'] }],
@@ -266,6 +267,7 @@ const TABLE = [
     ],
     format: ['logFormat', 'text', 'text or json.', { flag: '--log-format <format>' }],
   }),
+  ...section('audit', AUDIT_ROWS),
 ]
 
 /** The table of settings, from which flags, variables, the JSON Schema and the README come. */

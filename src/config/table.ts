@@ -92,6 +92,19 @@ export const VARIABLES_OF_FLAGS: readonly string[] = [
   'WAIT_FOR_LOGIN',
 ].map((name) => `MCP_DESCOPE_${name}`)
 
+/** The rows of the audit trail. */
+export const AUDIT_ROWS = {
+  file: ['file', undefined, 'File that audit records are added to, one JSON object a line.'],
+  stdout: ['boolean', false, 'Write audit records to stdout.'],
+  descope: ['boolean', false, 'Send audit records to Descope, with descope.managementKey.'],
+  arguments: ['boolean', false, 'Record the arguments of tools and prompts too.'],
+  key: [
+    'sessionSecret',
+    undefined,
+    'Key without which nobody can write an audit record; the same for `audit verify`.',
+  ],
+} as const
+
 /** The rows of what restricts a target's prompts or resources, as its tools are restricted. */
 export const rulesOf = <const What extends string>(what: What) =>
   ({

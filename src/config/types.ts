@@ -63,6 +63,18 @@ export interface ProxyConfig {
     maxLength: number
   }
   log: { level: LogLevel; format: LogFormat }
+  audit: AuditConfig
+}
+
+/** Where a record of each call is kept; by default nowhere. */
+export interface AuditConfig {
+  file: string | undefined
+  stdout: boolean
+  descope: boolean
+  /** Also what tools and prompts are called with. */
+  arguments: boolean
+  /** Key of the hash chain. */
+  key: string | undefined
 }
 
 export interface DescopeConfig {
@@ -74,6 +86,8 @@ export interface DescopeConfig {
   requiredScopes: readonly string[]
   /** Accepted besides the family that `configUrl` stands for. */
   issuers: readonly string[]
+  /** For Descope's management API. */
+  managementKey: string | undefined
 }
 
 export interface ServerConfig {
@@ -229,6 +243,7 @@ export interface ConfigInput {
   timeouts?: Given<ProxyConfig['timeouts']>
   names?: Given<ProxyConfig['names']>
   log?: Given<ProxyConfig['log']>
+  audit?: Given<AuditConfig>
 }
 
 /** Either `url` or `command` must be there. */

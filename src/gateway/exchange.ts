@@ -49,6 +49,8 @@ export interface ExchangeRecord {
   method: string
   tool: string | undefined
   target: string | undefined
+  /** The target's own name, URI or task id, whatever the method. */
+  name?: string | undefined
   /** The failure that was answered, if any. */
   failure: TargetFailure | undefined
   /** Why we refused it ourselves, if we did: one of a few stable words. */

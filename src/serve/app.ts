@@ -7,6 +7,7 @@ import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
+import type { AuditRecords } from './audit-records.js'
 import { createAuthenticate, createEndpoint } from './endpoint.js'
 import { type Endpoint, type Handle, type Hidden, withAccess } from './endpoints.js'
 import type { HttpReply } from './http-reply.js'
@@ -40,6 +41,7 @@ export interface AppOptions {
   metrics?: Metrics | undefined
   /** Learns of each request that is over. */
   onFinished?: ((call: FinishedCall) => void) | undefined
+  audit?: AuditRecords | undefined
   /** What the landing page says about assistants. */
   offers?: MakeOffers | undefined
   /** Counts what waits for clients to read it. */
@@ -96,6 +98,7 @@ export function createApp(options: AppOptions): App {
   const access = createAccessOf(config.server, { ...options, resource: options.frontUrl })
   const log = createRequestLog(logger, clock, options.metrics, [
     ...(options.onFinished === undefined ? [] : [options.onFinished]),
+    ...(options.audit === undefined ? [] : [options.audit.record]),
     ...(options.tracer === undefined ? [] : [endRequestSpan]),
   ])
   const refuse = createRefuse(log, clock)
@@ -133,7 +136,7 @@ export function createApp(options: AppOptions): App {
     const authenticate = createAuthenticate(descope, clock)
     const resourceMetadata = resourceMetadataUrl(resource)
     const handler = createEndpoint({
-      ...{ ...shared, gateway, authenticate },
+      ...{ ...shared, gateway, authenticate, path: endpoint.path, asked: options.audit?.asked },
       challenge: () => ({
         resourceMetadata,
         scopes: descope?.scopesSupported() ?? [],

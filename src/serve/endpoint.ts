@@ -17,14 +17,14 @@ import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
 import type { TraceSpan } from '../util/span.js'
-import { HttpExchange, hasBody, isJson } from './http-exchange.js'
+import { HttpExchange, type HttpExchangeOptions, hasBody, isJson } from './http-exchange.js'
 import type { HttpReply } from './http-reply.js'
 import { type BodyLimits, type Caps, createBodyReader, type Occupancy } from './limits.js'
 import { seenOf, shown } from './refuse.js'
 import type { createRequestLog } from './request-log.js'
 import type { Tracer } from './tracing.js'
 
-export interface EndpointOptions {
+export interface EndpointOptions extends Pick<HttpExchangeOptions, 'path' | 'asked'> {
   gateway: Gateway
   authenticate: (request: IncomingMessage) => Caller | Promise<Caller>
   /** Where clients find our metadata, the scopes to ask for first, and those of every token. */

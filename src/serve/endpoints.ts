@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../auth/credentials/credential.js'
 import { connectDescope, type DescopeConnection } from '../auth/descope/connection.js'
+import type { Principal } from '../auth/principal.js'
 import { createDescope, type Descope } from '../auth/resource-server.js'
 import type { KeysState } from '../auth/verify/jwks.js'
 import type { EndpointConfig } from '../config/endpoints.js'
@@ -100,6 +101,8 @@ export type Handle = (request: IncomingMessage, response: ServerResponse) => voi
 export interface Hidden {
   readonly target: string | undefined
   readonly rule: string
+  readonly principal: Principal | undefined
+  readonly endpoint: string
 }
 
 /**
@@ -107,7 +110,7 @@ export interface Hidden {
  * at any other path. Who has no good token is refused by the endpoint itself.
  */
 export function withAccess(
-  { target, gateway }: Endpoint,
+  { target, gateway, path }: Endpoint,
   authenticate: (request: IncomingMessage) => Caller | Promise<Caller>,
   handle: Handle,
   refuseNotFound: (request: IncomingMessage, response: ServerResponse, hidden: Hidden) => void,
@@ -118,7 +121,7 @@ export function withAccess(
     const decide = ({ principal }: Caller) => {
       const rule = barrier(principal)
       if (rule === undefined) handle(request, response)
-      else refuseNotFound(request, response, { target, rule })
+      else refuseNotFound(request, response, { target, rule, principal, endpoint: path })
     }
     const caller = authenticate(request)
     if (!(caller instanceof Promise)) return decide(caller)

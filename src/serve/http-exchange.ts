@@ -29,7 +29,7 @@ import {
 } from './http-reply.js'
 import type { Place } from './limits.js'
 import { corsHeaders } from './origins.js'
-import type { RequestSummary } from './request-log.js'
+import type { Asked, RequestSummary } from './request-log.js'
 import type { Tracer } from './tracing.js'
 
 /** The status in the log for a request whose client left. */
@@ -42,6 +42,10 @@ export interface HttpExchangeOptions {
   memory?: MemoryBudget | undefined
   tracer?: Tracer | undefined
   log: (summary: RequestSummary) => void
+  /** Path of the endpoint. */
+  path?: string
+  /** Looks at what a message asks for; only with an audit trail. */
+  asked?: ((message: Message) => Asked | undefined) | undefined
 }
 
 const FORWARDED_ELSEWHERE = new Set([
@@ -78,6 +82,8 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   #underWay: UnderWay | undefined
   #place: Place | undefined
   #hasEnded = false
+  #isRequest: boolean
+  #asked: Asked | undefined
 
   constructor(request: IncomingMessage, response: ServerResponse, options: HttpExchangeOptions) {
     this.request = request
@@ -102,6 +108,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
       refusal: undefined,
       outcome: undefined,
     }
+    this.#isRequest = request.method !== 'POST'
     this.accepts = request.method === 'POST' ? readAccepted(request.headers.accept) : 'both'
     this.reply = new HttpReply(response, this)
   }
@@ -115,8 +122,11 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   }
 
   /** Takes the message that the body held. */
-  take({ id, text, spans }: Message): void {
+  take(message: Message): void {
+    const { id, text, spans } = message
     this.id = id
+    this.#isRequest = message.kind === 'request'
+    this.#asked = this.#options.asked?.(message)
     const span = typeof id === 'number' ? spans.get('id') : undefined
     const written = span && text.slice(span.start, span.end)
     // an id that is written as we would write it needs no care
@@ -213,6 +223,9 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
       traceparent: this.#traceparent,
       span: this.span,
       hasLeft,
+      endpoint: this.#options.path,
+      isRequest: this.#isRequest,
+      asked: this.#asked,
       why,
       seen,
       event,

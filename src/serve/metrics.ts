@@ -17,6 +17,8 @@ export interface RequestMetric {
 
 export interface Metrics {
   request(metric: RequestMetric): void
+  /** Counts audit records, by where they go and whether they got there. */
+  audit(sink: string, result: string, count: number): void
   /** Prometheus text of this process. */
   text(): Promise<string>
   readonly contentType: string
@@ -86,10 +88,16 @@ export async function createMetrics(watched: Watched): Promise<Metrics> {
     'Requests for which a target gave no usable answer, by cause',
     ...['target', 'cause'],
   )
+  const audited = counter(
+    'mcp_proxy_audit_records_total',
+    'Audit records, by where they go and whether they were written or lost',
+    ...['sink', 'result'],
+  )
   addGauges(prometheus, registers, watched)
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
+    audit: (sink, result, count) => audited.inc({ sink, result }, count),
     request({ method: sent, target = 'none', status, ms, outcome, refusal, cause }) {
       const method = KNOWN_METHODS.has(sent) ? sent : 'other'
       requests.inc({ method, target, status })

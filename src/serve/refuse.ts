@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Principal } from '../auth/principal.js'
 import { ownMember } from '../util/json.js'
 import type { LogFields } from '../util/logger.js'
 import { printable } from '../util/redact.js'
@@ -19,6 +20,8 @@ export interface PlainRefusal {
   /** For the log only: what is hidden from the caller, and by which rule. */
   target?: string | undefined
   rule?: string | undefined
+  principal?: Principal | undefined
+  endpoint?: string | undefined
 }
 
 const NOBODY = { principal: undefined }
@@ -36,7 +39,8 @@ export function createRefuse(
   log: ReturnType<typeof createRequestLog>,
   clock: Pick<Clock, 'now'>,
 ): Refuse {
-  return (request, response, { status, refusal, message, headers = [], target, rule }) => {
+  return (request, response, refused) => {
+    const { status, refusal, message, headers = [], target, rule, principal, endpoint } = refused
     const { id, traceparent } = nameRequest(request)
     const body = JSON.stringify({ error: message, requestId: id })
     response.writeHead(status, [
@@ -47,7 +51,7 @@ export function createRefuse(
     ])
     response.end(body)
     log({
-      ...{ ...NOBODY, status, refusal, id, traceparent, startedAt: clock.now() },
+      ...{ principal, endpoint, status, refusal, id, traceparent, startedAt: clock.now() },
       record: { ...NOTHING, method: request.method ?? '', target, rule },
       remote: request.socket.remoteAddress,
       why: message,

@@ -33,6 +33,20 @@ export interface RequestSummary {
   event?: string | undefined
   /** Where spans are recorded. */
   span?: TraceSpan | undefined
+  /** Path of the MCP endpoint. */
+  endpoint?: string | undefined
+  /** A message that expects an answer, a stream, or the end of a session. */
+  isRequest?: boolean
+  /** What it asks for; only with an audit trail. */
+  asked?: Asked | undefined
+}
+
+/** What a request is about, in the client's words. */
+export interface Asked {
+  readonly member: 'tool' | 'prompt' | 'uri' | 'task'
+  readonly name: string
+  /** JSON, bounded and without secrets; only where that is configured. */
+  readonly arguments?: string | undefined
 }
 
 /** A request that is over, for whoever records or shows them. */
@@ -217,7 +231,11 @@ type LeftOut = ReadonlyMap<string, number>
  * @param tell Called at the end of a window in which some were left out.
  * @returns A function that tells whether one more is logged.
  */
-export function createRefusalLimit(clock: Clock, tell: (leftOut: LeftOut) => void) {
+export function createRefusalLimit(
+  clock: Clock,
+  tell: (leftOut: LeftOut) => void,
+  { ofOne: mostOfOne, ofAll: mostOfAll } = { ofOne: MAX_OF_ONE, ofAll: MAX_OF_ALL },
+) {
   let startedAt = Number.NEGATIVE_INFINITY
   let count = 0
   const counts = new Map<string, number>()
@@ -242,10 +260,10 @@ export function createRefusalLimit(clock: Clock, tell: (leftOut: LeftOut) => voi
       count = 0
       counts.clear()
     }
-    if (count >= MAX_OF_ALL) return leaveOut(refusal)
+    if (count >= mostOfAll) return leaveOut(refusal)
     const key = `${refusal} ${remote}`
     const ofOne = counts.get(key) ?? 0
-    if (ofOne >= MAX_OF_ONE) return leaveOut(refusal)
+    if (ofOne >= mostOfOne) return leaveOut(refusal)
     counts.set(key, ofOne + 1)
     count++
     return true

@@ -5,6 +5,7 @@ import { createLogger, type Logger } from '../util/logger.js'
 import { createRedactor } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
 import { VERSION } from '../util/version.js'
+import { reopensAudit } from './audit.js'
 import { type ConsoleParts, hasConsole, openConsole } from './console/open.js'
 import { createTeller } from './console/recent-calls.js'
 import type { MakeOffers } from './landing-page.js'
@@ -41,12 +42,8 @@ export async function runServe(
 ): Promise<number> {
   const { config } = loaded
   const { clock } = runtime
-  const logger = createLogger({
-    io: runtime.io,
-    clock,
-    ...config.log,
-    redact: createRedactor(loaded.secrets),
-  })
+  const redact = createRedactor(loaded.secrets)
+  const logger = createLogger({ io: runtime.io, clock, ...config.log, redact })
   const runs = { version: VERSION, node: runtime.nodeVersion, config: loaded.file }
   const startedAt = clock.now()
   const end = (why: string, requests: number) => {
@@ -67,18 +64,31 @@ export async function runServe(
       })
     }
   }
+  const reopens = reopensAudit(runtime, config)
+  let running: RunningServer | undefined
   const fault = firstFault(runtime, logger, FAULT_FOLLOWS).then(() => FAULT)
   const stopped = new Promise<Stop>((resolve) => {
-    runtime.onSignal((signal) => resolve({ why: signal, status: 0 }))
+    runtime.onSignal((signal) => {
+      if (signal === 'SIGHUP' && reopens) running?.reopen()
+      else resolve({ why: signal, status: 0 })
+    })
     void fault.then(resolve)
   })
   const onFinished =
     isWorker() && hasConsole(config) ? createTeller(clock, tellWorkersOwner) : console?.note
-  const parts = { ...runtime, offers, configFile: loaded.file, onFinished }
+  const parts = {
+    ...runtime,
+    offers,
+    configFile: loaded.file,
+    onFinished,
+    redact,
+    process: runtime.system,
+  }
   const starting = startServer(parts, config, logger)
   const server = await Promise.race([starting, fault])
   if ('status' in server) return server.status
   const metrics = isWorker() ? undefined : await startMetrics(server, config.server, console)
+  running = server
   if (isWorker()) tellReady(server.port)
   else announceListening(runs, config, server.port, logger)
   const { why, status } = await stopped

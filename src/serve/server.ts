@@ -18,6 +18,7 @@ import { Roster } from '../util/roster.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT, VERSION } from '../util/version.js'
 import { type App, type AppOptions, createApp } from './app.js'
+import { type AuditRuntime, openAudit } from './audit.js'
 import {
   createDescopes,
   descopeFinder,
@@ -43,6 +44,7 @@ export interface RunningServer {
   readonly url: string
   readonly port: number
   readonly metrics: Metrics | undefined
+  readonly reopen: () => void
   /** How many requests came to the endpoint so far, refused ones too. */
   requests(): number
   /**
@@ -53,7 +55,7 @@ export interface RunningServer {
 }
 
 /** What a server needs of the program around it. */
-interface ServerRuntime extends TargetsRuntime {
+interface ServerRuntime extends TargetsRuntime, AuditRuntime {
   /** Without them the landing page names the URL only. */
   offers?: MakeOffers
   /** For `mcp_proxy_build_info`. */
@@ -103,14 +105,17 @@ export async function startServer(
     url: mainListenUrl(config, port),
     port,
     metrics: parts.metrics,
+    reopen: () => parts.audit?.trail.reopen(),
     requests: parts.app.requests,
     async close(how) {
+      const end = clock.now() + config.timeouts.drain * 1000
       parts.app.drain()
       if (how?.stopListening) server.close()
-      await drained(parts.app.running, clock, config.timeouts.drain * 1000)
+      await drained(parts.app.running, clock, end)
       parts.app.stop()
       server.closeAllConnections()
       await Promise.all([new Promise((resolve) => server.close(resolve)), parts.close()])
+      await parts.audit?.trail.close(end - clock.now())
     },
   }
 }
@@ -124,6 +129,8 @@ export async function assemble(
   streams: Roster<HttpReply>,
 ) {
   const { clock } = runtime
+  let metrics: Metrics | undefined
+  const audit = openAudit(runtime, config, logger, (...counted) => metrics?.audit(...counted))
   const places = endpointsOf(config, port)
   const merged = mcpUrlOf(config.server, port)
   const identities = createIdentities(config, merged, clock, logger)
@@ -159,7 +166,7 @@ export async function assemble(
     return { target: target?.name, path, resource, gateway, descope }
   })
   const caps = createCaps(config.limits)
-  const metrics =
+  metrics =
     config.server.metricsPort === undefined
       ? undefined
       : await createMetrics({
@@ -185,6 +192,7 @@ export async function assemble(
     clock,
     logger,
     metrics,
+    audit,
     memory,
     tracer,
     streams,
@@ -198,6 +206,7 @@ export async function assemble(
   return {
     app,
     metrics,
+    audit,
     async close() {
       for (const descope of descopes.values()) descope.stop()
       await Promise.all([tracer?.stop(), ...targets.map(({ upstream }) => upstream.close())])
@@ -206,15 +215,10 @@ export async function assemble(
 }
 
 /**
- * Waits until no request runs any more, at most `limitMs`. Connections that never sent a request,
+ * Waits until no request runs any more, at most until `end`. Connections that never sent a request,
  * as browsers and load balancers open them, are not waited for.
  */
-async function drained(
-  running: () => number,
-  clock: Runtime['clock'],
-  limitMs: number,
-): Promise<void> {
-  const end = clock.now() + limitMs
+async function drained(running: () => number, clock: Runtime['clock'], end: number): Promise<void> {
   while (running() > 0 && clock.now() < end) {
     await new Promise<void>((resolve) => {
       clock.after(DRAIN_POLL_MS, resolve)

@@ -4,6 +4,7 @@ import { firstFault } from '../util/errors.js'
 import { isObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
+import { reopensAudit } from './audit.js'
 import type { ConsoleParts } from './console/open.js'
 import { type Told, toldIn } from './console/recent-calls.js'
 import { startMetricsServer } from './metrics-server.js'
@@ -65,8 +66,8 @@ interface Slot {
  * @throws {ProxyError} `LISTEN_FAILED` when the port of the metrics cannot be had.
  */
 export async function runWorkers(
-  runtime: Pick<Runtime, 'clock' | 'onSignal' | 'onFault'>,
-  { server }: ProxyConfig,
+  runtime: Pick<Runtime, 'clock' | 'onSignal' | 'onFault'> & Partial<Pick<Runtime, 'platform'>>,
+  { server, audit }: Pick<ProxyConfig, 'server' | 'audit'>,
   logger: Logger,
   { onListening, onEnd, console }: WorkersListener,
   fork: () => Pick<Worker, 'on' | 'once' | 'process'> = () => cluster.fork(),
@@ -141,7 +142,11 @@ export async function runWorkers(
       for (const worker of running) worker.process.kill('SIGTERM')
     }
 
-    runtime.onSignal(stop)
+    const reopens = reopensAudit(runtime, { audit })
+    runtime.onSignal((signal) => {
+      if (signal !== 'SIGHUP' || !reopens) return stop(signal)
+      for (const worker of running) worker.process.kill(signal)
+    })
     void firstFault(runtime, logger, 'all workers are ended in order').then(() => {
       status = 1
       stop('an error that nothing caught')

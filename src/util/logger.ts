@@ -154,7 +154,7 @@ let second = Number.NaN
 let secondText = ''
 
 /** As `toISOString` writes it. Many records fall into the same second, whose text is kept. */
-function isoTime(now: number): string {
+export function isoTime(now: number): string {
   const wholeSecond = Math.floor(now / 1000)
   if (wholeSecond !== second) {
     second = wholeSecond

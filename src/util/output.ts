@@ -8,6 +8,8 @@ export interface Output {
   write(text: string): void
   /** Resolves when the reader has caught up, or is gone; `undefined` when it is not behind. */
   drained(): Promise<void> | undefined
+  /** Resolves when everything was handed to the system; false when the reader is gone. Never rejects. */
+  delivered(): Promise<boolean>
   /** Hands over what waits, without waiting until it arrived. */
   flushNow(): void
   /** Resolves when everything was handed to the system, or cannot be. Never rejects. */
@@ -67,6 +69,12 @@ export function createOutput(
     },
     drained: () => draining?.promise,
     flushNow,
+    delivered: () =>
+      new Promise((resolve) => {
+        flushNow()
+        if (closed) resolve(false)
+        else stream.write('', (error) => resolve(!error && !closed))
+      }),
     flush: () =>
       new Promise((resolve) => {
         flushNow()

@@ -20,6 +20,8 @@ export interface Io {
    * Resolves when whoever reads stdout has caught up, or is gone; `undefined` when it is not behind.
    */
   outDrained?(): Promise<void> | undefined
+  /** Resolves when stdout was handed to the system; false when whoever reads it is gone. */
+  outDelivered?(): Promise<boolean>
   readonly stdin: Readable
   readonly outIsTty: boolean
   readonly errIsTty: boolean

@@ -62,6 +62,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     },
     { env: options.env ?? {} },
   )
+  const redact = createRedactor(secrets)
   let text = ''
   const logger = createLogger({
     io: {
@@ -71,10 +72,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     },
     clock,
     ...config.log,
-    redact: createRedactor(secrets),
+    redact,
   })
   const system = createSystem(process, clock)
-  const runtime = { clock, system, env: process.env, fetch: globalThis.fetch }
+  const runtime = { clock, system, env: process.env, fetch: globalThis.fetch, redact }
   const server = await startServer(runtime, config, logger)
   const { resource } = server
   const token = (claims: Record<string, unknown> = {}) =>

@@ -34,6 +34,7 @@ export function forward(forwarding: Forwarding): void {
   const { record } = request.exchange
   record.target = route.target.name
   record.tool = route.tool
+  record.name = route.name
   const { principal } = request.exchange.caller
   const span = request.exchange.span?.start('policy')
   const decision = judge(route.target, message, route.name, principal)

@@ -41,6 +41,7 @@ beforeAll(async () => {
   // each has its labels once there was something to count
   const how = { outcome: 'refused', refusal: 'policy', cause: 'timeout' } as const
   created.request({ method: 'tools/call', target: 't', status: 200, ms: 1, ...how })
+  created.audit('file', 'lost', 1)
   const text = await created.text()
   metrics = [...text.matchAll(/^# HELP (mcp_\w+) (.*)\n# TYPE \S+ (\w+)/gm)].map(
     ([, name = '', help = '', type = '']) => ({ name, help, type, labels: labelsOf(text, name) }),
