@@ -168,6 +168,31 @@ function warnOfMadeKey({ values, warnings }: Resolution, env: Variables): void {
   )
 }
 
+/** Relations are asked about with the management key of the one project whose users sign in. */
+function checkRelations(
+  target: string,
+  { values, problems, warnings }: Resolution,
+  use: ConfigUse,
+): void {
+  const fga = values.get(`targets.${target}.tools.fga`)
+  if (Object.keys(fga?.value ?? {}).length === 0) return
+  const withoutSignIn = values.get('server.insecureNoAuth')
+  const own = values.get(`targets.${target}.descope.configUrl`)
+  if (use === 'stdio' || withoutSignIn?.value === true) {
+    warnings.push(
+      `Nobody can call the tools in tools.fga of the target "${target}": relations are checked by serve with sign-in only (${fga?.from}) — leave "fga" out, or use serve with sign-in`,
+    )
+  } else if (own?.value !== undefined) {
+    problems.push(
+      `targets.${target}.tools.fga cannot be used with targets.${target}.descope.configUrl (${own.from}): the management key is that of the project in descope.configUrl — leave one of them out`,
+    )
+  } else if (values.get('descope.managementKey')?.value === undefined) {
+    problems.push(
+      `targets.${target}.tools.fga needs descope.managementKey (${fga?.from}) — create a management key in the Descope console (Company, Management Keys) and set it through MCP_DESCOPE_DESCOPE_MANAGEMENT_KEY or a reference`,
+    )
+  }
+}
+
 /** What restricts callers, in `access` and in the rules for tools, prompts and resources. */
 const OF_CALLERS = ['tenants', 'roles', 'permissions', 'scopes'] as const
 
@@ -200,6 +225,7 @@ export function checkAccess(target: string, resolution: Resolution, use: ConfigU
       `Nobody has what targets.${target}.access.${member} asks for with ${JSON.stringify(odd)} (${given(`access.${member}`)?.from}) — write each entry as the token has it: access takes no patterns, and spaces belong to no scope`,
     )
   }
+  checkRelations(target, resolution, use)
   const stepUp = given('tools.stepUp')
   if (Array.isArray(stepUp?.value) && stepUp.value.length > 0 && withoutSignIn?.value === true) {
     warnings.push(

@@ -11,6 +11,7 @@ import type { createResponseRewriter, ResponseTransforms } from '../rewriting/re
 import { withoutTaskCapability } from '../rewriting/withheld.js'
 import { isOursAlone, judge, judgedParts } from '../routing/judge.js'
 import { type Decision, refusalWord } from '../routing/policy.js'
+import type { RelationRefusal } from '../routing/relations.js'
 import { type Route, unknownText } from '../routing/route.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, isLost, mayBeLost, openSession } from '../sessions/target-session.js'
@@ -38,8 +39,41 @@ export function forward(forwarding: Forwarding): void {
   const span = request.exchange.span?.start('policy')
   const decision = judge(route.target, message, route.name, principal)
   span?.end({ 'mcp_proxy.allowed': decision.allowed })
-  if (decision.allowed) relay(new Forward(forwarding))
-  else refuse(request.exchange, message, decision)
+  if (!decision.allowed) return refuse(request.exchange, message, decision)
+  const { relations } = route.target
+  const asked =
+    relations !== undefined && message.method === 'tools/call'
+      ? relations(route.name ?? '', message, principal)
+      : undefined
+  if (asked === undefined) relay(new Forward(forwarding))
+  else void relayOnceAllowed(forwarding, asked)
+}
+
+/** Waits for Descope's answer; nothing is sent for a client that left meanwhile. */
+async function relayOnceAllowed(
+  forwarding: Forwarding,
+  asked: Promise<RelationRefusal | undefined>,
+): Promise<void> {
+  const { context, request, message } = forwarding
+  const { exchange } = request
+  let hasLeft = false
+  const watcher = {
+    onDrain() {},
+    onClose() {
+      hasLeft = true
+    },
+  }
+  exchange.reply.watcher = watcher
+  const refusal = await asked
+  if (hasLeft) return
+  if (exchange.reply.watcher === watcher) exchange.reply.watcher = undefined
+  if (refusal === undefined) return relay(new Forward(forwarding))
+  const { rule, text, isFailure } = refusal
+  exchange.record.refusal = 'fga'
+  exchange.record.rule = rule
+  if (isFailure) context.logger.warn('fga_failed', text, { rule, target: exchange.record.target })
+  const code = isFailure ? ERROR_CODES.internalError : ERROR_CODES.invalidParams
+  replyError(exchange, message.id, code, text)
 }
 
 /** Answers a request that a policy refuses; what is hidden, as what is not there. */

@@ -127,10 +127,11 @@ function render(runtime: Runtime, explanation: Explanation, caller: CallerView):
   const reason = ({ refusal, rule, scopes }: AccessVerdict) =>
     `${refusal} (${rule})${needsOf(refusal, scopes)}`
   const lines = verdicts.map((verdict) => {
-    const { kind, allowed } = verdict
+    const { kind, allowed, fga = [] } = verdict
+    const decidedLater = fga.length > 0 ? `; Descope decides on each call (${fga.join(', ')})` : ''
     const what = `${kind} ${escapeUnsafe(JSON.stringify(own))} of target "${target}"`
     return allowed
-      ? `${green('allowed')}  ${what}`
+      ? `${green('allowed')}  ${what}${printable(decidedLater)}`
       : `${red('refused')}  ${what}: ${reason(verdict)}`
   })
   if (leadsTo !== undefined) {
