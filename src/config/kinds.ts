@@ -88,7 +88,7 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   globMap: { expects: 'an object such as {"create_*": ["one", "two"]}' },
   relations: {
     expects:
-      'an object such as {"delete_*": {"resourceType": "doc", "resource": "{arguments.id}", "relation": "owner"}}; in braces stand arguments.<path>, claims.<name>, tenant, target or tool',
+      'an object such as {"delete_*": {"resourceType": "doc", "resource": "{arguments.id}", "relation": "owner"}}; in braces stand arguments.<path>, claims.<name>, tenant, target or tool, with text between any two of them',
   },
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference
   secret: { expects: 'the secret through ${VARIABLE} or @/path/to/file', secret: true },

@@ -9,13 +9,13 @@ import { type Exchange, replyError, replyFailure } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { withoutTaskCapability } from '../rewriting/withheld.js'
-import { isOursAlone, judge, judgedParts } from '../routing/judge.js'
+import { askRelations, isOursAlone, judge, judgedParts } from '../routing/judge.js'
 import { type Decision, refusalWord } from '../routing/policy.js'
-import type { RelationRefusal } from '../routing/relations.js'
 import { type Route, unknownText } from '../routing/route.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, isLost, mayBeLost, openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
+import type { CallChecks } from './call-checks.js'
 import { type RelayOptions, relay } from './relay.js'
 import { isForgotten, type TargetFailure } from './target-failure.js'
 import { statelessHeaders, type UpstreamSend, upstreamHeaders } from './upstream-send.js'
@@ -27,6 +27,9 @@ export interface Forwarding {
   request: Request
   message: Message
   route: Route<Target>
+  checks: CallChecks
+  /** Those that were compared with the body, where somebody was asked about the call. */
+  extraHeaders?: readonly string[]
 }
 
 /** Sends a client's message to its target and relays the answer. */
@@ -40,40 +43,14 @@ export function forward(forwarding: Forwarding): void {
   const decision = judge(route.target, message, route.name, principal)
   span?.end({ 'mcp_proxy.allowed': decision.allowed })
   if (!decision.allowed) return refuse(request.exchange, message, decision)
-  const { relations } = route.target
   const asked =
-    relations !== undefined && message.method === 'tools/call'
-      ? relations(route.name ?? '', message, principal)
+    message.method === 'tools/call'
+      ? askRelations(route.target, route.name, message, principal)
       : undefined
-  if (asked === undefined) relay(new Forward(forwarding))
-  else void relayOnceAllowed(forwarding, asked)
-}
-
-/** Waits for Descope's answer; nothing is sent for a client that left meanwhile. */
-async function relayOnceAllowed(
-  forwarding: Forwarding,
-  asked: Promise<RelationRefusal | undefined>,
-): Promise<void> {
-  const { context, request, message } = forwarding
-  const { exchange } = request
-  let hasLeft = false
-  const watcher = {
-    onDrain() {},
-    onClose() {
-      hasLeft = true
-    },
-  }
-  exchange.reply.watcher = watcher
-  const refusal = await asked
-  if (hasLeft) return
-  if (exchange.reply.watcher === watcher) exchange.reply.watcher = undefined
-  if (refusal === undefined) return relay(new Forward(forwarding))
-  const { rule, text, isFailure } = refusal
-  exchange.record.refusal = 'fga'
-  exchange.record.rule = rule
-  if (isFailure) context.logger.warn('fga_failed', text, { rule, target: exchange.record.target })
-  const code = isFailure ? ERROR_CODES.internalError : ERROR_CODES.invalidParams
-  replyError(exchange, message.id, code, text)
+  if (asked === undefined) return relay(new Forward(forwarding))
+  forwarding.checks.wait(request, message, route, asked, (extraHeaders) =>
+    relay(new Forward({ ...forwarding, extraHeaders })),
+  )
 }
 
 /** Answers a request that a policy refuses; what is hidden, as what is not there. */
@@ -143,7 +120,7 @@ class Forward implements RelayOptions {
   readonly #session: TargetSession | undefined
 
   constructor(forwarding: Forwarding, opened?: TargetSession) {
-    const { context, rewriter, request, message, route } = forwarding
+    const { context, rewriter, request, message, route, extraHeaders } = forwarding
     const isStateless = request.meta !== undefined
     this.exchange = request.exchange
     this.hasSession = request.sealed !== undefined
@@ -168,7 +145,7 @@ class Forward implements RelayOptions {
     const isMirrored = isStateless && this.exchange.header('mcp-name') !== undefined
     const mirroredName = isMirrored ? route.name : undefined
     const headers = isStateless
-      ? statelessHeaders(context.clock, this.exchange, message.method, mirroredName)
+      ? statelessHeaders(context.clock, this.exchange, message.method, mirroredName, extraHeaders)
       : upstreamHeaders(context.clock, this.exchange, this.#session)
     this.send = {
       target: route.target,

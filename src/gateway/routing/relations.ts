@@ -19,12 +19,17 @@ export interface RelationRefusal {
   readonly isFailure: boolean
 }
 
-/** Asks whether a call may go on; `undefined` at once where no rule is about the tool. */
-export type RelationGuard = (
-  tool: string,
-  message: Message,
-  principal: Principal | undefined,
-) => Promise<RelationRefusal | undefined> | undefined
+/** The rules of a target about relations. */
+export interface RelationGuard {
+  /** Tells whether a rule is about a tool. */
+  covers(tool: string): boolean
+  /** Asks whether a call may go on; `undefined` at once where no rule is about the tool. */
+  ask(
+    tool: string,
+    message: Message,
+    principal: Principal | undefined,
+  ): Promise<RelationRefusal | undefined> | undefined
+}
 
 /** Longest value that is put into a template. */
 const MAX_VALUE = 256
@@ -55,10 +60,16 @@ export function createRelationGuard(
 ): RelationGuard | undefined {
   const all = compileRules(rules)
   if (all.length === 0) return undefined
-  return (tool, message, principal) => {
+  const about = (tool: string) => {
     const folded = foldName(tool)
-    const met = all.filter(({ matches }) => matches(folded))
-    return met.length === 0 ? undefined : decide(met, { target, tool, message, principal })
+    return all.filter(({ matches }) => matches(folded))
+  }
+  return {
+    covers: (tool) => about(tool).length > 0,
+    ask(tool, message, principal) {
+      const met = about(tool)
+      return met.length === 0 ? undefined : decide(met, { target, tool, message, principal })
+    },
   }
 
   async function decide(met: typeof all, call: Call): Promise<RelationRefusal | undefined> {
@@ -101,12 +112,19 @@ function fill(templates: Relation, call: Call): Relation | undefined {
   return { resourceType, resource, relation }
 }
 
+/**
+ * Fills a template. A value that another one follows may not hold the character behind it: else two
+ * resources could have one name, as `a:b` and `c` have with `a` and `b:c` in `{x}:{y}`.
+ */
 function fillOne(template: string, call: Call): string | undefined {
   let isWhole = true
-  const text = template.replace(TEMPLATE_PART, (_all, part: string) => {
+  const text = template.replace(TEMPLATE_PART, (all, part: string, at: number) => {
     const value = partValue(part, call)
     const isFit = value !== undefined && value !== '' && value.length <= MAX_VALUE
-    if (!isFit || /\p{Surrogate}/u.test(value)) isWhole = false
+    const rest = template.slice(at + all.length)
+    const end = rest.search(TEMPLATE_PART) < 0 ? undefined : rest.charAt(0)
+    const isClear = isFit && (end === undefined || !value.includes(end))
+    if (!isClear || /\p{Surrogate}/u.test(value)) isWhole = false
     return value ?? ''
   })
   return isWhole ? text : undefined
@@ -117,6 +135,7 @@ function partValue(part: string, { target, tool, message, principal }: Call): st
   if (part === 'tool') return tool
   if (part === 'tenant') return principal?.tenant
   if (part === 'claims.sub') return principal?.subject
+  if (part === 'claims.client_id') return principal?.clientId
   if (part.startsWith('claims.')) {
     const claim = ownMember(principal?.claims ?? {}, part.slice('claims.'.length))
     return typeof claim === 'string' ? claim : undefined

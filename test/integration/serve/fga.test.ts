@@ -171,9 +171,10 @@ describe('a check of a relation', () => {
 
   const principal = (subject: string, tenant?: string) =>
     ({ issuer: 'i', subject, tenant, scopes: new Set(), roles: [], permissions: [] }) as never
-  const open = () => {
+  const open = (more: Partial<typeof clock> = {}) => {
     const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    return createRelationCheck({ fetch, clock }, { base, projectId: 'P1' }, KEY)
+    const runtime = { fetch, clock: { ...clock, ...more } }
+    return createRelationCheck(runtime, { base, projectId: 'P1' }, KEY)
   }
   const json = (status: number, body: string) => (response: ServerResponse) => {
     response.writeHead(status, { 'content-type': 'application/json' }).end(body)
@@ -191,19 +192,37 @@ describe('a check of a relation', () => {
     ['two tuples', json(200, '{"tuples":[{"allowed":true},{"allowed":true}]}')],
     ['nothing', (response) => response.destroy()],
     ['too late', () => {}],
-  ])(
-    'is refused when Descope answers %s',
-    async (_what, how) => {
-      answer = how
-      const guard = createRelationGuard('docs', FGA, open())
-      const params = '{"name":"delete_doc","arguments":{"id":"7"}}'
-      const text = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`
-      const refusal = await guard?.('delete_doc', parseMessageText(text), principal(ANN))
-      expect(refusal).toMatchObject({ isFailure: true, rule: 'tools.fga "delete_*"' })
-      expect(refusal?.text).toContain('Descope console')
-    },
-    15_000,
-  )
+  ])('is refused when Descope answers %s', async (what, how) => {
+    answer = how
+    // of a time-out only its length is made up
+    const after: typeof clock.after = (ms, run) => clock.after(Math.min(ms, 100), run)
+    const guard = createRelationGuard('docs', FGA, open(what === 'too late' ? { after } : {}))
+    const params = '{"name":"delete_doc","arguments":{"id":"7"}}'
+    const text = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`
+    const refusal = await guard?.ask('delete_doc', parseMessageText(text), principal(ANN))
+    expect(refusal).toMatchObject({ isFailure: true, rule: 'tools.fga "delete_*"' })
+    expect(refusal?.text).toContain('Descope console')
+  })
+
+  it('is asked about again after ten seconds, and at once after a failure', async () => {
+    let now = 1_000_000
+    const check = open({ now: () => now })
+    const relation = { resourceType: 'doc', resource: '7', relation: 'owner' }
+    const ask = () => check(relation, principal(ANN))
+    asked = 0
+    answer = json(500, '{}')
+    await expect(ask()).rejects.toThrow('500')
+    answer = json(200, '{"tuples":[{"allowed":true}]}')
+    expect(await ask()).toBe(true)
+    expect(asked).toBe(2)
+    answer = json(200, '{"tuples":[{"allowed":false}]}')
+    now += 9_999
+    expect(await ask()).toBe(true)
+    expect(asked).toBe(2)
+    now += 1
+    expect(await ask()).toBe(false)
+    expect(asked).toBe(3)
+  })
 
   it('is one for equal calls at the same time, and never shared by users or tenants', async () => {
     answer = json(200, '{"tuples":[{"allowed":true}]}')
