@@ -129,11 +129,11 @@ export function createApp(options: AppOptions): App {
   }
 
   function createHandler(endpoint: Endpoint): Handler {
-    const { gateway, descope, resource } = endpoint
+    const { gateway, descope, resource, path } = endpoint
     const authenticate = createAuthenticate(descope, clock)
     const resourceMetadata = resourceMetadataUrl(resource)
     const handler = createEndpoint({
-      ...{ ...shared, gateway, authenticate },
+      ...{ ...shared, gateway, authenticate, endpoint: path },
       challenge: () => ({
         resourceMetadata,
         scopes: descope?.scopesSupported() ?? [],

@@ -25,6 +25,8 @@ import type { createRequestLog } from './request-log.js'
 import type { Tracer } from './tracing.js'
 
 export interface EndpointOptions {
+  /** Its path, for the log. */
+  endpoint?: string | undefined
   gateway: Gateway
   authenticate: (request: IncomingMessage) => Caller | Promise<Caller>
   /** Where clients find our metadata, the scopes to ask for first, and those of every token. */

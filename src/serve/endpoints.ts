@@ -99,6 +99,7 @@ export type Handle = (request: IncomingMessage, response: ServerResponse) => voi
 /** What a caller is not to learn, for the log. */
 export interface Hidden {
   readonly target: string | undefined
+  readonly endpoint: string
   readonly rule: string
 }
 
@@ -107,7 +108,7 @@ export interface Hidden {
  * at any other path. Who has no good token is refused by the endpoint itself.
  */
 export function withAccess(
-  { target, gateway }: Endpoint,
+  { target, gateway, path }: Endpoint,
   authenticate: (request: IncomingMessage) => Caller | Promise<Caller>,
   handle: Handle,
   refuseNotFound: (request: IncomingMessage, response: ServerResponse, hidden: Hidden) => void,
@@ -118,7 +119,7 @@ export function withAccess(
     const decide = ({ principal }: Caller) => {
       const rule = barrier(principal)
       if (rule === undefined) handle(request, response)
-      else refuseNotFound(request, response, { target, rule })
+      else refuseNotFound(request, response, { target, endpoint: path, rule })
     }
     const caller = authenticate(request)
     if (!(caller instanceof Promise)) return decide(caller)

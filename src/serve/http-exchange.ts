@@ -41,6 +41,8 @@ export interface HttpExchangeOptions {
   clock: Pick<Clock, 'now'>
   memory?: MemoryBudget | undefined
   tracer?: Tracer | undefined
+  /** Its path. */
+  endpoint?: string | undefined
   log: (summary: RequestSummary) => void
 }
 
@@ -207,6 +209,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
       status: headersSent ? statusCode : CLIENT_LEFT,
       startedAt: this.#startedAt,
       principal: this.caller.principal,
+      endpoint: this.#options.endpoint,
       refusal,
       id: this.requestId,
       remote: this.#remote,

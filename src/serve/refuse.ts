@@ -18,6 +18,7 @@ export interface PlainRefusal {
   headers?: HeaderList
   /** For the log only: what is hidden from the caller, and by which rule. */
   target?: string | undefined
+  endpoint?: string | undefined
   rule?: string | undefined
 }
 
@@ -36,7 +37,11 @@ export function createRefuse(
   log: ReturnType<typeof createRequestLog>,
   clock: Pick<Clock, 'now'>,
 ): Refuse {
-  return (request, response, { status, refusal, message, headers = [], target, rule }) => {
+  return (
+    request,
+    response,
+    { status, refusal, message, headers = [], target, endpoint, rule },
+  ) => {
     const { id, traceparent } = nameRequest(request)
     const body = JSON.stringify({ error: message, requestId: id })
     response.writeHead(status, [
@@ -47,7 +52,7 @@ export function createRefuse(
     ])
     response.end(body)
     log({
-      ...{ ...NOBODY, status, refusal, id, traceparent, startedAt: clock.now() },
+      ...{ ...NOBODY, status, refusal, id, traceparent, endpoint, startedAt: clock.now() },
       record: { ...NOTHING, method: request.method ?? '', target, rule },
       remote: request.socket.remoteAddress,
       why: message,

@@ -18,6 +18,8 @@ export interface RequestSummary {
   principal: Principal | undefined
   /** Why the request was refused before it reached the gateway. */
   refusal: string | undefined
+  /** The path of the MCP endpoint; absent elsewhere. */
+  endpoint?: string | undefined
   /** The request's name, as the client and the target have it. */
   id: string
   /** Where the connection comes from. */
@@ -47,6 +49,7 @@ export interface FinishedCall {
 interface Prepared {
   method: string
   target: string | undefined
+  endpoint: string | undefined
   status: number
   outcome: RequestOutcome
   write: PreparedRecord
@@ -79,13 +82,14 @@ export function createRequestLog(
     outcome: RequestOutcome,
     level: LogLevel,
   ): PreparedRecord {
-    const { record, status, principal, refusal, why, seen, event = 'request' } = summary
+    const { record, status, principal, refusal, why, seen, event = 'request', endpoint } = summary
     const method = shortened(record.method)
     const text = why === undefined ? `${method} ${status}` : `${method} ${status}: ${why}`
     return logger.prepare(level, event, text, {
       method,
       tool: record.tool === undefined ? undefined : shortened(record.tool),
       target: record.target,
+      endpoint,
       status,
       outcome,
       client: principal?.clientId,
@@ -99,7 +103,7 @@ export function createRequestLog(
 
   /** Reuses a caller's record for a tool while only id and duration differ. */
   function prepared(summary: RequestSummary, outcome: RequestOutcome): PreparedRecord {
-    const { record, status, principal, refusal } = summary
+    const { record, status, principal, refusal, endpoint } = summary
     if (principal === undefined || refusal !== undefined || record.failure !== undefined) {
       return prepare(summary, outcome, 'info')
     }
@@ -115,6 +119,7 @@ export function createRequestLog(
     if (
       known?.method === method &&
       known.target === record.target &&
+      known.endpoint === endpoint &&
       known.status === status &&
       known.outcome === outcome
     ) {
@@ -122,7 +127,7 @@ export function createRequestLog(
     }
     const write = prepare(summary, outcome, 'info')
     if (record.refusal === undefined) {
-      own.set(key, { method, target: record.target, status, outcome, write })
+      own.set(key, { method, target: record.target, endpoint, status, outcome, write })
     }
     return write
   }
