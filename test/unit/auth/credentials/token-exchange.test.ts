@@ -75,6 +75,30 @@ describe('token exchange', () => {
     )
   })
 
+  it('fails with what to look at when Descope does not answer in time', async () => {
+    const clock = createTestClock()
+    let came = () => {}
+    const isAsked = new Promise<void>((resolve) => {
+      came = resolve
+    })
+    const silent = await listen(() => came())
+    const credential = tokenExchange(
+      { clientId: 'c', clientSecret: 's', scope: undefined, resource: undefined },
+      {
+        runtime: { fetch, clock },
+        descope: { project: parseConfigUrl(`${silent.base}${AGENTIC_PATH}`) },
+        targetUrl: 'https://target.example/mcp',
+      },
+    )
+    const answer = Promise.resolve(credential.headers(caller('mine')))
+    await isAsked
+    clock.advance(60_000)
+    await expect(answer).rejects.toMatchObject({
+      code: 'ISSUER_UNREACHABLE',
+      hint: expect.stringContaining('descopestatus.com'),
+    })
+  })
+
   it('sends what is configured', async () => {
     const { credential, forms } = await setUp({
       scope: 'a b',
