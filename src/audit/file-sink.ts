@@ -2,10 +2,11 @@ import { closeSync, constants, fstatSync, openSync, type Stats, statSync, write 
 import { stat } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { ProxyError } from '../util/errors.js'
+import { ownMember } from '../util/json.js'
 import { fileErrorCode } from '../util/private-files.js'
 import { type Fragment, fragmentOf } from './chain.js'
 import { piecesForPipe, type Sink, type SinkFailure } from './sink.js'
-import { readTail, type FileTail } from './tail.js'
+import { type FileTail, readTail } from './tail.js'
 
 const writeBytes = promisify(write)
 
@@ -155,7 +156,8 @@ const WHY: Readonly<Record<string, string>> = {
 
 function cannotOpen(path: string, cause: unknown): ProxyError {
   const code = codeOf(cause)
-  const why = WHY[code] === undefined ? code : `${WHY[code]} (${code})`
+  const known = ownMember(WHY, code)
+  const why = known === undefined ? code : `${known} (${code})`
   return new ProxyError('CONFIG_INVALID', `Cannot open audit.file ${path}: ${why}`, {
     hint: 'Name a file in a folder that exists and that this process may write to.',
     cause,

@@ -21,6 +21,7 @@ export interface KindTypes {
   issuers: readonly string[]
   globs: readonly string[]
   globMap: Readonly<Record<string, readonly string[]>>
+  relations: NonNullable<ToolPolicyConfig['fga']>
   secret: string
   token: string
   headerName: string
@@ -86,6 +87,10 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   },
   globs: { expects: 'a list of names or URIs, with * for any characters', from: 'list' },
   globMap: { expects: 'an object such as {"create_*": ["one", "two"]}' },
+  relations: {
+    expects:
+      'an object such as {"delete_*": {"resourceType": "doc", "resource": "{arguments.id}", "relation": "owner"}}; in braces stand arguments.<path>, claims.<name>, tenant, target or tool, with text between any two of them',
+  },
   // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference
   secret: { expects: 'the secret through ${VARIABLE} or @/path/to/file', secret: true },
   token: {

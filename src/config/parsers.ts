@@ -2,10 +2,12 @@ import { isAbsolute } from 'node:path'
 import { z } from 'zod'
 import { configUrlProblem, PROJECT_ID } from '../util/descope-url.js'
 import { clientKeyProblem, readJwtKey } from '../util/jwt-key.js'
+import { isRelationTemplate } from '../util/relation-template.js'
 import { trimSlashes } from '../util/text.js'
 import type { KindTypes, SettingKind } from './kinds.js'
 
 const text = z.string().min(1)
+const template = z.string().refine(isRelationTemplate)
 /** Arguments and variables of a program cannot hold a zero byte. */
 const argument = z.string().refine((value) => !value.includes('\0'))
 const plain = argument.min(1)
@@ -68,6 +70,10 @@ export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } =
   issuers: z.array(z.union([url, z.string().regex(PROJECT_ID)])),
   globs: z.array(text),
   globMap: z.record(z.string(), z.array(text)),
+  relations: z.record(
+    text,
+    z.strictObject({ resourceType: template, resource: template, relation: template }),
+  ),
   secret: text,
   token,
   headerName,

@@ -27,7 +27,7 @@ const TABLE = [
     audience: ['texts', [], 'Audiences accepted besides the public MCP URL.'],
     requiredScopes: ['texts', [], 'Scopes that every token must carry.'],
     issuers: ['issuers', [], 'Issuers accepted besides those of the discovery URL.'],
-    managementKey: ['token', undefined, 'Descope management key, for audit.descope.'],
+    managementKey: ['token', undefined, 'Descope management key, for tools.fga and audit.descope.'],
   }),
   ...section('server', {
     host: ['host', '127.0.0.1', 'Address to listen on.', { flag: '--host <host>', env: ['HOST'] }],
@@ -206,6 +206,7 @@ const TABLE = [
     permissions: ['globMap', {}, 'Permissions of which the caller needs one.'],
     tenants: ['globMap', {}, 'Tenants of which the caller needs one.'],
     stepUp: ['globs', [], 'Tools whose call needs a step-up: a token with the claim su.'],
+    fga: ['relations', {}, 'Tools whose call needs a relation in Descope FGA.'],
     whenScopeMissing: [
       'whenScopeMissing',
       'list',

@@ -1,3 +1,4 @@
+import { configUrlProblem, parseConfigUrl } from '../util/descope-url.js'
 import { isObject } from '../util/json.js'
 import { readJwtKey } from '../util/jwt-key.js'
 import { isLoopbackUrl } from '../util/private-addresses.js'
@@ -11,15 +12,30 @@ const OF_JWT: ReadonlySet<unknown> = new Set(['iss', 'aud', 'exp', 'nbf', 'iat',
 /** Members that lead to the prototype of an object. */
 const NOT_TOLD: ReadonlySet<unknown> = new Set(['__proto__', 'constructor', 'prototype'])
 
-/** Headers that the proxy sends itself, that belong to the connection, or that a client may send. */
+/** Headers that mean something in HTTP, that the proxy sends itself, or that a client may send. */
 const NOT_FOR_IDENTITY = new Set([
   ...['host', 'connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
-  ...['accept', 'accept-encoding', 'accept-language', 'expect', 'last-event-id', 'user-agent'],
-  ...['authorization', 'proxy-authorization', 'cookie', 'x-request-id', 'forwarded', 'via'],
-  ...['traceparent', 'tracestate', 'baggage', 'proxy-connection', 'origin', 'referer'],
+  ...['accept', 'expect', 'last-event-id', 'user-agent', 'range', 'date', 'from', 'pragma'],
+  ...[
+    'authorization',
+    'cookie',
+    'cookie2',
+    'x-request-id',
+    'forwarded',
+    'via',
+    'dpop',
+    'signature',
+  ],
+  ...['traceparent', 'tracestate', 'baggage', 'origin', 'referer', 'prefer', 'priority', 'age'],
+  ...['max-forwards', 'cache-control', 'warning', 'http2-settings', 'early-data', 'dnt', 'link'],
+  ...['alt-used', 'authentication-info', 'signature-input', 'want-digest', 'digest', 'destination'],
+  ...['depth', 'overwrite', 'timeout', 'lock-token', 'if', 'method', 'x-http-method', 'server'],
+  ...['upgrade-insecure-requests', 'location', 'set-cookie', 'www-authenticate', 'a-im', 'im'],
+  ...['x-method-override', 'x-real-ip', 'x-original-url', 'x-rewrite-url', 'idempotency-key'],
 ])
 
-const NOT_FOR_IDENTITY_START = /^(content-|mcp-|x-forwarded-|proxy-)/
+const NOT_FOR_IDENTITY_START =
+  /^(accept-|access-control-|content-|if-|mcp-|proxy-|sec-|x-forwarded-|x-http-method-|x-original-)/
 
 /** Adds problems and warnings about what targets are told of their callers. */
 export function checkIdentity(resolution: Resolution, env: Variables): void {
@@ -168,6 +184,40 @@ function warnOfMadeKey({ values, warnings }: Resolution, env: Variables): void {
   )
 }
 
+/** Relations are asked about with the management key of the one project whose users sign in. */
+function checkRelations(
+  target: string,
+  { values, problems, warnings }: Resolution,
+  use: ConfigUse,
+): void {
+  const fga = values.get(`targets.${target}.tools.fga`)
+  if (Object.keys(fga?.value ?? {}).length === 0) return
+  const withoutSignIn = values.get('server.insecureNoAuth')
+  const own = values.get(`targets.${target}.descope.configUrl`)
+  if (use === 'stdio' || withoutSignIn?.value === true) {
+    warnings.push(
+      `Nobody can call the tools in tools.fga of the target "${target}": relations are checked by serve with sign-in only (${fga?.from}) — leave "fga" out, or use serve with sign-in`,
+    )
+  } else if (isOtherProject(own?.value, values.get('descope.configUrl')?.value)) {
+    problems.push(
+      `targets.${target}.tools.fga cannot be used with targets.${target}.descope.configUrl (${own?.from}), which names another project than descope.configUrl: the management key is that of one project — name an MCP server of the same project, or leave one of them out`,
+    )
+  } else if (values.get('descope.managementKey')?.value === undefined) {
+    problems.push(
+      `targets.${target}.tools.fga needs descope.managementKey (${fga?.from}) — create a management key in the Descope console (Company, Management Keys) and set it through MCP_DESCOPE_DESCOPE_MANAGEMENT_KEY or a reference`,
+    )
+  }
+}
+
+/** Tells whether a discovery URL is that of another project; what is wrong with one is told elsewhere. */
+function isOtherProject(own: unknown, shared: unknown): boolean {
+  if (typeof own !== 'string') return false
+  if (typeof shared !== 'string') return true
+  if (configUrlProblem(own) !== undefined || configUrlProblem(shared) !== undefined) return false
+  const [one, other] = [own, shared].map(parseConfigUrl)
+  return one?.base !== other?.base || one?.projectId !== other?.projectId
+}
+
 /** What restricts callers, in `access` and in the rules for tools, prompts and resources. */
 const OF_CALLERS = ['tenants', 'roles', 'permissions', 'scopes'] as const
 
@@ -200,6 +250,7 @@ export function checkAccess(target: string, resolution: Resolution, use: ConfigU
       `Nobody has what targets.${target}.access.${member} asks for with ${JSON.stringify(odd)} (${given(`access.${member}`)?.from}) — write each entry as the token has it: access takes no patterns, and spaces belong to no scope`,
     )
   }
+  checkRelations(target, resolution, use)
   const stepUp = given('tools.stepUp')
   if (Array.isArray(stepUp?.value) && stepUp.value.length > 0 && withoutSignIn?.value === true) {
     warnings.push(

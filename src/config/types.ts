@@ -87,7 +87,7 @@ export interface DescopeConfig {
   /** Accepted besides the family that `configUrl` stands for. */
   issuers: readonly string[]
   /** For Descope's management API. */
-  managementKey: string | undefined
+  managementKey?: string | undefined
 }
 
 export interface ServerConfig {
@@ -227,6 +227,10 @@ export interface ToolPolicyConfig {
   tenants: Readonly<Record<string, readonly string[]>>
   /** Globs over tools whose call needs a token that was stepped up. */
   stepUp?: readonly string[] | undefined
+  /** Glob → templates of the relation that a call needs. */
+  fga?:
+    | Readonly<Record<string, { resourceType: string; resource: string; relation: string }>>
+    | undefined
   /** Whether tools are listed or hidden whose scopes the caller lacks. */
   whenScopeMissing: 'list' | 'hide'
 }

@@ -6,6 +6,7 @@ import { Roster } from '../util/roster.js'
 import { type Admitted, byAdmission, createHiddenNote } from './admission.js'
 import type { GatewayContext } from './context.js'
 import { type Exchange, replyError, type UnderWay } from './exchange.js'
+import { createCallChecks } from './forwarding/call-checks.js'
 import { forward } from './forwarding/forward.js'
 import {
   broadcastRequest,
@@ -129,6 +130,7 @@ function createView(
   const listen = createGetStream(context, rewriter)
   const notifications = createNotifications(context)
   const { mayCancel } = notifications
+  const checks = createCallChecks(context)
   const enterStateless = createStatelessEntrance({ context, newRequest, handle, run })
 
   function newRequest(
@@ -164,11 +166,12 @@ function createView(
     }
     const isBound = request.bindsIds
     const cancels = message.method === 'notifications/cancelled'
-    if (only !== undefined && isBound && cancels && !mayCancel(request, message, only)) {
+    const isHeld = only !== undefined && isBound && cancels && !mayCancel(request, message, only)
+    if (isHeld || (cancels && checks.cancel(request, message))) {
       return request.exchange.reply.empty(202)
     }
     if (only !== undefined && !(isBound && isAboutIds(message))) {
-      return forward({ context, rewriter, request, message, route: asItIs(only) })
+      return forward({ context, checks, rewriter, request, message, route: asItIs(only) })
     }
     if (message.kind === 'response') routeAnswer(context, request, message)
     else notifications.send(request, message)
@@ -204,7 +207,7 @@ function createView(
     if (routed !== undefined) {
       if ('target' in routed) {
         if (only === undefined) notifications.remember(request, message, routed.target)
-        return forward({ context, rewriter, request, message, route: routed })
+        return forward({ context, checks, rewriter, request, message, route: routed })
       }
       noteHidden(exchange.record, message, principal)
       return replyError(exchange, message.id, ERROR_CODES.invalidParams, routed.message)
@@ -214,7 +217,7 @@ function createView(
       return run(exchange, message, followEmptyCursor(context, pendingOf(request), only, message))
     }
     if (only !== undefined && !isHidden) {
-      return forward({ context, rewriter, request, message, route: asItIs(only) })
+      return forward({ context, checks, rewriter, request, message, route: asItIs(only) })
     }
     if (listKind(message.method) !== undefined)
       return run(exchange, message, federateList(context, pendingOf(request), message))

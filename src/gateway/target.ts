@@ -1,4 +1,5 @@
 import type { TargetCredential } from '../auth/credentials/credential.js'
+import type { RelationCheck } from '../auth/descope/relations.js'
 import { callerId, type Principal } from '../auth/principal.js'
 import { CALLER_ID_FIELD, type Upstream } from '../upstream/upstream.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
@@ -10,6 +11,7 @@ import {
   type ToolPolicy,
   type ToolRules,
 } from './routing/policy.js'
+import { createRelationGuard, type RelationGuard, type RelationRules } from './routing/relations.js'
 import { createResourcePolicy, type ResourcePolicy } from './routing/resource-policy.js'
 
 /** One MCP server behind us. */
@@ -20,6 +22,8 @@ export interface Target {
   readonly barrier?: Barrier | undefined
   /** Of its tools. */
   readonly policy: ToolPolicy
+  /** Asks Descope about calls of its tools; absent where no rule does. */
+  readonly relations?: RelationGuard | undefined
   readonly promptPolicy: ToolPolicy
   readonly resourcePolicy: ResourcePolicy
   readonly credential: TargetCredential
@@ -47,7 +51,7 @@ export interface TargetSettings {
   /** Without the separator; '' leaves names unchanged. */
   readonly prefix: string
   readonly access?: AccessRules | undefined
-  readonly tools: ToolRules
+  readonly tools: ToolRules & { readonly fga?: RelationRules | undefined }
   /** Nothing restricts what has no rules. */
   readonly prompts?: ToolRules | undefined
   readonly resources?: ToolRules | undefined
@@ -65,18 +69,24 @@ export function createTarget(
     onChange,
     memory,
     standIn,
-  }: Partial<Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn'>> = {},
+    checkRelation,
+  }: Partial<Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn'>> & {
+    checkRelation?: RelationCheck | undefined
+  } = {},
 ): Target {
   const { name, prefix, tools, prompts = OPEN_RULES, resources = OPEN_RULES } = settings
   const policy = createToolPolicy(tools)
   const promptPolicy = createPolicy('prompts', prompts)
   const resourcePolicy = createResourcePolicy(resources)
-  const isOpen = policy.isOpen && promptPolicy.isOpen && resourcePolicy.isOpen
+  const relations = createRelationGuard(name, tools.fga, checkRelation)
+  const isOpen =
+    policy.isOpen && promptPolicy.isOpen && resourcePolicy.isOpen && relations === undefined
   return {
     name,
     prefix,
     barrier: createBarrier(settings.access),
     policy,
+    relations,
     promptPolicy,
     resourcePolicy,
     credential,

@@ -132,11 +132,11 @@ export function createApp(options: AppOptions): App {
   }
 
   function createHandler(endpoint: Endpoint): Handler {
-    const { gateway, descope, resource } = endpoint
+    const { gateway, descope, resource, path } = endpoint
     const authenticate = createAuthenticate(descope, clock)
     const resourceMetadata = resourceMetadataUrl(resource)
     const handler = createEndpoint({
-      ...{ ...shared, gateway, authenticate, path: endpoint.path, asked: options.audit?.asked },
+      ...{ ...shared, gateway, authenticate, path, asked: options.audit?.asked },
       challenge: () => ({
         resourceMetadata,
         scopes: descope?.scopesSupported() ?? [],

@@ -100,9 +100,9 @@ export type Handle = (request: IncomingMessage, response: ServerResponse) => voi
 /** What a caller is not to learn, for the log. */
 export interface Hidden {
   readonly target: string | undefined
+  readonly endpoint: string
   readonly rule: string
   readonly principal: Principal | undefined
-  readonly endpoint: string
 }
 
 /**

@@ -8,11 +8,12 @@ import { claimsToKeep, identityHeader, withIdentity } from '../auth/identity/tar
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { IDENTITY_FIELD } from '../upstream/upstream.js'
 import type { Logger } from '../util/logger.js'
+import { claimsIn } from '../util/relation-template.js'
 import type { Clock } from '../util/runtime.js'
 
 /** What targets are told of their callers. */
 export interface Identities {
-  /** Claims of the token that principals must keep for targets. */
+  /** Claims of the token that principals must keep for targets and for relations. */
   readonly keptClaims: readonly string[]
   /** The key set to publish; `undefined` when nothing is signed. */
   readonly jwks: IdentitySigner['jwks'] | undefined
@@ -45,7 +46,10 @@ export function createIdentities(
     })
   }
   return {
-    keptClaims: claimsToKeep(told.map((target) => target.identity?.claims ?? [])),
+    keptClaims: claimsToKeep([
+      ...told.map((target) => target.identity?.claims ?? []),
+      ...targets.map(({ tools }) => Object.values(tools.fga ?? {}).flatMap(claimsIn)),
+    ]),
     jwks: signer?.jwks,
     signedHeader: ({ identity: own }) => (own?.method === 'jwt' ? identityHeader(own) : undefined),
     addTo(credential, { name, url, program, identity: own }) {

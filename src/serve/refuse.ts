@@ -19,9 +19,9 @@ export interface PlainRefusal {
   headers?: HeaderList
   /** For the log only: what is hidden from the caller, and by which rule. */
   target?: string | undefined
+  endpoint?: string | undefined
   rule?: string | undefined
   principal?: Principal | undefined
-  endpoint?: string | undefined
 }
 
 const NOBODY = { principal: undefined }

@@ -18,6 +18,8 @@ export interface RequestSummary {
   principal: Principal | undefined
   /** Why the request was refused before it reached the gateway. */
   refusal: string | undefined
+  /** The path of the MCP endpoint; absent elsewhere. */
+  endpoint?: string | undefined
   /** The request's name, as the client and the target have it. */
   id: string
   /** Where the connection comes from. */
@@ -33,8 +35,6 @@ export interface RequestSummary {
   event?: string | undefined
   /** Where spans are recorded. */
   span?: TraceSpan | undefined
-  /** Path of the MCP endpoint. */
-  endpoint?: string | undefined
   /** A message that expects an answer, a stream, or the end of a session. */
   isRequest?: boolean
   /** What it asks for; only with an audit trail. */
@@ -61,6 +61,7 @@ export interface FinishedCall {
 interface Prepared {
   method: string
   target: string | undefined
+  endpoint: string | undefined
   status: number
   outcome: RequestOutcome
   write: PreparedRecord
@@ -93,13 +94,14 @@ export function createRequestLog(
     outcome: RequestOutcome,
     level: LogLevel,
   ): PreparedRecord {
-    const { record, status, principal, refusal, why, seen, event = 'request' } = summary
+    const { record, status, principal, refusal, why, seen, event = 'request', endpoint } = summary
     const method = shortened(record.method)
     const text = why === undefined ? `${method} ${status}` : `${method} ${status}: ${why}`
     return logger.prepare(level, event, text, {
       method,
       tool: record.tool === undefined ? undefined : shortened(record.tool),
       target: record.target,
+      endpoint,
       status,
       outcome,
       client: principal?.clientId,
@@ -113,7 +115,7 @@ export function createRequestLog(
 
   /** Reuses a caller's record for a tool while only id and duration differ. */
   function prepared(summary: RequestSummary, outcome: RequestOutcome): PreparedRecord {
-    const { record, status, principal, refusal } = summary
+    const { record, status, principal, refusal, endpoint } = summary
     if (principal === undefined || refusal !== undefined || record.failure !== undefined) {
       return prepare(summary, outcome, 'info')
     }
@@ -129,6 +131,7 @@ export function createRequestLog(
     if (
       known?.method === method &&
       known.target === record.target &&
+      known.endpoint === endpoint &&
       known.status === status &&
       known.outcome === outcome
     ) {
@@ -136,7 +139,7 @@ export function createRequestLog(
     }
     const write = prepare(summary, outcome, 'info')
     if (record.refusal === undefined) {
-      own.set(key, { method, target: record.target, status, outcome, write })
+      own.set(key, { method, target: record.target, endpoint, status, outcome, write })
     }
     return write
   }

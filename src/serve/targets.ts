@@ -1,5 +1,6 @@
 import { createCredential } from '../auth/credentials/create.js'
 import type { TargetCredential } from '../auth/credentials/credential.js'
+import { createRelationCheck, type RelationCheck } from '../auth/descope/relations.js'
 import type { Descope } from '../auth/resource-server.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { createStandIn } from '../gateway/connecting/stand-in.js'
@@ -25,7 +26,12 @@ export type TargetsRuntime = Pick<Runtime, 'fetch'> & ProgramHost
 /** Opens all configured targets. Nothing is connected or started yet. */
 export function openTargets(
   runtime: TargetsRuntime,
-  { targets, timeouts, limits }: Pick<ProxyConfig, 'targets' | 'timeouts' | 'limits'>,
+  {
+    targets,
+    timeouts,
+    limits,
+    descope: { managementKey },
+  }: Pick<ProxyConfig, 'targets' | 'timeouts' | 'limits' | 'descope'>,
   descopeFor: (target: TargetConfig) => Descope | undefined,
   logger: Logger,
   memory?: MemoryBudget,
@@ -35,13 +41,29 @@ export function openTargets(
     openCredential(runtime, config, descopeFor(config), identities)
   const budget = { max: limits.children, used: 0 }
   const onChange = (target: Target, before: TargetState) => tellRecovery(logger, target, before)
+  const checks = new Map<Descope, RelationCheck>()
+  const checkAt = (config: TargetConfig): RelationCheck | undefined => {
+    const descope = descopeFor(config)
+    if (config.tools.fga === undefined || descope === undefined || managementKey === undefined) {
+      return undefined
+    }
+    const check =
+      checks.get(descope) ?? createRelationCheck(runtime, descope.project, managementKey)
+    checks.set(descope, check)
+    return check
+  }
   return targets.map((config) => {
+    const checkRelation = checkAt(config)
     const { name, program, url } = config
     if (program !== undefined) {
       const upstream = createProgramUpstream(runtime, name, program, {
         ...{ timeouts, budget, memory, logger },
       })
-      return createTarget(config, credentialAt(config), upstream, { onChange, memory })
+      return createTarget(config, credentialAt(config), upstream, {
+        onChange,
+        memory,
+        checkRelation,
+      })
     }
     const credential = credentialAt(config)
     const place = new URL(url ?? '')
@@ -56,7 +78,7 @@ export function openTargets(
     const sse = () =>
       openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
     if (config.transport === 'sse') {
-      return createTarget(config, credential, sse(), { onChange, memory, standIn })
+      return createTarget(config, credential, sse(), { onChange, memory, standIn, checkRelation })
     }
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
@@ -74,7 +96,13 @@ export function openTargets(
             onChoice: (transport) =>
               logger.debug('transport', `Target "${name}" speaks ${transport}`),
           })
-    return createTarget(config, credential, upstream, { url: place, onChange, memory, standIn })
+    return createTarget(config, credential, upstream, {
+      url: place,
+      onChange,
+      memory,
+      standIn,
+      checkRelation,
+    })
   })
 }
 

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -5,7 +6,7 @@ import type { Issuer } from './issuer.js'
 import type { Endpoint } from './load/request.js'
 import { type Started, startProcess } from './process.js'
 
-export const CANDIDATES = ['direct', 'raw', 'full', 'sdk', 'serve'] as const
+export const CANDIDATES = ['direct', 'raw', 'full', 'sdk', 'serve', 'gateway'] as const
 export type CandidateName = (typeof CANDIDATES)[number]
 
 export const TITLES: Record<CandidateName, string> = {
@@ -14,6 +15,7 @@ export const TITLES: Record<CandidateName, string> = {
   full: 'full relay, by hand',
   sdk: 'SDK v1 relay',
   serve: 'serve',
+  gateway: 'serve, as gateway',
 }
 
 export interface Workplace {
@@ -64,7 +66,7 @@ export async function startCandidate(
     return { name, endpoint, process: own, target: own, stop: own.stop }
   }
   const targetUrl = `http://127.0.0.1:${await target.remote.ready}/mcp`
-  const start = name === 'serve' ? startServe : startRelay
+  const start = name === 'serve' || name === 'gateway' ? startServe : startRelay
   const { process, endpoint } = await start(work, targetUrl, name)
   return { name, endpoint, process, target, stop: process.stop }
 }
@@ -89,26 +91,52 @@ async function startRelay(work: Workplace, targetUrl: string, name: CandidateNam
   return { process, endpoint: { port, token, prefix: checks ? PREFIX : '' } }
 }
 
-async function startServe(work: Workplace, targetUrl: string) {
+/** `gateway` has all that is asked or told of each caller: access, a JWT, an endpoint of the target's own. */
+async function startServe(work: Workplace, targetUrl: string, name: CandidateName) {
   const port = await freePort()
+  const isGateway = name === 'gateway'
+  const config = `${work.folder}/gateway.json`
+  if (isGateway) writeFileSync(config, JSON.stringify(gatewayConfig(work, targetUrl)))
   const process = startProcess(work.folder, {
-    name: 'serve',
+    name,
     role: 'subject',
     commands: false,
-    script: [work.bin, 'serve', '--host', '127.0.0.1', '--port', String(port)],
+    script: [
+      ...[work.bin, 'serve', '--host', '127.0.0.1', '--port', String(port)],
+      ...(isGateway ? ['--config', config] : []),
+    ],
     env: {
       DESCOPE_CONFIG_URL: work.issuer.configUrl,
       SERVER_URL: `http://localhost:${port}`,
-      TARGET_MCP_SERVER_URL: targetUrl,
-      TARGET_TOKEN: work.targetToken,
+      ...(isGateway
+        ? { BENCH_TARGET_TOKEN: work.targetToken }
+        : { TARGET_MCP_SERVER_URL: targetUrl, TARGET_TOKEN: work.targetToken }),
       SESSION_SECRET: 'only-for-the-benchmark-0123456789abcdef',
       // one caller has all the streams here
       MCP_DESCOPE_LIMITS_STREAMS_PER_CALLER: '0',
     },
   })
   await untilReady(port, process)
-  const token = await work.issuer.mint(`http://localhost:${port}/mcp`)
-  return { process, endpoint: { port, token, prefix: PREFIX } }
+  const path = isGateway ? '/target/mcp' : '/mcp'
+  const token = await work.issuer.mint(`http://localhost:${port}${path}`)
+  return { process, endpoint: { port, path, token, prefix: isGateway ? '' : PREFIX } }
+}
+
+function gatewayConfig({ issuer }: Workplace, url: string) {
+  return {
+    descope: { configUrl: issuer.configUrl },
+    server: { endpoints: 'each' },
+    targets: {
+      target: {
+        url,
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: this is how users write a reference
+        credential: { type: 'bearer', token: '${BENCH_TARGET_TOKEN}' },
+        access: { scopes: ['mcp:use'] },
+        tools: { scopes: { '*': ['mcp:use'] } },
+        identity: { method: 'jwt' },
+      },
+    },
+  }
 }
 
 async function untilReady(port: number, process: Started): Promise<void> {

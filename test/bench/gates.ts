@@ -23,6 +23,17 @@ export function checkGates(results: Results): Gate[] {
     gates.push(atLeast(`${place} × raw relay`, MIN_OF_RAW, caseRatio(results, id, 'serve', 'raw')))
     gates.push(atLeast(`${place} × SDK relay`, MIN_OF_SDK, caseRatio(results, id, 'serve', 'sdk')))
   }
+  for (const connections of [10, 64]) {
+    for (const [reference, least] of [
+      ['raw', MIN_OF_RAW],
+      ['sdk', MIN_OF_SDK],
+    ] as const) {
+      const ratio = caseRatio(results, `call-${connections}`, 'gateway', reference)
+      if (ratio === undefined) continue
+      const what = `as gateway, at ${connections} connections × ${reference} relay`
+      gates.push(atLeast(what, least, ratio))
+    }
+  }
   const rounds = results.streams.get('serve') ?? []
   const worst = (values: number[]) => (values.length > 0 ? Math.max(...values) : undefined)
   const sizes = rounds.map(({ kbPerStream }) => kbPerStream).filter((kb) => kb !== undefined)

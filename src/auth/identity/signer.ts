@@ -50,14 +50,18 @@ export function createIdentitySigner(
     jwks: { keys: [...published.values()].reverse() },
     sign(claims, { audience, expiresAt }) {
       const now = Math.floor(clock.now() / 1000)
-      return new SignJWT(JSON.parse(claims) as JsonObject)
-        .setProtectedHeader({ alg, kid, typ: 'JWT' })
-        .setIssuer(issuer)
-        .setAudience(audience)
-        .setIssuedAt(now)
-        .setExpirationTime(Math.min(now + MAX_LIFE, Math.floor(expiresAt)))
-        .setJti(randomUUID())
-        .sign(privateKey)
+      const expiration = Math.min(now + MAX_LIFE, Math.floor(expiresAt))
+      return (
+        new SignJWT(JSON.parse(claims) as JsonObject)
+          .setProtectedHeader({ alg, kid, typ: 'JWT' })
+          .setIssuer(issuer)
+          .setAudience(audience)
+          // a token is taken for some seconds after its end, and nothing may end before it was issued
+          .setIssuedAt(Math.min(now, expiration))
+          .setExpirationTime(expiration)
+          .setJti(randomUUID())
+          .sign(privateKey)
+      )
     },
   }
 }

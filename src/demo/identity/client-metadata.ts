@@ -9,6 +9,13 @@ const DOCUMENT_LIMIT = 16_384
 
 const TIMEOUT_MS = 5_000
 
+/** Schemes that run scripts, show documents, or mean something else to every program. */
+const FOREIGN_SCHEMES: ReadonlySet<string> = new Set([
+  ...['javascript:', 'vbscript:', 'livescript:', 'mocha:', 'jscript:', 'data:', 'file:', 'blob:'],
+  ...['filesystem:', 'about:', 'view-source:', 'jar:', 'feed:', 'mhtml:', 'mk:', 'res:', 'urn:'],
+  ...['ws:', 'wss:', 'ftp:', 'mailto:', 'tel:', 'sms:', 'chrome:', 'resource:', 'cid:', 'mid:'],
+])
+
 /** Tells whether a client id is a URL, and so stands for a metadata document. */
 export function isMetadataUrl(clientId: string): boolean {
   return /^https?:\/\//.test(clientId)
@@ -59,6 +66,10 @@ export function parseClientMetadata(clientId: string, text: string): Client {
   if ('client_secret' in document) throw wrong('must not hold a "client_secret"')
   const redirectUris = stringsMember(document, 'redirect_uris')
   if (redirectUris.length === 0) throw wrong('has no "redirect_uris"')
+  for (const uri of redirectUris) {
+    const problem = redirectUriProblem(uri)
+    if (problem !== undefined) throw wrong(`has a redirect URI that ${problem}`)
+  }
   return {
     clientId,
     clientSecret: undefined,
@@ -68,6 +79,24 @@ export function parseClientMetadata(clientId: string, text: string): Client {
     machine: false,
     device: true,
   }
+}
+
+/**
+ * Says why a redirect URI cannot be registered, or returns `undefined` when it can.
+ *
+ * @param applicationType `native` and `web` as in OpenID Connect; without it, either form passes.
+ * @see [OpenID Connect Dynamic Client Registration §2](https://openid.net/specs/openid-connect-registration-1_0.html#ClientMetadata)
+ */
+export function redirectUriProblem(uri: string, applicationType?: string): string | undefined {
+  if (!URL.canParse(uri) || /[^\x21-\x7e]/.test(uri)) return 'is not an absolute URI'
+  if (uri.includes('#')) return 'has a fragment'
+  const { protocol, hostname } = new URL(uri)
+  if (FOREIGN_SCHEMES.has(protocol)) return 'has a scheme that is not allowed'
+  if (applicationType === 'web' && (protocol !== 'https:' || isLoopback(hostname))) {
+    return 'is not https on a public host, as the application type "web" needs'
+  }
+  if (protocol === 'http:' && !isLoopback(hostname)) return 'is http and not on loopback'
+  return undefined
 }
 
 async function download(url: string): Promise<string> {

@@ -7,9 +7,13 @@ import type { Client, DeviceRequest } from './records.js'
 import { refusal } from './refusals.js'
 import { requestedResources, requestedScopes } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
+import { userOf } from './tokens.js'
 
 /** RFC 8628 §6.1: without vowels, to avoid words. */
 const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ'
+
+/** What the button for one of several users sends, before the user's email. */
+const APPROVE_AS = 'approve:'
 
 /** A poll may come this much early (milliseconds) before it counts as too fast. */
 const TOLERANCE_MS = 200
@@ -125,13 +129,19 @@ export function devicePage(state: State, call: IdentityCall): IdentityReply {
   }
   const request = findDevice(state, userCode)
   if (request === undefined) return errorPage(404, 'expired_token', 'This code is not valid.')
-  const { approval, user } = state.options
-  const decision = call.method === 'POST' ? params.get('decision') : undefined
+  const { approval, user, users } = state.options
+  const decision = call.method === 'POST' ? (params.get('decision') ?? undefined) : undefined
   if (approval === 'page' && decision === undefined) {
     const { clientId, scopes } = request.grant
-    return consentPage(`the device of ${clientId}`, [user.email], scopes, { user_code: userCode })
+    const emails = [...new Set([user, ...users].map(({ email }) => email))]
+    return consentPage(`the device of ${clientId}`, emails, scopes, { user_code: userCode })
   }
-  const approved = approval === 'page' ? decision === 'approve' : approval === 'auto'
+  const chosen = decision?.startsWith(APPROVE_AS) ? decision.slice(APPROVE_AS.length) : undefined
+  const isApproved = chosen !== undefined || decision === 'approve'
+  const approved = approval === 'page' ? isApproved : approval === 'auto'
+  if (approved && chosen !== undefined) {
+    request.grant = { ...request.grant, userId: userOf(state, chosen).id }
+  }
   request.outcome = approved ? 'approved' : 'denied'
   return page(
     200,

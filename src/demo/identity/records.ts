@@ -55,7 +55,8 @@ export interface RefreshToken {
 }
 
 export interface DeviceRequest {
-  readonly grant: EmulatorGrant
+  /** Gets the user who approves it. */
+  grant: EmulatorGrant
   readonly userCode: string
   readonly expiresAt: number
   outcome: 'pending' | 'approved' | 'denied' | 'used'

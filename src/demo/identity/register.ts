@@ -1,5 +1,5 @@
 import { type JsonObject, stringMember, stringsMember } from '../../util/json.js'
-import { isLoopback } from '../../util/private-addresses.js'
+import { redirectUriProblem } from './client-metadata.js'
 import { PROJECT_SCOPES } from './documents.js'
 import { type Handler, type IdentityCall, type IdentityReply, json, jsonBody } from './http.js'
 import { type Client, newClientId } from './records.js'
@@ -7,8 +7,6 @@ import { refusal } from './refusals.js'
 import { newSecret, nowSeconds, type State } from './state.js'
 
 const AUTH_METHODS = ['none', 'client_secret_basic', 'client_secret_post']
-
-const SCRIPT_SCHEMES = ['javascript:', 'data:', 'vbscript:', 'file:', 'blob:', 'about:']
 
 /** Registers a client of the MCP server. */
 export const registerClient: Handler = (state, call) => register(state, call, state.options.scopes)
@@ -89,24 +87,6 @@ function parseMetadata(body: JsonObject) {
     }
   }
   return { metadata, redirectUris }
-}
-
-/**
- * Says why a redirect URI cannot be registered, or returns `undefined` when it can.
- *
- * @param applicationType `native` and `web` as in OpenID Connect; without it, either form passes.
- * @see [OpenID Connect Dynamic Client Registration §2](https://openid.net/specs/openid-connect-registration-1_0.html#ClientMetadata)
- */
-function redirectUriProblem(uri: string, applicationType?: string): string | undefined {
-  if (!URL.canParse(uri) || /[^\x21-\x7e]/.test(uri)) return 'is not an absolute URI'
-  if (uri.includes('#')) return 'has a fragment'
-  const { protocol, hostname } = new URL(uri)
-  if (SCRIPT_SCHEMES.includes(protocol)) return 'has a scheme that is not allowed'
-  if (applicationType === 'web' && (protocol !== 'https:' || isLoopback(hostname))) {
-    return 'is not https on a public host, as the application type "web" needs'
-  }
-  if (protocol === 'http:' && !isLoopback(hostname)) return 'is http and not on loopback'
-  return undefined
 }
 
 function listOr(body: JsonObject, member: string, fallback: string[]): string[] {

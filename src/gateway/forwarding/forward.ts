@@ -9,12 +9,13 @@ import { type Exchange, replyError, replyFailure } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { withoutTaskCapability } from '../rewriting/withheld.js'
-import { isOursAlone, judge, judgedParts } from '../routing/judge.js'
+import { askRelations, isOursAlone, judge, judgedParts } from '../routing/judge.js'
 import { type Decision, refusalWord } from '../routing/policy.js'
 import { type Route, unknownText } from '../routing/route.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { closeSession, isLost, mayBeLost, openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
+import type { CallChecks } from './call-checks.js'
 import { type RelayOptions, relay } from './relay.js'
 import { isForgotten, type TargetFailure } from './target-failure.js'
 import { statelessHeaders, type UpstreamSend, upstreamHeaders } from './upstream-send.js'
@@ -26,6 +27,9 @@ export interface Forwarding {
   request: Request
   message: Message
   route: Route<Target>
+  checks: CallChecks
+  /** Those that were compared with the body, where somebody was asked about the call. */
+  extraHeaders?: readonly string[]
 }
 
 /** Sends a client's message to its target and relays the answer. */
@@ -39,8 +43,15 @@ export function forward(forwarding: Forwarding): void {
   const span = request.exchange.span?.start('policy')
   const decision = judge(route.target, message, route.name, principal)
   span?.end({ 'mcp_proxy.allowed': decision.allowed })
-  if (decision.allowed) relay(new Forward(forwarding))
-  else refuse(request.exchange, message, decision)
+  if (!decision.allowed) return refuse(request.exchange, message, decision)
+  const asked =
+    message.method === 'tools/call'
+      ? askRelations(route.target, route.name, message, principal)
+      : undefined
+  if (asked === undefined) return relay(new Forward(forwarding))
+  forwarding.checks.wait(request, message, route, asked, (extraHeaders) =>
+    relay(new Forward({ ...forwarding, extraHeaders })),
+  )
 }
 
 /** Answers a request that a policy refuses; what is hidden, as what is not there. */
@@ -110,7 +121,7 @@ class Forward implements RelayOptions {
   readonly #session: TargetSession | undefined
 
   constructor(forwarding: Forwarding, opened?: TargetSession) {
-    const { context, rewriter, request, message, route } = forwarding
+    const { context, rewriter, request, message, route, extraHeaders } = forwarding
     const isStateless = request.meta !== undefined
     this.exchange = request.exchange
     this.hasSession = request.sealed !== undefined
@@ -135,7 +146,7 @@ class Forward implements RelayOptions {
     const isMirrored = isStateless && this.exchange.header('mcp-name') !== undefined
     const mirroredName = isMirrored ? route.name : undefined
     const headers = isStateless
-      ? statelessHeaders(context.clock, this.exchange, message.method, mirroredName)
+      ? statelessHeaders(context.clock, this.exchange, message.method, mirroredName, extraHeaders)
       : upstreamHeaders(context.clock, this.exchange, this.#session)
     this.send = {
       target: route.target,

@@ -20,6 +20,9 @@ export interface TargetFailure {
   answer?: { status: number; body: Buffer }
 }
 
+/** A server may hide what it has from those whom it does not admit. */
+const NOWHERE = ': nothing is at its URL, or it does not admit this account'
+
 /** The cause that clients are told, where ours is about the target's session and not about theirs. */
 const CLIENT_CAUSE: Partial<Record<FailureCause, FailureCause>> = {
   session_lost: 'http_status',
@@ -45,7 +48,9 @@ export function failureError(
   if (retryAfter !== undefined) data['retryAfter'] = retryAfter
   if (mayRepeat({ cause, httpStatus })) data['retryable'] = true
   if (requestId !== undefined) data['requestId'] = requestId
-  return { code: ERROR_CODES.internalError, message: `Target "${target}": ${told}`, data }
+  const isNowhere = cause === 'http_status' && httpStatus === 404
+  const message = `Target "${target}": ${told}${isNowhere ? NOWHERE : ''}`
+  return { code: ERROR_CODES.internalError, message, data }
 }
 
 /** Makes the failure of a request that could not be sent, since its credential could not be had. */

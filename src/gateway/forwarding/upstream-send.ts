@@ -120,14 +120,16 @@ export function upstreamHeaders(
  * Makes the headers of a request of the stateless era to a target, without its credential.
  *
  * @param name The target's own name for what the request addresses, if it has one.
+ * @param extra MCP's headers besides those that we write.
  */
 export function statelessHeaders(
   clock: Pick<Clock, 'now'>,
   exchange: Exchange,
   method: string,
   name?: string,
+  extra: readonly string[] = exchange.extraHeaders(),
 ): string[] {
   const headers = upstreamHeaders(clock, exchange, undefined)
-  headers.push(...mirrorHeaders(method, name), ...exchange.extraHeaders())
+  headers.push(...mirrorHeaders(method, name), ...extra)
   return headers
 }

@@ -12,6 +12,7 @@ import {
 import { foldName } from '../../util/text.js'
 import type { Target } from '../target.js'
 import type { Decision } from './policy.js'
+import type { RelationRefusal } from './relations.js'
 import { knownArguments } from './uri-readings.js'
 
 const ALLOWED: Decision = { allowed: true }
@@ -69,12 +70,23 @@ function judgeTool(
 
 /** Tells whether a call is for our tool to connect alone, and may never reach the target. */
 export function isOursAlone(
-  { policy, standIn }: Target,
+  { policy, relations, standIn }: Target,
   tool: string | undefined,
   principal: Principal | undefined,
 ): boolean {
   if (standIn === undefined || tool !== standIn.tool.name) return false
-  return !policy.decide(tool, principal).allowed
+  return relations?.covers(tool) === true || !policy.decide(tool, principal).allowed
+}
+
+/** Asks about the relations that a call needs; `undefined` at once where it needs none. */
+export function askRelations(
+  target: Target,
+  tool: string | undefined,
+  message: Message,
+  principal: Principal | undefined,
+): Promise<RelationRefusal | undefined> | undefined {
+  if (target.relations === undefined || isOursAlone(target, tool, principal)) return undefined
+  return target.relations.ask(tool ?? '', message, principal)
 }
 
 /** A target may read whichever member it likes, unless the reference's type says which one it is. */

@@ -8,6 +8,7 @@ import {
   type Decision,
   refusalWord,
 } from '../../gateway/routing/policy.js'
+import { relationRulesOf } from '../../gateway/routing/relations.js'
 import { createResourcePolicy } from '../../gateway/routing/resource-policy.js'
 import { routeUri } from '../../gateway/routing/resource-uris.js'
 import { createBarrier, OPEN_RULES } from '../../gateway/target.js'
@@ -23,6 +24,8 @@ export interface AccessVerdict {
   rule?: string
   /** All scopes that the call needs, where one is missing. */
   scopes?: readonly string[]
+  /** Rules for which Descope is asked about each call, with its arguments. */
+  fga?: readonly string[]
 }
 
 export interface Explanation {
@@ -73,7 +76,10 @@ export function explainAccess(
     }
     if (rule !== undefined) return { kind, allowed: false, refusal: 'access', rule }
     const decision = decideOn(target, kind, name, principal)
-    if (decision.allowed) return { kind, allowed: true }
+    if (decision.allowed) {
+      const fga = kind === 'tool' ? relationRulesOf(target.tools.fga, name) : []
+      return { kind, allowed: true, ...(fga.length > 0 && { fga }) }
+    }
     const needed = decision.hidden ? [] : decision.missingScopes
     const scopes = needed.length > 0 ? { scopes: needed } : {}
     const refusal = refusalWord(decision)

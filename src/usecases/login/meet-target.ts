@@ -5,6 +5,7 @@ import type { Verdict } from '../../diagnose/check.js'
 import { judgeRefusal } from '../../diagnose/checks/auth.js'
 import { explainHandshake } from '../../diagnose/checks/protocol.js'
 import {
+  answerOf,
   type CheckExchange,
   createHttpClient,
   createSseClient,
@@ -85,6 +86,28 @@ async function withoutToken(options: MeetOptions, met: Reception): Promise<Meeti
 }
 
 /**
+ * Tells whether a target keeps an account out after a sign-in that went well: by 403, or, where its
+ * metadata says that there is something at its URL, by 404. The token is not sent elsewhere.
+ *
+ * @returns How it answers; `undefined` when it does not keep the account out, or that could not be seen.
+ */
+export async function keptOut(options: MeetOptions, token: string): Promise<string | undefined> {
+  const { network, runtime, url } = options
+  const { clock } = runtime
+  const met = await askTarget({ ...options, clock, token, timeoutMs: TIMEOUT_MS }).catch(
+    () => undefined,
+  )
+  if (met?.kind === 'refused') {
+    const isOfAccount = met.answer.status === 403 && met.challenge.error !== INSUFFICIENT_SCOPE
+    return isOfAccount ? 'HTTP 403' : undefined
+  }
+  if (met?.kind !== 'broken' || met.status !== 404) return undefined
+  const deps = { fetch: network.fetch, clock }
+  const described = await discoverProtectedResource(deps, url).catch(() => undefined)
+  return described === undefined ? undefined : 'HTTP 404, as if nothing were there'
+}
+
+/**
  * Explains why a sign-in failed before it was shown to the user, when the target names no authorization
  * server and none was found by guessing: it probably requires a token from its operator.
  */
@@ -123,7 +146,8 @@ type Reception =
   | { readonly kind: 'welcome' }
   | { readonly kind: 'refused'; readonly challenge: BearerChallenge; readonly answer: HttpAnswer }
   /** `blocked`: something in front of the target answers; `broken`: the answer is not MCP. */
-  | { readonly kind: 'blocked' | 'broken'; readonly verdict: Verdict }
+  | { readonly kind: 'blocked'; readonly verdict: Verdict }
+  | { readonly kind: 'broken'; readonly verdict: Verdict; readonly status: number | undefined }
   | { readonly kind: 'unreachable'; readonly verdict: Verdict }
 
 interface AskOptions {
@@ -166,5 +190,7 @@ function judge(hands: Handshake, tools: CheckExchange | undefined, url: URL): Re
   if (session !== undefined) return { kind: 'welcome' }
   const verdict = explainHandshake(hands, url)
   const isAway = verdict.code === 'TARGET_UNREACHABLE'
-  return { kind: isAway ? 'unreachable' : 'broken', verdict }
+  if (isAway) return { kind: 'unreachable', verdict }
+  const last = initialize ?? discover
+  return { kind: 'broken', verdict, status: last && answerOf(last)?.status }
 }

@@ -11,7 +11,7 @@ import { openStores, type SignInStores, storedSource } from '../access/token-sou
 import type { LoginFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
 import { renderIdentity, reportIdentity } from './identity-report.js'
-import { explainGuess, meetTarget } from './meet-target.js'
+import { explainGuess, keptOut, meetTarget } from './meet-target.js'
 import { pastedLines, readToken } from './sign-in-input.js'
 
 const TIMEOUT_MS = 5 * 60_000
@@ -54,10 +54,11 @@ export async function runLogin(
   const login = { runtime, network, stores, target, deps, flags, signal: stop.signal }
   try {
     const before = await stores.store.load(bindingOf(target))
-    const { record, isKept } = await signIn(login)
+    const { record, isKept, isWelcome } = await signIn(login)
     if (record === undefined) return sayOpen(login)
     const isOld = isKept || before?.accessToken === record.accessToken
     await report(runtime, stores, record, flags, isOld ? 'Already signed in' : 'Signed in')
+    if (!isWelcome) await requireAdmission(login, record)
   } finally {
     stopSignals()
   }
@@ -92,6 +93,8 @@ interface Outcome {
   readonly record: TokenRecord | undefined
   /** It was there before, though its token may have been refreshed. */
   readonly isKept?: boolean
+  /** The target accepted it just now. */
+  readonly isWelcome?: boolean
 }
 
 async function signIn(login: Login): Promise<Outcome> {
@@ -121,7 +124,10 @@ async function signIn(login: Login): Promise<Outcome> {
     const options = { runtime, network, name, url: grant.url, source }
     const meeting = await meetTarget(options)
     if (meeting.next === 'nothing') return { record: undefined }
-    if (meeting.next === 'keep') return { record: await kept(login, meeting.doubt), isKept: true }
+    if (meeting.next === 'keep') {
+      const isWelcome = meeting.doubt === undefined
+      return { record: await kept(login, meeting.doubt), isKept: true, isWelcome }
+    }
     try {
       return await ensure(meeting.need)
     } catch (error) {
@@ -131,6 +137,23 @@ async function signIn(login: Login): Promise<Outcome> {
     stopTalk()
     stopLooking()
   }
+}
+
+/**
+ * Asks the target whether it admits the account, which a sign-in does not tell.
+ *
+ * @throws {ProxyError} When it does not.
+ */
+async function requireAdmission(login: Login, { accessToken }: TokenRecord): Promise<void> {
+  const { runtime, network, target, flags } = login
+  const { grant, name } = target
+  if (grant.kind !== 'server' || flags.withToken) return
+  const options = { runtime, network, name, url: grant.url, source: undefined }
+  const how = await keptOut(options, accessToken)
+  if (how === undefined) return
+  throw new ProxyError('CREDENTIAL_REFUSED', `${name} does not admit this account (${how})`, {
+    hint: 'Ask its operator for access, or sign in with another account: `login --force`.',
+  })
 }
 
 async function kept({ runtime, stores, target }: Login, doubt: string | undefined) {

@@ -3,6 +3,8 @@ import { CALL_TOOL, type CallArguments, FIRST_ID } from '../content.js'
 /** Where and as whom a candidate is asked. */
 export interface Endpoint {
   port: number
+  /** `/mcp` unless given. */
+  path?: string
   token: string
   /** Put in front of tool names by the candidate; '' for those that do not rename. */
   prefix: string
@@ -16,11 +18,11 @@ export const PROTOCOL_VERSION = '2025-11-25'
 
 /** Request head for the MCP endpoint; `length` only for a POST. */
 export function requestHead(
-  { port, token }: Endpoint,
+  { port, path = '/mcp', token }: Endpoint,
   { method, session, length }: { method: 'GET' | 'POST'; session?: string; length?: number },
 ): string {
   const lines = [
-    `${method} /mcp HTTP/1.1`,
+    `${method} ${path} HTTP/1.1`,
     `Host: 127.0.0.1:${port}`,
     `Authorization: Bearer ${token}`,
     `Accept: ${method === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream'}`,

@@ -1,6 +1,7 @@
 import { mkdtempSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { decodeJwt } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { IdentityInput } from '../../../src/demo/identity/index.js'
 import {
@@ -13,6 +14,7 @@ import {
 import { runCli } from '../../helpers/cli.js'
 import { type Stack, startStack } from '../../helpers/stack.js'
 import { tool } from '../../helpers/targets/contents.js'
+import { startGuardedTarget } from '../../helpers/targets/guarded.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 describe('a tool that needs a step-up, through the bridge', () => {
@@ -97,6 +99,29 @@ describe('a tool that needs a step-up, through the bridge', () => {
     expect(browser.urls()).toHaveLength(2)
     expect(target.of('tools/call')).toHaveLength(2)
     await bridge.end()
+  })
+
+  it('has the person sign in with the acr_values and max_age of the target, at its own URL', async () => {
+    const { bridge: unused } = await open({ stepUp: 'asked' })
+    await unused.end()
+    const { identity } = stack
+    const challenge = (origin: string) =>
+      `Bearer error="insufficient_user_authentication", acr_values="gold", max_age="60", resource_metadata="${origin}/.well-known/oauth-protected-resource/mcp"`
+    const guarded = await startGuardedTarget(identity, {
+      challenge,
+      accepts: (token) =>
+        identity.issuedSecrets().includes(token) && decodeJwt(token)['su'] === true,
+    })
+    const browser = createBrowser(true)
+    const env = { MCP_DESCOPE_HOME: createHome(), BROWSER: browser.path }
+    const bridge = startBridge(guarded.url, { env })
+    started.push(bridge)
+    await bridge.handshake()
+    expect(await bridge.call('echo')).toHaveProperty('result')
+    const asked = new URL(browser.urls().at(-1) as string).searchParams
+    expect([asked.get('acr_values'), asked.get('max_age')]).toEqual(['gold', '60'])
+    await bridge.end()
+    await guarded.close()
   })
 
   it('is refused with what to do where a token from the environment lacks it', async () => {

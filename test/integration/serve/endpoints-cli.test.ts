@@ -121,7 +121,7 @@ describe('the program', () => {
     const claims = (value: object) => ['--claims', JSON.stringify(value)]
     const asked = ['pay', '--endpoint', 'bills']
     expect(JSON.parse((await explain(...asked, ...claims(ACCOUNTANT))).stdout)).toMatchObject({
-      ...{ allowed: true, target: 'bills', own: 'pay' },
+      ...{ allowed: true, target: 'bills', own: 'pay', targetAsked: false },
       endpoint: 'https://proxy.example.com/bills/mcp',
     })
     expect(JSON.parse((await explain(...asked, ...claims({}))).stdout)).toMatchObject({

@@ -234,10 +234,13 @@ describe('identity by JWT', () => {
   })
 
   it('ends after 300 seconds at most, and no later than the token', async () => {
-    const stack = await stackWith({ method: 'jwt' })
     const now = Math.floor(Date.now() / 1000)
+    const clock = { ...realClock, now: () => now * 1000 }
+    const stack = await stackWith({ method: 'jwt' }, { clock })
     await callAs(stack, { sub: 'U1', exp: now + 40 })
     await callAs(stack, { sub: 'U2', exp: now + 4_000 })
+    // ended, and still taken
+    await callAs(stack, { sub: 'U3', exp: now - 2 })
     const ends = new Map(
       headersNamed('x-user-jwt').map((jwt) => {
         const { sub, exp = 0, iat = 0 } = decodeJwt(jwt ?? '')
@@ -246,6 +249,7 @@ describe('identity by JWT', () => {
     )
     expect(ends.get('U1')?.exp).toBe(now + 40)
     expect(ends.get('U2')?.life).toBe(300)
+    expect(ends.get('U3')).toEqual({ exp: now - 2, life: 0 })
   })
 
   it('names the public URL, without the path of the endpoint, and keys are found below it', async () => {

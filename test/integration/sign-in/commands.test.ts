@@ -6,6 +6,7 @@ import { type Identity, startIdentity } from '../../../src/demo/identity/index.j
 import { createClock } from '../../../src/util/async.js'
 import { runCli, startCli } from '../../helpers/cli.js'
 import { type Resource, startResource } from '../../helpers/sign-in.js'
+import { startGuardedTarget } from '../../helpers/targets/guarded.js'
 
 /** A program for $BROWSER that opens what it is given. */
 function browser(): string {
@@ -89,6 +90,18 @@ describe('login, status, token and logout', () => {
     const talk = said.replace(/code_challenge=[\w-]+/g, '')
     for (const secret of identity.issuedSecrets()) expect(talk).not.toContain(secret)
   }, 60_000)
+
+  it.each([404, 403])('exit 3 where the account is not admitted (%i)', async (badTokenStatus) => {
+    const guard = { badTokenStatus, accepts: () => false }
+    const target = await startGuardedTarget(identity, guard)
+    for (const how of ['Signed in', 'not admit']) {
+      const login = await cli('login', target.url)
+      expect(login.status).toBe(3)
+      expect(login.stderr).toContain(how)
+      expect(login.stderr).toContain(`does not admit this account (HTTP ${badTokenStatus}`)
+    }
+    await target.close()
+  })
 
   it('[bridge-paste] take the URL that was pasted in another process', async () => {
     const waiting = startCli(['login', url(), '--no-browser', '--json'], { env })

@@ -79,6 +79,15 @@ describe('identity of a target', () => {
     expect(problems[0]).toMatch(new RegExp(`\\(file \\./${RC}:\\d+(, file [^)]+)?\\) — `))
   })
 
+  it.each([
+    ...['Range', 'If-Match', 'if_none_match', 'Accept-Language', 'Prefer', 'DPoP', 'Date', 'From'],
+    ...['Sec-Fetch-Mode', 'Cache-Control', 'X-HTTP-Method-Override', 'X-Original-URL', 'Priority'],
+    ...['Proxy-Authorization', 'X-Forwarded-User', 'Content-Digest', 'Max-Forwards', 'Signature'],
+  ])('refuses the header %s, which means something in HTTP', (header) => {
+    const { problems } = settingsOf(withTarget({ method: 'jwt', header }))
+    expect(problems).toEqual([expect.stringContaining('which means something else')])
+  })
+
   it('warns of a JWT that goes over plain http', () => {
     const { problems, warnings } = settingsOf(
       withTarget({ method: 'jwt' }, { url: 'http://10.0.0.1/mcp' }),

@@ -37,7 +37,7 @@ describe("the seed's variables", () => {
         prefix: 'target',
         credential: { type: 'bearer', token: 't0ken' },
         access: {},
-        tools: { ...OPEN, stepUp: [] },
+        tools: { ...OPEN, stepUp: [], fga: {} },
         prompts: OPEN,
         resources: OPEN,
         methods: [],

@@ -85,7 +85,7 @@ const grouped = (expression: string) =>
   )
 
 const sources = () =>
-  ['serve', 'auth', 'gateway']
+  ['serve', 'auth', 'gateway', 'audit']
     .flatMap((folder) =>
       readdirSync(`${ROOT}/src/${folder}`, { recursive: true, encoding: 'utf8' })
         .filter((name) => name.endsWith('.ts'))

@@ -47,8 +47,10 @@ describe('createRequestLog', () => {
     log(call('a', { startedAt, principal: principal('bob') }))
     log(call('a', { startedAt, refusal: 'body' }))
     log(call('a', { startedAt, principal: undefined }))
+    log(call('a', { startedAt, endpoint: '/docs/mcp' }))
     log(call('a', { startedAt }))
     const written = records()
+    expect(written.map(({ endpoint }) => endpoint).filter(Boolean)).toEqual(['/docs/mcp'])
     expect(written.map(({ tool, status, ms }) => [tool, status, ms])).toEqual([
       ['a', 200, 0],
       ['a', 200, 5],
@@ -58,9 +60,10 @@ describe('createRequestLog', () => {
       ['a', 200, 5],
       ['a', 200, 5],
       ['a', 200, 5],
+      ['a', 200, 5],
     ])
-    const [first, , , , bob, refused, nobody, last] = written
-    expect(new Set(written.map(({ id }) => id)).size).toBe(8)
+    const [first, , , , bob, refused, nobody, , last] = written
+    expect(new Set(written.map(({ id }) => id)).size).toBe(9)
     expect(bob.subject).not.toBe(first.subject)
     expect(refused.refusal).toBe('body')
     expect([nobody.subject, last.subject, last.refusal]).toEqual([

@@ -45,7 +45,13 @@ export function explainCallersAccess(
   if (json) {
     // a name is more often that of a tool than of a prompt
     const [first] = explanation.verdicts
-    const document = { ...explanation, allowed: first?.allowed, caller, warnings }
+    const document = {
+      ...explanation,
+      allowed: first?.allowed,
+      caller,
+      targetAsked: false,
+      warnings,
+    }
     runtime.io.out(`${escapeUnsafe(JSON.stringify(document))}\n`)
     return
   }
@@ -127,15 +133,22 @@ function render(runtime: Runtime, explanation: Explanation, caller: CallerView):
   const reason = ({ refusal, rule, scopes }: AccessVerdict) =>
     `${refusal} (${rule})${needsOf(refusal, scopes)}`
   const lines = verdicts.map((verdict) => {
-    const { kind, allowed } = verdict
+    const { kind, allowed, fga = [] } = verdict
+    const decidedLater = fga.length > 0 ? `; Descope decides on each call (${fga.join(', ')})` : ''
     const what = `${kind} ${escapeUnsafe(JSON.stringify(own))} of target "${target}"`
     return allowed
-      ? `${green('allowed')}  ${what}`
+      ? `${green('allowed')}  ${what}${printable(decidedLater)}`
       : `${red('refused')}  ${what}: ${reason(verdict)}`
   })
   if (leadsTo !== undefined) {
     lines.push(
       `This caller does not see "${target}": ${printable(asked)} leads to target "${leadsTo}" instead.`,
+    )
+  }
+  if (verdicts.some(({ allowed }) => allowed)) {
+    const kinds = verdicts.map(({ kind }) => kind).join(' or ')
+    lines.push(
+      `The target was not asked: whether it has a ${kinds} of this name is not known here.`,
     )
   }
   if (mayBeAlias) {

@@ -1,3 +1,5 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { jwtVerify } from 'jose'
 import { describe, expect, it } from 'vitest'
 import type { Caller } from '../../../../src/auth/credentials/credential.js'
 import {
@@ -73,6 +75,44 @@ describe('token exchange', () => {
     expect(requests[0]?.headers.authorization).toBe(
       `Basic ${Buffer.from('UDI%3D%3Ax:s%2F%2B').toString('base64')}`,
     )
+  })
+
+  it('proves the client by an RSA key with RS256', async () => {
+    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const clientKey = privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
+    const { credential, forms } = await setUp({ clientSecret: undefined, clientKey })
+    await credential.headers(caller('mine'))
+    const [form] = forms
+    const assertion = form?.['client_assertion'] ?? ''
+    const currentDate = new Date(START)
+    const { payload, protectedHeader } = await jwtVerify(assertion, publicKey, { currentDate })
+    expect(protectedHeader.alg).toBe('RS256')
+    expect(payload).toMatchObject({ iss: 'UDI=:x', sub: 'UDI=:x', jti: expect.any(String) })
+    expect(form).not.toHaveProperty('client_secret')
+  })
+
+  it('fails with what to look at when Descope does not answer in time', async () => {
+    const clock = createTestClock()
+    let came = () => {}
+    const isAsked = new Promise<void>((resolve) => {
+      came = resolve
+    })
+    const silent = await listen(() => came())
+    const credential = tokenExchange(
+      { clientId: 'c', clientSecret: 's', scope: undefined, resource: undefined },
+      {
+        runtime: { fetch, clock },
+        descope: { project: parseConfigUrl(`${silent.base}${AGENTIC_PATH}`) },
+        targetUrl: 'https://target.example/mcp',
+      },
+    )
+    const answer = Promise.resolve(credential.headers(caller('mine')))
+    await isAsked
+    clock.advance(60_000)
+    await expect(answer).rejects.toMatchObject({
+      code: 'ISSUER_UNREACHABLE',
+      hint: expect.stringContaining('descopestatus.com'),
+    })
   })
 
   it('sends what is configured', async () => {

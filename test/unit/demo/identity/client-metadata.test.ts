@@ -49,6 +49,15 @@ describe('client id metadata document', () => {
     await expect(visit(url)).rejects.toThrow('no redirect: 400')
   })
 
+  it.each([
+    ...['javascript:alert(1)', 'JavaScript://x/%0aalert(1)', 'data:text/html,x', 'vbscript:x'],
+    ...['view-source:https://a.example/', 'file:///etc/passwd', 'http://app.example.com/cb', 'cb'],
+  ])('is refused with the redirect URI %s', (uri) => {
+    const clientId = 'https://app.example.com/client.json'
+    const text = JSON.stringify({ client_id: clientId, redirect_uris: [REDIRECT_URI, uri] })
+    expect(() => parseClientMetadata(clientId, text)).toThrow(/redirect URI/)
+  })
+
   it.each(['/redirect', '/missing', '/large'])('is refused at %s', async (path) => {
     await expect(fetchClientMetadata(origin + path)).rejects.toMatchObject({
       kind: 'invalid_metadata',

@@ -61,6 +61,26 @@ describe('several users', () => {
     expect(decodeJwt(body.access_token).sub).toBe('U2bob')
   })
 
+  it('are chosen on the page of a device code too', async () => {
+    const identity = await start({ ...options, approval: 'page', device: true })
+    const client_id = identity.projectId
+    const { body } = await postForm(`${identity.url}/oauth2/v1/apps/device`, { client_id })
+    const page = await (await fetch(body.verification_uri_complete)).text()
+    expect(page).toContain('Approve as ann@acme.example')
+    await fetch(body.verification_uri, {
+      method: 'POST',
+      body: new URLSearchParams({
+        ...{ user_code: body.user_code, decision: 'approve:<bob>@beta.example' },
+      }),
+    })
+    const answer = await postForm(`${identity.url}/oauth2/v1/apps/token`, {
+      grant_type: 'urn:ietf:params:oauth:grant-type:device_code',
+      client_id,
+      device_code: body.device_code,
+    })
+    expect(decodeJwt(answer.body.access_token)).toMatchObject({ sub: 'U2bob', dct: 'T2beta' })
+  })
+
   it('connect each for their own tenant', async () => {
     const identity = await start(options)
     const { tokens } = await signedIn(identity, { extra: { login_hint: 'U2bob' } })
