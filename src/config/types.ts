@@ -74,6 +74,8 @@ export interface DescopeConfig {
   requiredScopes: readonly string[]
   /** Accepted besides the family that `configUrl` stands for. */
   issuers: readonly string[]
+  /** Whether tokens that are bound to a key are taken, with a proof of it, and whether others are. */
+  dpop: 'off' | 'accept' | 'require'
 }
 
 export interface ServerConfig {

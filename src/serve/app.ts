@@ -1,4 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { challengeHeader } from '../auth/verify/challenge-response.js'
+import { createProofVerifier } from '../auth/verify/dpop-proof.js'
+import { createReplays, type Replays } from '../auth/verify/replays.js'
 import { resourceMetadataUrl } from '../auth/verify/resource-metadata.js'
 import { toTokenError } from '../auth/verify/token-error.js'
 import type { ProxyConfig } from '../config/types.js'
@@ -15,6 +18,7 @@ import type { MakeOffers } from './landing-page.js'
 import { type Caps, createCaps, createRateLimit } from './limits.js'
 import type { Metrics } from './metrics.js'
 import { corsHeaders, createAccessOf, OPEN_TO_ALL, preflightHeaders } from './origins.js'
+import { createPossession, type Possession } from './possession.js'
 import { createPublicRoutes, type PublicRoutesOptions } from './public-routes.js'
 import { brokenSummary, createRefuse, shown } from './refuse.js'
 import { createRequestLog, type FinishedCall } from './request-log.js'
@@ -49,6 +53,8 @@ export interface AppOptions {
   /** Filled with the event streams that are open. */
   streams?: Roster<HttpReply>
   caps?: Caps
+  /** Remembers the proofs that were used; by default this process does, for itself. */
+  replays?: Replays | undefined
   /**
    * Tells whether the server that a request came to can be reached from this machine only; by default
    * the configured host decides.
@@ -74,7 +80,8 @@ type Authenticate = ReturnType<typeof createAuthenticate>
 
 interface Handler {
   authenticate: Authenticate
-  resourceMetadata: string
+  /** To who sends no token. */
+  challenge: string
   handle: Handle
 }
 
@@ -122,6 +129,8 @@ export function createApp(options: AppOptions): App {
     logger,
     log,
   }
+  // a proof is good for one use at all endpoints together
+  const verifyProof = createProofVerifier(clock, options.replays ?? createReplays(clock))
   const handlers = new Map<string, Handler>()
   for (const endpoint of endpoints) {
     const handler = createHandler(endpoint)
@@ -130,7 +139,7 @@ export function createApp(options: AppOptions): App {
 
   function createHandler(endpoint: Endpoint): Handler {
     const { gateway, descope, resource } = endpoint
-    const authenticate = createAuthenticate(descope, clock)
+    const authenticate = createAuthenticate(descope, clock, possessionAt(endpoint))
     const resourceMetadata = resourceMetadataUrl(resource)
     const handler = createEndpoint({
       ...{ ...shared, gateway, authenticate },
@@ -138,10 +147,18 @@ export function createApp(options: AppOptions): App {
         resourceMetadata,
         scopes: descope?.scopesSupported() ?? [],
         required: descope?.requiredScopes ?? [],
+        dpop: descope?.dpop,
       }),
     })
     const handle = withAccess(endpoint, authenticate, handler, refuseNotFound)
-    return { authenticate, resourceMetadata, handle }
+    const challenge = challengeHeader({ resourceMetadata, dpop: descope?.dpop })
+    return { authenticate, challenge, handle }
+  }
+
+  function possessionAt({ descope, path, resource }: Endpoint): Possession | undefined {
+    if (descope === undefined || descope.dpop === 'off') return undefined
+    const { frontUrl } = options
+    return createPossession({ descope, verifyProof, path, resource, frontUrl })
   }
 
   const fail = (response: ServerResponse) => (error: unknown) => {
@@ -247,7 +264,7 @@ export function createApp(options: AppOptions): App {
   function refuseUnknown(request: IncomingMessage, response: ServerResponse): void {
     const endpoint = only && handlers.get(only.path)
     if (endpoint === undefined) return refuseNotFound(request, response)
-    const { authenticate, resourceMetadata } = endpoint
+    const { authenticate, challenge } = endpoint
     const cors = corsHeaders(request.headers.origin)
     const notFound = () => refuseNotFound(request, response)
     const refused = (error: unknown) => {
@@ -257,11 +274,7 @@ export function createApp(options: AppOptions): App {
         const message = 'Access tokens cannot be checked'
         return refuse(request, response, { status, refusal: reason, message, headers })
       }
-      const headers = [
-        ...cors,
-        'www-authenticate',
-        `Bearer resource_metadata="${resourceMetadata}"`,
-      ]
+      const headers = [...cors, 'www-authenticate', challenge]
       const message = 'An access token is needed'
       refuse(request, response, { status: 401, refusal: reason, message, headers })
     }

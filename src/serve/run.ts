@@ -10,7 +10,14 @@ import { createTeller } from './console/recent-calls.js'
 import type { MakeOffers } from './landing-page.js'
 import { startMetricsServer } from './metrics-server.js'
 import { announceListening, announceStart, type RunningServer, startServer } from './server.js'
-import { isWorker, runWorkers, tellEnd, tellReady, tellWorkersOwner } from './workers.js'
+import {
+  isWorker,
+  runWorkers,
+  sharedReplays,
+  tellEnd,
+  tellReady,
+  tellWorkersOwner,
+} from './workers.js'
 
 /** Node versions without security fixes. */
 const ENDED_NODE = /^20\./
@@ -72,9 +79,10 @@ export async function runServe(
     runtime.onSignal((signal) => resolve({ why: signal, status: 0 }))
     void fault.then(resolve)
   })
+  const replays = isWorker() ? sharedReplays(clock) : undefined
   const onFinished =
     isWorker() && hasConsole(config) ? createTeller(clock, tellWorkersOwner) : console?.note
-  const parts = { ...runtime, offers, configFile: loaded.file, onFinished }
+  const parts = { ...runtime, offers, configFile: loaded.file, onFinished, replays }
   const starting = startServer(parts, config, logger)
   const server = await Promise.race([starting, fault])
   if ('status' in server) return server.status

@@ -61,6 +61,7 @@ interface ServerRuntime extends TargetsRuntime {
   configFile?: string | undefined
   onFinished?: AppOptions['onFinished']
   /** See {@link createApp}. */
+  replays?: AppOptions['replays']
   isOnLoopback?: AppOptions['isOnLoopback']
 }
 
@@ -191,6 +192,7 @@ export async function assemble(
     caps,
     isOnLoopback: runtime.isOnLoopback,
     onFinished: runtime.onFinished,
+    replays: runtime.replays,
     offers: runtime.offers,
     allowStreams: vercel === undefined,
     extraHosts: vercel?.hosts ?? [],
