@@ -273,7 +273,8 @@ function tokenOf(request: IncomingMessage, scheme: TokenScheme): string {
   const token = authorization.slice(scheme.length + 1).trim()
   const begin = `${scheme} `.toLowerCase()
   if (!authorization.toLowerCase().startsWith(begin) || token === '') {
-    const what = `The Authorization header must be "${scheme} <access token>"`
+    const proof = scheme === 'DPoP' ? ', beside a DPoP proof' : ''
+    const what = `The Authorization header must be "${scheme} <access token>"${proof}`
     throw new TokenError('malformed', what)
   }
   return token

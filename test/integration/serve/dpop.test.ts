@@ -1,6 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import * as sdk from '@modelcontextprotocol/client'
+import { extractWWWAuthenticateParams } from '@modelcontextprotocol/sdk/client/auth.js'
 import { SignJWT } from 'jose'
 import * as oauth from 'oauth4webapi'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -280,6 +282,36 @@ describe('a token bound to a key', () => {
     )
     expect(status).toBe(401)
     expect(challenge).toContain('error="invalid_token"')
+  })
+})
+
+describe('the official SDKs', () => {
+  it('prove possession with 2.x: a tool is called over a connection that was opened so', async () => {
+    const session = await sdk.DpopSession.create()
+    const token = await stack.token({ cnf: { jkt: session.thumbprint } })
+    const transport = new sdk.StreamableHTTPClientTransport(new URL(stack.url), {
+      fetch: sdk.withDpop(session, () => token)(fetch),
+    })
+    const client = new sdk.Client({ name: 'sdk', version: '2.0.0' })
+    await client.connect(transport)
+    const { tools } = await client.listTools()
+    expect(tools.map(({ name }) => name)).toContain('target_echo')
+    expect(await client.callTool({ name: 'target_echo', arguments: {} })).toHaveProperty('content')
+    await client.close()
+  })
+
+  it.each([
+    ['1.x', extractWWWAuthenticateParams],
+    ['2.x', sdk.extractWWWAuthenticateParams],
+  ])('read the challenge of both schemes: %s', async (_title, read) => {
+    const answer = await fetch(stack.url, { method: 'POST' })
+    const { resourceMetadataUrl } = read(answer)
+    expect(resourceMetadataUrl?.href).toMatch(/\/\.well-known\/oauth-protected-resource\/mcp$/)
+    const refused = await fetch(stack.url, {
+      method: 'POST',
+      headers: { authorization: `DPoP ${bound}` },
+    })
+    expect(read(refused)).toMatchObject({ resourceMetadataUrl })
   })
 })
 
