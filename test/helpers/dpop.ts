@@ -1,12 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import {
-  calculateJwkThumbprint,
-  exportJWK,
-  type GenerateKeyPairOptions,
-  generateKeyPair,
-  type JWK,
-  SignJWT,
-} from 'jose'
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 
 /** A key of a DPoP client. */
 export interface ProofKey {
@@ -30,11 +23,8 @@ interface ProofChanges {
   claims?: Record<string, unknown>
 }
 
-export async function createProofKey(
-  alg = 'ES256',
-  options: GenerateKeyPairOptions = {},
-): Promise<ProofKey> {
-  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true, ...options })
+export async function createProofKey(alg = 'ES256'): Promise<ProofKey> {
+  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true })
   const jwk = await exportJWK(publicKey)
   return {
     jwk,

@@ -22,7 +22,13 @@ export type GrantTarget =
       /** Leaves `resource` out, for authorization servers that refuse it. */
       readonly omitResource?: boolean
     }
-  | { readonly kind: 'issuer'; readonly issuer: string; readonly resource: string | undefined }
+  | {
+      readonly kind: 'issuer'
+      readonly issuer: string
+      readonly resource: string | undefined
+      /** Whether the token is to be bound to a key. */
+      readonly proof?: ProofWish | undefined
+    }
 
 /** Everything that has to be known before a token can be asked for. */
 export interface GrantPlan {
@@ -54,7 +60,9 @@ export async function discoverGrantPlan(
   if (target.kind === 'issuer') {
     const server = await discoverAuthorizationServer(deps, target.issuer)
     if (server === undefined) throw noMetadata([target.issuer])
-    return { server, resource: target.resource, resourceScopes: [] }
+    const { resource, issuer } = target
+    const proof = proofFor(new URL(resource ?? issuer), server, [target.proof])
+    return { server, resource, resourceScopes: [], ...(proof && { proof }) }
   }
   const { url, omitResource = false } = target
   const { resourceMetadata, furtherMetadata = [] } = challenge ?? {}

@@ -57,7 +57,11 @@ function readProofKey(text: string): ProofKey {
   )
   if (kty && crv && x && y && d) {
     const jwk = { kty, crv, x, y }
-    return { jwk, privateKey: createPrivateKey({ key: { ...jwk, d }, format: 'jwk' }) }
+    try {
+      return { jwk, privateKey: createPrivateKey({ key: { ...jwk, d }, format: 'jwk' }) }
+    } catch {
+      // told below, without the key
+    }
   }
   throw new ProxyError('SIGN_IN_FAILED', 'The key that the access token is bound to is damaged', {
     hint: 'Sign in again: `mcp-descope-proxy login --force`.',
