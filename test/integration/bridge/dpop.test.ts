@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
 import { createBrowser, createHome, startBridge, textOf } from '../../helpers/bridge.js'
 import { runCli, startCli } from '../../helpers/cli.js'
+import { createFolder } from '../../helpers/folder.js'
 import { type Oidc, startOidc } from '../../helpers/oidc-provider.js'
 import { clock, type Stack, startStack } from '../../helpers/stack.js'
 import type { RecordedRequest } from '../../helpers/targets/record.js'
@@ -86,6 +87,20 @@ describe('a server that requires DPoP', () => {
   it('takes client credentials with a key of that process', async () => {
     const client = { MCP_DESCOPE_CLIENT_ID: 'ci', MCP_DESCOPE_CLIENT_SECRET: SECRET }
     expect(await testTarget(client)).toMatchObject({ ok: true, token: { outcome: 'pass' } })
+  })
+
+  it('is inspected from its own configuration with a token that it would take', async () => {
+    const { stdout } = await runCli(['inspect', '--json'], {
+      env: {
+        ...{ MCP_DESCOPE_CLIENT_ID: 'ci', MCP_DESCOPE_CLIENT_SECRET: SECRET, SERVER_URL: url },
+        ...{ DESCOPE_CONFIG_URL: identity.configUrl, MCP_DESCOPE_DESCOPE_DPOP: 'require' },
+        TARGET_MCP_SERVER_URL: target.url,
+      },
+      cwd: createFolder({}),
+    })
+    const { descope } = JSON.parse(stdout)
+    const token = descope.find(({ id }: { id: string }) => id === 'descope.token')
+    expect(token).toMatchObject({ outcome: 'pass' })
   })
 
   it('gets no bound token whose key is elsewhere, and says what to do with a Bearer token', async () => {
