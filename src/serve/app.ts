@@ -18,7 +18,7 @@ import type { MakeOffers } from './landing-page.js'
 import { type Caps, createCaps, createRateLimit } from './limits.js'
 import type { Metrics } from './metrics.js'
 import { corsHeaders, createAccessOf, OPEN_TO_ALL, preflightHeaders } from './origins.js'
-import { createPossession, type Possession } from './possession.js'
+import { possessionAt } from './possession.js'
 import { createPublicRoutes, type PublicRoutesOptions } from './public-routes.js'
 import { brokenSummary, createRefuse, shown } from './refuse.js'
 import { createRequestLog, type FinishedCall } from './request-log.js'
@@ -87,7 +87,7 @@ interface Handler {
 
 /** Creates the request handler of the whole server. */
 export function createApp(options: AppOptions): App {
-  const { config, endpoints, clock, logger } = options
+  const { config, endpoints, clock, logger, frontUrl } = options
   const [first] = endpoints
   /** The endpoint of all targets, where there is no other. */
   const only = endpoints.every(({ target }) => target === undefined) ? first : undefined
@@ -139,7 +139,11 @@ export function createApp(options: AppOptions): App {
 
   function createHandler(endpoint: Endpoint): Handler {
     const { gateway, descope, resource } = endpoint
-    const authenticate = createAuthenticate(descope, clock, possessionAt(endpoint))
+    const authenticate = createAuthenticate(
+      descope,
+      clock,
+      possessionAt({ ...endpoint, frontUrl, verifyProof }),
+    )
     const resourceMetadata = resourceMetadataUrl(resource)
     const handler = createEndpoint({
       ...{ ...shared, gateway, authenticate },
@@ -153,12 +157,6 @@ export function createApp(options: AppOptions): App {
     const handle = withAccess(endpoint, authenticate, handler, refuseNotFound)
     const challenge = challengeHeader({ resourceMetadata, dpop: descope?.dpop })
     return { authenticate, challenge, handle }
-  }
-
-  function possessionAt({ descope, path, resource }: Endpoint): Possession | undefined {
-    if (descope === undefined || descope.dpop === 'off') return undefined
-    const { frontUrl } = options
-    return createPossession({ descope, verifyProof, path, resource, frontUrl })
   }
 
   const fail = (response: ServerResponse) => (error: unknown) => {

@@ -5,7 +5,7 @@ import { schemeOf } from '../auth/verify/challenge-response.js'
 import type { ProofVerifier } from '../auth/verify/dpop-proof.js'
 import { TokenError, toTokenError } from '../auth/verify/token-error.js'
 
-export interface PossessionOptions {
+interface PossessionOptions {
   descope: Pick<Descope, 'authenticateBound' | 'dpop'>
   verifyProof: ProofVerifier
   /** The path of the endpoint on this server, and its public URL. */
@@ -13,6 +13,17 @@ export interface PossessionOptions {
   resource: string
   /** The public URL before all paths. */
   frontUrl: string
+}
+
+/** Creates the check of an endpoint; `undefined` where it takes no proofs. */
+export function possessionAt({
+  descope,
+  ...place
+}: Omit<PossessionOptions, 'descope'> & {
+  descope: PossessionOptions['descope'] | undefined
+}): Possession | undefined {
+  if (descope === undefined || descope.dpop === 'off') return undefined
+  return createPossession({ ...place, descope })
 }
 
 /** Finds out who sends an access token that is bound to a key, with a proof of that key. */
@@ -34,7 +45,7 @@ export interface Possession {
  *
  * @see [RFC 9449 §7](https://www.rfc-editor.org/rfc/rfc9449#section-7) Protected Resource Access
  */
-export function createPossession(options: PossessionOptions): Possession {
+function createPossession(options: PossessionOptions): Possession {
   const { descope, verifyProof, path, resource, frontUrl } = options
   const checked = new WeakMap<IncomingMessage, Promise<Caller>>()
 
