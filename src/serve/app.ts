@@ -100,17 +100,14 @@ export function createApp(options: AppOptions): App {
   const ended = () => {
     running--
   }
-  const access = createAccessOf(config.server, { ...options, resource: options.frontUrl })
+  const access = createAccessOf(config.server, { ...options, resource: frontUrl })
   const log = createRequestLog(logger, clock, options.metrics, [
     ...(options.onFinished === undefined ? [] : [options.onFinished]),
     ...(options.tracer === undefined ? [] : [endRequestSpan]),
   ])
   const refuse = createRefuse(log, clock)
   const routes = createPublicRoutes({
-    endpoints,
-    jwks: options.jwks,
-    targets: options.targets,
-    frontUrl: options.frontUrl,
+    ...{ endpoints, frontUrl, jwks: options.jwks, targets: options.targets },
     isDraining: () => draining,
     offers: options.offers ?? (() => []),
   })
@@ -139,11 +136,8 @@ export function createApp(options: AppOptions): App {
 
   function createHandler(endpoint: Endpoint): Handler {
     const { gateway, descope, resource } = endpoint
-    const authenticate = createAuthenticate(
-      descope,
-      clock,
-      possessionAt({ ...endpoint, frontUrl, verifyProof }),
-    )
+    const possession = possessionAt({ ...endpoint, frontUrl, verifyProof })
+    const authenticate = createAuthenticate(descope, clock, possession)
     const resourceMetadata = resourceMetadataUrl(resource)
     const handler = createEndpoint({
       ...{ ...shared, gateway, authenticate },
