@@ -17,6 +17,8 @@ export interface Principal {
   readonly permissions: readonly string[]
   /** `su`: Descope's mark of a token whose sign-in was stepped up. */
   readonly steppedUp?: boolean | undefined
+  /** `cnf.jkt`: of the key whose holder alone may use the token (RFC 9449 §6.1). */
+  readonly keyThumbprint?: string | undefined
   /** `name` or `email`, where the token has one; for logs only. */
   readonly name?: string | undefined
   /** Further claims of the token that targets are told, as the configuration names them. */

@@ -6,6 +6,7 @@ import { connectDescope, type DescopeConnection } from './descope/connection.js'
 import { acceptsIssuer, type DescopeProject, type DiscoveryKind } from './descope/discovery.js'
 import { type Authenticator, createAuthenticator } from './verify/authenticator.js'
 import { ownServerOf } from './verify/claims.js'
+import type { DpopMode } from './verify/dpop-proof.js'
 import type { KeysState } from './verify/jwks.js'
 import { scopesToAsk } from './verify/resource-metadata.js'
 import { createVerifier } from './verify/verify-token.js'
@@ -16,6 +17,8 @@ export interface DescopeSettings {
   audience: readonly string[]
   requiredScopes: readonly string[]
   issuers: readonly string[]
+  /** Without it, `off`. */
+  dpop?: DpopMode | undefined
 }
 
 export interface DescopeOptions {
@@ -41,6 +44,8 @@ export interface Descope extends Authenticator {
   readonly project: DescopeProject
   /** Every token of the endpoint must carry these. */
   readonly requiredScopes: readonly string[]
+  /** Whether tokens are taken with a proof of their key. */
+  readonly dpop: DpopMode
   /**
    * Fetches discovery and keys. When Descope is unreachable it resolves too, and keeps trying in the
    * background, with pauses that grow from 1 to 30 seconds.
@@ -72,15 +77,16 @@ export interface Descope extends Authenticator {
  */
 export function createDescope(options: DescopeOptions): Descope {
   const { runtime, config, resource, logger, keptClaims, policyScopes = [] } = options
-  const { audience, requiredScopes, issuers } = config
+  const { audience, requiredScopes, issuers, dpop = 'off' } = config
   const connection = options.connection ?? connectionTo(options)
   const { project, keys, discovery } = connection
   const ownServer = options.isShared ? undefined : ownServerOf(project)
   const verifier = createVerifier({
     ...{ clock: runtime.clock, keys, acceptsIssuer: acceptsIssuer(project, issuers) },
     ...{ resource, publicUrl: options.publicUrl, audience, ownServer, requiredScopes, keptClaims },
+    acceptsBound: dpop !== 'off',
   })
-  const { authenticate } = createAuthenticator(verifier, runtime.clock)
+  const { authenticate, authenticateBound } = createAuthenticator(verifier, runtime.clock)
 
   /** A client that asks for a scope which Descope does not have gets none at all. */
   function warnOfUnknownScopes(): void {
@@ -105,6 +111,8 @@ export function createDescope(options: DescopeOptions): Descope {
   return {
     project,
     authenticate,
+    authenticateBound,
+    dpop,
     requiredScopes,
     keysState: keys.state,
     issuer: () => discovery()?.issuer ?? project.issuer,

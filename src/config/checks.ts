@@ -160,6 +160,12 @@ function checkSignIn(resolution: Resolution, env: Variables): void {
   }
   const open = values.get('server.insecureNoAuth')
   if (open?.value !== true) return
+  const dpop = values.get('descope.dpop')
+  if (dpop?.value === 'accept' || dpop?.value === 'require') {
+    problems.push(
+      `descope.dpop is ${dpop.value}, and no token is checked with server.insecureNoAuth (${dpop.from}, ${open.from}) — leave out one of them`,
+    )
+  }
   const host = settingOf(resolution, 'server.host')
   const publicUrl = settingOf(resolution, 'server.publicUrl')
   if (host !== undefined && !isLoopback(host)) {

@@ -1,5 +1,11 @@
 import type { LogFormat, LogLevel } from '../util/logger.js'
-import type { CredentialConfig, EndpointsKind, TargetTransport, ToolPolicyConfig } from './types.js'
+import type {
+  CredentialConfig,
+  DescopeConfig,
+  EndpointsKind,
+  TargetTransport,
+  ToolPolicyConfig,
+} from './types.js'
 
 /** The type of a value of each kind. */
 export interface KindTypes {
@@ -19,6 +25,7 @@ export interface KindTypes {
   hosts: readonly string[]
   configUrl: string
   issuers: readonly string[]
+  dpop: DescopeConfig['dpop']
   globs: readonly string[]
   globMap: Readonly<Record<string, readonly string[]>>
   relations: NonNullable<ToolPolicyConfig['fga']>
@@ -85,6 +92,7 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
     expects: "a list of http(s) URLs, or of ids of projects as Descope's tokens name them (P…)",
     from: 'list',
   },
+  dpop: { expects: 'off, accept or require' },
   globs: { expects: 'a list of names or URIs, with * for any characters', from: 'list' },
   globMap: { expects: 'an object such as {"create_*": ["one", "two"]}' },
   relations: {

@@ -115,6 +115,7 @@ export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } =
     .refine((value) => URL.canParse(value)),
   oneOrMore: z.union([text, z.array(text).min(1)]),
   whenScopeMissing: z.enum(['list', 'hide']),
+  dpop: z.enum(['off', 'accept', 'require']),
   endpoints: z.enum(['merged', 'each', 'both']),
   transport: z.enum(['auto', 'http', 'sse']),
   command: z.union([plain, z.tuple([plain], argument)]),

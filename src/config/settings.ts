@@ -28,6 +28,7 @@ const TABLE = [
     requiredScopes: ['texts', [], 'Scopes that every token must carry.'],
     issuers: ['issuers', [], 'Issuers accepted besides those of the discovery URL.'],
     managementKey: ['token', undefined, 'Descope management key, for tools.fga and audit.descope.'],
+    dpop: ['dpop', 'off', 'Tokens bound to a key, with a DPoP proof: off, accept or require.'],
   }),
   ...section('server', {
     host: ['host', '127.0.0.1', 'Address to listen on.', { flag: '--host <host>', env: ['HOST'] }],

@@ -88,6 +88,8 @@ export interface DescopeConfig {
   issuers: readonly string[]
   /** For Descope's management API. */
   managementKey?: string | undefined
+  /** Whether tokens that are bound to a key are taken, with a proof of it, and whether others are. */
+  dpop: 'off' | 'accept' | 'require'
 }
 
 export interface ServerConfig {

@@ -1,4 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { challengeHeader } from '../auth/verify/challenge-response.js'
+import { createProofVerifier } from '../auth/verify/dpop-proof.js'
+import { createReplays, type Replays } from '../auth/verify/replays.js'
 import { resourceMetadataUrl } from '../auth/verify/resource-metadata.js'
 import { toTokenError } from '../auth/verify/token-error.js'
 import type { ProxyConfig } from '../config/types.js'
@@ -16,6 +19,7 @@ import type { MakeOffers } from './landing-page.js'
 import { type Caps, createCaps, createRateLimit } from './limits.js'
 import type { Metrics } from './metrics.js'
 import { corsHeaders, createAccessOf, OPEN_TO_ALL, preflightHeaders } from './origins.js'
+import { possessionAt } from './possession.js'
 import { createPublicRoutes, type PublicRoutesOptions } from './public-routes.js'
 import { brokenSummary, createRefuse, shown } from './refuse.js'
 import { createRequestLog, type FinishedCall } from './request-log.js'
@@ -51,6 +55,8 @@ export interface AppOptions {
   /** Filled with the event streams that are open. */
   streams?: Roster<HttpReply>
   caps?: Caps
+  /** Remembers the proofs that were used; by default this process does, for itself. */
+  replays?: Replays | undefined
   /**
    * Tells whether the server that a request came to can be reached from this machine only; by default
    * the configured host decides.
@@ -76,13 +82,14 @@ type Authenticate = ReturnType<typeof createAuthenticate>
 
 interface Handler {
   authenticate: Authenticate
-  resourceMetadata: string
+  /** To who sends no token. */
+  challenge: string
   handle: Handle
 }
 
 /** Creates the request handler of the whole server. */
 export function createApp(options: AppOptions): App {
-  const { config, endpoints, clock, logger } = options
+  const { config, endpoints, clock, logger, frontUrl } = options
   const [first] = endpoints
   /** The endpoint of all targets, where there is no other. */
   const only = endpoints.every(({ target }) => target === undefined) ? first : undefined
@@ -95,7 +102,7 @@ export function createApp(options: AppOptions): App {
   const ended = () => {
     running--
   }
-  const access = createAccessOf(config.server, { ...options, resource: options.frontUrl })
+  const access = createAccessOf(config.server, { ...options, resource: frontUrl })
   const log = createRequestLog(logger, clock, options.metrics, [
     ...(options.onFinished === undefined ? [] : [options.onFinished]),
     ...(options.audit === undefined ? [] : [options.audit.record]),
@@ -103,10 +110,7 @@ export function createApp(options: AppOptions): App {
   ])
   const refuse = createRefuse(log, clock)
   const routes = createPublicRoutes({
-    endpoints,
-    jwks: options.jwks,
-    targets: options.targets,
-    frontUrl: options.frontUrl,
+    ...{ endpoints, frontUrl, jwks: options.jwks, targets: options.targets },
     isDraining: () => draining,
     offers: options.offers ?? (() => []),
   })
@@ -118,13 +122,10 @@ export function createApp(options: AppOptions): App {
     requestSeconds: config.timeouts.request,
     allowStreams: options.allowStreams ?? true,
     isDraining: () => draining,
-    memory: options.memory,
-    tracer: options.tracer,
-    streams,
-    clock,
-    logger,
-    log,
+    ...{ memory: options.memory, tracer: options.tracer, streams, clock, logger, log },
   }
+  // a proof is good for one use at all endpoints together
+  const verifyProof = createProofVerifier(clock, options.replays ?? createReplays(clock))
   const handlers = new Map<string, Handler>()
   for (const endpoint of endpoints) {
     const handler = createHandler(endpoint)
@@ -133,7 +134,8 @@ export function createApp(options: AppOptions): App {
 
   function createHandler(endpoint: Endpoint): Handler {
     const { gateway, descope, resource, path } = endpoint
-    const authenticate = createAuthenticate(descope, clock)
+    const possession = possessionAt({ ...endpoint, frontUrl, verifyProof })
+    const authenticate = createAuthenticate(descope, clock, possession)
     const resourceMetadata = resourceMetadataUrl(resource)
     const handler = createEndpoint({
       ...{ ...shared, gateway, authenticate, path, asked: options.audit?.asked },
@@ -141,10 +143,12 @@ export function createApp(options: AppOptions): App {
         resourceMetadata,
         scopes: descope?.scopesSupported() ?? [],
         required: descope?.requiredScopes ?? [],
+        dpop: descope?.dpop,
       }),
     })
     const handle = withAccess(endpoint, authenticate, handler, refuseNotFound)
-    return { authenticate, resourceMetadata, handle }
+    const challenge = challengeHeader({ resourceMetadata, dpop: descope?.dpop })
+    return { authenticate, challenge, handle }
   }
 
   const fail = (response: ServerResponse) => (error: unknown) => {
@@ -250,7 +254,7 @@ export function createApp(options: AppOptions): App {
   function refuseUnknown(request: IncomingMessage, response: ServerResponse): void {
     const endpoint = only && handlers.get(only.path)
     if (endpoint === undefined) return refuseNotFound(request, response)
-    const { authenticate, resourceMetadata } = endpoint
+    const { authenticate, challenge } = endpoint
     const cors = corsHeaders(request.headers.origin)
     const notFound = () => refuseNotFound(request, response)
     const refused = (error: unknown) => {
@@ -260,11 +264,7 @@ export function createApp(options: AppOptions): App {
         const message = 'Access tokens cannot be checked'
         return refuse(request, response, { status, refusal: reason, message, headers })
       }
-      const headers = [
-        ...cors,
-        'www-authenticate',
-        `Bearer resource_metadata="${resourceMetadata}"`,
-      ]
+      const headers = [...cors, 'www-authenticate', challenge]
       const message = 'An access token is needed'
       refuse(request, response, { status: 401, refusal: reason, message, headers })
     }

@@ -4,9 +4,10 @@ import type { Caller } from '../auth/credentials/credential.js'
 import type { Principal } from '../auth/principal.js'
 import type { Descope } from '../auth/resource-server.js'
 import {
-  challengeFor,
-  scopesIfShort,
-  scopesOfChallenge,
+  type ChallengeParts,
+  refusalHeaders,
+  schemeOf,
+  type TokenScheme,
 } from '../auth/verify/challenge-response.js'
 import { TokenError, toTokenError } from '../auth/verify/token-error.js'
 import type { Gateway } from '../gateway/gateway.js'
@@ -20,6 +21,7 @@ import type { TraceSpan } from '../util/span.js'
 import { HttpExchange, type HttpExchangeOptions, hasBody, isJson } from './http-exchange.js'
 import type { HttpReply } from './http-reply.js'
 import { type BodyLimits, type Caps, createBodyReader, type Occupancy } from './limits.js'
+import type { Possession } from './possession.js'
 import { seenOf, shown } from './refuse.js'
 import type { createRequestLog } from './request-log.js'
 import type { Tracer } from './tracing.js'
@@ -44,13 +46,6 @@ export interface EndpointOptions extends Pick<HttpExchangeOptions, 'path' | 'ask
   clock: Clock
   logger: Logger
   log: ReturnType<typeof createRequestLog>
-}
-
-/** What the challenges of an endpoint are made of. */
-export interface ChallengeParts {
-  resourceMetadata: string
-  scopes: readonly string[]
-  required: readonly string[]
 }
 
 const RETRY_SECONDS = '5'
@@ -181,18 +176,11 @@ export function createEndpoint(options: EndpointOptions) {
     span?.end({}, error.reason)
     if (error.reason !== 'missing') exchange.event = 'token_refused'
     exchange.seen = { reason: error.reason, ...error.details }
-    const { resourceMetadata, scopes } = options.challenge()
     const granted = exchange.addsScopes ? [] : error.granted
-    const needed = scopesOfChallenge([error.scopes], granted)
-    const { reason, status, message } = error
-    const header = challengeFor(
-      { reason, status, message, scopes: needed },
-      { resourceMetadata, scopes: scopesIfShort(scopes) },
-    )
-    const extra: Record<string, string> =
-      header === undefined ? { 'retry-after': RETRY_SECONDS } : { 'www-authenticate': header }
+    const scheme = schemeOf(authorizationOf(exchange.request))
+    const headers = refusalHeaders(error, granted, { ...options.challenge(), scheme })
     const refusal = error.reason === 'insufficient_scope' ? 'scope' : error.reason
-    refuse(exchange, error.status, refusal, error.message, extra)
+    refuse(exchange, error.status, refusal, error.message, headers)
   }
 
   function refuse(
@@ -228,6 +216,7 @@ interface LastCaller {
  * Creates the check of a request's bearer token. Whatever goes wrong is a refusal.
  *
  * @param descope `undefined` switches authentication off.
+ * @param possession Where tokens with proofs are taken.
  * @returns The caller, at once when the token was verified lately; else a promise that rejects with
  *   {@link TokenError} only.
  * @see [RFC 6750 §2.1](https://www.rfc-editor.org/rfc/rfc6750#section-2.1) Authorization Request Header Field
@@ -235,6 +224,7 @@ interface LastCaller {
 export function createAuthenticate(
   descope: Pick<Descope, 'authenticate'> | undefined,
   clock: Pick<Clock, 'now'>,
+  possession?: Possession,
 ) {
   /** Clients send the same header on a connection; comparing it is cheaper than hashing it. */
   const lastCallers = new WeakMap<Socket, LastCaller>()
@@ -242,11 +232,14 @@ export function createAuthenticate(
   return (request: IncomingMessage): Caller | Promise<Caller> => {
     if (descope === undefined) return NOBODY
     try {
-      const last = lastCallers.get(request.socket)
       const authorization = authorizationOf(request)
+      if (possession?.concerns(authorization)) {
+        return possession.authenticate(request, () => tokenOf(request, 'DPoP'))
+      }
+      const last = lastCallers.get(request.socket)
       const isSame = last !== undefined && last.authorization === authorization
       if (isSame && isSingle(request) && clock.now() < last.until) return last.caller
-      const accessToken = bearerToken(request)
+      const accessToken = tokenOf(request, 'Bearer')
       const principal = descope.authenticate(accessToken)
       if (!(principal instanceof Promise)) {
         const caller = { principal, accessToken }
@@ -271,16 +264,18 @@ function authorizationOf({ headers }: IncomingMessage): string | undefined {
   return Object.hasOwn(headers, 'authorization') ? headers.authorization : undefined
 }
 
-function bearerToken(request: IncomingMessage): string {
+function tokenOf(request: IncomingMessage, scheme: TokenScheme): string {
   const authorization = authorizationOf(request)
   if (authorization === undefined) throw new TokenError('missing', 'An access token is needed')
   if (!isSingle(request)) {
     throw new TokenError('malformed', 'The request has more than one Authorization header')
   }
-  const space = authorization.indexOf(' ')
-  const token = authorization.slice(space + 1).trim()
-  if (space < 0 || authorization.slice(0, space).toLowerCase() !== 'bearer' || token === '') {
-    throw new TokenError('malformed', 'The Authorization header must be "Bearer <access token>"')
+  const token = authorization.slice(scheme.length + 1).trim()
+  const begin = `${scheme} `.toLowerCase()
+  if (!authorization.toLowerCase().startsWith(begin) || token === '') {
+    const proof = scheme === 'DPoP' ? ', beside a DPoP proof' : ''
+    const what = `The Authorization header must be "${scheme} <access token>"${proof}`
+    throw new TokenError('malformed', what)
   }
   return token
 }

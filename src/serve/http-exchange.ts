@@ -2,10 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../auth/credentials/credential.js'
 import {
-  challengeFor,
-  challengeHeader,
-  STEP_UP_NEEDED,
+  type ChallengeParts,
+  schemeOf,
+  scopeChallenge,
   scopesOfChallenge,
+  stepUpChallenge,
 } from '../auth/verify/challenge-response.js'
 import type { Exchange, UnderWay } from '../gateway/exchange.js'
 import { failureError, type TargetFailure } from '../gateway/forwarding/target-failure.js'
@@ -37,7 +38,7 @@ const CLIENT_LEFT = 499
 
 export interface HttpExchangeOptions {
   streams: Roster<HttpReply>
-  challenge: () => { resourceMetadata: string; required: readonly string[] }
+  challenge: () => Pick<ChallengeParts, 'resourceMetadata' | 'required' | 'dpop'>
   clock: Pick<Clock, 'now'>
   memory?: MemoryBudget | undefined
   tracer?: Tracer | undefined
@@ -150,11 +151,16 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   }
 
   challenge(scopes: readonly string[]): string {
-    const message = 'The access token lacks scopes that this call needs'
-    const { resourceMetadata } = this.#options.challenge()
-    const needed = this.#scopesFor(scopes)
-    const error = { reason: 'insufficient_scope', status: 403, message, scopes: needed } as const
-    return challengeFor(error, { resourceMetadata }) ?? ''
+    return scopeChallenge(this.#scopesFor(scopes), this.#challengeContext)
+  }
+
+  stepUpChallenge(scopes: readonly string[]): string {
+    return stepUpChallenge(this.#scopesFor(scopes), this.#challengeContext)
+  }
+
+  get #challengeContext() {
+    const { resourceMetadata, dpop } = this.#options.challenge()
+    return { resourceMetadata, dpop, scheme: schemeOf(this.header('authorization')) }
   }
 
   /** All scopes that a challenge names, since clients ask for those and for nothing else. */
@@ -167,15 +173,6 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   /** Tells whether the client adds the scopes that it has to those that it is told, by its version. */
   get addsScopes(): boolean {
     return (this.header('mcp-protocol-version') ?? '') >= STATELESS_VERSION
-  }
-
-  stepUpChallenge(scopes: readonly string[]): string {
-    return challengeHeader({
-      error: 'insufficient_user_authentication',
-      description: STEP_UP_NEEDED,
-      resourceMetadata: this.#options.challenge().resourceMetadata,
-      scopes: this.#scopesFor(scopes),
-    })
   }
 
   /** Occupies a slot, which is released however the request ends. */

@@ -102,7 +102,7 @@ export function createBindingCheck(): (request: Pick<IncomingMessage, 'socket'>)
 
 const ALLOW_HEADERS = [
   'authorization, content-type, accept, last-event-id, mcp-protocol-version, mcp-session-id',
-  'mcp-method, mcp-name, traceparent, tracestate, baggage',
+  'mcp-method, mcp-name, traceparent, tracestate, baggage, dpop',
 ].join(', ')
 
 const KNOWN: ReadonlySet<string> = new Set(ALLOW_HEADERS.split(', '))

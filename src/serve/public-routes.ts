@@ -29,7 +29,9 @@ export interface PublicEndpoint {
   /** Its public URL. */
   resource: string
   /** `undefined` without authentication: then there is no metadata. */
-  descope: Pick<Descope, 'issuer' | 'document' | 'scopesSupported' | 'keysState'> | undefined
+  descope:
+    | Pick<Descope, 'issuer' | 'document' | 'scopesSupported' | 'keysState' | 'dpop'>
+    | undefined
 }
 
 const KEY_SET = '/.well-known/jwks.json'
@@ -96,7 +98,8 @@ export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<st
     const name = names.filter(isNamed).join(', ') || undefined
     return (_request, response) => {
       const scopes = descope.scopesSupported()
-      const document = resourceMetadata({ resource, issuer: descope.issuer(), scopes, name })
+      const { dpop } = descope
+      const document = resourceMetadata({ resource, issuer: descope.issuer(), scopes, name, dpop })
       json(response, 200, document, 'public, max-age=300')
     }
   }

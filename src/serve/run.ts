@@ -11,7 +11,14 @@ import { createTeller } from './console/recent-calls.js'
 import type { MakeOffers } from './landing-page.js'
 import { startMetricsServer } from './metrics-server.js'
 import { announceListening, announceStart, type RunningServer, startServer } from './server.js'
-import { isWorker, runWorkers, tellEnd, tellReady, tellWorkersOwner } from './workers.js'
+import {
+  isWorker,
+  runWorkers,
+  sharedReplays,
+  tellEnd,
+  tellReady,
+  tellWorkersOwner,
+} from './workers.js'
 
 /** Node versions without security fixes. */
 const ENDED_NODE = /^20\./
@@ -74,6 +81,7 @@ export async function runServe(
     })
     void fault.then(resolve)
   })
+  const replays = isWorker() ? sharedReplays(clock) : undefined
   const onFinished =
     isWorker() && hasConsole(config) ? createTeller(clock, tellWorkersOwner) : console?.note
   const parts = {
@@ -82,6 +90,7 @@ export async function runServe(
     configFile: loaded.file,
     onFinished,
     redact,
+    replays,
     process: runtime.system,
   }
   const starting = startServer(parts, config, logger)

@@ -63,6 +63,7 @@ interface ServerRuntime extends TargetsRuntime, AuditRuntime {
   configFile?: string | undefined
   onFinished?: AppOptions['onFinished']
   /** See {@link createApp}. */
+  replays?: AppOptions['replays']
   isOnLoopback?: AppOptions['isOnLoopback']
 }
 
@@ -199,6 +200,7 @@ export async function assemble(
     caps,
     isOnLoopback: runtime.isOnLoopback,
     onFinished: runtime.onFinished,
+    replays: runtime.replays,
     offers: runtime.offers,
     allowStreams: vercel === undefined,
     extraHosts: vercel?.hosts ?? [],

@@ -1,9 +1,10 @@
 import cluster, { type Worker } from 'node:cluster'
+import { createReplays, type Replays, type ReplayVerdict } from '../auth/verify/replays.js'
 import type { ProxyConfig } from '../config/types.js'
 import { firstFault } from '../util/errors.js'
-import { isObject } from '../util/json.js'
+import { isObject, type JsonObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
-import type { Runtime } from '../util/runtime.js'
+import type { Clock, Runtime } from '../util/runtime.js'
 import { reopensAudit } from './audit.js'
 import type { ConsoleParts } from './console/open.js'
 import { type Told, toldIn } from './console/recent-calls.js'
@@ -42,6 +43,46 @@ export function tellEnd(requests: number): Promise<void> {
   })
 }
 
+/** Longest wait for the first process, milliseconds. */
+const ASK_MS = 2_000
+
+/**
+ * Has the first process remember the proofs that were used at any of the workers. Where it does not
+ * answer in time, nothing is taken.
+ */
+export function sharedReplays(clock: Pick<Clock, 'after'>): Replays {
+  const waiting = new Map<number, (verdict: ReplayVerdict) => void>()
+  let last = 0
+  cluster.worker?.on('message', (message: unknown) => {
+    if (!isObject(message) || typeof message['proof'] !== 'number') return
+    waiting.get(message['proof'])?.(message['verdict'] as ReplayVerdict)
+  })
+  return {
+    use: (key, id) =>
+      new Promise((resolve) => {
+        const proof = ++last
+        const end = (verdict: ReplayVerdict) => {
+          cancel()
+          if (waiting.delete(proof)) resolve(verdict)
+        }
+        const cancel = clock.after(ASK_MS, () => end('full'))
+        waiting.set(proof, end)
+        if (!cluster.worker?.isConnected()) return end('full')
+        cluster.worker.send({ proof, key, id }, undefined, (error) => {
+          if (error !== null) end('full')
+        })
+      }),
+  }
+}
+
+/** Answers a worker that asks whether a proof was used at any of them. */
+function answerProof(worker: Pick<Worker, 'send'>, replays: Replays, message: JsonObject): void {
+  const { proof, key, id } = message
+  if (typeof key !== 'string' || typeof id !== 'string') return
+  // one that has ended meanwhile needs no answer
+  worker.send({ proof, verdict: replays.use(key, id) }, undefined, () => undefined)
+}
+
 export interface WorkersListener {
   /** Called once, with the port, when all accept connections. */
   onListening(port: number): void
@@ -70,10 +111,11 @@ export async function runWorkers(
   { server, audit }: Pick<ProxyConfig, 'server' | 'audit'>,
   logger: Logger,
   { onListening, onEnd, console }: WorkersListener,
-  fork: () => Pick<Worker, 'on' | 'once' | 'process'> = () => cluster.fork(),
+  fork: () => Pick<Worker, 'on' | 'once' | 'process' | 'send'> = () => cluster.fork(),
 ): Promise<number> {
   const { clock } = runtime
   const metrics = await listenMetrics(server, console)
+  const replays = createReplays(clock)
   return new Promise((resolve) => {
     let ready = 0
     let requests = 0
@@ -89,6 +131,7 @@ export async function runWorkers(
       worker.on('message', (message: unknown) => {
         if (!isObject(message)) return
         if (typeof message['readyOn'] === 'number') onReady(message['readyOn'])
+        if (typeof message['proof'] === 'number') answerProof(worker, replays, message)
         if (typeof message['requests'] === 'number') requests += message['requests']
         const told = toldIn(message)
         if (told !== undefined) console?.take(told)

@@ -86,6 +86,7 @@ export async function prepareBrowser(flow: Flow, plan: FlowPlan): Promise<Browse
       client: storable(client),
       resource,
       scope,
+      ...(plan.proof !== undefined && { proof: plan.proof }),
       note: note ?? plan.note,
       since: now,
       expiresAt: now + options.timeoutMs,
@@ -180,7 +181,7 @@ export async function complete(
   response: URLSearchParams,
   configured: ConfiguredClient,
 ): Promise<TokenRecord> {
-  const { server, resource, redirectUri, state, verifier } = pending
+  const { server, resource, redirectUri, state, verifier, proof } = pending
   checkResponseIssuer(server, response)
   const error = readResponseError(response)
   if (error !== undefined) {
@@ -189,7 +190,7 @@ export async function complete(
     throw new ProxyError('SIGN_IN_FAILED', what)
   }
   const client = withConfiguredSecret(pending.client, configured)
-  const request = { server, client, resource, response, state, redirectUri, verifier }
+  const request = { server, client, resource, response, state, redirectUri, verifier, proof }
   // tried again only where the server said that it did nothing
   const grant = await withRetries(
     flow.runtime,

@@ -152,11 +152,12 @@ const USER_INFO_LIMITS = { timeoutMs: 2_000, maxBytes: 65_536 }
 async function whoSignedIn(
   deps: HttpDeps,
   { issuer, userinfoEndpoint }: AuthorizationServer,
-  { accessToken, scope }: { accessToken: string; scope: string | undefined },
+  { accessToken, scope, proofKey }: Pick<TokenRecord, 'accessToken' | 'scope' | 'proofKey'>,
 ): Promise<string | undefined> {
   const claims = readUnverifiedClaims(accessToken)
   const name = nameOf(claims)
-  if (name !== undefined || userinfoEndpoint === undefined) return name
+  // a bound token is never sent as Bearer
+  if (name !== undefined || userinfoEndpoint === undefined || proofKey !== undefined) return name
   if (!splitScopes(scope).includes('openid')) return undefined
   try {
     const url = requireSafeUrl(deps, userinfoEndpoint, '"userinfo_endpoint"', new URL(issuer))

@@ -1,6 +1,7 @@
 import { storable, withConfiguredSecret } from '../auth/oauth/client.js'
 import { requestDeviceCodes } from '../auth/oauth/device.js'
 import { OAuthRefusedError, RetryableError } from '../auth/oauth/failure.js'
+import { newProofKey } from '../auth/oauth/proof-keys.js'
 import { chooseClient } from '../auth/oauth/registration.js'
 import { deviceGrant, type Grant } from '../auth/oauth/token-endpoint.js'
 import { bindingOf, type TokenRecord } from '../auth/tokens/token-store.js'
@@ -40,6 +41,7 @@ export async function prepareDevice(flow: Flow, plan: FlowPlan): Promise<Pending
     binding: bindingOf(target),
     target: target.name,
     ...{ server, client: storable(client), resource, scope, note, since: now },
+    ...(plan.proof !== undefined && { proof: plan.proof }),
     expiresAt: now + expiresIn * 1_000,
     url: verificationUriComplete ?? verificationUri,
     ...codes,
@@ -77,7 +79,8 @@ export async function runDevice(
 async function poll(flow: Flow, pending: PendingDevice): Promise<Grant | 'expired'> {
   const { runtime, signal, target } = flow
   const { clock } = runtime
-  const { server, resource, deviceCode } = pending
+  const { server, resource, deviceCode, proof } = pending
+  const proofKey = proof && (await newProofKey())
   const client = withConfiguredSecret(pending.client, target.client)
   let pace: Pace = { interval: pending.interval, margin: MARGIN }
   for (;;) {
@@ -85,7 +88,7 @@ async function poll(flow: Flow, pending: PendingDevice): Promise<Grant | 'expire
     if (signal.aborted) throw wasInterrupted()
     if (clock.now() >= pending.expiresAt) return 'expired'
     try {
-      return await deviceGrant(runtime, { server, client, resource, deviceCode })
+      return await deviceGrant(runtime, { server, client, resource, deviceCode, proof, proofKey })
     } catch (error) {
       const code = error instanceof OAuthRefusedError ? error.refusal.code : undefined
       if (code === 'expired_token') return 'expired'

@@ -148,14 +148,15 @@ function canResume(
   return [...needed, ...splitScopes(target.scope)].every((scope) => asked.has(scope))
 }
 
-/** Tells whether the target still names the same authorization server and resource. */
+/** Tells whether the target still names the same authorization server and resource, and binds tokens alike. */
 async function isStillThere(
-  { server, resource }: PendingSignIn,
-  plan: () => Promise<Pick<FlowPlan, 'server' | 'resource'>>,
+  { server, resource, proof }: PendingSignIn,
+  plan: () => Promise<Pick<FlowPlan, 'server' | 'resource' | 'proof'>>,
 ): Promise<boolean> {
   const now = await plan().catch(() => undefined)
   if (now === undefined) return true // the target does not answer, so nothing else is known
-  return now.server.issuer === server.issuer && now.resource === resource
+  if (now.server.issuer !== server.issuer || now.resource !== resource) return false
+  return now.proof === proof
 }
 
 /** @throws {ProxyError} `CREDENTIAL_REFUSED` when these scopes were asked for a short time ago. */

@@ -120,6 +120,7 @@ export async function keepGrant(
     client: storable(client, grant),
     accessToken: grant.accessToken,
     refreshToken: grant.refreshToken,
+    ...(grant.proofKey !== undefined && { proofKey: grant.proofKey }),
     requestedScope: scope,
     scope: grant.scope ?? scope,
     ...grantTimes(runtime.clock.now(), grant),

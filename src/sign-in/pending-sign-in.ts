@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { OAuthClient } from '../auth/oauth/client.js'
+import { type ProofWish, proofWishOf } from '../auth/oauth/proof-wish.js'
 import type { AuthorizationServer } from '../auth/oauth/server-metadata.js'
 import {
   numberMember,
@@ -28,6 +29,8 @@ interface PendingBase {
   readonly client: OAuthClient
   readonly resource: string | undefined
   readonly scope: string | undefined
+  /** The tokens are to be bound to a key, which is made when they are asked for. */
+  readonly proof?: ProofWish | undefined
   readonly note: string | undefined
   /** Where the user signs in. */
   readonly url: string
@@ -122,7 +125,18 @@ function parsePending(value: unknown): PendingSignIn | undefined {
   if (server === undefined || client === undefined || key === undefined) return undefined
   if (binding !== undefined && storeKey(binding) !== key) return undefined
   if (url === undefined || since === undefined || expiresAt === undefined) return undefined
-  const base = { key, binding, server, client, url, since, expiresAt, ...texts }
+  const proof = proofWishOf(value['proof'])
+  const base = {
+    key,
+    binding,
+    server,
+    client,
+    url,
+    since,
+    expiresAt,
+    ...texts,
+    ...(proof && { proof }),
+  }
   const { userCode, deviceCode } = stringMembers(value, ['userCode', 'deviceCode'])
   if (value['kind'] === 'device' && userCode !== undefined && deviceCode !== undefined) {
     const interval = numberMember(value, 'interval') ?? 5

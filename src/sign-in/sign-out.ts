@@ -47,7 +47,8 @@ async function revoke(deps: SignOutDeps, before: TokenRecord): Promise<SignOutRe
   const record = (await deps.store.load(before.binding)) ?? before
   const { revokeToken } = await import('../auth/oauth/revocation.js')
   const client = withConfiguredSecret(record.client, deps.configured)
-  const proof = accessToken ?? record.accessToken
+  // a bound one is never sent as Bearer
+  const proof = record.proofKey === undefined ? (accessToken ?? record.accessToken) : undefined
   // revoking the refresh token ends the whole grant; without one, only the access token can be revoked
   const [token, hint] =
     record.refreshToken === undefined

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
+import { proveRequest } from '../auth/oauth/proof-keys.js'
 import { createNetwork, type Network, type NetworkOptions } from '../upstream/http/network.js'
 import { MIB, readText } from '../util/bounded-file.js'
 import { ProxyError } from '../util/errors.js'
@@ -29,7 +30,8 @@ export function openNetwork(
   isRetrySafe?: NetworkOptions['isRetrySafe'],
 ): Network {
   const ca = readAuthorities(flags, runtime)
-  return createNetwork({ runtime, ca, proxies: flags.proxyEnv, ipv4: flags.ipv4, isRetrySafe })
+  const { proxyEnv: proxies, ipv4 } = flags
+  return createNetwork({ runtime, ca, proxies, ipv4, isRetrySafe, prove: proveRequest })
 }
 
 /** Gives a runtime whose `fetch` goes the way that the flags say. */

@@ -43,6 +43,7 @@ export async function startOidc(resource: string): Promise<Oidc> {
       registration: { enabled: true },
       revocation: { enabled: true },
       deviceFlow: { enabled: true },
+      dPoP: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => resource,

@@ -1,4 +1,6 @@
+import { ProxyError } from '../../util/errors.js'
 import { readBearerChallenge, saysTokenInvalid } from '../oauth/parse-challenge.js'
+import { accessHeaders } from '../oauth/proof-keys.js'
 import { asksForMore, type TokenSource } from '../tokens/token-source.js'
 import { type SignInNeed, SignInRequiredError } from '../tokens/token-store.js'
 import type { Caller, TargetCredential } from './credential.js'
@@ -19,6 +21,8 @@ export function loginCredential(options: LoginCredentialOptions): TargetCredenti
   const { source, target, isOneOfSeveral = false } = options
   /** By caller, because another token may be in use by the time that one is refused. */
   const sent = new WeakMap<Caller, string>()
+  /** Whose proof was refused once. */
+  const reproved = new WeakSet<Caller>()
 
   const signInRequired = (need: SignInNeed) =>
     new SignInRequiredError(target, isOneOfSeveral ? { ...need, target } : need)
@@ -28,11 +32,16 @@ export function loginCredential(options: LoginCredentialOptions): TargetCredenti
       const token = await source.get()
       if (token === undefined) return {}
       sent.set(caller, token)
-      return { authorization: `Bearer ${token}` }
+      return accessHeaders(token)
     },
     async refused(caller, refusal) {
       const challenge = readBearerChallenge(refusal.challenge)
       const token = sent.get(caller)
+      if (challenge?.error === 'invalid_dpop_proof' && token !== undefined) {
+        if (reproved.has(caller)) throw proofRefused(target, challenge.errorDescription)
+        reproved.add(caller)
+        return true
+      }
       const isStepUp = asksForMore(challenge)
       if (!isStepUp && !saysTokenInvalid(refusal.status, refusal.challenge)) return false
       if (token === undefined) {
@@ -45,4 +54,12 @@ export function loginCredential(options: LoginCredentialOptions): TargetCredenti
       throw signInRequired({ refused: token, challenge })
     },
   }
+}
+
+/** The error for a target that takes no proof of ours: another token would change nothing. */
+function proofRefused(target: string, why: string | undefined): ProxyError {
+  const said = why === undefined ? '' : ` (${JSON.stringify(why.slice(0, 200))})`
+  return new ProxyError('CREDENTIAL_REFUSED', `${target} refuses the DPoP proof${said}`, {
+    hint: 'Check the clock of this machine, and that the URL is the one that the server knows itself by.',
+  })
 }

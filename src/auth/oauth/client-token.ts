@@ -45,7 +45,7 @@ export async function requestClientToken(
   deps: HttpDeps,
   { client: given, target, tokenUrl, challenge, scope: configured }: ClientTokenRequest,
 ): Promise<Grant> {
-  const { server, resource, resourceScopes } =
+  const { server, resource, resourceScopes, proof } =
     tokenUrl === undefined
       ? await discoverGrantPlan(deps, target, challenge)
       : configuredPlan(tokenUrl, target)
@@ -54,7 +54,7 @@ export async function requestClientToken(
   // no refresh tokens here, so no `offline_access`
   const scope = chooseScope({ configured, challenged, resource: resourceScopes, server: [] })
   const ask = (of: string | undefined) =>
-    clientCredentialsGrant(deps, { server, client, resource: of, scope })
+    clientCredentialsGrant(deps, { server, client, resource: of, scope, proof })
   return ask(resource).catch((error: unknown) => {
     const code = error instanceof OAuthRefusedError ? error.refusal.code : undefined
     const isAboutResource = code === 'invalid_target' || code === 'invalid_request'

@@ -4,6 +4,7 @@ import { trimSlashes } from '../../util/text.js'
 import { shownUrl, wellKnownPath } from '../../util/url-text.js'
 import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
 import type { BearerChallenge } from './parse-challenge.js'
+import { type ProofWish, proofFor, proofWishIn } from './proof-wish.js'
 import {
   type AuthorizationServer,
   assumedAuthorizationServer,
@@ -21,7 +22,13 @@ export type GrantTarget =
       /** Leaves `resource` out, for authorization servers that refuse it. */
       readonly omitResource?: boolean
     }
-  | { readonly kind: 'issuer'; readonly issuer: string; readonly resource: string | undefined }
+  | {
+      readonly kind: 'issuer'
+      readonly issuer: string
+      readonly resource: string | undefined
+      /** Whether the token is to be bound to a key. */
+      readonly proof?: ProofWish | undefined
+    }
 
 /** Everything that has to be known before a token can be asked for. */
 export interface GrantPlan {
@@ -30,6 +37,8 @@ export interface GrantPlan {
   readonly resource: string | undefined
   /** `scopes_supported` of the protected resource. */
   readonly resourceScopes: readonly string[]
+  /** Set where the token is to be bound to a key. */
+  readonly proof?: ProofWish | undefined
 }
 
 /**
@@ -51,7 +60,9 @@ export async function discoverGrantPlan(
   if (target.kind === 'issuer') {
     const server = await discoverAuthorizationServer(deps, target.issuer)
     if (server === undefined) throw noMetadata([target.issuer])
-    return { server, resource: target.resource, resourceScopes: [] }
+    const { resource, issuer } = target
+    const proof = proofFor(new URL(resource ?? issuer), server, [target.proof])
+    return { server, resource, resourceScopes: [], ...(proof && { proof }) }
   }
   const { url, omitResource = false } = target
   const { resourceMetadata, furtherMetadata = [] } = challenge ?? {}
@@ -65,13 +76,16 @@ export async function discoverGrantPlan(
     if (!(error instanceof ProxyError) || error instanceof WrongResourceError) throw error
     failure = error
   }
+  const server =
+    described === undefined || described.authorizationServers.length === 0
+      ? await ownServer(deps, url, described, failure)
+      : await firstServer(deps, described.authorizationServers, url)
+  const proof = proofFor(url, server, [described?.proof, challenge?.proof])
   return {
-    server:
-      described === undefined || described.authorizationServers.length === 0
-        ? await ownServer(deps, url, described, failure)
-        : await firstServer(deps, described.authorizationServers, url),
+    server,
     resource: omitResource ? undefined : (described?.resource ?? canonicalResource(url)),
     resourceScopes: described?.scopesSupported ?? [],
+    ...(proof !== undefined && { proof }),
   }
 }
 
@@ -137,6 +151,8 @@ export interface ProtectedResource {
   /** Empty when it names none. */
   readonly authorizationServers: readonly string[]
   readonly scopesSupported: readonly string[]
+  /** Absent where it says nothing of DPoP. */
+  readonly proof?: ProofWish | undefined
 }
 
 /** The metadata is for another resource than the one that it was looked for. */
@@ -211,6 +227,7 @@ async function readResource(
     resource,
     authorizationServers: textsMember(document, 'authorization_servers'),
     scopesSupported: textsMember(document, 'scopes_supported'),
+    ...proofWishIn(document),
   }
 }
 

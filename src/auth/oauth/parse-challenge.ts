@@ -18,6 +18,8 @@ export interface BearerChallenge {
   readonly resourceMetadata?: string
   /** Further values of `resource_metadata`, where there are several. */
   readonly furtherMetadata?: readonly string[]
+  /** Whether tokens with a DPoP proof are taken, or no others (RFC 9449 §7.1). */
+  readonly proof?: 'offered' | 'required'
 }
 
 const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -67,7 +69,8 @@ export function parseChallenges(header: string | null | undefined): AuthChalleng
 }
 
 /**
- * Reads the `Bearer` challenge out of a `WWW-Authenticate` value; `undefined` when there is none.
+ * Reads the `Bearer` challenge out of a `WWW-Authenticate` value, or the `DPoP` one where that says what is
+ * wrong, or is alone; `undefined` when there is none.
  *
  * @see [RFC 6750 §3](https://www.rfc-editor.org/rfc/rfc6750#section-3)
  * @see [RFC 9728 §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-5.1)
@@ -75,11 +78,17 @@ export function parseChallenges(header: string | null | undefined): AuthChalleng
 export function readBearerChallenge(
   header: string | null | undefined,
 ): BearerChallenge | undefined {
-  const bearers = parseChallenges(header).filter(({ scheme }) => scheme === 'bearer')
-  const chosen = bearers.find(({ metadata }) => metadata.length > 0) ?? bearers[0]
+  const all = parseChallenges(header)
+  const bearers = all.filter(({ scheme }) => scheme === 'bearer')
+  const proofs = all.filter(({ scheme }) => scheme === 'dpop')
+  const known = [...bearers, ...proofs]
+  const chosen =
+    proofs.find(({ parameters }) => parameters['error'] !== undefined) ??
+    known.find(({ metadata }) => metadata.length > 0) ??
+    known[0]
   if (chosen === undefined) return undefined
   const { error, error_description, scope, acr_values, max_age } = chosen.parameters
-  const [first, ...further] = new Set(bearers.flatMap(({ metadata }) => metadata))
+  const [first, ...further] = new Set(known.flatMap(({ metadata }) => metadata))
   return {
     ...(error !== undefined && { error }),
     ...(error_description !== undefined && { errorDescription: error_description }),
@@ -88,6 +97,7 @@ export function readBearerChallenge(
     ...(max_age !== undefined && { maxAge: max_age }),
     ...(first !== undefined && { resourceMetadata: first }),
     ...(further.length > 0 && { furtherMetadata: further }),
+    ...(proofs.length > 0 && { proof: bearers.length > 0 ? 'offered' : 'required' }),
   }
 }
 

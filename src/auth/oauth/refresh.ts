@@ -33,9 +33,11 @@ export async function refreshRecord(deps: RefreshDeps, record: TokenRecord): Pro
   const { refreshToken } = record
   if (refreshToken === undefined) throw new ProxyError('INTERNAL', 'No refresh token to use')
   const server = await withRetries(deps, () => serverOf(deps, record))
+  const { resource, proofKey } = record
+  const bound = proofKey === undefined ? {} : ({ proof: 'required', proofKey } as const)
   const ask = (client: OAuthClient) =>
     withRetries(deps, () =>
-      refreshGrant(deps, { server, client, resource: record.resource, refreshToken }),
+      refreshGrant(deps, { server, client, resource, refreshToken, ...bound }),
     )
   const client = withConfiguredSecret(record.client, deps.configured)
   try {

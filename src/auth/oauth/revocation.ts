@@ -10,7 +10,7 @@ export interface RevocationRequest {
   token: string
   hint: 'access_token' | 'refresh_token'
   /** A valid access token: Descope takes nothing else as proof from a public client. */
-  accessToken: string
+  accessToken: string | undefined
 }
 
 /**
@@ -25,25 +25,31 @@ export async function revokeToken(
   deps: HttpDeps,
   request: RevocationRequest,
 ): Promise<OAuthRefusal | undefined> {
-  const refusal = await send(deps, request, false)
+  const refusal = await send(deps, request)
   if (refusal === undefined || request.client.authMethod !== 'none') return refusal
-  return await send(deps, request, true)
+  return request.accessToken === undefined ? refusal : send(deps, request, request.accessToken)
 }
 
 async function send(
   deps: HttpDeps,
-  { server, client, token, hint, accessToken }: RevocationRequest,
-  withBearer: boolean,
+  { server, client, token, hint }: RevocationRequest,
+  bearer?: string,
 ): Promise<OAuthRefusal | undefined> {
   const { oauth, parties, options } = await libraryCall(deps, server, client)
   const proof: ClientAuth = (_server, { client_id }, body, headers) => {
     body.set('client_id', client_id)
-    headers.set('authorization', `Bearer ${accessToken}`)
+    headers.set('authorization', `Bearer ${bearer}`)
   }
   const [as, who, auth] = parties
-  const response = await oauth.revocationRequest(as, who, withBearer ? proof : auth, token, {
-    ...options,
-    additionalParameters: { token_type_hint: hint },
-  })
+  const response = await oauth.revocationRequest(
+    as,
+    who,
+    bearer === undefined ? auth : proof,
+    token,
+    {
+      ...options,
+      additionalParameters: { token_type_hint: hint },
+    },
+  )
   return readRefusal(response.status, response.headers, await response.text())
 }

@@ -3,6 +3,7 @@ import { type JsonObject, stringMember, textMember, textsMember } from '../../ut
 import { trimSlashes } from '../../util/text.js'
 import { markUrl, shownUrl, wellKnownPath } from '../../util/url-text.js'
 import { fetchMetadata, firstFound, type HttpDeps, requireSafeUrl } from './http.js'
+import { PROOF_ALGORITHM } from './proof-keys.js'
 
 /** An authorization server's metadata (RFC 8414, OpenID Connect Discovery), checked. */
 export interface AuthorizationServer {
@@ -23,6 +24,8 @@ export interface AuthorizationServer {
   readonly clientIdMetadataDocuments: boolean
   /** RFC 9207: authorization responses always carry `iss`. */
   readonly issInResponses: boolean
+  /** It binds tokens to a key that is proved as we do it (RFC 9449 §5.1). */
+  readonly takesProofs?: true | undefined
 }
 
 /**
@@ -126,6 +129,9 @@ function readAuthorizationServer(
     tokenAuthMethods: textsMember(document, 'token_endpoint_auth_methods_supported'),
     clientIdMetadataDocuments: document['client_id_metadata_document_supported'] === true,
     issInResponses: document['authorization_response_iss_parameter_supported'] === true,
+    ...(textsMember(document, 'dpop_signing_alg_values_supported').includes(PROOF_ALGORITHM) && {
+      takesProofs: true as const,
+    }),
   }
 }
 

@@ -10,6 +10,8 @@ import {
 } from './client.js'
 import { isUnknownClient, OAuthRefusedError, RetryableError, readRefusal } from './failure.js'
 import type { HttpDeps } from './http.js'
+import { newProofKey, tokenEndpointProofs } from './proof-keys.js'
+import type { ProofWish } from './proof-wish.js'
 import { splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
 
@@ -23,6 +25,8 @@ export interface Grant {
   readonly expiresIn: number | undefined
   /** How the client authenticated, where the way that was tried first was refused. */
   readonly authMethod?: ClientAuthMethod
+  /** The private key that the tokens are bound to; absent where they are Bearer. */
+  readonly proofKey?: string
 }
 
 /** What every request to the token endpoint needs. */
@@ -31,6 +35,10 @@ export interface GrantRequest {
   client: OAuthClient
   /** Sent with every request to the token endpoint (RFC 8707); `undefined` sends none. */
   resource: string | undefined
+  /** Asks for a token that is bound to a key; with `required`, takes no other. */
+  proof?: ProofWish | undefined
+  /** That key, where there is one already. */
+  proofKey?: string | undefined
 }
 
 /**
@@ -118,22 +126,45 @@ export function deviceGrant(
  */
 async function send(
   deps: HttpDeps,
-  { server, client, resource }: GrantRequest,
+  { server, client, resource, proof, ...given }: GrantRequest,
   doing: string,
   request: (call: LibraryCall, options: TokenEndpointRequestOptions) => Promise<Response>,
 ): Promise<Grant> {
   const additionalParameters: Record<string, string> = resource === undefined ? {} : { resource }
+  const key = given.proofKey ?? (proof && (await newProofKey()))
   const ask = async (who: OAuthClient) => {
     const call = await libraryCall(deps, server, who)
-    return readGrant(doing, await request(call, { ...call.options, additionalParameters }))
+    const DPoP = key && (await tokenEndpointProofs(call.oauth, key))
+    const options = { ...call.options, additionalParameters, ...(DPoP && { DPoP }) }
+    const answer = async () => readGrant(doing, await request(call, options), key)
+    return await answer().catch((error: unknown) => {
+      // the library has the nonce of the refusal, and puts it into the next proof
+      if (DPoP && isNonceWanted(error)) return answer()
+      throw error
+    })
+  }
+  const bound = async (who: OAuthClient) => {
+    const grant = await ask(who)
+    if (proof !== 'required' || grant.proofKey !== undefined) return grant
+    throw notBound(doing)
   }
   try {
-    return await ask(client)
+    return await bound(client)
   } catch (error) {
     const authMethod = otherSecretMethod(server.tokenAuthMethods, client)
     if (authMethod === undefined || !isUnknownClient(error)) throw error
-    return { ...(await ask({ ...client, authMethod })), authMethod }
+    return { ...(await bound({ ...client, authMethod })), authMethod }
   }
+}
+
+const isNonceWanted = (error: unknown) =>
+  error instanceof OAuthRefusedError && error.refusal.code === 'use_dpop_nonce'
+
+/** The error for a token that whoever steals it could use, where one was asked for that nobody else can. */
+function notBound(doing: string): OAuthRefusedError {
+  const description = 'it issued a Bearer token, though one that is bound to a key was asked for'
+  const refusal = { code: 'not_bound', description, status: 200, retryAfter: null }
+  return new OAuthRefusedError(doing, { kind: 'grant', ...refusal })
 }
 
 /**
@@ -143,10 +174,15 @@ async function send(
  *
  * @throws {OAuthRefusedError} when the server refused.
  * @throws {RetryableError} when the answer is not JSON.
- * @throws {ProxyError} `SIGN_IN_FAILED` when it holds no bearer token.
+ * @param proofKey The key that was proved with the request, if any: the token may be bound to it.
+ * @throws {ProxyError} `SIGN_IN_FAILED` when it holds no token that we can use.
  * @see [RFC 6749 §5.1](https://www.rfc-editor.org/rfc/rfc6749#section-5.1) Successful Response
  */
-export async function readGrant(doing: string, response: Response): Promise<Grant> {
+export async function readGrant(
+  doing: string,
+  response: Response,
+  proofKey?: string | undefined,
+): Promise<Grant> {
   const body = await response.text()
   const refusal = readRefusal(response.status, response.headers, body)
   if (refusal !== undefined) throw new OAuthRefusedError(doing, refusal)
@@ -154,7 +190,8 @@ export async function readGrant(doing: string, response: Response): Promise<Gran
   if (!isObject(json)) throw new RetryableError(`${doing} failed: the answer is not JSON`)
   const accessToken = textMember(json, 'access_token')
   const type = textMember(json, 'token_type') ?? 'bearer'
-  if (accessToken === undefined || type.toLowerCase() !== 'bearer') {
+  const isBound = proofKey !== undefined && type.toLowerCase() === 'dpop'
+  if (accessToken === undefined || (type.toLowerCase() !== 'bearer' && !isBound)) {
     const problem =
       accessToken === undefined
         ? 'it has no "access_token"'
@@ -167,6 +204,7 @@ export async function readGrant(doing: string, response: Response): Promise<Gran
     refreshToken: textMember(json, 'refresh_token'),
     scope: scopeOf(json['scope']),
     expiresIn: positiveMember(json, 'expires_in'),
+    ...(isBound && { proofKey }),
   }
 }
 

@@ -4,6 +4,7 @@ import type { Clock } from '../../util/runtime.js'
 import type { GrantTarget } from '../oauth/discover.js'
 import type { HttpDeps } from '../oauth/http.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
+import { useProofKey } from '../oauth/proof-keys.js'
 import { asksForMore, asksForStepUp, type TokenSource } from './token-source.js'
 
 export interface ClientCredentialsDeps extends HttpDeps {
@@ -59,6 +60,7 @@ async function requestToken(deps: ClientCredentialsDeps, challenge: BearerChalle
   const { requestClientToken } = await import('../oauth/client-token.js')
   const { client, target, scope } = deps
   const grant = await requestClientToken(deps, { client, target, challenge, scope })
+  if (grant.proofKey !== undefined) useProofKey(grant.accessToken, grant.proofKey)
   const lifeMs = (grant.expiresIn ?? 300) * 1_000
   const marginMs = Math.min(Math.max(60_000, lifeMs / 10), lifeMs / 2)
   return { token: grant.accessToken, renewAt: deps.clock.now() + lifeMs - marginMs }

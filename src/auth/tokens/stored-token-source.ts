@@ -2,6 +2,7 @@ import { createBackoff } from '../../util/async.js'
 import type { Clock } from '../../util/runtime.js'
 import { isRetryable, OAuthRefusedError, pauseAskedFor } from '../oauth/failure.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
+import { useProofKey } from '../oauth/proof-keys.js'
 import { missingScopes } from '../oauth/scopes.js'
 import { asksForStepUp, INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
 import {
@@ -127,22 +128,28 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     return run
   }
 
-  const get = async (): Promise<string | undefined> => {
+  const find = async (): Promise<TokenRecord | undefined> => {
     const isOld = Math.abs(clock.now() - lastLook) >= LOOK_MS
     if (isOld || current === undefined || !isFresh(current, now())) await look()
     if (current === undefined) return undefined
-    if (isFresh(current, now())) return current.accessToken
+    if (isFresh(current, now())) return current
     const held = current
-    const lastResort = () => (isExpired(held, now()) ? undefined : held.accessToken)
+    const lastResort = () => (isExpired(held, now()) ? undefined : held)
     if (held.refreshToken === undefined) return lastResort()
     try {
       const renewed = await renewOnce('', 'due')
-      return renewed?.accessToken ?? lastResort()
+      return renewed ?? lastResort()
     } catch (error) {
       const stillGood = lastResort()
       if (stillGood === undefined) throw error
       return stillGood
     }
+  }
+
+  const get = async (): Promise<string | undefined> => {
+    const record = await find()
+    if (record?.proofKey !== undefined) useProofKey(record.accessToken, record.proofKey)
+    return record?.accessToken
   }
 
   const refused = async (token: string, challenge?: BearerChallenge) => {

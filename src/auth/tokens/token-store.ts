@@ -100,6 +100,8 @@ export interface TokenRecord {
   readonly client: OAuthClient
   readonly accessToken: string
   readonly refreshToken: string | undefined
+  /** The private key that both are bound to, a JWK; absent where they are Bearer. */
+  readonly proofKey?: string | undefined
   /** What was asked for. */
   readonly requestedScope: string | undefined
   /** What was granted; where the server did not say, what was asked for. */

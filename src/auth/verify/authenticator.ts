@@ -2,7 +2,8 @@ import { hash } from 'node:crypto'
 import { BoundedMap } from '../../util/bounded-map.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Principal } from '../principal.js'
-import { toTokenError } from './token-error.js'
+import { boundToKey } from './claims.js'
+import { TokenError, toTokenError } from './token-error.js'
 import { MAX_TOKEN_LENGTH, type Verifier } from './verify-token.js'
 
 export interface AuthenticatorOptions {
@@ -18,6 +19,12 @@ export interface Authenticator {
    * @throws {TokenError} As a rejection only, for whatever goes wrong.
    */
   authenticate(token: string): Principal | Promise<Principal>
+  /**
+   * Likewise for a token that is bound to a key. Whoever asks has to check the proof of the request.
+   *
+   * @throws {TokenError} As a rejection only; `not_bound` for a token that is Bearer.
+   */
+  authenticateBound(token: string): Promise<Principal>
 }
 
 /**
@@ -47,17 +54,34 @@ export function createAuthenticator(
     }
   }
 
+  function find(token: string): Principal | Promise<Principal> {
+    if (token.length > MAX_TOKEN_LENGTH) return verify('', token)
+    const key = hash('sha256', token, 'base64')
+    const entry = verified.touch(key)
+    if (entry && clock.now() < entry.until) return entry.principal
+    const current = running.get(key)
+    if (current !== undefined) return current
+    const started = verify(key, token)
+    running.set(key, started)
+    return started
+  }
+
   return {
     authenticate(token) {
-      if (token.length > MAX_TOKEN_LENGTH) return verify('', token)
-      const key = hash('sha256', token, 'base64')
-      const entry = verified.touch(key)
-      if (entry && clock.now() < entry.until) return entry.principal
-      const current = running.get(key)
-      if (current !== undefined) return current
-      const started = verify(key, token)
-      running.set(key, started)
-      return started
+      const found = find(token)
+      if (found instanceof Promise) return found.then(refuseBound)
+      return found.keyThumbprint === undefined ? found : Promise.resolve(found).then(refuseBound)
+    },
+    async authenticateBound(token) {
+      const principal = await find(token)
+      if (principal.keyThumbprint !== undefined) return principal
+      throw new TokenError('not_bound', 'The access token is not bound to a key, as DPoP needs it')
     },
   }
+}
+
+/** A principal may be known from a request that proved the key. */
+function refuseBound(principal: Principal): Principal {
+  if (principal.keyThumbprint === undefined) return principal
+  throw boundToKey('send it with the scheme DPoP and a proof')
 }

@@ -23,6 +23,8 @@ export interface ClaimRules {
   ownServer?: OwnServer | undefined
   /** Named in the message when the audience is wrong. */
   expectedAudience: string
+  /** Tokens bound to a key are taken: whoever takes them checks the proof of each request. */
+  acceptsBound?: boolean | undefined
 }
 
 /** An MCP server in Descope that stands for one endpoint of ours and for nothing else. */
@@ -61,20 +63,41 @@ export function checkClaims(claims: JsonObject, now: number, rules: ClaimRules):
   if (typeof sub !== 'string' || sub === '') {
     throw new TokenError('malformed', 'The access token names no subject')
   }
-  checkUnbound(claims)
+  checkBinding(claims, rules.acceptsBound === true)
 }
 
 /**
- * Refuses tokens that only the holder of a key may use: taken as Bearer, they would serve whoever
- * stole them. That `cnf` names a key of a kind that we do not know, or none, changes nothing.
+ * Refuses tokens that only the holder of a key may use, unless proofs of that key are checked: taken as
+ * Bearer, they would serve whoever stole them. That `cnf` names a key of another kind than that of DPoP,
+ * a second one, or none, is refused always.
  *
  * @see [RFC 9449 §7.2](https://www.rfc-editor.org/rfc/rfc9449#section-7.2) Compatibility with the Bearer Authentication Scheme
  * @see [RFC 7800 §3](https://www.rfc-editor.org/rfc/rfc7800#section-3) Representations for Proof-of-Possession Keys
  */
-function checkUnbound(claims: JsonObject): void {
+function checkBinding(claims: JsonObject, acceptsBound: boolean): void {
   if (ownMember(claims, 'cnf') === undefined) return
+  if (!acceptsBound) throw boundToKey('ask for one without a DPoP proof')
+  if (thumbprintOf(claims) === undefined) {
+    const what = 'The access token is bound to a key (cnf) of another kind than that of DPoP (jkt)'
+    throw new TokenError('bound_to_key', what)
+  }
+}
+
+/** The error for a token that was sent as Bearer although it is bound to a key. */
+export function boundToKey(remedy: string): TokenError {
   const what = 'The access token is bound to a key (cnf) and may not be sent as Bearer here'
-  throw new TokenError('bound_to_key', `${what}: ask for one without a DPoP proof`)
+  return new TokenError('bound_to_key', `${what}: ${remedy}`)
+}
+
+/** A SHA-256 in base64url. */
+const THUMBPRINT = /^[\w-]{43}$/
+
+/** Returns the thumbprint of the key that a token is bound to, where that is all that binds it. */
+function thumbprintOf(claims: JsonObject): string | undefined {
+  const cnf = ownMember(claims, 'cnf')
+  if (!isObject(cnf) || Object.keys(cnf).length !== 1) return undefined
+  const jkt = stringMember(cnf, 'jkt')
+  return jkt !== undefined && THUMBPRINT.test(jkt) ? jkt : undefined
 }
 
 /** The MCP server that a configuration URL names, if it names one. */
@@ -120,6 +143,7 @@ export function toPrincipal(claims: JsonObject, kept: readonly string[] = []): P
     ...new Set([...stringsMember(claims, name), ...stringsMember(inTenant, name)]),
   ]
   const userId = textMember(claims, 'dsub')
+  const keyThumbprint = thumbprintOf(claims)
   return Object.freeze({
     issuer: stringMember(claims, 'iss') ?? '',
     subject: stringMember(claims, 'sub') ?? '',
@@ -130,6 +154,7 @@ export function toPrincipal(claims: JsonObject, kept: readonly string[] = []): P
     roles: both('roles'),
     permissions: both('permissions'),
     ...(ownMember(claims, 'su') === true && { steppedUp: true }),
+    ...(keyThumbprint !== undefined && { keyThumbprint }),
     name: stringMember(claims, 'name') ?? stringMember(claims, 'email'),
     expiresAt: numberClaim(claims, 'exp') ?? 0,
     ...(kept.length > 0 && { claims: keep(claims, kept) }),

@@ -1,5 +1,6 @@
 import type { JsonObject } from '../../util/json.js'
 import { wellKnownPath } from '../../util/url-text.js'
+import { type DpopMode, PROOF_ALGORITHMS } from './dpop-proof.js'
 
 export interface ResourceMetadataOptions {
   /** The public MCP URL, sent byte for byte. */
@@ -8,6 +9,8 @@ export interface ResourceMetadataOptions {
   issuer: string
   scopes?: readonly string[]
   name?: string | undefined
+  /** Whether access tokens are taken with a DPoP proof. */
+  dpop?: DpopMode | undefined
 }
 
 /**
@@ -16,13 +19,15 @@ export interface ResourceMetadataOptions {
  * @see [RFC 9728 §2](https://www.rfc-editor.org/rfc/rfc9728#section-2) Protected Resource Metadata
  */
 export function resourceMetadata(options: ResourceMetadataOptions): JsonObject {
-  const { resource, issuer, scopes = [], name } = options
+  const { resource, issuer, scopes = [], name, dpop = 'off' } = options
   return {
     resource,
     authorization_servers: [issuer],
     ...(scopes.length > 0 && { scopes_supported: [...scopes] }),
     bearer_methods_supported: ['header'],
     ...(name !== undefined && { resource_name: name }),
+    ...(dpop !== 'off' && { dpop_signing_alg_values_supported: [...PROOF_ALGORITHMS] }),
+    ...(dpop === 'require' && { dpop_bound_access_tokens_required: true }),
   }
 }
 

@@ -15,10 +15,16 @@ export const TOKEN_ERROR_STATUS = {
   wrong_audience: 401,
   not_an_access_token: 401,
   bound_to_key: 401,
+  not_bound: 401,
+  wrong_key: 401,
+  proof_missing: 401,
+  proof_invalid: 401,
+  proof_replayed: 401,
   unknown_key: 401,
   bad_signature: 401,
   insufficient_scope: 403,
   keys_unavailable: 503,
+  proofs_full: 503,
   internal: 503,
 } as const
 

@@ -28,6 +28,7 @@ export interface VerifierOptions {
   requiredScopes?: readonly string[]
   /** Names of further claims that principals keep. */
   keptClaims?: readonly string[] | undefined
+  acceptsBound?: ClaimRules['acceptsBound']
 }
 
 export interface Verifier {
@@ -70,10 +71,10 @@ export function createVerifier(options: VerifierOptions): Verifier {
 export function claimRules(
   options: Pick<
     VerifierOptions,
-    'acceptsIssuer' | 'resource' | 'audience' | 'publicUrl' | 'ownServer'
+    'acceptsIssuer' | 'resource' | 'audience' | 'publicUrl' | 'ownServer' | 'acceptsBound'
   >,
 ): ClaimRules {
-  const { acceptsIssuer, resource, audience = [], publicUrl, ownServer } = options
+  const { acceptsIssuer, resource, audience = [], publicUrl, ownServer, acceptsBound } = options
   const ours = [resource, publicUrl].filter((url) => url !== undefined).map(isResource)
   return {
     acceptsIssuer,
@@ -81,6 +82,7 @@ export function claimRules(
       ours.some((isOurs) => isOurs(candidate)) || audience.includes(candidate),
     ownServer,
     expectedAudience: resource,
+    acceptsBound,
   }
 }
 

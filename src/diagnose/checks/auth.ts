@@ -1,5 +1,5 @@
 import { discoverProtectedResource } from '../../auth/oauth/discover.js'
-import { readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
+import { type BearerChallenge, readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
 import {
   type AuthorizationServer,
   discoverAuthorizationServer,
@@ -72,13 +72,16 @@ export async function judgeRefusal(
       'Let the server ask for Bearer, or pass the credential that it wants: `--header "Authorization: …"`.',
     )
   }
-  return judgeMetadataUrl(challenge.resourceMetadata, challenge.scope)
+  return judgeMetadataUrl(challenge)
 }
 
-function judgeMetadataUrl(url: string | undefined, scope: string | undefined): Verdict {
+const SCHEMES = { offered: 'Bearer, DPoP', required: 'DPoP' } as const
+
+function judgeMetadataUrl({ resourceMetadata: url, scope, proof }: BearerChallenge): Verdict {
+  const schemes = proof === undefined ? 'Bearer' : SCHEMES[proof]
   if (url === undefined) {
     return warn(
-      '401 Bearer without resource_metadata; clients must guess it',
+      `401 ${schemes} without resource_metadata; clients must guess it`,
       'Add resource_metadata="<absolute URL>" to the WWW-Authenticate header.',
     )
   }
@@ -88,7 +91,7 @@ function judgeMetadataUrl(url: string | undefined, scope: string | undefined): V
       'Write an absolute URL there: clients do not complete it.',
     )
   }
-  return pass(`401 Bearer, resource_metadata${scope === undefined ? '' : `, scope "${scope}"`}`)
+  return pass(`401 ${schemes}, resource_metadata${scope === undefined ? '' : `, scope "${scope}"`}`)
 }
 
 async function checkResource(probe: Probe): Promise<Verdict> {

@@ -14,6 +14,7 @@ import {
   readUnverifiedClaims,
   toPrincipal,
 } from '../../auth/verify/claims.js'
+import type { DpopMode } from '../../auth/verify/dpop-proof.js'
 import { processKeySet } from '../../auth/verify/jwks.js'
 import { TokenError, type TokenErrorReason } from '../../auth/verify/token-error.js'
 import { claimRules } from '../../auth/verify/verify-token.js'
@@ -123,12 +124,22 @@ interface TokenRules extends CheckedDescope {
   readonly isShared?: boolean
   readonly audience: readonly string[]
   readonly requiredScopes: readonly string[]
+  readonly dpop?: DpopMode
 }
 
 /** Judges whether `serve` would accept a token, without verifying its signature. */
 export function judgeOwnToken(
   token: string,
-  { configUrl, issuers, resource, publicUrl, isShared, audience, requiredScopes }: TokenRules,
+  {
+    configUrl,
+    issuers,
+    resource,
+    publicUrl,
+    isShared,
+    audience,
+    requiredScopes,
+    dpop = 'off',
+  }: TokenRules,
   clock: Pick<Clock, 'now'>,
 ): Verdict {
   const claims = readUnverifiedClaims(token)
@@ -136,6 +147,7 @@ export function judgeOwnToken(
   const rules = claimRules({
     ...{ acceptsIssuer: acceptsIssuer(project, issuers), resource, publicUrl, audience },
     ownServer: isShared ? undefined : ownServerOf(project),
+    acceptsBound: dpop !== 'off',
   })
   try {
     checkClaims(claims, clock.now() / 1_000, rules)
@@ -166,7 +178,7 @@ function hintOf(reason: TokenErrorReason, resource: string): string {
     return `In Descope, set the MCP Server URL of the MCP server to ${resource}, or name the audience in descope.audience.`
   }
   if (reason === 'bound_to_key') {
-    return 'In Descope, do not force DPoP for the client: tokens are taken as Bearer here.'
+    return 'Set descope.dpop to accept or require; or do not force DPoP for the client in Descope.'
   }
   return reason === 'wrong_issuer'
     ? 'Use the Discovery URL of the MCP server that the client belongs to, or name the issuer in descope.issuers.'

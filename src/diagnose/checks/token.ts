@@ -48,8 +48,15 @@ async function checkToken(probe: Probe): Promise<Verdict> {
     const hint = `Get a token with the scopes${scope}: \`--scope "…"\`; in Descope, allow them to the client by a Policy.`
     return fail(detail, hint, 'CREDENTIAL_REFUSED')
   }
-  return fail(detail, hintOf(probe, proof), 'CREDENTIAL_REFUSED')
+  const isUnbound = challenge?.proof === 'required' && !isSentAsDpop(proof)
+  return fail(detail, isUnbound ? NEEDS_PROOF : hintOf(probe, proof), 'CREDENTIAL_REFUSED')
 }
+
+const NEEDS_PROOF =
+  'The server takes tokens that are bound to a key only (DPoP): sign in with `mcp-descope-proxy login <url> --force`, or with client credentials.'
+
+const isSentAsDpop = (proof: Proof | undefined) =>
+  proof?.headers['authorization']?.startsWith('DPoP ') === true
 
 function describeProof({ access, clock, ...probe }: Probe, proof: Proof | undefined): string {
   const claims = proof?.token === undefined ? {} : readUnverifiedClaims(proof.token)

@@ -4,6 +4,7 @@ import type { Upstream } from '../upstream.js'
 import { type CookieJar, createCookieJar, withCookies } from './cookie-jar.js'
 import { createHttpUpstream, type HttpUpstreamOptions } from './http-client.js'
 import { plainAnswers } from './plain-answers.js'
+import { type Prove, withProofs } from './proofs.js'
 
 export interface NetworkOptions {
   runtime: Pick<Runtime, 'clock' | 'env' | 'fetch'>
@@ -14,6 +15,8 @@ export interface NetworkOptions {
   /** Connects by IPv4 only. */
   ipv4?: boolean
   isRetrySafe: HttpUpstreamOptions['isRetrySafe']
+  /** Signs proofs for access tokens that are bound to a key. */
+  prove?: Prove
 }
 
 /** How this machine reaches others: directly or through a proxy, and with which authorities trusted. */
@@ -31,7 +34,7 @@ const IDLE_MS = 25_000
 
 /** Creates the network. A proxy's client is loaded only where there is a proxy. */
 export function createNetwork(options: NetworkOptions): Network {
-  const { runtime, ca, proxies = true, ipv4 = false, isRetrySafe } = options
+  const { runtime, ca, proxies = true, ipv4 = false, isRetrySafe, prove } = options
   const { clock } = runtime
   const env = proxies ? runtime.env : {}
   const jars = new Map<string, CookieJar>()
@@ -54,7 +57,9 @@ export function createNetwork(options: NetworkOptions): Network {
     async connect(url) {
       const jar = jars.get(url.origin) ?? createCookieJar(clock)
       jars.set(url.origin, jar)
-      return withCookies(plainAnswers(await connect(url), url), url, jar)
+      const connections = await connect(url)
+      const proven = prove ? withProofs(connections, url, clock, prove) : connections
+      return withCookies(plainAnswers(proven, url), url, jar)
     },
     async fetch(input, init) {
       const url = new URL(input instanceof Request ? input.url : input)

@@ -155,7 +155,7 @@ export function withAcceptance(upstream: Upstream, source: TokenSource): Upstrea
   return {
     send(request, handler) {
       const at = request.headers.indexOf('authorization')
-      const token = at < 0 ? '' : (request.headers[at + 1] ?? '').slice('Bearer '.length)
+      const token = at < 0 ? '' : (request.headers[at + 1] ?? '').replace(/^(?:Bearer|DPoP) /, '')
       upstream.send(request, new AcceptanceHandler(handler, () => source.accepted?.(token)))
     },
     close: () => upstream.close(),

@@ -129,7 +129,9 @@ async function inspectDescope(
   const { fetch } = traced(runtime, flags, openNetwork(runtime, flags), clean)
   const { id, secret } = client
   const judgeToken = async (): Promise<Verdict> => {
-    const target = { kind: 'issuer' as const, issuer: parseConfigUrl(configUrl).issuer, resource }
+    const { issuer } = parseConfigUrl(configUrl)
+    const proof = PROOFS[config.descope.dpop]
+    const target = { kind: 'issuer' as const, issuer, resource, proof }
     const credentials = { id: id ?? '', secret: secret ?? '' }
     const deps = { fetch, clock, target, client: credentials, scope }
     const token = (await createClientCredentialsSource(deps).get()) ?? ''
@@ -144,6 +146,9 @@ async function inspectDescope(
   const checks = isOwn ? renamed(all, own.name) : all
   return await runChecks(checks, { clock, only: [], leaveOut: [], baseline: undefined, clean })
 }
+
+/** What `serve` asks of clients, by `descope.dpop`. */
+const PROOFS = { off: undefined, accept: 'offered', require: 'required' } as const
 
 /** Names the target in the ids of its own MCP server's checks. */
 function renamed(checks: readonly Check[], target: string): Check[] {

@@ -1,5 +1,6 @@
 import { discoverProtectedResource } from '../../auth/oauth/discover.js'
 import { type BearerChallenge, readBearerChallenge } from '../../auth/oauth/parse-challenge.js'
+import { accessHeaders } from '../../auth/oauth/proof-keys.js'
 import { INSUFFICIENT_SCOPE, type TokenSource } from '../../auth/tokens/token-source.js'
 import type { Verdict } from '../../diagnose/check.js'
 import { judgeRefusal } from '../../diagnose/checks/auth.js'
@@ -164,7 +165,7 @@ interface AskOptions {
  */
 async function askTarget(options: AskOptions): Promise<Reception> {
   const { clock, network, url, token, timeoutMs } = options
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const headers = token === undefined ? {} : accessHeaders(token)
   const client = createHttpClient(clock, await network.connect(url), timeoutMs)
   const openSse = () => createSseClient(clock, network, url, timeoutMs)
   const hands = await shakeHands({ client, headers, openSse })

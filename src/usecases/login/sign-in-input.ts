@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { keyIsMissing } from '../../auth/oauth/proof-keys.js'
 import { numberMember } from '../../auth/tokens/store/record.js'
 import { bindingOf, type TokenRecord } from '../../auth/tokens/token-store.js'
 import { readUnverifiedClaims } from '../../auth/verify/claims.js'
@@ -42,6 +43,7 @@ export async function readToken(
     })
   }
   const claims = readUnverifiedClaims(accessToken)
+  if (claims['cnf'] !== undefined) throw keyIsMissing()
   const scope = stringMember(claims, 'scope')
   const binding = bindingOf(target)
   const record: TokenRecord = {

@@ -1,4 +1,5 @@
 import type { CredentialHeaders } from '../../auth/credentials/credential.js'
+import { accessHeaders } from '../../auth/oauth/proof-keys.js'
 import type { CheckAccess, Proof } from '../../diagnose/probe.js'
 import { ProxyError } from '../../util/errors.js'
 import { isReadableOnTheWay } from '../../util/private-addresses.js'
@@ -159,7 +160,7 @@ async function signedIn(
   const { kind } = chosen
   const prove = async (): Promise<Proof | undefined> => {
     const token = await chosen.source.get()
-    return token === undefined ? undefined : { headers: bearer(token), token }
+    return token === undefined ? undefined : { headers: accessHeaders(token), token }
   }
   return {
     label: LABELS[kind],

@@ -15,6 +15,7 @@ function descope(change: Partial<Descope> = {}): Descope {
     issuer: () => ISSUER,
     document: (kind) => Promise.resolve({ issuer: ISSUER, kind }),
     scopesSupported: () => ['tools:read'],
+    dpop: 'off',
     keysState: () => 'ok',
     ...change,
   }
@@ -130,14 +131,22 @@ describe('the documents of the authorization server', () => {
 
 describe('the health checks', () => {
   it('say that the process lives, whatever else is wrong', async () => {
-    const change = { descope: descope({ keysState: () => 'missing' }), isDraining: () => true }
+    const change = {
+      descope: descope({ dpop: 'off', keysState: () => 'missing' }),
+      isDraining: () => true,
+    }
     expect(await get('/healthz', change)).toMatchObject({ status: 200, body: '{"ok":true}' })
   })
 
   it.each<[string, Change, number, boolean]>([
     ['all is well', {}, 200, true],
-    ['keys are missing', { descope: descope({ keysState: () => 'missing' }) }, 503, false],
-    ['keys are old', { descope: descope({ keysState: () => 'stale' }) }, 200, true],
+    [
+      'keys are missing',
+      { descope: descope({ dpop: 'off', keysState: () => 'missing' }) },
+      503,
+      false,
+    ],
+    ['keys are old', { descope: descope({ dpop: 'off', keysState: () => 'stale' }) }, 200, true],
     ['it drains', { isDraining: () => true }, 503, false],
     ['a target is down', { targets: [{ name: 'docs', state: 'down' }] }, 200, true],
     ['there is no authentication', { descope: undefined }, 200, true],

@@ -18,6 +18,7 @@ const RECORD_TEXTS = [
   'refreshToken',
   'requestedScope',
   'scope',
+  'proofKey',
 ] as const
 
 /** Narrows a parsed record; `undefined` when something that is needed is missing. */
@@ -91,6 +92,7 @@ export function parseServer(value: unknown): AuthorizationServer | undefined {
     tokenAuthMethods: stringsMember(value, 'tokenAuthMethods'),
     clientIdMetadataDocuments: value['clientIdMetadataDocuments'] === true,
     issInResponses: value['issInResponses'] === true,
+    ...(value['takesProofs'] === true && { takesProofs: true as const }),
   }
 }
 

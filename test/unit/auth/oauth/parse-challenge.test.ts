@@ -101,3 +101,28 @@ describe('readBearerChallenge', () => {
     expect(readBearerChallenge('Basic realm="x"')).toBeUndefined()
   })
 })
+
+describe('a challenge for DPoP', () => {
+  const metadata = 'resource_metadata="https://a.example/m"'
+  it.each([
+    [`Bearer ${metadata}`, { resourceMetadata: 'https://a.example/m' }],
+    [
+      `Bearer ${metadata}, DPoP algs="ES256", ${metadata}`,
+      { resourceMetadata: 'https://a.example/m', proof: 'offered' },
+    ],
+    [
+      `DPoP algs="ES256", ${metadata}`,
+      { resourceMetadata: 'https://a.example/m', proof: 'required' },
+    ],
+    [
+      `Bearer ${metadata}, dpop error="invalid_dpop_proof", ${metadata}`,
+      { error: 'invalid_dpop_proof', resourceMetadata: 'https://a.example/m', proof: 'offered' },
+    ],
+    [
+      `Bearer error="invalid_token", ${metadata}, DPoP algs="ES256"`,
+      { error: 'invalid_token', resourceMetadata: 'https://a.example/m', proof: 'offered' },
+    ],
+  ])('%s says whether proofs are taken', (header, challenge) => {
+    expect(readBearerChallenge(header)).toEqual(challenge)
+  })
+})
