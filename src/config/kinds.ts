@@ -1,5 +1,11 @@
 import type { LogFormat, LogLevel } from '../util/logger.js'
-import type { CredentialConfig, EndpointsKind, TargetTransport, ToolPolicyConfig } from './types.js'
+import type {
+  CredentialConfig,
+  EndpointsKind,
+  RuleConfig,
+  TargetTransport,
+  ToolPolicyConfig,
+} from './types.js'
 
 /** The type of a value of each kind. */
 export interface KindTypes {
@@ -45,6 +51,7 @@ export interface KindTypes {
   environment: Readonly<Record<string, string>>
   folder: string
   file: string
+  rules: readonly RuleConfig[]
 }
 
 export type SettingKind = keyof KindTypes
@@ -144,4 +151,8 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   environment: { expects: 'an object such as {"API_KEY": "${API_KEY}"}' },
   folder: { expects: 'an absolute path' },
   file: { expects: 'the path of a file' },
+  rules: {
+    expects:
+      'a list of rules such as {"when": "tool.name == \\"transfer\\" && arguments.amount > 1000", "deny": "the reason"}',
+  },
 }

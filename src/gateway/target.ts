@@ -11,6 +11,8 @@ import {
   type ToolRules,
 } from './routing/policy.js'
 import { createResourcePolicy, type ResourcePolicy } from './routing/resource-policy.js'
+import type { KnownTools } from './rules/known-tools.js'
+import type { Rules } from './rules/rules.js'
 
 /** One MCP server behind us. */
 export interface Target {
@@ -20,6 +22,10 @@ export interface Target {
   readonly barrier?: Barrier | undefined
   /** Of its tools. */
   readonly policy: ToolPolicy
+  /** Of its tools, too: in CEL. */
+  readonly rules?: Rules | undefined
+  /** Present where calls are decided on by what the target lists. */
+  readonly knownTools?: KnownTools | undefined
   readonly promptPolicy: ToolPolicy
   readonly resourcePolicy: ResourcePolicy
   readonly credential: TargetCredential
@@ -65,10 +71,12 @@ export function createTarget(
     onChange,
     memory,
     standIn,
-  }: Partial<Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn'>> = {},
+    rules,
+    knownTools,
+  }: Partial<Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn' | 'rules' | 'knownTools'>> = {},
 ): Target {
   const { name, prefix, tools, prompts = OPEN_RULES, resources = OPEN_RULES } = settings
-  const policy = createToolPolicy(tools)
+  const policy = withRules(createToolPolicy(tools), rules)
   const promptPolicy = createPolicy('prompts', prompts)
   const resourcePolicy = createResourcePolicy(resources)
   const isOpen = policy.isOpen && promptPolicy.isOpen && resourcePolicy.isOpen
@@ -77,6 +85,8 @@ export function createTarget(
     prefix,
     barrier: createBarrier(settings.access),
     policy,
+    rules,
+    knownTools,
     promptPolicy,
     resourcePolicy,
     credential,
@@ -87,6 +97,21 @@ export function createTarget(
     memory,
     state: 'unknown',
     onChange,
+  }
+}
+
+/** What rules in CEL change of what else is said about the tools. */
+function withRules(policy: ToolPolicy, rules: Rules | undefined): ToolPolicy {
+  if (rules === undefined) return policy
+  return {
+    decide: policy.decide,
+    decideOurs(principal) {
+      const decision = policy.decideOurs(principal)
+      const isHidden = !decision.allowed && decision.hidden
+      return isHidden ? decision : (rules.decideOurs(principal) ?? decision)
+    },
+    dependsOnCaller: policy.dependsOnCaller || rules.dependsOnCaller,
+    isOpen: false,
   }
 }
 

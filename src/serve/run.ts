@@ -1,4 +1,5 @@
-import type { LoadedConfig } from '../config/load.js'
+import { ConfigError, type LoadedConfig } from '../config/load.js'
+import { compileRules } from '../gateway/rules/compile.js'
 import { sleep } from '../util/async.js'
 import { firstFault } from '../util/errors.js'
 import { createLogger, type Logger } from '../util/logger.js'
@@ -53,6 +54,9 @@ export async function runServe(
   }
   const console = isWorker() ? undefined : openConsole(loaded, clock)
   if (!isWorker()) {
+    // with workers, none is to find that out by itself
+    const { problems } = await compileRules(config.targets, { clock })
+    if (problems.length > 0) throw new ConfigError(problems)
     announceStart(runs, config, logger)
     warn()
     warnAtStart(runtime, config.server.insecureNoAuth, logger)

@@ -9,8 +9,10 @@ import {
   mainUrlOf,
   mcpUrlOf,
 } from '../config/endpoints.js'
+import { ConfigError } from '../config/load.js'
 import type { ProxyConfig } from '../config/types.js'
 import { createGateway } from '../gateway/gateway.js'
+import { compileRules } from '../gateway/rules/compile.js'
 import { createSessions } from '../gateway/sessions/sealed-sessions.js'
 import type { Logger } from '../util/logger.js'
 import { createMemoryBudget } from '../util/memory-budget.js'
@@ -134,7 +136,10 @@ export async function assemble(
   const places = endpointsOf(config, port)
   const merged = mcpUrlOf(config.server, port)
   const identities = createIdentities(config, merged, clock, logger)
-  const { keptClaims, jwks } = identities
+  const { jwks } = identities
+  const { rules, problems } = await compileRules(config.targets, { clock, logger })
+  if (problems.length > 0) throw new ConfigError(problems)
+  const keptClaims = rules.size > 0 ? 'all' : identities.keptClaims
   const descopes = config.server.insecureNoAuth
     ? new Map<EndpointConfig, Descope>()
     : createDescopes({ runtime, config, endpoints: places, keptClaims, logger })
@@ -145,7 +150,7 @@ export async function assemble(
   ])
   const memory = createMemoryBudget(config.limits.bufferedBytes)
   const descopeOf = descopeFinder(descopes)
-  const targets = openTargets(runtime, config, descopeOf, logger, memory, identities)
+  const targets = openTargets(runtime, config, descopeOf, logger, memory, identities, rules)
   const secrets = sessionSecrets(config, logger)
   const endpoints = places.map((place): Endpoint => {
     const { target, path, url: resource } = place

@@ -3,6 +3,7 @@ import type { TargetCredential } from '../auth/credentials/credential.js'
 import type { Descope } from '../auth/resource-server.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { createStandIn } from '../gateway/connecting/stand-in.js'
+import type { CompiledRules } from '../gateway/rules/compile.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
 import { createDetectingUpstream, createTranslatingUpstream } from '../upstream/detection.js'
 import { createCookieJar } from '../upstream/http/cookie-jar.js'
@@ -30,6 +31,7 @@ export function openTargets(
   logger: Logger,
   memory?: MemoryBudget,
   identities?: Pick<Identities, 'addTo' | 'signedHeader'>,
+  rules: ReadonlyMap<string, CompiledRules> = new Map(),
 ): Target[] {
   const credentialAt = (config: TargetConfig) =>
     openCredential(runtime, config, descopeFor(config), identities)
@@ -41,7 +43,11 @@ export function openTargets(
       const upstream = createProgramUpstream(runtime, name, program, {
         ...{ timeouts, budget, memory, logger },
       })
-      return createTarget(config, credentialAt(config), upstream, { onChange, memory })
+      return createTarget(config, credentialAt(config), upstream, {
+        onChange,
+        memory,
+        ...rules.get(name),
+      })
     }
     const credential = credentialAt(config)
     const place = new URL(url ?? '')
@@ -56,7 +62,9 @@ export function openTargets(
     const sse = () =>
       openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
     if (config.transport === 'sse') {
-      return createTarget(config, credential, sse(), { onChange, memory, standIn })
+      return createTarget(config, credential, sse(), {
+        ...{ onChange, memory, standIn, ...rules.get(name) },
+      })
     }
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
@@ -74,7 +82,9 @@ export function openTargets(
             onChoice: (transport) =>
               logger.debug('transport', `Target "${name}" speaks ${transport}`),
           })
-    return createTarget(config, credential, upstream, { url: place, onChange, memory, standIn })
+    return createTarget(config, credential, upstream, {
+      ...{ url: place, onChange, memory, standIn, ...rules.get(name) },
+    })
   })
 }
 
@@ -102,6 +112,7 @@ export function standAlone(target: Target, credential: TargetCredential): Target
     ...target,
     prefix: '',
     credential,
+    knownTools: target.knownTools?.anew(),
     get state() {
       return target.state
     },
