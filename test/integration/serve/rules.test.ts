@@ -2,9 +2,10 @@ import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { ConfigInput } from '../../../src/config/types.js'
 import { type Identity, startIdentity } from '../../../src/demo/identity/index.js'
-import { modernRequest } from '../../helpers/modern-client.js'
+import { modernRequest, postStateless } from '../../helpers/modern-client.js'
 import { clock, readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { tool } from '../../helpers/targets/contents.js'
+import { startModernRecordingTarget } from '../../helpers/targets/modern.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
 
 type Rules = NonNullable<NonNullable<ConfigInput['targets']>[string]['rules']>
@@ -47,6 +48,11 @@ afterAll(async () => {
   await identity.close()
 })
 
+type Answered = {
+  error: unknown
+  result: { tools: { name: string }[]; cacheScope?: string }
+}
+
 const claims = { dct: 'T1', roles: ['admin'] }
 
 async function send(at: Stack, message: object, as: object) {
@@ -74,8 +80,10 @@ async function sendText(at: Stack, name: string, as: object, args: string) {
   return readMessage(await at.post(text, { authorization }))
 }
 
-const called = () =>
-  target.of('tools/call').map(({ message }) => (message?.['params'] as { name: string }).name)
+const nameIn = (message: { params?: unknown } | undefined) =>
+  (message?.params as { name?: string } | undefined)?.name
+
+const called = () => target.of('tools/call').map(({ message }) => nameIn(message))
 
 describe('a tool that a rule denies', () => {
   it('is hidden from the list, and its call is refused with the reason and nothing else', async () => {
@@ -154,7 +162,7 @@ describe('a rule about arguments', () => {
   })
 })
 
-it('a call before any list waits for the list, once for all, and one in the stateless era too', async () => {
+it('a call before any list waits for the list, once for all', async () => {
   const fresh = await startStack({ identity, targets: { t: { url: target.url, rules } } })
   const answers = await Promise.all(
     ['t_wipe', 't_read', 't_wipe'].map((name) => call(fresh, name, { dct: 'T1' })),
@@ -164,13 +172,27 @@ it('a call before any list waits for the list, once for all, and one in the stat
   await call(fresh, 't_read', { dct: 'T1' })
   expect(target.of('tools/list')).toHaveLength(1)
   await fresh.close()
-  const modern = await stack.post(modernRequest('tools/call', { name: 't_wipe', arguments: {} }), {
-    'mcp-protocol-version': '2026-07-28',
-    'mcp-method': 'tools/call',
-    'mcp-name': 't_wipe',
+})
+
+it('decides in the stateless protocol as in sessions', async () => {
+  const modern = await startModernRecordingTarget({
+    tools: ['wipe', 'transfer'].map((name) => {
+      return { ...tool(name), annotations: { destructiveHint: name === 'wipe' } }
+    }),
   })
-  // nobody here speaks that era, which is said before any rule is asked
-  expect((await modern.json()).error.code).toBe(-32601)
+  const at = await startStack({ identity, targets: { t: { url: modern.url, rules } } })
+  const ask = async (method: string, params: object = {}) =>
+    (await postStateless(at, modernRequest(method, params))).message as Answered
+  const wiped = await ask('tools/call', { name: 't_wipe', arguments: {} })
+  expect(wiped.error).toMatchObject({ code: -32602, message: 'no-dest' })
+  const large = await ask('tools/call', { name: 't_transfer', arguments: { amount: 5000 } })
+  expect(large.error).toMatchObject({ code: -32602, message: 'At most 1000' })
+  const { result } = await ask('tools/list')
+  expect(result.tools.map(({ name }) => name)).toEqual(['t_transfer'])
+  expect(result.cacheScope ?? 'private').toBe('private')
+  expect(modern.of('tools/call')).toEqual([])
+  await at.close()
+  await modern.close()
 })
 
 it('lists exactly what may be called, whatever the policy, the rules and the names', async () => {
@@ -203,9 +225,12 @@ it('lists exactly what may be called, whatever the policy, the rules and the nam
     as: fc.constantFrom({}, { dct: 'T1' }, { roles: ['admin'] }, { dct: 'T2', roles: ['admin'] }),
     callsFirst: fc.boolean(),
   })
-  const plain = await startStack({ identity, targets: { t: { url: target.url } } })
-  const exposed = (await listed(plain, {})).map((name) => name.replace(/^t_/, ''))
-  await plain.close()
+  const exposed = new Map<string, string[]>()
+  for (const prefix of ['', 't']) {
+    const plain = await startStack({ identity, targets: { t: { url: target.url, prefix } } })
+    exposed.set(prefix, await listed(plain, {}))
+    await plain.close()
+  }
   await fc.assert(
     fc.asyncProperty(policy, async ({ rules: given, deny, prefix, as, callsFirst }) => {
       const at = await startStack({
@@ -215,12 +240,11 @@ it('lists exactly what may be called, whatever the policy, the rules and the nam
       try {
         const callable: string[] = []
         const first = callsFirst ? undefined : await listed(at, as)
-        for (const own of exposed) {
-          const name = prefix === '' ? own : `${prefix}_${own}`
+        for (const name of exposed.get(prefix) ?? []) {
           const { result } = await call(at, name, as)
           if (result !== undefined) callable.push(name)
           const other = await call(at, name.toUpperCase(), as)
-          expect(other.result).toBeUndefined()
+          if (result === undefined) expect(other.result).toBeUndefined()
         }
         const list = first ?? (await listed(at, as))
         expect(callable.sort()).toEqual([...list].sort())
@@ -228,6 +252,6 @@ it('lists exactly what may be called, whatever the policy, the rules and the nam
         await at.close()
       }
     }),
-    { numRuns: 12 },
+    { numRuns: 8 },
   )
 })
