@@ -86,3 +86,14 @@ describe('config validate', () => {
     expect(stderr).toContain('"deny"')
   })
 })
+
+it('serve does not start with a rule that is wrong, with workers neither', async () => {
+  const cwd = settings([{ when: 'tool.nme == "x"', deny: 'no' }])
+  for (const more of [[], ['--workers', '2']]) {
+    const env = { SESSION_SECRET: 'x'.repeat(40) }
+    const runtime = createTestRuntime({ cwd, env })
+    const argv = ['serve', '--insecure-no-auth', '--port', '0', ...more]
+    expect(await run(runtime, argv)).toBe(2)
+    expect(runtime.stderr()).toContain('rules[0].when, line 1, column 6: No such key: nme')
+  }
+})
