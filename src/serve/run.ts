@@ -1,5 +1,4 @@
-import { ConfigError, type LoadedConfig } from '../config/load.js'
-import { compileRules } from '../gateway/rules/compile.js'
+import type { LoadedConfig } from '../config/load.js'
 import { sleep } from '../util/async.js'
 import { firstFault } from '../util/errors.js'
 import { createLogger, type Logger } from '../util/logger.js'
@@ -12,6 +11,7 @@ import { createTeller } from './console/recent-calls.js'
 import type { MakeOffers } from './landing-page.js'
 import { startMetricsServer } from './metrics-server.js'
 import { announceListening, announceStart, type RunningServer, startServer } from './server.js'
+import { readRules } from './targets.js'
 import { isWorker, runWorkers, tellEnd, tellReady, tellWorkersOwner } from './workers.js'
 
 /** Node versions without security fixes. */
@@ -55,8 +55,7 @@ export async function runServe(
   const console = isWorker() ? undefined : openConsole(loaded, clock)
   if (!isWorker()) {
     // with workers, none is to find that out by itself
-    const { problems } = await compileRules(config.targets, { clock })
-    if (problems.length > 0) throw new ConfigError(problems)
+    await readRules(config, clock)
     announceStart(runs, config, logger)
     warn()
     warnAtStart(runtime, config.server.insecureNoAuth, logger)

@@ -9,10 +9,8 @@ import {
   mainUrlOf,
   mcpUrlOf,
 } from '../config/endpoints.js'
-import { ConfigError } from '../config/load.js'
 import type { ProxyConfig } from '../config/types.js'
 import { createGateway } from '../gateway/gateway.js'
-import { compileRules } from '../gateway/rules/compile.js'
 import { createSessions } from '../gateway/sessions/sealed-sessions.js'
 import type { Logger } from '../util/logger.js'
 import { createMemoryBudget } from '../util/memory-budget.js'
@@ -34,7 +32,7 @@ import { createIdentities } from './identities.js'
 import type { MakeOffers } from './landing-page.js'
 import { createCaps } from './limits.js'
 import { createMetrics, type Metrics } from './metrics.js'
-import { openTargets, type TargetsRuntime } from './targets.js'
+import { openTargets, readRules, type TargetsRuntime } from './targets.js'
 import { createTracer } from './tracing.js'
 
 const DRAIN_POLL_MS = 50
@@ -137,8 +135,7 @@ export async function assemble(
   const merged = mcpUrlOf(config.server, port)
   const identities = createIdentities(config, merged, clock, logger)
   const { jwks } = identities
-  const { rules, problems } = await compileRules(config.targets, { clock, logger })
-  if (problems.length > 0) throw new ConfigError(problems)
+  const rules = await readRules(config, clock, logger)
   const keptClaims = rules.size > 0 ? 'all' : identities.keptClaims
   const descopes = config.server.insecureNoAuth
     ? new Map<EndpointConfig, Descope>()

@@ -1,9 +1,10 @@
 import { createCredential } from '../auth/credentials/create.js'
 import type { TargetCredential } from '../auth/credentials/credential.js'
 import type { Descope } from '../auth/resource-server.js'
+import { ConfigError } from '../config/load.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { createStandIn } from '../gateway/connecting/stand-in.js'
-import type { CompiledRules } from '../gateway/rules/compile.js'
+import { type CompiledRules, compileRules } from '../gateway/rules/compile.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
 import { createDetectingUpstream, createTranslatingUpstream } from '../upstream/detection.js'
 import { createCookieJar } from '../upstream/http/cookie-jar.js'
@@ -22,6 +23,21 @@ import type { Runtime } from '../util/runtime.js'
 import type { Identities } from './identities.js'
 
 export type TargetsRuntime = Pick<Runtime, 'fetch'> & ProgramHost
+
+/**
+ * Compiles the rules of all targets.
+ *
+ * @throws {ConfigError} With everything that is wrong with them.
+ */
+export async function readRules(
+  { targets }: Pick<ProxyConfig, 'targets'>,
+  clock: Runtime['clock'],
+  logger?: Logger,
+): Promise<ReadonlyMap<string, CompiledRules>> {
+  const { rules, problems } = await compileRules(targets, { clock, ...(logger && { logger }) })
+  if (problems.length > 0) throw new ConfigError(problems)
+  return rules
+}
 
 /** Opens all configured targets. Nothing is connected or started yet. */
 export function openTargets(
