@@ -93,4 +93,6 @@ async function joinStart(): Promise<void> {
   copyFileSync('node_modules/commander/LICENSE', `${OUT}/commander-LICENSE.txt`)
   const telemetry = 'node_modules/@opentelemetry/sdk-trace-base/LICENSE'
   copyFileSync(telemetry, `${OUT}/opentelemetry-LICENSE.txt`)
+  copyFileSync('node_modules/@marcbachmann/cel-js/LICENSE', `${OUT}/cel-js-LICENSE.txt`)
+  copyFileSync('node_modules/@bufbuild/re2/LICENSE', `${OUT}/re2-LICENSE.txt`)
 }

@@ -36,7 +36,7 @@ export interface DescopeOptions {
   connection?: DescopeConnection | undefined
   logger: Logger
   /** Names of further claims that principals keep. */
-  keptClaims?: readonly string[] | undefined
+  keptClaims?: readonly string[] | 'all' | undefined
 }
 
 /** What an endpoint of `serve` needs from Descope. */

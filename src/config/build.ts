@@ -54,8 +54,13 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
     tools: sectionOf(resolution, 'targets.*.tools', name),
     prompts: sectionOf(resolution, 'targets.*.prompts', name),
     resources: sectionOf(resolution, 'targets.*.resources', name),
+    rules: buildRules(own.rules, resolution.values.get(`targets.${name}.rules`)?.from),
     methods: own.methods,
   }
+}
+
+function buildRules(list: Section<'targets.*'>['rules'], from = ''): TargetConfig['rules'] {
+  return list.length === 0 ? undefined : { from, list }
 }
 
 function buildOwnDescope({ configUrl }: Section<'targets.*.descope'>): TargetConfig['descope'] {

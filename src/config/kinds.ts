@@ -3,6 +3,7 @@ import type {
   CredentialConfig,
   DescopeConfig,
   EndpointsKind,
+  RuleConfig,
   TargetTransport,
   ToolPolicyConfig,
 } from './types.js'
@@ -53,6 +54,7 @@ export interface KindTypes {
   environment: Readonly<Record<string, string>>
   folder: string
   file: string
+  rules: readonly RuleConfig[]
 }
 
 export type SettingKind = keyof KindTypes
@@ -157,4 +159,8 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   environment: { expects: 'an object such as {"API_KEY": "${API_KEY}"}' },
   folder: { expects: 'an absolute path' },
   file: { expects: 'the path of a file' },
+  rules: {
+    expects:
+      'a list of rules such as {"when": "tool.name == \\"transfer\\" && arguments.amount > 1000", "deny": "the reason"}',
+  },
 }

@@ -120,6 +120,7 @@ export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } =
   transport: z.enum(['auto', 'http', 'sse']),
   command: z.union([plain, z.tuple([plain], argument)]),
   environment: z.record(z.string().regex(/^[^=\0]+$/), argument),
+  rules: z.array(z.strictObject({ when: text, deny: text })),
   folder: plain.refine((value) => isAbsolute(value)),
   file: plain,
 }

@@ -217,6 +217,7 @@ const TABLE = [
   ...section('targets.*.prompts', rulesOf('Prompts')),
   ...section('targets.*.resources', rulesOf('Resources')),
   ...section('targets.*', {
+    rules: ['rules', [], 'Rules in CEL that deny calls of tools: docs/rules.md.'],
     methods: [
       'texts',
       [],

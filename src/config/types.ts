@@ -137,8 +137,23 @@ export interface TargetConfig {
   /** Absent: nothing restricts them. */
   prompts?: ToolPolicyConfig | undefined
   resources?: ToolPolicyConfig | undefined
+  /** In CEL, about its tools; absent: none. */
+  rules?: RulesConfig | undefined
   /** Methods outside MCP to forward, with * for any characters. */
   methods: readonly string[]
+}
+
+export interface RulesConfig {
+  /** Where they are configured. */
+  from: string
+  list: readonly RuleConfig[]
+}
+
+export interface RuleConfig {
+  /** A CEL expression: to whom and what the rule applies. */
+  readonly when: string
+  /** What the caller is told. */
+  readonly deny: string
 }
 
 export interface ProgramConfig {
@@ -276,6 +291,7 @@ export interface TargetInput {
   tools?: Given<ToolPolicyConfig>
   prompts?: Given<ToolPolicyConfig>
   resources?: Given<ToolPolicyConfig>
+  rules?: readonly RuleConfig[] | undefined
   methods?: readonly string[] | undefined
 }
 

@@ -30,7 +30,14 @@ import {
 } from './rewriting/signed-ids.js'
 import { createWithhold } from './rewriting/withheld.js'
 import { createNames, tellNames } from './routing/names.js'
-import { asItIs, createRouter, exposedName, isAboutIds, isAddressed } from './routing/route.js'
+import {
+  asItIs,
+  createRouter,
+  exposedName,
+  isAboutIds,
+  isAddressed,
+  type Route,
+} from './routing/route.js'
 import { createDeclared } from './sessions/capabilities.js'
 import { initialize } from './sessions/initialize.js'
 import { createEras } from './sessions/protocol-eras.js'
@@ -171,7 +178,7 @@ function createView(
       return request.exchange.reply.empty(202)
     }
     if (only !== undefined && !(isBound && isAboutIds(message))) {
-      return forward({ context, checks, rewriter, request, message, route: asItIs(only) })
+      return send(request, message, asItIs(only))
     }
     if (message.kind === 'response') routeAnswer(context, request, message)
     else notifications.send(request, message)
@@ -207,7 +214,7 @@ function createView(
     if (routed !== undefined) {
       if ('target' in routed) {
         if (only === undefined) notifications.remember(request, message, routed.target)
-        return forward({ context, checks, rewriter, request, message, route: routed })
+        return send(request, message, routed)
       }
       noteHidden(exchange.record, message, principal)
       return replyError(exchange, message.id, ERROR_CODES.invalidParams, routed.message)
@@ -217,7 +224,7 @@ function createView(
       return run(exchange, message, followEmptyCursor(context, pendingOf(request), only, message))
     }
     if (only !== undefined && !isHidden) {
-      return forward({ context, checks, rewriter, request, message, route: asItIs(only) })
+      return send(request, message, asItIs(only))
     }
     if (listKind(message.method) !== undefined)
       return run(exchange, message, federateList(context, pendingOf(request), message))
@@ -229,6 +236,11 @@ function createView(
       return run(exchange, message, broadcastRequest(context, pendingOf(request), message))
     }
     refuseUnknown(request, message)
+  }
+
+  function send(request: Request, message: Message, to: Route<Target>): void {
+    const work = forward({ context, checks, rewriter, request, message, route: to })
+    if (work !== undefined) run(request.exchange, message, work)
   }
 
   function refuseUnknown({ exchange, meta }: Request, { id, method }: Message): void {

@@ -13,6 +13,8 @@ import {
 } from './routing/policy.js'
 import { createRelationGuard, type RelationGuard, type RelationRules } from './routing/relations.js'
 import { createResourcePolicy, type ResourcePolicy } from './routing/resource-policy.js'
+import type { KnownTools } from './rules/known-tools.js'
+import type { Rules } from './rules/rules.js'
 
 /** One MCP server behind us. */
 export interface Target {
@@ -24,6 +26,10 @@ export interface Target {
   readonly policy: ToolPolicy
   /** Asks Descope about calls of its tools; absent where no rule does. */
   readonly relations?: RelationGuard | undefined
+  /** Of its tools, too: in CEL. */
+  readonly rules?: Rules | undefined
+  /** Present where calls are decided on by what the target lists. */
+  readonly knownTools?: KnownTools | undefined
   readonly promptPolicy: ToolPolicy
   readonly resourcePolicy: ResourcePolicy
   readonly credential: TargetCredential
@@ -70,12 +76,14 @@ export function createTarget(
     memory,
     standIn,
     checkRelation,
-  }: Partial<Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn'>> & {
+    rules,
+    knownTools,
+  }: Partial<Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn' | 'rules' | 'knownTools'>> & {
     checkRelation?: RelationCheck | undefined
   } = {},
 ): Target {
   const { name, prefix, tools, prompts = OPEN_RULES, resources = OPEN_RULES } = settings
-  const policy = createToolPolicy(tools)
+  const policy = withRules(createToolPolicy(tools), rules)
   const promptPolicy = createPolicy('prompts', prompts)
   const resourcePolicy = createResourcePolicy(resources)
   const relations = createRelationGuard(name, tools.fga, checkRelation)
@@ -87,6 +95,8 @@ export function createTarget(
     barrier: createBarrier(settings.access),
     policy,
     relations,
+    rules,
+    knownTools,
     promptPolicy,
     resourcePolicy,
     credential,
@@ -97,6 +107,21 @@ export function createTarget(
     memory,
     state: 'unknown',
     onChange,
+  }
+}
+
+/** What rules in CEL change of what else is said about the tools. */
+function withRules(policy: ToolPolicy, rules: Rules | undefined): ToolPolicy {
+  if (rules === undefined) return policy
+  return {
+    decide: policy.decide,
+    decideOurs(principal) {
+      const decision = policy.decideOurs(principal)
+      const isHidden = !decision.allowed && decision.hidden
+      return isHidden ? decision : (rules.decideOurs(principal) ?? decision)
+    },
+    dependsOnCaller: policy.dependsOnCaller || rules.dependsOnCaller,
+    isOpen: false,
   }
 }
 

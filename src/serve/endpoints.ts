@@ -28,7 +28,7 @@ interface DescopesOptions {
   runtime: Pick<Runtime, 'fetch' | 'clock'>
   config: ProxyConfig
   endpoints: readonly EndpointConfig[]
-  keptClaims: readonly string[]
+  keptClaims: readonly string[] | 'all'
   logger: Logger
 }
 

@@ -11,6 +11,7 @@ import { createTeller } from './console/recent-calls.js'
 import type { MakeOffers } from './landing-page.js'
 import { startMetricsServer } from './metrics-server.js'
 import { announceListening, announceStart, type RunningServer, startServer } from './server.js'
+import { readRules } from './targets.js'
 import {
   isWorker,
   runWorkers,
@@ -60,6 +61,8 @@ export async function runServe(
   }
   const console = isWorker() ? undefined : openConsole(loaded, clock)
   if (!isWorker()) {
+    // with workers, none is to find that out by itself
+    await readRules(config, clock)
     announceStart(runs, config, logger)
     warn()
     warnAtStart(runtime, config.server.insecureNoAuth, logger)

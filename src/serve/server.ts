@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Descope } from '../auth/resource-server.js'
@@ -32,7 +31,8 @@ import { createIdentities } from './identities.js'
 import type { MakeOffers } from './landing-page.js'
 import { createCaps } from './limits.js'
 import { createMetrics, type Metrics } from './metrics.js'
-import { openTargets, type TargetsRuntime } from './targets.js'
+import { sessionSecrets } from './session-secrets.js'
+import { openTargets, readRules, type TargetsRuntime } from './targets.js'
 import { createTracer } from './tracing.js'
 
 const DRAIN_POLL_MS = 50
@@ -135,7 +135,9 @@ export async function assemble(
   const places = endpointsOf(config, port)
   const merged = mcpUrlOf(config.server, port)
   const identities = createIdentities(config, merged, clock, logger)
-  const { keptClaims, jwks } = identities
+  const { jwks } = identities
+  const rules = await readRules(config, clock, logger)
+  const keptClaims = rules.size > 0 ? 'all' : identities.keptClaims
   const descopes = config.server.insecureNoAuth
     ? new Map<EndpointConfig, Descope>()
     : createDescopes({ runtime, config, endpoints: places, keptClaims, logger })
@@ -146,7 +148,7 @@ export async function assemble(
   ])
   const memory = createMemoryBudget(config.limits.bufferedBytes)
   const descopeOf = descopeFinder(descopes)
-  const targets = openTargets(runtime, config, descopeOf, logger, memory, identities)
+  const targets = openTargets(runtime, config, descopeOf, logger, memory, identities, rules)
   const secrets = sessionSecrets(config, logger)
   const endpoints = places.map((place): Endpoint => {
     const { target, path, url: resource } = place
@@ -185,19 +187,21 @@ export async function assemble(
   const tracer = await createTracer(runtime.env ?? {}, clock, logger)
   const { vercel } = config.server
   const app = createApp({
-    config,
-    endpoints,
-    targets,
+    ...{
+      config,
+      endpoints,
+      targets,
+      jwks,
+      clock,
+      logger,
+      metrics,
+      audit,
+      memory,
+      tracer,
+      streams,
+      caps,
+    },
     frontUrl: frontUrlOf(config.server, port),
-    jwks,
-    clock,
-    logger,
-    metrics,
-    audit,
-    memory,
-    tracer,
-    streams,
-    caps,
     isOnLoopback: runtime.isOnLoopback,
     onFinished: runtime.onFinished,
     replays: runtime.replays,
@@ -226,30 +230,6 @@ async function drained(running: () => number, clock: Runtime['clock'], end: numb
       clock.after(DRAIN_POLL_MS, resolve)
     })
   }
-}
-
-/**
- * Returns the secrets that seal sessions, the first one for new ones. A single process makes its
- * own when none is configured; on Vercel, where every request may meet a new process, there are
- * none, and a target that needs sessions gets one for each request.
- */
-export function sessionSecrets(
-  { session, server }: Pick<ProxyConfig, 'session' | 'server'>,
-  logger: Logger,
-): string[] {
-  if (session.secret !== undefined) return [session.secret, ...session.previousSecrets]
-  if (server.vercel !== undefined) {
-    logger.warn(
-      'no_session_secret',
-      'SESSION_SECRET is not set: targets with sessions get a new one for each request; tasks, states of calls that wait for input and requests of targets are not handed out, since they cannot be kept from other users',
-    )
-    return []
-  }
-  logger.warn(
-    'no_session_secret',
-    'SESSION_SECRET is not set: sessions and tasks end when this process does, and no other can serve them',
-  )
-  return [randomBytes(32).toString('hex')]
 }
 
 /** What runs here, for readers of the log. */

@@ -2,8 +2,10 @@ import { createCredential } from '../auth/credentials/create.js'
 import type { TargetCredential } from '../auth/credentials/credential.js'
 import { createRelationCheck, type RelationCheck } from '../auth/descope/relations.js'
 import type { Descope } from '../auth/resource-server.js'
+import { ConfigError } from '../config/load.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import { createStandIn } from '../gateway/connecting/stand-in.js'
+import { type CompiledRules, compileRules } from '../gateway/rules/compile.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
 import { createDetectingUpstream, createTranslatingUpstream } from '../upstream/detection.js'
 import { createCookieJar } from '../upstream/http/cookie-jar.js'
@@ -23,6 +25,21 @@ import type { Identities } from './identities.js'
 
 export type TargetsRuntime = Pick<Runtime, 'fetch'> & ProgramHost
 
+/**
+ * Compiles the rules of all targets.
+ *
+ * @throws {ConfigError} With everything that is wrong with them.
+ */
+export async function readRules(
+  { targets }: Pick<ProxyConfig, 'targets'>,
+  clock: Runtime['clock'],
+  logger?: Logger,
+): Promise<ReadonlyMap<string, CompiledRules>> {
+  const { rules, problems } = await compileRules(targets, { clock, ...(logger && { logger }) })
+  if (problems.length > 0) throw new ConfigError(problems)
+  return rules
+}
+
 /** Opens all configured targets. Nothing is connected or started yet. */
 export function openTargets(
   runtime: TargetsRuntime,
@@ -36,6 +53,7 @@ export function openTargets(
   logger: Logger,
   memory?: MemoryBudget,
   identities?: Pick<Identities, 'addTo' | 'signedHeader'>,
+  rules: ReadonlyMap<string, CompiledRules> = new Map(),
 ): Target[] {
   const credentialAt = (config: TargetConfig) =>
     openCredential(runtime, config, descopeFor(config), identities)
@@ -60,9 +78,7 @@ export function openTargets(
         ...{ timeouts, budget, memory, logger },
       })
       return createTarget(config, credentialAt(config), upstream, {
-        onChange,
-        memory,
-        checkRelation,
+        ...{ onChange, memory, checkRelation, ...rules.get(name) },
       })
     }
     const credential = credentialAt(config)
@@ -78,7 +94,9 @@ export function openTargets(
     const sse = () =>
       openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
     if (config.transport === 'sse') {
-      return createTarget(config, credential, sse(), { onChange, memory, standIn, checkRelation })
+      return createTarget(config, credential, sse(), {
+        ...{ onChange, memory, standIn, checkRelation, ...rules.get(name) },
+      })
     }
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
@@ -97,11 +115,7 @@ export function openTargets(
               logger.debug('transport', `Target "${name}" speaks ${transport}`),
           })
     return createTarget(config, credential, upstream, {
-      url: place,
-      onChange,
-      memory,
-      standIn,
-      checkRelation,
+      ...{ url: place, onChange, memory, standIn, checkRelation, ...rules.get(name) },
     })
   })
 }
@@ -130,6 +144,7 @@ export function standAlone(target: Target, credential: TargetCredential): Target
     ...target,
     prefix: '',
     credential,
+    knownTools: target.knownTools?.anew(),
     get state() {
       return target.state
     },

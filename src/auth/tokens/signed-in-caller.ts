@@ -21,6 +21,8 @@ export interface SignedInCallerOptions {
   config: DescopeSettings & { configUrl: string }
   /** The audience of tokens; `undefined` when they only have to be made for our client. */
   resource: string | undefined
+  /** Names of further claims that the caller's principal keeps. */
+  keptClaims?: readonly string[] | 'all'
   /** The client that signed in. */
   clientId: () => Promise<string | undefined>
 }
@@ -47,7 +49,8 @@ export function createSignedInCaller(options: SignedInCallerOptions): () => Prom
     const expected = await audienceFor(token, resource, options)
     const accepts = acceptsIssuer(project, config.issuers)
     const { requiredScopes } = config
-    const rules = { clock, keys, acceptsIssuer: accepts, requiredScopes, ...expected }
+    const { keptClaims } = options
+    const rules = { clock, keys, acceptsIssuer: accepts, requiredScopes, keptClaims, ...expected }
     return createVerifier(rules).verify(token)
   }
   const { authenticate } = createAuthenticator({ verify }, clock)

@@ -132,9 +132,13 @@ function hintOn(audiences: readonly string[]): string {
 /**
  * Makes a principal of claims that were checked.
  *
- * @param kept Names of further claims to keep as they are.
+ * @param keptClaims Names of further claims to keep as they are, or all of them.
  */
-export function toPrincipal(claims: JsonObject, kept: readonly string[] = []): Principal {
+export function toPrincipal(
+  claims: JsonObject,
+  keptClaims: readonly string[] | 'all' = [],
+): Principal {
+  const kept = keptClaims === 'all' ? Object.keys(claims) : keptClaims
   const tenant = stringMember(claims, 'dct')
   const tenants = claims['tenants']
   const member = tenant !== undefined && isObject(tenants) ? ownMember(tenants, tenant) : undefined

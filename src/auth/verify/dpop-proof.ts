@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 import { calculateJwkThumbprint, compactVerify, importJWK, type JWK } from 'jose'
 import { BoundedMap } from '../../util/bounded-map.js'
-import { bareObject, isObject, type JsonObject, tryParseJson } from '../../util/json.js'
+import { bareObject, isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
 import { isLoopback } from '../../util/private-addresses.js'
 import type { Clock } from '../../util/runtime.js'
 import type { Replays } from './replays.js'
@@ -119,10 +119,11 @@ const PUBLIC_MEMBERS = new Map([
 
 /** Keeps what makes the key, so that nothing else in it has a meaning. */
 function publicKey(jwk: JsonObject): JWK {
-  if (PRIVATE_MEMBERS.some((name) => name in jwk)) throw invalid('its key is not a public one')
+  if (PRIVATE_MEMBERS.some((name) => ownMember(jwk, name) !== undefined))
+    throw invalid('its key is not a public one')
   const names = PUBLIC_MEMBERS.get(String(jwk['kty']))
   if (names === undefined) throw invalid('its key is of an unknown type')
-  const members = names.map((name) => [name, jwk[name]] as const)
+  const members = names.map((name) => [name, ownMember(jwk, name)] as const)
   const isShort = (name: string, value: string) =>
     value.length <= (name === 'e' ? MAX_EXPONENT : MAX_MODULUS)
   if (!members.every(([name, value]) => typeof value === 'string' && isShort(name, value))) {

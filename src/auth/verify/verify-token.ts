@@ -27,7 +27,7 @@ export interface VerifierOptions {
   /** Every token must carry these. */
   requiredScopes?: readonly string[]
   /** Names of further claims that principals keep. */
-  keptClaims?: readonly string[] | undefined
+  keptClaims?: readonly string[] | 'all' | undefined
   acceptsBound?: ClaimRules['acceptsBound']
 }
 

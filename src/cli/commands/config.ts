@@ -51,10 +51,11 @@ function explainAccess(runtime: Runtime): Command {
     .option('--token <file>', 'a file with the access token of the caller')
     .option('--claims <json>', 'the claims of one, such as \'{"roles":["admin"]}\'')
     .option('--endpoint <target>', 'ask at the endpoint of this target alone')
+    .option('--arguments <json>', 'the arguments of the call, for rules that look at them')
   return addJsonOption(addSettingsOptions(command)).action(
     async (name: string, { json = false, ...who }: WhoFlags & { json?: boolean }) => {
       const { explainCallersAccess } = await import('./config/explain-access.js')
-      explainCallersAccess(runtime, name, collectFlags(command), { json, ...who })
+      await explainCallersAccess(runtime, name, collectFlags(command), { json, ...who })
     },
   )
 }
@@ -67,7 +68,7 @@ function validate(runtime: Runtime): Command {
   return addJsonOption(addSettingsOptions(command)).action(
     async (file: string | undefined, { json = false }: { json?: boolean }) => {
       const { validateConfig } = await import('./config/show.js')
-      validateConfig(runtime, file, collectFlags(command), { json })
+      await validateConfig(runtime, file, collectFlags(command), { json })
     },
   )
 }

@@ -6,6 +6,7 @@ import { isObject } from '../../util/json.js'
 import { isStandInSession } from '../connecting/in-place.js'
 import type { GatewayContext } from '../context.js'
 import { type Exchange, replyError, replyFailure } from '../exchange.js'
+import { listTools } from '../lists/target-lists.js'
 import { bindingKey, type Request } from '../request.js'
 import type { createResponseRewriter, ResponseTransforms } from '../rewriting/response-rewriter.js'
 import { withoutTaskCapability } from '../rewriting/withheld.js'
@@ -32,13 +33,40 @@ export interface Forwarding {
   extraHeaders?: readonly string[]
 }
 
-/** Sends a client's message to its target and relays the answer. */
-export function forward(forwarding: Forwarding): void {
+/**
+ * Sends a client's message to its target and relays the answer.
+ *
+ * @returns A promise where something has to be asked first; `undefined` where that is not so.
+ */
+export function forward(forwarding: Forwarding): Promise<void> | undefined {
   const { request, message, route } = forwarding
   const { record } = request.exchange
   record.target = route.target.name
   record.tool = route.tool
   record.name = route.name
+  const waits = route.tool === undefined ? undefined : toolOf(forwarding)
+  if (waits === undefined) {
+    decideAndForward(forwarding)
+    return undefined
+  }
+  return waits.then((failure) => {
+    if (failure === undefined) decideAndForward(forwarding)
+    else replyFailure(request.exchange, message.id, failure)
+  })
+}
+
+/** Rules may be about a tool as the target lists it, so that it has to be known. */
+function toolOf({ context, request, route }: Forwarding) {
+  const { target, name } = route
+  const { principal } = request.exchange.caller
+  if (target.knownTools === undefined || name === undefined) return undefined
+  return target.knownTools.ensure(target, name, principal, () =>
+    listTools(context, request, target),
+  )
+}
+
+function decideAndForward(forwarding: Forwarding): void {
+  const { request, message, route } = forwarding
   const { principal } = request.exchange.caller
   const span = request.exchange.span?.start('policy')
   const decision = judge(route.target, message, route.name, principal)
@@ -64,7 +92,8 @@ export function refuse(
   exchange.record.refusal = refusalWord(decision)
   exchange.record.rule = decision.rule
   if (decision.hidden) {
-    replyError(exchange, id, ERROR_CODES.invalidParams, unknownText(message))
+    const text = decision.reason ?? unknownText(message)
+    replyError(exchange, id, ERROR_CODES.invalidParams, text)
   } else if (decision.needsStepUp) askForStepUp(exchange, id, decision.missingScopes)
   else exchange.reply.insufficientScope(id, decision.missingScopes)
 }
@@ -157,7 +186,8 @@ class Forward implements RelayOptions {
       // it would answer with a task that cannot be given out
       body: isWithheld ? withoutTaskCapability(body) : body,
       id: message.kind === 'request' ? message.id : undefined,
-      isOursAlone: route.tool !== undefined && isOursAlone(route.target, route.name, principal),
+      isOursAlone:
+        route.tool !== undefined && isOursAlone(route.target, message, route.name, principal),
       inSession: this.#session?.id !== undefined,
       timeoutMs: isStream ? 0 : context.timeouts.answer,
       isStream,

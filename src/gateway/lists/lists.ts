@@ -10,6 +10,7 @@ import {
 } from '../../mcp/json-text.js'
 import { isObject, type JsonObject, ownMember, tryParseJson } from '../../util/json.js'
 import { exposeViews } from '../rewriting/resource-links.js'
+import { judgeListedTool } from '../routing/judge.js'
 import type { Names } from '../routing/names.js'
 import { isListed, type ToolPolicy } from '../routing/policy.js'
 import { exposeTemplate, exposeUri } from '../routing/resource-uris.js'
@@ -134,7 +135,7 @@ function exposeEach(
     // hidden tools are named too, so that a call by an alias of theirs is known and refused
     const exposedText = exposeField(view, kind, own)
     const exposed = JSON.stringify(exposedText)
-    if (!isVisible(view, own) && !isConnectTool(view, entry)) return undefined
+    if (!isVisible(view, own, entry) && !isConnectTool(view, entry)) return undefined
     view.onExposed?.(exposedText)
     view.onEntry?.(entry)
     const views = view.severalTargets ? exposeViews(view.target, text, start) : []
@@ -158,8 +159,13 @@ export function listPolicy(target: Target, method: string): ToolPolicy {
   return method === 'prompts/list' ? target.promptPolicy : target.resourcePolicy
 }
 
-function isVisible({ target, method, principal }: ListView, name: string): boolean {
+function isVisible(
+  { target, method, principal }: ListView,
+  name: string,
+  entry: JsonObject,
+): boolean {
   const isTemplate = method === 'resources/templates/list'
+  if (method === 'tools/list') return isListed(judgeListedTool(target, entry, name, principal))
   const decision = isTemplate
     ? target.resourcePolicy.decideTemplate(name, principal)
     : listPolicy(target, method).decide(name, principal)

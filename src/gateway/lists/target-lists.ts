@@ -72,6 +72,22 @@ export async function learnNames(
   return unread
 }
 
+/** Lists all tools of a target, so that they are known to its rules. */
+export async function listTools(
+  context: GatewayContext,
+  request: Request,
+  target: Target,
+): Promise<TargetFailure | undefined> {
+  const { principal } = request.exchange.caller
+  const method = 'tools/list'
+  const view = { target, names: context.names, method, principal, severalTargets: true }
+  const deadline = context.clock.now() + context.timeouts.list
+  const part = await readList(context, request, target, { method, cursor: undefined, deadline })
+  if ('failure' in part) return part.failure
+  for (const page of part.pages) exposeEntries(view, page)
+  return undefined
+}
+
 interface ListRequest {
   method: string
   /** The target's own. */

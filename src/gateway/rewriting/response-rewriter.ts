@@ -42,10 +42,14 @@ export function createResponseRewriter(context: GatewayContext) {
     const span = message.spans.get('id')
     const id = span === undefined ? '' : message.text.slice(span.start, span.end)
     const key = cacheKey(view)
+    const expose = (text: string) => exposeListMessage(view, text)
+    // rules depend on the time, and take from each list what the tools are now
+    if (view.method === 'tools/list' && view.target.rules !== undefined)
+      return { withhold, response: (bytes) => changed(bytes, (text) => expose(text) ?? text) }
     return {
       withhold,
       known: (bytes) => cache.find(key, id, bytes),
-      response: (bytes) => cache.rewrite(key, id, bytes, (text) => exposeListMessage(view, text)),
+      response: (bytes) => cache.rewrite(key, id, bytes, expose),
     }
   }
 

@@ -10,12 +10,23 @@ import {
   stringsMember,
 } from '../../util/json.js'
 import { foldName } from '../../util/text.js'
+import type { ToolFacts } from '../rules/expression.js'
 import type { Target } from '../target.js'
 import type { Decision } from './policy.js'
 import type { RelationRefusal } from './relations.js'
 import { knownArguments } from './uri-readings.js'
 
 const ALLOWED: Decision = { allowed: true }
+
+/** Rules about tools decide on what the target lists: what it does not list may be any tool to it. */
+const UNLISTED: Decision = {
+  allowed: false,
+  hidden: true,
+  rule: 'rules: the target lists no such tool',
+}
+
+/** What stands for a tool where no rule looks at it. */
+const ANY_TOOL: ToolFacts = { name: '', annotations: new Map() }
 
 /** The member of a subscription's filter that names resources. */
 export const SUBSCRIBED_URIS = 'resourceSubscriptions'
@@ -28,10 +39,11 @@ export const SUBSCRIBED_URIS = 'resourceSubscriptions'
  */
 export function judge(
   target: Target,
-  { method, params }: Message,
+  message: Message,
   own: string | undefined,
   principal: Principal | undefined,
 ): Decision {
+  const { method, params } = message
   if (own === undefined) {
     if (method !== 'subscriptions/listen') return ALLOWED
     const filter = objectMember(params, 'notifications') ?? {}
@@ -39,7 +51,7 @@ export function judge(
   }
   switch (method) {
     case 'tools/call':
-      return judgeTool(target, own, principal)
+      return judgeTool(target, message, own, principal)
     case 'prompts/get':
       return target.promptPolicy.decide(own, principal)
     case 'resources/read':
@@ -58,24 +70,58 @@ export function judge(
  * about it: without it, nobody could connect.
  */
 function judgeTool(
-  { policy, standIn }: Target,
+  target: Target,
+  message: Message,
   own: string,
   principal: Principal | undefined,
 ): Decision {
-  const decision = policy.decide(own, principal)
+  const { policy, standIn } = target
+  const decision = decideOnCall(target, message, own, principal)
   const isHidden = !decision.allowed && decision.hidden
   if (!isHidden || own !== standIn?.tool.name) return decision
   return policy.decideOurs(principal)
 }
 
+/** Decides by the policy, and by the rules where it does not hide the tool. */
+function decideOnCall(
+  target: Target,
+  message: Message,
+  own: string,
+  principal: Principal | undefined,
+): Decision {
+  const { policy, rules } = target
+  const decision = policy.decide(own, principal)
+  if (rules === undefined || (!decision.allowed && decision.hidden)) return decision
+  const tool = rules.needsTool ? target.knownTools?.find(target, own, principal) : ANY_TOOL
+  if (tool === undefined) return UNLISTED
+  return rules.decideCall(tool, principal, message) ?? decision
+}
+
+/** Decides on a tool that a target lists, as {@link judge} decides on its call without arguments. */
+export function judgeListedTool(
+  target: Target,
+  entry: JsonObject,
+  own: string,
+  principal: Principal | undefined,
+): Decision {
+  const { policy, rules, knownTools } = target
+  const tool = knownTools?.learn(target, entry, principal)
+  const decision = policy.decide(own, principal)
+  if (rules === undefined || (!decision.allowed && decision.hidden)) return decision
+  return rules.decideListed(tool ?? ANY_TOOL, principal) ?? decision
+}
+
 /** Tells whether a call is for our tool to connect alone, and may never reach the target. */
 export function isOursAlone(
-  { policy, relations, standIn }: Target,
+  target: Target,
+  message: Message,
   tool: string | undefined,
   principal: Principal | undefined,
 ): boolean {
+  const { relations, standIn } = target
   if (standIn === undefined || tool !== standIn.tool.name) return false
-  return relations?.covers(tool) === true || !policy.decide(tool, principal).allowed
+  if (relations?.covers(tool) === true) return true
+  return !decideOnCall(target, message, tool, principal).allowed
 }
 
 /** Asks about the relations that a call needs; `undefined` at once where it needs none. */
@@ -85,7 +131,8 @@ export function askRelations(
   message: Message,
   principal: Principal | undefined,
 ): Promise<RelationRefusal | undefined> | undefined {
-  if (target.relations === undefined || isOursAlone(target, tool, principal)) return undefined
+  if (target.relations === undefined || isOursAlone(target, message, tool, principal))
+    return undefined
   return target.relations.ask(tool ?? '', message, principal)
 }
 

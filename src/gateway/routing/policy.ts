@@ -7,7 +7,13 @@ import { createGlobMatcher, foldName } from '../../util/text.js'
  */
 export type Decision =
   | { allowed: true }
-  | { allowed: false; hidden: true; rule: string }
+  | {
+      allowed: false
+      hidden: true
+      rule: string
+      /** What the caller is told; absent: what is told of what is not there. */
+      reason?: string
+    }
   | {
       allowed: false
       hidden: false

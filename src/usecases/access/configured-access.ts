@@ -69,6 +69,7 @@ export async function configuredAccess(
     target: signIn.name,
     config: { ...loaded.config.descope, configUrl },
     resource: signIn.grant.resource,
+    keptClaims: loaded.config.targets.some(({ rules }) => rules !== undefined) ? 'all' : [],
     clientId: async () =>
       signIn.client.id ?? (await stores.store.load(bindingOf(signIn)))?.client.id,
   })

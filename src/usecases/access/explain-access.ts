@@ -1,5 +1,6 @@
 import type { Principal } from '../../auth/principal.js'
 import { endpointsOf } from '../../config/endpoints.js'
+import { ConfigError } from '../../config/load.js'
 import type { ProxyConfig, TargetConfig } from '../../config/types.js'
 import { createNames } from '../../gateway/routing/names.js'
 import {
@@ -11,8 +12,12 @@ import {
 import { relationRulesOf } from '../../gateway/routing/relations.js'
 import { createResourcePolicy } from '../../gateway/routing/resource-policy.js'
 import { routeUri } from '../../gateway/routing/resource-uris.js'
+import { type CompiledRules, compileRules } from '../../gateway/rules/compile.js'
 import { createBarrier, OPEN_RULES } from '../../gateway/target.js'
+import { parseMessageText } from '../../mcp/message.js'
 import { ProxyError } from '../../util/errors.js'
+import type { JsonObject } from '../../util/json.js'
+import type { Clock } from '../../util/runtime.js'
 
 /** What a caller may do with something by this name, in the words of the log. */
 export interface AccessVerdict {
@@ -22,10 +27,19 @@ export interface AccessVerdict {
   refusal?: string
   /** The setting of the target that refuses, such as `access.roles` or `tools.deny "x_*"`. */
   rule?: string
+  /** The rule in CEL that decides: its place in the list, and its text. */
+  celRule?: { index: number; when: string; deny: string }
   /** All scopes that the call needs, where one is missing. */
   scopes?: readonly string[]
   /** Rules for which Descope is asked about each call, with its arguments. */
   fga?: readonly string[]
+}
+
+export interface ExplainOptions {
+  /** The target whose own endpoint is asked; by default the endpoint of all targets. */
+  readonly endpoint?: string | undefined
+  readonly args?: JsonObject | undefined
+  readonly clock: Pick<Clock, 'now'>
 }
 
 export interface Explanation {
@@ -48,15 +62,15 @@ export interface Explanation {
  * sent to the target, so that what it does not have is explained too.
  *
  * @param asked The name or the URI as clients see it.
- * @param endpoint The target whose own endpoint is asked; by default the endpoint of all targets.
+ * @param options.args The arguments of the call; without them, it is decided as for a list.
  * @throws {ProxyError} `USAGE` when it leads to no target, or the endpoint does not exist.
  */
-export function explainAccess(
+export async function explainAccess(
   config: ProxyConfig,
   asked: string,
   principal: Principal,
-  endpoint?: string,
-): Explanation {
+  { endpoint, args, clock }: ExplainOptions,
+): Promise<Explanation> {
   const { names, descope } = config
   const { targets, url } = endpointAt(config, endpoint)
   const barriers = new Map(targets.map((target) => [target, createBarrier(target.access)]))
@@ -67,6 +81,9 @@ export function explainAccess(
   const found = find(targets) ?? find(admitted)
   if (found === undefined) throw unknownName(targets, asked, isUri)
   const { target, name } = found
+  const { rules, problems } = await compileRules([target], { clock })
+  if (problems.length > 0) throw new ConfigError(problems)
+  const byRules = () => decideByRules(rules.get(target.name), name, principal, args)
   const rule = barriers.get(target)?.(principal)
   const missing = descope.requiredScopes.find((scope) => !principal.scopes.has(scope))
   const decide = (kind: AccessVerdict['kind']): AccessVerdict => {
@@ -75,7 +92,9 @@ export function explainAccess(
       return { kind, allowed: false, refusal: 'scope', rule: 'descope.requiredScopes', scopes }
     }
     if (rule !== undefined) return { kind, allowed: false, refusal: 'access', rule }
-    const decision = decideOn(target, kind, name, principal)
+    const byPolicy = decideOn(target, kind, name, principal)
+    const isHidden = !byPolicy.allowed && byPolicy.hidden
+    const decision = kind === 'tool' && !isHidden ? (byRules() ?? byPolicy) : byPolicy
     if (decision.allowed) {
       const fga = kind === 'tool' ? relationRulesOf(target.tools.fga, name) : []
       return { kind, allowed: true, ...(fga.length > 0 && { fga }) }
@@ -83,7 +102,8 @@ export function explainAccess(
     const needed = decision.hidden ? [] : decision.missingScopes
     const scopes = needed.length > 0 ? { scopes: needed } : {}
     const refusal = refusalWord(decision)
-    return { kind, allowed: false, refusal, rule: decision.rule, ...scopes }
+    const celRule = celRuleOf(target, decision.rule)
+    return { kind, allowed: false, refusal, rule: decision.rule, ...celRule, ...scopes }
   }
   const mayBeAlias = !isUri && createNames(targets, names.maxLength).isUnknownAlias(asked)
   const other = rule === undefined ? undefined : find(admitted)?.target.name
@@ -98,6 +118,33 @@ export function explainAccess(
     ...(other !== undefined && { leadsTo: other }),
     ...(mayBeAlias && { mayBeAlias }),
   }
+}
+
+/** As the list decides, or the call where its arguments are given. What is said of a tool is not known here. */
+function decideByRules(
+  compiled: CompiledRules | undefined,
+  name: string,
+  principal: Principal,
+  args: JsonObject | undefined,
+): Decision | undefined {
+  if (compiled === undefined) return undefined
+  const { rules } = compiled
+  const tool = compiled.makeTool(name, undefined)
+  if (args === undefined) return rules.decideListed(tool, principal)
+  const text = JSON.stringify({
+    jsonrpc: '2.0',
+    id: 0,
+    method: 'tools/call',
+    params: { arguments: args },
+  })
+  return rules.decideCall(tool, principal, parseMessageText(text))
+}
+
+/** Finds the rule that a decision names. */
+function celRuleOf({ rules }: TargetConfig, named: string) {
+  const index = Number(/^rules\[(\d+)\]/.exec(named)?.[1] ?? Number.NaN)
+  const found = rules?.list[index]
+  return found && { celRule: { index, when: found.when, deny: found.deny } }
 }
 
 /** As the list and the request decide. */

@@ -1,5 +1,6 @@
 import { withHeaders } from '../../auth/credentials/static.js'
 import type { ProgramConfig, TargetConfig } from '../../config/types.js'
+import { type CompiledRules, compileRules } from '../../gateway/rules/compile.js'
 import { createTarget, ownerCredential, type Target } from '../../gateway/target.js'
 import { createDetectingUpstream, createTranslatingUpstream } from '../../upstream/detection.js'
 import type { Network } from '../../upstream/http/network.js'
@@ -74,24 +75,33 @@ export async function openBridgeTargets(
 ): Promise<Target[]> {
   const { runtime, access, headers, logger } = parts
   const { timeouts, limits } = target.configured?.loaded.config ?? URL_DEFAULTS
+  const { rules, problems } = await compileRules(configsOf(target), {
+    clock: runtime.clock,
+    logger,
+  })
+  if (problems.length > 0) {
+    const { ConfigError } = await import('../../config/load.js')
+    throw new ConfigError(problems)
+  }
   const budget = { max: limits.children, used: 0 }
   const open = async (config: TargetConfig) => {
     const { program } = config
+    const ruled = rules.get(config.name)
     if (config.identity !== undefined) {
       const text = `Target "${config.name}" is told nothing of its callers here: "identity" works in serve alone`
       logger.warn('identity_not_told', text, { target: config.name })
     }
     if (program !== undefined) {
-      return await openProgram(runtime, config, program, { timeouts, budget, logger })
+      return await openProgram(runtime, config, program, { timeouts, budget, logger }, ruled)
     }
     const upstream = await openUpstream(config, parts)
     const own = access.credentialOf(config)
     const credential = headers.length > 0 ? withHeaders(own, headers) : own
-    if (credential.connect === undefined) return createTarget(config, credential, upstream)
+    if (credential.connect === undefined) return createTarget(config, credential, upstream, ruled)
     const { createStandIn } = await import('../../gateway/connecting/stand-in.js')
     const { clock } = runtime
     const standIn = createStandIn({ clock, logger, target: config.name, credential })
-    return createTarget(config, credential, upstream, { standIn })
+    return createTarget(config, credential, upstream, { standIn, ...ruled })
   }
   return await Promise.all(configsOf(target).map(open))
 }
@@ -102,10 +112,11 @@ async function openProgram(
   config: TargetConfig,
   program: ProgramConfig,
   options: ProgramOptions,
+  ruled: CompiledRules | undefined,
 ): Promise<Target> {
   const { createProgramUpstream } = await import('../../upstream/stdio/stdio-upstream.js')
   const upstream = createProgramUpstream(runtime, config.name, program, options)
-  return createTarget(config, ownerCredential(), upstream)
+  return createTarget(config, ownerCredential(), upstream, ruled)
 }
 
 /** Connects to a target; unless `--protocol` says otherwise, translates between the versions of MCP. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ProxyConfig } from '../../../src/config/types.js'
-import { sessionSecrets } from '../../../src/serve/server.js'
+import { sessionSecrets } from '../../../src/serve/session-secrets.js'
 import { createLogger } from '../../../src/util/logger.js'
 import { createTestRuntime } from '../../helpers/runtime.js'
 

@@ -25,6 +25,8 @@ export interface WhoFlags {
   claims?: string
   /** The target whose own endpoint is asked. */
   endpoint?: string
+  /** Arguments of the call, as JSON. */
+  arguments?: string
 }
 
 /**
@@ -32,15 +34,17 @@ export interface WhoFlags {
  *
  * @throws {ProxyError} `USAGE` when the caller cannot be read, or the name leads to no target.
  */
-export function explainCallersAccess(
+export async function explainCallersAccess(
   runtime: Runtime,
   asked: string,
   flags: Flags,
-  { json, endpoint, ...who }: WhoFlags & { json: boolean },
-): void {
+  { json, endpoint, arguments: given, ...who }: WhoFlags & { json: boolean },
+): Promise<void> {
   const { config, warnings } = loadConfig(runtime, { flags, for: 'report' })
   const principal = readCaller(runtime, who)
-  const explanation = explainAccess(config, asked, principal, endpoint)
+  const args = readArguments(given)
+  const { clock } = runtime
+  const explanation = await explainAccess(config, asked, principal, { endpoint, args, clock })
   const caller = describe(principal)
   if (json) {
     // a name is more often that of a tool than of a prompt
@@ -72,11 +76,21 @@ function readCaller({ cwd }: Pick<Runtime, 'cwd'>, { token, claims }: WhoFlags):
     })
   }
   try {
-    return toPrincipal(bareObject(read))
+    return toPrincipal(bareObject(read), 'all')
   } catch (error) {
     if (error instanceof TokenError) throw new ProxyError('USAGE', error.message)
     throw error
   }
+}
+
+/** @throws {ProxyError} `USAGE` when they are no JSON object. */
+function readArguments(given: string | undefined): JsonObject | undefined {
+  if (given === undefined) return undefined
+  const read = tryParseJson(given)
+  if (isObject(read)) return read
+  throw new ProxyError('USAGE', '--arguments is not a JSON object', {
+    hint: 'Write the arguments of the call, such as {"amount": 5000}.',
+  })
 }
 
 function readToken(path: string): JsonObject {
@@ -130,8 +144,10 @@ function render(runtime: Runtime, explanation: Explanation, caller: CallerView):
   const { green, red, dim } = createColors(runtime, 'out')
   const { asked, endpoint, target, own, verdicts, leadsTo, mayBeAlias } = explanation
   const { expiresAt } = caller
-  const reason = ({ refusal, rule, scopes }: AccessVerdict) =>
-    `${refusal} (${rule})${needsOf(refusal, scopes)}`
+  const reason = ({ refusal, rule, scopes, celRule }: AccessVerdict) => {
+    const text = celRule && `: ${printable(celRule.when)}`
+    return `${refusal} (${rule}${text ?? ''})${needsOf(refusal, scopes)}`
+  }
   const lines = verdicts.map((verdict) => {
     const { kind, allowed, fga = [] } = verdict
     const decidedLater = fga.length > 0 ? `; Descope decides on each call (${fga.join(', ')})` : ''

@@ -1,7 +1,8 @@
-import { readSettings } from '../../../config/load.js'
+import { readSettings, type Settings } from '../../../config/load.js'
 import { createPublicValue, REDACTED } from '../../../config/public-value.js'
 import type { Flags } from '../../../config/settings.js'
 import { wrap } from '../../../diagnose/reporters/text.js'
+import type { RuleSettings } from '../../../gateway/rules/rules.js'
 import { createColors } from '../../../util/colors.js'
 import { isObject, ownMember } from '../../../util/json.js'
 import type { Runtime } from '../../../util/runtime.js'
@@ -104,12 +105,12 @@ function layOut(rows: readonly Cells[], columns: number, isTty: boolean): string
  *
  * @throws {ConfigError} `CONFIG_INVALID` when something is wrong.
  */
-export function validateConfig(
+export async function validateConfig(
   runtime: Runtime,
   file: string | undefined,
   flags: Flags,
   { json }: { json: boolean },
-): void {
+): Promise<void> {
   const fileOnly = file !== undefined
   const given = fileOnly ? { ...flags, config: file } : flags
   const read = (more: Flags = {}) =>
@@ -118,7 +119,10 @@ export function validateConfig(
   const profiles = first.file?.content['profiles']
   const names = given.profile === undefined && isObject(profiles) ? Object.keys(profiles) : []
   const all = [first, ...names.map((profile) => read({ profile }))]
-  const problems = [...new Set(all.flatMap((settings) => settings.problems))]
+  const found = await Promise.all(
+    all.map(async (settings) => [...settings.problems, ...(await ruleProblems(runtime, settings))]),
+  )
+  const problems = [...new Set(found.flat())]
   const warnings = [...new Set(all.flatMap((settings) => settings.warnings))]
   const missing = fileOnly ? [] : first.missing
   if (json) {
@@ -131,4 +135,17 @@ export function validateConfig(
     runtime.io.out(`${green('valid:')} ${what}${more}\n`)
   }
   reportFindings(runtime, { problems, warnings, missing }, { json })
+}
+
+/** Returns what is wrong with rules, which are read by what no other command has to load. */
+async function ruleProblems(
+  { clock }: Pick<Runtime, 'clock'>,
+  { targets, values }: Settings,
+): Promise<readonly string[]> {
+  const ruled = targets.map((name) => {
+    const { value = [], from = '' } = values.get(`targets.${name}.rules`) ?? {}
+    return { name, rules: { from, list: value as readonly RuleSettings[] } }
+  })
+  const { compileRules } = await import('../../../gateway/rules/compile.js')
+  return (await compileRules(ruled, { clock })).problems
 }
