@@ -23,7 +23,6 @@ const RIGHT: readonly string[] = [
   "util/private-files.ts Object.assign(new Error('no folder'), { code: 'ENOTDIR' })",
   'util/bounded-file.ts Object.assign(new Error(message), { code })',
   "cli/check-report.ts Object.assign(new Error(path), { code: 'EISDIR' })",
-  "audit/file-sink.ts Object.assign(new Error('nothing written'), { code: 'EIO' })",
   'index.ts Object.assign(handler, { ready, close })',
 ]
 

@@ -73,7 +73,7 @@ export function openFileSink(path: string): FileSink {
     try {
       while (written < bytes.length) {
         const { bytesWritten } = await writeBytes(file as number, bytes, written, undefined, null)
-        if (bytesWritten === 0) throw Object.assign(new Error('nothing written'), { code: 'EIO' })
+        if (bytesWritten === 0) throw new Error('nothing was written')
         written += bytesWritten
       }
       isTorn = false

@@ -180,15 +180,19 @@ export async function runWorkers(
       stop('workers end at once, again and again')
     }
 
+    const signalAll = (signal: 'SIGTERM' | 'SIGHUP') => {
+      for (const worker of running) worker.process.kill(signal)
+    }
+
     const stop = (reason: string) => {
       why ??= reason
-      for (const worker of running) worker.process.kill('SIGTERM')
+      signalAll('SIGTERM')
     }
 
     const reopens = reopensAudit(runtime, { audit })
     runtime.onSignal((signal) => {
       if (signal !== 'SIGHUP' || !reopens) return stop(signal)
-      for (const worker of running) worker.process.kill(signal)
+      signalAll(signal)
     })
     void firstFault(runtime, logger, 'all workers are ended in order').then(() => {
       status = 1
