@@ -55,6 +55,7 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
     prompts: sectionOf(resolution, 'targets.*.prompts', name),
     resources: sectionOf(resolution, 'targets.*.resources', name),
     methods: own.methods,
+    breaker: sectionOf(resolution, 'targets.*.breaker', name),
   }
 }
 

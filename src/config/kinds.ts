@@ -53,6 +53,7 @@ export interface KindTypes {
   environment: Readonly<Record<string, string>>
   folder: string
   file: string
+  storeUrl: string
 }
 
 export type SettingKind = keyof KindTypes
@@ -157,4 +158,10 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   environment: { expects: 'an object such as {"API_KEY": "${API_KEY}"}' },
   folder: { expects: 'an absolute path' },
   file: { expects: 'the path of a file' },
+  storeUrl: {
+    expects:
+      'a URL such as redis://valkey.example.com:6379/0, or rediss:// for TLS, with a password as redis://:<password>@host',
+    secret: true,
+    explains: true,
+  },
 }

@@ -28,14 +28,21 @@ export interface ProxyConfig {
     bufferedBytes: number
     /** Largest number of processes of all targets. */
     children: number
-    /** Concurrent requests in one process of the proxy, and of one subject; 0 means no limit. */
+    /** Concurrent requests in one process of the proxy, of one subject and client; 0 means no limit. */
     calls: number
     callsPerCaller: number
+    callsPerClient: number
     /** Open streams other than answers to requests, likewise. */
     streams: number
     streamsPerCaller: number
-    /** Of one subject and client id; 0 means no limit. */
+    streamsPerClient: number
+    /** Of one subject and client id together, and of each; 0 means no limit. */
     requestsPerMinute: number
+    requestsPerMinutePerCaller: number
+    requestsPerMinutePerClient: number
+    /** URL of a Valkey or Redis server that counts for all processes; without, each counts alone. */
+    store: string | undefined
+    storePrefix: string
   }
   /** All in seconds. */
   timeouts: {
@@ -55,6 +62,8 @@ export interface ProxyConfig {
     start: number
     /** Until an unused program or HTTP+SSE stream is closed. */
     idle: number
+    /** The store of limits. */
+    store: number
     /** Running requests at shutdown. */
     drain: number
   }
@@ -139,6 +148,14 @@ export interface TargetConfig {
   resources?: ToolPolicyConfig | undefined
   /** Methods outside MCP to forward, with * for any characters. */
   methods: readonly string[]
+  /** When calls fail at once, since it is not reached; absent or without failures: never. */
+  breaker?: BreakerConfig | undefined
+}
+
+export interface BreakerConfig {
+  /** How many one after the other, and how long until the next call is let through; 0 is never. */
+  failures: number
+  seconds: number
 }
 
 export interface ProgramConfig {
@@ -277,6 +294,7 @@ export interface TargetInput {
   prompts?: Given<ToolPolicyConfig>
   resources?: Given<ToolPolicyConfig>
   methods?: readonly string[] | undefined
+  breaker?: Given<BreakerConfig> | undefined
 }
 
 type Given<T> = { readonly [K in keyof T]?: T[K] | undefined }

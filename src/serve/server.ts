@@ -30,6 +30,7 @@ import type { HttpReply } from './http-reply.js'
 import { createHttpServer, listen, listenUrl } from './http-server.js'
 import { createIdentities } from './identities.js'
 import type { MakeOffers } from './landing-page.js'
+import { openLimitStore } from './limit-store.js'
 import { createCaps } from './limits.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { openTargets, type TargetsRuntime } from './targets.js'
@@ -167,6 +168,7 @@ export async function assemble(
     return { target: target?.name, path, resource, gateway, descope }
   })
   const caps = createCaps(config.limits)
+  const limitStore = await openLimitStore(config, clock, logger)
   metrics =
     config.server.metricsPort === undefined
       ? undefined
@@ -174,7 +176,7 @@ export async function assemble(
           openStreams: () => streams.size,
           targets,
           keysState: descopes.size > 0 ? () => worstKeysState(endpoints) : undefined,
-          caps,
+          ...{ caps, limitStore },
           build: {
             version: VERSION,
             node: runtime.nodeVersion ?? '',
@@ -190,14 +192,11 @@ export async function assemble(
     targets,
     frontUrl: frontUrlOf(config.server, port),
     jwks,
-    clock,
-    logger,
-    metrics,
-    audit,
-    memory,
-    tracer,
+    ...{ clock, logger },
+    ...{ metrics, audit },
+    ...{ memory, tracer },
     streams,
-    caps,
+    ...{ caps, limitStore },
     isOnLoopback: runtime.isOnLoopback,
     onFinished: runtime.onFinished,
     replays: runtime.replays,
@@ -211,6 +210,7 @@ export async function assemble(
     audit,
     async close() {
       for (const descope of descopes.values()) descope.stop()
+      limitStore?.close()
       await Promise.all([tracer?.stop(), ...targets.map(({ upstream }) => upstream.close())])
     },
   }

@@ -3,6 +3,7 @@ import type { TargetCredential } from '../auth/credentials/credential.js'
 import { createRelationCheck, type RelationCheck } from '../auth/descope/relations.js'
 import type { Descope } from '../auth/resource-server.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
+import { createBreaker } from '../gateway/breaker.js'
 import { createStandIn } from '../gateway/connecting/stand-in.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
 import { createDetectingUpstream, createTranslatingUpstream } from '../upstream/detection.js'
@@ -55,15 +56,13 @@ export function openTargets(
   return targets.map((config) => {
     const checkRelation = checkAt(config)
     const { name, program, url } = config
+    const breaker = config.breaker && createBreaker(config.breaker, runtime.clock)
+    const shared = { onChange, memory, breaker, checkRelation }
     if (program !== undefined) {
       const upstream = createProgramUpstream(runtime, name, program, {
         ...{ timeouts, budget, memory, logger },
       })
-      return createTarget(config, credentialAt(config), upstream, {
-        onChange,
-        memory,
-        checkRelation,
-      })
+      return createTarget(config, credentialAt(config), upstream, shared)
     }
     const credential = credentialAt(config)
     const place = new URL(url ?? '')
@@ -78,7 +77,7 @@ export function openTargets(
     const sse = () =>
       openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
     if (config.transport === 'sse') {
-      return createTarget(config, credential, sse(), { onChange, memory, standIn, checkRelation })
+      return createTarget(config, credential, sse(), { ...shared, standIn })
     }
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
@@ -96,13 +95,7 @@ export function openTargets(
             onChoice: (transport) =>
               logger.debug('transport', `Target "${name}" speaks ${transport}`),
           })
-    return createTarget(config, credential, upstream, {
-      url: place,
-      onChange,
-      memory,
-      standIn,
-      checkRelation,
-    })
+    return createTarget(config, credential, upstream, { ...shared, url: place, standIn })
   })
 }
 
@@ -140,7 +133,11 @@ export function standAlone(target: Target, credential: TargetCredential): Target
 }
 
 /** Logs each failure of a target, and once that it works again. */
-function tellRecovery(logger: Logger, { name, state }: Target, before: TargetState): void {
+function tellRecovery(logger: Logger, { name, state, breaker }: Target, before: TargetState): void {
+  if (state === 'down' && breaker?.isOpen()) {
+    const text = `Target "${name}" was not reached several times in a row: requests to it fail at once, but for one now and then`
+    return logger.warn('target_held_back', text, { target: name })
+  }
   if (state !== 'ok' || before === 'unknown') return
   const text =
     before === 'down' ? `Target "${name}" is back` : `Target "${name}" takes its credential again`
