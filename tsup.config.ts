@@ -35,6 +35,18 @@ export default defineConfig({
     options.minifySyntax = true
     options.banner = { js: REQUIRE }
   },
+  esbuildPlugins: [
+    {
+      // iovalkey would print passwords with it where DEBUG is set
+      name: 'no-debug',
+      setup(build) {
+        build.onResolve({ filter: /^debug$/ }, () => ({ path: 'debug', namespace: 'none' }))
+        build.onLoad({ filter: /./, namespace: 'none' }, () => ({
+          contents: 'export default () => () => undefined',
+        }))
+      },
+    },
+  ],
   clean: true,
   onSuccess: joinStart,
 })
@@ -95,4 +107,5 @@ async function joinStart(): Promise<void> {
   copyFileSync(telemetry, `${OUT}/opentelemetry-LICENSE.txt`)
   copyFileSync('node_modules/@marcbachmann/cel-js/LICENSE', `${OUT}/cel-js-LICENSE.txt`)
   copyFileSync('node_modules/@bufbuild/re2/LICENSE', `${OUT}/re2-LICENSE.txt`)
+  copyFileSync('node_modules/iovalkey/LICENSE', `${OUT}/iovalkey-LICENSE.txt`)
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { PROJECT_ID } from '../util/descope-url.js'
 import type { JsonObject } from '../util/json.js'
 
 /** Who sent a request: what is left of an access token once it was verified. */
@@ -40,8 +41,44 @@ export function callerId(principal: Principal | undefined): string {
     const { issuer, subject, tenant, userId } = principal
     const user = userId === undefined || userId === subject ? [] : [userId]
     const identity = JSON.stringify([issuer, subject, tenant, ...user])
-    owner = createHash('sha256').update(identity).digest('base64url').slice(0, 22)
+    owner = hashOf(identity)
     owners.set(principal, owner)
   }
   return owner
+}
+
+/** What limits count by: hashes, so that no claim makes one long, or says what another one says. */
+export interface LimitKeys {
+  /** The subject. */
+  readonly caller: string
+  /** The client; a token that names none counts as a client of its subject's own. */
+  readonly client: string
+  /** Both together. */
+  readonly both: string
+}
+
+const NOBODY: LimitKeys = { caller: '', client: '', both: '' }
+
+const keysOfPrincipals = new WeakMap<Principal, LimitKeys>()
+
+/** Returns what a caller is counted by; without authentication all callers are one. */
+export function limitKeys(principal: Principal | undefined): LimitKeys {
+  if (principal === undefined) return NOBODY
+  let keys = keysOfPrincipals.get(principal)
+  if (keys === undefined) {
+    const { issuer, subject, userId, clientId } = principal
+    // a project's issuers name the same users and clients, each for another endpoint
+    const realm = issuer.split('/').find((part) => PROJECT_ID.test(part)) ?? issuer
+    const user = userId === undefined || userId === subject ? [] : [userId]
+    const caller = hashOf(JSON.stringify(['caller', realm, subject, ...user]))
+    const client =
+      clientId === undefined ? caller : hashOf(JSON.stringify(['client', realm, clientId]))
+    keys = { caller, client, both: `${caller}.${client}` }
+    keysOfPrincipals.set(principal, keys)
+  }
+  return keys
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('base64url').slice(0, 22)
 }

@@ -1,7 +1,8 @@
 import type { Resolution } from './resolve.js'
 import { SETTINGS, type SettingKey, type SettingValues } from './settings.js'
 import { isVercel, type Variables, vercelHosts } from './sources.js'
-import type { CredentialConfig, ProxyConfig, TargetConfig } from './types.js'
+import type { CredentialConfig } from './target-types.js'
+import type { ProxyConfig, TargetConfig } from './types.js'
 
 type Section<S extends string> = {
   [K in SettingKey as K extends `${S}.${infer Member}` ? Member : never]: SettingValues[K]
@@ -56,6 +57,7 @@ function buildTarget(name: string, resolution: Resolution): TargetConfig {
     resources: sectionOf(resolution, 'targets.*.resources', name),
     rules: buildRules(own.rules, resolution.values.get(`targets.${name}.rules`)?.from),
     methods: own.methods,
+    breaker: sectionOf(resolution, 'targets.*.breaker', name),
   }
 }
 

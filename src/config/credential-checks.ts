@@ -1,7 +1,7 @@
 import { isObject } from '../util/json.js'
 import { connectToolOf, createGlobMatcher } from '../util/text.js'
 import type { Resolution } from './resolve.js'
-import type { CredentialConfig } from './types.js'
+import type { CredentialConfig } from './target-types.js'
 
 type CredentialType = CredentialConfig['type']
 

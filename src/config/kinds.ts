@@ -1,12 +1,6 @@
 import type { LogFormat, LogLevel } from '../util/logger.js'
-import type {
-  CredentialConfig,
-  DescopeConfig,
-  EndpointsKind,
-  RuleConfig,
-  TargetTransport,
-  ToolPolicyConfig,
-} from './types.js'
+import type { CredentialConfig, ToolPolicyConfig } from './target-types.js'
+import type { DescopeConfig, EndpointsKind, RuleConfig, TargetTransport } from './types.js'
 
 /** The type of a value of each kind. */
 export interface KindTypes {
@@ -55,6 +49,7 @@ export interface KindTypes {
   folder: string
   file: string
   rules: readonly RuleConfig[]
+  storeUrl: string
 }
 
 export type SettingKind = keyof KindTypes
@@ -162,5 +157,11 @@ export const SETTING_KINDS: Readonly<Record<SettingKind, KindFacts>> = {
   rules: {
     expects:
       'a list of rules such as {"when": "tool.name == \\"transfer\\" && arguments.amount > 1000", "deny": "the reason"}',
+  },
+  storeUrl: {
+    expects:
+      'a URL such as redis://valkey.example.com:6379/0, or rediss:// for TLS, with a password as redis://:<password>@host',
+    secret: true,
+    explains: true,
   },
 }

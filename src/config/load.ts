@@ -96,7 +96,11 @@ function finish(settings: Settings, env: Variables, use: ConfigUse): LoadedConfi
     config,
     origins: settings.values,
     warnings: settings.warnings,
-    secrets: [...settings.secrets, ...config.targets.flatMap(({ url }) => secretsOfUrl(url))],
+    secrets: [
+      ...settings.secrets,
+      ...config.targets.flatMap(({ url }) => secretsOfUrl(url)),
+      ...secretsOfUrl(config.limits.store),
+    ],
     file: settings.file?.path,
     isProjectFile: settings.file?.isProjectFile === true,
   }

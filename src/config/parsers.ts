@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { configUrlProblem, PROJECT_ID } from '../util/descope-url.js'
 import { clientKeyProblem, readJwtKey } from '../util/jwt-key.js'
 import { isRelationTemplate } from '../util/relation-template.js'
+import { storeUrlProblem } from '../util/store-url.js'
 import { trimSlashes } from '../util/text.js'
 import type { KindTypes, SettingKind } from './kinds.js'
 
@@ -123,4 +124,8 @@ export const PARSERS: { readonly [K in SettingKind]: z.ZodType<KindTypes[K]> } =
   rules: z.array(z.strictObject({ when: text, deny: text })),
   folder: plain.refine((value) => isAbsolute(value)),
   file: plain,
+  storeUrl: z.string().superRefine((value, context) => {
+    const message = storeUrlProblem(value)
+    if (message !== undefined) context.addIssue({ code: 'custom', message })
+  }),
 }

@@ -91,7 +91,8 @@ function expandDeep(
   if (typeof value === 'string') {
     const isFile = row.secret && isFileReference(value)
     if (!isFile && raw.isText) return { value }
-    if (row.secret && !isFile && !hasReference(value) && raw.from.startsWith('file ')) {
+    const isOpen = row.kind === 'storeUrl' && !value.includes('@')
+    if (row.secret && !isOpen && !isFile && !hasReference(value) && raw.from.startsWith('file ')) {
       findings.warnings.push(
         `${key} is in plain text in the file (${raw.from}) — write \${VARIABLE} or @/path/to/file`,
       )

@@ -1,4 +1,5 @@
 import type { KindTypes } from './kinds.js'
+import { BREAKER_ROWS, LIMIT_ROWS } from './limit-rows.js'
 import { AUDIT_ROWS, LOOKUPS, rulesOf, type Setting, section, VARIABLES_OF_FLAGS } from './table.js'
 
 /** Name of the target that the environment, or `--target` without a name, configures. */
@@ -216,6 +217,7 @@ const TABLE = [
   }),
   ...section('targets.*.prompts', rulesOf('Prompts')),
   ...section('targets.*.resources', rulesOf('Resources')),
+  ...section('targets.*.breaker', BREAKER_ROWS),
   ...section('targets.*', {
     rules: ['rules', [], 'Rules in CEL that deny calls of tools: docs/rules.md.'],
     methods: [
@@ -224,25 +226,7 @@ const TABLE = [
       'Methods outside MCP to forward; every method while nothing restricts its tools, prompts and resources.',
     ],
   }),
-  ...section('limits', {
-    bodyBytes: ['positive', 4_194_304, 'Largest request body.', { unit: 'bytes' }],
-    bufferedBytes: [
-      'positive',
-      268_435_456,
-      'Total size of the answers held in memory for clients; beyond it, requests fail.',
-      { unit: 'bytes' },
-    ],
-    children: ['positive', 100, 'Largest number of processes of all targets.'],
-    calls: ['whole', 1_000, 'Concurrent requests in one process of the proxy; 0 means no limit.'],
-    callsPerCaller: ['whole', 100, 'Concurrent requests of one subject.'],
-    streams: ['whole', 5_000, 'Open streams in one process of the proxy; 0 means no limit.'],
-    streamsPerCaller: ['whole', 50, 'Open streams of one subject.'],
-    requestsPerMinute: [
-      'whole',
-      0,
-      'Requests a minute of one subject and client; 0 means no limit.',
-    ],
-  }),
+  ...section('limits', LIMIT_ROWS),
   ...section('timeouts', {
     headers: ['seconds', 15, "Time for a client's request headers to arrive."],
     body: ['seconds', 30, "Time for a client's request body to arrive."],
@@ -256,6 +240,11 @@ const TABLE = [
     ],
     start: ['seconds', 60, 'Time for a program to start and answer initialize.'],
     idle: ['seconds', 300, 'Time after which an unused program or HTTP+SSE stream is closed.'],
+    store: [
+      'seconds',
+      0.1,
+      'Time for limits.store to answer; beyond it, each process counts alone.',
+    ],
     drain: ['seconds', 25, 'Time for running requests to finish at shutdown.'],
   }),
   ...section('names', {

@@ -1,4 +1,10 @@
 import type { LogFormat, LogLevel } from '../util/logger.js'
+import type {
+  AccessConfig,
+  CredentialConfig,
+  IdentityConfig,
+  ToolPolicyConfig,
+} from './target-types.js'
 
 /**
  * What the configuration is read for. For `serve` it must be complete; `stdio` does not read the
@@ -28,14 +34,21 @@ export interface ProxyConfig {
     bufferedBytes: number
     /** Largest number of processes of all targets. */
     children: number
-    /** Concurrent requests in one process of the proxy, and of one subject; 0 means no limit. */
+    /** Concurrent requests in one process of the proxy, of one subject and client; 0 means no limit. */
     calls: number
     callsPerCaller: number
+    callsPerClient: number
     /** Open streams other than answers to requests, likewise. */
     streams: number
     streamsPerCaller: number
-    /** Of one subject and client id; 0 means no limit. */
+    streamsPerClient: number
+    /** Of one subject and client id together, and of each; 0 means no limit. */
     requestsPerMinute: number
+    requestsPerMinutePerCaller: number
+    requestsPerMinutePerClient: number
+    /** URL of a Valkey or Redis server that counts for all processes; without, each counts alone. */
+    store: string | undefined
+    storePrefix: string
   }
   /** All in seconds. */
   timeouts: {
@@ -55,6 +68,8 @@ export interface ProxyConfig {
     start: number
     /** Until an unused program or HTTP+SSE stream is closed. */
     idle: number
+    /** The store of limits. */
+    store: number
     /** Running requests at shutdown. */
     drain: number
   }
@@ -141,6 +156,14 @@ export interface TargetConfig {
   rules?: RulesConfig | undefined
   /** Methods outside MCP to forward, with * for any characters. */
   methods: readonly string[]
+  /** When calls fail at once, since it is not reached; absent or without failures: never. */
+  breaker?: BreakerConfig | undefined
+}
+
+export interface BreakerConfig {
+  /** How many one after the other, and how long until the next call is let through; 0 is never. */
+  failures: number
+  seconds: number
 }
 
 export interface RulesConfig {
@@ -167,89 +190,6 @@ export interface ProgramConfig {
   maxChildren: number
   /** Largest number of concurrent requests to one process. */
   maxRequests: number
-}
-
-export type CredentialConfig =
-  | { type: 'none' }
-  | { type: 'bearer'; token: string }
-  | { type: 'header'; name: string; value: string }
-  | {
-      type: 'client-credentials'
-      /** `undefined`: discovered from the target (RFC 9728, RFC 8414). */
-      tokenUrl: string | undefined
-      clientId: string
-      /** One of the two is there. */
-      clientSecret?: string | undefined
-      /** PEM or JWK, for `private_key_jwt`. */
-      clientKey?: string | undefined
-      scope: string | undefined
-    }
-  | {
-      type: 'token-exchange'
-      /** `undefined`: Descope's shared token endpoint. */
-      tokenUrl?: string | undefined
-      /** `undefined`: the client of the caller's token. */
-      clientId?: string | undefined
-      clientSecret?: string | undefined
-      clientKey?: string | undefined
-      scope: string | undefined
-      /** RFC 8707; without it, the target's URL. */
-      resource: string | undefined
-      /** RFC 8693 §2.1 */
-      audience?: readonly string[] | undefined
-    }
-  | {
-      type: 'connection'
-      /** The outbound app's id in Descope. */
-      app: string
-      by: 'user' | 'tenant'
-      /** The user's connection of the tenant that the caller is signed in to. */
-      tenant?: boolean | undefined
-      /** `undefined`: whatever was connected last. */
-      scopes?: readonly string[] | undefined
-      /** `undefined`: `Authorization: Bearer`. */
-      header?: { name: string; prefix: string } | undefined
-      /** `undefined`: the caller's own token is used, which needs the scope `outbound.token.fetch`. */
-      managementKey: string | undefined
-    }
-
-export interface IdentityConfig {
-  method: 'claims' | 'jwt'
-  claims: readonly string[]
-  /** `undefined`: `X-User-Claims` or `X-User-JWT`. */
-  header: string | undefined
-}
-
-/** Who may use a target at all: one entry of each list that is there. An empty list admits nobody. */
-export interface AccessConfig {
-  /** Tenants (`dct`) that the caller may be signed in to. */
-  tenants?: readonly string[] | undefined
-  roles?: readonly string[] | undefined
-  permissions?: readonly string[] | undefined
-  scopes?: readonly string[] | undefined
-}
-
-/** Of a target's tools, or of its prompts or resources; the globs are over its own names or URIs. */
-export interface ToolPolicyConfig {
-  /** An empty list allows nothing. */
-  allow: readonly string[]
-  deny: readonly string[]
-  /** Glob → scopes that a call needs. */
-  scopes: Readonly<Record<string, readonly string[]>>
-  /** Glob → roles, of which the caller needs one. */
-  roles: Readonly<Record<string, readonly string[]>>
-  /** Glob → permissions, of which the caller needs one. */
-  permissions: Readonly<Record<string, readonly string[]>>
-  /** Glob → tenants (`dct`), of which the caller must be signed in to one. */
-  tenants: Readonly<Record<string, readonly string[]>>
-  /** Globs over tools whose call needs a token that was stepped up. */
-  stepUp?: readonly string[] | undefined
-  /** Glob → templates of the relation that a call needs. */
-  fga?:
-    | Readonly<Record<string, { resourceType: string; resource: string; relation: string }>>
-    | undefined
-  /** Whether tools are listed or hidden whose scopes the caller lacks. */
-  whenScopeMissing: 'list' | 'hide'
 }
 
 /** A configuration as it is written in a file, or given to `createProxy`. */
@@ -293,6 +233,7 @@ export interface TargetInput {
   resources?: Given<ToolPolicyConfig>
   rules?: readonly RuleConfig[] | undefined
   methods?: readonly string[] | undefined
+  breaker?: Given<BreakerConfig> | undefined
 }
 
 type Given<T> = { readonly [K in keyof T]?: T[K] | undefined }

@@ -2,8 +2,10 @@ import type { TargetCredential } from '../auth/credentials/credential.js'
 import type { RelationCheck } from '../auth/descope/relations.js'
 import { callerId, type Principal } from '../auth/principal.js'
 import { CALLER_ID_FIELD, type Upstream } from '../upstream/upstream.js'
+import type { FailureCause } from '../util/failure.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import { createGlobMatcher, foldName } from '../util/text.js'
+import type { Breaker } from './breaker.js'
 import type { StandIn } from './connecting/in-place.js'
 import {
   createPolicy,
@@ -40,6 +42,8 @@ export interface Target {
   /** Its URL, where its cookies are kept with sessions. */
   readonly url: URL | undefined
   readonly upstream: Upstream
+  /** Present where requests fail at once while it is not reached. */
+  readonly breaker?: Breaker | undefined
   /** How the last request to it went; `unknown` before the first. Changed by {@link setState} only. */
   state: TargetState
   /** Called when the state has changed. */
@@ -78,7 +82,10 @@ export function createTarget(
     checkRelation,
     rules,
     knownTools,
-  }: Partial<Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn' | 'rules' | 'knownTools'>> & {
+    breaker,
+  }: Partial<
+    Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn' | 'rules' | 'knownTools' | 'breaker'>
+  > & {
     checkRelation?: RelationCheck | undefined
   } = {},
 ): Target {
@@ -104,6 +111,7 @@ export function createTarget(
     takesMethod: methodTaker(settings.methods ?? [], isOpen),
     url,
     upstream,
+    breaker,
     memory,
     state: 'unknown',
     onChange,
@@ -145,6 +153,21 @@ export function setState(target: Target, state: TargetState): void {
   const before = target.state
   target.state = state
   target.onChange?.(target, before)
+}
+
+/**
+ * Notes how a request to a target went, and tells its breaker.
+ *
+ * @param cause Why nothing was answered, where that is so.
+ */
+export function noteState(target: Target, state: TargetState, cause?: FailureCause): void {
+  if (target.state !== state) setState(target, state)
+  const { breaker } = target
+  if (breaker === undefined) return
+  if (state !== 'down') return breaker.answered()
+  // a process of one caller that hangs says nothing of others
+  if (cause === 'timeout' && target.upstream.held?.kind === 'child') return
+  if (breaker.failed()) target.onChange?.(target, 'down')
 }
 
 /** Says that a target refused the credential: the end of a sentence that begins with its name. */

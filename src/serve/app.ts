@@ -16,11 +16,13 @@ import { type Endpoint, type Handle, type Hidden, withAccess } from './endpoints
 import type { HttpReply } from './http-reply.js'
 import type { BrokenRequest } from './http-server.js'
 import type { MakeOffers } from './landing-page.js'
-import { type Caps, createCaps, createRateLimit } from './limits.js'
+import type { LimitStore } from './limit-store.js'
+import { type Caps, createCaps } from './limits.js'
 import type { Metrics } from './metrics.js'
 import { corsHeaders, createAccessOf, OPEN_TO_ALL, preflightHeaders } from './origins.js'
 import { possessionAt } from './possession.js'
 import { createPublicRoutes, type PublicRoutesOptions } from './public-routes.js'
+import { createRateLimit } from './rate-limits.js'
 import { brokenSummary, createRefuse, shown } from './refuse.js'
 import { createRequestLog, type FinishedCall } from './request-log.js'
 import { endRequestSpan, type Tracer } from './tracing.js'
@@ -57,6 +59,7 @@ export interface AppOptions {
   caps?: Caps
   /** Remembers the proofs that were used; by default this process does, for itself. */
   replays?: Replays | undefined
+  limitStore?: LimitStore | undefined
   /**
    * Tells whether the server that a request came to can be reached from this machine only; by default
    * the configured host decides.
@@ -116,7 +119,8 @@ export function createApp(options: AppOptions): App {
   })
   // callers have one rate and their places at all endpoints together
   const shared = {
-    rateLimit: createRateLimit(config.limits.requestsPerMinute, clock),
+    rateLimit: options.limitStore?.known ?? createRateLimit(config.limits, clock),
+    limitStore: options.limitStore,
     caps: options.caps ?? createCaps(config.limits),
     body: { bytes: config.limits.bodyBytes, seconds: config.timeouts.body },
     requestSeconds: config.timeouts.request,

@@ -1,52 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Caller } from '../auth/credentials/credential.js'
-import type { Principal } from '../auth/principal.js'
 import type { Descope } from '../auth/resource-server.js'
-import {
-  type ChallengeParts,
-  refusalHeaders,
-  schemeOf,
-  type TokenScheme,
-} from '../auth/verify/challenge-response.js'
+import { refusalHeaders, schemeOf, type TokenScheme } from '../auth/verify/challenge-response.js'
 import { TokenError, toTokenError } from '../auth/verify/token-error.js'
-import type { Gateway } from '../gateway/gateway.js'
 import { ERROR_CODES, errorResponse } from '../mcp/jsonrpc.js'
 import { InvalidMessageError, parseMessage } from '../mcp/message.js'
-import type { Logger } from '../util/logger.js'
-import type { MemoryBudget } from '../util/memory-budget.js'
-import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
 import type { TraceSpan } from '../util/span.js'
-import { HttpExchange, type HttpExchangeOptions, hasBody, isJson } from './http-exchange.js'
-import type { HttpReply } from './http-reply.js'
-import { type BodyLimits, type Caps, createBodyReader, type Occupancy } from './limits.js'
+import type { EndpointOptions } from './endpoint-options.js'
+import type { Excess, Occupancy } from './excess.js'
+import { HttpExchange, hasBody, isJson } from './http-exchange.js'
+import type { Slot } from './limit-store.js'
+import { createBodyReader, occupy } from './limits.js'
 import type { Possession } from './possession.js'
 import { seenOf, shown } from './refuse.js'
-import type { createRequestLog } from './request-log.js'
-import type { Tracer } from './tracing.js'
-
-export interface EndpointOptions extends Pick<HttpExchangeOptions, 'path' | 'asked'> {
-  gateway: Gateway
-  authenticate: (request: IncomingMessage) => Caller | Promise<Caller>
-  /** Where clients find our metadata, the scopes to ask for first, and those of every token. */
-  challenge: () => ChallengeParts
-  rateLimit: (principal: Principal | undefined) => number
-  caps: Caps
-  body: BodyLimits
-  /** Longest time for a request, seconds. */
-  requestSeconds: number | undefined
-  /** GET opens no stream where a platform would cut it (405). */
-  allowStreams: boolean
-  isDraining: () => boolean
-  /** Counts what waits for clients to read it. */
-  memory?: MemoryBudget | undefined
-  tracer?: Tracer | undefined
-  streams: Roster<HttpReply>
-  clock: Clock
-  logger: Logger
-  log: ReturnType<typeof createRequestLog>
-}
 
 const RETRY_SECONDS = '5'
 
@@ -87,12 +55,10 @@ export function createEndpoint(options: EndpointOptions) {
   function accept(exchange: HttpExchange, caller: Caller, span?: TraceSpan): void {
     span?.end()
     exchange.caller = caller
-    const wait = options.rateLimit(caller.principal)
-    if (wait > 0) {
-      const headers = { 'retry-after': String(wait) }
-      return refuse(exchange, 429, 'rate_limit', 'Too many requests', headers)
-    }
+    const excess = options.rateLimit(caller.principal)
+    if (excess !== undefined) return refuseExcess(exchange, excess)
     const { request } = exchange
+    exchange.isUncounted = options.limitStore !== undefined
     if (request.method === 'POST') {
       if (takes(exchange, 'post')) post(exchange)
       return
@@ -102,27 +68,30 @@ export function createEndpoint(options: EndpointOptions) {
       return refuse(exchange, 405, 'method', `${request.method} is not allowed here`, allow)
     }
     if (hasBody(request)) return refuse(exchange, 400, 'body', `${request.method} takes no body`)
-    if (request.method === 'DELETE') return gateway.end(exchange)
+    if (request.method === 'DELETE') {
+      return admitted(exchange, undefined, () => gateway.end(exchange))
+    }
     if (!options.allowStreams) {
       return refuse(exchange, 405, 'method', 'No streams here', { allow: 'POST, DELETE, OPTIONS' })
     }
-    if (takes(exchange, 'stream')) gateway.listen(exchange)
+    if (takes(exchange, 'stream')) admitted(exchange, 'stream', () => gateway.listen(exchange))
   }
 
   /** Finds a place for what the request takes, or refuses it. */
   function takes(exchange: HttpExchange, kind: Occupancy): boolean {
-    const { place } = exchange
-    const taken =
-      place === undefined ? options.caps.take(exchange.caller.principal, kind) : undefined
-    if (taken !== undefined && 'release' in taken) {
-      exchange.place = taken
-      return true
-    }
-    const excess = taken ?? place?.become(kind)
-    if (excess === undefined) return true
-    const { status, refusal, message, retryAfter } = excess
-    refuse(exchange, status, refusal, message, { 'retry-after': String(retryAfter) })
-    return false
+    const excess = occupy(options.caps, exchange, kind)
+    if (excess !== undefined) refuseExcess(exchange, excess)
+    return excess === undefined
+  }
+
+  /** Goes on with what took its place, once the store of limits lets it through, too. */
+  function admitted(exchange: HttpExchange, kind: Slot | undefined, goOn: () => void): void {
+    exchange.isUncounted = false
+    const decision = options.limitStore?.admit(exchange, kind)
+    const decide = (excess: Excess | undefined) =>
+      excess === undefined ? goOn() : refuseExcess(exchange, excess)
+    if (!(decision instanceof Promise)) return decide(decision)
+    decision.then(decide).catch((error: unknown) => refuseMessage(exchange, error))
   }
 
   function post(exchange: HttpExchange): void {
@@ -137,12 +106,10 @@ export function createEndpoint(options: EndpointOptions) {
       try {
         const message = parseMessage(body)
         exchange.take(message)
-        if (
-          message.kind !== 'request' ||
-          takes(exchange, message.method === 'subscriptions/listen' ? 'stream' : 'call')
-        ) {
-          gateway.post(exchange, message)
-        }
+        const go = () => gateway.post(exchange, message)
+        if (message.kind !== 'request') return admitted(exchange, undefined, go)
+        const kind = message.method === 'subscriptions/listen' ? 'stream' : 'call'
+        if (takes(exchange, kind)) admitted(exchange, kind, go)
       } catch (error) {
         refuseMessage(exchange, error)
       }
@@ -158,7 +125,19 @@ export function createEndpoint(options: EndpointOptions) {
     refuse(exchange, 413, 'body_size', `The body is larger than ${bytes} bytes`, headers)
   }
 
+  function refuseExcess(exchange: HttpExchange, excess: Excess): void {
+    const { status, refusal, message, retryAfter } = excess
+    refuse(exchange, status, refusal, message, { 'retry-after': String(retryAfter) })
+  }
+
+  /** What is refused for its form has to be counted, too. */
+  function countRefused(exchange: HttpExchange): void {
+    if (exchange.isUncounted) void options.limitStore?.admit(exchange, undefined)
+    exchange.isUncounted = false
+  }
+
   function refuseMessage(exchange: HttpExchange, error: unknown): void {
+    countRefused(exchange)
     if (error instanceof InvalidMessageError) {
       exchange.refusal = 'message'
       exchange.why = error.wire.message
@@ -190,6 +169,7 @@ export function createEndpoint(options: EndpointOptions) {
     message: string,
     headers: Record<string, string> = {},
   ): void {
+    countRefused(exchange)
     exchange.refusal = refusal
     exchange.why = message
     exchange.seen = { ...seenOf(refusal, exchange.request), ...exchange.seen }

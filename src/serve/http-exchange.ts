@@ -80,6 +80,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   why: string | undefined
   seen: LogFields | undefined
   event: string | undefined
+  isUncounted = false // by the store of limits, until it is asked
   #underWay: UnderWay | undefined
   #place: Place | undefined
   #hasEnded = false

@@ -1,30 +1,21 @@
 import type { IncomingMessage } from 'node:http'
-import type { Principal } from '../auth/principal.js'
-import { BoundedMap } from '../util/bounded-map.js'
+import { limitKeys, type Principal } from '../auth/principal.js'
 import { Roster, type Rostered } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
+import { type Excess, type Occupancy, tooMuchAtOnce } from './excess.js'
 
 export interface CapsConfig {
-  /** Requests under way and open streams, of one caller and of all; 0 means no limit. */
+  /** Requests under way, of one caller, of one client and of all; 0 means no limit. */
   callsPerCaller: number
+  callsPerClient: number
   calls: number
+  /** Open streams, likewise. */
   streamsPerCaller: number
+  streamsPerClient: number
   streams: number
 }
 
-/** `post` is a message whose body is still to come, or that waits for no answer. */
-export type Occupancy = 'post' | 'call' | 'stream'
-
-/** Which limit is reached, and what the client is told. */
-export interface Excess {
-  refusal: 'caller_calls' | 'calls' | 'caller_streams' | 'streams'
-  message: string
-  status: 429 | 503
-  /** Seconds. */
-  retryAfter: number
-}
-
-/** Slots that one caller occupies. */
+/** Slots that one caller or client occupies. */
 interface Held {
   key: string
   post: number
@@ -49,37 +40,39 @@ export interface Caps {
 }
 
 interface Counter {
-  excess(held: Held, kind: Occupancy): Excess | undefined
-  add(held: Held, kind: Occupancy, by: 1 | -1): void
+  excess(caller: Held, client: Held | undefined, kind: Occupancy): Excess | undefined
+  add(caller: Held, client: Held | undefined, kind: Occupancy, by: 1 | -1): void
 }
 
 /** A class rather than closures: one object for each request. */
 class Occupied implements Place {
   readonly #counter: Counter
-  readonly #held: Held
+  readonly #caller: Held
+  readonly #client: Held | undefined
   #kind: Occupancy | undefined
 
-  constructor(counter: Counter, held: Held, kind: Occupancy) {
+  constructor(counter: Counter, caller: Held, client: Held | undefined, kind: Occupancy) {
     this.#counter = counter
-    this.#held = held
+    this.#caller = caller
+    this.#client = client
     this.#kind = kind
   }
 
   become(kind: Occupancy): Excess | undefined {
     const before = this.#kind
     if (before === undefined || before === kind) return undefined
-    const excess = this.#counter.excess(this.#held, kind)
+    const excess = this.#counter.excess(this.#caller, this.#client, kind)
     if (excess !== undefined) return excess
     // occupy first, so that the caller's entry is not deleted in between
-    this.#counter.add(this.#held, kind, 1)
-    this.#counter.add(this.#held, before, -1)
+    this.#counter.add(this.#caller, this.#client, kind, 1)
+    this.#counter.add(this.#caller, this.#client, before, -1)
     this.#kind = kind
     return undefined
   }
 
   release(): void {
     if (this.#kind === undefined) return
-    this.#counter.add(this.#held, this.#kind, -1)
+    this.#counter.add(this.#caller, this.#client, this.#kind, -1)
     this.#kind = undefined
   }
 }
@@ -87,74 +80,88 @@ class Occupied implements Place {
 /** Callers who come again are not entered anew for each request; so many of them are kept. */
 const MAX_IDLE = 1_000
 
-/** A call ends soon, a stream does not. */
-const RETRY_SECONDS = { post: 1, call: 1, stream: 30 } as const
-
 /**
- * Creates the limits of what runs at once in this process, per subject and of all. The client id does
- * not count: everybody can register as many clients as they like.
+ * Creates the limits of what runs at once in this process, per subject, per client and of all. As
+ * everybody can register as many clients as they like, the limit of a client is none of a person.
  *
  * Notifications and responses are counted apart from requests, so that a caller at the limit can
  * still cancel a request or answer what a tool asks.
  */
 export function createCaps(config: CapsConfig): Caps {
-  const byCaller = new Map<string, Held>()
-  const keys = new WeakMap<Principal, string>()
-  let callers = 0
+  const callers = createBook()
+  const clients = createBook()
+  const hasClients = config.callsPerClient > 0 || config.streamsPerClient > 0
   const all: Held = { key: '', post: 0, call: 0, stream: 0 }
 
-  function keyOf(principal: Principal | undefined): string {
-    if (principal === undefined) return ''
-    let key = keys.get(principal)
-    if (key === undefined) {
-      key = JSON.stringify([principal.issuer, principal.subject])
-      keys.set(principal, key)
-    }
-    return key
-  }
-
-  function excess(held: Held, kind: Occupancy): Excess | undefined {
+  function excess(caller: Held, client: Held | undefined, kind: Occupancy): Excess | undefined {
     const isStream = kind === 'stream'
-    const ofOne = isStream ? config.streamsPerCaller : config.callsPerCaller
-    const ofAll = isStream ? config.streams : config.calls
-    const what = isStream ? 'Too many open streams' : 'Too many requests at once'
-    const retryAfter = RETRY_SECONDS[kind]
-    if (isFull(held[kind], ofOne)) {
-      const message = `${what}: ${ofOne} of one caller are the most here`
-      const refusal = isStream ? 'caller_streams' : 'caller_calls'
-      return { refusal, message, status: 429, retryAfter }
+    const ofCaller = isStream ? config.streamsPerCaller : config.callsPerCaller
+    if (isFull(caller[kind], ofCaller)) return tooMuchAtOnce('caller', kind, ofCaller)
+    const ofClient = isStream ? config.streamsPerClient : config.callsPerClient
+    if (client !== undefined && isFull(client[kind], ofClient)) {
+      return tooMuchAtOnce('client', kind, ofClient)
     }
-    if (!isFull(all[kind], ofAll)) return undefined
-    const refusal = isStream ? 'streams' : 'calls'
-    return { refusal, message: `${what} on this server`, status: 503, retryAfter }
+    if (!isFull(all[kind], isStream ? config.streams : config.calls)) return undefined
+    return tooMuchAtOnce('all', kind, 0)
   }
 
-  function add(held: Held, kind: Occupancy, by: 1 | -1): void {
-    if (isIdle(held)) callers++
-    held[kind] += by
+  function add(caller: Held, client: Held | undefined, kind: Occupancy, by: 1 | -1): void {
+    callers.add(caller, kind, by)
+    if (client !== undefined) clients.add(client, kind, by)
     all[kind] += by
-    if (!isIdle(held)) return
-    callers--
-    if (byCaller.size - callers > MAX_IDLE) forgetIdle()
-  }
-
-  function forgetIdle(): void {
-    for (const held of byCaller.values()) if (isIdle(held)) byCaller.delete(held.key)
   }
 
   const counter: Counter = { excess, add }
   return {
     take(principal, kind) {
-      const key = keyOf(principal)
-      const held = byCaller.get(key) ?? { key, post: 0, call: 0, stream: 0 }
-      const tooMuch = excess(held, kind)
+      const keys = limitKeys(principal)
+      const caller = callers.find(keys.caller)
+      const client = hasClients ? clients.find(keys.client) : undefined
+      const tooMuch = excess(caller, client, kind)
       if (tooMuch !== undefined) return tooMuch
-      if (isIdle(held)) byCaller.set(key, held)
-      add(held, kind, 1)
-      return new Occupied(counter, held, kind)
+      add(caller, client, kind, 1)
+      return new Occupied(counter, caller, client, kind)
     },
-    callers: () => callers,
+    callers: () => callers.busy(),
     calls: () => all.call,
+  }
+}
+
+/** What takes a place, and keeps it. */
+export interface Occupier {
+  readonly caller: { readonly principal: Principal | undefined }
+  get place(): Place | undefined
+  set place(place: Place)
+}
+
+/** Finds a place for what a request takes, or says which limit is reached. */
+export function occupy(caps: Caps, occupier: Occupier, kind: Occupancy): Excess | undefined {
+  const { place } = occupier
+  if (place !== undefined) return place.become(kind)
+  const taken = caps.take(occupier.caller.principal, kind)
+  if (!('release' in taken)) return taken
+  occupier.place = taken
+  return undefined
+}
+
+/** Keeps the slots of all callers, or of all clients. */
+function createBook() {
+  const byKey = new Map<string, Held>()
+  let busy = 0
+  return {
+    busy: () => busy,
+    find: (key: string): Held => byKey.get(key) ?? { key, post: 0, call: 0, stream: 0 },
+    add(held: Held, kind: Occupancy, by: 1 | -1): void {
+      if (isIdle(held)) {
+        busy++
+        byKey.set(held.key, held)
+      }
+      held[kind] += by
+      if (!isIdle(held)) return
+      busy--
+      if (byKey.size - busy <= MAX_IDLE) return
+      for (const idle of byKey.values()) if (isIdle(idle)) byKey.delete(idle.key)
+    },
   }
 }
 
@@ -164,34 +171,6 @@ function isIdle(held: Held): boolean {
 
 function isFull(count: number, limit: number): boolean {
   return limit > 0 && count >= limit
-}
-
-const WINDOW_MS = 60_000
-
-const MAX_CALLERS = 10_000
-
-/**
- * Creates the limit of requests per minute, counted per subject and client id in this process.
- *
- * @param perMinute 0 means no limit.
- * @returns A function that counts one request and returns 0, or the seconds until the caller may
- *   try again.
- */
-export function createRateLimit(perMinute: number, clock: Pick<Clock, 'now'>) {
-  const windows = new BoundedMap<string, { startedAt: number; count: number }>(MAX_CALLERS)
-  return (principal: Principal | undefined): number => {
-    if (perMinute === 0) return 0
-    const key = JSON.stringify([principal?.subject, principal?.clientId])
-    const now = clock.now()
-    const window = windows.get(key)
-    if (window === undefined || now - window.startedAt >= WINDOW_MS) {
-      windows.set(key, { startedAt: now, count: 1 })
-      return 0
-    }
-    window.count++
-    if (window.count <= perMinute) return 0
-    return Math.max(1, Math.ceil((window.startedAt + WINDOW_MS - now) / 1000))
-  }
 }
 
 export interface BodyLimits {

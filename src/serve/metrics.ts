@@ -3,6 +3,7 @@ import type { Gauge, Registry } from 'prom-client'
 import type { KeysState } from '../auth/verify/jwks.js'
 import { LIST_KINDS } from '../gateway/lists/lists.js'
 import type { Target } from '../gateway/target.js'
+import type { LimitStore, LimitStoreState } from './limit-store.js'
 import type { Caps } from './limits.js'
 
 export interface RequestMetric {
@@ -36,10 +37,12 @@ const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300]
 export interface Watched {
   /** How many event streams are open. */
   openStreams: () => number
-  targets: readonly Pick<Target, 'name' | 'upstream' | 'state' | 'credential'>[]
+  targets: readonly Pick<Target, 'name' | 'upstream' | 'state' | 'credential' | 'breaker'>[]
   /** Absent without authentication. */
   keysState: (() => KeysState) | undefined
   caps: Pick<Caps, 'calls' | 'callers'>
+  /** Absent where each process counts alone. */
+  limitStore?: Pick<LimitStore, 'state'> | undefined
   /** Labels of `mcp_proxy_build_info`. */
   build: Readonly<Record<'version' | 'node' | 'config' | 'url', string>>
 }
@@ -111,13 +114,15 @@ export async function createMetrics(watched: Watched): Promise<Metrics> {
 
 const KEYS_STATES: readonly KeysState[] = ['ok', 'stale', 'missing']
 
+const STORE_STATES: readonly LimitStoreState[] = ['ok', 'down']
+
 const TARGET_STATES: readonly Target['state'][] = ['ok', 'down', 'refused_credential', 'unknown']
 
 /** Adds the gauges, which are read when the metrics are scraped. */
 function addGauges(
   prometheus: { Gauge: typeof Gauge },
   registers: Registry[],
-  { openStreams, targets, keysState, caps, build }: Watched,
+  { openStreams, targets, keysState, caps, limitStore, build }: Watched,
 ): void {
   /** @param aggregator How the numbers of several processes become one. */
   const add = (
@@ -180,12 +185,35 @@ function addGauges(
     'min',
   )
   add(
+    'mcp_proxy_target_breaker_open',
+    '1 while requests to a target fail at once, since it was not reached',
+    ['target'],
+    (gauge) => {
+      for (const { name: target, breaker } of targets) {
+        if (breaker !== undefined) gauge.set({ target }, Number(breaker.isOpen()))
+      }
+    },
+    'max',
+  )
+  add(
     'mcp_proxy_build_info',
     'Always 1: version, Node, configuration file and public URL are labels',
     ['version', 'node', 'config', 'url'],
     (gauge) => gauge.set(build, 1),
     'first',
   )
+  if (limitStore !== undefined) {
+    add(
+      'mcp_proxy_limit_store_state',
+      '1 for the state of the store that counts for all processes, 0 for the others',
+      ['state'],
+      (gauge) => {
+        const state = limitStore.state()
+        for (const known of STORE_STATES) gauge.set({ state: known }, Number(known === state))
+      },
+      'max',
+    )
+  }
   if (keysState === undefined) return
   add(
     'mcp_proxy_keys_state',

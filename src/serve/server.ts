@@ -29,6 +29,7 @@ import type { HttpReply } from './http-reply.js'
 import { createHttpServer, listen, listenUrl } from './http-server.js'
 import { createIdentities } from './identities.js'
 import type { MakeOffers } from './landing-page.js'
+import { openLimitStore } from './limit-store.js'
 import { createCaps } from './limits.js'
 import { createMetrics, type Metrics } from './metrics.js'
 import { sessionSecrets } from './session-secrets.js'
@@ -169,6 +170,7 @@ export async function assemble(
     return { target: target?.name, path, resource, gateway, descope }
   })
   const caps = createCaps(config.limits)
+  const limitStore = await openLimitStore(config, clock, logger)
   metrics =
     config.server.metricsPort === undefined
       ? undefined
@@ -176,7 +178,7 @@ export async function assemble(
           openStreams: () => streams.size,
           targets,
           keysState: descopes.size > 0 ? () => worstKeysState(endpoints) : undefined,
-          caps,
+          ...{ caps, limitStore },
           build: {
             version: VERSION,
             node: runtime.nodeVersion ?? '',
@@ -202,6 +204,7 @@ export async function assemble(
       caps,
     },
     frontUrl: frontUrlOf(config.server, port),
+    limitStore,
     isOnLoopback: runtime.isOnLoopback,
     onFinished: runtime.onFinished,
     replays: runtime.replays,
@@ -215,6 +218,7 @@ export async function assemble(
     audit,
     async close() {
       for (const descope of descopes.values()) descope.stop()
+      limitStore?.close()
       await Promise.all([tracer?.stop(), ...targets.map(({ upstream }) => upstream.close())])
     },
   }

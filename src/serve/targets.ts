@@ -4,6 +4,7 @@ import { createRelationCheck, type RelationCheck } from '../auth/descope/relatio
 import type { Descope } from '../auth/resource-server.js'
 import { ConfigError } from '../config/load.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
+import { createBreaker } from '../gateway/breaker.js'
 import { createStandIn } from '../gateway/connecting/stand-in.js'
 import { type CompiledRules, compileRules } from '../gateway/rules/compile.js'
 import { createTarget, ownerCredential, type Target, type TargetState } from '../gateway/target.js'
@@ -73,13 +74,13 @@ export function openTargets(
   return targets.map((config) => {
     const checkRelation = checkAt(config)
     const { name, program, url } = config
+    const breaker = config.breaker && createBreaker(config.breaker, runtime.clock)
+    const shared = { onChange, memory, breaker, checkRelation, ...rules.get(name) }
     if (program !== undefined) {
       const upstream = createProgramUpstream(runtime, name, program, {
         ...{ timeouts, budget, memory, logger },
       })
-      return createTarget(config, credentialAt(config), upstream, {
-        ...{ onChange, memory, checkRelation, ...rules.get(name) },
-      })
+      return createTarget(config, credentialAt(config), upstream, shared)
     }
     const credential = credentialAt(config)
     const place = new URL(url ?? '')
@@ -94,9 +95,7 @@ export function openTargets(
     const sse = () =>
       openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
     if (config.transport === 'sse') {
-      return createTarget(config, credential, sse(), {
-        ...{ onChange, memory, standIn, checkRelation, ...rules.get(name) },
-      })
+      return createTarget(config, credential, sse(), { ...shared, standIn })
     }
     const http = createTranslatingUpstream(connections, {
       ...{ clock, logger, target: name },
@@ -114,9 +113,7 @@ export function openTargets(
             onChoice: (transport) =>
               logger.debug('transport', `Target "${name}" speaks ${transport}`),
           })
-    return createTarget(config, credential, upstream, {
-      ...{ url: place, onChange, memory, standIn, checkRelation, ...rules.get(name) },
-    })
+    return createTarget(config, credential, upstream, { ...shared, url: place, standIn })
   })
 }
 
@@ -155,7 +152,11 @@ export function standAlone(target: Target, credential: TargetCredential): Target
 }
 
 /** Logs each failure of a target, and once that it works again. */
-function tellRecovery(logger: Logger, { name, state }: Target, before: TargetState): void {
+function tellRecovery(logger: Logger, { name, state, breaker }: Target, before: TargetState): void {
+  if (state === 'down' && breaker?.isOpen()) {
+    const text = `Target "${name}" was not reached several times in a row: requests to it fail at once, but for one now and then`
+    return logger.warn('target_held_back', text, { target: name })
+  }
   if (state !== 'ok' || before === 'unknown') return
   const text =
     before === 'down' ? `Target "${name}" is back` : `Target "${name}" takes its credential again`

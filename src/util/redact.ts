@@ -1,4 +1,4 @@
-import { percentEncode } from './text.js'
+import { percentDecode, percentEncode } from './text.js'
 import { showUrls } from './url-text.js'
 
 const SECRET_KEY = /(^|[-_])(authorization|cookie|token|secret|password|apikey|key|code|verifier)$/i
@@ -50,7 +50,8 @@ export function secretsOfUrl(url: string | undefined): string[] {
   const values = [...searchParams].filter(
     ([name, value]) => isSecretName(name) || value.length >= LONG,
   )
-  return [password, ...values.map(([, value]) => value)].filter((secret) => secret !== '')
+  const texts = [password, percentDecode(password) ?? '', ...values.map(([, value]) => value)]
+  return texts.filter((secret) => secret !== '')
 }
 
 /** Tells whether a secret is so short that it can hardly be told from other words. */

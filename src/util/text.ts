@@ -48,6 +48,15 @@ export function percentEncode(text: string): string {
   }
 }
 
+/** `undefined` where a % begins no byte, or the bytes are no text. */
+export function percentDecode(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** Line and column in a text, both from 1. */
 export interface Position {
   readonly line: number

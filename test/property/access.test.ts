@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import type { AccessConfig } from '../../src/config/types.js'
+import type { AccessConfig } from '../../src/config/target-types.js'
 import { envelope } from '../helpers/modern-client.js'
 import { type Stack, startStack } from '../helpers/stack.js'
 import { tool } from '../helpers/targets/contents.js'

@@ -2,6 +2,7 @@ import { type SignInNeed, SignInRequiredError } from '../../auth/tokens/token-st
 import { ERROR_CODES, type WireError } from '../../mcp/jsonrpc.js'
 import { messageOf, ProxyError } from '../../util/errors.js'
 import { type FailureCause, mayRepeat } from '../../util/failure.js'
+import type { Breaker } from '../breaker.js'
 
 /** Why a target gave no usable answer. */
 export interface TargetFailure {
@@ -61,6 +62,21 @@ export function credentialFailure(target: string, error: unknown): TargetFailure
   }
   const isPassing = error instanceof ProxyError && error.code === 'ISSUER_UNREACHABLE'
   return { cause: isPassing ? 'unreachable' : 'refused_credential', target, reason }
+}
+
+/** Makes the failure of a request that is not sent now, if its target was not reached lately. */
+export function heldBack({ name, breaker }: HeldBack): TargetFailure | undefined {
+  const waitMs = breaker?.wait() ?? 0
+  if (waitMs === 0) return undefined
+  const retryAfter = String(Math.max(1, Math.ceil(waitMs / 1000)))
+  const reason = 'it was not reached several times in a row, and is tried again soon'
+  return { cause: 'unreachable', target: name, reason, retryAfter }
+}
+
+/** What of a target says whether requests are sent to it. */
+interface HeldBack {
+  readonly name: string
+  readonly breaker?: Pick<Breaker, 'wait'> | undefined
 }
 
 /** Says what failed and what to look at, for whoever reads the log or the client's message. */

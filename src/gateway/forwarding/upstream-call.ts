@@ -6,15 +6,15 @@ import type { UpstreamController, UpstreamHandler } from '../../upstream/upstrea
 import { DRAIN_MS, Drain, headerOf } from '../../upstream/upstream.js'
 import { ANSWER_PROBLEMS, describeNetworkError, noRoom } from '../../upstream/upstream-error.js'
 import { messageOf } from '../../util/errors.js'
-import { isServerAway } from '../../util/failure.js'
+import { type FailureCause, isServerAway } from '../../util/failure.js'
 import { ownMember } from '../../util/json.js'
 import type { TraceSpan } from '../../util/span.js'
 import { isStandInSession } from '../connecting/in-place.js'
-import { describeRefusal, setState, type TargetState } from '../target.js'
+import { describeRefusal, noteState, type TargetState } from '../target.js'
 import { AnswerBody, classifyRefusal } from './answer-check.js'
 import { oneValue, READ, readHead } from './answer-head.js'
 import { keepingLists } from './kept-answers.js'
-import { credentialFailure, type TargetFailure } from './target-failure.js'
+import { credentialFailure, heldBack, type TargetFailure } from './target-failure.js'
 import type { AnswerListener, HeaderFields, UpstreamSend } from './upstream-send.js'
 import { expectedOf } from './upstream-send.js'
 
@@ -103,6 +103,8 @@ export class UpstreamCall implements UpstreamHandler {
     this.#status = 0
     this.#head = NO_HEAD
     const { target, method, headers, body, isStream, timeoutMs } = this.#send
+    const held = heldBack(target)
+    if (held !== undefined) return this.#fail(held)
     const all = headers.slice()
     for (const name of Object.keys(credential))
       all.push(name, ownMember(credential, name) as string)
@@ -140,8 +142,7 @@ export class UpstreamCall implements UpstreamHandler {
     const isRead = isPlain && expected === 'response' && !headers['content-encoding']
     const verdict = isRead ? READ : readHead(status, headers, expected)
     if (verdict.next === 'credential') return void this.#credentialRefused(verdict.challenge)
-    const isAway = verdict.next === 'fail' && isServerAway(status)
-    this.#note(isAway ? 'down' : 'ok')
+    this.#note(verdict.next === 'fail' && isServerAway(status) ? 'down' : 'ok')
     if (verdict.next === 'fail') {
       const { next: _next, ...failure } = verdict
       return this.#fail({ ...failure, target: target.name })
@@ -239,6 +240,7 @@ export class UpstreamCall implements UpstreamHandler {
    */
   async #credentialRefused(challenge: string | undefined): Promise<void> {
     const { target, caller } = this.#send
+    target.breaker?.answered()
     const status = this.#status
     const refused = this.#controller
     this.#refusals += 1
@@ -267,15 +269,13 @@ export class UpstreamCall implements UpstreamHandler {
     if (this.#isOver(controller)) return
     const { cause, reason, httpStatus } = describeNetworkError(error)
     if (httpStatus !== undefined) this.#status = httpStatus
-    const { target } = this.#send
-    if (cause === 'unreachable' || cause === 'timeout') this.#note('down')
+    if (cause === 'unreachable' || cause === 'timeout') this.#note('down', cause)
     const retryAfter = httpStatus === 503 ? { retryAfter: '5' } : undefined
-    this.#fail({ cause, target: target.name, reason, ...retryAfter })
+    this.#fail({ cause, target: this.#send.target.name, reason, ...retryAfter })
   }
 
-  #note(state: TargetState): void {
-    const { target } = this.#send
-    if (target.state !== state && !this.isInPlace) setState(target, state)
+  #note(state: TargetState, cause?: FailureCause): void {
+    if (!this.isInPlace) noteState(this.#send.target, state, cause)
   }
 
   #fail(failure: TargetFailure): void {

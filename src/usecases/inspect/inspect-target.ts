@@ -1,5 +1,5 @@
 import { createPublicValue } from '../../config/public-value.js'
-import type { ToolPolicyConfig } from '../../config/types.js'
+import type { ToolPolicyConfig } from '../../config/target-types.js'
 import type { CheckReport, ToolFinding } from '../../diagnose/check.js'
 import { createNames } from '../../gateway/routing/names.js'
 import { createToolPolicy } from '../../gateway/routing/policy.js'

@@ -37,6 +37,7 @@ describe("the seed's variables", () => {
         prefix: 'target',
         credential: { type: 'bearer', token: 't0ken' },
         access: {},
+        breaker: { failures: 0, seconds: 5 },
         tools: { ...OPEN, stepUp: [], fga: {} },
         prompts: OPEN,
         resources: OPEN,

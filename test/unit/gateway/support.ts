@@ -1,5 +1,5 @@
 import type { Principal } from '../../../src/auth/principal.js'
-import type { ToolPolicyConfig } from '../../../src/config/types.js'
+import type { ToolPolicyConfig } from '../../../src/config/target-types.js'
 import { createPolicy, createToolPolicy } from '../../../src/gateway/routing/policy.js'
 import { createResourcePolicy } from '../../../src/gateway/routing/resource-policy.js'
 import type { Target } from '../../../src/gateway/target.js'

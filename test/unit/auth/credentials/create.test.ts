@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { createCredential } from '../../../../src/auth/credentials/create.js'
 import type { Caller } from '../../../../src/auth/credentials/credential.js'
 import { parseConfigUrl } from '../../../../src/auth/descope/discovery.js'
-import type { CredentialConfig } from '../../../../src/config/types.js'
+import type { CredentialConfig } from '../../../../src/config/target-types.js'
 import { AGENTIC_PATH, createTestClock, START } from '../support.js'
 
 const UNAUTHORIZED = { status: 401, challenge: undefined } as const

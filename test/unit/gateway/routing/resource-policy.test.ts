@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { ToolPolicyConfig } from '../../../../src/config/types.js'
+import type { ToolPolicyConfig } from '../../../../src/config/target-types.js'
 import { createResourcePolicy } from '../../../../src/gateway/routing/resource-policy.js'
 import { createGlobMatcher, globsMeet } from '../../../../src/util/text.js'
 import { OPEN_TOOLS, principal } from '../support.js'
