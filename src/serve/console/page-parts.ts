@@ -22,7 +22,8 @@ a{color:var(--accent)}
 table{border-collapse:collapse;width:100%;font-size:.9rem}
 th,td{text-align:left;vertical-align:top;padding:.5rem .8rem;border-top:1px solid var(--line)}
 th{border:0;color:var(--dim);font-weight:600;white-space:nowrap}
-td code,td .dim{overflow-wrap:anywhere}
+td code,td .dim{overflow-wrap:break-word}
+td:first-child{white-space:nowrap}
 td br+.dim{display:inline-block;max-width:14rem;overflow:hidden;text-overflow:ellipsis;white-space:nowrap;overflow-wrap:normal}
 .badge{font-weight:600;white-space:nowrap}
 .badge.good{color:var(--good)}
@@ -43,7 +44,7 @@ rect.refused{fill:var(--refused)}
 rect.failed{fill:var(--failed)}
 summary{cursor:pointer;margin:.4rem 0}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
-@media(max-width:40rem){thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}tr{display:block;border-top:1px solid var(--line);padding:.5rem 0}tr:first-child{border-top:0}td{display:flex;gap:.75rem;border:0;padding:.15rem .8rem}td::before{content:attr(data-head);color:var(--dim);flex:0 0 6.5rem}td>*{min-width:0}}
+@media(max-width:40rem){thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}tr{display:block;border-top:1px solid var(--line);padding:.5rem 0}tr:first-child{border-top:0}td{display:flex;gap:.75rem;border:0;padding:.15rem .8rem}td::before{content:attr(data-head);color:var(--dim);flex:0 0 6.5rem}td>*{min-width:0}td code,td .dim{overflow-wrap:anywhere}td:first-child{white-space:normal}}
 `
 
 /** Keeps the page current until the reader pauses it. */
