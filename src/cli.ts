@@ -1,4 +1,5 @@
 import { homedir } from 'node:os'
+import { isatty } from 'node:tty'
 import { run } from './cli/run.js'
 import { createClock } from './util/async.js'
 import { createOutput } from './util/output.js'
@@ -18,18 +19,34 @@ const listeners = new Set<(signal: StopSignal) => void>()
 
 let interrupts = 0
 
+const reloadListeners = new Set<() => void>()
+
+/** A terminal that was closed, for which the system sends SIGHUP too, is none any more. */
+const hadTerminal = process.stderr.isTTY === true
+const isHungUp = () => process.platform === 'win32' || (hadTerminal && !isatty(2))
+
+const take = (signal: StopSignal) => {
+  if (signal !== 'SIGHUP' || reloadListeners.size === 0 || isHungUp()) return stop(signal)
+  for (const listener of [...reloadListeners]) listener()
+}
+
 const stop = (signal: StopSignal) => {
   if (signal === 'SIGINT' && ++interrupts > 1) process.exit(130)
   for (const listener of [...listeners]) listener(signal)
 }
 
 function onSignal(listener: (signal: StopSignal) => void): () => void {
-  if (listeners.size === 0) for (const signal of SIGNALS) process.on(signal, stop)
+  if (listeners.size === 0) for (const signal of SIGNALS) process.on(signal, take)
   listeners.add(listener)
   return () => {
     listeners.delete(listener)
-    if (listeners.size === 0) for (const signal of SIGNALS) process.off(signal, stop)
+    if (listeners.size === 0) for (const signal of SIGNALS) process.off(signal, take)
   }
+}
+
+function onReload(listener: () => void): () => void {
+  reloadListeners.add(listener)
+  return () => void reloadListeners.delete(listener)
 }
 
 const faultListeners = new Set<(error: unknown) => void>()
@@ -91,6 +108,7 @@ const runtime: Runtime = {
   nodeVersion: process.versions.node,
   program: { node: process.execPath, script: process.argv[1] ?? '' },
   onSignal,
+  onReload,
   onFault,
 }
 

@@ -4,8 +4,9 @@ import { resolveConfig } from './config/load.js'
 import { warnOfShortSecrets } from './config/public-value.js'
 import type { ConfigInput } from './config/types.js'
 import { connectOffers } from './hosts/connect.js'
+import { assemble } from './serve/assemble.js'
 import { createBindingCheck } from './serve/origins.js'
-import { announceStart, assemble } from './serve/server.js'
+import { announceStart } from './serve/server.js'
 import { createClock } from './util/async.js'
 import { createLogger } from './util/logger.js'
 import { createRedactor } from './util/redact.js'
@@ -80,14 +81,14 @@ export function createProxy(input: ConfigInput, options: CreateProxyOptions = {}
   const handler = (request: IncomingMessage, response: ServerResponse): void => {
     if (isOpen && !isOnLoopback(request)) return refuseOutside(response)
     parts.then(
-      ({ app }) => app.handle(request, response),
+      ({ live }) => live.app.handle(request, response),
       () => response.writeHead(503, { 'retry-after': '5' }).end(),
     )
   }
   const close = async () => {
-    const { app, close: closeParts, audit: records } = await parts
-    app.drain()
-    app.stop()
+    const { live, close: closeParts, audit: records } = await parts
+    live.app.drain()
+    live.app.stop()
     await closeParts()
     await records?.trail.close(FLUSH_MS)
   }

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { ProxyError } from '../util/errors.js'
 import { secretsOfUrl } from '../util/redact.js'
 import type { Runtime } from '../util/runtime.js'
@@ -31,6 +32,8 @@ export interface LoadedConfig {
   file: string | undefined
   /** The file was found in the working directory, and not named by the user. */
   isProjectFile: boolean
+  /** Every file that was read, or would be if it were there. */
+  files: readonly string[]
 }
 
 export interface LoadOptions {
@@ -90,7 +93,8 @@ export function resolveConfig(
 
 function finish(settings: Settings, env: Variables, use: ConfigUse): LoadedConfig {
   const problems = [...settings.problems, ...(use === 'serve' ? settings.missing : [])]
-  if (problems.length > 0) throw new ConfigError(problems)
+  const files = filesOf(settings)
+  if (problems.length > 0) throw new ConfigError(problems, SHOW_HINT, files)
   const config = buildConfig(settings, env)
   return {
     config,
@@ -103,7 +107,12 @@ function finish(settings: Settings, env: Variables, use: ConfigUse): LoadedConfi
     ],
     file: settings.file?.path,
     isProjectFile: settings.file?.isProjectFile === true,
+    files,
   }
+}
+
+function filesOf({ file, files = new Set() }: Settings): string[] {
+  return [...(file === undefined ? [] : [file.path]), ...files]
 }
 
 /** Reads every setting and collects problems instead of throwing, for commands that report. */
@@ -112,9 +121,11 @@ export function readSettings(
   { flags, for: use, fileOnly = false }: LoadOptions,
 ): Settings {
   const { cwd, env } = runtime
-  const findings: ValueFindings = { problems: [], warnings: [], secrets: new Set() }
+  const files = new Set<string>()
+  const findings: ValueFindings = { problems: [], warnings: [], secrets: new Set(), files }
   const inProject = use !== 'stdio'
   const dotEnv = inProject ? readDotEnv(cwd, findings) : {}
+  if (inProject) files.add(join(cwd, '.env'))
   findings.warnings.push(
     ...warnOfUnknownVariables(env, 'env'),
     ...warnOfUnknownVariables(dotEnv, '.env'),
@@ -168,10 +179,17 @@ const SHOW_HINT =
 /** Every problem of a configuration at once, each as `what is wrong (origin) — what to write`. */
 export class ConfigError extends ProxyError {
   readonly problems: readonly string[]
+  /** The files that were read. */
+  readonly files: readonly string[]
 
-  constructor(problems: readonly string[], hint: string = SHOW_HINT) {
+  constructor(
+    problems: readonly string[],
+    hint: string = SHOW_HINT,
+    files: readonly string[] = [],
+  ) {
     super('CONFIG_INVALID', summarize(problems), { hint })
     this.problems = problems
+    this.files = files
   }
 }
 

@@ -20,6 +20,8 @@ export interface ValueFindings {
   problems: string[]
   warnings: string[]
   secrets: Set<string>
+  /** Every file that a value names. */
+  files?: Set<string>
 }
 
 export interface ReadContext {
@@ -97,13 +99,14 @@ function expandDeep(
         `${key} is in plain text in the file (${raw.from}) — write \${VARIABLE} or @/path/to/file`,
       )
     }
-    const { text, parts, names, problem } = isFile
+    const { text, parts, names, file, problem } = isFile
       ? readSecretFile(value, raw.folder, context.homeDir)
       : expandVariables(value, (name) => {
           const found = context.lookUp(name)?.value
           if (found && isSecretName(name)) keepSecret(found, findings)
           return found
         })
+    if (file !== undefined) findings.files?.add(file)
     const isWhole = parts.length === 1 && text === parts[0]
     const named = isFile ? [value] : names
     for (const name of named) {

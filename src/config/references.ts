@@ -8,6 +8,8 @@ export interface Expanded {
   parts: string[]
   /** The variables that were named. */
   names: string[]
+  /** The file that was to be read. */
+  file?: string
   /** What is wrong, and what to write instead; messages put the origin between the two. */
   problem?: readonly [wrong: string, write: string]
 }
@@ -68,15 +70,16 @@ export function isFileReference(text: string): boolean {
 export function readSecretFile(text: string, folder: string, homeDir: string): Expanded {
   const named = text.slice(1)
   const path = named.startsWith('~/') ? resolve(homeDir, named.slice(2)) : named
-  const { text: content, why } = readOptional(isAbsolute(path) ? path : resolve(folder, path))
+  const file = isAbsolute(path) ? path : resolve(folder, path)
+  const { text: content, why } = readOptional(file)
   const secret = content?.replace(/\r?\n$/, '')
-  if (secret) return { text: secret, parts: [secret], names: [] }
+  if (secret) return { text: secret, parts: [secret], names: [], file }
   const state = content === undefined ? `cannot be read${unlessMissing(why)}` : 'is empty'
   const problem = [
     `the file ${named} ${state}`,
     'the path of a file that holds the secret',
   ] as const
-  return { text: '', parts: [], names: [], problem }
+  return { text: '', parts: [], names: [], file, problem }
 }
 
 /** Returns the variables that a text refers to without a default. */

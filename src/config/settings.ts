@@ -71,6 +71,7 @@ const TABLE = [
       { flag: '--metrics-port <port>' },
     ],
     metricsHost: ['host', '127.0.0.1', 'Address that /metrics listens on.'],
+    watch: ['boolean', true, 'Read the configuration anew when one of its files changes.'],
     insecureNoAuth: [
       'boolean',
       false,

@@ -122,6 +122,8 @@ export interface ServerConfig {
   /** Port of the `/metrics` listener; `undefined` switches it off. */
   metricsPort: number | undefined
   metricsHost: string
+  /** Reload when a file of the configuration changes. */
+  watch: boolean
   /** Serve without authentication, on loopback only. */
   insecureNoAuth: boolean
   /** Present when the process runs on Vercel: the host names that the platform made for it. */

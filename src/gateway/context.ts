@@ -1,19 +1,18 @@
 import type { Logger } from '../util/logger.js'
-import type { Roster } from '../util/roster.js'
 import type { Clock } from '../util/runtime.js'
-import type { UnderWay } from './exchange.js'
-import type { LastLists } from './lists/last-known-lists.js'
+import type { Lasting } from './lasting.js'
 import type { BoundIds } from './rewriting/bound-ids.js'
 import type { Cursors, EventIds, RequestIds } from './rewriting/signed-ids.js'
-import type { Withhold } from './rewriting/withheld.js'
 import type { Names } from './routing/names.js'
-import type { Declared } from './sessions/capabilities.js'
-import type { Eras } from './sessions/protocol-eras.js'
 import type { Sessions } from './sessions/sealed-sessions.js'
 import type { Target } from './target.js'
 
 /** What all parts of the gateway share. */
-export interface GatewayContext {
+export interface GatewayContext extends Lasting {
+  /** That of which this is a part, for the gateway that takes its place. */
+  readonly lasting: Lasting
+  /** Stands for this gateway. */
+  readonly opener: object
   /** Those that admit the caller: to everything here there are no others. */
   readonly targets: readonly Target[]
   readonly names: Names<Target>
@@ -22,17 +21,10 @@ export interface GatewayContext {
   readonly eventIds: EventIds
   readonly cursors: Cursors
   readonly boundIds: BoundIds<Target>
-  readonly lastLists: LastLists
-  readonly eras: Eras
-  /** Logs what targets send and clients do not get. */
-  readonly withhold: Withhold
-  readonly declared: Declared
   readonly clock: Clock
   readonly logger: Logger
   /** Milliseconds. */
   readonly timeouts: { list: number; answer: number }
-  /** Requests under way, of all callers. */
-  readonly running: Roster<UnderWay>
   /** Clients can open a stream for messages that targets send unasked (GET). */
   readonly offersStreams: boolean
   /**

@@ -32,6 +32,20 @@ export interface Reply {
    */
   stepUpNeeded(id: RequestId, scopes: readonly string[]): void
   watcher: ReplyWatcher | undefined
+  /** An event stream is open. */
+  readonly isStream?: boolean
+  /** Ends an open stream from our side, in order. */
+  finish?(): void
+  /** What the stream is, where it stays open when the settings change. */
+  stays?: StayingStream | undefined
+}
+
+/** A stream that nobody waits for the end of, as whoever keeps replies knows it. */
+export interface StayingStream {
+  /** What the gateways share that may take it over. */
+  readonly lasting: object
+  /** The gateway that looks after it. */
+  readonly opener: object
 }
 
 /** Learns what becomes of a reply. An object rather than functions, so that a call allocates less. */

@@ -2,12 +2,12 @@ import { ERROR_CODES } from '../mcp/jsonrpc.js'
 import { claimsStateless, isStateless, type Message } from '../mcp/message.js'
 import { messageOf } from '../util/errors.js'
 import type { JsonObject } from '../util/json.js'
-import { Roster } from '../util/roster.js'
 import { type Admitted, byAdmission, createHiddenNote } from './admission.js'
 import type { GatewayContext } from './context.js'
-import { type Exchange, replyError, type UnderWay } from './exchange.js'
+import { type Exchange, replyError } from './exchange.js'
 import { createCallChecks } from './forwarding/call-checks.js'
 import { forward } from './forwarding/forward.js'
+import { createLasting, type Lasting } from './lasting.js'
 import {
   broadcastRequest,
   closeAll,
@@ -16,7 +16,6 @@ import {
   followsEmptyCursor,
   routeAnswer,
 } from './lists/fan-out.js'
-import { createLastLists } from './lists/last-known-lists.js'
 import { listKind } from './lists/lists.js'
 import { createAliasLearner } from './lists/target-lists.js'
 import { pendingOf, type Request } from './request.js'
@@ -28,7 +27,6 @@ import {
   createRequestIds,
   createSigner,
 } from './rewriting/signed-ids.js'
-import { createWithhold } from './rewriting/withheld.js'
 import { createNames, tellNames } from './routing/names.js'
 import {
   asItIs,
@@ -38,14 +36,13 @@ import {
   isAddressed,
   type Route,
 } from './routing/route.js'
-import { createDeclared } from './sessions/capabilities.js'
 import { initialize } from './sessions/initialize.js'
-import { createEras } from './sessions/protocol-eras.js'
 import { openRequest, type Session } from './sessions/sealed-sessions.js'
 import { createStatelessEntrance } from './stateless.js'
 import { createNotifications } from './streams/client-notifications.js'
 import { createGetStream } from './streams/get-stream.js'
 import { listenToAll } from './streams/listen.js'
+import { callerOf, LoneSubscription, type TakeOver, takeOverStream } from './streams/open-stream.js'
 import { isKnownMethod, type Target } from './target.js'
 
 export type GatewayOptions = Pick<
@@ -58,6 +55,8 @@ export type GatewayOptions = Pick<
   maxNameLength: number
   /** Keys for the ids that we issue: the first signs, all verify. The same on every replica. */
   secrets: readonly string[]
+  /** Of the gateway whose place this one takes. */
+  lasting?: Lasting | undefined
 }
 
 /** Takes an MCP message to its targets and the answer back, whatever transport the client uses. */
@@ -71,26 +70,31 @@ export interface Gateway {
   close(): Promise<void>
 }
 
+/** A gateway that takes the place of another one with other settings. */
+export interface LastingGateway extends Gateway {
+  /** What the gateway learned, for another one that takes its place. */
+  readonly lasting: Lasting
+  takeOver: TakeOver
+}
+
 /**
  * Creates the gateway. Nothing is connected before the first message. Each caller meets a gateway of
  * those targets only that admit the caller.
  */
-export function createGateway(all: GatewayOptions): Gateway {
-  const { secrets, maxNameLength, bindsAlone, ...options } = all
+export function createGateway(all: GatewayOptions): LastingGateway {
+  const { secrets, maxNameLength, bindsAlone, lasting: _lasting, ...options } = all
   const signer = createSigner(secrets)
-  const declared = createDeclared()
   const { targets, logger } = options
+  const lasting = all.lasting ?? createLasting(options)
   const shared = {
     ...options,
+    ...lasting,
+    lasting,
+    opener: {},
     requestIds: createRequestIds(signer),
     eventIds: createEventIds(signer),
     // what no other process could read leads nowhere there; a cursor is no secret of anybody
     cursors: createCursors(secrets.length > 0 ? signer : createSigner(['cursor'])),
-    lastLists: createLastLists(options.clock),
-    eras: createEras({ ...options, declared }),
-    declared,
-    withhold: createWithhold(logger, options.clock),
-    running: new Roster<UnderWay>(),
   }
   const open = (admitted: Admitted) =>
     createView(
@@ -111,7 +115,7 @@ export function createGateway(all: GatewayOptions): Gateway {
     await Promise.all(targets.map(({ upstream }) => upstream.close()))
   }
   const isOpenToAll = targets.every(({ barrier }) => barrier === undefined)
-  if (isOpenToAll) return { targets, ...open({ targets, hidden: [] }), close }
+  if (isOpenToAll) return { targets, lasting, ...open({ targets, hidden: [] }), close }
   const viewOf = byAdmission(targets, open)
   return {
     targets,
@@ -119,22 +123,24 @@ export function createGateway(all: GatewayOptions): Gateway {
     post: (exchange, message) => viewOf(exchange.caller.principal).post(exchange, message),
     listen: (exchange) => viewOf(exchange.caller.principal).listen(exchange),
     end: (exchange) => viewOf(exchange.caller.principal).end(exchange),
+    lasting,
+    takeOver(stream, changed) {
+      viewOf(callerOf(stream)).takeOver(stream, changed)
+    },
   }
 }
 
+type View = Pick<LastingGateway, 'post' | 'listen' | 'end' | 'takeOver'>
+
 /** Creates the gateway of callers who are admitted to the same targets. */
-function createView(
-  context: GatewayContext,
-  { hidden }: Admitted,
-  bindsAlone: boolean,
-): Omit<Gateway, 'targets' | 'close'> {
+function createView(context: GatewayContext, { hidden }: Admitted, bindsAlone: boolean): View {
   const { targets, names, sessions, logger } = context
   const noteHidden = createHiddenNote(hidden)
   const only = targets.length === 1 ? targets[0] : undefined
   const route = createRouter(targets, names, context.boundIds)
   const rewriter = createResponseRewriter(context)
   const learnAlias = createAliasLearner(context)
-  const listen = createGetStream(context, rewriter)
+  const getStreams = createGetStream(context, rewriter)
   const notifications = createNotifications(context)
   const { mayCancel } = notifications
   const checks = createCallChecks(context)
@@ -224,6 +230,9 @@ function createView(
       return run(exchange, message, followEmptyCursor(context, pendingOf(request), only, message))
     }
     if (only !== undefined && !isHidden) {
+      if (message.method === 'subscriptions/listen') {
+        exchange.reply.stays = new LoneSubscription(context, request, message, only)
+      }
       return send(request, message, asItIs(only))
     }
     if (listKind(message.method) !== undefined)
@@ -276,7 +285,7 @@ function createView(
     listen(exchange) {
       exchange.record.method = 'GET'
       const request = openRequest(sessions, newRequest, exchange)
-      if (request !== undefined) listen(request)
+      if (request !== undefined) getStreams.open(request)
     },
 
     end(exchange) {
@@ -285,5 +294,7 @@ function createView(
       if (request === undefined) return
       closeAll(context, request, hidden).catch(() => exchange.reply.empty(200))
     },
+
+    takeOver: (stream, changed) => takeOverStream(stream, { context, ...getStreams }, changed),
   }
 }

@@ -47,7 +47,7 @@ export function bindingKey({ session, exchange }: Request): string {
 }
 
 /** Returns a key for what a target gives: per caller where the target can tell callers apart. */
-export function accessKey({ exchange }: Request, { name, credential }: Target): string {
+export function accessKey({ exchange }: Request, { key, credential }: Target): string {
   const differs = credential.perCaller || credential.tellsCaller
-  return differs ? `${name} ${callerId(exchange.caller.principal)}` : name
+  return differs ? `${key} ${callerId(exchange.caller.principal)}` : key
 }

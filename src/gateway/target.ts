@@ -21,6 +21,10 @@ import type { Rules } from './rules/rules.js'
 /** One MCP server behind us. */
 export interface Target {
   readonly name: string
+  /** Names what is known of it: another one where a target of that name was another one before. */
+  readonly key: string
+  /** Requests to it that are under way. */
+  readonly use: { calls: number }
   readonly prefix: string
   /** Who is kept out of all of it; `undefined` when everybody is admitted. */
   readonly barrier?: Barrier | undefined
@@ -83,8 +87,12 @@ export function createTarget(
     rules,
     knownTools,
     breaker,
+    key = settings.name,
   }: Partial<
-    Pick<Target, 'url' | 'onChange' | 'memory' | 'standIn' | 'rules' | 'knownTools' | 'breaker'>
+    Pick<
+      Target,
+      'url' | 'onChange' | 'memory' | 'standIn' | 'rules' | 'knownTools' | 'breaker' | 'key'
+    >
   > & {
     checkRelation?: RelationCheck | undefined
   } = {},
@@ -98,6 +106,8 @@ export function createTarget(
     policy.isOpen && promptPolicy.isOpen && resourcePolicy.isOpen && relations === undefined
   return {
     name,
+    key,
+    use: { calls: 0 },
     prefix,
     barrier: createBarrier(settings.access),
     policy,
@@ -131,6 +141,29 @@ function withRules(policy: ToolPolicy, rules: Rules | undefined): ToolPolicy {
     dependsOnCaller: policy.dependsOnCaller || rules.dependsOnCaller,
     isOpen: false,
   }
+}
+
+/** What of a target may change while its connections stay. */
+const RENEWED = [
+  ...([
+    'key',
+    'prefix',
+    'barrier',
+    'policy',
+    'promptPolicy',
+    'resourcePolicy',
+    'relations',
+    'credential',
+  ] as const),
+  ...(['standIn', 'takesMethod', 'url', 'rules', 'knownTools', 'breaker'] as const),
+]
+
+/**
+ * Gives a target the settings of another one in the same place. Streams that are open are judged by
+ * them from now on; what was decided of requests under way stays.
+ */
+export function renewTarget(target: Target, from: Target): void {
+  for (const member of RENEWED) Object.assign(target, { [member]: from[member] })
 }
 
 /** Everything is open to everybody. */

@@ -60,6 +60,8 @@ export interface AppOptions {
   /** Remembers the proofs that were used; by default this process does, for itself. */
   replays?: Replays | undefined
   limitStore?: LimitStore | undefined
+  rateLimit?: ReturnType<typeof createRateLimit>
+  counts?: { requests: number; running: number }
   /**
    * Tells whether the server that a request came to can be reached from this machine only; by default
    * the configured host decides.
@@ -71,10 +73,8 @@ export interface App {
   handle(request: IncomingMessage, response: ServerResponse): void
   /** Counts and logs what Node refused by itself. */
   broken(request: BrokenRequest): void
-  /** How many requests came to the endpoint so far, refused ones too. */
-  requests(): number
-  /** How many requests of any kind have answers that have not ended yet. */
-  running(): number
+  /** How many requests other than GET have answers that have not ended yet. */
+  busy(): number
   /** Refuses new MCP requests from now on and ends the streams that nobody waits for. */
   drain(): void
   /** Stops the heartbeat. */
@@ -100,10 +100,12 @@ export function createApp(options: AppOptions): App {
   const streams = options.streams ?? new Roster<HttpReply>()
   let draining = false
   let stopped = false
-  let requests = 0
-  let running = 0
-  const ended = () => {
-    running--
+  const { counts = { requests: 0, running: 0 }, limitStore } = options
+  let busy = 0
+  const ended = () => void counts.running--
+  const answered = () => {
+    busy--
+    ended()
   }
   const access = createAccessOf(config.server, { ...options, resource: frontUrl })
   const log = createRequestLog(logger, clock, options.metrics, [
@@ -119,12 +121,10 @@ export function createApp(options: AppOptions): App {
   })
   // callers have one rate and their places at all endpoints together
   const shared = {
-    rateLimit: options.limitStore?.known ?? createRateLimit(config.limits, clock),
-    limitStore: options.limitStore,
-    caps: options.caps ?? createCaps(config.limits),
+    rateLimit: options.rateLimit ?? createRateLimit(config.limits, clock),
+    ...{ limitStore, caps: options.caps ?? createCaps(config.limits) },
     body: { bytes: config.limits.bodyBytes, seconds: config.timeouts.body },
-    requestSeconds: config.timeouts.request,
-    allowStreams: options.allowStreams ?? true,
+    ...{ requestSeconds: config.timeouts.request, allowStreams: options.allowStreams ?? true },
     isDraining: () => draining,
     ...{ memory: options.memory, tracer: options.tracer, streams, clock, logger, log },
   }
@@ -181,8 +181,9 @@ export function createApp(options: AppOptions): App {
   function handle(request: IncomingMessage, response: ServerResponse): void {
     // a client that left during start-up: its slots would never be released
     if (response.destroyed) return
-    running++
-    response.on('close', ended)
+    if (request.method !== 'GET') busy++
+    counts.running++
+    response.on('close', request.method === 'GET' ? ended : answered)
     if (draining) response.setHeader('connection', 'close')
     const url = request.url ?? ''
     const query = url.indexOf('?')
@@ -202,7 +203,7 @@ export function createApp(options: AppOptions): App {
     }
     if (request.method === 'OPTIONS') return preflight(request, response)
     if (endpoint !== undefined) {
-      requests++
+      counts.requests++
       return endpoint.handle(request, response)
     }
     refuseUnknown(request, response)
@@ -287,8 +288,7 @@ export function createApp(options: AppOptions): App {
       }
     },
     broken: (request) => log(brokenSummary(request, clock)),
-    requests: () => requests,
-    running: () => running,
+    busy: () => busy,
     drain() {
       draining = true
       endIdleStreams()

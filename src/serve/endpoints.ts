@@ -1,16 +1,16 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from '../auth/credentials/credential.js'
-import { connectDescope, type DescopeConnection } from '../auth/descope/connection.js'
+import { connectDescope } from '../auth/descope/connection.js'
 import type { Principal } from '../auth/principal.js'
 import { createDescope, type Descope } from '../auth/resource-server.js'
 import type { KeysState } from '../auth/verify/jwks.js'
 import type { EndpointConfig } from '../config/endpoints.js'
 import type { ProxyConfig, TargetConfig } from '../config/types.js'
 import type { Gateway } from '../gateway/gateway.js'
-import type { Target } from '../gateway/target.js'
+import type { Keeper } from '../util/keeper.js'
 import type { Logger } from '../util/logger.js'
 import type { Runtime } from '../util/runtime.js'
-import { openCredential, standAlone, type TargetsRuntime } from './targets.js'
+import { keepCredential, type OpenTarget, type OpenTargetsOptions, standAlone } from './targets.js'
 
 /** An endpoint with what answers its requests. */
 export interface Endpoint {
@@ -24,12 +24,19 @@ export interface Endpoint {
   readonly descope: Descope | undefined
 }
 
+/** How the slots of connections to Descope begin. */
+export const CONNECTION = 'connection '
+
+/** How those begin of what an endpoint needs of Descope; its URL follows. */
+export const DESCOPE = 'descope '
+
 interface DescopesOptions {
   runtime: Pick<Runtime, 'fetch' | 'clock'>
   config: ProxyConfig
   endpoints: readonly EndpointConfig[]
   keptClaims: readonly string[] | 'all'
   logger: Logger
+  keeper: Keeper
 }
 
 /**
@@ -37,9 +44,8 @@ interface DescopesOptions {
  * documents and keys; what a token is good for is decided at each one.
  */
 export function createDescopes(options: DescopesOptions): Map<EndpointConfig, Descope> {
-  const { runtime, config, endpoints, keptClaims, logger } = options
+  const { runtime, config, endpoints, keptClaims, logger, keeper } = options
   const { issuers } = config.descope
-  const connections = new Map<string, DescopeConnection>()
   const descopes = new Map<EndpointConfig, Descope>()
   for (const endpoint of endpoints) {
     const { target, url: resource, configUrl, isShared, publicUrl } = endpoint
@@ -49,31 +55,37 @@ export function createDescopes(options: DescopesOptions): Map<EndpointConfig, De
       continue
     }
     const known = connectDescope({ runtime, configUrl, issuers, logger })
-    const connection = connections.get(known.project.issuer) ?? known
-    connections.set(known.project.issuer, connection)
-    const descope = createDescope({
-      ...{ runtime, resource, publicUrl, isShared, keptClaims, logger, connection },
+    const slot = `${CONNECTION}${known.project.issuer}`
+    const connection = keeper.keep(slot, [JSON.stringify(issuers)], () => known)
+    const parts = {
+      ...{ resource, publicUrl, isShared, keptClaims },
       // tokens of other endpoints could have the other audiences, too
       config: target === undefined ? settings : { ...settings, audience: [] },
       policyScopes: policyScopes(target === undefined ? config.targets : [target]),
-    })
-    descopes.set(endpoint, descope)
+    }
+    const make = () => createDescope({ runtime, logger, connection, ...parts })
+    const madeOf = [connection, JSON.stringify(parts)]
+    descopes.set(endpoint, keeper.keep(`${DESCOPE}${resource}`, madeOf, make))
   }
   return descopes
 }
 
 /** Returns the targets behind an endpoint. */
 export function targetsOf(
-  runtime: TargetsRuntime,
-  all: readonly Target[],
-  { target: config }: EndpointConfig,
+  options: OpenTargetsOptions,
+  all: readonly OpenTarget[],
+  { target: config, url }: EndpointConfig,
   descope: Descope | undefined,
-  identities: Parameters<typeof openCredential>[3],
-): readonly Target[] {
+): readonly OpenTarget[] {
   if (config === undefined) return all
+  const { keeper } = options
   return all
-    .filter(({ name }) => name === config.name)
-    .map((target) => standAlone(target, openCredential(runtime, config, descope, identities)))
+    .filter(({ target }) => target.name === config.name)
+    .map(({ target, settings }) => {
+      const credential = keepCredential(options, config, descope, url)
+      const alone = standAlone(target, settings, credential)
+      return { target: keeper.keep(`target ${url}`, [target], () => alone), settings: alone }
+    })
 }
 
 /** Finds what Descope is to a target where all targets are, else at its own endpoint. */

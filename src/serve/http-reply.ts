@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { STEP_UP_NEEDED } from '../auth/verify/challenge-response.js'
-import type { Reply, ReplyWatcher } from '../gateway/exchange.js'
+import type { Reply, ReplyWatcher, StayingStream } from '../gateway/exchange.js'
 import { messageData, withId } from '../mcp/incoming.js'
 import { errorResponse, type RequestId } from '../mcp/jsonrpc.js'
 import { isSameId } from '../mcp/message.js'
@@ -50,6 +50,7 @@ const NO_HEADERS: Readonly<Record<string, string>> = {}
 /** Writes a gateway's reply as an HTTP response. */
 export class HttpReply implements Reply, Rostered {
   place = -1
+  stays: StayingStream | undefined
   readonly #response: ServerResponse
   readonly #owner: HttpReplyOwner
   #watcher: ReplyWatcher | undefined
@@ -70,6 +71,10 @@ export class HttpReply implements Reply, Rostered {
       if (this.#left) this.#watcher?.onClose()
       owner.onEnd(this.#left)
     })
+  }
+
+  get watcher(): ReplyWatcher | undefined {
+    return this.#watcher
   }
 
   /** Told at once when the client left before anybody wanted to know. */
@@ -117,6 +122,10 @@ export class HttpReply implements Reply, Rostered {
     const headers = [...this.#owner.headers, 'content-length', '0']
     if (status === 405) headers.push('allow', 'POST, DELETE')
     this.#response.writeHead(status, headers).end()
+  }
+
+  get isStream(): boolean {
+    return this.#isStream
   }
 
   get isIdle(): boolean {

@@ -38,9 +38,7 @@ export function createHttpServer(
 ): Server {
   const server = createServer({
     maxHeaderSize: MAX_HEADER_BYTES,
-    headersTimeout: timeouts.headers * 1000,
-    // the whole of a request; that of a body is looked at where it is read
-    requestTimeout: (timeouts.headers + timeouts.body) * 1000,
+    ...serverTimes({ timeouts }),
     connectionsCheckingInterval: CHECK_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     noDelay: true,
@@ -57,6 +55,15 @@ export function createHttpServer(
     socket.destroy()
   })
   return server
+}
+
+/** Node's own time limits, which may be changed while a server runs. */
+export function serverTimes({ timeouts }: Pick<ProxyConfig, 'timeouts'>) {
+  return {
+    headersTimeout: timeouts.headers * 1000,
+    // the whole of a request; that of a body is looked at where it is read
+    requestTimeout: (timeouts.headers + timeouts.body) * 1000,
+  }
 }
 
 /** Tells, as Node does by itself, whether an answer is on its way that ours would stand in. */

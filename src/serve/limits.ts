@@ -90,7 +90,7 @@ const MAX_IDLE = 1_000
 export function createCaps(config: CapsConfig): Caps {
   const callers = createBook()
   const clients = createBook()
-  const hasClients = config.callsPerClient > 0 || config.streamsPerClient > 0
+  const hasClients = () => config.callsPerClient > 0 || config.streamsPerClient > 0
   const all: Held = { key: '', post: 0, call: 0, stream: 0 }
 
   function excess(caller: Held, client: Held | undefined, kind: Occupancy): Excess | undefined {
@@ -116,7 +116,7 @@ export function createCaps(config: CapsConfig): Caps {
     take(principal, kind) {
       const keys = limitKeys(principal)
       const caller = callers.find(keys.caller)
-      const client = hasClients ? clients.find(keys.client) : undefined
+      const client = hasClients() ? clients.find(keys.client) : undefined
       const tooMuch = excess(caller, client, kind)
       if (tooMuch !== undefined) return tooMuch
       add(caller, client, kind, 1)

@@ -5,6 +5,7 @@ import { LIST_KINDS } from '../gateway/lists/lists.js'
 import type { Target } from '../gateway/target.js'
 import type { LimitStore, LimitStoreState } from './limit-store.js'
 import type { Caps } from './limits.js'
+import { createReloadCount, type ReloadCount } from './reload/reload-metrics.js'
 
 export interface RequestMetric {
   method: string
@@ -23,6 +24,8 @@ export interface Metrics {
   /** Prometheus text of this process. */
   text(): Promise<string>
   readonly contentType: string
+  /** Counts a reload; absent in workers, whose first process counts. */
+  readonly reload?: ReloadCount
 }
 
 const KNOWN_METHODS = new Set([
@@ -35,16 +38,21 @@ const SECONDS_BUCKETS = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 300]
 
 /** The state of the server that gauges read when they are scraped. */
 export interface Watched {
+  /** When the server started, milliseconds since the epoch. */
+  startedAt?: number
   /** How many event streams are open. */
   openStreams: () => number
-  targets: readonly Pick<Target, 'name' | 'upstream' | 'state' | 'credential' | 'breaker'>[]
+  readonly targets: readonly Pick<
+    Target,
+    'name' | 'upstream' | 'state' | 'credential' | 'breaker'
+  >[]
   /** Absent without authentication. */
   keysState: (() => KeysState) | undefined
   caps: Pick<Caps, 'calls' | 'callers'>
   /** Absent where each process counts alone. */
   limitStore?: Pick<LimitStore, 'state'> | undefined
   /** Labels of `mcp_proxy_build_info`. */
-  build: Readonly<Record<'version' | 'node' | 'config' | 'url', string>>
+  readonly build: Readonly<Record<'version' | 'node' | 'config' | 'url', string>>
 }
 
 /**
@@ -97,10 +105,14 @@ export async function createMetrics(watched: Watched): Promise<Metrics> {
     ...['sink', 'result'],
   )
   addGauges(prometheus, registers, watched)
+  const reload = cluster.isWorker
+    ? undefined
+    : await createReloadCount(registry, watched.startedAt ?? 0)
   return {
     contentType: registry.contentType,
     text: () => registry.metrics(),
     audit: (sink, result, count) => audited.inc({ sink, result }, count),
+    ...(reload && { reload }),
     request({ method: sent, target = 'none', status, ms, outcome, refusal, cause }) {
       const method = KNOWN_METHODS.has(sent) ? sent : 'other'
       requests.inc({ method, target, status })
@@ -122,8 +134,9 @@ const TARGET_STATES: readonly Target['state'][] = ['ok', 'down', 'refused_creden
 function addGauges(
   prometheus: { Gauge: typeof Gauge },
   registers: Registry[],
-  { openStreams, targets, keysState, caps, limitStore, build }: Watched,
+  watched: Watched,
 ): void {
+  const { openStreams, keysState, caps, limitStore } = watched
   /** @param aggregator How the numbers of several processes become one. */
   const add = (
     name: string,
@@ -151,7 +164,7 @@ function addGauges(
     ['target', 'kind'],
     (gauge) => {
       gauge.reset()
-      for (const { name, upstream } of targets) {
+      for (const { name, upstream } of watched.targets) {
         if (upstream.held === undefined) continue
         gauge.set({ target: name, kind: upstream.held.kind }, upstream.held.count())
       }
@@ -162,7 +175,8 @@ function addGauges(
     '1 for the state of a target after its last request, 0 for the others',
     ['target', 'state'],
     (gauge) => {
-      for (const { name: target, state } of targets) {
+      gauge.reset()
+      for (const { name: target, state } of watched.targets) {
         for (const known of TARGET_STATES) {
           gauge.set({ target, state: known }, Number(known === state))
         }
@@ -176,7 +190,7 @@ function addGauges(
     ['target', 'renewed'],
     (gauge) => {
       gauge.reset()
-      for (const { name: target, credential } of targets) {
+      for (const { name: target, credential } of watched.targets) {
         const validity = credential.validity?.()
         if (validity === undefined) continue
         gauge.set({ target, renewed: validity.isRenewed ? 'yes' : 'no' }, validity.endsAt / 1000)
@@ -189,7 +203,7 @@ function addGauges(
     '1 while requests to a target fail at once, since it was not reached',
     ['target'],
     (gauge) => {
-      for (const { name: target, breaker } of targets) {
+      for (const { name: target, breaker } of watched.targets) {
         if (breaker !== undefined) gauge.set({ target }, Number(breaker.isOpen()))
       }
     },
@@ -199,7 +213,10 @@ function addGauges(
     'mcp_proxy_build_info',
     'Always 1: version, Node, configuration file and public URL are labels',
     ['version', 'node', 'config', 'url'],
-    (gauge) => gauge.set(build, 1),
+    (gauge) => {
+      gauge.reset()
+      gauge.set(watched.build, 1)
+    },
     'first',
   )
   if (limitStore !== undefined) {

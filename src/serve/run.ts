@@ -2,7 +2,8 @@ import type { LoadedConfig } from '../config/load.js'
 import { sleep } from '../util/async.js'
 import { firstFault } from '../util/errors.js'
 import { createLogger, type Logger } from '../util/logger.js'
-import { createRedactor } from '../util/redact.js'
+import { createRedactor, type Redact } from '../util/redact.js'
+import { createRenewableLogger } from '../util/renewable-logger.js'
 import type { Runtime } from '../util/runtime.js'
 import { VERSION } from '../util/version.js'
 import { reopensAudit } from './audit.js'
@@ -10,6 +11,10 @@ import { type ConsoleParts, hasConsole, openConsole } from './console/open.js'
 import { createTeller } from './console/recent-calls.js'
 import type { MakeOffers } from './landing-page.js'
 import { startMetricsServer } from './metrics-server.js'
+import { createCrew } from './reload/crew.js'
+import { followCrew } from './reload/crew-member.js'
+import { createOwnMetrics } from './reload/reload-metrics.js'
+import { createReloader, type ReloaderOptions } from './reload/reloader.js'
 import { announceListening, announceStart, type RunningServer, startServer } from './server.js'
 import { readRules } from './targets.js'
 import {
@@ -35,10 +40,12 @@ export interface ServeParts {
   offers: MakeOffers
   /** Says what is odd about the configuration. */
   warn: () => void
+  /** Reads the configuration anew. */
+  load: () => LoadedConfig
 }
 
 /**
- * Runs `serve` until SIGINT, SIGTERM or SIGHUP.
+ * Runs `serve` until SIGINT or SIGTERM. SIGHUP reloads the configuration.
  *
  * @returns The exit status.
  * @throws {ProxyError} When it cannot start.
@@ -46,12 +53,11 @@ export interface ServeParts {
 export async function runServe(
   runtime: Runtime,
   loaded: LoadedConfig,
-  { offers, warn }: ServeParts,
+  { offers, warn, load }: ServeParts,
 ): Promise<number> {
   const { config } = loaded
   const { clock } = runtime
-  const redact = createRedactor(loaded.secrets)
-  const logger = createLogger({ io: runtime.io, clock, ...config.log, redact })
+  const { logger, redact, renew } = createServeLogger(runtime, loaded)
   const runs = { version: VERSION, node: runtime.nodeVersion, config: loaded.file }
   const startedAt = clock.now()
   const end = (why: string, requests: number) => {
@@ -60,6 +66,7 @@ export async function runServe(
     logger.info('stopped', text, { why, requests, seconds })
   }
   const console = isWorker() ? undefined : openConsole(loaded, clock)
+  const reloads = { clock, logger, loaded, load }
   if (!isWorker()) {
     // with workers, none is to find that out by itself
     await readRules(config, clock)
@@ -67,10 +74,29 @@ export async function runServe(
     warn()
     warnAtStart(runtime, config.server.insecureNoAuth, logger)
     if (config.server.workers > 1) {
-      return runWorkers(runtime, config, logger, {
-        onListening: (port) => announceListening(runs, config, port, logger),
+      const own =
+        config.server.metricsPort === undefined ? undefined : await createOwnMetrics(clock)
+      const crew = createCrew(loaded, clock)
+      const apply: ReloaderOptions['apply'] = async (next, changes) => {
+        await crew.apply(next, changes)
+        renew(next)
+        console?.renew(next)
+      }
+      const reloader = createReloader({ ...reloads, apply, count: own?.count })
+      const stopListening = runtime.onReload?.(() => {
+        if (reopensAudit(runtime, config)) crew.reopen()
+        reloader.request('SIGHUP')
+      })
+      const listener = {
+        onListening: (port: number) => announceListening(runs, config, port, logger),
         onEnd: end,
         console,
+        ...(own && { ownMetrics: own.text }),
+      }
+      const ended = runWorkers(runtime, config, logger, listener, crew.fork)
+      return ended.finally(() => {
+        reloader.stop()
+        stopListening?.()
       })
     }
   }
@@ -97,13 +123,36 @@ export async function runServe(
     process: runtime.system,
   }
   const starting = startServer(parts, config, logger)
+  const reloader = isWorker()
+    ? undefined
+    : createReloader({
+        ...reloads,
+        async apply(next, { changed }) {
+          const { prepare } = await starting
+          const prepared = await prepare(next.config, changed)
+          renew(next)
+          prepared.commit()
+          console?.renew(next)
+        },
+        count: (...counted) => void starting.then(({ metrics }) => metrics?.reload?.(...counted)),
+      })
+  // to a worker, the first process says what is to be done
+  runtime.onReload?.(() => {
+    running?.reopen()
+    reloader?.request('SIGHUP')
+  })
   const server = await Promise.race([starting, fault])
   if ('status' in server) return server.status
   const metrics = isWorker() ? undefined : await startMetrics(server, config.server, console)
   running = server
-  if (isWorker()) tellReady(server.port)
-  else announceListening(runs, config, server.port, logger)
+  if (isWorker()) {
+    const prepare: Parameters<typeof followCrew>[0] = ({ config: next }, changed) =>
+      server.prepare(next, changed)
+    followCrew(prepare, renew, server.reopen)
+    tellReady(server.port)
+  } else announceListening(runs, config, server.port, logger)
   const { why, status } = await stopped
+  reloader?.stop()
   logger.info('stopping', `${why}: finishing running requests`)
   const isFault = status !== 0
   // the other workers take what comes now
@@ -115,6 +164,23 @@ export async function runServe(
   if (isWorker()) await tellEnd(server.requests())
   else end(why, server.requests())
   return status
+}
+
+/** Secrets that were in force before are kept out of the log too: so many of them. */
+const MAX_FORMER = 200
+
+/** Creates the log, and the function that gives it the settings of another configuration. */
+function createServeLogger({ io, clock }: Runtime, loaded: LoadedConfig) {
+  let secrets: readonly string[] = []
+  let current = createRedactor()
+  const redact: Redact = (text, isName) => current(text, isName)
+  const create = ({ config, secrets: own }: LoadedConfig) => {
+    secrets = [...new Set([...own, ...secrets])].slice(0, own.length + MAX_FORMER)
+    current = createRedactor(secrets)
+    return createLogger({ io, clock, ...config.log, redact: current })
+  }
+  const { logger, use } = createRenewableLogger(create(loaded))
+  return { logger, redact, renew: (next: LoadedConfig) => use(create(next)) }
 }
 
 interface Stop {

@@ -1,40 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Descope } from '../auth/resource-server.js'
-import {
-  type EndpointConfig,
-  endpointsOf,
-  frontUrlOf,
-  mainUrlOf,
-  mcpUrlOf,
-} from '../config/endpoints.js'
+import { endpointsOf, mainUrlOf } from '../config/endpoints.js'
 import type { ProxyConfig } from '../config/types.js'
-import { createGateway } from '../gateway/gateway.js'
-import { createSessions } from '../gateway/sessions/sealed-sessions.js'
 import type { Logger } from '../util/logger.js'
-import { createMemoryBudget } from '../util/memory-budget.js'
 import { Roster } from '../util/roster.js'
 import type { Runtime } from '../util/runtime.js'
-import { PRODUCT, VERSION } from '../util/version.js'
-import { type App, type AppOptions, createApp } from './app.js'
-import { type AuditRuntime, openAudit } from './audit.js'
-import {
-  createDescopes,
-  descopeFinder,
-  type Endpoint,
-  targetsOf,
-  worstKeysState,
-} from './endpoints.js'
+import { PRODUCT } from '../util/version.js'
+import { type Assembled, assemble, type ServerRuntime } from './assemble.js'
 import type { HttpReply } from './http-reply.js'
-import { createHttpServer, listen, listenUrl } from './http-server.js'
-import { createIdentities } from './identities.js'
-import type { MakeOffers } from './landing-page.js'
-import { openLimitStore } from './limit-store.js'
-import { createCaps } from './limits.js'
-import { createMetrics, type Metrics } from './metrics.js'
-import { sessionSecrets } from './session-secrets.js'
-import { openTargets, readRules, type TargetsRuntime } from './targets.js'
-import { createTracer } from './tracing.js'
+import { createHttpServer, listen, listenUrl, serverTimes } from './http-server.js'
+import type { Metrics } from './metrics.js'
 
 const DRAIN_POLL_MS = 50
 
@@ -48,24 +23,13 @@ export interface RunningServer {
   readonly reopen: () => void
   /** How many requests came to the endpoint so far, refused ones too. */
   requests(): number
+  /** See {@link Assembled}. */
+  prepare: Assembled['prepare']
   /**
    * Finishes running requests, at most `timeouts.drain` seconds, and closes everything. Until then
    * new ones are told that they come too late, unless others listen on the same port.
    */
   close(how?: { stopListening: boolean }): Promise<void>
-}
-
-/** What a server needs of the program around it. */
-interface ServerRuntime extends TargetsRuntime, AuditRuntime {
-  /** Without them the landing page names the URL only. */
-  offers?: MakeOffers
-  /** For `mcp_proxy_build_info`. */
-  nodeVersion?: string
-  configFile?: string | undefined
-  onFinished?: AppOptions['onFinished']
-  /** See {@link createApp}. */
-  replays?: AppOptions['replays']
-  isOnLoopback?: AppOptions['isOnLoopback']
 }
 
 /**
@@ -80,13 +44,13 @@ export async function startServer(
   logger: Logger,
 ): Promise<RunningServer> {
   const { clock } = runtime
-  const server = createHttpServer(config, (broken) => app?.broken(broken))
-  let app: App | undefined
-  let assembled: Promise<{ app: App }> | undefined
+  const server = createHttpServer(config, (broken) => live?.app.broken(broken))
+  let assembled: Promise<Assembled> | undefined
+  let live: Assembled['live'] | undefined
   // the port is known only after listening; requests that come earlier wait until all is ready
   const wait = (request: IncomingMessage, response: ServerResponse) =>
     assembled?.then(
-      (ready) => ready.app.handle(request, response),
+      (ready) => ready.live.app.handle(request, response),
       () => response.destroy(),
     )
   server.on('request', wait)
@@ -100,126 +64,36 @@ export async function startServer(
     await new Promise((resolve) => server.close(resolve))
     throw error
   })
-  app = parts.app
-  server.off('request', wait).on('request', app.handle)
+  const inForce = parts.live
+  live = inForce
+  server.off('request', wait)
+  server.on('request', (request, response) => inForce.app.handle(request, response))
   return {
     resource: mainUrlOf(config, port),
     url: mainListenUrl(config, port),
     port,
     metrics: parts.metrics,
     reopen: () => parts.audit?.trail.reopen(),
-    requests: parts.app.requests,
+    requests: () => parts.counts.requests,
+    async prepare(next, changed) {
+      const prepared = await parts.prepare(next, changed)
+      return {
+        ...prepared,
+        commit() {
+          Object.assign(server, serverTimes(next))
+          prepared.commit()
+        },
+      }
+    },
     async close(how) {
-      const end = clock.now() + config.timeouts.drain * 1000
-      parts.app.drain()
+      const end = clock.now() + parts.timeouts.drain * 1000
+      inForce.app.drain()
       if (how?.stopListening) server.close()
-      await drained(parts.app.running, clock, end)
-      parts.app.stop()
+      await drained(() => parts.counts.running, clock, end)
+      inForce.app.stop()
       server.closeAllConnections()
       await Promise.all([new Promise((resolve) => server.close(resolve)), parts.close()])
       await parts.audit?.trail.close(end - clock.now())
-    },
-  }
-}
-
-/** Joins Descope, the targets and the request handler. */
-export async function assemble(
-  runtime: ServerRuntime,
-  config: ProxyConfig,
-  logger: Logger,
-  port: number,
-  streams: Roster<HttpReply>,
-) {
-  const { clock } = runtime
-  let metrics: Metrics | undefined
-  const audit = openAudit(runtime, config, logger, (...counted) => metrics?.audit(...counted))
-  const places = endpointsOf(config, port)
-  const merged = mcpUrlOf(config.server, port)
-  const identities = createIdentities(config, merged, clock, logger)
-  const { jwks } = identities
-  const rules = await readRules(config, clock, logger)
-  const keptClaims = rules.size > 0 ? 'all' : identities.keptClaims
-  const descopes = config.server.insecureNoAuth
-    ? new Map<EndpointConfig, Descope>()
-    : createDescopes({ runtime, config, endpoints: places, keptClaims, logger })
-  // loaded now, so that the first older client of a newer server does not wait for it
-  await Promise.all([
-    ...[...descopes.values()].map((descope) => descope.start()),
-    import('../upstream/translate/translator.js'),
-  ])
-  const memory = createMemoryBudget(config.limits.bufferedBytes)
-  const descopeOf = descopeFinder(descopes)
-  const targets = openTargets(runtime, config, descopeOf, logger, memory, identities, rules)
-  const secrets = sessionSecrets(config, logger)
-  const endpoints = places.map((place): Endpoint => {
-    const { target, path, url: resource } = place
-    const descope = descopes.get(place)
-    const gateway = createGateway({
-      targets: targetsOf(runtime, targets, place, descope, identities),
-      sessions: createSessions({ secrets, clock, resource: () => resource }),
-      // what one endpoint issues is worth nothing at another one
-      secrets: target === undefined ? secrets : secrets.map((secret) => `${secret} ${resource}`),
-      maxNameLength: config.names.maxLength,
-      reopenSessions: false,
-      bindsAlone: true,
-      offersStreams: config.server.vercel === undefined,
-      clock,
-      logger,
-      timeouts: { list: config.timeouts.list * 1000, answer: config.timeouts.answer * 1000 },
-    })
-    return { target: target?.name, path, resource, gateway, descope }
-  })
-  const caps = createCaps(config.limits)
-  const limitStore = await openLimitStore(config, clock, logger)
-  metrics =
-    config.server.metricsPort === undefined
-      ? undefined
-      : await createMetrics({
-          openStreams: () => streams.size,
-          targets,
-          keysState: descopes.size > 0 ? () => worstKeysState(endpoints) : undefined,
-          ...{ caps, limitStore },
-          build: {
-            version: VERSION,
-            node: runtime.nodeVersion ?? '',
-            config: runtime.configFile ?? '',
-            url: mainUrlOf(config, port),
-          },
-        })
-  const tracer = await createTracer(runtime.env ?? {}, clock, logger)
-  const { vercel } = config.server
-  const app = createApp({
-    ...{
-      config,
-      endpoints,
-      targets,
-      jwks,
-      clock,
-      logger,
-      metrics,
-      audit,
-      memory,
-      tracer,
-      streams,
-      caps,
-    },
-    frontUrl: frontUrlOf(config.server, port),
-    limitStore,
-    isOnLoopback: runtime.isOnLoopback,
-    onFinished: runtime.onFinished,
-    replays: runtime.replays,
-    offers: runtime.offers,
-    allowStreams: vercel === undefined,
-    extraHosts: vercel?.hosts ?? [],
-  })
-  return {
-    app,
-    metrics,
-    audit,
-    async close() {
-      for (const descope of descopes.values()) descope.stop()
-      limitStore?.close()
-      await Promise.all([tracer?.stop(), ...targets.map(({ upstream }) => upstream.close())])
     },
   }
 }

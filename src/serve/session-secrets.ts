@@ -25,3 +25,18 @@ export function sessionSecrets(
   )
   return [randomBytes(32).toString('hex')]
 }
+
+/**
+ * Creates the function that returns the secrets of a configuration. A secret that was made here stays in
+ * use, so that no other configuration ends the sessions that it sealed.
+ */
+export function createSecrets(logger: Logger) {
+  let made: readonly string[] | undefined
+  return (config: Pick<ProxyConfig, 'session' | 'server'>): readonly string[] => {
+    if (config.session.secret !== undefined) {
+      return [...sessionSecrets(config, logger), ...(made ?? [])]
+    }
+    made ??= sessionSecrets(config, logger)
+    return made
+  }
+}

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { createCredential } from '../auth/credentials/create.js'
 import type { TargetCredential } from '../auth/credentials/credential.js'
 import { createRelationCheck, type RelationCheck } from '../auth/descope/relations.js'
@@ -17,8 +18,10 @@ import {
   type SseUpstream,
   type SseUpstreamOptions,
 } from '../upstream/sse/sse-upstream.js'
+import type { ChildBudget } from '../upstream/stdio/process-pool.js'
 import { createProgramUpstream, type ProgramHost } from '../upstream/stdio/stdio-upstream.js'
 import { KEEP_ALIVE_MS, type Upstream } from '../upstream/upstream.js'
+import type { Keeper } from '../util/keeper.js'
 import type { Logger } from '../util/logger.js'
 import type { MemoryBudget } from '../util/memory-budget.js'
 import type { Runtime } from '../util/runtime.js'
@@ -41,84 +44,148 @@ export async function readRules(
   return rules
 }
 
+/** What all targets share, under whatever settings. */
+export interface TargetsShare {
+  /** Seconds. */
+  readonly timeouts: { readonly start: number; readonly idle: number }
+  readonly budget: ChildBudget
+  readonly memory: MemoryBudget
+}
+
+export interface OpenTargetsOptions {
+  runtime: TargetsRuntime
+  share: TargetsShare
+  descopeFor: (target: TargetConfig) => Descope | undefined
+  identities: Identities
+  keeper: Keeper
+  logger: Logger
+  /** For checks of relations (FGA). */
+  managementKey: string | undefined
+  rules: ReadonlyMap<string, CompiledRules>
+}
+
+/** A target, and what it is to be once its settings are in force. */
+export interface OpenTarget {
+  readonly target: Target
+  readonly settings: Target
+}
+
+/** How the slots of connections to targets begin. */
+export const UPSTREAM = 'upstream '
+
 /** Opens all configured targets. Nothing is connected or started yet. */
 export function openTargets(
-  runtime: TargetsRuntime,
-  {
-    targets,
-    timeouts,
-    limits,
-    descope: { managementKey },
-  }: Pick<ProxyConfig, 'targets' | 'timeouts' | 'limits' | 'descope'>,
-  descopeFor: (target: TargetConfig) => Descope | undefined,
-  logger: Logger,
-  memory?: MemoryBudget,
-  identities?: Pick<Identities, 'addTo' | 'signedHeader'>,
-  rules: ReadonlyMap<string, CompiledRules> = new Map(),
-): Target[] {
-  const credentialAt = (config: TargetConfig) =>
-    openCredential(runtime, config, descopeFor(config), identities)
-  const budget = { max: limits.children, used: 0 }
+  targets: readonly TargetConfig[],
+  options: OpenTargetsOptions,
+): OpenTarget[] {
+  const { runtime, share, descopeFor, identities, keeper, logger, managementKey } = options
   const onChange = (target: Target, before: TargetState) => tellRecovery(logger, target, before)
-  const checks = new Map<Descope, RelationCheck>()
   const checkAt = (config: TargetConfig): RelationCheck | undefined => {
-    const descope = descopeFor(config)
-    if (config.tools.fga === undefined || descope === undefined || managementKey === undefined) {
+    const project = descopeFor(config)?.project
+    if (config.tools.fga === undefined || project === undefined || managementKey === undefined) {
       return undefined
     }
-    const check =
-      checks.get(descope) ?? createRelationCheck(runtime, descope.project, managementKey)
-    checks.set(descope, check)
-    return check
+    const make = () => createRelationCheck(runtime, project, managementKey)
+    return keeper.keep(`relations ${project.issuer}`, [project, managementKey], make)
   }
   return targets.map((config) => {
     const checkRelation = checkAt(config)
-    const { name, program, url } = config
-    const breaker = config.breaker && createBreaker(config.breaker, runtime.clock)
-    const shared = { onChange, memory, breaker, checkRelation, ...rules.get(name) }
-    if (program !== undefined) {
-      const upstream = createProgramUpstream(runtime, name, program, {
-        ...{ timeouts, budget, memory, logger },
-      })
-      return createTarget(config, credentialAt(config), upstream, shared)
-    }
-    const credential = credentialAt(config)
-    const place = new URL(url ?? '')
+    const { name, program } = config
+    const credential = keepCredential(options, config, descopeFor(config), '')
     const { clock } = runtime
-    const standIn = createStandIn({ clock, logger, target: name, credential })
-    const onFault = (error: unknown) => {
-      const text = error instanceof Error ? error.stack : String(error)
-      logger.error('internal', `An answer of target "${name}" could not be handled: ${text}`)
+    const standIn =
+      program === undefined
+        ? keeper.keep(`stand-in ${name}`, [credential], () =>
+            createStandIn({ clock, logger, target: name, credential }),
+          )
+        : undefined
+    const { upstream, url } = keeper.keep(
+      `${UPSTREAM}${name}`,
+      [JSON.stringify([config.url, config.transport, program, identities.signedHeader(config)])],
+      () => openUpstream(config, options),
+    )
+    const key = keeper.keep(`key ${name}`, [upstream, credential], () => `${name} ${randomUUID()}`)
+    const more = {
+      onChange,
+      memory: share.memory,
+      standIn,
+      key,
+      checkRelation,
+      ...options.rules.get(name),
+      ...(url && { url }),
     }
-    const client = createHttpUpstream(place, { clock, idleMs: KEEP_ALIVE_MS })
-    const connections = plainAnswers(client, place, onFault)
-    const sse = () =>
-      openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
-    if (config.transport === 'sse') {
-      return createTarget(config, credential, sse(), { ...shared, standIn })
-    }
-    const http = createTranslatingUpstream(connections, {
-      ...{ clock, logger, target: name },
-      protocol: 'auto',
-      identityHeader: identities?.signedHeader(config),
-      mirrorsParams: false,
-      memory,
-    })
-    const upstream =
-      config.transport === 'http'
-        ? http
-        : createDetectingUpstream({
-            http,
-            openSse: async () => sse(),
-            onChoice: (transport) =>
-              logger.debug('transport', `Target "${name}" speaks ${transport}`),
-          })
-    return createTarget(config, credential, upstream, { ...shared, url: place, standIn })
+    const breaker = keeper.keep(
+      `breaker ${name}`,
+      [upstream, JSON.stringify(config.breaker)],
+      () => config.breaker && createBreaker(config.breaker, clock),
+    )
+    const settings = createTarget(config, credential, upstream, { ...more, breaker })
+    return { target: keeper.keep(`target ${name}`, [upstream], () => settings), settings }
   })
 }
 
+interface OpenUpstream {
+  readonly upstream: Upstream
+  /** Where cookies are kept with sessions. */
+  readonly url?: URL
+}
+
+/** Opens the way to a target. */
+function openUpstream(
+  config: TargetConfig,
+  { runtime, share, identities, logger }: OpenTargetsOptions,
+): OpenUpstream {
+  const { name, program, url } = config
+  const { timeouts, budget, memory } = share
+  if (program !== undefined) {
+    const host = { timeouts, budget, memory, logger }
+    return { upstream: createProgramUpstream(runtime, name, program, host) }
+  }
+  const place = new URL(url ?? '')
+  const { clock } = runtime
+  const onFault = (error: unknown) => {
+    const text = error instanceof Error ? error.stack : String(error)
+    logger.error('internal', `An answer of target "${name}" could not be handled: ${text}`)
+  }
+  const client = createHttpUpstream(place, { clock, idleMs: KEEP_ALIVE_MS })
+  const connections = plainAnswers(client, place, onFault)
+  const sse = () =>
+    openSse(connections, { clock, url: place, memory, idleMs: timeouts.idle * 1_000 })
+  if (config.transport === 'sse') return { upstream: sse() }
+  const http = createTranslatingUpstream(connections, {
+    ...{ clock, logger, target: name },
+    protocol: 'auto',
+    identityHeader: identities.signedHeader(config),
+    mirrorsParams: false,
+    memory,
+  })
+  if (config.transport === 'http') return { upstream: http, url: place }
+  const upstream = createDetectingUpstream({
+    http,
+    openSse: async () => sse(),
+    onChoice: (transport) => logger.debug('transport', `Target "${name}" speaks ${transport}`),
+  })
+  return { upstream, url: place }
+}
+
+/** Keeps what the credential of a target holds while nothing changes that it is made of. */
+export function keepCredential(
+  { runtime, identities, keeper }: OpenTargetsOptions,
+  config: TargetConfig,
+  descope: Descope | undefined,
+  endpoint: string,
+): TargetCredential {
+  const { name, url, program, credential, identity } = config
+  const madeOf = JSON.stringify([url, program === undefined, credential, identity])
+  return keeper.keep(
+    `credential ${endpoint} ${name}`,
+    [madeOf, descope?.project, identities.signer],
+    () => openCredential(runtime, config, descope, identities),
+  )
+}
+
 /** Opens the credential of a target for callers who signed in at one endpoint; no other shares it. */
-export function openCredential(
+function openCredential(
   runtime: TargetsRuntime,
   config: TargetConfig,
   descope: Descope | undefined,
@@ -135,13 +202,16 @@ export function openCredential(
 /**
  * Returns a target as it stands alone at an endpoint: its names without a prefix, the credential of that
  * endpoint, and the connections and the state that it has everywhere.
+ *
+ * @param settings Those that are to be in force.
  */
-export function standAlone(target: Target, credential: TargetCredential): Target {
+export function standAlone(target: Target, settings: Target, credential: TargetCredential): Target {
   return {
-    ...target,
+    ...settings,
+    use: target.use,
     prefix: '',
     credential,
-    knownTools: target.knownTools?.anew(),
+    knownTools: settings.knownTools?.anew(),
     get state() {
       return target.state
     },

@@ -5,7 +5,6 @@ import { firstFault } from '../util/errors.js'
 import { isObject, type JsonObject } from '../util/json.js'
 import type { Logger } from '../util/logger.js'
 import type { Clock, Runtime } from '../util/runtime.js'
-import { reopensAudit } from './audit.js'
 import type { ConsoleParts } from './console/open.js'
 import { type Told, toldIn } from './console/recent-calls.js'
 import { startMetricsServer } from './metrics-server.js'
@@ -89,6 +88,8 @@ export interface WorkersListener {
   /** Called last, with the reason and how many requests came to all workers that said so. */
   onEnd(why: string, requests: number): void
   console?: ConsoleParts | undefined
+  /** Metrics of the first process itself. */
+  ownMetrics?(): Promise<string>
 }
 
 /** One of the workers, with those that took its place. */
@@ -108,13 +109,13 @@ interface Slot {
  */
 export async function runWorkers(
   runtime: Pick<Runtime, 'clock' | 'onSignal' | 'onFault'> & Partial<Pick<Runtime, 'platform'>>,
-  { server, audit }: Pick<ProxyConfig, 'server' | 'audit'>,
+  { server }: Pick<ProxyConfig, 'server'>,
   logger: Logger,
-  { onListening, onEnd, console }: WorkersListener,
+  { onListening, onEnd, console, ownMetrics }: WorkersListener,
   fork: () => Pick<Worker, 'on' | 'once' | 'process' | 'send'> = () => cluster.fork(),
 ): Promise<number> {
   const { clock } = runtime
-  const metrics = await listenMetrics(server, console)
+  const metrics = await listenMetrics(server, console, ownMetrics)
   const replays = createReplays(clock)
   return new Promise((resolve) => {
     let ready = 0
@@ -189,11 +190,7 @@ export async function runWorkers(
       signalAll('SIGTERM')
     }
 
-    const reopens = reopensAudit(runtime, { audit })
-    runtime.onSignal((signal) => {
-      if (signal !== 'SIGHUP' || !reopens) return stop(signal)
-      signalAll(signal)
-    })
+    runtime.onSignal(stop)
     void firstFault(runtime, logger, 'all workers are ended in order').then(() => {
       status = 1
       stop('an error that nothing caught')
@@ -210,11 +207,12 @@ function exitOf(code: number | null, signal: string | null) {
 async function listenMetrics(
   { metricsPort, ...server }: ProxyConfig['server'],
   console: ConsoleParts | undefined,
+  own: WorkersListener['ownMetrics'],
 ) {
   if (metricsPort === undefined) return undefined
   const { AggregatorRegistry } = await import('prom-client')
   const registry = new AggregatorRegistry()
-  const text = () => registry.clusterMetrics()
+  const text = async () => `${await registry.clusterMetrics()}\n${(await own?.()) ?? ''}`
   const source = { text, contentType: registry.contentType }
   return startMetricsServer(source, { ...server, metricsPort }, console?.create(text))
 }

@@ -1,5 +1,7 @@
 /** What may be held in memory for clients that have not taken it yet, all together. */
 export interface MemoryBudget {
+  /** Bytes that may be held. */
+  max: number
   /** Bytes that are held. */
   readonly used: number
   /** Counts bytes that are to be held; false when there is no room, and nothing was counted. */
@@ -14,12 +16,13 @@ export const UNCOUNTED_BYTES = 64 * 1024
 /** @param max Bytes; without it there is no limit. */
 export function createMemoryBudget(max = Number.POSITIVE_INFINITY): MemoryBudget {
   let used = 0
-  return {
+  const budget: MemoryBudget = {
+    max,
     get used() {
       return used
     },
     take(bytes) {
-      if (used + bytes > max) return false
+      if (used + bytes > budget.max) return false
       used += bytes
       return true
     },
@@ -27,6 +30,7 @@ export function createMemoryBudget(max = Number.POSITIVE_INFINITY): MemoryBudget
       used += bytes
     },
   }
+  return budget
 }
 
 /**

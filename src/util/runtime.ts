@@ -121,6 +121,11 @@ export interface Runtime {
   /** Calls back on each SIGINT, SIGTERM, SIGHUP or SIGBREAK; returns a function that stops listening. */
   onSignal(listener: (signal: StopSignal) => void): () => void
   /**
+   * Calls back on each SIGHUP in place of {@link onSignal}, but where the terminal is gone; returns a
+   * function that stops listening.
+   */
+  onReload?(listener: () => void): () => void
+  /**
    * Calls back with each error that nothing caught, which no longer ends the process then; returns a
    * function that stops listening.
    */

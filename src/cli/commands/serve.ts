@@ -13,10 +13,17 @@ export function serveCommand(runtime: Runtime): Command {
     .addHelpText('after', '\nSecrets come from the environment or the configuration file only.')
     .action(async () => {
       const { loadConfig } = await import('../../config/load.js')
-      const loaded = loadConfig(runtime, { flags: collectFlags(command), for: 'serve' })
+      const { isWorker } = await import('../../serve/workers.js')
+      const load = () => loadConfig(runtime, { flags: collectFlags(command), for: 'serve' })
+      const loaded = isWorker() ? await configOfCrew() : load()
       const { runServe } = await import('../../serve/run.js')
       const { connectOffers } = await import('../../hosts/connect.js')
       const warn = () => printWarnings(runtime, loaded)
-      exitWith(await runServe(runtime, loaded, { offers: connectOffers, warn }))
+      exitWith(await runServe(runtime, loaded, { offers: connectOffers, warn, load }))
     })
+}
+
+async function configOfCrew() {
+  const { askForConfig } = await import('../../serve/reload/crew-member.js')
+  return askForConfig()
 }

@@ -43,6 +43,7 @@ export class UpstreamCall implements UpstreamHandler {
 
   constructor(send: UpstreamSend, listener: AnswerListener) {
     this.#send = send
+    send.target.use.calls += 1
     const { standIn } = send.target
     this.#listener = standIn === undefined ? listener : keepingLists(send, standIn, listener, this)
     this.#body = new AnswerBody(send, this.#listener)
@@ -215,6 +216,7 @@ export class UpstreamCall implements UpstreamHandler {
   }
 
   #finish(error?: string): void {
+    if (!this.#done) this.#send.target.use.calls -= 1
     this.#done = true
     this.#endSpan(error)
     this.#body.clear()
@@ -225,9 +227,8 @@ export class UpstreamCall implements UpstreamHandler {
     const { cause, answer } = verdict
     const status = this.#status
     if (cause !== undefined) {
-      const { reason } = verdict
       const more = answer && { answer: { status, body: answer } }
-      return this.#fail({ cause, target: this.#send.target.name, reason, ...more })
+      return this.#fail({ ...more, cause, target: this.#send.target.name, reason: verdict.reason })
     }
     // one that cannot be handled is still to be answered
     this.#listener.answer(status, verdict.answer, this.#head)
@@ -260,9 +261,8 @@ export class UpstreamCall implements UpstreamHandler {
   }
 
   #giveUp(): void {
-    const { target } = this.#send
-    const reason = describeRefusal(target, this.#status)
-    this.#fail({ cause: 'refused_credential', target: target.name, reason })
+    const reason = describeRefusal(this.#send.target, this.#status)
+    this.#fail({ cause: 'refused_credential', target: this.#send.target.name, reason })
   }
 
   onResponseError(controller: UpstreamController | undefined, error: Error): void {

@@ -62,8 +62,6 @@ export function createLastLists(clock: Pick<Clock, 'now'>) {
   }
 }
 
-export type LastLists = ReturnType<typeof createLastLists>
-
 /** Callers that a target can tell apart may get different lists. */
 function keyOf(request: Request, target: Target, method: string): string {
   return `${method} ${accessKey(request, target)}`

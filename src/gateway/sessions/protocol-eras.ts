@@ -141,8 +141,6 @@ export function createEras({ clock, timeouts, declared }: EraDeps) {
   }
 }
 
-export type Eras = ReturnType<typeof createEras>
-
 /**
  * Reads the era from a target's answer to `server/discover`. Session-based servers do not know the
  * method, and answer it in many ways: whatever a stateless server would not answer is theirs.

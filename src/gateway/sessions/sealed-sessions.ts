@@ -43,6 +43,8 @@ export interface Session {
   /** The client's `initialize` parameters, to open a session at a target later. */
   readonly initialize: JsonObject
   readonly targets: Map<string, TargetSession>
+  /** Milliseconds since the epoch; absent in one that is not sealed yet. */
+  readonly issuedAt?: number
 }
 
 export interface SessionsOptions {
@@ -59,7 +61,7 @@ export interface SessionsOptions {
  * subject that it was made for and is worth nothing without that subject's token.
  */
 export function createSessions({ secrets, clock, resource }: SessionsOptions) {
-  const keys = secrets.map((secret) => deriveKey(secret, 'mcp-descope-proxy session v1'))
+  let keys = keysOf(secrets)
 
   /** Sessions in use, so that they are not decrypted for every request. */
   const opened = new BoundedMap<string, Opened>(MAX_OPENED)
@@ -68,6 +70,8 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
   /** Sessions opened at one target after the client's `initialize`, and those that are being opened. */
   const late = new BoundedMap<string, TargetSession>(MAX_LATE)
   const opening = new Map<string, Promise<TargetSession | undefined>>()
+  /** Since when targets are in another place, milliseconds since the epoch. */
+  const moved = new Map<string, number>()
 
   function open(sealed: string, principal: Principal | undefined): Session | undefined {
     const kept = opened.get(sealed)
@@ -116,7 +120,21 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
   return {
     open,
     seal: sealSession,
-    canSeal: keys.length > 0,
+    get canSeal(): boolean {
+      return keys.length > 0
+    },
+
+    /** Seals and opens with other secrets from now on. What only earlier ones opened is open no more. */
+    useSecrets(others: readonly string[]): void {
+      keys = keysOf(others)
+      opened.clear()
+    },
+
+    /** Forgets the sessions at a target that is in another place now: it could not know them. */
+    moveTarget(target: string): void {
+      moved.set(target, clock.now())
+      for (const key of late.keys()) if (key.startsWith(`${target} `)) late.delete(key)
+    },
 
     end({ key }: Session): void {
       ended.set(key, true)
@@ -125,7 +143,10 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     /** Returns the session at a target that belongs to a client's session, or was opened there since. */
     at(session: Session | undefined, target: string): TargetSession | undefined {
       if (session === undefined) return undefined
-      return (late.size > 0 && late.get(lateKey(session, target))) || session.targets.get(target)
+      const reopened = late.size > 0 ? late.get(lateKey(session, target)) : undefined
+      if (reopened !== undefined) return reopened
+      const isOld = moved.size > 0 && (session.issuedAt ?? 0) < (moved.get(target) ?? 0)
+      return isOld ? undefined : session.targets.get(target)
     },
 
     /** Opens a session at a target for the rest of a client's session, once for all who wait for it. */
@@ -148,6 +169,9 @@ export function createSessions({ secrets, clock, resource }: SessionsOptions) {
     },
   }
 }
+
+const keysOf = (secrets: readonly string[]) =>
+  secrets.map((secret) => deriveKey(secret, 'mcp-descope-proxy session v1'))
 
 const lateKey = ({ key }: Session, target: string): string => `${target} ${key}`
 
@@ -222,5 +246,6 @@ function readSession(text: string): Opened | undefined {
     if (cookies) part.cookies = cookies
     targets.set(name, part)
   }
-  return { owner, expiresAt, session: { key, version, initialize, targets } }
+  const issuedAt = expiresAt - LIFETIME_MS
+  return { owner, expiresAt, session: { key, version, initialize, targets, issuedAt } }
 }

@@ -2,15 +2,11 @@ import { callerId } from '../../auth/principal.js'
 import { replaceParts } from '../../mcp/json-text.js'
 import type { RequestId } from '../../mcp/jsonrpc.js'
 import { isSameId, type Message } from '../../mcp/message.js'
-import { BoundedMap } from '../../util/bounded-map.js'
 import type { GatewayContext } from '../context.js'
 import type { UnderWay } from '../exchange.js'
 import { bindingKey, type Request } from '../request.js'
 import { notify } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
-
-/** How many calls are remembered; the oldest is forgotten first, whether it ended or not. */
-const MAX_CALLS = 4_000
 
 /** Calls whose id is longer than this, as JSON, are not remembered. */
 const MAX_ID_LENGTH = 256
@@ -21,9 +17,7 @@ const MAX_ID_LENGTH = 256
  * everything else to all.
  */
 export function createNotifications(context: GatewayContext) {
-  const { targets, requestIds, running } = context
-  /** Which target has which call of a session. */
-  const calls = new BoundedMap<string, Target>(MAX_CALLS)
+  const { targets, requestIds, running, calls } = context
 
   function send(request: Request, message: Message): void {
     const { params, spans, text } = message

@@ -18,6 +18,7 @@ import {
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import { isGone, openSession } from '../sessions/target-session.js'
 import type { Target } from '../target.js'
+import { GetListener } from './get-listener.js'
 import { mayOpenLater, mergeStreams, type StreamSource } from './merged-stream.js'
 
 /** How long a target that answered 405 is not asked for a stream again, milliseconds. */
@@ -25,7 +26,7 @@ const STREAMLESS_MS = 600_000
 
 const MAX_STREAMLESS = 1_000
 
-/** Creates the function that opens the stream of messages that targets send unasked (GET). */
+/** Creates what opens the stream of messages that targets send unasked (GET). */
 export function createGetStream(
   context: GatewayContext,
   rewriter: ReturnType<typeof createResponseRewriter>,
@@ -35,21 +36,21 @@ export function createGetStream(
   /** Until when targets, per caller, are taken to offer no such stream. */
   const streamless = new BoundedMap<string, number>(MAX_STREAMLESS)
 
-  return (request: Request): void => {
+  const open = (request: Request): void => {
     const { exchange } = request
     const lastEventId = exchange.header('last-event-id')
     const isOnly = only !== undefined && others.length === 0
     if (isOnly && !request.bindsIds) {
       const resumed = lastEventId === undefined ? undefined : { request: undefined }
-      return relayOne(request, only, { lastEventId, resumed })
+      return relayStaying(request, only, { lastEventId, resumed })
     }
     const position =
       lastEventId === undefined ? undefined : eventIds.read(lastEventId, bindingKey(request))
     if (position !== undefined && 'target' in position) {
       const target = targets.find(({ name }) => name === position.target)
-      if (target !== undefined) return relayOne(request, target, readPosition(position))
+      if (target !== undefined) return relayStaying(request, target, readPosition(position))
     }
-    if (isOnly) return relayOne(request, only, START)
+    if (isOnly) return relayStaying(request, only, START)
     const now = clock.now()
     const asked = targets.filter(
       (target) => (streamless.get(accessKey(request, target)) ?? 0) <= now,
@@ -59,7 +60,13 @@ export function createGetStream(
     const last = position !== undefined && 'last' in position ? position.last : new Map()
     exchange.reply.openStream()
     const sources = asked.map((target) => createSource(request, target, last))
-    mergeStreams({ reply: exchange.reply, sources, clock })
+    const merged = mergeStreams({ reply: exchange.reply, sources, clock })
+    exchange.reply.stays = new GetListener(context, request, { merged, last })
+  }
+
+  function relayStaying(request: Request, target: Target, from: Beginning): void {
+    request.exchange.reply.stays = new GetListener(context, request, { lone: target })
+    relayOne(request, target, from)
   }
 
   function relayOne(
@@ -102,6 +109,7 @@ export function createGetStream(
     let used: TargetSession | undefined
     let lost: TargetSession | undefined
     return {
+      target,
       request() {
         used = context.sessions.at(request.session, target.name)
         // the next call opens the session again; until then there is no stream to ask for
@@ -145,6 +153,9 @@ export function createGetStream(
     last.set(target.name, id)
     return eventIds.exposeAll(last, bindingKey(request))
   }
+
+  const relayLone = (request: Request, target: Target) => relayOne(request, target, START)
+  return { open, createSource, relayLone }
 }
 
 /** Where a stream is resumed, if it is. */
@@ -247,6 +258,7 @@ function tryAgain({ context, request, target, rewrites, send }: LoneStream): voi
   let last: string | undefined
   const { reply } = request.exchange
   const source = {
+    target,
     request: () => send(last && lastEventIdHeader(last)),
     // its client comes again, and then hears what there is to hear
     again: (failure: TargetFailure) => mayOpenLater(failure) && failure.cause !== 'session_lost',

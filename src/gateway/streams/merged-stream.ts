@@ -6,9 +6,12 @@ import type { Reply } from '../exchange.js'
 import type { TargetFailure } from '../forwarding/target-failure.js'
 import { UpstreamCall } from '../forwarding/upstream-call.js'
 import type { AnswerListener, UpstreamSend } from '../forwarding/upstream-send.js'
+import type { Target } from '../target.js'
 
 /** One of the streams that are merged into the client's. */
 export interface StreamSource {
+  /** What it is the stream of. */
+  readonly target: Target
   /**
    * Makes the request that opens the stream, anew for each try.
    *
@@ -34,6 +37,16 @@ export interface MergeOptions {
   random?: () => number
 }
 
+/** The streams that make up a client's. */
+export interface MergedStreams {
+  /**
+   * Hears these targets and no others from now on. The streams of those that are heard already go on.
+   *
+   * @param make Makes the stream of one that is added.
+   */
+  hear(targets: readonly Target[], make: (target: Target) => StreamSource): void
+}
+
 const FIRST_PAUSE_MS = 1_000
 
 const LAST_PAUSE_MS = 30_000
@@ -47,8 +60,14 @@ const STEADY_MS = 30_000
  * as fast as the client reads, so that events do not pile up in memory, and all streams are closed
  * when the client leaves.
  */
-export function mergeStreams({ reply, sources, clock, random = Math.random }: MergeOptions): void {
-  const branches = sources.map((source) => new Branch(source, { reply, clock, random }))
+export function mergeStreams({
+  reply,
+  sources,
+  clock,
+  random = Math.random,
+}: MergeOptions): MergedStreams {
+  const open = (source: StreamSource) => new Branch(source, { reply, clock, random })
+  let branches = sources.map(open)
   for (const branch of branches) branch.open()
   // set last: when the client has left already, it is called at once
   reply.watcher = {
@@ -57,6 +76,17 @@ export function mergeStreams({ reply, sources, clock, random = Math.random }: Me
     },
     onClose() {
       for (const branch of branches) branch.close()
+    },
+  }
+  return {
+    hear(targets, make) {
+      const kept = branches.filter(({ target }) => targets.includes(target))
+      for (const branch of branches) if (!kept.includes(branch)) branch.close()
+      const added = targets
+        .filter((target) => kept.every((branch) => branch.target !== target))
+        .map((target) => open(make(target)))
+      branches = [...kept, ...added]
+      for (const branch of added) branch.open()
     },
   }
 }
@@ -79,6 +109,10 @@ class Branch implements AnswerListener {
     this.#reply = options.reply
     this.#clock = options.clock
     this.#backoff = createBackoff(FIRST_PAUSE_MS, LAST_PAUSE_MS, options.random)
+  }
+
+  get target(): Target {
+    return this.#source.target
   }
 
   open(): void {

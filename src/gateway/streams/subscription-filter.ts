@@ -125,3 +125,16 @@ export function endOfSubscription(id: RequestId): string {
   const result = { resultType: 'complete', _meta: { [META.subscriptionId]: id } }
   return writeEvent(resultResponse(id, result))
 }
+
+/** Replaces members that are neither simple values nor lists of names with what was asked for. */
+export function plain(accepted: JsonObject, asked: JsonObject): JsonObject {
+  const isName = (value: unknown) => typeof value === 'string'
+  const isPlain = (value: unknown) =>
+    Array.isArray(value) ? value.every(isName) : typeof value !== 'object'
+  return Object.fromEntries(
+    Object.entries(accepted).map(([name, value]) => [
+      name,
+      isPlain(value) ? value : ownMember(asked, name),
+    ]),
+  )
+}

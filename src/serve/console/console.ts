@@ -11,8 +11,9 @@ export interface ConsoleOptions {
   /** The metrics of all processes, as Prometheus gets them. */
   metrics: () => Promise<string>
   recent: Pick<RecentCalls, 'calls' | 'failure'>
-  settings: readonly ShownSetting[]
-  redact: (text: string) => string
+  /** Those in force. */
+  readonly settings: readonly ShownSetting[]
+  readonly redact: (text: string) => string
   /** What a reader has to know; nothing on loopback, unless it is configured. */
   token: string | undefined
 }
@@ -36,7 +37,7 @@ const PATHS = new Set(['/', '/events'])
 
 /** Creates the page for operators: what the proxy does now, and did in the last hour. Read-only. */
 export function createConsole(options: ConsoleOptions): Console {
-  const { clock, recent, settings, redact } = options
+  const { clock, recent } = options
   const history = createHistory(clock.now)
   const pages = new Set<ServerResponse>()
   let isStopped = false
@@ -46,6 +47,7 @@ export function createConsole(options: ConsoleOptions): Console {
   async function look(): Promise<Shown> {
     const samples = readSamples(await options.metrics())
     history.take(samples)
+    const { settings, redact } = options
     return { now: clock.now(), samples, history, recent, settings, redact }
   }
 

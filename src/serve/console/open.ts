@@ -14,6 +14,8 @@ export interface ConsoleParts {
   note(call: FinishedCall): void
   /** Keeps requests of a worker. */
   take(told: Told): void
+  /** Shows the settings of another configuration from now on. */
+  renew(next: LoadedConfig): void
   /** @param metrics Those of all processes. */
   create(metrics: () => Promise<string>): Console
 }
@@ -29,19 +31,32 @@ export function openConsole(loaded: LoadedConfig, clock: Clock): ConsoleParts | 
   if (!hasConsole(loaded.config)) return undefined
   const recent = createRecentCalls()
   const { token } = loaded.config.console
+  let shown = shownOf(loaded)
   return {
     note: (call) => recent.add(describeCall(call), failureIn(call)),
     take({ calls, failures }) {
       for (const call of calls) recent.add(call)
       for (const failure of failures) recent.fail(failure)
     },
+    renew(next) {
+      shown = shownOf(next)
+    },
     create: (metrics) =>
       createConsole({
         ...{ clock, metrics, recent, token },
-        settings: settingsOf(loaded),
-        redact: createRedactor(loaded.secrets, { wholeUrls: true }),
+        get settings() {
+          return shown.settings
+        },
+        get redact() {
+          return shown.redact
+        },
       }),
   }
+}
+
+function shownOf(loaded: LoadedConfig) {
+  const redact = createRedactor(loaded.secrets, { wholeUrls: true })
+  return { settings: settingsOf(loaded), redact }
 }
 
 /** The settings that somebody has set, without secrets. */

@@ -26,7 +26,7 @@ export interface StdioLimits {
 
 /** Counts the processes of all targets together. */
 export interface ChildBudget {
-  readonly max: number
+  max: number
   used: number
 }
 

@@ -69,8 +69,13 @@ export function createProgramUpstream(
     limits: {
       children: program.maxChildren,
       requests: program.maxRequests,
-      idleMs: timeouts.idle * 1_000,
-      startMs: timeouts.start * 1_000,
+      // they may change while the program runs
+      get idleMs() {
+        return timeouts.idle * 1_000
+      },
+      get startMs() {
+        return timeouts.start * 1_000
+      },
     },
   })
 }

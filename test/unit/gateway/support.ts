@@ -39,6 +39,8 @@ export function target(
   const unusable = new Proxy({}, { get: unused })
   return {
     name,
+    key: name,
+    use: { calls: 0 },
     prefix,
     policy: createToolPolicy({ ...OPEN_TOOLS, ...tools }),
     promptPolicy: createPolicy('prompts', OPEN_TOOLS),

@@ -29,6 +29,7 @@ it('asks no more for a stream when the failure made somebody close all of them',
   }
   const retries: boolean[] = []
   const source = {
+    target,
     request: () =>
       ({ target, caller, method: 'GET', headers: [], inSession: false, timeoutMs: 0 }) as const,
     expose: () => undefined,
