@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
-import { access, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { access, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -408,17 +408,24 @@ describe('the README', () => {
   )
 
   it('leads to headings and files that exist', async () => {
-    const source = await readFile(join(ROOT, 'README.md'), 'utf8')
-    const anchors = [...source.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
-      heading
-        .toLowerCase()
-        .replace(/[^\w\- ]/g, '')
-        .replaceAll(' ', '-'),
-    )
-    for (const [, link = ''] of source.matchAll(/\]\(([^)\s]+)\)/g)) {
-      if (/^https?:/.test(link)) continue
-      if (link.startsWith('#')) expect(anchors).toContain(link.slice(1))
-      else await access(join(ROOT, link))
+    const anchorsOf = (text: string) =>
+      [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+        heading
+          .toLowerCase()
+          .replace(/[^\w\- ]/g, '')
+          .replaceAll(' ', '-'),
+      )
+    const pages = (await readdir(join(ROOT, 'docs'))).filter((name) => name.endsWith('.md'))
+    for (const page of ['README.md', ...pages.map((name) => `docs/${name}`)]) {
+      const source = await readFile(join(ROOT, page), 'utf8')
+      for (const [, link = ''] of source.matchAll(/\]\(([^)\s]+)\)/g)) {
+        if (/^https?:/.test(link)) continue
+        const [file = '', anchor] = link.split('#', 2)
+        const path = file === '' ? join(ROOT, page) : join(ROOT, page, '..', file)
+        await access(path)
+        const anchors = anchor === undefined ? [] : anchorsOf(await readFile(path, 'utf8'))
+        if (anchor !== undefined) expect(anchors, `${link} in ${page}`).toContain(anchor)
+      }
     }
   })
 

@@ -260,7 +260,7 @@ describe('serve', () => {
       /mcp_proxy_requests_total\{method="tools\/list",target="target",status="200"\} 6/,
     )
     expect(text).toMatch(/mcp_proxy_refusals_total\{reason="malformed"\} 1/)
-    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(404)
+    expect((await fetch(`http://127.0.0.1:${port}/mcp`)).status).toBe(404)
     serve.child.kill('SIGTERM')
     expect((await serve.ended).status).toBe(0)
   })
