@@ -42,6 +42,9 @@ const FIRST_PAUSE_MS = 200
 
 const LAST_PAUSE_MS = 5_000
 
+/** How long the end of the process waits for a place that has taken nothing lately. */
+const LAST_TRIES_MS = 3_000
+
 /** How often an outage is told again. */
 const TELL_MS = 60_000
 
@@ -176,8 +179,10 @@ export function createWriter(options: WriterOptions): Writer {
       })
       isClosing = true
       unschedule()
+      pauseMs = FIRST_PAUSE_MS
+      const waitMs = outage?.isFailing ? Math.min(limitMs, LAST_TRIES_MS) : limitMs
       const late = new Promise<void>((resolve) => {
-        clock.after(limitMs, resolve)
+        clock.after(waitMs, resolve)
       })
       schedule(0)
       await Promise.race([idle, late])
