@@ -224,7 +224,7 @@ export function standAlone(target: Target, settings: Target, credential: TargetC
 /** Logs each failure of a target, and once that it works again. */
 function tellRecovery(logger: Logger, { name, state, breaker }: Target, before: TargetState): void {
   if (state === 'down' && breaker?.isOpen()) {
-    const text = `Target "${name}" was not reached several times in a row: requests to it fail at once, but for one now and then`
+    const text = `Target "${name}" was not reached several times in a row: requests to it fail at once; now and then one is let through as a test`
     return logger.warn('target_held_back', text, { target: name })
   }
   if (state !== 'ok' || before === 'unknown') return

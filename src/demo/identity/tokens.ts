@@ -1,5 +1,5 @@
 import { type CompactJWSHeaderParameters, CompactSign, jwtVerify } from 'jose'
-import type { JsonObject } from '../../util/json.js'
+import { type JsonObject, stringMember } from '../../util/json.js'
 import { issuerUrl } from './documents.js'
 import { createSigningKey, type SigningKey } from './keys.js'
 import type { EmulatorUser } from './options.js'
@@ -203,7 +203,7 @@ export interface MintOptions {
 }
 
 /**
- * Mints an access token of the configured user.
+ * Mints an access token of the user whose id `claims.sub` is, else of the first one.
  *
  * @param claims Replace those that the options in force would give; `undefined` takes one away.
  * @param header Replaces header members; `alg` may be `none` or `HS256` (keyed with the public
@@ -216,7 +216,8 @@ export async function mint(
   { key = 'current' }: MintOptions = {},
 ): Promise<string> {
   const { scopes } = state.options
-  const subject = { clientId: newClientId(state.projectId), scopes, resources: [] }
+  const userId = stringMember(claims, 'sub')
+  const subject = { clientId: newClientId(state.projectId), scopes, resources: [], userId }
   const { current } = state.keys
   const signer = key === 'foreign' ? { ...(await createSigningKey()), kid: current.kid } : current
   return sign(state, { ...accessClaims(state, subject), ...claims }, header, signer)
