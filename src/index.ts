@@ -31,7 +31,7 @@ export interface CreateProxyOptions {
 export interface Proxy {
   /** Handles one request of a Node HTTP server, or of a platform that speaks its interface. */
   (request: IncomingMessage, response: ServerResponse): void
-  /** Resolves when Descope was asked for its keys; rejects when the configuration leads elsewhere. */
+  /** Resolves when the keys of Descope were requested; rejects when the configuration leads elsewhere. */
   readonly ready: Promise<void>
   /** Ends streams and drops all connections to targets. */
   close(): Promise<void>

@@ -30,7 +30,7 @@ export interface DescopeOptions {
   publicUrl?: string | undefined
   /** Other endpoints have the same configuration URL, so that an issuer does not say which is meant. */
   isShared?: boolean | undefined
-  /** Scopes that the policy of the endpoint's targets asks for. */
+  /** Scopes that the policy of the endpoint's targets requires. */
   policyScopes?: readonly string[] | undefined
   /** Where endpoints share one. */
   connection?: DescopeConnection | undefined
@@ -59,7 +59,7 @@ export interface Descope extends Authenticator {
   /** Descope's unchanged document, cached; `undefined` while it is not available. */
   document(kind: DiscoveryKind): Promise<JsonObject | undefined>
   /**
-   * For resource metadata and challenges: all scopes that anything at the endpoint asks for, else what
+   * For resource metadata and challenges: all scopes that anything at the endpoint requires, else what
    * Descope offers.
    */
   scopesSupported(): readonly string[]
@@ -88,7 +88,7 @@ export function createDescope(options: DescopeOptions): Descope {
   })
   const { authenticate, authenticateBound } = createAuthenticator(verifier, runtime.clock)
 
-  /** A client that asks for a scope which Descope does not have gets none at all. */
+  /** A client that requests a scope which Descope does not have gets none at all. */
   function warnOfUnknownScopes(): void {
     const offered = discovery()?.scopesSupported ?? []
     const unknown = [...new Set([...requiredScopes, ...policyScopes])].filter(

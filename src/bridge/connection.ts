@@ -134,7 +134,7 @@ export class Connection {
     if (this.phase === 'connecting' || this.phase === 'closing') return
     this.#cancelRetry()
     this.phase = 'connecting'
-    void gatewayClient.ask('initialize', session.hostParams ?? {}).then((outcome) => {
+    void gatewayClient.call('initialize', session.hostParams ?? {}).then((outcome) => {
       if (this.phase !== 'connecting') return
       if (outcome.ok) return this.#connected(outcome.result, outcome.sessionId)
       const { failure, text } = outcome
@@ -191,7 +191,7 @@ export class Connection {
     if (this.#opensAnew || this.answeredInstead) gatewayClient.notify('notifications/initialized')
     this.#opensAnew = false
     if (this.answeredInstead) {
-      if (this.level !== undefined) void gatewayClient.ask('logging/setLevel', this.level)
+      if (this.level !== undefined) void gatewayClient.call('logging/setLevel', this.level)
       this.level = undefined
       this.tellChanges()
     }
@@ -215,15 +215,15 @@ export class Connection {
   #retryLater(failure: TargetFailure): void {
     const { clock, onUnreachable } = this.#options
     this.phase = 'degraded'
-    const asked = parseRetryAfter(failure.retryAfter, clock.now())
-    this.#cancelRetry = clock.after(asked ?? this.#backoff.next(), () => this.connect())
+    const requested = parseRetryAfter(failure.retryAfter, clock.now())
+    this.#cancelRetry = clock.after(requested ?? this.#backoff.next(), () => this.connect())
     onUnreachable(failure)
   }
 }
 
 /**
  * - `starting`: the host did not say `initialize` yet
- * - `connecting`: the target was asked and did not answer yet
+ * - `connecting`: the request was sent and is not answered yet
  * - `ready`: messages go to the target
  * - `signing-in`: they wait for somebody to sign in
  * - `degraded`: the target cannot be reached, and we go on trying

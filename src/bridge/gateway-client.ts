@@ -85,7 +85,7 @@ export function createGatewayClient(options: GatewayClientOptions) {
   }
 
   /** Sends a request of our own. */
-  function ask(method: string, params: JsonObject): Promise<GatewayOutcome> {
+  function call(method: string, params: JsonObject): Promise<GatewayOutcome> {
     const message = parseMessageText(requestText(ownId(), method, params))
     return new Promise((resolve) => {
       let failure: TargetFailure | undefined
@@ -168,7 +168,7 @@ export function createGatewayClient(options: GatewayClientOptions) {
     return reply
   }
 
-  return { request, send, notify, ask, listen, end }
+  return { request, send, notify, call, listen, end }
 }
 
 /** Tells whether the target answers in a way that may mean that there is no MCP at this path. */

@@ -30,7 +30,7 @@ const GOOD_MS = 30_000
 
 /**
  * Keeps the stream open on which a target sends messages that answer no request. When it ends, it is
- * opened again, at most once a second; only a target that says that it has no such stream is not asked
+ * opened again, at most once a second; only a target that says that it has no such stream gets no further request
  * again.
  */
 export function createStreamListener(options: StreamListenerOptions) {

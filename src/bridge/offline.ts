@@ -25,7 +25,7 @@ const EMPTY: Readonly<Record<string, JsonObject>> = {
 }
 
 /**
- * Answers `initialize` in place of a target that cannot be asked now: as it answered last time, or
+ * Answers `initialize` in place of a target that cannot be reached now: as it answered last time, or
  * with all that it might be able to do.
  */
 export function offlineInitialize(request: OpenRequest, known: Remembered): string {

@@ -208,7 +208,7 @@ function createParts(
   const listener = createStreamListener({
     ...{ clock, gatewayClient, host, logger, random },
     // a ping is safe to repeat, so that the gateway opens the session again for it
-    onSessionLost: () => void gatewayClient.ask('ping', {}),
+    onSessionLost: () => void gatewayClient.call('ping', {}),
   })
   const coordinator = createSignInCoordinator({
     ...{ clock, logger, target, signal },

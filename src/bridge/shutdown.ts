@@ -5,7 +5,7 @@ import type { GatewayClient } from './gateway-client.js'
 
 interface LivenessOptions {
   clock: Clock
-  gatewayClient: Pick<GatewayClient, 'ask'>
+  gatewayClient: Pick<GatewayClient, 'call'>
   /** Tells whether a stream is open that would not notice that its other end is gone. */
   isListening: () => boolean
   /** The target does not answer any more, although connections look open. */
@@ -58,7 +58,7 @@ export function watchLiveness(options: LivenessOptions): () => void {
       return onDead()
     }
     unanswered += 1
-    void gatewayClient.ask('ping', {}).then((outcome) => {
+    void gatewayClient.call('ping', {}).then((outcome) => {
       // an error is an answer too, such as that of a target that does not know `ping`
       if (outcome.ok || outcome.failure === undefined) unanswered = 0
     })

@@ -1,4 +1,4 @@
-import { asksForMore } from '../auth/tokens/token-source.js'
+import { requiresMore } from '../auth/tokens/token-source.js'
 import type { SignInNeed, SignInPort, SignInView } from '../auth/tokens/token-store.js'
 import { sleep } from '../util/async.js'
 import { messageOf, ProxyError } from '../util/errors.js'
@@ -77,7 +77,7 @@ export function createSignInCoordinator(options: SignInCoordinatorOptions) {
       })
     }
     // a target that refuses the token of a new sign-in will refuse the next one too
-    const isStepUp = asksForMore(need.challenge)
+    const isStepUp = requiresMore(need.challenge)
     if (need.refused !== undefined && unproven.has(keyOf(need)) && !isStepUp) {
       throw new ProxyError('CREDENTIAL_REFUSED', `${target} refuses the token of a new sign-in`, {
         hint: 'Ask its operator who has access, or sign in as somebody else: `mcp-descope-proxy login --force`.',

@@ -1,4 +1,4 @@
-import { asksForMore, asksForStepUp } from '../auth/tokens/token-source.js'
+import { requiresMore, requiresStepUp } from '../auth/tokens/token-source.js'
 import type { SignInNeed } from '../auth/tokens/token-store.js'
 import { ERROR_CODES, type WireError } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
@@ -47,11 +47,11 @@ export class SignedOut {
     const { coordinator, parkedRequests, connection, target } = this.#options
     coordinator.note(need)
     if (request?.sentAgain) {
-      const why = asksForStepUp(need.challenge) ? ': it wants a sign-in with a step-up' : ''
+      const why = requiresStepUp(need.challenge) ? ': it wants a sign-in with a step-up' : ''
       return this.#refuse(request, `${target} refuses this even after a sign-in${why}.`)
     }
     const isAlone =
-      asksForMore(need.challenge) || (need.target !== undefined && connection.phase === 'ready')
+      requiresMore(need.challenge) || (need.target !== undefined && connection.phase === 'ready')
     if (!isAlone) connection.phase = 'signing-in'
     coordinator.begin()
     for (const waiting of parkedRequests.take('connection')) this.wait(waiting)

@@ -75,7 +75,7 @@ export function createReporter(
 
 const isDocument = (kind: WantedReporter['kind']) => kind === 'json' || kind === 'junit'
 
-/** `--json` is for programs: the text is left out unless somebody asked for it. */
+/** `--json` is for programs: the text is left out unless somebody requested it. */
 function withJson(reporters: readonly WantedReporter[]): WantedReporter[] {
   const others = reporters.filter(({ kind, file }) => kind === 'github' || file !== undefined)
   return [{ kind: 'json', file: undefined }, ...others]

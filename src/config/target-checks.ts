@@ -184,7 +184,7 @@ function warnOfMadeKey({ values, warnings }: Resolution, env: Variables): void {
   )
 }
 
-/** Relations are asked about with the management key of the one project whose users sign in. */
+/** Relations are checked with the management key of the one project whose users sign in. */
 function checkRelations(
   target: string,
   { values, problems, warnings }: Resolution,

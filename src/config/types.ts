@@ -58,7 +58,7 @@ export interface ProxyConfig {
     body: number
     /** Between two heartbeats on an open event stream. */
     heartbeat: number
-    /** A target's answer to `initialize` and to lists, when several targets are asked. */
+    /** A target's answer to `initialize` and to lists, when a list comes from several targets. */
     list: number
     /** A target's answer to anything else; progress starts it again. */
     answer: number

@@ -20,7 +20,7 @@ export interface Admitted {
 
 /**
  * Creates the function that finds what stands for the proxy of a caller: one made of those targets
- * alone that admit the caller. It is asked before anything else, so that nothing of the other targets
+ * alone that admit the caller. It decides before anything else, so that nothing of the other targets
  * can show. Callers who are admitted to the same targets share one.
  *
  * @param open Makes a proxy of some of the targets.

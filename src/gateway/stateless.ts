@@ -32,7 +32,7 @@ export interface StatelessDeps {
 }
 
 /**
- * Creates the function that takes in messages of the stateless era. It checks what 2026-07-28 asks of
+ * Creates the function that takes in messages of the stateless era. It checks what 2026-07-28 requires of
  * a server that reads the body. While a target is session-based, all of them are refused as a
  * session-based server would, whatever else is wrong with them.
  *
@@ -48,7 +48,7 @@ export function createStatelessEntrance({ context, newRequest, handle, run }: St
       return isKnownSessionBased() ? refuseEra(exchange, message) : handle(request, message)
     }
     const mismatch = headerMismatch(message, (name) => exchange.header(name))
-    // only its header names the era: no target need be asked before it is refused
+    // only its header names the era: it can be refused without a request to a target
     if (!isStateless(message)) {
       if (isKnownSessionBased()) return refuseEra(exchange, message)
       if (mismatch !== undefined && envelopeVersion(message) !== undefined) {
@@ -161,7 +161,7 @@ async function isServed(
     if (era === 'stateless') eras.learn(target, era)
     else if (era === 'session-based') eras.suspect(target)
   })
-  // a target may have refused the client's request and not its era, so that we ask once more
+  // a target may have refused the client's request and not its era, so that we probe once more
   if (said.includes('session-based')) return eras.serveStateless(targets, request)
   return !targets.some((target) => eras.known(target) === 'session-based')
 }

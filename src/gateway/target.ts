@@ -30,7 +30,7 @@ export interface Target {
   readonly barrier?: Barrier | undefined
   /** Of its tools. */
   readonly policy: ToolPolicy
-  /** Asks Descope about calls of its tools; absent where no rule does. */
+  /** Checks calls of its tools at Descope; absent without such rules. */
   readonly relations?: RelationGuard | undefined
   /** Of its tools, too: in CEL. */
   readonly rules?: Rules | undefined
@@ -250,7 +250,7 @@ function lettersOf(method: string): string {
 
 /**
  * Who may use a target at all. Of each list the caller needs one entry, and of several lists one each;
- * a list without entries admits nobody, and a list that is not there asks for nothing.
+ * a list without entries admits nobody, and an absent list requires nothing.
  */
 interface AccessRules {
   /** Tenants (`dct`) that the caller may be signed in to. */

@@ -23,7 +23,7 @@ export const REMOVED_METHODS: ReadonlySet<string> = new Set([
   'tasks/result',
 ])
 
-/** Returns the version that a client asked for when we speak it, else our newest session-based one. */
+/** Returns the version that a client requested when we speak it, else our newest session-based one. */
 export function negotiateVersion(requested: unknown): string {
   return (
     SESSION_BASED_VERSIONS.find((version) => version === requested) ?? SESSION_BASED_VERSIONS[0]
@@ -45,7 +45,7 @@ export function olderVersion(a: string, b: string): string {
  * version: it does not know the method. `-32022` would say that the server knows the stateless
  * protocol, and clients that hear it never try `initialize`.
  *
- * @param method What the request asked for.
+ * @param method What the request requested.
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
 export function sessionBasedOnly(method: string): WireError {

@@ -142,7 +142,7 @@ export function createApp(options: AppOptions): App {
     const authenticate = createAuthenticate(descope, clock, possession)
     const resourceMetadata = resourceMetadataUrl(resource)
     const handler = createEndpoint({
-      ...{ ...shared, gateway, authenticate, path, asked: options.audit?.asked },
+      ...{ ...shared, gateway, authenticate, path, requestedItem: options.audit?.requestedItem },
       challenge: () => ({
         resourceMetadata,
         scopes: descope?.scopesSupported() ?? [],

@@ -7,9 +7,9 @@ import { isObject, ownMember, stringMember } from '../util/json.js'
 import { isoTime } from '../util/logger.js'
 import { escapeUnsafe, isSecretName, type Redact } from '../util/redact.js'
 import type { Clock } from '../util/runtime.js'
-import { type Asked, createRefusalLimit, type FinishedCall } from './request-log.js'
+import { createRefusalLimit, type FinishedCall, type RequestedItem } from './request-log.js'
 
-const MEMBERS: Readonly<Record<string, readonly [Asked['member'], string]>> = {
+const MEMBERS: Readonly<Record<string, readonly [RequestedItem['member'], string]>> = {
   'tools/call': ['tool', 'name'],
   'prompts/get': ['prompt', 'name'],
   'resources/read': ['uri', 'uri'],
@@ -43,7 +43,7 @@ export interface AuditOptions {
 
 /** Makes audit records: looks at requests when they come, and at calls when they are over. */
 export interface AuditRecords {
-  asked(message: Message): Asked | undefined
+  requestedItem(message: Message): RequestedItem | undefined
   record(call: FinishedCall): void
 }
 
@@ -53,7 +53,7 @@ interface Prepared {
   endpoint: string | undefined
   target: string | undefined
   name: string | undefined
-  asked: string | undefined
+  requested: string | undefined
   status: number
   outcome: string
   text: string
@@ -78,33 +78,33 @@ export function createAuditRecords(options: AuditOptions): AuditRecords {
 
   function prepare(call: FinishedCall): Prepared {
     const { summary, outcome, refusal } = call
-    const { record, status, principal, asked, endpoint } = summary
+    const { record, status, principal, requested, endpoint } = summary
     const { target, rule, failure } = record
     const method = cut(record.method)
-    const member = asked?.member ?? 'tool'
+    const member = requested?.member ?? 'tool'
     const own = member === 'task' ? undefined : clean(record.tool ?? record.name)
-    const askedFor = clean(asked?.name)
-    const name = own ?? askedFor
+    const requestedName = clean(requested?.name)
+    const name = own ?? requestedName
     const text = JSON.stringify({
       method,
       endpoint,
       target,
       [member]: name,
-      ...(askedFor !== name && { asked: askedFor }),
+      ...(requestedName !== name && { asked: requestedName }),
       ...{ status, outcome, refusal, rule, failure: failure?.cause },
       subject: clean(principal?.subject),
       user: clean(principal?.userId),
       tenant: clean(principal?.tenant),
       client: clean(principal?.clientId),
     })
-    const names = { name: record.tool ?? record.name, asked: asked?.name }
+    const names = { name: record.tool ?? record.name, requested: requested?.name }
     return { method, endpoint, target, ...names, status, outcome, text: escapeUnsafe(text) }
   }
 
   /** Reuses a caller's record while only id and duration differ. */
   function prepared(call: FinishedCall): string {
     const { summary, outcome, refusal } = call
-    const { record, status, principal, asked, endpoint } = summary
+    const { record, status, principal, requested, endpoint } = summary
     if (principal === undefined || refusal !== undefined || record.failure !== undefined) {
       return prepare(call).text
     }
@@ -113,7 +113,7 @@ export function createAuditRecords(options: AuditOptions): AuditRecords {
       own = new BoundedMap(MAX_PREPARED)
       byCaller.set(principal, own)
     }
-    const key = asked?.name ?? record.method
+    const key = requested?.name ?? record.method
     if (key.length > MAX_TEXT) return prepare(call).text
     const known = own.get(key)
     if (
@@ -122,7 +122,7 @@ export function createAuditRecords(options: AuditOptions): AuditRecords {
       known.endpoint === endpoint &&
       known.target === record.target &&
       known.name === (record.tool ?? record.name) &&
-      known.asked === asked?.name &&
+      known.requested === requested?.name &&
       known.status === status &&
       known.outcome === outcome
     ) {
@@ -134,7 +134,7 @@ export function createAuditRecords(options: AuditOptions): AuditRecords {
   }
 
   return {
-    asked({ method, params }) {
+    requestedItem({ method, params }) {
       const found = method === 'completion/complete' ? ofReference(params['ref']) : undefined
       const [member, key] = ownMember(MEMBERS, method) ?? []
       if (member === undefined || key === undefined) return found
@@ -149,20 +149,20 @@ export function createAuditRecords(options: AuditOptions): AuditRecords {
 
     record(call) {
       const { summary, refusal, ms } = call
-      const { id, remote, asked, isRequest } = summary
+      const { id, remote, requested, isRequest } = summary
       if (!isRequest && refusal === undefined) return
       if (summary.refusal !== undefined && !isRecorded(summary.refusal, remote)) return
       const rest = prepared(call)
       let body = `"time":"${isoTime(clock.now())}","event":"call","id":"${id}","ms":${ms},`
       if (remote !== undefined) body += `"remote":"${remote}",`
       body += rest.slice(1, -1)
-      if (asked?.arguments !== undefined) body += `,"arguments":${asked.arguments}`
+      if (requested?.arguments !== undefined) body += `,"arguments":${requested.arguments}`
       trail.add(body)
     },
   }
 }
 
-function ofReference(ref: unknown): Asked | undefined {
+function ofReference(ref: unknown): RequestedItem | undefined {
   if (!isObject(ref)) return undefined
   const uri = stringMember(ref, 'uri')
   const name = uri ?? stringMember(ref, 'name')

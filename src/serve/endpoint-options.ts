@@ -16,14 +16,14 @@ import type { createRequestLog } from './request-log.js'
 import type { Tracer } from './tracing.js'
 
 /** What the handler of an endpoint is made of. */
-export interface EndpointOptions extends Pick<HttpExchangeOptions, 'path' | 'asked'> {
+export interface EndpointOptions extends Pick<HttpExchangeOptions, 'path' | 'requestedItem'> {
   gateway: Gateway
   authenticate: (request: IncomingMessage) => Caller | Promise<Caller>
-  /** Where clients find our metadata, the scopes to ask for first, and those of every token. */
+  /** Where clients find our metadata, the scopes to request first, and those of every token. */
   challenge: () => ChallengeParts
   /** Says what is too much before anything is read. */
   rateLimit: (principal: Principal | undefined) => Excess | undefined
-  /** Asked once for each request, where it is there. */
+  /** Consulted once for each request, if present. */
   limitStore?: LimitStore | undefined
   caps: Caps
   body: BodyLimits

@@ -140,7 +140,7 @@ export function withAccess(
     caller.then(decide, () => handle(request, response)).catch(() => response.destroy())
   }
 }
-/** What of a target's configuration asks for scopes. */
+/** The part of a target's configuration that requires scopes. */
 interface Restricted {
   readonly access?: { readonly scopes?: readonly string[] | undefined } | undefined
   readonly tools?: ScopeRules | undefined
@@ -152,7 +152,7 @@ interface ScopeRules {
   readonly scopes?: Readonly<Record<string, readonly string[]>> | undefined
 }
 
-/** Collects every scope that the policy of some targets asks for. */
+/** Collects every scope that the policy of some targets requires. */
 function policyScopes(targets: readonly Restricted[]): readonly string[] {
   const scopes = targets.flatMap(({ access, tools, prompts, resources }) => [
     ...(access?.scopes ?? []),

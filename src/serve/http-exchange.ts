@@ -30,7 +30,7 @@ import {
 } from './http-reply.js'
 import type { Place } from './limits.js'
 import { corsHeaders } from './origins.js'
-import type { Asked, RequestSummary } from './request-log.js'
+import type { RequestedItem, RequestSummary } from './request-log.js'
 import type { Tracer } from './tracing.js'
 
 /** The status in the log for a request whose client left. */
@@ -45,8 +45,8 @@ export interface HttpExchangeOptions {
   log: (summary: RequestSummary) => void
   /** Path of the endpoint. */
   path?: string
-  /** Looks at what a message asks for; only with an audit trail. */
-  asked?: ((message: Message) => Asked | undefined) | undefined
+  /** Reads which item a message requests; only with an audit trail. */
+  requestedItem?: ((message: Message) => RequestedItem | undefined) | undefined
 }
 
 const FORWARDED_ELSEWHERE = new Set([
@@ -80,12 +80,12 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
   why: string | undefined
   seen: LogFields | undefined
   event: string | undefined
-  isUncounted = false // by the store of limits, until it is asked
+  isUncounted = false // the store of limits has not counted it yet
   #underWay: UnderWay | undefined
   #place: Place | undefined
   #hasEnded = false
   #isRequest: boolean
-  #asked: Asked | undefined
+  #requested: RequestedItem | undefined
 
   constructor(request: IncomingMessage, response: ServerResponse, options: HttpExchangeOptions) {
     this.request = request
@@ -128,7 +128,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     const { id, text, spans } = message
     this.id = id
     this.#isRequest = message.kind === 'request'
-    this.#asked = this.#options.asked?.(message)
+    this.#requested = this.#options.requestedItem?.(message)
     const span = typeof id === 'number' ? spans.get('id') : undefined
     const written = span && text.slice(span.start, span.end)
     // an id that is written as we would write it needs no care
@@ -164,7 +164,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
     return { resourceMetadata, dpop, scheme: schemeOf(this.header('authorization')) }
   }
 
-  /** All scopes that a challenge names, since clients ask for those and for nothing else. */
+  /** All scopes that a challenge names, since clients request those and nothing else. */
   #scopesFor(scopes: readonly string[]): readonly string[] {
     const { required } = this.#options.challenge()
     const granted = this.addsScopes ? [] : [...(this.caller.principal?.scopes ?? [])]
@@ -223,7 +223,7 @@ export class HttpExchange implements Exchange, HttpReplyOwner {
       hasLeft,
       endpoint: this.#options.path,
       isRequest: this.#isRequest,
-      asked: this.#asked,
+      requested: this.#requested,
       why,
       seen,
       event,

@@ -221,7 +221,7 @@ export class HttpReply implements Reply, Rostered {
   }
 }
 
-/** The form of answers that a client takes. MCP asks for both; some ask for one. */
+/** The form of answers that a client takes. MCP requires both; some accept one only. */
 export type Accepted = 'both' | 'json' | 'events'
 
 const JSON_TYPES: ReadonlySet<string> = new Set(['application/json', 'application/*', '*/*'])

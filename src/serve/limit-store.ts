@@ -29,7 +29,7 @@ export type Slot = 'call' | 'stream'
 
 /** Limits that all processes and replicas count together. */
 export interface LimitStore {
-  /** Says at once what is too much for sure, without asking or counting. */
+  /** Says at once what is certainly too much, without a query and without counting. */
   known(principal: Principal | undefined): Excess | undefined
   /**
    * Decides on a request, and counts it. Where the store does not answer in time, this process decides
@@ -66,7 +66,7 @@ interface Limit {
   readonly excess: (waitMs: number) => Excess
 }
 
-/** What the store is asked for a request. */
+/** What is queried of the store for a request. */
 interface Question {
   readonly rates: readonly Limit[]
   readonly slots: readonly Limit[]
@@ -166,7 +166,7 @@ export async function openLimitStore(
   }
 
   /** @returns Which limit is reached, from 0, and how long; nothing when all let it through. */
-  async function ask(link: StoreLink, { rates, slots, name }: Question) {
+  async function query(link: StoreLink, { rates, slots, name }: Question) {
     const all = [...rates, ...slots]
     const answer = link.admit(
       all.map(({ key }) => key),
@@ -183,7 +183,7 @@ export async function openLimitStore(
     let link = connection.link()
     for (let isFirst = true; link !== undefined; isFirst = false) {
       try {
-        const over = await ask(link, question)
+        const over = await query(link, question)
         if (over === undefined) {
           windows.note(limitKeys(request.caller.principal))
           hold(request, question)

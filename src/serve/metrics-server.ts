@@ -50,7 +50,7 @@ export async function startMetricsServer(
 
 /**
  * Creates the check against DNS rebinding. Such a page comes under a name of its own, so that
- * addresses, which Prometheus asks, need not be known; names must be.
+ * addresses, at which Prometheus scrapes, need not be known; names must be.
  */
 function createHostCheck({ metricsHost, allowedHosts }: MetricsAddress) {
   const names = new Set([metricsHost, ...allowedHosts].map((name) => name.toLowerCase()))

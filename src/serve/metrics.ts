@@ -64,7 +64,7 @@ export async function createMetrics(watched: Watched): Promise<Metrics> {
   const { AggregatorRegistry, Counter, Histogram, collectDefaultMetrics } = prometheus
   const registry = new prometheus.Registry()
   if (cluster.isWorker) {
-    // lets the first process ask this one for its numbers
+    // lets the first process collect the numbers of this one
     AggregatorRegistry.setRegistries(registry)
     new AggregatorRegistry()
   }

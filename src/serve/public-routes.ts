@@ -51,7 +51,7 @@ export interface PublicRoute {
  */
 export function createPublicRoutes(options: PublicRoutesOptions): ReadonlyMap<string, PublicRoute> {
   const { endpoints, frontUrl, jwks } = options
-  // whoever asks here is nobody yet, and so not admitted to what does not admit everybody
+  // the caller is anonymous here, and so is not admitted to what does not admit everybody
   const targets = options.targets.filter(({ barrier }) => barrier === undefined)
   const isNamed = (target: string | undefined) => targets.some(({ name }) => name === target)
   const paths = new Set(endpoints.map(({ path }) => path))

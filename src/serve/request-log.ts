@@ -37,12 +37,12 @@ export interface RequestSummary {
   span?: TraceSpan | undefined
   /** A message that expects an answer, a stream, or the end of a session. */
   isRequest?: boolean
-  /** What it asks for; only with an audit trail. */
-  asked?: Asked | undefined
+  /** The requested item; only with an audit trail. */
+  requested?: RequestedItem | undefined
 }
 
 /** What a request is about, in the client's words. */
-export interface Asked {
+export interface RequestedItem {
   readonly member: 'tool' | 'prompt' | 'uri' | 'task'
   readonly name: string
   /** JSON, bounded and without secrets; only where that is configured. */

@@ -191,7 +191,7 @@ interface Stop {
 
 const FAULT: Stop = { why: 'an error that nothing caught', status: 1 }
 
-/** A failure to serve metrics is fatal: an operator who asked for them relies on them. */
+/** A failure to serve metrics is fatal: an operator who requested them relies on them. */
 async function startMetrics(
   running: RunningServer,
   server: LoadedConfig['config']['server'],

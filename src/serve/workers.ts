@@ -74,7 +74,7 @@ export function sharedReplays(clock: Pick<Clock, 'after'>): Replays {
   }
 }
 
-/** Answers a worker that asks whether a proof was used at any of them. */
+/** Answers a worker's question whether a proof was used at any of them. */
 function answerProof(worker: Pick<Worker, 'send'>, replays: Replays, message: JsonObject): void {
   const { proof, key, id } = message
   if (typeof key !== 'string' || typeof id !== 'string') return

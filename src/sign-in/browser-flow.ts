@@ -140,7 +140,7 @@ export async function runBrowser(
   })
   try {
     showWaiting(flow, pending, resumed)
-    if (!resumed || flow.asked || pending.tab !== undefined) await openTab(flow, pending)
+    if (!resumed || flow.requested || pending.tab !== undefined) await openTab(flow, pending)
     return await end.promise
   } finally {
     stopPastes?.()
@@ -151,7 +151,7 @@ export async function runBrowser(
 
 /** Opens a tab if allowed, and stores the outcome for a process that continues this sign-in. */
 async function openTab(flow: Flow, pending: PendingBrowser): Promise<void> {
-  const { holder, options, runtime, environment, asked, isStepUp, tabQuota } = flow
+  const { holder, options, runtime, environment, requested, isStepUp, tabQuota } = flow
   const keep = async (tab: PendingBrowser['tab']) => {
     if (tab !== pending.tab) await flow.pending.save({ ...pending, tab })
   }
@@ -159,7 +159,7 @@ async function openTab(flow: Flow, pending: PendingBrowser): Promise<void> {
     holder.update({ tab: 'off' })
     return await keep('off')
   }
-  if (!asked && !isStepUp && !(await tabQuota.takeTab())) {
+  if (!requested && !isStepUp && !(await tabQuota.takeTab())) {
     holder.update({ tab: 'withheld' })
     return await keep('withheld')
   }

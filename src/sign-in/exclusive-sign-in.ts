@@ -5,7 +5,7 @@ import { discoverGrantPlan, type GrantPlan } from '../auth/oauth/discover.js'
 import { isUnknownClient, withRetries } from '../auth/oauth/failure.js'
 import type { BearerChallenge } from '../auth/oauth/parse-challenge.js'
 import { chooseScope, splitScopes } from '../auth/oauth/scopes.js'
-import { asksForStepUp } from '../auth/tokens/token-source.js'
+import { requiresStepUp } from '../auth/tokens/token-source.js'
 import { bindingOf, type TokenRecord } from '../auth/tokens/token-store.js'
 import { sleep } from '../util/async.js'
 import { acquireLock } from '../util/lock.js'
@@ -26,7 +26,7 @@ import {
 import { addressOf } from './options.js'
 import type { PendingSignIn } from './pending-sign-in.js'
 
-/** How often somebody is asked for a step-up within 10 minutes: it lasts a few minutes at Descope. */
+/** How often a step-up is requested within 10 minutes: it lasts a few minutes at Descope. */
 const STEP_UPS = 3
 
 /** How often a process that waits for another one's sign-in checks the store. */
@@ -69,7 +69,7 @@ export async function signInExclusively(
       shown = pending.url
       showWaiting(flow, pending, true)
     }
-    if (pending?.kind === 'browser' && flow.asked && !opened) {
+    if (pending?.kind === 'browser' && flow.requested && !opened) {
       opened = true
       await openAgain(flow, pending)
     }
@@ -125,7 +125,7 @@ async function endOrForget<T>(flow: Flow, run: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Tells whether a stored sign-in asks for everything needed now, by the requested method. */
+/** Tells whether a pending sign-in requests everything needed now, by the requested method. */
 function canResume(
   { options, target }: Flow,
   request: EnsureRequest,
@@ -143,9 +143,9 @@ function canResume(
   }
   const stepUp = stepUpOf(request.challenge)
   if (stepUp !== undefined && left.kind === 'browser' && !isAskedFor(stepUp, left.url)) return false
-  const asked = new Set(splitScopes(left.scope))
+  const requested = new Set(splitScopes(left.scope))
   const needed = isStepUp(request) ? splitScopes(request.challenge?.scope) : []
-  return [...needed, ...splitScopes(target.scope)].every((scope) => asked.has(scope))
+  return [...needed, ...splitScopes(target.scope)].every((scope) => requested.has(scope))
 }
 
 /** Tells whether the target still names the same authorization server and resource, and binds tokens alike. */
@@ -159,11 +159,11 @@ async function isStillThere(
   return now.proof === proof
 }
 
-/** @throws {ProxyError} `CREDENTIAL_REFUSED` when these scopes were asked for a short time ago. */
-async function takeStepUp({ tabQuota, target, asked }: Flow, request: EnsureRequest) {
-  if (!isStepUp(request) || asked) return
+/** @throws {ProxyError} `CREDENTIAL_REFUSED` when these scopes were requested a short time ago. */
+async function takeStepUp({ tabQuota, target, requested }: Flow, request: EnsureRequest) {
+  if (!isStepUp(request) || requested) return
   const scopes = splitScopes(request.challenge?.scope)
-  if (asksForStepUp(request.challenge)) {
+  if (requiresStepUp(request.challenge)) {
     if (!(await tabQuota.takeStepUp(['', ...scopes], STEP_UPS))) throw stepUpInVain(target.name)
     return
   }
@@ -183,7 +183,7 @@ const ENABLE_DEVICE =
 /**
  * Finds out where to sign in and for what, and chooses the method.
  *
- * @param previousScope What was asked for last time; a step-up asks for that and more.
+ * @param previousScope What was requested last time; a step-up requests that and more.
  * @throws {RetryableError} when a server does not answer now.
  * @throws {ProxyError} `DISCOVERY_INVALID`, or `SIGN_IN_FAILED` when the requested method is not offered.
  */

@@ -44,7 +44,7 @@ export async function finishPasted(deps: FinishDeps, text: string): Promise<Toke
   const response = parsePasted(text, waiting)
   const { complete } = await import('./browser-flow.js')
   const tabQuota = createTabQuota(folder, waiting.key, runtime.clock.now)
-  const flow = { runtime, store, pending, tabQuota, asked: true, target: named }
+  const flow = { runtime, store, pending, tabQuota, requested: true, target: named }
   return await complete(flow, waiting, response, { secret })
 }
 

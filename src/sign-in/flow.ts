@@ -5,7 +5,7 @@ import type { BearerChallenge } from '../auth/oauth/parse-challenge.js'
 import type { ClientStore } from '../auth/oauth/registration.js'
 import { missingScopes, splitScopes } from '../auth/oauth/scopes.js'
 import { type Grant, grantTimes } from '../auth/oauth/token-endpoint.js'
-import { asksForMore } from '../auth/tokens/token-source.js'
+import { requiresMore } from '../auth/tokens/token-source.js'
 import {
   bindingOf,
   type SignInTarget,
@@ -55,9 +55,9 @@ export interface Flow extends Readonly<SignInDeps> {
   readonly tabQuota: BrowserTabQuota
   readonly holder: StateHolder
   readonly environment: Environment
-  /** The user asked for it just now, so that the quota of tabs does not count. */
-  readonly asked: boolean
-  /** It asks for more scopes, which has a quota of its own. */
+  /** The user requested it just now, so that the quota of tabs does not count. */
+  readonly requested: boolean
+  /** It requests more scopes, which has a quota of its own. */
   readonly isStepUp: boolean
   readonly signal: AbortSignal
 }
@@ -92,7 +92,7 @@ function tabOf(pending: PendingSignIn, resumed: boolean): TabState {
 }
 
 /** What finishing a sign-in needs, in this process or in another one. */
-export type FinishingFlow = Pick<Flow, 'store' | 'pending' | 'tabQuota' | 'asked'> & {
+export type FinishingFlow = Pick<Flow, 'store' | 'pending' | 'tabQuota' | 'requested'> & {
   readonly runtime: Pick<SignInRuntime, 'clock' | 'fetch'>
   readonly target?: SignInTarget | undefined
 }
@@ -127,7 +127,7 @@ export async function keepGrant(
   }
   await store.exclusively(binding, () => store.save(record))
   await flow.pending.remove(pending.key)
-  if (flow.asked) await flow.tabQuota.reset()
+  if (flow.requested) await flow.tabQuota.reset()
   return record
 }
 
@@ -144,10 +144,10 @@ export function wasInterrupted(): ProxyError {
 /** A request for good tokens. */
 export interface EnsureRequest {
   /**
-   * `never`: nobody may be asked; `offer`: somebody may be there, and the browser is opened within
-   * the quota of tabs; `asked`: the user asked for it just now.
+   * `never`: no sign-in may be started; `offer`: somebody may be there, and the browser is opened within
+   * the quota of tabs; `requested`: the user requested it just now.
    */
-  interactive: 'never' | 'offer' | 'asked'
+  interactive: 'never' | 'offer' | 'requested'
   /** A token that was refused: a stored record with it does not count. */
   refused?: string | undefined
   /** The challenge of the answer that led here. */
@@ -159,7 +159,7 @@ export interface EnsureRequest {
 
 /** Tells whether somebody has to sign in for more scopes, or with a step-up. */
 export function isStepUp({ challenge }: EnsureRequest): boolean {
-  return asksForMore(challenge)
+  return requiresMore(challenge)
 }
 
 /** The scopes that a refused request needed and a record does not have. */
@@ -167,7 +167,7 @@ export function neededScopes(request: EnsureRequest, record: TokenRecord): strin
   return isStepUp(request) ? missingScopes(request.challenge?.scope, record.scope) : []
 }
 
-/** The error for scopes that were asked for at a sign-in and not granted. */
+/** The error for scopes that were requested at a sign-in and not granted. */
 export function scopesNotGranted(target: string, missing: readonly string[]): ProxyError {
   const names = splitScopes(missing.join(' ')).join(' ')
   const what = `${target} needs scopes that were not granted: ${names}`
@@ -176,7 +176,7 @@ export function scopesNotGranted(target: string, missing: readonly string[]): Pr
   })
 }
 
-/** The error for a target that goes on asking for a step-up after each sign-in. */
+/** The error for a target that demands another step-up after each sign-in. */
 export function stepUpInVain(target: string): ProxyError {
   const what = `${target} asked for a step-up again and again, and no sign-in was enough for it`
   return new ProxyError('CREDENTIAL_REFUSED', what, {

@@ -29,7 +29,7 @@ interface PendingBase {
   readonly client: OAuthClient
   readonly resource: string | undefined
   readonly scope: string | undefined
-  /** The tokens are to be bound to a key, which is made when they are asked for. */
+  /** The tokens are to be bound to a key, which is made when they are requested. */
   readonly proof?: ProofWish | undefined
   readonly note: string | undefined
   /** Where the user signs in. */

@@ -29,7 +29,7 @@ export interface SignIn {
   onChange(listener: (state: SignInState) => void): () => void
 }
 
-/** Creates the sign-in of one target. Nothing is loaded or asked before `ensure` is called. */
+/** Creates the sign-in of one target. Nothing is loaded or sent before `ensure` is called. */
 export function createSignIn(deps: SignInDeps): SignIn {
   const { runtime, target, store } = deps
   const { clock } = runtime
@@ -57,7 +57,7 @@ export function createSignIn(deps: SignInDeps): SignIn {
         holder,
         pending: createPendingStore(deps.folder, clock.now),
         environment: detectEnvironment(runtime),
-        asked: request.interactive === 'asked',
+        requested: request.interactive === 'requested',
         isStepUp: isStepUp(request),
         signal: request.signal ?? new AbortController().signal,
       }
@@ -96,10 +96,10 @@ export function createSignIn(deps: SignInDeps): SignIn {
   }
 }
 
-/** @throws {ProxyError} `SIGN_IN_REQUIRED` when nobody may be asked, or in CI, where nobody can answer. */
+/** @throws {ProxyError} `SIGN_IN_REQUIRED` when no sign-in may be started, or in CI, where nobody can answer. */
 function refuseIfNobodyThere(deps: SignInDeps, { interactive }: EnsureRequest): void {
   const { runtime, options, target } = deps
-  const chosen = interactive === 'asked' && options.method !== 'auto'
+  const chosen = interactive === 'requested' && options.method !== 'auto'
   if (interactive !== 'never' && (chosen || !isCi(runtime.env))) return
   throw new ProxyError('SIGN_IN_REQUIRED', `Nobody is signed in to ${target.name}`, {
     hint: 'Run `mcp-descope-proxy login`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',

@@ -193,12 +193,12 @@ export function createTranslatingUpstream(inner: Upstream, options: TranslatingO
     }
     if (!isStart && !SAYS_STATELESS.has(errorCodeOf(message))) return answer.replay()
     translate(handler, (loaded) => {
-      ask(loaded, answer, request, handler).catch((error) => answer.fail(unusableAnswer(error)))
+      detect(loaded, answer, request, handler).catch((error) => answer.fail(unusableAnswer(error)))
     })
   }
 
-  /** Asks the target which protocol it speaks, with the credential of the request. */
-  async function ask(
+  /** Probes which protocol the target speaks, with the credential of the request. */
+  async function detect(
     loaded: Translator,
     answer: HeldAnswer,
     request: UpstreamRequest,

@@ -95,7 +95,7 @@ const BACKSLASH = 0x5c
 
 /**
  * Tells whether a JSON text opens more than `depth` objects and arrays within each other. It does not
- * have to be valid. Whoever walks a value by recursion asks this first where the text is foreign.
+ * have to be valid. Check foreign text with this before walking its value by recursion.
  */
 export function isDeeper(text: string, depth: number): boolean {
   // so many brackets do not fit into less

@@ -77,7 +77,7 @@ export function parseHttpUrl(text: string): URL | undefined {
 /**
  * Says what speaks against a request to a URL that a peer named, or returns `undefined`.
  *
- * Only https is asked, except on loopback. Inner networks are asked only when `near`, a URL that
+ * Only https is requested, except on loopback. Inner networks are contacted only when `near`, a URL that
  * the operator configured, lies in one itself.
  *
  * @param allowHttp The user trusts the network.

@@ -42,7 +42,7 @@ export function isSecretName(name: string): boolean {
 
 /**
  * Lists what may be secret in a URL, so that it can be removed from where only a part of the URL is
- * told, such as the answer of a server that names what it was asked for.
+ * told, such as the answer of a server that names what it was requested.
  */
 export function secretsOfUrl(url: string | undefined): string[] {
   if (url === undefined || !URL.canParse(url)) return []

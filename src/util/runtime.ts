@@ -25,7 +25,7 @@ export interface Io {
   readonly stdin: Readable
   readonly outIsTty: boolean
   readonly errIsTty: boolean
-  /** A person can be asked. */
+  /** A person can answer a question. */
   readonly inIsTty?: boolean
   /** Columns of the terminal; 80 when there is none. */
   readonly columns: number

@@ -5,9 +5,9 @@ export type SpanAttributes = Readonly<Record<string, string | number | boolean |
 export interface TraceSpan {
   /** 32 hexadecimal digits, the same for all spans of a request. */
   readonly traceId: string
-  /** `traceparent` and `tracestate` for whoever is asked meanwhile: names and values in turn. */
+  /** `traceparent` and `tracestate` for requests made within the span: names and values in turn. */
   readonly headers: readonly string[]
-  /** Starts a span within this one; `client` where somebody else is asked. */
+  /** Starts a span within this one; `client` for a request to another service. */
   start(name: string, kind?: 'client'): TraceSpan
   /**
    * Ends the span; once.

@@ -68,7 +68,7 @@ export function likelyEndpoint(url: URL): string | undefined {
   return `${url.origin}${path}${USUAL}`
 }
 
-/** Asks whether the MCP endpoint was meant, in place of an address that turned out to be none. */
+/** Suggests the MCP endpoint that was probably meant by an address that is none. */
 export function didYouMeanEndpoint(url: URL): string | undefined {
   const likely = likelyEndpoint(url)
   return likely === undefined ? undefined : `Did you mean ${likely}?`

@@ -4,7 +4,7 @@ import type { Clock } from '../../util/runtime.js'
 import type { OAuthRefusedError } from '../oauth/failure.js'
 import type { CredentialHeaders } from './credential.js'
 
-/** For how long a failure is answered from the cache before the issuer is asked again. */
+/** For how long a failure is answered from the cache before another request to the issuer. */
 const FAILURE_MS = 2_000
 
 /** If a renewed credential is refused within this time, renewing again will not help. */
@@ -29,10 +29,10 @@ export interface CredentialCache {
   /**
    * Returns cached headers at once, or has new ones issued; concurrent calls for a key share one issue.
    *
-   * @throws Whatever `issue` throws, for 2 seconds without asking it again.
+   * @throws Whatever `issue` throws, for 2 seconds without calling it again.
    */
   get(key: string, issue: Issue): CredentialHeaders | Promise<CredentialHeaders>
-  /** Drops refused headers, unless they are fresh; tells whether asking for new ones may help. */
+  /** Drops refused headers, unless they are fresh; tells whether requesting new ones may help. */
   refused(key: string): boolean
   /** When what is kept for the key ends, where that is known. */
   endsAt(key: string): number | undefined

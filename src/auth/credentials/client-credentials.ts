@@ -67,7 +67,7 @@ export function clientCredentials(
   }
 }
 
-/** Asks the target without a token for its challenge; without a 401 there is none. */
+/** Sends the target a request without a token to get its challenge; without a 401 there is none. */
 async function provokeChallenge(
   runtime: Pick<Runtime, 'fetch' | 'clock'>,
   target: URL,
@@ -88,7 +88,7 @@ async function provokeChallenge(
   }
 }
 
-/** Asks for a token, and says what to look at when there is none. */
+/** Requests a token, and says what to look at when there is none. */
 async function requestGrant(
   runtime: Pick<Runtime, 'fetch' | 'clock'>,
   url: URL,

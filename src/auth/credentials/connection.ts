@@ -95,8 +95,8 @@ export function connection(
         const { accessToken } = caller
         if (accessToken === undefined) throw noCaller('A Descope connection')
         const bearer = `${projectId}:${accessToken}`
-        const asked = { url: `${api}/connect`, bearer, app, scopes, tenantId }
-        return requestConnectLink(runtime, asked)
+        const request = { url: `${api}/connect`, bearer, app, scopes, tenantId }
+        return requestConnectLink(runtime, request)
       },
     },
     headers: (caller) => cache.get(keyOf(settings, caller), (renewal) => issue(caller, renewal)),
@@ -138,7 +138,7 @@ function ownerOf({ by, tenant = false }: ConnectionSettings, { principal }: Call
   })
 }
 
-/** Whose token it is; also whose right to it, when the caller's own token asks. */
+/** Whose token it is; also whose right to it, when the request carries the caller's own token. */
 function keyOf(settings: ConnectionSettings, caller: Caller): string {
   const owner = JSON.stringify(ownerOf(settings, caller))
   if (settings.managementKey !== undefined) return owner

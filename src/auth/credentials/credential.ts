@@ -18,7 +18,7 @@ export interface Connectable {
   /** Who connects: a tenant's administrator does it, and not the caller. */
   readonly by: 'user' | 'tenant'
   /**
-   * Asks for the page at which this caller connects. The URL is for this caller alone.
+   * Requests the page at which this caller connects. The URL is for this caller alone.
    *
    * @throws {ProxyError} when there is none for this caller.
    */

@@ -11,7 +11,7 @@ export interface DescopeRequest {
   /** Project id and key, or token: `P…:…`. */
   readonly bearer: string
   readonly body: JsonObject
-  /** What is asked for, for people: the end of "Descope answered 403 for …". */
+  /** What is requested, for people: the end of "Descope answered 403 for …". */
   readonly what: string
   /** What to look at in the console, by the status of the refusal. */
   readonly hints: Readonly<Record<number, string>>
@@ -20,7 +20,7 @@ export interface DescopeRequest {
 }
 
 /**
- * Asks Descope, and returns its answer.
+ * Sends a request to Descope and returns its answer.
  *
  * @throws {ProxyError} `CREDENTIAL_REFUSED` for any refusal, `ISSUER_UNREACHABLE` when it may work
  *   later; either way with a hint that names the setting in the console. The status is in `status`.
@@ -48,7 +48,7 @@ export async function askDescope(
   throw new DescopeRefusedError(request, reply, describeOAuthError(body))
 }
 
-/** Descope refused what was asked. */
+/** Descope refused the request. */
 export class DescopeRefusedError extends ProxyError {
   readonly status: number
 
@@ -88,7 +88,7 @@ interface ConnectLinkRequest {
 }
 
 /**
- * Asks Descope for the page at which the caller connects. Nothing of it is kept: it is for this caller
+ * Requests from Descope the page at which the caller connects. Nothing of it is kept: it is for this caller
  * and for one use.
  *
  * @throws {ProxyError} With what to look at in the console.

@@ -1,7 +1,7 @@
 import { ProxyError } from '../../util/errors.js'
 import { readBearerChallenge, saysTokenInvalid } from '../oauth/parse-challenge.js'
 import { accessHeaders } from '../oauth/proof-keys.js'
-import { asksForMore, type TokenSource } from '../tokens/token-source.js'
+import { requiresMore, type TokenSource } from '../tokens/token-source.js'
 import { type SignInNeed, SignInRequiredError } from '../tokens/token-store.js'
 import type { Caller, TargetCredential } from './credential.js'
 
@@ -42,7 +42,7 @@ export function loginCredential(options: LoginCredentialOptions): TargetCredenti
         reproved.add(caller)
         return true
       }
-      const isStepUp = asksForMore(challenge)
+      const isStepUp = requiresMore(challenge)
       if (!isStepUp && !saysTokenInvalid(refusal.status, refusal.challenge)) return false
       if (token === undefined) {
         if ((await source.get(challenge ?? {})) !== undefined) return true

@@ -6,7 +6,7 @@ import type { CredentialHeaders, TargetCredential } from './credential.js'
 const RESERVED =
   /^(host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|content-.*|accept|mcp-.*|last-event-id)$/
 
-/** Creates the credential of a target that asks for none. */
+/** Creates the credential of a target that requires none. */
 export function noCredential(): TargetCredential {
   return { ...constant({}), isNone: true }
 }

@@ -19,7 +19,7 @@ export interface DescopeConnection {
   readonly project: DescopeProject
   readonly keys: Pick<KeyStore, 'get' | 'state'>
   /**
-   * Fetches discovery and keys, once for all who ask. When Descope is unreachable it resolves too, and
+   * Fetches discovery and keys, once for all callers. When Descope is unreachable it resolves too, and
    * keeps trying in the background, with pauses that grow from 1 to 30 seconds.
    *
    * @throws {ProxyError} `DISCOVERY_INVALID` when the answer is not this project's document.

@@ -158,7 +158,7 @@ interface DocumentCacheOptions {
 
 /**
  * Creates a cache of the discovery documents that are served from our own origin. Each is fetched
- * again after 5 minutes, or 30 seconds after a failure, however often it is asked for.
+ * again after 5 minutes, or 30 seconds after a failure, however often it is requested.
  */
 export function createDocumentCache(options: DocumentCacheOptions) {
   const { runtime, logger, project, extraIssuers } = options

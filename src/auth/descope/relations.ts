@@ -14,7 +14,7 @@ export interface Relation {
 }
 
 /**
- * Asks Descope whether a relation holds for a caller.
+ * Checks at Descope whether a relation holds for a caller.
  *
  * @throws {ProxyError} When Descope does not say so or otherwise.
  */
@@ -29,7 +29,7 @@ const KEY_HINT =
   'Create a management key of this project in the Descope console (Company, Management Keys) and set it as descope.managementKey.'
 
 /**
- * Creates the function that asks Descope about relations. Answers are kept for ten seconds, failures are
+ * Creates the function that checks relations at Descope. Answers are kept for ten seconds, failures are
  * not; equal questions at the same time are one.
  */
 export function createRelationCheck(
@@ -40,7 +40,7 @@ export function createRelationCheck(
   const { clock } = runtime
   const known = new BoundedMap<string, { answer: Promise<boolean>; until: number }>(MAX_CACHED)
 
-  async function ask(relation: Relation, user: string): Promise<boolean> {
+  async function request(relation: Relation, user: string): Promise<boolean> {
     const request = {
       url: `${base}/v1/mgmt/fga/check`,
       bearer: `${projectId}:${managementKey}`,
@@ -68,7 +68,7 @@ export function createRelationCheck(
     const found = known.get(key)
     if (found !== undefined && clock.now() < found.until) return found.answer
     // counted from the question, so that no answer is older than that
-    const entry = { answer: ask(relation, user), until: clock.now() + CACHE_MS }
+    const entry = { answer: request(relation, user), until: clock.now() + CACHE_MS }
     known.set(key, entry)
     entry.answer.catch(() => {
       if (known.get(key) === entry) known.delete(key)

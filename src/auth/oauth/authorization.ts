@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { ProxyError } from '../../util/errors.js'
-import { asksForStepUp } from '../tokens/token-source.js'
+import { requiresStepUp } from '../tokens/token-source.js'
 import type { BearerChallenge } from './parse-challenge.js'
 import { splitScopes } from './scopes.js'
 import type { AuthorizationServer } from './server-metadata.js'
@@ -29,15 +29,15 @@ export interface AuthorizationRequest extends AuthorizationSecrets {
   stepUp?: StepUp | undefined
 }
 
-/** How somebody has to sign in anew, as a refusal asked for it (RFC 9470 §4). */
+/** How somebody has to sign in anew, as a refusal demands it (RFC 9470 §4). */
 export interface StepUp {
   readonly acrValues?: string | undefined
   readonly maxAge?: string | undefined
 }
 
-/** Reads what a refusal asks a sign-in to be; `undefined` when any will do. */
+/** Reads what kind of sign-in a refusal demands; `undefined` when any will do. */
 export function stepUpOf(challenge: BearerChallenge | undefined): StepUp | undefined {
-  if (challenge === undefined || !asksForStepUp(challenge)) return undefined
+  if (challenge === undefined || !requiresStepUp(challenge)) return undefined
   const { acrValues, maxAge } = challenge
   return {
     acrValues: acrValues?.slice(0, MAX_ACR_VALUES),
@@ -48,7 +48,7 @@ export function stepUpOf(challenge: BearerChallenge | undefined): StepUp | undef
 /** Longest list of authentication contexts that is passed on, characters. */
 const MAX_ACR_VALUES = 1_000
 
-/** Tells whether the URL of a sign-in asks for this step-up already. */
+/** Tells whether the URL of a sign-in requests this step-up already. */
 export function isAskedFor(stepUp: StepUp, url: string): boolean {
   const { searchParams } = new URL(url)
   return Object.entries(stepUpParameters(stepUp)).every(([name, value]) => {
@@ -76,7 +76,7 @@ function stepUpParameters({ acrValues, maxAge }: StepUp) {
 export function authorizationUrl(request: AuthorizationRequest): string {
   const { server, clientId, redirectUri, scope, resource, state, verifier, stepUp } = request
   const more = stepUp && stepUpParameters(stepUp)
-  // OpenID Connect Core §11 grants offline access only after consent was asked for.
+  // OpenID Connect Core §11 grants offline access only after consent was requested.
   const consent = splitScopes(scope).includes('offline_access') ? 'consent' : undefined
   const url = new URL(server.authorizationEndpoint)
   const parameters = {

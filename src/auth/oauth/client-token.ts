@@ -29,13 +29,13 @@ export interface ClientTokenRequest {
   readonly tokenUrl?: string | undefined
   /** How the target refused a request without a token. */
   readonly challenge: BearerChallenge | undefined
-  /** Asked for; without it, what the target asks for. */
+  /** The scope to request; without it, the one that the target names. */
   readonly scope: string | undefined
 }
 
 /**
  * Gets a token for a client itself. A server that was configured by its token URL may know no
- * `resource`: where it refuses that, it is asked without.
+ * `resource`: where it refuses that, the request is repeated without it.
  *
  * @throws {OAuthRefusedError} when the server refused.
  * @throws {RetryableError} when there was no answer.
@@ -53,12 +53,12 @@ export async function requestClientToken(
   const challenged = challenge?.scope
   // no refresh tokens here, so no `offline_access`
   const scope = chooseScope({ configured, challenged, resource: resourceScopes, server: [] })
-  const ask = (of: string | undefined) =>
+  const requestToken = (of: string | undefined) =>
     clientCredentialsGrant(deps, { server, client, resource: of, scope, proof })
-  return ask(resource).catch((error: unknown) => {
+  return requestToken(resource).catch((error: unknown) => {
     const code = error instanceof OAuthRefusedError ? error.refusal.code : undefined
     const isAboutResource = code === 'invalid_target' || code === 'invalid_request'
-    if (tokenUrl !== undefined && isAboutResource) return ask(undefined)
+    if (tokenUrl !== undefined && isAboutResource) return requestToken(undefined)
     throw error
   })
 }

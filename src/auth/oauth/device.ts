@@ -19,7 +19,7 @@ export interface DeviceCodes {
 }
 
 /**
- * Asks for a device code.
+ * Requests a device code.
  *
  * @throws {ProxyError} `SIGN_IN_FAILED` when the server offers none, or refused.
  * @throws {RetryableError} when there was no answer.

@@ -30,7 +30,7 @@ export type GrantTarget =
       readonly proof?: ProofWish | undefined
     }
 
-/** Everything that has to be known before a token can be asked for. */
+/** Everything that has to be known before a token can be requested. */
 export interface GrantPlan {
   readonly server: AuthorizationServer
   /** Sent as `resource` (RFC 8707). */
@@ -49,7 +49,7 @@ export interface GrantPlan {
  * origin. One whose metadata cannot be read, or names no authorization server, may be its own too, if
  * its origin publishes the metadata of one.
  *
- * @throws {RetryableError} when somebody cannot be asked now.
+ * @throws {RetryableError} when a server cannot be reached now.
  * @throws {ProxyError} `DISCOVERY_INVALID` when there is no usable authorization server.
  */
 export async function discoverGrantPlan(
@@ -176,7 +176,7 @@ const MAX_NAMED = 4
  *
  * @param named `resource_metadata` of the challenge, all of them where it names several.
  * @returns `undefined` when the server publishes none.
- * @throws {RetryableError} when the server cannot be asked now.
+ * @throws {RetryableError} when the server cannot be reached now.
  * @throws {ProxyError} `DISCOVERY_INVALID` when there is only a document for another resource, or
  *   none although the challenge names one.
  * @see [RFC 9728 §3, §5.1](https://www.rfc-editor.org/rfc/rfc9728#section-3)

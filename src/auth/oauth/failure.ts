@@ -117,7 +117,7 @@ const ATTEMPTS = 3
 
 const FIRST_PAUSE_MS = 500
 
-/** When a server asks for a longer pause, nothing is tried again here, and the error is thrown. */
+/** When a server demands a longer pause, nothing is tried again here, and the error is thrown. */
 const LONGEST_PAUSE_MS = 2_000
 
 /** Tries again, after a growing pause with jitter, what failed in a way that may pass. */
@@ -131,19 +131,19 @@ export async function withRetries<T>(
     try {
       return await task()
     } catch (error) {
-      const asked = pauseAskedFor(error, clock.now())
-      if (!isWorthIt(error) || attempt === ATTEMPTS || asked > LONGEST_PAUSE_MS) throw error
-      await sleep(clock, Math.max(asked, backoff.next()))
+      const requested = pauseRequestedBy(error, clock.now())
+      if (!isWorthIt(error) || attempt === ATTEMPTS || requested > LONGEST_PAUSE_MS) throw error
+      await sleep(clock, Math.max(requested, backoff.next()))
     }
   }
 }
 
 /**
- * Returns the pause that the server asked for (`Retry-After`), milliseconds; 0 when it asked for none.
+ * Returns the pause that the server requested (`Retry-After`), milliseconds; 0 when it requested none.
  *
  * @param now Milliseconds since the epoch.
  */
-export function pauseAskedFor(error: unknown, now: number): number {
+export function pauseRequestedBy(error: unknown, now: number): number {
   const { retryAfter } =
     error instanceof OAuthRefusedError
       ? error.refusal

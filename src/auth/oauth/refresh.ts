@@ -35,24 +35,24 @@ export async function refreshRecord(deps: RefreshDeps, record: TokenRecord): Pro
   const server = await withRetries(deps, () => serverOf(deps, record))
   const { resource, proofKey } = record
   const bound = proofKey === undefined ? {} : ({ proof: 'required', proofKey } as const)
-  const ask = (client: OAuthClient) =>
+  const requestTokens = (client: OAuthClient) =>
     withRetries(deps, () =>
       refreshGrant(deps, { server, client, resource, refreshToken, ...bound }),
     )
   const client = withConfiguredSecret(record.client, deps.configured)
   try {
-    return renewed(deps, record, client, await ask(client))
+    return renewed(deps, record, client, await requestTokens(client))
   } catch (error) {
     if (!isUnknownClient(error) || client.source !== 'dynamic') throw error
     const again = await registerAgain(deps, server, record)
-    return renewed(deps, record, again, await ask(again))
+    return renewed(deps, record, again, await requestTokens(again))
   }
 }
 
 /**
  * Finds the authorization server that a record came from.
  *
- * @throws {RetryableError} when it cannot be asked now.
+ * @throws {RetryableError} when it cannot be reached now.
  */
 export async function serverOf(deps: HttpDeps, record: TokenRecord): Promise<AuthorizationServer> {
   const { issuer, metadataUrl } = record

@@ -39,7 +39,7 @@ export interface ChooseClientOptions {
   redirectUri: string
   /** All that may ever be used, so that a busy port needs no new registration. */
   candidateUris: readonly string[]
-  /** What is about to be asked for. */
+  /** What is about to be requested. */
   scope: string | undefined
   /** Seconds since the epoch. */
   now: number
@@ -48,7 +48,7 @@ export interface ChooseClientOptions {
 /** A client, with what it may be used for. */
 export interface ChosenClient {
   readonly client: OAuthClient
-  /** What to ask for: `scope`, without what the server did not grant to the client. */
+  /** What to request: `scope`, without what the server did not grant to the client. */
   readonly scope: string | undefined
   /** What may go wrong with this client, for people. */
   readonly note: string | undefined
@@ -102,7 +102,7 @@ export function configuredClient(
   return { id: metadataUrl, source: 'document', ...plain }
 }
 
-/** Tells whether a registration can be used. What was asked for counts as registered: asking again changes nothing. */
+/** Tells whether a registration can be used. What was requested counts as registered: requesting it again changes nothing. */
 function isStillGood(
   { client, secretExpiresAt, requestedScope, grantedScope }: Registration,
   redirectUri: string,
@@ -152,9 +152,9 @@ export interface Registration {
   readonly client: OAuthClient
   /** When the secret ends, seconds since the epoch; `undefined` when it does not. */
   readonly secretExpiresAt: number | undefined
-  /** Scopes that were asked for at registration, whether the server took them there or not. */
+  /** Scopes that were requested at registration, whether the server took them there or not. */
   readonly requestedScope: string | undefined
-  /** Scopes that the client may ask for, where the server says so. */
+  /** Scopes that the client may request, where the server says so. */
   readonly grantedScope: string | undefined
   /** Redirect URIs as the server answered them. */
   readonly answeredUris: readonly string[]
@@ -220,8 +220,8 @@ function registrationRequest(
 /**
  * Narrows the answer of a registration endpoint. Descope may answer 200 where RFC 7591 says 201.
  *
- * @param redirectUris Those that were asked for. They count as registered even where the answer
- *   names others: what is used is decided by the server, and asking again would change nothing.
+ * @param redirectUris Those that were requested. They count as registered even where the answer
+ *   names others: what is used is decided by the server, and another request would change nothing.
  * @throws {OAuthRefusedError} when the server refused.
  * @throws {ProxyError} `SIGN_IN_FAILED` when the answer holds no client that we can use.
  */

@@ -15,7 +15,7 @@ export interface RevocationRequest {
 
 /**
  * Revokes a token. Tries as the RFC says first; a public client that is refused tries again with
- * the access token as `Authorization: Bearer`, which Descope asks for.
+ * the access token as `Authorization: Bearer`, which Descope requires.
  *
  * @returns `undefined` when the token is revoked (or was unknown), else why not.
  * @throws {RetryableError} when there was no answer.

@@ -12,13 +12,13 @@ export interface ScopeSources {
   readonly resource: readonly string[]
   /** `scopes_supported` of the authorization server. */
   readonly server: readonly string[]
-  /** What was asked for last time; only when a request needed more than it had. */
+  /** What was requested last time; only when a request needed more than it had. */
   readonly previous?: string | undefined
 }
 
 /**
- * Chooses the scopes to ask for: what the challenge names, else all that the resource names, else
- * none at all. A step-up asks for the union with what was asked before, so that nothing is lost.
+ * Chooses the scopes to request: what the challenge names, else all that the resource names, else
+ * none at all. A step-up requests the union with what was requested before, so that nothing is lost.
  *
  * `openid` is not taken over from `scopes_supported`: we need no id token. `offline_access` is
  * added only where the authorization server lists it.

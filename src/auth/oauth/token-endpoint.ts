@@ -19,7 +19,7 @@ import type { AuthorizationServer } from './server-metadata.js'
 export interface Grant {
   readonly accessToken: string
   readonly refreshToken: string | undefined
-  /** As the server said; absent means: as asked for. */
+  /** As the server said; absent means: as requested. */
   readonly scope: string | undefined
   /** Seconds from now; absent when the server did not say. */
   readonly expiresIn: number | undefined
@@ -35,7 +35,7 @@ export interface GrantRequest {
   client: OAuthClient
   /** Sent with every request to the token endpoint (RFC 8707); `undefined` sends none. */
   resource: string | undefined
-  /** Asks for a token that is bound to a key; with `required`, takes no other. */
+  /** Requests a token that is bound to a key; with `required`, accepts no other. */
   proof?: ProofWish | undefined
   /** That key, where there is one already. */
   proofKey?: string | undefined
@@ -106,7 +106,7 @@ export function clientCredentialsGrant(
 }
 
 /**
- * Asks once whether a device code was approved.
+ * Polls once whether a device code was approved.
  *
  * @throws {OAuthRefusedError} with kind `poll` while it was not.
  * @see [RFC 8628 §3.4](https://www.rfc-editor.org/rfc/rfc8628#section-3.4)
@@ -132,7 +132,7 @@ async function send(
 ): Promise<Grant> {
   const additionalParameters: Record<string, string> = resource === undefined ? {} : { resource }
   const key = given.proofKey ?? (proof && (await newProofKey()))
-  const ask = async (who: OAuthClient) => {
+  const send = async (who: OAuthClient) => {
     const call = await libraryCall(deps, server, who)
     const DPoP = key && (await tokenEndpointProofs(call.oauth, key))
     const options = { ...call.options, additionalParameters, ...(DPoP && { DPoP }) }
@@ -144,7 +144,7 @@ async function send(
     })
   }
   const bound = async (who: OAuthClient) => {
-    const grant = await ask(who)
+    const grant = await send(who)
     if (proof !== 'required' || grant.proofKey !== undefined) return grant
     throw notBound(doing)
   }

@@ -5,13 +5,13 @@ import type { GrantTarget } from '../oauth/discover.js'
 import type { HttpDeps } from '../oauth/http.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
 import { useProofKey } from '../oauth/proof-keys.js'
-import { asksForMore, asksForStepUp, type TokenSource } from './token-source.js'
+import { requiresMore, requiresStepUp, type TokenSource } from './token-source.js'
 
 export interface ClientCredentialsDeps extends HttpDeps {
   clock: Clock
   target: GrantTarget
   client: { id: string; secret: string }
-  /** Asked for; without it, what the target asks for. */
+  /** The scope to request; without it, the one that the target names. */
   scope: string | undefined
   /**
    * How the target refused a request without a token, if that is known. With `awaited` there is no
@@ -46,7 +46,7 @@ export function createClientCredentialsSource(deps: ClientCredentialsDeps): Toke
     },
     async refused(token, challenge) {
       if (held !== undefined && held.token !== token) return { next: 'retry' }
-      if (asksForMore(challenge) || token === unproven) {
+      if (requiresMore(challenge) || token === unproven) {
         return { next: 'give-up', error: refusedForGood(deps.client.id, challenge) }
       }
       challenged = challenge
@@ -69,7 +69,7 @@ async function requestToken(deps: ClientCredentialsDeps, challenge: BearerChalle
 function refusedForGood(clientId: string, challenge: BearerChallenge | undefined): ProxyError {
   const scope =
     challenge?.scope === undefined ? '' : ` (it needs ${JSON.stringify(challenge.scope)})`
-  if (asksForStepUp(challenge)) {
+  if (requiresStepUp(challenge)) {
     const what = `This needs a person who signs in with a step-up, and client ${JSON.stringify(clientId)} is none`
     return new ProxyError('CREDENTIAL_REFUSED', what, {
       hint: 'Leave MCP_DESCOPE_CLIENT_SECRET out, and sign in: `mcp-descope-proxy login`.',

@@ -1,10 +1,10 @@
 import { createBackoff } from '../../util/async.js'
 import type { Clock } from '../../util/runtime.js'
-import { isRetryable, OAuthRefusedError, pauseAskedFor } from '../oauth/failure.js'
+import { isRetryable, OAuthRefusedError, pauseRequestedBy } from '../oauth/failure.js'
 import type { BearerChallenge } from '../oauth/parse-challenge.js'
 import { useProofKey } from '../oauth/proof-keys.js'
 import { missingScopes } from '../oauth/scopes.js'
-import { asksForStepUp, INSUFFICIENT_SCOPE, type TokenSource } from './token-source.js'
+import { INSUFFICIENT_SCOPE, requiresStepUp, type TokenSource } from './token-source.js'
 import {
   isExpired,
   isFresh,
@@ -91,7 +91,7 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
       return renewed
     } catch (error) {
       if (!isRefusedForGood(error)) {
-        const pause = Math.max(pauseAskedFor(error, clock.now()), backoff.next())
+        const pause = Math.max(pauseRequestedBy(error, clock.now()), backoff.next())
         failed = { until: clock.now() + pause, error }
         throw error
       }
@@ -156,7 +156,7 @@ export function createStoredTokenSource(deps: StoredTokenSourceDeps): TokenSourc
     const stored = await look()
     if (stored === undefined) return { next: 'sign-in' } as const
     const other = stored.accessToken !== token
-    if (asksForStepUp(challenge) && !other) {
+    if (requiresStepUp(challenge) && !other) {
       return { next: 'step-up', scope: challenge?.scope } as const
     }
     if (challenge?.error === INSUFFICIENT_SCOPE) {

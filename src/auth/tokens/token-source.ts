@@ -18,7 +18,7 @@ export type TokenVerdict =
 export interface TokenSource {
   /**
    * Returns an access token that is valid by our clock; `undefined` when somebody has to sign in
-   * first, or when the target has not asked for a token yet.
+   * first, or when the target has not required a token yet.
    *
    * @param challenge Of the target's refusal of a request without a token; `{}` when it had none.
    * @throws {ProxyError} `ISSUER_UNREACHABLE`, with `retryable: true`, when one might be had later.
@@ -40,19 +40,19 @@ export interface TokenSource {
   renew?(token: string): Promise<void>
 }
 
-/** The error code of a 403 that asks for more scopes (RFC 6750 §3.1). */
+/** The error code of a 403 that demands more scopes (RFC 6750 §3.1). */
 export const INSUFFICIENT_SCOPE = 'insufficient_scope'
 
-/** The error code of a 401 that asks for another sign-in, with a step-up (RFC 9470 §3). */
+/** The error code of a 401 that demands another sign-in, with a step-up (RFC 9470 §3). */
 export const INSUFFICIENT_USER_AUTHENTICATION = 'insufficient_user_authentication'
 
-/** Tells whether a refusal asks for more than the token has, so that no refresh helps. */
-export function asksForMore(challenge: Pick<BearerChallenge, 'error'> | undefined): boolean {
-  return challenge?.error === INSUFFICIENT_SCOPE || asksForStepUp(challenge)
+/** Tells whether a refusal demands more than the token has, so that no refresh helps. */
+export function requiresMore(challenge: Pick<BearerChallenge, 'error'> | undefined): boolean {
+  return challenge?.error === INSUFFICIENT_SCOPE || requiresStepUp(challenge)
 }
 
-/** Tells whether a refusal asks for another sign-in, whatever the scopes. */
-export function asksForStepUp(challenge: Pick<BearerChallenge, 'error'> | undefined): boolean {
+/** Tells whether a refusal demands another sign-in, whatever the scopes. */
+export function requiresStepUp(challenge: Pick<BearerChallenge, 'error'> | undefined): boolean {
   return challenge?.error === INSUFFICIENT_USER_AUTHENTICATION
 }
 
@@ -62,7 +62,7 @@ export function staticTokenSource(token: string, variable = 'MCP_DESCOPE_TOKEN')
     get: async () => token,
     refused: async (_token, challenge) => ({
       next: 'give-up',
-      error: asksForStepUp(challenge)
+      error: requiresStepUp(challenge)
         ? new ProxyError('CREDENTIAL_REFUSED', `The token in ${variable} lacks a step-up`, {
             hint: `Set ${variable} to a token of a sign-in with a step-up, or remove it to sign in.`,
           })

@@ -11,7 +11,7 @@ export interface SignInTarget {
   readonly profile: string
   readonly grant: GrantTarget
   readonly client: ConfiguredClient
-  /** Scopes that the user asked for; without them, those that the target asks for. */
+  /** Scopes that the user requested; without them, those that the target names. */
   readonly scope: string | undefined
 }
 
@@ -94,7 +94,7 @@ export interface TokenRecord {
   readonly issuer: string
   /** Where the issuer's metadata was; `undefined` when it has none. */
   readonly metadataUrl: string | undefined
-  /** Sent as `resource` when the tokens were asked for. */
+  /** Sent as `resource` when the tokens were requested. */
   readonly resource: string | undefined
   /** Without the secret when that comes from the configuration. */
   readonly client: OAuthClient
@@ -102,9 +102,9 @@ export interface TokenRecord {
   readonly refreshToken: string | undefined
   /** The private key that both are bound to, a JWK; absent where they are Bearer. */
   readonly proofKey?: string | undefined
-  /** What was asked for. */
+  /** What was requested. */
   readonly requestedScope: string | undefined
-  /** What was granted; where the server did not say, what was asked for. */
+  /** What was granted; where the server did not say, what was requested. */
   readonly scope: string | undefined
   /** By our own clock, seconds since the epoch. */
   readonly receivedAt: number

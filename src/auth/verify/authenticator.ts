@@ -20,7 +20,7 @@ export interface Authenticator {
    */
   authenticate(token: string): Principal | Promise<Principal>
   /**
-   * Likewise for a token that is bound to a key. Whoever asks has to check the proof of the request.
+   * Likewise for a token that is bound to a key. The caller of this has to check the proof of the request.
    *
    * @throws {TokenError} As a rejection only; `not_bound` for a token that is Bearer.
    */

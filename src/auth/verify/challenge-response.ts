@@ -72,7 +72,7 @@ const MAX_SCOPES = 2_000
 const lengthOf = (scopes: readonly string[]) => scopes.join(' ').length
 
 /**
- * Names what a token must have for a request. Clients up to MCP 2025-11-25 ask for exactly what they
+ * Names what a token must have for a request. Clients up to MCP 2025-11-25 request exactly what they
  * are told, so that they are told what they have too; later ones add that themselves.
  *
  * @param needed Of every token, and of the call.
@@ -92,7 +92,7 @@ export function scopesIfShort(scopes: readonly string[]): readonly string[] {
   return lengthOf(scopes) > MAX_SCOPES ? [] : scopes
 }
 
-/** What the challenges of an endpoint are made of: `scopes` are to be asked for first. */
+/** What the challenges of an endpoint are made of: `scopes` are to be requested first. */
 export interface ChallengeParts {
   resourceMetadata: string
   scopes: readonly string[]

@@ -15,7 +15,7 @@ import { shownUrl } from '../../util/url-text.js'
 import { type FetchedText, requestReply } from '../fetch-json.js'
 import { TokenError } from './token-error.js'
 
-/** Older keys are fetched again, in the background, when one is asked for. */
+/** Older keys are fetched again, in the background, when one is needed. */
 const FRESH_MS = 10 * 60_000
 
 /** Older keys are fetched again before one is given out. */
@@ -24,7 +24,7 @@ const IDLE_MS = 60 * 60_000
 /** Older keys are not used any more. */
 const STALE_MS = 24 * 60 * 60_000
 
-/** Between two fetches, whatever asks for them. */
+/** Between two fetches, whatever needs them. */
 const COOLDOWN_MS = 30_000
 
 export type KeysState = 'ok' | 'stale' | 'missing'
@@ -39,11 +39,11 @@ export interface KeyStore {
   /**
    * Finds a key; an unknown id leads to a fetch, but at most to one in 30 seconds.
    *
-   * @throws {TokenError} `unknown_key`, or `keys_unavailable` when Descope would have to be asked and
+   * @throws {TokenError} `unknown_key`, or `keys_unavailable` when a request to Descope would be needed and
    *   does not answer.
    */
   get(kid: string): Promise<CryptoKey>
-  /** `stale`: in use, but the last fetch failed. Asking starts a fetch when the keys are old. */
+  /** `stale`: in use, but the last fetch failed. Reading this starts a fetch when the keys are old. */
   state(): KeysState
 }
 

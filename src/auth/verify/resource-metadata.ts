@@ -42,7 +42,7 @@ export function resourceMetadataUrl(resource: string): string {
  * the policy, else all that the authorization server offers. Clients that hold a refresh token never
  * sign in for more scopes (the official SDK 1.x), so that the first sign-in has to bring them all.
  *
- * @param supported What the authorization server offers; asking for more would be refused there.
+ * @param supported What the authorization server offers; a request for more would be refused there.
  */
 export function scopesToAsk(
   required: readonly string[],
@@ -50,8 +50,8 @@ export function scopesToAsk(
   policy: readonly string[] = [],
 ): readonly string[] {
   const isKnown = (scope: string) => supported.length === 0 || supported.includes(scope)
-  const asked = [...required, ...policy.filter(isKnown)]
-  return scopeUnion(asked.length > 0 ? asked : supported)
+  const named = [...required, ...policy.filter(isKnown)]
+  return scopeUnion(named.length > 0 ? named : supported)
 }
 
 /** Names each scope once, in this order. `offline_access` is the client's business and never among them. */

@@ -124,7 +124,7 @@ function parseRequest(
       userId: userOf(state, params.get('login_hint') ?? params.get('loginHint')).id,
       tenant: params.get('tenant') ?? undefined,
       jkt: params.get('dpop_jkt') ?? undefined,
-      steppedUp: state.options.stepUp === 'asked' && asksForStepUp(params),
+      steppedUp: state.options.stepUp === 'asked' && requestsStepUp(params),
       revoked: false,
     },
     redirectUri,
@@ -135,7 +135,7 @@ function parseRequest(
 }
 
 /** Either is a choice of the emulator: what makes Descope set `su` is not documented. */
-function asksForStepUp(params: URLSearchParams): boolean {
+function requestsStepUp(params: URLSearchParams): boolean {
   return params.has('acr_values') || (params.get('prompt') ?? '').split(' ').includes('login')
 }
 

@@ -70,7 +70,7 @@ export interface Identity {
   /** The value for `DESCOPE_CONFIG_URL`. */
   readonly configUrl: string
   readonly projectConfigUrl: string
-  /** The confidential client that was asked for, with its secret. */
+  /** The confidential client that was requested, with its secret. */
   readonly machineClient: MachineClient | undefined
   /** What was sent to the audit endpoint, oldest first. */
   readonly auditEvents: readonly JsonObject[]

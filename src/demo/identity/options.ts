@@ -137,7 +137,7 @@ const shape = {
   forceAddAllAuthorizationInfo: z.boolean().default(false),
   /** `dct` for a user of exactly one tenant who chose none: a JWT template's `auto_tenant_claim`. */
   autoTenantClaim: z.boolean().default(false),
-  /** `su: true` in access tokens: always, or where `acr_values` or `prompt=login` asked for it. */
+  /** `su: true` in access tokens: always, or where `acr_values` or `prompt=login` requested it. */
   stepUp: z.union([z.boolean(), z.literal('asked')]).default(false),
   /** DPoP (RFC 9449) at the token endpoint. `require` is Descope's `force_dpop`. */
   dpop: z.enum(['off', 'accept', 'require']).default('accept'),

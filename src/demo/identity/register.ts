@@ -16,7 +16,7 @@ export const registerProjectClient: Handler = (state, call) =>
   register(state, call, [...PROJECT_SCOPES, ...state.options.scopes])
 
 /**
- * Registers a client, public whatever it asked for, unless `dcrSecret` says otherwise. The
+ * Registers a client, public whatever it requested, unless `dcrSecret` says otherwise. The
  * requested scope is cut to what the server has; a scope that it lacks is an error only at
  * authorization.
  *

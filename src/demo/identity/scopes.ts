@@ -7,7 +7,7 @@ import type { State } from './state.js'
 const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access', 'descope.custom_claims']
 
 /**
- * Returns the scopes asked for, or all of the server's when none are.
+ * Returns the scopes requested, or all of the server's when none are.
  *
  * @throws {EmulatorRefusal} `invalid_scope` for a scope that the asked server does not have.
  * @see [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)
@@ -20,7 +20,7 @@ export function requestedScopes(state: State, surface: Surface, scope: string | 
 }
 
 /**
- * Returns the resources asked for. With `resourceUrl` set, only that one passes.
+ * Returns the resources requested. With `resourceUrl` set, only that one passes.
  *
  * @throws {EmulatorRefusal} `invalid_target`
  * @see [RFC 8707 §2](https://www.rfc-editor.org/rfc/rfc8707#section-2)

@@ -4,7 +4,7 @@ import type { UpstreamHandler } from '../../upstream/upstream.js'
 import type { JsonObject } from '../../util/json.js'
 
 /** A request to a target whose caller may not have connected yet. */
-export interface AskedInPlace {
+export interface InPlaceRequest {
   readonly caller: Caller
   readonly method: 'POST' | 'GET' | 'DELETE'
   /** Names and values in turn. */
@@ -24,17 +24,17 @@ export interface StandIn {
    *
    * @param goOn Has the request sent to the target after all, once the caller is connected.
    */
-  answer(asked: AskedInPlace, handler: UpstreamHandler, goOn: () => void): void
+  answer(request: InPlaceRequest, handler: UpstreamHandler, goOn: () => void): void
   /**
    * Answers a call of the tool to connect by a caller who is connected; false leaves it to the target.
    *
    * @param isOursAlone The target may not get it.
    */
-  takes(asked: AskedInPlace, handler: UpstreamHandler, isOursAlone: boolean): boolean
+  takes(request: InPlaceRequest, handler: UpstreamHandler, isOursAlone: boolean): boolean
   /** Takes out of a request what is meant for us. */
   bodyFor(body: string | Buffer | undefined): string | Buffer | undefined
   /** Returns what keeps the target's answer for later; `undefined` for requests that list nothing. */
-  keeperFor(asked: AskedInPlace): ((answer: string) => void) | undefined
+  keeperFor(request: InPlaceRequest): ((answer: string) => void) | undefined
 }
 
 /** How the session ids begin that are given out in a target's place. */

@@ -8,7 +8,7 @@ import {
 } from '../../util/json.js'
 import type { Clock } from '../../util/runtime.js'
 import { listKind } from '../lists/lists.js'
-import type { AskedInPlace } from './in-place.js'
+import type { InPlaceRequest } from './in-place.js'
 
 const MAX_PAGE_CHARS = 2 * 1024 * 1024
 
@@ -65,10 +65,10 @@ export function createKeptLists(clock: Pick<Clock, 'now'>) {
     find,
 
     /** Tells whether a tool is on a page of the caller's list that is kept. */
-    lists(asked: AskedInPlace, tool: string): boolean {
+    lists(request: InPlaceRequest, tool: string): boolean {
       let cursor: unknown = ''
       for (let page = 0; page < MAX_PAGES && typeof cursor === 'string'; page++) {
-        const key = pageKey(asked, { method: 'tools/list', params: { cursor } })
+        const key = pageKey(request, { method: 'tools/list', params: { cursor } })
         const list = key === undefined ? undefined : find(key, 'tools/list')
         const tools = list?.['tools']
         const isSame = (entry: unknown) => isObject(entry) && entry['name'] === tool
@@ -81,7 +81,7 @@ export function createKeptLists(clock: Pick<Clock, 'now'>) {
 }
 
 /** Names a page of a caller's list; `undefined` for what is no request for a list. */
-export function pageKey({ caller }: AskedInPlace, message: JsonObject): string | undefined {
+export function pageKey({ caller }: InPlaceRequest, message: JsonObject): string | undefined {
   const { method, params } = message
   if (typeof method !== 'string' || listKind(method) === undefined) return undefined
   const cursor = isObject(params) ? (stringMember(params, 'cursor') ?? '') : ''

@@ -68,13 +68,13 @@ export function createLinks(clock: Clock, credential: Pick<TargetCredential, 'he
     },
 
     /**
-     * Waits until a caller is connected, and asks Descope more often after a link was given out.
+     * Waits until a caller is connected, and polls Descope more often after a link was given out.
      *
      * @returns A function that ends the wait.
      */
     watch(caller: Caller, onConnected: () => void): () => void {
       const key = callerId(caller.principal)
-      let askedAt = clock.now()
+      let checkedAt = clock.now()
       let idleMs = FIRST_IDLE_PAUSE_MS
       let isOver = false
       let cancel = () => {}
@@ -83,11 +83,11 @@ export function createLinks(clock: Clock, credential: Pick<TargetCredential, 'he
       }
       const look = async () => {
         const pause = pauseFor(key, idleMs)
-        if (clock.now() - askedAt >= pause) {
+        if (clock.now() - checkedAt >= pause) {
           const connected = await isConnected(caller)
           if (isOver) return
           if (connected) return onConnected()
-          askedAt = clock.now()
+          checkedAt = clock.now()
           idleMs = Math.min(idleMs * 1.5, LAST_IDLE_PAUSE_MS)
         }
         wait()

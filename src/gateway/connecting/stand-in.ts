@@ -28,7 +28,7 @@ import {
   missedChanges,
   tagged,
 } from '../streams/subscription-filter.js'
-import { type AskedInPlace, type StandIn, standInSession } from './in-place.js'
+import { type InPlaceRequest, type StandIn, standInSession } from './in-place.js'
 import { createKeptLists, pageKey } from './kept-lists.js'
 import { connectWords, createLinks } from './links.js'
 import {
@@ -56,7 +56,7 @@ const CAPABILITIES = {
   resources: { listChanged: true },
 }
 
-/** Requests that a server of the stateless protocol may answer by asking for input. */
+/** Requests that a server of the stateless protocol may answer by requesting input. */
 const TAKES_INPUT: ReadonlySet<unknown> = new Set(['tools/call', 'prompts/get', 'resources/read'])
 
 export interface StandInOptions {
@@ -112,8 +112,8 @@ function standInFor(
   }
 
   function list(turn: ConnectTurn, method: string): void {
-    const { asked, message } = turn
-    const key = pageKey(asked, message)
+    const { request, message } = turn
+    const key = pageKey(request, message)
     const known = key === undefined ? undefined : kept.find(key, method)
     if (known !== undefined) return reply(turn, known)
     const member = listKind(method)?.member ?? ''
@@ -123,19 +123,19 @@ function standInFor(
 
   /** Answers what only the target could: with the link, in the way that this client can show best. */
   async function offerLink(turn: ConnectTurn, isStillOpen = false): Promise<void> {
-    const { asked, call, message } = turn
+    const { request, call, message } = turn
     const { method } = message
     if (connect.by === 'tenant') return sayInstead(turn, words.tenant)
     let url: string
     try {
-      url = await connect.link(asked.caller)
+      url = await connect.link(request.caller)
     } catch (error) {
       const text = sentence(error)
       logger.warn('connect_link_refused', `Target "${target}": ${text}`, { target })
       return sayInstead(turn, text)
     }
     if (call.isOver) return
-    const elicitationId = links.note(asked.caller)
+    const elicitationId = links.note(request.caller)
     logger.info(
       'connect_link',
       `Target "${target}": a caller was given the link to connect ${JSON.stringify(connect.app)}`,
@@ -167,12 +167,12 @@ function standInFor(
   /** Goes on with a call whose user was sent to the page before. */
   function comeBack(turn: ConnectTurn, answer: JsonObject, goOn: () => void): void {
     if (answer['action'] !== 'accept') return sayInstead(turn, words.declined)
-    const { call, asked } = turn
+    const { call, request } = turn
     const end = () => {
       stop()
       cancel()
     }
-    const stop = links.watch(asked.caller, () => {
+    const stop = links.watch(request.caller, () => {
       cancel()
       call.onOver = () => {}
       goOn()
@@ -186,20 +186,20 @@ function standInFor(
 
   /** Opens a stream that tells when the caller is connected, and then ends: the target's own follows. */
   function openStream(
-    { asked, call }: Pick<ConnectTurn, 'asked' | 'call'>,
+    { request, call }: Pick<ConnectTurn, 'request' | 'call'>,
     onConnected: () => void,
   ): void {
-    const stop = links.watch(asked.caller, () => {
+    const stop = links.watch(request.caller, () => {
       onConnected()
       call.end()
     })
     call.onOver = stop
   }
 
-  function listen(asked: AskedInPlace, call: PendingCall): void {
+  function listen(request: InPlaceRequest, call: PendingCall): void {
     call.openStream()
-    openStream({ asked, call }, () => {
-      for (const elicitationId of links.elicitationsOf(asked.caller)) {
+    openStream({ request, call }, () => {
+      for (const elicitationId of links.elicitationsOf(request.caller)) {
         call.event(notificationText('notifications/elicitation/complete', { elicitationId }))
       }
       for (const kind of ['tools', 'prompts', 'resources']) {
@@ -248,32 +248,34 @@ function standInFor(
     void offerLink(turn)
   }
 
-  function isForConnectTool(asked: AskedInPlace): boolean {
-    const { body, id } = asked
+  function isForConnectTool(request: InPlaceRequest): boolean {
+    const { body, id } = request
     const { name } = words.tool
     if (typeof body !== 'string' || !body.includes(name) || id === undefined) return false
     const message = tryParseJson(body)
     const isCall = isObject(message) && message['method'] === 'tools/call'
     // the target may have a tool of that name itself
-    return isCall && objectMember(message, 'params')?.['name'] === name && !kept.lists(asked, name)
+    return (
+      isCall && objectMember(message, 'params')?.['name'] === name && !kept.lists(request, name)
+    )
   }
 
   return {
     tool: words.tool,
 
-    answer(asked, handler, goOn) {
+    answer(request, handler, goOn) {
       const call = new PendingCall(handler)
-      if (asked.method === 'DELETE') return call.respond(200, {})
-      if (asked.method === 'GET') return listen(asked, call)
-      const turn = readTurn(asked, call)
-      if (asked.id === undefined) return call.respond(202, {})
+      if (request.method === 'DELETE') return call.respond(200, {})
+      if (request.method === 'GET') return listen(request, call)
+      const turn = readTurn(request, call)
+      if (request.id === undefined) return call.respond(202, {})
       answerRequest(turn, goOn)
     },
 
-    takes(asked, handler, isOursAlone) {
-      if (!isOursAlone && !isForConnectTool(asked)) return false
+    takes(request, handler, isOursAlone) {
+      if (!isOursAlone && !isForConnectTool(request)) return false
       const text = words.connected
-      reply(readTurn(asked, new PendingCall(handler)), { content: [{ type: 'text', text }] })
+      reply(readTurn(request, new PendingCall(handler)), { content: [{ type: 'text', text }] })
       return true
     },
 
@@ -282,11 +284,11 @@ function standInFor(
       return withoutOwnInput(body)
     },
 
-    keeperFor(asked) {
-      const text = asked.body?.toString() ?? ''
+    keeperFor(request) {
+      const text = request.body?.toString() ?? ''
       if (!text.includes('/list"')) return undefined
       const message = tryParseJson(text)
-      const key = isObject(message) ? pageKey(asked, message) : undefined
+      const key = isObject(message) ? pageKey(request, message) : undefined
       return key === undefined ? undefined : (answer) => kept.keep(key, answer)
     },
   }

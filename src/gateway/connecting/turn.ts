@@ -4,7 +4,7 @@ import { META, metaOf } from '../../mcp/meta.js'
 import type { PendingCall } from '../../upstream/shared/pending-call.js'
 import { headerOf } from '../../upstream/upstream.js'
 import { isObject, type JsonObject, objectMember, tryParseJson } from '../../util/json.js'
-import { type AskedInPlace, markedHead } from './in-place.js'
+import { type InPlaceRequest, markedHead } from './in-place.js'
 
 /** The name of our input request, which no target's may have. */
 export const INPUT_KEY = 'mcp-descope-proxy/connect'
@@ -14,7 +14,7 @@ const URL_MODE_VERSION = '2025-11-25'
 
 /** One request, read. */
 export interface ConnectTurn {
-  readonly asked: AskedInPlace
+  readonly request: InPlaceRequest
   readonly call: PendingCall
   readonly message: JsonObject
   readonly params: JsonObject
@@ -22,12 +22,12 @@ export interface ConnectTurn {
 }
 
 /** Reads a request. */
-export function readTurn(asked: AskedInPlace, call: PendingCall): ConnectTurn {
-  const value = tryParseJson(asked.body?.toString() ?? '')
+export function readTurn(request: InPlaceRequest, call: PendingCall): ConnectTurn {
+  const value = tryParseJson(request.body?.toString() ?? '')
   const message = isObject(value) ? value : {}
   const params = objectMember(message, 'params') ?? {}
-  const isStateless = headerOf(asked.headers, 'mcp-method') !== undefined
-  return { asked, call, message, params, isStateless }
+  const isStateless = headerOf(request.headers, 'mcp-method') !== undefined
+  return { request, call, message, params, isStateless }
 }
 
 /** Answers with a message that does not come from the target. */
@@ -40,9 +40,9 @@ export function answerInPlace(
 }
 
 /** Tells whether the client can open a URL for us (URL mode of elicitation). */
-export function opensUrls({ asked, params, isStateless }: ConnectTurn): boolean {
+export function opensUrls({ request, params, isStateless }: ConnectTurn): boolean {
   if (isStateless) return hasUrlMode(metaOf(params)[META.clientCapabilities])
-  const { client } = asked
+  const { client } = request
   if (client === undefined || client.version < URL_MODE_VERSION) return false
   return hasUrlMode(client.initialize['capabilities'])
 }

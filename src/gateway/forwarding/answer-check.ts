@@ -244,7 +244,7 @@ const SESSION_WORDS = /session|not initialized/i
 
 /**
  * Tells whether a 400 in a session may mean that the session is gone, in the words of the official
- * SDKs' examples. That is a guess: callers ask the target before they act on it.
+ * SDKs' examples. That is a guess: callers probe the target before they act on it.
  */
 function speaksOfSession(body: Buffer): boolean {
   const text = body.toString('utf8')

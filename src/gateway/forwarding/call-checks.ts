@@ -10,7 +10,7 @@ import type { RelationRefusal } from '../routing/relations.js'
 import type { Route } from '../routing/route.js'
 import type { Target } from '../target.js'
 
-/** A call about which somebody else is asked, and that is not sent before the answer. */
+/** A call that waits for the verdict of another service before it is sent. */
 interface WaitingCall extends Rostered {
   readonly request: Request
   readonly message: Message
@@ -26,12 +26,12 @@ export function createCallChecks(context: GatewayContext) {
   async function decide(
     call: WaitingCall,
     route: Route<Target>,
-    asked: Promise<RelationRefusal | undefined>,
+    relations: Promise<RelationRefusal | undefined>,
     send: (extraHeaders: readonly string[]) => void,
   ): Promise<void> {
     const { message, request } = call
     const { exchange } = request
-    const refusal = await asked
+    const refusal = await relations
     if (call.isCancelled || request.pending?.hasLeft) return
     if (refusal !== undefined) return refuse(call, refusal)
     const checked = await checkParams(request, message, route)
@@ -56,12 +56,12 @@ export function createCallChecks(context: GatewayContext) {
       request: Request,
       message: Message,
       route: Route<Target>,
-      asked: Promise<RelationRefusal | undefined>,
+      relations: Promise<RelationRefusal | undefined>,
       send: (extraHeaders: readonly string[]) => void,
     ): void {
       const call = { place: -1, request: pendingOf(request), message, isCancelled: false }
       waiting.add(call)
-      decide(call, route, asked, send)
+      decide(call, route, relations, send)
         .catch((error) => {
           logger.error('internal', `A request failed: ${messageOf(error)}`)
           replyError(request.exchange, message.id, ERROR_CODES.internalError, 'Internal error')

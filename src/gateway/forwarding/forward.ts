@@ -29,14 +29,14 @@ export interface Forwarding {
   message: Message
   route: Route<Target>
   checks: CallChecks
-  /** Those that were compared with the body, where somebody was asked about the call. */
+  /** Those that were compared with the body, where another service judged the call. */
   extraHeaders?: readonly string[]
 }
 
 /**
  * Sends a client's message to its target and relays the answer.
  *
- * @returns A promise where something has to be asked first; `undefined` where that is not so.
+ * @returns A promise where a check has to come first; `undefined` otherwise.
  */
 export function forward(forwarding: Forwarding): Promise<void> | undefined {
   const { request, message, route } = forwarding
@@ -72,12 +72,12 @@ function decideAndForward(forwarding: Forwarding): void {
   const decision = judge(route.target, message, route.name, principal)
   span?.end({ 'mcp_proxy.allowed': decision.allowed })
   if (!decision.allowed) return refuse(request.exchange, message, decision)
-  const asked =
+  const relations =
     message.method === 'tools/call'
       ? askRelations(route.target, route.name, message, principal)
       : undefined
-  if (asked === undefined) return relay(new Forward(forwarding))
-  forwarding.checks.wait(request, message, route, asked, (extraHeaders) =>
+  if (relations === undefined) return relay(new Forward(forwarding))
+  forwarding.checks.wait(request, message, route, relations, (extraHeaders) =>
     relay(new Forward({ ...forwarding, extraHeaders })),
   )
 }

@@ -236,7 +236,7 @@ export class UpstreamCall implements UpstreamHandler {
   }
 
   /**
-   * Tries again when there is a better credential now. The credential is asked after each refusal,
+   * Tries again when there is a better credential now. The credential is consulted after each refusal,
    * even the last, since that may mean that somebody has to sign in.
    */
   async #credentialRefused(challenge: string | undefined): Promise<void> {

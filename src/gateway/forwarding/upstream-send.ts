@@ -5,7 +5,7 @@ import { cookieHeader } from '../../upstream/http/cookie-jar.js'
 import type { Clock } from '../../util/runtime.js'
 import type { TraceSpan } from '../../util/span.js'
 import { PRODUCT, VERSION } from '../../util/version.js'
-import type { AskedInPlace } from '../connecting/in-place.js'
+import type { InPlaceRequest } from '../connecting/in-place.js'
 import type { Exchange } from '../exchange.js'
 import type { TargetSession } from '../sessions/sealed-sessions.js'
 import type { Target } from '../target.js'
@@ -24,7 +24,7 @@ export interface UpstreamSend {
   target: Target
   caller: Caller
   /** What the client said of itself, for whoever answers in the target's place. */
-  client?: AskedInPlace['client']
+  client?: InPlaceRequest['client']
   method: 'POST' | 'GET' | 'DELETE'
   /** Names and values in turn, without the credential. */
   headers: readonly string[]

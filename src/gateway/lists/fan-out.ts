@@ -33,9 +33,9 @@ export async function federateList(
     return replyError(exchange, id, ERROR_CODES.invalidParams, 'Invalid cursor')
   }
   const deadline = context.clock.now() + context.timeouts.list
-  const asked = context.targets.filter(({ name }) => cursors === undefined || cursors.has(name))
+  const requested = context.targets.filter(({ name }) => cursors === undefined || cursors.has(name))
   const parts = await Promise.all(
-    asked.map((target) =>
+    requested.map((target) =>
       readList(context, request, target, { method, cursor: cursors?.get(target.name), deadline }),
     ),
   )
@@ -194,9 +194,9 @@ export async function followEmptyCursor(
 ): Promise<void> {
   const { method } = message
   const deadline = context.clock.now() + context.timeouts.answer
-  const ask = (params: JsonObject) =>
+  const listPage = (params: JsonObject) =>
     readPage(context, request, target, { method, params }, deadline)
-  const [first, page] = await Promise.all([ask({}), ask({ cursor: '' })])
+  const [first, page] = await Promise.all([listPage({}), listPage({ cursor: '' })])
   const { exchange } = request
   if ('failure' in page) return replyFailure(exchange, message.id, page.failure)
   const { principal } = exchange.caller

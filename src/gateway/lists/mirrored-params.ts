@@ -48,8 +48,8 @@ export function createMirroredParams(context: GatewayContext) {
     const found = known.get(key)
     if (found !== undefined && now < found.until) return found.params
     const deadline = now + context.timeouts.list
-    const asked = { method: 'tools/list', cursor: undefined, deadline }
-    const part = await readList(context, request, target, asked)
+    const page = { method: 'tools/list', cursor: undefined, deadline }
+    const part = await readList(context, request, target, page)
     if ('failure' in part) return undefined
     const schema = part.pages.map((page) => schemaOf(page, tool)).find(Boolean)
     const scan = schema === undefined ? undefined : scanParams(schema)

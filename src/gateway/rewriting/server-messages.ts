@@ -172,7 +172,7 @@ function exposeElicitation({ name }: Named, own: string | number): string {
   return name + SEPARATOR + own
 }
 
-/** Exposes the ids of elicitations in an error that asks for them before a request is repeated. */
+/** Exposes the ids of elicitations in an error that requires them before a request is repeated. */
 export function exposeElicitations(target: Named, text: string): string {
   if (!text.includes('"elicitations"') && !text.includes('\\u00')) return text
   if (tryParseJson(text) === undefined) return text

@@ -33,7 +33,7 @@ export const SUBSCRIBED_URIS = 'resourceSubscriptions'
 
 /**
  * Decides whether a caller's request may go to its target: by the policy of the tool, the prompt or the
- * resource that it names. Lists ask the same policies.
+ * resource that it names. Lists apply the same policies.
  *
  * @param own The target's own name or URI of it.
  */
@@ -124,7 +124,7 @@ export function isOursAlone(
   return !decideOnCall(target, message, tool, principal).allowed
 }
 
-/** Asks about the relations that a call needs; `undefined` at once where it needs none. */
+/** Checks the relations that a call needs; `undefined` at once where it needs none. */
 export function askRelations(
   target: Target,
   tool: string | undefined,
@@ -133,7 +133,7 @@ export function askRelations(
 ): Promise<RelationRefusal | undefined> | undefined {
   if (target.relations === undefined || isOursAlone(target, message, tool, principal))
     return undefined
-  return target.relations.ask(tool ?? '', message, principal)
+  return target.relations.check(tool ?? '', message, principal)
 }
 
 /** A target may read whichever member it likes, unless the reference's type says which one it is. */
@@ -170,15 +170,15 @@ function judgeReference(
  * Decides on a subscription: resources that are hidden are left out of it, and one that lacks scopes
  * asks for them.
  *
- * @param asked What each target is asked for, in its own names.
+ * @param filters What is requested of each target, in its own names.
  */
 export function judgeSubscription(
-  asked: ReadonlyMap<Target, JsonObject>,
+  filters: ReadonlyMap<Target, JsonObject>,
   principal: Principal | undefined,
 ): Decision {
   let first: Decision | undefined
   const scopes = new Set<string>()
-  for (const [{ resourcePolicy }, filter] of asked) {
+  for (const [{ resourcePolicy }, filter] of filters) {
     if (resourcePolicy.isOpen) continue
     for (const uri of stringsMember(filter, SUBSCRIBED_URIS)) {
       const decision = resourcePolicy.decide(uri, principal)

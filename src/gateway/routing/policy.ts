@@ -3,7 +3,7 @@ import { createGlobMatcher, foldName } from '../../util/text.js'
 
 /**
  * What a caller may do with a tool, a prompt or a resource. What is `hidden` is neither listed nor to
- * be had; what has `missingScopes` is listed unless `unlisted`, and a request for it asks for more scopes.
+ * be had; what has `missingScopes` is listed unless `unlisted`, and a request for it gets a challenge for more scopes.
  */
 export type Decision =
   | { allowed: true }
@@ -43,7 +43,7 @@ export interface ToolPolicy {
   decide(name: string, principal: Principal | undefined): Decision
   /** Decides on what is ours and stands for all of the target's: only the rules for everything hold. */
   decideOurs(principal: Principal | undefined): Decision
-  /** Tells whether decisions depend on who asks. */
+  /** Tells whether decisions depend on the caller. */
   readonly dependsOnCaller: boolean
   /** Tells whether everything is open to every caller. */
   readonly isOpen: boolean
@@ -51,7 +51,7 @@ export interface ToolPolicy {
 
 /** The policy of one section, and its parts for those who compare otherwise. */
 export interface RulePolicy extends ToolPolicy {
-  /** Decides by what restricts alone. `isMet` tells whether a rule is about what is asked for. */
+  /** Decides by what restricts alone. `isMet` tells whether a rule is about what is requested. */
   restrict(isMet: (rule: Rule) => boolean, principal: Principal | undefined): Decision
   readonly notAllowed: Decision
 }
@@ -181,7 +181,7 @@ export function createPolicy(
 }
 
 function compiler(section: PolicySection, writings: (pattern: string) => readonly string[]) {
-  /** @param heldBy What the caller must have one of, where the rule asks for that. */
+  /** @param heldBy What the caller must have one of, where the rule requires that. */
   return (
     member: string,
     rules: Readonly<Record<string, readonly string[]>>,

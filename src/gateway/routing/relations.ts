@@ -23,8 +23,8 @@ export interface RelationRefusal {
 export interface RelationGuard {
   /** Tells whether a rule is about a tool. */
   covers(tool: string): boolean
-  /** Asks whether a call may go on; `undefined` at once where no rule is about the tool. */
-  ask(
+  /** Checks whether a call may go on; `undefined` at once where no rule is about the tool. */
+  check(
     tool: string,
     message: Message,
     principal: Principal | undefined,
@@ -66,7 +66,7 @@ export function createRelationGuard(
   }
   return {
     covers: (tool) => about(tool).length > 0,
-    ask(tool, message, principal) {
+    check(tool, message, principal) {
       const met = about(tool)
       return met.length === 0 ? undefined : decide(met, { target, tool, message, principal })
     },

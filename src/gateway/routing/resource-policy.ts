@@ -32,7 +32,7 @@ export interface ResourcePolicy extends ToolPolicy {
 
 const ONLY_STARS = /^\*+$/
 
-/** URIs whose readings are kept: lists and reads ask for the same ones again. */
+/** URIs whose readings are kept: lists and reads use the same ones again. */
 const MAX_KEPT = 2_000
 
 const MAX_KEPT_LENGTH = 256

@@ -27,9 +27,9 @@ export type MakeTool = (name: string, annotations: unknown) => ToolFacts
 
 interface Known {
   tools: Map<string, ToolFacts>
-  /** When all of the list was asked for, milliseconds since the epoch. */
-  askedAt: number
-  asking: Promise<TargetFailure | undefined> | undefined
+  /** When the whole list was requested, milliseconds since the epoch. */
+  listedAt: number
+  listing: Promise<TargetFailure | undefined> | undefined
 }
 
 /**
@@ -58,7 +58,7 @@ export interface KnownTools {
 
 export function createKnownTools(make: MakeTool, clock: Pick<Clock, 'now'>): KnownTools {
   const callers = new BoundedMap<string, Known>(MAX_CALLERS)
-  /** The same tool is the same object for all, so that rules are asked about it once. */
+  /** The same tool is the same object for all, so that rules are evaluated for it once. */
   const made = new BoundedMap<string, ToolFacts>(MAX_TOOLS)
 
   function knownTo({ credential }: Listing, principal: Principal | undefined): Known {
@@ -66,7 +66,7 @@ export function createKnownTools(make: MakeTool, clock: Pick<Clock, 'now'>): Kno
     const key = differs ? callerId(principal) : ''
     let known = callers.get(key)
     if (known === undefined) {
-      known = { tools: new Map(), askedAt: Number.NEGATIVE_INFINITY, asking: undefined }
+      known = { tools: new Map(), listedAt: Number.NEGATIVE_INFINITY, listing: undefined }
       callers.set(key, known)
     }
     return known
@@ -82,12 +82,12 @@ export function createKnownTools(make: MakeTool, clock: Pick<Clock, 'now'>): Kno
     return tool
   }
 
-  function ask(known: Known, list: () => Promise<TargetFailure | undefined>) {
-    known.askedAt = clock.now()
-    known.asking = list().finally(() => {
-      known.asking = undefined
+  function refresh(known: Known, list: () => Promise<TargetFailure | undefined>) {
+    known.listedAt = clock.now()
+    known.listing = list().finally(() => {
+      known.listing = undefined
     })
-    return known.asking
+    return known.listing
   }
 
   return {
@@ -101,14 +101,15 @@ export function createKnownTools(make: MakeTool, clock: Pick<Clock, 'now'>): Kno
     },
     ensure(target, name, principal, list) {
       const known = knownTo(target, principal)
-      const age = clock.now() - known.askedAt
+      const age = clock.now() - known.listedAt
       if (known.tools.has(name)) {
-        // it is asked again beside the call, which does not wait
-        if (age >= FRESH_MS && known.asking === undefined) ask(known, list).catch(() => undefined)
+        // the list is refreshed beside the call, which does not wait
+        if (age >= FRESH_MS && known.listing === undefined)
+          refresh(known, list).catch(() => undefined)
         return undefined
       }
-      if (known.asking !== undefined) return known.asking
-      return age < PAUSE_MS ? undefined : ask(known, list)
+      if (known.listing !== undefined) return known.listing
+      return age < PAUSE_MS ? undefined : refresh(known, list)
     },
     anew: () => createKnownTools(make, clock),
   }

@@ -57,7 +57,7 @@ interface Rule {
 /** What is known of a caller and a tool without time and arguments. */
 interface Prepared {
   readonly refusal: Decision | undefined
-  /** What remains to be asked for each list, and for each call. */
+  /** The rules that remain to be evaluated for each list, and for each call. */
   readonly timely: readonly Rule[]
   readonly later: readonly Rule[]
 }
@@ -69,7 +69,7 @@ const ANY_TOOL = new ToolFacts('', new Map())
 const NOBODY = {}
 
 /**
- * Creates the rules of a target. What depends on the tool alone is asked once a tool, what depends on the
+ * Creates the rules of a target. What depends on the tool alone is evaluated once per tool, what depends on the
  * caller once a caller, and of a call only what time and arguments may change.
  */
 export function createRules(
@@ -143,8 +143,8 @@ export function createRules(
   }
 
   /** The first rule that denies, or that cannot be evaluated. */
-  function first(asked: readonly Rule[], args?: () => CallArguments): Decision | undefined {
-    for (const rule of asked) {
+  function first(among: readonly Rule[], args?: () => CallArguments): Decision | undefined {
+    for (const rule of among) {
       try {
         if (rule.isAboutArguments) facts.arguments = argumentsFor(rule, args)
         if (rule.expression.evaluate(facts)) return rule.refusal
@@ -158,17 +158,17 @@ export function createRules(
     return undefined
   }
 
-  function ask(
-    asked: readonly Rule[],
+  function decide(
+    among: readonly Rule[],
     tool: ToolFacts,
     principal: Principal | undefined,
     args?: () => CallArguments,
   ): Decision | undefined {
-    if (asked.length === 0) return undefined
+    if (among.length === 0) return undefined
     facts.tool = tool
     facts.caller = callerFacts(principal)
     facts.now = new Date(clock.now())
-    return first(asked, args)
+    return first(among, args)
   }
 
   const seen = (tool: ToolFacts) => (needsTool ? tool : ANY_TOOL)
@@ -179,13 +179,13 @@ export function createRules(
     }),
     decideListed(tool, principal) {
       const { refusal, timely } = prepare(seen(tool), principal)
-      return refusal ?? ask(timely, tool, principal)
+      return refusal ?? decide(timely, tool, principal)
     },
     decideCall(tool, principal, message) {
       const { refusal, later } = prepare(seen(tool), principal)
       return (
         refusal ??
-        ask(
+        decide(
           later,
           tool,
           principal,
@@ -193,7 +193,7 @@ export function createRules(
         )
       )
     },
-    decideOurs: (principal) => ask(onlyCaller, ANY_TOOL, principal),
+    decideOurs: (principal) => decide(onlyCaller, ANY_TOOL, principal),
   }
 }
 

@@ -16,10 +16,10 @@ import type { Declared } from './capabilities.js'
 /** What a target speaks: 2026-07-28, perhaps besides older versions, or older versions only. */
 export type Era = 'stateless' | 'session-based'
 
-/** How long a target's era is believed. Then it is asked again, and believed until it answers. */
+/** How long a target's era is believed. Then the target is probed again, and the old era is believed until it answers. */
 const FRESH_MS = 60_000
 
-/** How long to wait before a target that could not be asked is asked again. */
+/** How long to wait before a target that could not be probed is probed again. */
 const RETRY_MS = 5_000
 
 const MAX_PROBES = 1_000
@@ -51,7 +51,7 @@ interface EraDeps {
 }
 
 /**
- * Knows which era each target speaks. A target is asked with `server/discover` when its era is first
+ * Knows which era each target speaks. A target is probed with `server/discover` when its era is first
  * needed, with the caller's credential, and by one probe per caller at a time; requests wait for the
  * first probe only. The last known era counts until the target says otherwise.
  *
@@ -73,7 +73,7 @@ export function createEras({ clock, timeouts, declared }: EraDeps) {
     const key = accessKey(request, target)
     const probe = probes.get(key) ?? addProbe(key)
     if (probe.running === undefined && now >= probe.retryAt) {
-      probe.running = ask(target, request, probe)
+      probe.running = probeTarget(target, request, probe)
     }
     return verdict?.era ?? (probe.failed ? undefined : probe.running)
   }
@@ -84,7 +84,11 @@ export function createEras({ clock, timeouts, declared }: EraDeps) {
     return probe
   }
 
-  async function ask(target: Target, request: Request, probe: Probe): Promise<Era | undefined> {
+  async function probeTarget(
+    target: Target,
+    request: Request,
+    probe: Probe,
+  ): Promise<Era | undefined> {
     const { exchange } = request
     const session = { id: undefined, version: STATELESS_VERSION }
     const answer = await sendAndWait(clock, request, target, {
@@ -96,7 +100,7 @@ export function createEras({ clock, timeouts, declared }: EraDeps) {
     })
     const era = readEra(answer)
     if (isInPlace(answer.head)) {
-      // the target itself was not asked, and can be as soon as the caller is connected
+      // the target itself was not probed, and can be as soon as the caller is connected
       probe.running = undefined
       return undefined
     }
@@ -122,7 +126,7 @@ export function createEras({ clock, timeouts, declared }: EraDeps) {
       return verdict !== undefined && clock.now() < verdict.checkAt ? verdict.era : undefined
     },
 
-    /** Has a target asked again when its era is needed next. */
+    /** Has a target probed again when its era is needed next. */
     suspect(target: Target): void {
       const verdict = verdicts.get(target)
       if (verdict !== undefined) verdict.checkAt = 0
@@ -130,7 +134,7 @@ export function createEras({ clock, timeouts, declared }: EraDeps) {
 
     /**
      * Tells whether these targets serve requests of the stateless era: while none of them is known
-     * to be session-based. A target that cannot be asked does not count.
+     * to be session-based. A target that cannot be probed does not count.
      */
     serveStateless(targets: readonly Target[], request: Request): boolean | Promise<boolean> {
       const eras = targets.map((target) => eraOf(target, request))

@@ -193,7 +193,7 @@ export async function isLost(
 
 /**
  * Tells whether a failure may mean that the session is gone, or that there was none, so that
- * {@link isLost} is to be asked. Some servers say 401 where they forgot a session.
+ * {@link isLost} has to be called. Some servers say 401 where they forgot a session.
  */
 export function mayBeLost(
   { reopenSessions }: Pick<GatewayContext, 'reopenSessions'>,
@@ -207,7 +207,7 @@ export function mayBeLost(
   return isRefused && session?.id !== undefined && !target.credential.perCaller && !reopenSessions
 }
 
-/** Asks a target whether it still knows a session. */
+/** Checks whether a target still knows a session. */
 export async function isGone(
   context: GatewayContext,
   request: Request,

@@ -13,7 +13,7 @@ const MAX_ID_LENGTH = 256
 
 /**
  * Creates the functions that send a client's notifications to those of several targets that they
- * concern: progress to the target that asked for it, a cancellation to the one that has the call,
+ * concern: progress to the target that requested it, a cancellation to the one that has the call,
  * everything else to all.
  */
 export function createNotifications(context: GatewayContext) {

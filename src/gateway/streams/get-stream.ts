@@ -21,7 +21,7 @@ import type { Target } from '../target.js'
 import { GetListener } from './get-listener.js'
 import { mayOpenLater, mergeStreams, type StreamSource } from './merged-stream.js'
 
-/** How long a target that answered 405 is not asked for a stream again, milliseconds. */
+/** How long no stream is requested again from a target that answered 405, milliseconds. */
 const STREAMLESS_MS = 600_000
 
 const MAX_STREAMLESS = 1_000
@@ -52,14 +52,14 @@ export function createGetStream(
     }
     if (isOnly) return relayStaying(request, only, START)
     const now = clock.now()
-    const asked = targets.filter(
+    const streaming = targets.filter(
       (target) => (streamless.get(accessKey(request, target)) ?? 0) <= now,
     )
-    if (asked.length === 0) return exchange.reply.empty(405)
+    if (streaming.length === 0) return exchange.reply.empty(405)
     // an id that we did not issue does not say where to resume: the stream starts from now
     const last = position !== undefined && 'last' in position ? position.last : new Map()
     exchange.reply.openStream()
-    const sources = asked.map((target) => createSource(request, target, last))
+    const sources = streaming.map((target) => createSource(request, target, last))
     const merged = mergeStreams({ reply: exchange.reply, sources, clock })
     exchange.reply.stays = new GetListener(context, request, { merged, last })
   }
@@ -112,7 +112,7 @@ export function createGetStream(
       target,
       request() {
         used = context.sessions.at(request.session, target.name)
-        // the next call opens the session again; until then there is no stream to ask for
+        // the next call opens the session again; until then there is no stream to open
         if (used !== undefined && used === lost) return undefined
         const id = last.get(target.name)
         return streamRequest(clock, request, target, used, id && lastEventIdHeader(id))
@@ -253,7 +253,7 @@ function watchLoneStream(stream: LoneStream): (failure: TargetFailure) => void {
   }
 }
 
-/** Keeps asking a target that fails for its stream; the client's stream is open meanwhile. */
+/** Retries the stream of a target that fails; the client's stream is open meanwhile. */
 function tryAgain({ context, request, target, rewrites, send }: LoneStream): void {
   let last: string | undefined
   const { reply } = request.exchange

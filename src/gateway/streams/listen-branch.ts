@@ -29,10 +29,10 @@ export class ListenBranch implements StreamSource {
   /** What the target is expected to tell of, in its own names. */
   accepted: JsonObject
   /**
-   * `asked` until the target acknowledges, then `open`; `ended` when it closed the stream in order;
+   * `requested` until the target acknowledges, then `open`; `ended` when it closed the stream in order;
    * `down` while it cannot be reached; `refused` for good.
    */
-  state: 'asked' | 'open' | 'ended' | 'down' | 'refused' = 'asked'
+  state: 'requested' | 'open' | 'ended' | 'down' | 'refused' = 'requested'
   readonly #subscription: Subscriber
   readonly #filter: JsonObject
   readonly #send: UpstreamSend
@@ -57,7 +57,7 @@ export class ListenBranch implements StreamSource {
   request(): UpstreamSend | undefined {
     // a target that accepted nothing will send nothing
     if (this.state === 'ended' && isEmptyFilter(this.accepted)) return undefined
-    if (this.state !== 'asked') this.state = 'down'
+    if (this.state !== 'requested') this.state = 'down'
     return this.#send
   }
 
@@ -87,7 +87,7 @@ export class ListenBranch implements StreamSource {
     this.accepted = audible(this.target, accepted, this.#parties.principal)
     this.state = 'open'
     if (!this.#subscription.isAcknowledged) return this.#subscription.settle()
-    // written past the stream, so that a target which breaks off each time is still asked less often
+    // written past the stream, so that a target which breaks off each time is still retried less often
     for (const change of missedChanges(this.accepted)) {
       this.#subscription.write(this.#expose(change))
     }

@@ -30,7 +30,7 @@ import {
 
 /**
  * Answers `subscriptions/listen` from all targets that it concerns, with one acknowledgement and one
- * stream. A target that is down or breaks off is asked again while the client stays; once it is back,
+ * stream. A target that is down or breaks off is subscribed again while the client stays; once it is back,
  * everything that may have changed meanwhile is reported as changed.
  *
  * @see [MCP 2026-07-28, subscriptions](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/subscriptions)
@@ -40,10 +40,10 @@ export function listenToAll(context: GatewayContext, request: Request, message: 
   if (isObject(wanted)) {
     const { targets, boundIds } = context
     const { principal } = request.exchange.caller
-    const asked = splitFilter(targets, wanted, (id) => boundIds.routeTask(id, principal))
-    const decision = judgeSubscription(asked, principal)
+    const filters = splitFilter(targets, wanted, (id) => boundIds.routeTask(id, principal))
+    const decision = judgeSubscription(filters, principal)
     if (!decision.allowed) return refuse(request.exchange, message, decision)
-    return new Subscription(context, request, message, audibleFilters(asked, principal)).start()
+    return new Subscription(context, request, message, audibleFilters(filters, principal)).start()
   }
   const text = 'subscriptions/listen needs the object "notifications"'
   replyError(request.exchange, message.id, ERROR_CODES.invalidParams, text)
@@ -57,8 +57,8 @@ function filtersOf(
 ): Map<Target, JsonObject> {
   const { principal } = exchange.caller
   const wanted = params['notifications'] as JsonObject
-  const asked = splitFilter(targets, wanted, (id) => boundIds.routeTask(id, principal))
-  return audibleFilters(asked, principal)
+  const filters = splitFilter(targets, wanted, (id) => boundIds.routeTask(id, principal))
+  return audibleFilters(filters, principal)
 }
 
 /** One client's stream and the targets' streams that it is made of. */
@@ -83,7 +83,7 @@ class Subscription implements OpenStream, Subscriber {
     context: GatewayContext,
     request: Request,
     message: Message,
-    asked: ReadonlyMap<Target, JsonObject>,
+    filters: ReadonlyMap<Target, JsonObject>,
   ) {
     this.id = message.id as RequestId
     this.#context = context
@@ -92,7 +92,7 @@ class Subscription implements OpenStream, Subscriber {
     this.lasting = context.lasting
     this.targets = context.targets
     this.#message = message
-    this.#branches = [...asked].map(([target, filter]) => this.#branchOf(target, filter))
+    this.#branches = [...filters].map(([target, filter]) => this.#branchOf(target, filter))
     request.exchange.reply.stays = this
   }
 
@@ -116,10 +116,10 @@ class Subscription implements OpenStream, Subscriber {
     this.#context = next.context
     if (hasSameTargets(this, next)) return
     this.targets = next.context.targets
-    const asked = filtersOf(next.context, this.request, this.#message)
+    const filters = filtersOf(next.context, this.request, this.#message)
     const kept = this.#branches.filter(({ target }) => this.targets.includes(target))
     const known = kept.map(({ target }) => target)
-    const added = [...asked].filter(([target]) => !known.includes(target))
+    const added = [...filters].filter(([target]) => !known.includes(target))
     const branches = added.map(([target, filter]) => this.#branchOf(target, filter))
     this.#branches = [...kept, ...branches]
     const make = (target: Target) => branches.find((own) => own.target === target) as ListenBranch
@@ -167,10 +167,10 @@ class Subscription implements OpenStream, Subscriber {
 
   /** Acknowledges, or ends, once no target is left to wait for. */
   settle(): void {
-    // a target may fail before all of them were asked
+    // a target may fail before all of them were sent the request
     if (this.#gate.watcher === undefined) return
     if (!this.isAcknowledged) {
-      if (this.#branches.every(({ state }) => state !== 'asked')) this.#acknowledge()
+      if (this.#branches.every(({ state }) => state !== 'requested')) this.#acknowledge()
     } else if (this.#branches.every(({ isOver }) => isOver)) this.#end()
   }
 
@@ -194,7 +194,7 @@ class Subscription implements OpenStream, Subscriber {
     }
     this.#cancelDeadline()
     this.isAcknowledged = true
-    // targets that have not answered yet are promised too: they are asked until they do
+    // targets that have not answered yet are promised too: they are retried until they do
     const accepted = branches.map(({ target, accepted }) => [target, accepted] as const)
     const { principal } = exchange.caller
     const exposeTask = (target: Target, own: string) =>

@@ -15,7 +15,7 @@ export interface StreamSource {
   /**
    * Makes the request that opens the stream, anew for each try.
    *
-   * @returns `undefined` when there is no stream to ask for now; this is called again later.
+   * @returns `undefined` when there is no stream to open now; this is called again later.
    */
   request(): UpstreamSend | undefined
   /** Returns the event that the client gets for a target's event; `undefined` leaves it out. */
@@ -24,7 +24,7 @@ export interface StreamSource {
   answered?(status: number, body: Buffer): void
   /** Decides whether to try again when there is no stream; {@link mayOpenLater} when it is absent. */
   again?(failure: TargetFailure): boolean
-  /** Learns why there is no stream, and whether it is asked for again. */
+  /** Learns why there is no stream, and whether it is requested again. */
   failed?(failure: TargetFailure, again: boolean): void
 }
 
@@ -166,7 +166,7 @@ class Branch implements AnswerListener {
     if (again) this.#pause(parseRetryAfter(failure.retryAfter, this.#clock.now()))
   }
 
-  /** @param leastMs The pause that the target asked for. */
+  /** @param leastMs The pause that the target requested. */
   #pause(leastMs = 0): void {
     // on a failure, the source may have closed all streams
     if (this.#isClosed) return

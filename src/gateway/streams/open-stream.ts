@@ -52,17 +52,17 @@ export function tellOnStream({ exchange }: Request, lists: ReadonlySet<ListName>
   }
 }
 
-/** Writes them to a subscription, as far as its client asked for them. */
+/** Writes them to a subscription, as far as its client requested them. */
 export function tellSubscriber(
   { exchange }: Request,
   { id, params }: Message,
   lists: ReadonlySet<ListName>,
 ): void {
-  const asked = params['notifications']
+  const filter = params['notifications']
   // nothing may be written before the acknowledgement
-  if (id === undefined || !isObject(asked) || exchange.reply.isStream !== true) return
+  if (id === undefined || !isObject(filter) || exchange.reply.isStream !== true) return
   for (const list of lists) {
-    if (ownMember(asked, `${list}ListChanged`) !== true) continue
+    if (ownMember(filter, `${list}ListChanged`) !== true) continue
     const text = notificationText(`notifications/${list}/list_changed`, {})
     exchange.reply.write(writeEvent(tagged(text, id)))
   }

@@ -26,7 +26,7 @@ const TASKS = 'taskIds'
 
 const FOLDED: ReadonlySet<string> = new Set([URIS, TASKS].map(foldName))
 
-/** The notification of a change, by the filter's member that asks for it. */
+/** The notification of a change, by the filter's member that requests it. */
 const CHANGES: Readonly<Record<string, string>> = {
   toolsListChanged: 'notifications/tools/list_changed',
   promptsListChanged: 'notifications/prompts/list_changed',
@@ -47,9 +47,11 @@ export function splitFilter<T extends Named>(
 ): Map<T, JsonObject> {
   // what a lenient target may read as these is no other target's either
   const shared = Object.entries(wanted).filter(([member]) => !FOLDED.has(foldName(member)))
-  const asked = new Map(targets.map((target) => [target, Object.fromEntries(shared) as JsonObject]))
+  const filters = new Map(
+    targets.map((target) => [target, Object.fromEntries(shared) as JsonObject]),
+  )
   const add = (target: T, member: typeof URIS | typeof TASKS, value: string) => {
-    const filter = asked.get(target) as JsonObject
+    const filter = filters.get(target) as JsonObject
     filter[member] = [...stringsMember(filter, member), value]
   }
   for (const uri of stringsMember(wanted, URIS)) {
@@ -60,21 +62,21 @@ export function splitFilter<T extends Named>(
     const found = routeTask(id)
     if (found !== undefined) add(found.target, TASKS, found.own)
   }
-  return new Map([...asked].filter(([, filter]) => !isEmptyFilter(filter)))
+  return new Map([...filters].filter(([, filter]) => !isEmptyFilter(filter)))
 }
 
 /** Leaves out what the caller may not hear of, and targets of which nothing is left. */
 export function audibleFilters(
-  asked: ReadonlyMap<Target, JsonObject>,
+  filters: ReadonlyMap<Target, JsonObject>,
   principal: Principal | undefined,
 ): Map<Target, JsonObject> {
-  const heard = [...asked].map(([target, filter]) => {
+  const heard = [...filters].map(([target, filter]) => {
     return [target, audible(target, filter, principal)] as const
   })
   return new Map(heard.filter(([, filter]) => !isEmptyFilter(filter)))
 }
 
-/** Tells whether a filter asks for nothing. */
+/** Tells whether a filter requests nothing. */
 export function isEmptyFilter(filter: JsonObject): boolean {
   return Object.values(filter).every(
     (value) => value === false || value === undefined || (Array.isArray(value) && !value.length),
@@ -126,15 +128,15 @@ export function endOfSubscription(id: RequestId): string {
   return writeEvent(resultResponse(id, result))
 }
 
-/** Replaces members that are neither simple values nor lists of names with what was asked for. */
-export function plain(accepted: JsonObject, asked: JsonObject): JsonObject {
+/** Replaces members that are neither simple values nor lists of names with what was requested. */
+export function plain(accepted: JsonObject, requested: JsonObject): JsonObject {
   const isName = (value: unknown) => typeof value === 'string'
   const isPlain = (value: unknown) =>
     Array.isArray(value) ? value.every(isName) : typeof value !== 'object'
   return Object.fromEntries(
     Object.entries(accepted).map(([name, value]) => [
       name,
-      isPlain(value) ? value : ownMember(asked, name),
+      isPlain(value) ? value : ownMember(requested, name),
     ]),
   )
 }

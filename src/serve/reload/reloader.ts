@@ -27,7 +27,7 @@ export interface ReloaderOptions {
 }
 
 export interface Reloader {
-  /** Asks for a reload. What is asked for while one runs leads to one more. */
+  /** Asks for a reload. What is requested while one runs leads to one more. */
   request(why: string): void
   stop(): void
 }

@@ -149,7 +149,7 @@ export class TargetConnection implements Rostered {
   #onBytes(bytes: Buffer, length: number): boolean {
     const call = this.#call
     if (call === undefined) {
-      // nobody asked for it: it would be taken for the next answer
+      // it was not requested: it would be taken for the next answer
       this.#socket.destroy()
       return false
     }

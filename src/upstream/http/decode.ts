@@ -31,7 +31,7 @@ const MAX_SHOWN = 40
 /** The low bits of a zlib stream's first byte; a bare deflate stream has others. */
 const ZLIB_METHOD = 0x08
 
-/** Loads zlib only when an answer is compressed, which we never ask for. */
+/** Loads zlib only when an answer is compressed, which we never request. */
 const load = createRequire(import.meta.url)
 
 /** Lists the codings of a `Content-Encoding`, without `identity`. */

@@ -67,7 +67,7 @@ class ConnectionPool implements ConnectionOwner, CallPlace {
   readonly #all = new Roster<TargetConnection>()
   /** The one that was used last is at the end. */
   #idle: TargetConnection[] = []
-  /** The one that was asked for. */
+  /** The one that was requested. */
   readonly #ownFamily: 4 | undefined
   /** 4 once IPv6 led nowhere. */
   #family: 4 | undefined

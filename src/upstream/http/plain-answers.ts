@@ -251,7 +251,7 @@ const NO_CONTROLLER: UpstreamController = {
   resume() {},
 }
 
-/** 303 asks for a GET, which is no MCP. */
+/** 303 demands a GET, which is not MCP. */
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 307, 308])
 
 /**

@@ -135,7 +135,7 @@ export class ResponseReader {
     if (head.framing === 'chunked') this.#chunks = new ChunkedBody()
   }
 
-  /** An interim answer says nothing to us; we asked for none. */
+  /** An interim response carries nothing for us; we requested none. */
   #skip({ status }: AnswerHead): void {
     if (status === 101) throw notHttp('it changes to another protocol, which nobody asked for')
     this.#interim += 1

@@ -80,7 +80,7 @@ export class ClientSession {
   }
 
   /** Sends a request of the server on the last call, to which it most likely belongs, else as any message. */
-  ask(data: string): void {
+  deliverRequest(data: string): void {
     if (this.lastCall === undefined) this.deliver(data)
     else this.lastCall.event(data)
   }

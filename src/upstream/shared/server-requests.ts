@@ -4,7 +4,7 @@ import { ERROR_CODES } from '../../mcp/jsonrpc.js'
 import { type JsonObject, ownMember } from '../../util/json.js'
 import type { ClientSession } from './client-session.js'
 
-const MAX_ASKED = 1_000
+const MAX_PENDING = 1_000
 
 /** The capability that a client must have declared to get a request. */
 const CAPABILITY: Readonly<Record<string, string>> = {
@@ -24,7 +24,7 @@ export function createServerRequests(
   transmit: (text: string) => void,
 ) {
   /** Those without an answer yet, by the id that the client sees. `id` is as the server wrote it. */
-  const asked = new Map<string, { id: string; session: ClientSession }>()
+  const pending = new Map<string, { id: string; session: ClientSession }>()
   const mark = randomBytes(6).toString('base64url')
   let count = 0
 
@@ -52,48 +52,48 @@ export function createServerRequests(
       if (id === undefined) return
       if (method === 'ping') return reply(id, { result: {} })
       const session = chooseClient(ownMember(CAPABILITY, method))
-      if (session === undefined || asked.size >= MAX_ASKED) {
+      if (session === undefined || pending.size >= MAX_PENDING) {
         const message = `No client here takes ${method}`
         return reply(id, { error: { code: ERROR_CODES.methodNotFound, message } })
       }
       count += 1
       const key = `${mark}-${count}`
-      asked.set(key, { id, session })
-      session.ask(replaceAt(text, ['id'], JSON.stringify(key)))
+      pending.set(key, { id, session })
+      session.deliverRequest(replaceAt(text, ['id'], JSON.stringify(key)))
     },
 
     /**
      * Gives a client's answer the id that the server wrote.
      *
-     * @returns `undefined` when this client was not asked.
+     * @returns `undefined` when this client was not sent the request.
      */
     answer(session: ClientSession, { id }: JsonObject, text: string): string | undefined {
       const key = String(id)
-      const request = asked.get(key)
+      const request = pending.get(key)
       if (request?.session !== session) return undefined
-      asked.delete(key)
+      pending.delete(key)
       return replaceAt(text, ['id'], request.id)
     },
 
     /** The server cancelled its request. */
     takeBack(text: string): void {
       const written = memberText(text, 'params', 'requestId')
-      for (const [key, { id, session }] of asked) {
+      for (const [key, { id, session }] of pending) {
         if (id !== written) continue
-        asked.delete(key)
+        pending.delete(key)
         session.deliver(replaceAt(text, ['params', 'requestId'], JSON.stringify(key)))
       }
     },
 
     /** Answers what a client that left did not answer. */
     leave(left: ClientSession): void {
-      for (const [key, { id, session }] of asked) {
+      for (const [key, { id, session }] of pending) {
         if (session !== left) continue
-        asked.delete(key)
+        pending.delete(key)
         reply(id, { error: { code: ERROR_CODES.internalError, message: 'The client left' } })
       }
     },
 
-    clear: () => asked.clear(),
+    clear: () => pending.clear(),
   }
 }

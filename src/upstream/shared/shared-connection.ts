@@ -37,19 +37,19 @@ export interface SharedConnectionOptions {
 /**
  * One connection to a server, for one client or several. Ids and progress tokens are replaced by
  * numbers of our own and put back as they were written, so that each answer reaches the client that
- * asked, and no other.
+ * sent the request, and no other.
  */
 export class SharedConnection {
   readonly sessions = new Set<ClientSession>()
   readonly #options: SharedConnectionOptions
   readonly #open = new Map<number, OpenCall>()
-  readonly #asked: ServerRequests
+  readonly #serverRequests: ServerRequests
   #count = 0
   #isPaused = false
 
   constructor(options: SharedConnectionOptions) {
     this.#options = options
-    this.#asked = createServerRequests(this.sessions, (text) => options.transmit(text))
+    this.#serverRequests = createServerRequests(this.sessions, (text) => options.transmit(text))
   }
 
   /** Counts the requests under way, also those whose clients left. */
@@ -105,7 +105,7 @@ export class SharedConnection {
     const sent =
       'method' in message
         ? this.#mapCancelled(session, message, text)
-        : this.#asked.answer(session, message, text)
+        : this.#serverRequests.answer(session, message, text)
     if (sent === undefined) return false
     this.#options.transmit(sent, origin)
     return true
@@ -132,7 +132,7 @@ export class SharedConnection {
     else if (message['method'] === undefined) this.#takeAnswer(message, text)
     else if (typeof message['method'] !== 'string') this.#options.onGarbage(text)
     else if (message['id'] === undefined) this.#takeNotification(message, text)
-    else this.#asked.take(message['method'], text)
+    else this.#serverRequests.take(message['method'], text)
   }
 
   #takeAnswer({ id, result, error }: JsonObject, text: string): void {
@@ -148,7 +148,7 @@ export class SharedConnection {
   }
 
   #takeNotification({ method, params }: JsonObject, text: string): void {
-    if (method === 'notifications/cancelled') return this.#asked.takeBack(text)
+    if (method === 'notifications/cancelled') return this.#serverRequests.takeBack(text)
     const token = isObject(params) ? params['progressToken'] : undefined
     if (method === 'notifications/progress') {
       const open = this.#open.get(token as number)
@@ -177,7 +177,7 @@ export class SharedConnection {
     this.sessions.delete(session)
     session.end()
     for (const call of [...session.calls]) call.fail(codedError('ECONNRESET'))
-    this.#asked.leave(session)
+    this.#serverRequests.leave(session)
   }
 
   /** The connection is gone: fails all calls and ends all sessions. */
@@ -187,7 +187,7 @@ export class SharedConnection {
       cancelTimer()
       call.fail(error)
     }
-    this.#asked.clear()
+    this.#serverRequests.clear()
     for (const session of this.sessions) session.end()
     this.sessions.clear()
   }

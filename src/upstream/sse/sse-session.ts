@@ -25,7 +25,7 @@ interface SseSessionOptions {
   /** Connections to the endpoint that the stream named. */
   posts: Upstream
   /** The `initialize` that it was opened for. */
-  asked: SharedRequest
+  incoming: SharedRequest
   /** 0 waits for ever. */
   idleMs: number
   memory: MemoryBudget | undefined
@@ -44,8 +44,8 @@ export class SseSession {
 
   constructor(options: SseSessionOptions) {
     this.#options = options
-    const { stream, asked } = options
-    this.#headers = asked.request.headers
+    const { stream, incoming } = options
+    this.#headers = incoming.request.headers
     this.#connection = new SharedConnection({
       clock: options.clock,
       transmit: (text, origin) => this.#transmit(text, origin),
@@ -53,18 +53,19 @@ export class SseSession {
       // such a stream may carry anything besides messages
       onGarbage: () => {},
     })
-    const capabilities = objectMember(asked.message?.['params'], 'capabilities')
+    const capabilities = objectMember(incoming.message?.['params'], 'capabilities')
     this.#session = new ClientSession(capabilities, options.memory)
     this.#connection.sessions.add(this.#session)
   }
 
   /** Posts a client's message; the answer to a request comes on the stream. */
-  post(asked: SharedRequest): void {
+  post(incoming: SharedRequest): void {
     this.#restartIdleTimer()
-    const { request, call, message = {}, text } = asked
+    const { request, call, message = {}, text } = incoming
     this.#headers = request.headers
-    if (isRequest(message)) this.#connection.request(this.#session, text, call, { origin: asked })
-    else if (!this.#connection.tell(this.#session, message, text, asked)) call.respond(202, {})
+    if (isRequest(message))
+      this.#connection.request(this.#session, text, call, { origin: incoming })
+    else if (!this.#connection.tell(this.#session, message, text, incoming)) call.respond(202, {})
   }
 
   take(data: string): void {

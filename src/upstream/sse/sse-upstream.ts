@@ -71,8 +71,8 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     return openSseStream({ clock, url, upstream, memory, headers: streamHeaders, onMessage, onEnd })
   }
 
-  async function start(asked: SharedRequest): Promise<void> {
-    const { request, call } = asked
+  async function start(incoming: SharedRequest): Promise<void> {
+    const { request, call } = incoming
     if (sessions.size + opening >= MAX_STREAMS) {
       const reason = `all ${MAX_STREAMS} streams that it may have are open`
       return call.fail(new UpstreamError('http_status', reason, 429))
@@ -95,25 +95,25 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     const id = `${SSE_SESSION}${randomUUID()}`
     const posts = keepCookies(await connect(stream.endpoint), stream.endpoint, jar)
     const onEnd = () => sessions.delete(id)
-    session = new SseSession({ clock, stream, posts, asked, idleMs, memory, onEnd })
+    session = new SseSession({ clock, stream, posts, incoming, idleMs, memory, onEnd })
     sessions.set(id, session)
     call.sessionId = id
-    session.post(asked)
+    session.post(incoming)
   }
 
-  function post(asked: SharedRequest): void {
-    const { call, message, sessionId, statelessVersion } = asked
+  function post(incoming: SharedRequest): void {
+    const { call, message, sessionId, statelessVersion } = incoming
     if (message === undefined) return call.respond(400, {})
-    if (statelessVersion !== undefined) return refuseStateless(asked)
+    if (statelessVersion !== undefined) return refuseStateless(incoming)
     if (sessionId === undefined) {
       if (message['method'] !== 'initialize') return call.fail(sessionRequired())
-      start(asked).catch((error) => call.fail(loadFailure(error)))
+      start(incoming).catch((error) => call.fail(loadFailure(error)))
       return
     }
     const session = sessions.get(sessionId)
     if (session === undefined) return call.fail(sessionLost())
     if (isRequest(message)) call.sessionId = sessionId
-    session.post(asked)
+    session.post(incoming)
   }
 
   return {
@@ -125,11 +125,12 @@ export function createSseUpstream(options: SseUpstreamOptions): SseUpstream {
     },
     send(request, handler: UpstreamHandler) {
       const call = new PendingCall(handler, clock, request, memory)
-      const asked = readSharedRequest(request, call)
-      if (request.method === 'POST') return post(asked)
-      const session = asked.sessionId === undefined ? undefined : sessions.get(asked.sessionId)
+      const incoming = readSharedRequest(request, call)
+      if (request.method === 'POST') return post(incoming)
+      const session =
+        incoming.sessionId === undefined ? undefined : sessions.get(incoming.sessionId)
       if (session === undefined) {
-        return asked.sessionId === undefined ? call.respond(405, {}) : call.fail(sessionLost())
+        return incoming.sessionId === undefined ? call.respond(405, {}) : call.fail(sessionLost())
       }
       if (request.method === 'GET') return session.listen(call)
       session.end()

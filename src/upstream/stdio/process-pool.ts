@@ -83,7 +83,7 @@ export class ProcessPool {
     const slot = this.#slots.get(statelessKey(callerId))
     if (slot?.server !== server) return undefined
     this.#slots.delete(statelessKey(callerId))
-    // it was asked `server/discover` and nothing else, so that it can still be initialized
+    // it was sent `server/discover` and nothing else, so that it can still be initialized
     const other = sessionBasedKey(callerId)
     if (this.#slots.has(other)) void server.end()
     else this.#slots.set(other, slot)
@@ -201,7 +201,7 @@ const statelessKey = (callerId: string) => `stateless ${callerId}`
 const DISCOVER = requestText(0, 'server/discover', withEnvelope({}, OWN_SENDER))
 
 /**
- * Asks a program whether it speaks the stateless protocol. Any other answer than the result of
+ * Probes whether a program speaks the stateless protocol. Any other answer than the result of
  * `server/discover`, or none in time, means that it does not.
  *
  * @see [MCP 2026-07-28, stdio](https://modelcontextprotocol.io/specification/2026-07-28/basic/transports/stdio)

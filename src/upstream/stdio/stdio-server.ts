@@ -199,7 +199,7 @@ export class StdioServer {
 }
 
 /**
- * Puts the version that a client asked for into the program's answer to `initialize`, when it is older
+ * Puts the version that a client requested into the program's answer to `initialize`, when it is older
  * than the one that the program agreed on with the first client.
  *
  * @param spoken The version in the answer.

@@ -97,38 +97,38 @@ function createStdioUpstream(options: ProcessPoolOptions): Upstream {
   const { clock, memory } = options
   const pool = new ProcessPool(options)
 
-  async function initialize(callerId: string, asked: SharedRequest): Promise<void> {
+  async function initialize(callerId: string, incoming: SharedRequest): Promise<void> {
     const server = await pool.get(callerId)
-    if (!asked.call.isOver) await server.initialize(asked)
+    if (!incoming.call.isOver) await server.initialize(incoming)
   }
 
-  async function postStateless(callerId: string, asked: SharedRequest): Promise<void> {
+  async function postStateless(callerId: string, incoming: SharedRequest): Promise<void> {
     const server = await pool.getStateless(callerId)
-    if (server === undefined) refuseStateless(asked)
-    else if (!asked.call.isOver) server.postStateless(asked)
+    if (server === undefined) refuseStateless(incoming)
+    else if (!incoming.call.isOver) server.postStateless(incoming)
   }
 
-  function post(callerId: string, asked: SharedRequest): void {
-    const { call, message, sessionId, statelessVersion } = asked
+  function post(callerId: string, incoming: SharedRequest): void {
+    const { call, message, sessionId, statelessVersion } = incoming
     const fail = (error: Error) => call.fail(error)
     if (message === undefined) return call.respond(400, {})
-    if (statelessVersion !== undefined) return void postStateless(callerId, asked).catch(fail)
-    if (message['method'] === 'initialize') return void initialize(callerId, asked).catch(fail)
+    if (statelessVersion !== undefined) return void postStateless(callerId, incoming).catch(fail)
+    if (message['method'] === 'initialize') return void initialize(callerId, incoming).catch(fail)
     if (sessionId === undefined) return call.fail(sessionRequired())
     const server = pool.running(callerId)
     const session = server?.use(sessionId)
     if (server === undefined || session === undefined) return call.fail(sessionLost())
-    server.post(session, asked)
+    server.post(session, incoming)
   }
 
   return {
     send(request, handler) {
       const call = new PendingCall(handler, clock, request, memory)
       const identity = headerOf(request.headers, IDENTITY_FIELD)
-      const asked = withIdentityMeta(readSharedRequest(request, call), identity)
+      const incoming = withIdentityMeta(readSharedRequest(request, call), identity)
       const callerId = headerOf(request.headers, CALLER_ID_FIELD) ?? ''
-      if (request.method === 'POST') return post(callerId, asked)
-      const { sessionId } = asked
+      if (request.method === 'POST') return post(callerId, incoming)
+      const { sessionId } = incoming
       if (sessionId === undefined) return call.respond(405, {})
       const server = pool.running(callerId)
       const session = server?.use(sessionId)
@@ -151,18 +151,18 @@ const IDENTITY_META = 'mcp-descope-proxy/identity'
  *
  * @param identity As JSON text.
  */
-function withIdentityMeta(asked: SharedRequest, identity: string | undefined): SharedRequest {
-  const { message } = asked
-  if (message === undefined) return asked
+function withIdentityMeta(incoming: SharedRequest, identity: string | undefined): SharedRequest {
+  const { message } = incoming
+  if (message === undefined) return incoming
   // an answer to a request of the program has no params
   const holder = 'method' in message ? 'params' : 'result'
   const own = holder === 'params' ? identity : undefined
   const held = ownMember(message, holder)
   const meta = isObject(held) ? ownMember(held, '_meta') : undefined
   const isForged = isObject(meta) && Object.keys(meta).some(isIdentity)
-  if (own === undefined && !isForged) return asked
-  if (held !== undefined && !isObject(held)) return asked
-  return { ...asked, text: withMeta(asked.text, holder, own) }
+  if (own === undefined && !isForged) return incoming
+  if (held !== undefined && !isObject(held)) return incoming
+  return { ...incoming, text: withMeta(incoming.text, holder, own) }
 }
 
 const isIdentity = (name: string) => foldName(name) === IDENTITY_META

@@ -40,7 +40,7 @@ const CAPABILITY_OF: Readonly<Record<string, string>> = {
   'roots/list': 'roots',
 }
 
-/** Says why a client cannot be asked; `undefined` when it can. */
+/** Says why a client cannot be sent a request; `undefined` when it can. */
 function whyNotAsk(request: InputRequest, known: JsonObject): string | undefined {
   const { method } = request
   const capability = ownMember(CAPABILITY_OF, method)
@@ -68,7 +68,7 @@ interface InputRoundsOptions {
 export type InputRounds = ReturnType<typeof createInputRounds>
 
 /**
- * The rounds in which a server asks for input before it answers a request, with a client of the
+ * The rounds in which a server requests input before it answers a request, with a client of the
  * session-based protocol: its requests go to the client on the stream of the call.
  *
  * @see [MCP 2026-07-28, multi round-trip requests](https://modelcontextprotocol.io/specification/2026-07-28/basic/patterns/mrtr)
@@ -80,13 +80,16 @@ export function createInputRounds(options: InputRoundsOptions) {
   let rounds = 0
   let cancelTimer = () => {}
 
-  function ask(requests: readonly InputRequest[], onAnswered: (results: string) => void): void {
+  function sendRequests(
+    requests: readonly InputRequest[],
+    onAnswered: (results: string) => void,
+  ): void {
     const results: Record<string, string> = {}
     cancelTimer = clock.after(LONGEST_WAIT_MS, () =>
       fail(`The client did not answer within ${LONGEST_WAIT_MS / 1000} s`),
     )
     const take = (id: string, { key, method }: InputRequest, { text }: Message) => {
-      session.asked.delete(id)
+      session.pendingInputs.delete(id)
       open.delete(id)
       const result = memberText(text, 'result')
       if (result === undefined) {
@@ -101,7 +104,7 @@ export function createInputRounds(options: InputRoundsOptions) {
     for (const request of requests) {
       const id = `${INPUT_REQUEST_PREFIX}${randomBytes(16).toString('base64url')}`
       open.add(id)
-      session.asked.set(id, (answer) => take(id, request, answer))
+      session.pendingInputs.set(id, (answer) => take(id, request, answer))
       const method = JSON.stringify(request.method)
       const params = opensUrl(request)
         ? putMembers(request.params, { elicitationId: JSON.stringify(id) })
@@ -114,7 +117,7 @@ export function createInputRounds(options: InputRoundsOptions) {
   function stop(): void {
     cancelTimer()
     for (const id of open) {
-      session.asked.delete(id)
+      session.pendingInputs.delete(id)
       const params = { requestId: id, reason: 'It is not needed any more' }
       call.event(notificationText('notifications/cancelled', params))
     }
@@ -157,7 +160,7 @@ export function createInputRounds(options: InputRoundsOptions) {
         const reason = whyNotAsk(request, session.client.capabilities)
         if (reason !== undefined) return onFailed(`The target needs its client, but ${reason}`)
       }
-      ask(requests, (inputResponses) => onReady({ inputResponses, ...stateMember }))
+      sendRequests(requests, (inputResponses) => onReady({ inputResponses, ...stateMember }))
     },
   }
 }

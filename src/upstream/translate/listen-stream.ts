@@ -22,7 +22,7 @@ const ACKNOWLEDGED = 'notifications/subscriptions/acknowledged'
 const ACK_MS = 10_000
 
 /** One subscription at the target for this stream. */
-interface Asked {
+interface TargetSubscription {
   /** Counts up: the latest subscription covers all that the client wants to hear. */
   readonly number: number
   /** Ends it at the target, and ends the wait for its acknowledgement. */
@@ -42,9 +42,9 @@ export function startListening({
   session,
 }: Omit<Turn, 'message' | 'isKept'>): void {
   /** Those that the target has acknowledged or may still acknowledge. */
-  const open = new Set<Asked>()
+  const open = new Set<TargetSubscription>()
   /** The one that feeds the stream; the first one does so even before it is acknowledged. */
-  let current: Asked | undefined
+  let current: TargetSubscription | undefined
   let count = 0
   const stream: Listening = { renew }
 
@@ -67,15 +67,15 @@ export function startListening({
       const over = (end: () => void) => {
         cancelTimer()
         resolve([])
-        open.delete(asked)
-        if (asked !== current) return
+        open.delete(subscription)
+        if (subscription !== current) return
         close()
         end()
       }
       const listener: AnswerReaderListener = {
         started(started) {
           controller = started
-          if (asked === current) call.follow(started)
+          if (subscription === current) call.follow(started)
         },
         streaming: () => call.openStream(),
         kept: (bytes) => call.write(bytes),
@@ -84,7 +84,7 @@ export function startListening({
           if (accepted === undefined) return call.event(text)
           cancelTimer()
           resolve(accepted)
-          if (take(asked) && controller !== undefined) call.follow(controller)
+          if (take(subscription) && controller !== undefined) call.follow(controller)
         },
         // a graceful end, or an error
         responded: (text) =>
@@ -97,7 +97,7 @@ export function startListening({
         failed: (error) => over(() => call.fail(error)),
       }
       const answer = new AnswerReader(id, listener, parts.memory)
-      const asked: Asked = {
+      const subscription: TargetSubscription = {
         number: ++count,
         giveUp(reason) {
           cancelTimer()
@@ -105,8 +105,8 @@ export function startListening({
           answer.abort(reason)
         },
       }
-      open.add(asked)
-      current ??= asked
+      open.add(subscription)
+      current ??= subscription
       const post = {
         method: 'POST',
         isStream: true,
@@ -119,11 +119,11 @@ export function startListening({
   }
 
   /** Makes an acknowledged subscription the current one, unless a later one is; tells whether it did. */
-  function take(asked: Asked): boolean {
-    if (current === asked) return true
-    const isLater = current === undefined || asked.number > current.number
-    const other = isLater ? current : asked
-    if (isLater) current = asked
+  function take(subscription: TargetSubscription): boolean {
+    if (current === subscription) return true
+    const isLater = current === undefined || subscription.number > current.number
+    const other = isLater ? current : subscription
+    if (isLater) current = subscription
     if (other !== undefined && open.delete(other)) {
       other.giveUp(new Error('another one took its place'))
     }
@@ -133,7 +133,7 @@ export function startListening({
   function close(): void {
     session.streams.delete(stream)
     current = undefined
-    for (const asked of open) asked.giveUp(new Error('the client left'))
+    for (const subscription of open) subscription.giveUp(new Error('the client left'))
     open.clear()
   }
 

@@ -1,7 +1,7 @@
 import { encodeHeaderValue } from '../../mcp/headers.js'
 import { isObject, type JsonObject, ownMember, stringMember } from '../../util/json.js'
 
-/** An argument that a tool asks clients to repeat in a header. */
+/** An argument that a tool wants clients to repeat in a header. */
 export interface MirroredParam {
   /** The whole name, such as `mcp-param-region`. */
   readonly header: string

@@ -30,7 +30,7 @@ const PASSED_HEADERS = ['content-type', 'www-authenticate', 'retry-after']
 
 /** Sends requests of our own to a target, with the credential of a client's request. */
 export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inner: Upstream }) {
-  const ask = (
+  const send = (
     headers: readonly string[],
     method: string,
     params: JsonObject,
@@ -50,10 +50,10 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       headers: readonly string[],
       session: TranslatedSession,
     ): Promise<ServerDiscovery> {
-      const first = await ask(headers, 'server/discover', {}, session)
-      // a server that refuses the version and lists it as supported is asked once more
+      const first = await send(headers, 'server/discover', {}, session)
+      // a server that refuses the version and lists it as supported gets the request once more
       const again = first.kind === 'answer' && namesStateless(first.answer.message?.['error'])
-      const read = again ? await ask(headers, 'server/discover', {}, session) : first
+      const read = again ? await send(headers, 'server/discover', {}, session) : first
       if (read.kind === 'failed') {
         const error = new UpstreamError(read.failure.cause, read.failure.reason)
         return {
@@ -99,7 +99,7 @@ export function createProbe({ clock, inner }: { clock: Pick<Clock, 'after'>; inn
       cursor: string | undefined,
     ): Promise<JsonObject | undefined> {
       const params = cursor === undefined ? {} : { cursor }
-      const read = await ask(headers, 'tools/list', params, newSession(UNKNOWN_CLIENT))
+      const read = await send(headers, 'tools/list', params, newSession(UNKNOWN_CLIENT))
       return read.kind === 'answer' ? objectMember(read.answer.message, 'result') : undefined
     },
   }

@@ -14,8 +14,11 @@ interface ToolSchemasOptions {
   target: string
   /** The header with a JWT about the caller, which is signed anew all the time. */
   identityHeader?: string | undefined
-  /** Asks the target for a page of its tools; `undefined` when it gives none. */
-  askPage(headers: readonly string[], cursor: string | undefined): Promise<JsonObject | undefined>
+  /** Requests a page of the target's tools; `undefined` when there is none. */
+  requestPage(
+    headers: readonly string[],
+    cursor: string | undefined,
+  ): Promise<JsonObject | undefined>
 }
 
 /** The tools as one caller sees them. */
@@ -52,7 +55,7 @@ export class ToolSchemas {
     this.#options = options
   }
 
-  /** Returns what a tool wants repeated; asks the target for its tools where it is not known. */
+  /** Returns the arguments that a tool wants repeated as headers; lists the target's tools if they are unknown. */
   paramsOf(
     headers: readonly string[],
     tool: string,
@@ -77,7 +80,7 @@ export class ToolSchemas {
     let cursor: string | undefined
     const walk = new ListWalk()
     for (let page = 0; page < MAX_PAGES; page++) {
-      const result = await this.#options.askPage(headers, cursor)
+      const result = await this.#options.requestPage(headers, cursor)
       if (result === undefined) break
       this.#learn(result, view)
       const { tools } = result

@@ -146,7 +146,7 @@ export class TranslatedCall implements AnswerReaderListener {
   }
 
   #inputRequired(text: string): void {
-    // nobody is left to be asked
+    // no client is left that could answer
     if (this.#options.call.isOver) this.#end()
     else this.#rounds.take(text)
   }

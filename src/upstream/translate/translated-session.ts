@@ -94,7 +94,7 @@ export function readSessionId(id: string): SessionClient | undefined {
 /** The GET stream of a client. */
 export interface Listening {
   /**
-   * Asks for other notifications. Resolves with the URIs whose updates the target will tell;
+   * Subscribes to other notifications. Resolves with the URIs whose updates the target will tell;
    * `undefined` when the stream went meanwhile.
    */
   renew(headers: readonly string[]): Promise<readonly string[] | undefined>
@@ -111,7 +111,7 @@ export interface TranslatedSession {
   /** Requests under way that the client can cancel. */
   readonly calls: Map<RequestId, { cancel(): void }>
   /** Requests that were sent to the client, by id, and who waits for the answer. */
-  readonly asked: Map<RequestId, (answer: Message) => void>
+  readonly pendingInputs: Map<RequestId, (answer: Message) => void>
   /** The resources whose updates the client wants. */
   readonly uris: Set<string>
   readonly streams: Set<Listening>
@@ -139,7 +139,7 @@ export function createTranslatedSessions() {
 
 export function newSession(client: SessionClient): TranslatedSession {
   return {
-    ...{ client, logLevel: undefined, calls: new Map(), asked: new Map() },
+    ...{ client, logLevel: undefined, calls: new Map(), pendingInputs: new Map() },
     ...{ uris: new Set(), streams: new Set() },
   }
 }

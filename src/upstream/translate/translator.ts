@@ -51,7 +51,7 @@ export function createTranslator(options: TranslatorOptions) {
   const sessions = createTranslatedSessions()
   const parts: TranslatorParts = {
     ...{ inner, clock, logger, target, memory, refusesStateless },
-    schemas: new ToolSchemas({ clock, logger, target, identityHeader, askPage: probe.tools }),
+    schemas: new ToolSchemas({ clock, logger, target, identityHeader, requestPage: probe.tools }),
   }
 
   function refusesStateless(status: number, code: unknown): boolean {
@@ -109,13 +109,13 @@ export function createTranslator(options: TranslatorOptions) {
   }
 
   return {
-    /** Asks the target, for the client of this request, whether it speaks 2026-07-28. */
+    /** Probes, for the client of this request, whether the target speaks 2026-07-28. */
     discover({ headers, body }: UpstreamRequest): Promise<ServerDiscovery> {
       const params = objectMember(tryParseJson(String(body ?? '')), 'params') ?? {}
       return probe.discover(headers, newSession(readClient(params)))
     },
 
-    /** Asks the target whether it opens sessions. */
+    /** Probes whether the target opens sessions. */
     takesInitialize: ({ headers }: UpstreamRequest) => probe.takesInitialize(headers),
 
     /**
@@ -208,12 +208,12 @@ function takeNotification({ call, message, session }: Turn): void {
 
 /** Takes a client's answer to a request of the target. */
 function takeAnswer({ parts, call, message, session }: Turn): void {
-  const take = session.asked.get(message.id as RequestId)
+  const take = session.pendingInputs.get(message.id as RequestId)
   if (take !== undefined) {
     take(message)
     return call.respond(202, {})
   }
-  let reason = 'nothing was asked under the id of this answer'
+  let reason = 'no request was sent under the id of this answer'
   if (String(message.id).startsWith(INPUT_REQUEST_PREFIX)) {
     reason = 'the call that waits for this answer is over, or runs in another process'
     const { logger, target } = parts

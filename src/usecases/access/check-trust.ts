@@ -23,7 +23,7 @@ type Where = Pick<Runtime, 'cwd' | 'env' | 'homeDir' | 'platform'>
 export interface TrustUse {
   /** Targets get only what is configured, as `serve` does it. */
   readonly asServe: boolean
-  /** Descope is asked for a token of the client's own. */
+  /** Descope is requested a token of the client's own. */
   readonly asksDescope: boolean
 }
 

@@ -196,7 +196,7 @@ export function placesOf({ signIn, configured }: BridgeTarget): string[] {
   return [...urls, ...placesOfSignIn(signIn)]
 }
 
-/** The URLs that the token of a sign-in is asked for or sent to. */
+/** The URLs that the token of a sign-in is requested or sent to. */
 export function placesOfSignIn({ grant }: SignInTarget): string[] {
   return grant.kind === 'server' ? [grant.url.href] : [grant.issuer]
 }

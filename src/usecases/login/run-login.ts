@@ -114,7 +114,7 @@ async function signIn(login: Login): Promise<Outcome> {
   const stopTalk = signing.onChange(createSignInTalk(runtime, name))
   const force = flags.force ?? false
   const ensure = async (need: Pick<EnsureRequest, 'challenge' | 'refused'>) => ({
-    record: await signing.ensure({ interactive: 'asked', force, signal, ...need }),
+    record: await signing.ensure({ interactive: 'requested', force, signal, ...need }),
   })
   try {
     if (grant.kind !== 'server') return await ensure({})

@@ -199,7 +199,7 @@ describe('a check of a relation', () => {
     const guard = createRelationGuard('docs', FGA, open(what === 'too late' ? { after } : {}))
     const params = '{"name":"delete_doc","arguments":{"id":"7"}}'
     const text = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":${params}}`
-    const refusal = await guard?.ask('delete_doc', parseMessageText(text), principal(ANN))
+    const refusal = await guard?.check('delete_doc', parseMessageText(text), principal(ANN))
     expect(refusal).toMatchObject({ isFailure: true, rule: 'tools.fga "delete_*"' })
     expect(refusal?.text).toContain('Descope console')
   })

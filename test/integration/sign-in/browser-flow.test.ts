@@ -90,7 +90,7 @@ describe('signing in with the browser at Descope', () => {
     const first = desk()
     await first.signIn.ensure({ interactive: 'offer' })
     const again = desk({ folder: first.folder })
-    await again.signIn.ensure({ interactive: 'asked', force: true })
+    await again.signIn.ensure({ interactive: 'requested', force: true })
     expect(identity.counters).toMatchObject({ registrations: 1, authorizations: 2 })
   })
 
@@ -99,7 +99,7 @@ describe('signing in with the browser at Descope', () => {
     await first.signIn.ensure({ interactive: 'offer' })
     const callbackPort = await freePort()
     const again = desk({ folder: first.folder, options: { callbackPort } })
-    await again.signIn.ensure({ interactive: 'asked', force: true })
+    await again.signIn.ensure({ interactive: 'requested', force: true })
     expect(identity.counters.registrations).toBe(2)
   })
 
@@ -248,7 +248,7 @@ describe('signing in with the browser at Descope', () => {
     await first.signIn.ensure({ interactive: 'offer' })
     const refusal = { errorCode: 'E074130', errorMessage: 'Invalid client id' }
     identity.set({ fail: [{ path: '/token', status: 401, body: refusal }] })
-    await first.signIn.ensure({ interactive: 'asked', force: true })
+    await first.signIn.ensure({ interactive: 'requested', force: true })
     expect(identity.counters.registrations).toBe(2)
   })
 
@@ -258,7 +258,7 @@ describe('signing in with the browser at Descope', () => {
     const old = await first.signIn.ensure({ interactive: 'offer' })
     resource.metadata = { ...resource.metadata, authorization_servers: [other.issuer] }
     const next = desk({ folder: first.folder })
-    const record = await next.signIn.ensure({ interactive: 'asked', refused: old.accessToken })
+    const record = await next.signIn.ensure({ interactive: 'requested', refused: old.accessToken })
     await other.close()
     expect(record.issuer).toBe(other.issuer)
     expect(other.counters.registrations).toBe(1)
@@ -290,7 +290,7 @@ describe('signing in with the browser at Descope', () => {
     await ended
     identity.set({ approval: 'auto' })
     const asked = desk({ folder: first.folder })
-    await asked.signIn.ensure({ interactive: 'asked', force: true })
+    await asked.signIn.ensure({ interactive: 'requested', force: true })
     expect(asked.tabs).toHaveLength(1)
   })
 

@@ -9,7 +9,7 @@ import {
 } from '../../helpers/scripted-issuer.js'
 import { createDesk, type Resource, startResource } from '../../helpers/sign-in.js'
 
-const ASKED = { interactive: 'asked' } as const
+const ASKED = { interactive: 'requested' } as const
 
 const METHODS = 'token_endpoint_auth_methods_supported'
 

@@ -4,9 +4,9 @@ import type { SignInOptions } from '../../../src/sign-in/flow.js'
 import { type ScriptedIssuer, startScriptedIssuer } from '../../helpers/scripted-issuer.js'
 import { createDesk, privateFolder, type Resource, startResource } from '../../helpers/sign-in.js'
 
-const ASKED = { interactive: 'asked' } as const
+const ASKED = { interactive: 'requested' } as const
 
-const FORCED = { interactive: 'asked', force: true } as const
+const FORCED = { interactive: 'requested', force: true } as const
 
 let issuer: ScriptedIssuer
 

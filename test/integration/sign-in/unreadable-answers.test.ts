@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { startScriptedIssuer } from '../../helpers/scripted-issuer.js'
 import { createDesk, startResource } from '../../helpers/sign-in.js'
 
-const ASKED = { interactive: 'asked' } as const
+const ASKED = { interactive: 'requested' } as const
 
 const GOOD = { access_token: 'first', token_type: 'Bearer', refresh_token: 'kept' }
 

@@ -11,7 +11,7 @@ function createLiveness(answers: boolean[]) {
   const stop = watchLiveness({
     clock: { now: () => clock.now() + jump, after: clock.after },
     gatewayClient: {
-      ask: () => {
+      call: () => {
         const answered = answers[pings] ?? true
         pings += 1
         const outcome: GatewayOutcome = { ok: true, result: {}, sessionId: undefined }

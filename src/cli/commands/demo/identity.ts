@@ -71,7 +71,7 @@ function identityInput(runtime: Runtime, flags: IdentityFlags): IdentityInput {
   }
 }
 
-/** The client is only made when it is asked for; a secret never stands on the command line. */
+/** The client is only made when it is requested; a secret never stands on the command line. */
 function machineClientOf({ env }: Runtime, flags: IdentityFlags): IdentityInput['machineClient'] {
   const clientId = flags.clientId ?? (env[CLIENT_ID] || undefined)
   const clientSecret = env[CLIENT_SECRET] || undefined

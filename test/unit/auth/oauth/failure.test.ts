@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import {
   type OAuthRefusal,
   OAuthRefusedError,
-  pauseAskedFor,
+  pauseRequestedBy,
   RetryableError,
   readRefusal,
 } from '../../../../src/auth/oauth/failure.js'
@@ -47,8 +47,8 @@ describe('readRefusal', () => {
   ])('says how long the server wants to be left alone: %s', (value, ms) => {
     const now = Date.UTC(2026, 0, 1)
     const refusal = read(429, '', { 'retry-after': value }) as OAuthRefusal
-    expect(pauseAskedFor(new OAuthRefusedError('Asking', refusal), now)).toBe(ms)
-    expect(pauseAskedFor(new RetryableError('busy', { retryAfter: value }), now)).toBe(ms)
-    expect(pauseAskedFor(new Error('broken'), now)).toBe(0)
+    expect(pauseRequestedBy(new OAuthRefusedError('Asking', refusal), now)).toBe(ms)
+    expect(pauseRequestedBy(new RetryableError('busy', { retryAfter: value }), now)).toBe(ms)
+    expect(pauseRequestedBy(new Error('broken'), now)).toBe(0)
   })
 })
