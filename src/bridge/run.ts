@@ -23,7 +23,7 @@ const LAST_ANSWERS_MS = 900
 const POLL_MS = 20
 
 /** How long the target may take to end the session, and a sign-in to let go of its port and lock. */
-const GOODBYE_MS = 700
+const SHUTDOWN_MS = 700
 
 /** The bridges of one machine wake at once: each waits up to this long before it connects. */
 const WAKE_JITTER_MS = 3_000
@@ -58,27 +58,36 @@ export async function runStdio(runtime: StdioRuntime, options: RunBridgeOptions)
 
   const ending = await end.ended
   logger.debug('ending', `The bridge ends: ${ending}`)
-  const canAnswer = !['signing-in', 'degraded'].includes(bridge.connection.phase)
-  if (ending === 'stdin' && canAnswer) {
-    const deadline = clock.now() + LAST_ANSWERS_MS
-    while (bridge.requests.size > 0 && !host.isBehind && clock.now() < deadline) {
-      await sleep(clock, POLL_MS)
-    }
-  }
+  if (ending === 'stdin') await awaitLastAnswers(clock, parts)
   stopLiveness()
   listener.stop()
   const isFault = ending === 'fault'
   bridge.close(isFault ? 'The bridge ends because of a mistake in it' : 'The bridge is closing')
   over.abort()
-  const goodbye = Promise.all([
-    parts.gatewayClient.end(),
-    memory.save(),
-    parts.coordinator.settled(),
-  ])
-  await Promise.race([goodbye, sleep(clock, GOODBYE_MS)])
-  await Promise.race([parts.gateway.close(), ...(isFault ? [sleep(clock, GOODBYE_MS)] : [])])
+  await shutDown(clock, memory, parts, isFault)
   end.stop()
   return isFault ? 1 : 0
+}
+
+/** Waits for open requests, unless they wait for a sign-in or for a target that is away. */
+async function awaitLastAnswers(clock: Clock, { bridge, host }: Parts): Promise<void> {
+  if (['signing-in', 'degraded'].includes(bridge.connection.phase)) return
+  const deadline = clock.now() + LAST_ANSWERS_MS
+  while (bridge.requests.size > 0 && !host.isBehind && clock.now() < deadline) {
+    await sleep(clock, POLL_MS)
+  }
+}
+
+/** Ends the session at the target, saves what the next start needs, and closes the gateway. */
+async function shutDown(
+  clock: Clock,
+  memory: Memory,
+  { gatewayClient, coordinator, gateway }: Parts,
+  isFault: boolean,
+): Promise<void> {
+  const ended = Promise.all([gatewayClient.end(), memory.save(), coordinator.settled()])
+  await Promise.race([ended, sleep(clock, SHUTDOWN_MS)])
+  await Promise.race([gateway.close(), ...(isFault ? [sleep(clock, SHUTDOWN_MS)] : [])])
 }
 
 /** Returns a check that drops the session when somebody signed out, or somebody else signed in. */
@@ -126,14 +135,14 @@ function watchTarget(
   })
 }
 
-/** Returns what people call the program that is the host. */
+/** Returns the host's product name. */
 function hostName({ clientInfo }: JsonObject): string | undefined {
   if (!isObject(clientInfo)) return undefined
   const name = stringMember(clientInfo, 'name')
   return stringMember(clientInfo, 'title') || (name && (HOSTS.get(name.toLowerCase()) ?? name))
 }
 
-/** Hosts that send no title, by the name that they send. */
+/** Product names of hosts that send no title, by the name that they send. */
 const HOSTS: ReadonlyMap<string, string> = new Map([
   ['claude-ai', 'Claude Desktop'],
   ['claude-code', 'Claude Code'],
@@ -143,7 +152,7 @@ const HOSTS: ReadonlyMap<string, string> = new Map([
   ['gemini-cli-mcp-client', 'Gemini CLI'],
 ])
 
-/** Who is signed in, by the names of targets; `undefined` where nobody is. */
+/** The account signed in to each target, by the target's name; `undefined` where nobody is. */
 type Identities = ReadonlyMap<string, string | undefined>
 
 /** The host, for the page that the browser shows after a sign-in. */
@@ -231,7 +240,7 @@ function createParts(
 
 function openGateway(clock: Clock, options: RunBridgeOptions): Gateway {
   const { name, targets, logger, timeouts, maxNameLength } = options
-  // no other process ever has to read what is sealed with it
+  // no other process ever has to open what is sealed with it
   const secrets = [randomBytes(32).toString('hex')]
   return createGateway({
     ...{ targets, secrets, clock, timeouts, maxNameLength },
@@ -239,7 +248,7 @@ function openGateway(clock: Clock, options: RunBridgeOptions): Gateway {
     // the bridge reports itself what a failure of a target means for the host
     logger: { ...logger, info: logger.debug, warn: logger.debug },
     reopenSessions: true,
-    // there is one caller
+    // there is only one caller
     bindsAlone: false,
     offersStreams: true,
   })

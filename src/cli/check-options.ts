@@ -7,7 +7,7 @@ import { addNetworkOptions, addStoreOptions, parseSeconds, repeatable } from './
 /** Adds the flags that select the target and the credential of a check. */
 export function addCheckedOptions(command: Command): Command {
   return addNetworkOptions(addStoreOptions(command))
-    .option('--scope <scopes>', 'Scopes to ask for, separated by spaces.')
+    .option('--scope <scopes>', 'Scopes to request, separated by spaces.')
     .addOption(repeatable('--header <header>', 'Header for the target, "Name: value"; repeatable.'))
     .option('--timeout <seconds>', 'Time limit of each request.', parseTimeout, 10)
     .option('--trust', 'Send secrets to the URLs that files of this folder name.', false)

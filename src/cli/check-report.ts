@@ -75,7 +75,7 @@ export function createReporter(
 
 const isDocument = (kind: WantedReporter['kind']) => kind === 'json' || kind === 'junit'
 
-/** `--json` is for programs: the text is left out unless somebody requested it. */
+/** Replaces the text on stdout by JSON, and keeps reports to files and GitHub. */
 function withJson(reporters: readonly WantedReporter[]): WantedReporter[] {
   const others = reporters.filter(({ kind, file }) => kind === 'github' || file !== undefined)
   return [{ kind: 'json', file: undefined }, ...others]

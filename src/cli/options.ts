@@ -65,7 +65,7 @@ export function addSignInOptions(command: Command): Command {
       '--no-resource',
       'Do not send the resource parameter (RFC 8707), which some servers refuse.',
     )
-    .option('--scope <scopes>', 'Scopes to ask for, separated by spaces.')
+    .option('--scope <scopes>', 'Scopes to request, separated by spaces.')
 }
 
 const LONGEST_S = 3_600
@@ -77,7 +77,7 @@ export function parseSeconds(text: string): number {
   throw new InvalidArgumentError(`Expected a number of seconds up to ${LONGEST_S}.`)
 }
 
-/** What ends a command at the first SIGINT, SIGTERM or SIGHUP: a promise that then rejects. */
+/** Rejects at the first SIGINT, SIGTERM or SIGHUP, which ends the command. */
 export function interruption({ onSignal }: Pick<Runtime, 'onSignal'>): Promise<never> {
   return new Promise<never>((_resolve, reject) => {
     onSignal(() => reject(new ProxyError('INTERRUPTED', 'Interrupted')))
@@ -91,8 +91,8 @@ function parsePort(text: string): number {
 }
 
 /**
- * Reads the flags of a command, and what the environment says in their place. A variable for a flag
- * that is repeatable holds one value a line.
+ * Reads the flags of a command; a variable of the environment replaces an absent flag. The variable
+ * of a repeatable flag holds one value per line.
  *
  * @throws {ProxyError} `USAGE`
  */

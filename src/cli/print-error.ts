@@ -12,14 +12,14 @@ const BUG_HINT =
 export interface PrintErrorOptions {
   /** Print one line of JSON instead of text. */
   json: boolean
-  /** Print what led to the error, too. */
+  /** Print the causes of the error, too. */
   debug: boolean
 }
 
 /**
  * Says on stderr what failed and what to do about it.
  *
- * @param error Anything that was thrown; what is no `ProxyError` counts as our own mistake.
+ * @param error Anything that was thrown; anything but a `ProxyError` counts as a mistake of ours.
  */
 export function printError(
   runtime: Pick<Runtime, 'io' | 'env'>,

@@ -142,7 +142,7 @@ function row(name: string, text: string, { columns }: TextStyle): string {
     .join('')
 }
 
-/** The name that clients see and its length, then what the tool takes. */
+/** One line per tool: the name that clients see, its arguments and the length of the name. */
 function renderTools(tools: readonly InspectedTool[], style: TextStyle): string {
   const lines = tools.slice(0, MAX_TOOLS).map((tool, index) => {
     const { name, exposedAs, length, signature, readOnly, policy } = tool
@@ -175,7 +175,7 @@ function curlOf({ url, authorization, settings }: Inspected): string {
   const isOpen = token === undefined || token.outcome === 'skip'
   const isOwn = settings['credential']?.value === 'static'
   return [
-    // a credential of the target's own is with whoever has it
+    // only the user has a credential of the target's own
     ...(isOpen || isOwn ? [''] : [`\nTOKEN=$(mcp-descope-proxy token ${quote(url)})`]),
     `curl -sS -i ${quote(url)} \\`,
     ...(isOpen ? [] : [`  -H "authorization: Bearer $TOKEN" \\`]),

@@ -15,9 +15,9 @@ export async function run(
   argv: readonly string[],
   commands: readonly CommandEntry[] = COMMANDS,
 ): Promise<number> {
-  const asked = beforeDoubleDash(argv)
+  const ownArguments = beforeDoubleDash(argv)
   try {
-    const program = await buildProgram(runtime, asked, commands)
+    const program = await buildProgram(runtime, ownArguments, commands)
     if (argv.length === 0) {
       runtime.io.err(program.helpInformation())
       return EXIT.usage
@@ -29,12 +29,12 @@ export async function run(
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return EXIT.ok
     const error = thrown instanceof CommanderError ? usageError(thrown) : thrown
     const debug =
-      asked.join(' ').includes('--log-level debug') ||
-      asked.includes('--log-level=debug') ||
+      ownArguments.join(' ').includes('--log-level debug') ||
+      ownArguments.includes('--log-level=debug') ||
       runtime.env['MCP_DESCOPE_LOG_LEVEL'] === 'debug'
     const { printError } = await import('./print-error.js')
-    printError(runtime, error, { json: asked.includes('--json'), debug })
-    if (calledCommand(asked) === 'stdio') await sayToHost(runtime, error)
+    printError(runtime, error, { json: ownArguments.includes('--json'), debug })
+    if (calledCommand(ownArguments) === 'stdio') await reportToHost(runtime, error)
     return error instanceof ProxyError ? STATUS_OF[error.code] : EXIT.failed
   }
 }
@@ -63,7 +63,7 @@ async function buildProgram(
   for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => runtime.io.out(text),
-      // Mistakes are thrown, and said once, in our own form.
+      // Usage errors are thrown, and printed once, in our own form.
       writeErr: () => undefined,
       getOutHelpWidth: () => Math.min(runtime.io.columns, 100),
       getErrHelpWidth: () => Math.min(runtime.io.columns, 100),
@@ -80,7 +80,7 @@ function calledCommand(argv: readonly string[]): string | undefined {
 }
 
 /** Answers the host's first request with the error: hosts show that, but rarely what is on stderr. */
-async function sayToHost(runtime: Runtime, error: unknown): Promise<void> {
+async function reportToHost(runtime: Runtime, error: unknown): Promise<void> {
   const { answerPending } = await import('../bridge/startup-failure.js')
   const message = messageOf(error)
   const hint = error instanceof ProxyError ? error.hint : undefined
@@ -107,7 +107,7 @@ function usageError(error: CommanderError): ProxyError {
   return new ProxyError('USAGE', message, {
     hint: suggestion
       ? suggestion.replace(/^\((.*)\)$/, '$1')
-      : `Run \`${PRODUCT} --help\` to see what it takes.`,
+      : `Run \`${PRODUCT} --help\` to see its arguments.`,
     cause: error,
   })
 }

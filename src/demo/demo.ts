@@ -111,7 +111,7 @@ async function takeSteps(
 
   const visitor = createVisitor(proxy.url, fetch)
   closers.push(visitor.close)
-  await step('challenge', 'Call without a token and be refused', visitor.knock, String)
+  await step('challenge', 'Call without a token and be refused', visitor.callWithoutToken, String)
   await step(
     'register',
     'Find the authorization server and register a client',

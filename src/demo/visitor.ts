@@ -18,7 +18,7 @@ type Fetch = typeof globalThis.fetch
 /** A real MCP client that knows only the URL of a protected server. */
 export interface Visitor {
   /** Calls without a token; resolves with the metadata URL from the 401. */
-  knock(): Promise<string>
+  callWithoutToken(): Promise<string>
   /** Finds the authorization server and registers; resolves with the client id and the server. */
   register(): Promise<string>
   /** Signs in as a browser would and redeems the code; resolves with a description of the tokens. */
@@ -43,7 +43,7 @@ export function createVisitor(url: string, fetch: Fetch): Visitor {
     new StreamableHTTPClientTransport(new URL(url), { authProvider: provider, fetch })
 
   return {
-    knock: () => knock(url, fetch),
+    callWithoutToken: () => callWithoutToken(url, fetch),
     async register() {
       try {
         await new Client(CLIENT).connect(createTransport() as Transport)
@@ -52,7 +52,7 @@ export function createVisitor(url: string, fetch: Fetch): Visitor {
       }
       const { clientId, authorizationUrl } = provider
       if (clientId === undefined || authorizationUrl === undefined) {
-        throw new ProxyError('PROTOCOL_INVALID', 'The server did not ask for a sign-in')
+        throw new ProxyError('PROTOCOL_INVALID', 'The server did not require a sign-in')
       }
       return `${clientId} at ${authorizationUrl.origin}`
     },
@@ -92,7 +92,7 @@ function describeTokens(tokens: OAuthTokens | undefined): string {
   return `an access token${scope}${life}`
 }
 
-async function knock(url: string, fetch: Fetch): Promise<string> {
+async function callWithoutToken(url: string, fetch: Fetch): Promise<string> {
   const answer = await fetch(url, {
     method: 'POST',
     headers: {

@@ -196,8 +196,8 @@ const REFUSAL_HINTS: Readonly<Record<string, string>> = {
   unauthorized_client:
     'Allow the client the grant "client_credentials", and in Descope give it a Policy for this MCP server.',
   unsupported_grant_type: 'Use a client that may use client credentials, or MCP_DESCOPE_TOKEN.',
-  E011003: 'Ask for scopes that the MCP server has: `--scope "<scopes>"`.',
-  invalid_scope: 'Ask for scopes that the MCP server has: `--scope "<scopes>"`.',
+  E011003: 'Request scopes that the MCP server has: `--scope "<scopes>"`.',
+  invalid_scope: 'Request scopes that the MCP server has: `--scope "<scopes>"`.',
   invalid_target:
     'In Descope, set the MCP Server URL of the MCP server to the URL of this target, to the letter.',
 }

@@ -23,7 +23,7 @@ export async function readFindings(
       return { name: clean(name, true), signature: clean(signature, true), readOnly }
     })
   const hasTalked = probe.seen.length > 0
-  const session = hasTalked ? (await probe.talk().catch(() => undefined))?.session : undefined
+  const session = hasTalked ? (await probe.handshake().catch(() => undefined))?.session : undefined
   const { claims, problem } = await readClaims(probe, clean)
   return {
     server: session?.server === undefined ? null : clean(session.server),
@@ -35,7 +35,7 @@ export async function readFindings(
 }
 
 async function readClaims(probe: Probe, clean: (text: string) => string) {
-  const proof = await probe.known()
+  const proof = await probe.knownProof()
   const claims = proof?.token === undefined ? {} : readUnverifiedClaims(proof.token)
   if (Object.keys(claims).length === 0) return { claims: null, problem: null }
   const shown = JSON.parse(clean(JSON.stringify(claims))) as JsonObject

@@ -60,7 +60,7 @@ export interface HandshakeOptions {
  *
  * @see [MCP 2026-07-28, versioning](https://modelcontextprotocol.io/specification/2026-07-28/basic/versioning)
  */
-export async function shakeHands(options: HandshakeOptions): Promise<Handshake> {
+export async function openHandshake(options: HandshakeOptions): Promise<Handshake> {
   const { client, headers, openSse } = options
   const discover = await client.request(statelessRequest(headers, 'server/discover'))
   const isOver = discover.kind === 'failed' || refusalAmong(discover) !== undefined

@@ -68,7 +68,7 @@ async function readList(probe: Probe, kind: ContentKind): Promise<List> {
   return done()
 }
 
-/** What identifies an entry; one without a name is unique. */
+/** The identity of an entry; one without a name is unique. */
 function nameOf(entry: JsonObject): unknown {
   return entry['uri'] ?? entry['name'] ?? entry
 }

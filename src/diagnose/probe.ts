@@ -9,7 +9,7 @@ import { ProxyError } from '../util/errors.js'
 import { isObject, type JsonObject, stringsMember, tryParseJson } from '../util/json.js'
 import type { Clock } from '../util/runtime.js'
 import { answerOf, createHttpClient, createSseClient, type McpClient, resultOf } from './client.js'
-import { type CheckSession, type Handshake, handshakeRefusal, shakeHands } from './handshake.js'
+import { type CheckSession, type Handshake, handshakeRefusal, openHandshake } from './handshake.js'
 
 export interface ProbeOptions {
   clock: Clock
@@ -48,12 +48,12 @@ export interface Probe extends ProbeOptions {
   server: AuthorizationServer | undefined
   /** What to authenticate with; `undefined` when a person must sign in first. */
   proof(): Promise<Proof | undefined>
-  /** The same, if a check has requested it already. */
-  known(): Promise<Proof | undefined>
+  /** The proof, if a check has requested it already. */
+  knownProof(): Promise<Proof | undefined>
   /** The handshake with our credential. */
   authorized(): Promise<Handshake>
-  /** The same, through the bridge if there is one. */
-  talk(): Promise<Handshake>
+  /** The handshake through the bridge if there is one, else with our credential. */
+  handshake(): Promise<Handshake>
   /** @throws {ProxyError} `PROTOCOL_INVALID` when there is none. */
   session(): Promise<CheckSession>
   /** All results so far, for the check of the schemas. */
@@ -67,17 +67,17 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
   const upstream = await network.connect(url)
   const client = createHttpClient(clock, upstream, timeoutMs)
   const closing: (() => Promise<unknown>)[] = []
-  const shake = async (
+  const connectThrough = async (
     through: McpClient,
     headers: Readonly<Record<string, string>>,
     maySpeakSse: boolean,
   ) => {
     const openSse = maySpeakSse ? () => createSseClient(clock, network, url, timeoutMs) : undefined
-    const hands = await shakeHands({ client: through, headers, openSse })
-    if (hands.session !== undefined) closing.push(hands.session.close)
-    return hands
+    const handshake = await openHandshake({ client: through, headers, openSse })
+    if (handshake.session !== undefined) closing.push(handshake.session.close)
+    return handshake
   }
-  const anonymous = once(() => shake(client, access.plain, true))
+  const anonymous = once(() => connectThrough(client, access.plain, true))
   const challenge = once(async () => {
     return readBearerChallenge(handshakeRefusal(await anonymous())?.header('www-authenticate'))
   })
@@ -93,18 +93,18 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
     if (!isRefused && open.discover?.kind === 'failed') return open
     const first = await proof()
     if (first === undefined) throw nobodySignedIn()
-    const hands = await shake(client, { ...access.plain, ...first.headers }, true)
-    if (handshakeRefusal(hands) === undefined) return hands
+    const handshake = await connectThrough(client, { ...access.plain, ...first.headers }, true)
+    if (handshakeRefusal(handshake) === undefined) return handshake
     const better = await access.again(first, await challenge())
-    if (better === undefined) return hands
+    if (better === undefined) return handshake
     proved = Promise.resolve(better)
-    return shake(client, { ...access.plain, ...better.headers }, true)
+    return connectThrough(client, { ...access.plain, ...better.headers }, true)
   })
-  const talk = once(async () => {
+  const handshake = once(async () => {
     if (openBridge === undefined) return await authorized()
     const bridge = await openBridge()
     closing.push(bridge.close)
-    return await shake(bridge, {}, false)
+    return await connectThrough(bridge, {}, false)
   })
   const seen: SeenResult[] = []
   return {
@@ -117,11 +117,11 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
     resource: undefined,
     server: undefined,
     proof,
-    known: async () => proved?.catch(() => undefined),
+    knownProof: async () => proved?.catch(() => undefined),
     authorized,
-    talk,
+    handshake,
     async session() {
-      const { session } = await talk()
+      const { session } = await handshake()
       if (session !== undefined) return session
       throw new ProxyError('PROTOCOL_INVALID', 'No MCP session with the target could be opened')
     },
@@ -179,13 +179,13 @@ export interface Proof {
 
 /** How to authenticate at the target, as far as it is known in advance. */
 export interface CheckAccess {
-  /** For people: `client credentials`, `TARGET_TOKEN`, `signed in`. */
+  /** For people: `client credentials`, `TARGET_TOKEN`, `stored sign-in`. */
   readonly label: string
   /**
    * - `static`: a credential of the target's own, for which it needs no metadata
    * - `token`: an access token that was given
    * - `client`: client credentials, at the authorization server that the target names
-   * - `stored`: whatever sign-in is kept, if any
+   * - `stored`: the stored sign-in, if any
    */
   readonly kind: 'static' | 'token' | 'client' | 'stored'
   /** Headers of every request, even of those without a credential. */
@@ -202,7 +202,7 @@ export interface CheckAccess {
   again(proof: Proof, challenge: BearerChallenge | undefined): Promise<Proof | undefined>
 }
 
-/** Tells whether a credential was given for this check, rather than a kept sign-in. */
+/** Tells whether a credential was given for this check, rather than a stored sign-in. */
 export function isGiven({ kind }: CheckAccess): boolean {
   return kind !== 'stored'
 }

@@ -26,7 +26,7 @@ export interface ConnectOffer {
   readonly afterwards: string
 }
 
-/** Systems of other people, whose home folder is written the way their system writes it. */
+/** Other people's systems, each with its own notation of the home folder. */
 const ELSEWHERE: Readonly<Record<string, Where>> = {
   macOS: { platform: 'darwin', homeDir: '~', env: {}, cwd: '.' },
   Linux: { platform: 'linux', homeDir: '~', env: {}, cwd: '.' },
@@ -89,7 +89,7 @@ function filesOf(host: Host): ConnectOffer['files'] {
   return [...systems].map(([path, names]) => ({ systems: names.join(', '), path }))
 }
 
-/** Everything by which a server can be added to a host. */
+/** The ways to add a server to a host. */
 export interface InstallOptions {
   /** What to put into the file. */
   readonly snippet: string
@@ -101,7 +101,7 @@ export interface InstallOptions {
   readonly link: string | undefined
 }
 
-/** Returns everything by which a server can be added to a host. */
+/** Returns the ways to add a server to a host. */
 export function installOptionsOf(
   where: Pick<Runtime, 'platform'>,
   host: Pick<Host, 'id' | 'format' | 'container'>,

@@ -49,7 +49,7 @@ export function worstStatus(statuses: Iterable<number>): number {
   return PRECEDENCE.find((status) => all.has(status)) ?? [...all].find((status) => status > 0) ?? 0
 }
 
-/** Ends a command with a status when everything was said already. */
+/** Ends a command with a status when everything was printed already. */
 export class SilentExit extends Error {
   readonly status: number
 

@@ -62,7 +62,7 @@ export interface WantedReporter {
 /** Flags of `test-target`. */
 export interface CheckFlags extends StoreFlags, NetworkFlags {
   header: readonly string[]
-  /** Send secrets also where only a file of the working directory says so. */
+  /** Send secrets even to URLs that only a file of the working directory names. */
   trust: boolean
   reporter: readonly WantedReporter[]
   json?: boolean
@@ -80,7 +80,7 @@ export interface CheckFlags extends StoreFlags, NetworkFlags {
   viaStdio: boolean
 }
 
-/** The flags of `test-target` as they are when nobody gives one. */
+/** The defaults of the flags of `test-target`. */
 export const NO_CHECK_FLAGS = {
   reporter: [],
   call: [],

@@ -7,7 +7,7 @@ import { ProxyError } from '../util/errors.js'
 import { fileErrorCode } from '../util/private-files.js'
 import type { Runtime } from '../util/runtime.js'
 
-/** All authorities of a system fit into a tenth of it. */
+/** Ten times what all authorities of a system take. */
 export const MAX_PEM_BYTES = 8 * MIB
 
 /** Flags of every command that speaks to an authorization server. */
@@ -34,7 +34,7 @@ export function openNetwork(
   return createNetwork({ runtime, ca, proxies, ipv4, isRetrySafe, prove: proveRequest })
 }
 
-/** Gives a runtime whose `fetch` goes the way that the flags say. */
+/** Returns a runtime whose `fetch` uses the network as the flags say. */
 export function withNetwork(runtime: Runtime, flags: NetworkFlags): Runtime {
   const { allowHttp } = flags
   return { ...runtime, fetch: openNetwork(runtime, flags).fetch, allowHttp }
@@ -42,8 +42,8 @@ export function withNetwork(runtime: Runtime, flags: NetworkFlags): Runtime {
 
 /**
  * Reads the certificate authorities of `--ca`, `--use-system-ca`, `SSL_CERT_FILE` and
- * `NODE_EXTRA_CA_CERTS`. The last one counts in Node by itself, but only as long as no list of ours
- * takes the place of Node's.
+ * `NODE_EXTRA_CA_CERTS`. Node itself reads the last one, but
+ * ignores it once we pass a list of our own.
  *
  * @returns PEM texts; none when Node's own list is enough.
  * @throws {ProxyError} `CONFIG_INVALID` when a file cannot be read or is no PEM file, or Node cannot

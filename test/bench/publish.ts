@@ -41,7 +41,7 @@ export function renderTables({ machine, requests, streams, stdio }: Figures): st
     ]),
     `Of ${streams.count.toLocaleString('en')} idle event streams each takes ${streams.kb.serve} KB (relay that looks at nothing: ${streams.kb.raw} KB; on the SDK: ${streams.kb.sdk} KB); their heads come at\nonce, and no event of a burst of ${streams.burst.toLocaleString('en')} is lost.`,
     alignRows([
-      ['`stdio`, a kept sign-in, ratios of the same run', '`stdio`', 'mcp-remote 0.15.1'],
+      ['`stdio`, a stored sign-in, ratios of the same run', '`stdio`', 'mcp-remote 0.15.1'],
       ['start to the answer to `initialize` × `node -e 0`', ...both('start')],
       ['time added to a call × bridge by hand on `node:http`', ...both('added')],
       ['calls per second with 64 under way × that bridge', ...both('rate')],

@@ -12,7 +12,7 @@ export interface Scene {
 }
 
 /**
- * Starts where the drivers knock, which the suite starts all at once: plays their scenes one by one,
+ * Starts where the drivers callWithoutToken, which the suite starts all at once: plays their scenes one by one,
  * so that two cores are enough. `play` resolves with what happened, for whoever looks for a failure.
  */
 export async function startStage(play: (scene: Scene) => Promise<string>): Promise<Listening> {

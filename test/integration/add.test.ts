@@ -26,7 +26,7 @@ describe('add', () => {
     const { status, stdout, stderr } = await add(home, 'cursor', URL)
     expect(status).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ mcpServers: {} })
-    expect(stderr).toContain(`This belongs into ${home}/.cursor/mcp.json, for Cursor.\n`)
+    expect(stderr).toContain(`Add this to ${home}/.cursor/mcp.json, for Cursor.\n`)
     expect(readdirSync(home)).toEqual([])
   })
 

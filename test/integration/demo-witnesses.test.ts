@@ -136,7 +136,9 @@ describe.skipIf(folder === undefined)(
           identity.set({ issuer })
           onTestFinished(() => identity.set({ issuer: undefined }))
           const visitor = createVisitor(url, fetch)
-          expect(await visitor.knock()).toContain('/.well-known/oauth-protected-resource')
+          expect(await visitor.callWithoutToken()).toContain(
+            '/.well-known/oauth-protected-resource',
+          )
           await visitor.register()
           await visitor.signIn()
           await visitor.connect()

@@ -8,9 +8,9 @@ import { addJsonOption, repeatable } from '../options.js'
 const AFTER_HELP = `
 Hosts: claude-desktop, claude-code, cursor, vscode, windsurf, codex, gemini.
 
-Without --write, prints what belongs into the host's file and changes nothing.
+Without --write, prints what to add to the host's file and changes nothing.
 With --write, the old file is kept as <file>.bak. Secrets are never written:
-the host is told the names of variables.
+the host gets the names of variables.
 
 Examples:
   mcp-descope-proxy add cursor https://mcp.example.com/mcp

@@ -30,7 +30,7 @@ function show(runtime: Runtime): Command {
 
 function explain(runtime: Runtime): Command {
   const command = new Command('explain')
-    .summary('print all that is said about one setting')
+    .summary('explain one setting and where its value comes from')
     .description('Print what one setting means, and what each source says about it.')
     .argument('<key>', 'the setting, such as server.port')
   return addJsonOption(addSettingsOptions(command)).action(
@@ -49,8 +49,8 @@ function explainAccess(runtime: Runtime): Command {
     )
     .argument('<name>', 'the tool, the prompt or the resource URI, as clients see it')
     .option('--token <file>', 'a file with the access token of the caller')
-    .option('--claims <json>', 'the claims of one, such as \'{"roles":["admin"]}\'')
-    .option('--endpoint <target>', 'ask at the endpoint of this target alone')
+    .option('--claims <json>', 'the claims of an access token, such as \'{"roles":["admin"]}\'')
+    .option('--endpoint <target>', "use this target's own endpoint")
     .option('--arguments <json>', 'the arguments of the call, for rules that look at them')
   return addJsonOption(addSettingsOptions(command)).action(
     async (name: string, { json = false, ...who }: WhoFlags & { json?: boolean }) => {

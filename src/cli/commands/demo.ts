@@ -31,22 +31,22 @@ function identityCommand(runtime: Runtime): Command {
     .description('Run the Descope emulator alone and print the DESCOPE_CONFIG_URL to use.')
   return addDemoOptions(command, 'Port to listen on')
     .addOption(
-      new Option('--issuer <form>', 'Form of "iss" in access tokens')
+      new Option('--issuer <form>', 'Format of "iss" in access tokens')
         .choices(['project', 'agentic', 'tenant', 'bare', 'project-url'])
         .default(undefined, 'project'),
     )
-    .option('--scopes <scopes>', 'Scopes of the MCP server, with spaces between', parseScopes)
-    .option('--ttl <seconds>', 'Life of an access token', parseSeconds)
+    .option('--scopes <scopes>', 'Scopes of the MCP server, separated by spaces', parseScopes)
+    .option('--ttl <seconds>', 'Lifetime of an access token', parseSeconds)
     .option('--state <folder>', 'Keep project, keys, clients, connections and port in this folder')
     .option(
       '--client-id <id>',
-      'Make a client for CI; also by MCP_DESCOPE_CLIENT_ID',
+      'Create a client for CI (env: MCP_DESCOPE_CLIENT_ID)',
       parseClientId,
     )
     .option('--options <file>', "The emulator's options, as a JSON object")
     .addHelpText(
       'after',
-      '\nThe secret of the client comes from MCP_DESCOPE_CLIENT_SECRET; without it, one is made up and printed.',
+      '\nThe secret of the client comes from MCP_DESCOPE_CLIENT_SECRET; without it, one is generated and printed.',
     )
     .action(async (flags: IdentityFlags) => {
       const { runIdentity } = await import('./demo/identity.js')
@@ -59,7 +59,7 @@ function targetCommand(runtime: Runtime): Command {
     .summary('run the example MCP server alone')
     .description('Run the example MCP server alone and print the TARGET_MCP_SERVER_URL to use.')
   return addDemoOptions(command, 'Port to listen on')
-    .addHelpText('after', '\nWith TARGET_API_TOKEN in the environment, it wants that token.')
+    .addHelpText('after', '\nWith TARGET_API_TOKEN in the environment, it requires that token.')
     .action(async (flags: DemoFlags) => {
       const { runTarget } = await import('./demo/parts.js')
       exitWith(await runTarget(runtime, flags))
@@ -71,9 +71,11 @@ function addDemoOptions(command: Command, port: string): Command {
     .addOption(
       new Option('--port <number>', `${port}; 0 picks a free one`).default(0).argParser(parsePort),
     )
-    .addOption(new Option('--log-level <level>', 'Least level of log lines').choices(LOG_LEVELS))
+    .addOption(new Option('--log-level <level>', 'Minimum level of log lines').choices(LOG_LEVELS))
     .addOption(
-      new Option('--log-format <format>', 'Form of log lines').choices(LOG_FORMATS).default('text'),
+      new Option('--log-format <format>', 'Format of log lines')
+        .choices(LOG_FORMATS)
+        .default('text'),
     )
 }
 

@@ -16,7 +16,7 @@ export function inspectCommand(runtime: Runtime, run = runInspect): Command {
   return addCheckedOptions(command)
     .option('--trace', 'Print each HTTP exchange on stderr, without secrets.', false)
     .option('--curl', 'Print the same request for curl.', false)
-    .addHelpText('after', '\nNever asks anybody to sign in. Exits as test-target does.')
+    .addHelpText('after', '\nNever starts a sign-in. Exits as test-target does.')
     .action(async (argument: string | undefined, flags: InspectFlags) => {
       exitWith(await run(runtime, argument, { ...NO_CHECK_FLAGS, ...flags }))
     })

@@ -37,7 +37,7 @@ function addBridgeOptions(command: Command): Command {
   return addNetworkOptions(addSignInOptions(command))
     .addOption(repeatable('--header <header>', 'Header for the target, "Name: value"; repeatable.'))
     .addOption(
-      new Option('--transport <kind>', 'How the target speaks MCP.')
+      new Option('--transport <kind>', 'Transport of the target.')
         .choices(TRANSPORTS)
         .default('auto'),
     )
@@ -46,7 +46,7 @@ function addBridgeOptions(command: Command): Command {
         .choices(PROTOCOLS)
         .default('auto'),
     )
-    .addOption(new Option('--log-level <level>', 'Least level of log lines.').choices(LOG_LEVELS))
+    .addOption(new Option('--log-level <level>', 'Minimum level of log lines.').choices(LOG_LEVELS))
     .option('--log-file <file>', 'Write the log there too, at most 5 files of 1 MB.')
     .option('--login-wait <seconds>', 'How long a call waits for a sign-in.', parseSeconds, 25)
     .option('--wait-for-login', 'Answer no request before somebody has signed in.', false)

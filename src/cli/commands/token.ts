@@ -22,7 +22,7 @@ interface Flags extends StoreFlags, NetworkFlags {
 /** Declares `token`: one access token on stdout, for scripts. */
 export function tokenCommand(given: Runtime): Command {
   const command = new Command('token')
-    .description('Print one valid access token for scripts. Never asks anybody to sign in.')
+    .description('Print one valid access token for scripts. Never starts a sign-in.')
     .argument('[target-or-url]', 'the target that the token is for')
     .option('--min-ttl <time>', 'Refresh first if less is left, such as 5m.', parseDuration)
   return addNetworkOptions(addStoreOptions(command))

@@ -134,7 +134,7 @@ function parseRequest(
   }
 }
 
-/** Either is a choice of the emulator: what makes Descope set `su` is not documented. */
+/** Both are choices of the emulator: what makes Descope set `su` is not documented. */
 function requestsStepUp(params: URLSearchParams): boolean {
   return params.has('acr_values') || (params.get('prompt') ?? '').split(' ').includes('login')
 }
@@ -151,7 +151,7 @@ function decide(state: State, params: URLSearchParams): IdentityReply {
   return grantCode(state, { ...request, grant: { ...request.grant, userId } })
 }
 
-/** The one who was hinted at first. */
+/** Lists the users, the one named by the login hint first. */
 function emailsOf(state: State, { grant }: EmulatorAuthorization): string[] {
   const { user, users } = state.options
   const emails = [user, ...users].map(({ email }) => email)

@@ -169,7 +169,7 @@ function assertedClientId(params: URLSearchParams): string | undefined {
 /**
  * Verifies the assertion by which a client proves itself: ES256, once, for this server.
  *
- * Which audiences Descope takes is not known; the emulator takes the URL of the endpoint asked,
+ * Which audiences Descope takes is not known; the emulator takes the URL of the requested endpoint,
  * both issuers and its own origin.
  *
  * @throws {EmulatorRefusal} `bad_secret`

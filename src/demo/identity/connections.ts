@@ -122,7 +122,7 @@ export function isInTenant(state: State, claims: Claims, tenantId: string): bool
   return tenant === tenantId || ownMember(tenants, tenantId) !== undefined
 }
 
-/** Refreshes when asked to, or when the token is over, and a refresh token is there. */
+/** Refreshes on request or when the token has expired, if there is a refresh token. */
 function currentToken(state: State, connection: ConfiguredConnection, force: boolean): string {
   const { accessToken, nextAccessToken, refreshToken, expiresAt } = connection
   const expired = expiresAt > 0 && expiresAt <= nowSeconds(state)

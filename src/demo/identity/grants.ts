@@ -173,7 +173,7 @@ export async function grantClientCredentials(
  * may prove itself, be named only, or be left out: then the one of the token takes its place.
  *
  * Any URI will do as `resource`. `audience` and `resource` both go into `aud`, in place of
- * `resourceUrl`; scopes of other resources are granted as asked: both are choices of the emulator.
+ * `resourceUrl`; scopes of other resources are granted as requested: both are choices of the emulator.
  *
  * @throws {EmulatorRefusal} `no_delegation_…`, `invalid_request`, `invalid_grant`,
  *   `invalid_target`, and what client authentication throws.

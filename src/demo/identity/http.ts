@@ -6,7 +6,7 @@ import type { State } from './state.js'
 /** Largest request body, bytes. */
 const BODY_LIMIT = 65_536
 
-/** What is nested deeper could not be written as JSON again. */
+/** Deeper values could not be serialized as JSON again. */
 const MAX_DEPTH = 64
 
 /** A request, read to its end. */

@@ -22,7 +22,7 @@
  * - the refusal of `x-forwarded-host`, of registration when it is off, and of keyless revocation;
  * - a replayed refresh token, or code, ends its family;
  * - CIMD redirect URIs are compared exactly, on loopback too;
- * - `azp` in the ID token, and `acr_values` or `prompt=login` as what asks for `su` (`stepUp: "asked"`);
+ * - `azp` in the ID token, and `acr_values` or `prompt=login` as what requests `su` (`stepUp: "asked"`);
  * - which audiences a client assertion may name; scopes of foreign resources at token exchange, and
  *   that exchange works at the MCP server's endpoint too (`agenticExchange`);
  * - the page of a connect link, what it adds to `redirectUrl`, that any of the user's tokens makes
@@ -130,7 +130,7 @@ export async function startIdentity({
       throw error
     })
   }
-  // a folder that can no longer be written to is told by the next request
+  // if the folder cannot be written to any more, the next request reports it
   const save = () => void state.save().catch(() => undefined)
   const suffix = '.well-known/openid-configuration'
   return {
@@ -179,9 +179,9 @@ export async function startIdentity({
 function withKept(options: IdentityOptions, kept: KeptState): IdentityOptions {
   const { projectId, serverId } = kept
   for (const [name, value] of Object.entries({ projectId, serverId })) {
-    const asked = options[name as 'projectId' | 'serverId']
-    if (asked === undefined || asked === value) continue
-    const message = `"${name}" is ${asked}, but the folder ${options.stateFolder} holds ${value}`
+    const given = options[name as 'projectId' | 'serverId']
+    if (given === undefined || given === value) continue
+    const message = `"${name}" is ${given}, but the folder ${options.stateFolder} holds ${value}`
     throw new ProxyError('CONFIG_INVALID', message, {
       hint: 'Leave it out, or use another folder.',
     })
@@ -191,12 +191,12 @@ function withKept(options: IdentityOptions, kept: KeptState): IdentityOptions {
 }
 
 function setMachineClient(state: State, kept: KeptState | undefined): void {
-  const asked = state.options.machineClient
+  const requested = state.options.machineClient
   state.machineClient = kept?.machineClient
-  if (asked !== undefined) {
-    const { clientId } = asked
+  if (requested !== undefined) {
+    const { clientId } = requested
     const known = state.machineClient?.clientId === clientId ? state.machineClient : undefined
-    const clientSecret = asked.clientSecret ?? known?.clientSecret ?? newSecret(state)
+    const clientSecret = requested.clientSecret ?? known?.clientSecret ?? newSecret(state)
     state.machineClient = { clientId, clientSecret }
   }
   remember(state, state.machineClient?.clientSecret)

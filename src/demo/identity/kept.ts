@@ -12,7 +12,7 @@ import { remember, type State } from './state.js'
 
 const FILE = 'emulator.json'
 
-/** Most of each kind that are kept; the oldest are left out. */
+/** Limit of stored entries of each kind; the oldest are dropped. */
 const MOST = 500
 
 const keptSchema = z.strictObject({
@@ -55,11 +55,11 @@ const keptSchema = z.strictObject({
   ),
 })
 
-/** What an emulator keeps in its folder for its next start. */
+/** The state that an emulator stores in its folder for its next start. */
 export type KeptState = z.output<typeof keptSchema>
 
 /**
- * Reads what an emulator kept in a folder; `undefined` when it kept nothing yet.
+ * Reads the state that an emulator stored in a folder; `undefined` when there is none yet.
  *
  * @throws {ProxyError} `CONFIG_INVALID` for a folder that others can read, and for a damaged file.
  */

@@ -46,7 +46,7 @@ const RELATION = ['resource', 'resourceType', 'relation', 'target', 'targetType'
  * Answers whether relations hold: those of the option `relations`, and no others, since the
  * emulator has no schema to derive any from. `context` is ignored.
  *
- * Each answer repeats the relation asked about, as Descope's Python SDK needs.
+ * Each answer repeats the checked relation, as Descope's Python SDK needs.
  *
  * @throws {EmulatorRefusal} `invalid_token` or `invalid_request`
  */
@@ -66,8 +66,8 @@ function isRelation(value: unknown): value is JsonObject {
   return isObject(value) && RELATION.every((name) => stringMember(value, name) !== undefined)
 }
 
-function holds({ options }: State, asked: JsonObject): boolean {
-  return options.relations.some((known) => RELATION.every((name) => known[name] === asked[name]))
+function holds({ options }: State, tuple: JsonObject): boolean {
+  return options.relations.some((known) => RELATION.every((name) => known[name] === tuple[name]))
 }
 
 /** @throws {EmulatorRefusal} `invalid_token` */

@@ -39,7 +39,7 @@ export function errorPage(status: number, code: string, message: string): Identi
   )
 }
 
-/** Renders the question with its buttons: a user each to approve as, and one to deny. Values of `hidden` are sent back with the answer. */
+/** Renders the consent page: a button for each user to approve as, one to deny. The form sends `hidden` back. */
 export function consentPage(
   client: string,
   users: readonly string[],
@@ -64,7 +64,7 @@ export function consentPage(
   return page(
     200,
     `Allow ${client}?`,
-    `<p>${who} The application asks for:</p><ul>${list}</ul>
+    `<p>${who} The application requests:</p><ul>${list}</ul>
 <form method="post">${fields}${approve}
 <button name="decision" value="deny">Deny</button></form>`,
   )
@@ -91,7 +91,7 @@ ${list === '' ? '' : `<ul>${list}</ul>`}
   )
 }
 
-/** Serves what a person sees who opens the emulator: that it is none of Descope's, and what it offers. */
+/** Renders the front page: it says that this is not Descope, and lists what the emulator offers. */
 export function frontPage(state: State): IdentityReply {
   const { options, projectId, serverId } = state
   const { dcr, cimd, device, dpop, scopes, resourceUrl, user, approval } = options

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { JWK } from 'jose'
 import type { OutboundApp } from './options.js'
 
-/** Which of Descope's two authorization servers was asked: the MCP server's or the project's. */
+/** Which of Descope's two authorization servers was called: the MCP server's or the project's. */
 export type Surface = 'agentic' | 'project'
 
 export interface Client {

@@ -9,7 +9,7 @@ const OIDC_SCOPES = ['openid', 'profile', 'email', 'offline_access', 'descope.cu
 /**
  * Returns the scopes requested, or all of the server's when none are.
  *
- * @throws {EmulatorRefusal} `invalid_scope` for a scope that the asked server does not have.
+ * @throws {EmulatorRefusal} `invalid_scope` for a scope that this server does not have.
  * @see [RFC 6749 §3.3](https://www.rfc-editor.org/rfc/rfc6749#section-3.3)
  */
 export function requestedScopes(state: State, surface: Surface, scope: string | null): string[] {

@@ -22,10 +22,10 @@ import type { State } from './state.js'
 /** Limit of recorded requests; beyond it the oldest are dropped. */
 const RECORDED_LIMIT = 10_000
 
-/** So many of them keep their bodies. */
+/** The latest of them keep their bodies, up to this many. */
 const BODIES_LIMIT = 1_000
 
-/** Longer bodies are recorded as text, which takes less than what they hold. */
+/** Longer bodies are recorded as text, which takes less memory than their parsed form. */
 const PARSED_LIMIT = 8_192
 
 /**
@@ -96,8 +96,8 @@ async function handle(
 }
 
 /**
- * Tells whether a request names a host that the emulator goes by. On loopback nobody else can, but a
- * browser whose page has had its own name lead here (DNS rebinding).
+ * Tells whether the Host of a request is a name of the emulator. On loopback any other comes from a
+ * web page whose name was made to resolve to this machine (DNS rebinding).
  */
 function isMeant({ host, publicUrl }: IdentityOptions, { headers }: IncomingMessage): boolean {
   if (!isLoopback(host) || headers.host === undefined) return true
@@ -160,7 +160,7 @@ function failureReply({ status, body, retryAfter }: Failure): IdentityReply | un
       ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
       ...(typeof body === 'string' ? { 'content-type': isHtml ? 'text/html' : 'text/plain' } : {}),
     },
-    body: body ?? { errorMessage: 'A failure was asked for' },
+    body: body ?? { errorMessage: 'This failure is simulated' },
   }
 }
 

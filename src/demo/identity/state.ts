@@ -29,10 +29,10 @@ export interface MachineClient {
   readonly clientSecret: string
 }
 
-/** Most entries of each kind: whoever reaches the emulator can make as many as they like. */
+/** Limit of entries of each kind: whoever reaches the emulator can create any number. */
 const MOST = 10_000
 
-/** Longer values are no secrets of the emulator's, whoever sends them. */
+/** Longer values are never secrets of the emulator. */
 const MAX_SECRET_LENGTH = 16_384
 
 export interface State {
@@ -63,7 +63,7 @@ export interface State {
   readonly auditEvents: JsonObject[]
   /** The nonce that DPoP proofs must carry. */
   dpopNonce: string
-  /** A client for programs that every emulator of this folder knows. */
+  /** The confidential client that outlives a restart with the same folder. */
   machineClient: MachineClient | undefined
   /** Writes what must outlive a restart, where it has changed. */
   save(): Promise<void>
@@ -102,7 +102,7 @@ export function createState(options: IdentityOptions, clock: Clock, keys: KeyRin
     counters: { ...NO_COUNTS },
     secrets: new BoundedMap(2 * MOST),
   }
-  putIntoForce(state, options)
+  applyOptions(state, options)
   return state
 }
 
@@ -113,11 +113,11 @@ export function createState(options: IdentityOptions, clock: Clock, keys: KeyRin
  */
 export function applyChanges(state: State, changes: object): void {
   const { failures } = state
-  putIntoForce(state, changeOptions(state.options, changes))
+  applyOptions(state, changeOptions(state.options, changes))
   if (!('fail' in changes)) state.failures = failures
 }
 
-function putIntoForce(state: State, options: IdentityOptions): void {
+function applyOptions(state: State, options: IdentityOptions): void {
   const { clients, accessKeys, managementKeys, connections, fail } = options
   state.failures = fail.map((failure) => ({ ...failure }))
   for (const client of clients) remember(state, client.clientSecret)

@@ -68,7 +68,7 @@ export function accessClaims(state: State, subject: Subject): Claims {
 
 /** Returns the life of a refresh token, seconds. */
 export function refreshLife({ options }: State, surface: Surface = 'agentic'): number {
-  // a test that turns refresh tokens off means all of them
+  // 0 turns refresh tokens off everywhere
   if (options.refreshTtl === 0 || surface === 'agentic') return options.refreshTtl
   return options.projectRefreshTtl
 }
@@ -85,7 +85,7 @@ function chosenTenant({ options }: State, { tenant, tenants }: EmulatorUser): st
 }
 
 /**
- * Returns the claims of an ID token. Its issuer is always the one of the document asked.
+ * Returns the claims of an ID token. Its issuer is always that of the discovery document in use.
  *
  * `azp` is a choice of the emulator: with two audiences, clients demand it (OpenID Connect Core
  * §3.1.3.7).
@@ -187,8 +187,8 @@ function audience(state: State, { clientId, resources, surface }: Subject): stri
   if (aud === 'client+project') return [clientId, projectId]
   const isProject = surface === 'project'
   const own = resourceUrl && !isProject ? [resourceUrl] : []
-  const asked = isProject && !projectResource ? [] : resources
-  const bound = asked.length > 0 ? asked : own
+  const requested = isProject && !projectResource ? [] : resources
+  const bound = requested.length > 0 ? requested : own
   if (bound.length === 0 && (isProject || aud === 'resource')) return [projectId]
   return [...new Set(aud === 'resource' ? bound : [clientId, projectId, ...bound])]
 }

@@ -101,7 +101,7 @@ function registerPrompts(server: McpServer): void {
     'tour',
     { title: 'Take the tour', description: 'Asks the assistant to try what this server can do.' },
     () =>
-      ask(
+      userMessage(
         'Call whoami and tell me which credential the server saw. Then read me the secret, and count ' +
           'down from three.',
       ),
@@ -116,10 +116,12 @@ function registerPrompts(server: McpServer): void {
       },
     },
     ({ city }) =>
-      ask(`${describeWeather(weatherIn(city))} What should I pack for three days in ${city}?`),
+      userMessage(
+        `${describeWeather(weatherIn(city))} What should I pack for three days in ${city}?`,
+      ),
   )
 }
 
-function ask(words: string) {
+function userMessage(words: string) {
   return { messages: [{ role: 'user' as const, content: { type: 'text' as const, text: words } }] }
 }

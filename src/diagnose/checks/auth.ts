@@ -26,10 +26,10 @@ export function authChecks(probe: Probe): Check[] {
 }
 
 async function checkChallenge(probe: Probe): Promise<Verdict> {
-  const hands = await probe.anonymous()
-  const answer = handshakeRefusal(hands)
+  const handshake = await probe.anonymous()
+  const answer = handshakeRefusal(handshake)
   if (answer === undefined) {
-    return skip(hands.session === undefined ? 'there is no MCP answer to judge' : OPEN)
+    return skip(handshake.session === undefined ? 'there is no MCP answer to judge' : OPEN)
   }
   const gate = gateOf(answer)
   if (gate !== undefined) return probe.access.kind === 'static' ? skip(GATE) : gate
@@ -68,8 +68,8 @@ export async function judgeRefusal(
   if (challenge === undefined) {
     const scheme = header.split(/[\s,]/, 1)[0] ?? ''
     return fail(
-      `401 asks for ${JSON.stringify(scheme.slice(0, 40))}, not for Bearer`,
-      'Let the server ask for Bearer, or pass the credential that it wants: `--header "Authorization: …"`.',
+      `401 requires ${JSON.stringify(scheme.slice(0, 40))}, not Bearer`,
+      'Let the server require Bearer, or pass the credential that it wants: `--header "Authorization: …"`.',
     )
   }
   return judgeMetadataUrl(challenge)
@@ -96,9 +96,9 @@ function judgeMetadataUrl({ resourceMetadata: url, scope, proof }: BearerChallen
 
 async function checkResource(probe: Probe): Promise<Verdict> {
   const { url, deps, access } = probe
-  const hands = await probe.anonymous()
-  if (handshakeRefusal(hands) === undefined) {
-    if (hands.session === undefined) return skip('there is no MCP answer to judge')
+  const handshake = await probe.anonymous()
+  if (handshakeRefusal(handshake) === undefined) {
+    if (handshake.session === undefined) return skip('there is no MCP answer to judge')
     return (await probe.publishesMetadata())
       ? pass('published, although the target is open')
       : skip(OPEN)
@@ -179,7 +179,7 @@ async function checkServer(probe: Probe): Promise<Verdict> {
   )
 }
 
-/** Adds a hint to the error of an invalid document, as it depends on who refers to the document. */
+/** Adds the hint that fits here to the error of an invalid document, which has none of its own. */
 function addHint(error: unknown): never {
   if (error instanceof ProxyError && error.code === 'DISCOVERY_INVALID' && !error.hint) {
     throw new ProxyError(error.code, error.message, {

@@ -167,7 +167,7 @@ export function judgeOwnToken(
   )
 }
 
-/** Says by what a token is ours. */
+/** Describes the audience that makes the token ours. */
 function audienceOf(claims: JsonObject, resource: string): string {
   if (audiencesOf(claims).some(isResource(resource))) return `aud has ${resource}`
   return `aud is ${JSON.stringify(claims['aud'] ?? null).slice(0, 200)}`

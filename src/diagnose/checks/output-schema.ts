@@ -3,7 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import { messageOf } from '../../util/errors.js'
 import { type JsonObject, jsonPath, ownMember, stringMember } from '../../util/json.js'
 
-/** What is wrong with a tool's result, or with its schema. */
+/** A problem of a tool's result, or of its schema. */
 export interface OutputProblem {
   readonly of: 'schema' | 'result'
   readonly text: string

@@ -18,11 +18,11 @@ export function protocolChecks(probe: Probe): Check[] {
 }
 
 async function checkStateless(probe: Probe): Promise<Verdict> {
-  const hands = await probe.talk()
-  probe.seen.push(...resultsOf(hands))
-  const { discover, session } = hands
+  const handshake = await probe.handshake()
+  probe.seen.push(...resultsOf(handshake))
+  const { discover, session } = handshake
   if (session?.era === 'stateless')
-    return pass(`server/discover ${STATELESS_VERSION}${named(hands)}`)
+    return pass(`server/discover ${STATELESS_VERSION}${named(handshake)}`)
   const answer = discover && answerOf(discover)
   if (discover === undefined || answer === undefined) return skip('there is no answer to judge')
   const offered = stringsMember(resultOf(discover) ?? {}, 'supportedVersions')
@@ -39,17 +39,17 @@ async function checkStateless(probe: Probe): Promise<Verdict> {
 }
 
 async function checkSessionBased(probe: Probe): Promise<Verdict> {
-  const hands = await probe.talk()
-  const { session, older } = hands
-  if (session?.era === 'stateless') return checkBesides(probe, hands)
-  if (session === undefined) return explainHandshake(hands, probe.url)
+  const handshake = await probe.handshake()
+  const { session, older } = handshake
+  if (session?.era === 'stateless') return checkBesides(probe, handshake)
+  if (session === undefined) return explainHandshake(handshake, probe.url)
   if (older) {
     return warn(
-      `only the HTTP+SSE transport of ${session.version}${named(hands)}`,
+      `only the HTTP+SSE transport of ${session.version}${named(handshake)}`,
       'Let the server speak Streamable HTTP: `serve` and many clients know nothing older. The bridge does.',
     )
   }
-  return pass(`initialize ${session.version}${named(hands)}`)
+  return pass(`initialize ${session.version}${named(handshake)}`)
 }
 
 /** Tries `initialize` at a stateless server too, because most clients still start with it. */
@@ -91,7 +91,7 @@ export function explainHandshake(
   if (version !== undefined) {
     return fail(
       `initialize is answered with the version ${JSON.stringify(version.slice(0, 40))}`,
-      'Answer with the version that was asked for, or with another published one, such as 2025-11-25.',
+      'Answer with the requested version, or with another published one, such as 2025-11-25.',
       'PROTOCOL_INVALID',
     )
   }

@@ -29,7 +29,7 @@ async function checkSession(probe: Probe): Promise<Verdict> {
 async function checkStream(probe: Probe): Promise<Verdict> {
   const { era, version, sessionId, headers } = await probe.session()
   if (era === 'stateless') return skip('notifications come by subscriptions/listen')
-  if ((await probe.talk()).older) return pass('the one stream of HTTP+SSE')
+  if ((await probe.handshake()).older) return pass('the one stream of HTTP+SSE')
   const { network, url, clock, timeoutMs } = probe
   const upstream = await network.connect(url)
   const fields = {

@@ -6,7 +6,7 @@ import { isPrivateHost } from '../../util/private-addresses.js'
 import { type Check, fail, pass, skip, type Verdict, warn } from '../check.js'
 import { answerOf, createHttpClient } from '../client.js'
 import { gateOf } from '../explain.js'
-import { type Handshake, handshakeRefusal, shakeHands } from '../handshake.js'
+import { type Handshake, handshakeRefusal, openHandshake } from '../handshake.js'
 import { isGiven, type Probe, type Proof } from '../probe.js'
 import { GATE, OPEN } from './auth.js'
 
@@ -33,9 +33,9 @@ async function checkToken(probe: Probe): Promise<Verdict> {
   if (!isGiven(access) && refusal !== undefined && gateOf(refusal) !== undefined) {
     return { ...skip('not checked, because auth.challenge failed'), blockedBy: 'auth.challenge' }
   }
-  const hands = await probe.authorized()
+  const handshake = await probe.authorized()
   const proof = await probe.proof()
-  const answer = handshakeRefusal(hands)
+  const answer = handshakeRefusal(handshake)
   if (answer === undefined) return pass(describeProof(probe, proof))
   const challenge = readBearerChallenge(answer.header('www-authenticate'))
   const said = challenge?.errorDescription ?? challenge?.error
@@ -103,9 +103,9 @@ const projectIn = (issuer: string) => /\/(P[A-Za-z0-9]{27,})(?:\/|$)/.exec(issue
 
 async function checkWithoutToken(probe: Probe): Promise<Verdict> {
   const { access, url } = probe
-  const hands = await probe.anonymous()
-  if (hands.session === undefined || handshakeRefusal(hands))
-    return judgeRefusal(probe, hands, 'no token')
+  const handshake = await probe.anonymous()
+  if (handshake.session === undefined || handshakeRefusal(handshake))
+    return judgeRefusal(probe, handshake, 'no token')
   if (isGiven(access)) {
     return fail(
       `answers without a token, although ${access.label} is given`,
@@ -135,10 +135,10 @@ async function checkBadToken(probe: Probe): Promise<Verdict> {
   const proof = await probe.proof().catch(() => undefined)
   const headers = { ...access.plain, ...broken(proof) }
   const client = createHttpClient(clock, await probe.network.anew().connect(url), timeoutMs)
-  const hands = await shakeHands({ client, headers })
-  await hands.session?.close()
+  const handshake = await openHandshake({ client, headers })
+  await handshake.session?.close()
   await client.close()
-  if (hands.session === undefined) return judgeRefusal(probe, hands, 'a broken token')
+  if (handshake.session === undefined) return judgeRefusal(probe, handshake, 'a broken token')
   const isJwt =
     proof?.token !== undefined && Object.keys(readUnverifiedClaims(proof.token)).length > 0
   return isJwt
@@ -150,8 +150,8 @@ async function checkBadToken(probe: Probe): Promise<Verdict> {
 }
 
 /** Requires 401, because only that makes clients sign in or refresh. */
-function judgeRefusal({ access }: Probe, hands: Handshake, what: string): Verdict {
-  const answer = handshakeRefusal(hands)
+function judgeRefusal({ access }: Probe, handshake: Handshake, what: string): Verdict {
+  const answer = handshakeRefusal(handshake)
   if (answer !== undefined && gateOf(answer) !== undefined) {
     return skip(GATE)
   }
@@ -160,7 +160,7 @@ function judgeRefusal({ access }: Probe, hands: Handshake, what: string): Verdic
     if (access.kind === 'static') return pass(`403 to ${what}`)
     return warn(`403 to ${what}`, 'Answer 401: clients sign in or refresh at a 401 only.')
   }
-  const { discover, initialize } = hands
+  const { discover, initialize } = handshake
   const last = initialize ?? discover
   const status = last && answerOf(last)?.status
   if (what === 'no token' || status === undefined) return skip('there is no MCP answer to judge')

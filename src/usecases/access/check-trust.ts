@@ -24,13 +24,13 @@ export interface TrustUse {
   /** Targets get only what is configured, as `serve` does it. */
   readonly asServe: boolean
   /** Descope is requested a token of the client's own. */
-  readonly asksDescope: boolean
+  readonly usesDescope: boolean
 }
 
 /**
  * Refuses to send the user's secrets to a URL that only a file of the working directory names: the
- * folder may be a clone of a foreign project. At a terminal the user is asked, and a yes is stored for
- * these secrets, these URLs and this folder.
+ * folder may be a clone of a foreign project. At a terminal the user can confirm, and the consent is stored
+ * for these secrets, these URLs and this folder.
  *
  * @throws {ProxyError} `CONFIG_INVALID` before anything was sent.
  */
@@ -38,7 +38,7 @@ export async function requireTrust(
   runtime: Runtime,
   { signIn, configured }: BridgeTarget,
   flags: Pick<CheckFlags, 'trust' | 'header' | 'store'>,
-  { asServe, asksDescope }: TrustUse,
+  { asServe, usesDescope }: TrustUse,
 ): Promise<void> {
   if (configured === undefined || flags.trust) return
   const { loaded } = configured
@@ -47,23 +47,23 @@ export async function requireTrust(
   const sent = {
     targets: configured.targets.map(({ name }) => name),
     headers: flags.header.flatMap(secretsOfHeader),
-    toDescope: asksDescope ? ofClient : undefined,
+    toDescope: usesDescope ? ofClient : undefined,
   }
-  // looking for a stored sign-in may open a keychain, so do it only if one could go astray
+  // looking for a stored sign-in may open a keychain, so do it only if one could be sent
   const any = ['a sign-in']
   if (untrustedFlows(loaded, { ...sent, signIn: any, onBehalf: any }).length === 0) return
   const onBehalf = await signInsOf(runtime, signIn, flags, ofClient)
   const flows = untrustedFlows(loaded, { ...sent, signIn: asServe ? [] : onBehalf, onBehalf })
   if (flows.length === 0) return
-  const path = trustFile(runtime, flows)
+  const path = consentFile(runtime, flows)
   if ((await readPrivateFile(path)) !== undefined) return // the user agreed to all of this before
   const { errIsTty, inIsTty } = runtime.io
-  const mayAsk = errIsTty && inIsTty && !isCi(runtime.env)
-  if (mayAsk && (await ask(runtime, flows))) {
+  const canConfirm = errIsTty && inIsTty && !isCi(runtime.env)
+  if (canConfirm && (await confirm(runtime, flows))) {
     const sends = flows.map(({ what, to }) => `${what} to ${to}`)
     return writePrivateFile(path, `${JSON.stringify({ folder: runtime.cwd, sends })}\n`)
   }
-  const what = `Nobody said that this folder is trusted:\n${list(flows)}`
+  const what = `This folder is not trusted, and its files would send:\n${list(flows)}`
   throw new ProxyError('CONFIG_INVALID', what, { hint: hintFor(flows, loaded.isProjectFile) })
 }
 
@@ -83,12 +83,12 @@ async function signInsOf(
 ): Promise<readonly string[]> {
   if (runtime.env['MCP_DESCOPE_TOKEN']) return ['MCP_DESCOPE_TOKEN']
   const kept = await openStores(runtime, store).store.load(bindingOf(signIn))
-  return kept === undefined ? ofClient : ['the kept sign-in']
+  return kept === undefined ? ofClient : ['the stored sign-in']
 }
 
-async function ask({ io }: Pick<Runtime, 'io'>, flows: readonly TrustFlow[]): Promise<boolean> {
+async function confirm({ io }: Pick<Runtime, 'io'>, flows: readonly TrustFlow[]): Promise<boolean> {
   io.err(`The files of this folder would send:\n${list(flows)}\n`)
-  io.err('Is that meant? If others wrote them, look at them first. [y/N] ')
+  io.err('Is that intended? If others wrote these files, read them first. [y/N] ')
   const lines = createInterface({ input: io.stdin, terminal: false })
   const answer = await new Promise<string>((resolve) => {
     lines.once('line', resolve).once('close', () => resolve(''))
@@ -109,17 +109,17 @@ function hintFor(flows: readonly TrustFlow[], isProjectFile: boolean): string {
   return `Nothing was sent. If you trust whoever wrote these files, add \`--trust\`${otherwise}.`
 }
 
-/** Path of a yes. Another secret, another place or another folder is another question. */
-function trustFile(where: Where, flows: readonly TrustFlow[]): string {
+/** Path of a stored consent: one file for each combination of secrets, URLs and folder. */
+function consentFile(where: Where, flows: readonly TrustFlow[]): string {
   const sends = flows.map(({ what, url }) => JSON.stringify([what, url])).sort()
-  const question = JSON.stringify([realpathSync(where.cwd), ...sends])
-  const hash = createHash('sha256').update(question).digest('hex')
+  const consent = JSON.stringify([realpathSync(where.cwd), ...sends])
+  const hash = createHash('sha256').update(consent).digest('hex')
   return join(dataFolder(where), 'trust', `${hash}.json`)
 }
 
 /** A secret of the user that would be sent to a URL which only the working directory names. */
 interface TrustFlow {
-  /** For messages: `AWS_SECRET_ACCESS_KEY`, `@~/.token`, `the kept sign-in`. */
+  /** For messages: `AWS_SECRET_ACCESS_KEY`, `@~/.token`, `the stored sign-in`. */
   readonly what: string
   /** The URL without its query; with references unreplaced if it holds a secret of the user. */
   readonly to: string

@@ -31,12 +31,12 @@ export interface AccessVerdict {
   celRule?: { index: number; when: string; deny: string }
   /** All scopes that the call needs, where one is missing. */
   scopes?: readonly string[]
-  /** Rules for which Descope is asked about each call, with its arguments. */
+  /** Rules that Descope checks on each call, with its arguments. */
   fga?: readonly string[]
 }
 
 export interface ExplainOptions {
-  /** The target whose own endpoint is asked; by default the endpoint of all targets. */
+  /** The target whose own endpoint is meant; by default the endpoint of all targets. */
   readonly endpoint?: string | undefined
   readonly args?: JsonObject | undefined
   readonly clock: Pick<Clock, 'now'>
@@ -61,13 +61,13 @@ export interface Explanation {
  * Says whether a caller may use a tool, a prompt or a resource, as the proxy itself decides. Nothing is
  * sent to the target, so that what it does not have is explained too.
  *
- * @param asked The name or the URI as clients see it.
+ * @param exposed The name or the URI as clients see it.
  * @param options.args The arguments of the call; without them, it is decided as for a list.
  * @throws {ProxyError} `USAGE` when it leads to no target, or the endpoint does not exist.
  */
 export async function explainAccess(
   config: ProxyConfig,
-  asked: string,
+  exposed: string,
   principal: Principal,
   { endpoint, args, clock }: ExplainOptions,
 ): Promise<Explanation> {
@@ -75,11 +75,11 @@ export async function explainAccess(
   const { targets, url } = endpointAt(config, endpoint)
   const barriers = new Map(targets.map((target) => [target, createBarrier(target.access)]))
   const admitted = targets.filter((target) => barriers.get(target)?.(principal) === undefined)
-  const isUri = /^[A-Za-z][A-Za-z0-9+.-]*:|\{/.test(asked)
+  const isUri = /^[A-Za-z][A-Za-z0-9+.-]*:|\{/.test(exposed)
   const find = (among: readonly TargetConfig[]) =>
-    isUri ? findByUri(among, asked) : createNames(among, names.maxLength).route(asked)
+    isUri ? findByUri(among, exposed) : createNames(among, names.maxLength).route(exposed)
   const found = find(targets) ?? find(admitted)
-  if (found === undefined) throw unknownName(targets, asked, isUri)
+  if (found === undefined) throw unknownName(targets, exposed, isUri)
   const { target, name } = found
   const { rules, problems } = await compileRules([target], { clock })
   if (problems.length > 0) throw new ConfigError(problems)
@@ -105,10 +105,10 @@ export async function explainAccess(
     const celRule = celRuleOf(target, decision.rule)
     return { kind, allowed: false, refusal, rule: decision.rule, ...celRule, ...scopes }
   }
-  const mayBeAlias = !isUri && createNames(targets, names.maxLength).isUnknownAlias(asked)
+  const mayBeAlias = !isUri && createNames(targets, names.maxLength).isUnknownAlias(exposed)
   const other = rule === undefined ? undefined : find(admitted)?.target.name
   return {
-    asked,
+    asked: exposed,
     endpoint: url,
     target: target.name,
     own: name,
@@ -189,19 +189,23 @@ function endpointAt(config: ProxyConfig, name: string | undefined) {
 }
 
 /** With one target its URIs stay as they are. */
-function findByUri(targets: readonly TargetConfig[], asked: string) {
+function findByUri(targets: readonly TargetConfig[], exposed: string) {
   const [only, ...others] = targets
-  if (only !== undefined && others.length === 0) return { target: only, name: asked }
-  const found = routeUri(targets, asked)
+  if (only !== undefined && others.length === 0) return { target: only, name: exposed }
+  const found = routeUri(targets, exposed)
   return found && { target: found.target, name: found.uri }
 }
 
-function unknownName(targets: readonly TargetConfig[], asked: string, isUri: boolean): ProxyError {
+function unknownName(
+  targets: readonly TargetConfig[],
+  exposed: string,
+  isUri: boolean,
+): ProxyError {
   const forms = targets.map(({ name, prefix }) => {
     if (isUri) return `scheme://${name}/…`
     return prefix === '' ? '…' : `${prefix}_…`
   })
-  return new ProxyError('USAGE', `${JSON.stringify(asked)} leads to no target`, {
+  return new ProxyError('USAGE', `${JSON.stringify(exposed)} leads to no target`, {
     hint: `Write it as clients see it: ${forms.join(' or ')}.`,
   })
 }

@@ -139,7 +139,7 @@ function chooseTargets(
   }
   const found = targets.find((target) => target.name === name)
   if (found !== undefined) {
-    // alone it needs no prefix, unless somebody wants one
+    // a single target needs no prefix, unless one is configured
     const isDefault = origins.get(`targets.${name}.prefix`)?.from === 'default'
     return [isDefault ? { ...found, prefix: '' } : found]
   }
@@ -185,7 +185,7 @@ export function sentInTheClear(url: string | URL): ProxyError {
   const { origin, pathname } = new URL(url)
   return new ProxyError(
     'USAGE',
-    `${origin}${pathname} is plain http to another machine: everybody on the way could read the token`,
+    `${origin}${pathname} is plain http to another machine: anybody on the network path could read the token`,
     { hint: 'Use its https URL, or pass `--allow-http` if you trust the network.' },
   )
 }

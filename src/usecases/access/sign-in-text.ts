@@ -7,7 +7,7 @@ import type { BridgeFlags } from '../inputs.js'
 import type { SignInStores } from './token-sources.js'
 
 /** Prints on stderr what the user has to do, each line once. */
-export function createSignInTalk(
+export function createSignInPrinter(
   runtime: Pick<Runtime, 'io' | 'env'>,
   targetName: string,
   /** Whether stdin is read; that of a bridge belongs to its host. */
@@ -25,18 +25,18 @@ export function createSignInTalk(
     if (state.phase === 'preparing') say(`Signing in to ${colors.bold(targetName)}`)
     if (state.phase !== 'waiting') return
     say(state.note && `${colors.yellow('!')} ${state.note}`)
-    if (state.method === 'device') sayCode(state)
-    else sayUrl(state)
+    if (state.method === 'device') printCode(state)
+    else printUrl(state)
   }
 
-  function sayCode({ url, userCode = '', expiresAt, since }: WaitingState): void {
+  function printCode({ url, userCode = '', expiresAt, since }: WaitingState): void {
     say(`  1. On any device open   ${colors.cyan(url)}`)
     say(
-      `  2. Enter the code       ${colors.bold(userCode)}   (good for ${minutes(expiresAt - since)})`,
+      `  2. Enter the code       ${colors.bold(userCode)}   (good for ${formatDuration(expiresAt - since)})`,
     )
   }
 
-  function sayUrl({ url, tab, method }: WaitingState): void {
+  function printUrl({ url, tab, method }: WaitingState): void {
     say(`  Open this page if your browser does not:\n  ${colors.cyan(url)}`)
     if (method === 'paste') {
       say(
@@ -54,7 +54,7 @@ export function createSignInTalk(
 }
 
 /** How long, for people: `45 s`, `3 min`, `2 h`, `30 days`. */
-export function minutes(ms: number): string {
+export function formatDuration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1_000))
   if (seconds < 90) return `${seconds} s`
   if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`
@@ -90,6 +90,6 @@ export function openSignIn(
       deviceRenewals: DEVICE_RENEWALS,
     },
   })
-  signIn.onChange(createSignInTalk(runtime, target.name, false))
+  signIn.onChange(createSignInPrinter(runtime, target.name, false))
   return signIn
 }

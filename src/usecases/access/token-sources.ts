@@ -33,9 +33,9 @@ export interface SignInStores {
 }
 
 /**
- * Opens the stores. Nothing is read, and nothing is created before something is kept.
+ * Opens the stores. Nothing is read yet, and nothing is created before the first write.
  *
- * @throws {ProxyError} `CONFIG_INVALID` when the folder cannot be one.
+ * @throws {ProxyError} `CONFIG_INVALID` when the path cannot be a folder.
  */
 export function openStores(runtime: PartsRuntime, choice: StoreChoice = 'auto'): SignInStores {
   const { clock, system, platform } = runtime
@@ -45,7 +45,7 @@ export function openStores(runtime: PartsRuntime, choice: StoreChoice = 'auto'):
   return { folder, store: createTokenStore(deps), clients: createClientStore(deps) }
 }
 
-/** Gives the tokens of a sign-in. What refreshing needs is loaded when it is needed. */
+/** Creates the source of a stored sign-in's tokens. The code for refreshing is loaded on demand. */
 export function storedSource(
   runtime: PartsRuntime,
   { folder, store, clients }: SignInStores,
@@ -62,7 +62,7 @@ export function storedSource(
       return refreshRecord({ clock, fetch, allowHttp, configured, clients }, record)
     },
     async isStillNamed(record, challenge) {
-      if (binding.issuer !== undefined) return true // it is configured, and no target names it
+      if (binding.issuer !== undefined) return true // the issuer is configured, not named by the target
       const { isStillNamed } = await import('../../auth/tokens/still-named.js')
       return isStillNamed({ clock, fetch }, new URL(binding.url), record, challenge)
     },
@@ -95,8 +95,8 @@ export async function identitiesOf(
  * can sign in and the client has a secret; else a sign-in.
  *
  * @param unattended Nobody can sign in here.
- * @param challenge Of the target's refusal of a request without a token, if that is known; `awaited`
- *   when a `get` will bring it.
+ * @param challenge The target's challenge to a request without a token, if it is known; `awaited` when
+ *   it will be passed to `get`.
  */
 export async function chooseTokenSource(
   runtime: PartsRuntime,
@@ -124,7 +124,7 @@ export async function chooseTokenSource(
 }
 
 /**
- * Finds the kept sign-ins of a target, whatever client they were made with, or all of them.
+ * Finds the stored sign-ins of a target, whatever client they were made with, or all of them.
  *
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when the argument names nothing.
  */

@@ -20,9 +20,9 @@ export interface AddPlan {
   readonly host: Host
   readonly name: string
   readonly entry: Entry
-  /** The file it belongs into. */
+  /** The host's file to change. */
   readonly path: string
-  /** What the reader should know, one sentence each. */
+  /** Notes for the user, one sentence each. */
   readonly notes: readonly string[]
 }
 
@@ -129,7 +129,7 @@ function notesOnUrl(argument: string): string[] {
 interface AddTarget {
   /** A URL, or the name of a configured target. */
   readonly argument: string
-  /** What a name of the server can be made of. */
+  /** The basis for the name of the server. */
   readonly title: string
   /** Variables whose values may be written. */
   readonly values: Readonly<Record<string, string>>
@@ -137,10 +137,14 @@ interface AddTarget {
   readonly references: readonly string[]
 }
 
-/** Variables that say where the bridge looks and as whom; none of them is a secret. */
-const OPEN = ['MCP_DESCOPE_HOME', 'MCP_DESCOPE_CLIENT_ID', 'MCP_DESCOPE_CLIENT_METADATA_URL']
+/** Variables written with their values: none of them is a secret. */
+const PLAIN_VARIABLES = [
+  'MCP_DESCOPE_HOME',
+  'MCP_DESCOPE_CLIENT_ID',
+  'MCP_DESCOPE_CLIENT_METADATA_URL',
+]
 
-const SECRET = ['MCP_DESCOPE_CLIENT_SECRET', 'MCP_DESCOPE_TOKEN']
+const SECRET_VARIABLES = ['MCP_DESCOPE_CLIENT_SECRET', 'MCP_DESCOPE_TOKEN']
 
 /**
  * Finds what `[target-or-url]` means, and which variables the bridge needs: a host starts it without
@@ -157,10 +161,10 @@ async function findAddTarget(
   if (env['MCP_DESCOPE_HOME']) requireFolder(dataFolder(runtime)) // the bridge will look there
   const { signIn, configured } = await findBridgeTarget(runtime, argument, flags)
   const values: Record<string, string> = {}
-  for (const name of OPEN) if (env[name]) setMember(values, name, env[name])
+  for (const name of PLAIN_VARIABLES) if (env[name]) setMember(values, name, env[name])
   const profile = flags.profile ?? env['MCP_DESCOPE_PROFILE']
   if (profile) values['MCP_DESCOPE_PROFILE'] = profile
-  const secrets = SECRET.filter((name) => env[name])
+  const secrets = SECRET_VARIABLES.filter((name) => env[name])
   if (configured === undefined && signIn.grant.kind === 'server') {
     const { url } = signIn.grant
     refuseSecret(url.href, (parameter) => {
@@ -179,7 +183,7 @@ async function findAddTarget(
 }
 
 /**
- * Says which server a host is to call by itself: a URL, or the endpoint of a configured target.
+ * Finds the server that a host is to call without the bridge: a URL, or the endpoint of a target.
  *
  * @throws {ProxyError} `USAGE` when that is no URL.
  */
@@ -201,7 +205,7 @@ async function findServerUrl(
   return { argument: withoutFragment(url), title: url.host, values: {}, references: [] }
 }
 
-/** A target that is configured with an endpoint of its own, at a public URL, is named by that. */
+/** Finds the public URL of a target's own endpoint; `undefined` without one. */
 async function findEndpoint(
   runtime: Runtime,
   name: string | undefined,
@@ -233,7 +237,7 @@ function refuseSecret(url: string, hint: (parameter: string) => string): void {
   throw new ProxyError('USAGE', what, { hint: hint(parameter) })
 }
 
-/** The variables that the configuration comes from, and those that it refers to. */
+/** Yields the variables that hold settings, and those that the configuration refers to. */
 function* variablesOf(loaded: LoadedConfig, env: Runtime['env']) {
   for (const [key, { from }] of loaded.origins) {
     const name = /^env (\w+)$/.exec(from)?.[1]
@@ -245,7 +249,7 @@ function* variablesOf(loaded: LoadedConfig, env: Runtime['env']) {
   for (const name of referencedVariables(loaded)) yield { name, value: '', isSecret: true }
 }
 
-/** Names the parameter of a URL that holds a secret, by its name; `undefined` without any. */
+/** Returns the first query parameter whose name says that it is a secret. */
 export function secretParameter(url: string): string | undefined {
   if (!URL.canParse(url)) return undefined
   return [...new URL(url).searchParams.keys()].find(isSecretName)

@@ -67,12 +67,12 @@ export async function inspectConfiguration(
   const found = await findBridgeTarget(runtime, undefined, flags, 'report')
   const { signIn, configured } = found
   if (configured === undefined) throw new Error('Without an argument there is a configuration')
-  await requireTrust(runtime, found, flags, { asServe: true, asksDescope: true })
+  await requireTrust(runtime, found, flags, { asServe: true, usesDescope: true })
   const settings = configuredSettings(configured.loaded, (key) => !key.startsWith('targets.'))
   const { config } = configured.loaded
   const endpoints = endpointsOf(config, config.server.port)
   const results = []
-  for (const endpoint of apart(endpoints)) {
+  for (const endpoint of onePerIssuer(endpoints)) {
     results.push(await inspectDescope(runtime, flags, signIn, configured, endpoint))
   }
   const descope = {
@@ -109,12 +109,12 @@ export async function inspectConfiguration(
 }
 
 /** The first endpoint of each MCP server or project in Descope. */
-function apart(endpoints: readonly EndpointConfig[]): EndpointConfig[] {
+function onePerIssuer(endpoints: readonly EndpointConfig[]): EndpointConfig[] {
   const issuers = endpoints.map(({ configUrl }) => configUrl && parseConfigUrl(configUrl).issuer)
   return endpoints.filter((_endpoint, index) => issuers.indexOf(issuers[index]) === index)
 }
 
-/** What Descope says to an endpoint. An MCP server of a target's own is not our client's. */
+/** What Descope says to an endpoint. Our client does not belong to a target's own MCP server. */
 async function inspectDescope(
   runtime: Runtime,
   flags: InspectFlags,
@@ -147,7 +147,7 @@ async function inspectDescope(
   return await runChecks(checks, { clock, only: [], leaveOut: [], baseline: undefined, clean })
 }
 
-/** What `serve` asks of clients, by `descope.dpop`. */
+/** What `serve` requires of clients, by `descope.dpop`. */
 const PROOFS = { off: undefined, accept: 'offered', require: 'required' } as const
 
 /** Names the target in the ids of its own MCP server's checks. */

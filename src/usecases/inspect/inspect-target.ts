@@ -142,7 +142,7 @@ function settingsOf({ target, report, start }: CheckResult, profileFrom: string)
 
 type Loaded = NonNullable<CheckResult['target']['configured']>['loaded']
 
-/** The settings that somebody made, of those that are requested. */
+/** The settings that are not defaults, of those that are wanted. */
 export function configuredSettings(
   { origins, secrets }: Loaded,
   isWanted: (key: string) => boolean,

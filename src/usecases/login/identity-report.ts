@@ -4,7 +4,7 @@ import { accountOf, readUnverifiedClaims } from '../../auth/verify/claims.js'
 import { stringMember } from '../../util/json.js'
 import { printable } from '../../util/redact.js'
 import { shownUrl } from '../../util/url-text.js'
-import { minutes } from '../access/sign-in-text.js'
+import { formatDuration } from '../access/sign-in-text.js'
 
 /** One signed-in identity as `status --json` and `login --json` print it. Never a token. */
 export interface IdentityReport {
@@ -77,10 +77,10 @@ function tokenLine(report: IdentityReport, now: number): string {
   const left = expiresAt === null ? undefined : Date.parse(expiresAt) - now
   const when =
     left === undefined
-      ? 'no end known'
+      ? 'no known expiry'
       : expired
-        ? `expired ${minutes(-left)} ago`
-        : `good for ${minutes(left)}`
+        ? `expired ${formatDuration(-left)} ago`
+        : `good for ${formatDuration(left)}`
   if (refreshable) return `${when}, refreshes by itself`
   const next = expired
     ? 'sign in again now'

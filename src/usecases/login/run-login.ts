@@ -6,12 +6,12 @@ import { ProxyError } from '../../util/errors.js'
 import { printable } from '../../util/redact.js'
 import type { Runtime } from '../../util/runtime.js'
 import { findSignInTarget, placesOfSignIn, requirePrivacy } from '../access/find-target.js'
-import { createSignInTalk } from '../access/sign-in-text.js'
+import { createSignInPrinter } from '../access/sign-in-text.js'
 import { openStores, type SignInStores, storedSource } from '../access/token-sources.js'
 import type { LoginFlags } from '../inputs.js'
 import { openNetwork } from '../network.js'
+import { checkStoredSignIn, explainGuess, refusalOfAccount } from './check-sign-in.js'
 import { renderIdentity, reportIdentity } from './identity-report.js'
-import { explainGuess, keptOut, meetTarget } from './meet-target.js'
 import { pastedLines, readToken } from './sign-in-input.js'
 
 const TIMEOUT_MS = 5 * 60_000
@@ -29,7 +29,7 @@ interface Login {
   readonly signal: AbortSignal
 }
 
-/** Runs `login`: asks the target, lets the user sign in if that is needed, and prints who is signed in. */
+/** Runs `login`: checks the stored sign-in at the target, signs the user in if needed, and prints who is signed in. */
 export async function runLogin(
   given: Runtime,
   argument: string | undefined,
@@ -39,11 +39,7 @@ export async function runLogin(
   const runtime: Runtime = { ...given, fetch: network.fetch }
   const stores = openStores(runtime, flags.store)
   if (flags.paste !== undefined) {
-    const { finishPasted } = await import('../../sign-in/finish-elsewhere.js')
-    const secret = runtime.env['MCP_DESCOPE_CLIENT_SECRET'] || undefined
-    const named =
-      argument === undefined ? undefined : await findSignInTarget(runtime, argument, flags)
-    const record = await finishPasted({ runtime, ...stores, named, secret }, flags.paste)
+    const record = await finishPending(runtime, stores, argument, flags, flags.paste)
     return report(runtime, stores, record, flags, 'Signed in')
   }
   const target = await findSignInTarget(runtime, argument, flags)
@@ -55,13 +51,28 @@ export async function runLogin(
   try {
     const before = await stores.store.load(bindingOf(target))
     const { record, isKept, isWelcome } = await signIn(login)
-    if (record === undefined) return sayOpen(login)
+    if (record === undefined) return reportOpen(login)
     const isOld = isKept || before?.accessToken === record.accessToken
     await report(runtime, stores, record, flags, isOld ? 'Already signed in' : 'Signed in')
     if (!isWelcome) await requireAdmission(login, record)
   } finally {
     stopSignals()
   }
+}
+
+/** Finishes the pending sign-in with the URL at which the browser ended. */
+async function finishPending(
+  runtime: Runtime,
+  stores: SignInStores,
+  argument: string | undefined,
+  flags: LoginFlags,
+  pasted: string,
+): Promise<TokenRecord> {
+  const { finishPasted } = await import('../../sign-in/finish-elsewhere.js')
+  const secret = runtime.env['MCP_DESCOPE_CLIENT_SECRET'] || undefined
+  const named =
+    argument === undefined ? undefined : await findSignInTarget(runtime, argument, flags)
+  return await finishPasted({ runtime, ...stores, named, secret }, pasted)
 }
 
 function depsOf(
@@ -98,23 +109,29 @@ interface Outcome {
 }
 
 async function signIn(login: Login): Promise<Outcome> {
-  const { runtime, network, stores, target, deps, flags, signal } = login
+  const { runtime, deps, flags } = login
   if (flags.withToken) return { record: await readToken(runtime, deps) }
   if (runtime.env['MCP_DESCOPE_TOKEN']) {
     throw new ProxyError('USAGE', 'MCP_DESCOPE_TOKEN is set, so a sign-in would not be used', {
       hint: 'Remove MCP_DESCOPE_TOKEN first.',
     })
   }
+  return await signInIfNeeded(login)
+}
+
+/** Keeps the stored sign-in if the target accepts it, else starts a new one. */
+async function signInIfNeeded(login: Login): Promise<Outcome> {
+  const { runtime, network, stores, target, deps, flags, signal } = login
   const { grant, name } = target
-  const signing = createSignIn(deps)
+  const signInFlow = createSignIn(deps)
   let isShown = false
-  const stopLooking = signing.onChange(({ phase }) => {
+  const stopWatching = signInFlow.onChange(({ phase }) => {
     isShown ||= phase === 'waiting'
   })
-  const stopTalk = signing.onChange(createSignInTalk(runtime, name))
+  const stopPrinting = signInFlow.onChange(createSignInPrinter(runtime, name))
   const force = flags.force ?? false
   const ensure = async (need: Pick<EnsureRequest, 'challenge' | 'refused'>) => ({
-    record: await signing.ensure({ interactive: 'requested', force, signal, ...need }),
+    record: await signInFlow.ensure({ interactive: 'requested', force, signal, ...need }),
   })
   try {
     if (grant.kind !== 'server') return await ensure({})
@@ -122,25 +139,25 @@ async function signIn(login: Login): Promise<Outcome> {
       ? undefined
       : storedSource(runtime, stores, bindingOf(target), target.client)
     const options = { runtime, network, name, url: grant.url, source }
-    const meeting = await meetTarget(options)
-    if (meeting.next === 'nothing') return { record: undefined }
-    if (meeting.next === 'keep') {
-      const isWelcome = meeting.doubt === undefined
-      return { record: await kept(login, meeting.doubt), isKept: true, isWelcome }
+    const check = await checkStoredSignIn(options)
+    if (check.next === 'nothing') return { record: undefined }
+    if (check.next === 'keep') {
+      const isWelcome = check.doubt === undefined
+      return { record: await keepSignIn(login, check.doubt), isKept: true, isWelcome }
     }
     try {
-      return await ensure(meeting.need)
+      return await ensure(check.need)
     } catch (error) {
-      throw isShown ? error : await explainGuess(options, meeting.need, error)
+      throw isShown ? error : await explainGuess(options, check.need, error)
     }
   } finally {
-    stopTalk()
-    stopLooking()
+    stopPrinting()
+    stopWatching()
   }
 }
 
 /**
- * Asks the target whether it admits the account, which a sign-in does not tell.
+ * Checks that the target admits the account, which a sign-in does not tell.
  *
  * @throws {ProxyError} When it does not.
  */
@@ -149,14 +166,14 @@ async function requireAdmission(login: Login, { accessToken }: TokenRecord): Pro
   const { grant, name } = target
   if (grant.kind !== 'server' || flags.withToken) return
   const options = { runtime, network, name, url: grant.url, source: undefined }
-  const how = await keptOut(options, accessToken)
+  const how = await refusalOfAccount(options, accessToken)
   if (how === undefined) return
   throw new ProxyError('CREDENTIAL_REFUSED', `${name} does not admit this account (${how})`, {
     hint: 'Ask its operator for access, or sign in with another account: `login --force`.',
   })
 }
 
-async function kept({ runtime, stores, target }: Login, doubt: string | undefined) {
+async function keepSignIn({ runtime, stores, target }: Login, doubt: string | undefined) {
   const { store } = stores
   const binding = bindingOf(target)
   if (doubt !== undefined) {
@@ -176,7 +193,7 @@ async function kept({ runtime, stores, target }: Login, doubt: string | undefine
   })
 }
 
-function sayOpen({ runtime, target, flags }: Login): void {
+function reportOpen({ runtime, target, flags }: Login): void {
   const { io } = runtime
   io.err(
     `${target.name} is open to everybody and names no authorization server: no sign-in needed.\n`,

@@ -100,7 +100,7 @@ async function openTokens(
   return { ...chosen, stores, several, openSignIn: several.open }
 }
 
-/** A source looks into the store every other second only, and the tokens of this sign-in are wanted now. */
+/** A source rereads the store at most every two seconds; after a sign-in its tokens are needed at once. */
 function withFreshTokens(port: SignInPort, source: TokenSource): SignInPort {
   return {
     async ensure(request) {

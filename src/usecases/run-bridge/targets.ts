@@ -88,7 +88,7 @@ export async function openBridgeTargets(
     const { program } = config
     const ruled = rules.get(config.name)
     if (config.identity !== undefined) {
-      const text = `Target "${config.name}" is told nothing of its callers here: "identity" works in serve alone`
+      const text = `Target "${config.name}" gets nothing about its callers here: "identity" works only in serve`
       logger.warn('identity_not_told', text, { target: config.name })
     }
     if (program !== undefined) {

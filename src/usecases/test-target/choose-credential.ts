@@ -11,7 +11,7 @@ import type { StoreFlags } from '../inputs.js'
 
 type Access = Omit<CheckAccess, 'plain'>
 
-/** What is known of a target before anything is sent. */
+/** A target to check, before anything is sent. */
 export interface CheckedTarget {
   readonly target: BridgeTarget
   readonly url: URL
@@ -40,7 +40,7 @@ export async function openAccess(
     secrets.push(proof?.token, ...Object.values(proof?.headers ?? {}))
     return proof
   }
-  // `serve` only warns of it when it starts
+  // `serve` only warns of plain http, at its start
   const isReadable = !asServe && !runtime.allowHttp && isReadableOnTheWay(checked.url)
   if (isReadable && access.kind !== 'stored') throw sentInTheClear(checked.url)
   return {
@@ -99,7 +99,7 @@ function fixed(label: string, headers: () => Promise<CredentialHeaders>): Access
   }
 }
 
-/** For targets without a configured credential. */
+/** Access without any credential, as `serve` has it for such a target. */
 function nobody(name: string): Access {
   return {
     label: 'none',
@@ -145,7 +145,7 @@ async function configured(
 const LABELS = {
   static: 'MCP_DESCOPE_TOKEN',
   client: 'client credentials',
-  stored: 'kept sign-in',
+  stored: 'stored sign-in',
 } as const
 
 const KINDS = { static: 'token', client: 'client', stored: 'stored' } as const

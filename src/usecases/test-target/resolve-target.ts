@@ -27,7 +27,7 @@ export async function resolveCheckTarget(
       hint: `Name one of ${targets.map(({ name }) => name).join(', ')}.`,
     })
   }
-  await requireTrust(runtime, target, flags, { asServe, asksDescope: false })
+  await requireTrust(runtime, target, flags, { asServe, usesDescope: false })
   const { grant } = target.signIn
   const [configured] = targets
   if (configured?.program !== undefined) {

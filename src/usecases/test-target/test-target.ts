@@ -2,7 +2,7 @@ import type { CheckReport, FailureCode, Findings, Report } from '../../diagnose/
 import { createChecks } from '../../diagnose/checks/index.js'
 import { mayComeLater } from '../../diagnose/explain.js'
 import { readFindings } from '../../diagnose/findings.js'
-import { shakeHands } from '../../diagnose/handshake.js'
+import { openHandshake } from '../../diagnose/handshake.js'
 import { type CheckAccess, createCheckProbe, type Probe } from '../../diagnose/probe.js'
 import { type RunResult, runChecks } from '../../diagnose/run.js'
 import { type Network, proxyFor } from '../../upstream/http/network.js'
@@ -134,8 +134,8 @@ async function versionOf(probe: Probe, reports: readonly CheckReport[]): Promise
     ({ id, outcome }) => !/^(reach|auth)\./.test(id) && outcome !== 'skip',
   )
   if (!talked) return null
-  const hands = await probe.talk().catch(() => undefined)
-  return hands?.session?.version ?? null
+  const handshake = await probe.handshake().catch(() => undefined)
+  return handshake?.session?.version ?? null
 }
 
 /** Counts outcomes by kind. */
@@ -154,7 +154,7 @@ async function waitForTarget(
 ): Promise<void> {
   const end = clock.now() + waitMs
   for (;;) {
-    const { discover, session } = await shakeHands({ client, headers: access.plain })
+    const { discover, session } = await openHandshake({ client, headers: access.plain })
     await session?.close()
     const isThere = discover !== undefined && !mayComeLater(discover)
     if (isThere || clock.now() + PAUSE_MS > end) return

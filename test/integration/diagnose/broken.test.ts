@@ -310,7 +310,7 @@ const BROKEN: Broken[] = [
     name: 'Basic instead of Bearer',
     start: () => guarded({ challenge: () => 'Basic realm="x"' }, CLIENT),
     id: 'auth.challenge',
-    hint: 'Let the server ask for Bearer',
+    hint: 'Let the server require Bearer',
     status: 1,
   },
   {
@@ -402,7 +402,7 @@ const BROKEN: Broken[] = [
     name: 'a scope that does not exist',
     start: async () => ({ ...(await guarded({}, CLIENT)), args: ['--scope', 'no:such'] }),
     id: 'auth.token',
-    hint: 'Ask for scopes that the MCP server has',
+    hint: 'Request scopes that the MCP server has',
     status: 3,
   },
   {
@@ -637,7 +637,7 @@ const BROKEN: Broken[] = [
     name: 'an unknown version',
     start: () => recording({ versions: ['1999-12-31'] }),
     id: 'protocol.legacy',
-    hint: 'Answer with the version that was asked for',
+    hint: 'Answer with the requested version',
     status: 6,
   },
   {

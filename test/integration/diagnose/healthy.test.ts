@@ -78,7 +78,7 @@ describe('a server behind Descope', () => {
     await runCli(['login', stack.url, '--with-token', '--store', 'file'], { env, stdin: token })
     const kept = await check(stack.url, ['--store', 'file'], { env })
     expect(kept).toMatchObject({ status: 0 })
-    expect(kept.of('auth.token')?.detail).toMatch(/^kept sign-in, aud ok/)
+    expect(kept.of('auth.token')?.detail).toMatch(/^stored sign-in, aud ok/)
   })
 
   it('opens no browser, whoever sits there, and exits 3', async () => {

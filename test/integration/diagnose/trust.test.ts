@@ -238,7 +238,7 @@ describe('in a cloned repository, what is mine goes nowhere that only its files 
     arrived.length = 0
     const refused = await run({ files, env: {}, args, home })
     expect(refused.status).toBe(2)
-    expect(refused.stderr).toContain('the kept sign-in')
+    expect(refused.stderr).toContain('the stored sign-in')
     expect(arrived).toEqual([])
     guarded = true
     await run({ files, env: {}, args: [...args, '--trust'], home })

@@ -48,7 +48,7 @@ function expectOwnCredentialOnly(): void {
 
 it('the SDK v1 client registers, signs in and calls a tool', async () => {
   const visitor = createVisitor(stack.server.resource, fetch)
-  expect(await visitor.knock()).toContain('/.well-known/oauth-protected-resource/mcp')
+  expect(await visitor.callWithoutToken()).toContain('/.well-known/oauth-protected-resource/mcp')
   await visitor.register()
   await visitor.signIn()
   await visitor.connect()

@@ -230,7 +230,7 @@ it('a client of the official SDK signs in at an endpoint, and at each other one 
     ] as const) {
       const visitor = createVisitor(urlOf(stack, path), fetch)
       try {
-        expect(await visitor.knock()).toBe(urlOf(stack, WELL_KNOWN + path))
+        expect(await visitor.callWithoutToken()).toBe(urlOf(stack, WELL_KNOWN + path))
         await visitor.register()
         await visitor.signIn()
         await visitor.connect()

@@ -43,7 +43,7 @@ describe('a target on stdio', () => {
   it('[mcp-stdio-process] is served to a client that registered and signed in', async () => {
     const stack = await start()
     const visitor = createVisitor(stack.server.resource, fetch)
-    await visitor.knock()
+    await visitor.callWithoutToken()
     await visitor.register()
     await visitor.signIn()
     await visitor.connect()

@@ -89,21 +89,21 @@ describe('run', () => {
   it.each([
     [
       ['--prot'],
-      'error: Unknown option "--prot"\nhint:  Run `mcp-descope-proxy --help` to see what it takes.\n',
+      'error: Unknown option "--prot"\nhint:  Run `mcp-descope-proxy --help` to see its arguments.\n',
     ],
     [['act', '--prot', '1'], 'error: Unknown option "--prot"\nhint:  Did you mean --port?\n'],
     [
       ['act', '--port'],
-      'error: Option "--port <port>" argument missing\nhint:  Run `mcp-descope-proxy --help` to see what it takes.\n',
+      'error: Option "--port <port>" argument missing\nhint:  Run `mcp-descope-proxy --help` to see its arguments.\n',
     ],
     [['atc'], 'error: Unknown command "atc"\nhint:  Did you mean act?\n'],
     [
       ['act', 'inner'],
-      'error: Required option "--must <x>" not specified\nhint:  Run `mcp-descope-proxy --help` to see what it takes.\n',
+      'error: Required option "--must <x>" not specified\nhint:  Run `mcp-descope-proxy --help` to see its arguments.\n',
     ],
     [
       ['act', 'a', 'b'],
-      'error: Too many arguments for "act". Expected 1 argument but got 2\nhint:  Run `mcp-descope-proxy --help` to see what it takes.\n',
+      'error: Too many arguments for "act". Expected 1 argument but got 2\nhint:  Run `mcp-descope-proxy --help` to see its arguments.\n',
     ],
   ])('ends with 2 on %j and says what is meant', async (argv, stderr) => {
     expect(await start(argv)).toEqual({ status: 2, stdout: '', stderr })

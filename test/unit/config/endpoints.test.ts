@@ -180,9 +180,9 @@ it('a sign-in goes to the MCP server that only a file of the working directory n
   const cwd = createFolder({ '.mcp-descope-proxyrc.json': content })
   const runtime = createTestRuntime({ cwd, env: { DESCOPE_CONFIG_URL: SHARED } })
   const loaded = loadConfig(runtime, { flags: {}, for: 'report' })
-  const sent = { targets: ['a'], headers: [], signIn: [], onBehalf: ['the kept sign-in'] }
+  const sent = { targets: ['a'], headers: [], signIn: [], onBehalf: ['the stored sign-in'] }
   const flows = untrustedFlows(loaded, { ...sent, toDescope: ['MCP_DESCOPE_CLIENT_SECRET'] })
   const atOwn = flows.filter((flow) => flow.url === OWN).map(({ what }) => what)
-  expect(atOwn).toEqual(['MCP_DESCOPE_CLIENT_SECRET', 'the kept sign-in'])
+  expect(atOwn).toEqual(['MCP_DESCOPE_CLIENT_SECRET', 'the stored sign-in'])
   expect(flows.some((flow) => flow.url === SHARED)).toBe(false)
 })

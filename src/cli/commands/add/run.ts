@@ -12,7 +12,7 @@ import type { Runtime } from '../../../util/runtime.js'
 const MODES = { user: 0o600, project: 0o644 }
 
 /**
- * Prints what belongs into a host's file, or puts it there.
+ * Prints the entry for a host's file, or writes it there.
  *
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID`; then nothing was written.
  */
@@ -25,11 +25,11 @@ export async function addToHost(
   const { io } = runtime
   const plan = await planAdd(runtime, hostName, argument, flags)
   const { host, name, entry, notes } = plan
-  const offer = installOptionsOf(runtime, host, name, entry, { project: flags.project ?? false })
+  const options = installOptionsOf(runtime, host, name, entry, { project: flags.project ?? false })
   if (!flags.write && !flags.dryRun) {
-    if (flags.json) io.out(reportOf(plan, offer))
-    else sayOffer(runtime, plan, offer)
-    sayNotes(runtime, notes)
+    if (flags.json) io.out(reportOf(plan, options))
+    else printOptions(runtime, plan, options)
+    printNotes(runtime, notes)
     return
   }
   const file = await readHostFile(plan.path, MODES[flags.project ? 'project' : 'user'])
@@ -41,12 +41,12 @@ export async function addToHost(
         after: (merged) => redactText(merged, host.format, { host, name, entry }),
       })
     : ''
-  sayDiff(runtime, diff)
+  printDiff(runtime, diff)
   const write = changed && !flags.dryRun
   const backup = write ? await writeHostFile(file, text) : undefined
-  if (flags.json) io.out(reportOf(plan, offer, { written: write, changed, backup, diff }))
+  if (flags.json) io.out(reportOf(plan, options, { written: write, changed, backup, diff }))
   else if (!flags.dryRun) io.out(`${file.path}\n`)
-  sayNotes(runtime, changed ? notes : [])
+  printNotes(runtime, changed ? notes : [])
   if (!changed) io.err(`${host.title} has this server already.\n`)
   else if (!write) io.err('Nothing was written.\n')
   else {
@@ -69,7 +69,7 @@ async function mergeInto(file: HostFile, plan: AddPlan, flags: AddFlags): Promis
   })
 }
 
-function sayDiff(runtime: Runtime, diff: string): void {
+function printDiff(runtime: Runtime, diff: string): void {
   const colors = createColors(runtime, 'err')
   const painted = diff.split('\n').map((line, at) => {
     if (at < 2) return colors.bold(line)
@@ -80,16 +80,16 @@ function sayDiff(runtime: Runtime, diff: string): void {
   if (diff !== '') runtime.io.err(painted.join('\n'))
 }
 
-function sayNotes(runtime: Runtime, notes: readonly string[]): void {
+function printNotes(runtime: Runtime, notes: readonly string[]): void {
   const colors = createColors(runtime, 'err')
   for (const note of notes) runtime.io.err(`${colors.yellow('note:')} ${note}\n`)
 }
 
 /**
- * Says for a person what belongs where, and what else does the same. stdout gets what belongs into
- * the file and nothing else, so that it can be piped.
+ * Prints the entry and what else does the same, for a person. stdout gets the entry alone, so that it
+ * can be piped.
  */
-function sayOffer(
+function printOptions(
   runtime: Pick<Runtime, 'io' | 'env' | 'platform'>,
   { host, path }: AddPlan,
   { snippet, command, link }: InstallOptions,
@@ -98,13 +98,13 @@ function sayOffer(
   const { bold } = createColors(runtime, 'err')
   const shell = platform === 'win32' ? ' in cmd.exe' : ''
   io.out(snippet)
-  io.err(`\n${bold(`This belongs into ${path}, for ${host.title}.`)}\n`)
+  io.err(`\n${bold(`Add this to ${path}, for ${host.title}.`)}\n`)
   if (command !== undefined) io.err(`\n${bold(`Or run${shell}`)}\n\n${command}\n`)
   if (link !== undefined) io.err(`\n${bold('Or open')}\n\n${link}\n`)
   io.err('\nNothing was written: `--write` puts it there, `--dry-run` shows what would change.\n')
 }
 
-/** Writes for a script what belongs where, and what became of it. */
+/** Renders the same for a script, with what was done. */
 function reportOf(
   { host, name, path, notes }: AddPlan,
   { snippet, document, command, link }: InstallOptions,

@@ -23,7 +23,7 @@ export interface WhoFlags {
   token?: string
   /** The claims of one, as JSON. */
   claims?: string
-  /** The target whose own endpoint is asked. */
+  /** The target whose own endpoint is meant. */
   endpoint?: string
   /** Arguments of the call, as JSON. */
   arguments?: string
@@ -36,7 +36,7 @@ export interface WhoFlags {
  */
 export async function explainCallersAccess(
   runtime: Runtime,
-  asked: string,
+  exposed: string,
   flags: Flags,
   { json, endpoint, arguments: given, ...who }: WhoFlags & { json: boolean },
 ): Promise<void> {
@@ -44,7 +44,7 @@ export async function explainCallersAccess(
   const principal = readCaller(runtime, who)
   const args = readArguments(given)
   const { clock } = runtime
-  const explanation = await explainAccess(config, asked, principal, { endpoint, args, clock })
+  const explanation = await explainAccess(config, exposed, principal, { endpoint, args, clock })
   const caller = describe(principal)
   if (json) {
     // a name is more often that of a tool than of a prompt
@@ -164,15 +164,15 @@ function render(runtime: Runtime, explanation: Explanation, caller: CallerView):
   if (verdicts.some(({ allowed }) => allowed)) {
     const kinds = verdicts.map(({ kind }) => kind).join(' or ')
     lines.push(
-      `The target was not asked: whether it has a ${kinds} of this name is not known here.`,
+      `Nothing was sent to the target: whether it has a ${kinds} of this name is not known here.`,
     )
   }
   if (mayBeAlias) {
     lines.push(
-      `${asked} has the form of an alias. If it is one, ask with the target's own name behind the prefix, as the target writes it: rules hold for that.`,
+      `${asked} has the form of an alias. If it is one, give the target's own name after the prefix instead: rules apply to that name.`,
     )
   }
-  // a token that somebody handed over may hold what a terminal obeys
+  // a foreign token may contain escape sequences for the terminal
   const list = (items: readonly string[]) => printable(items.join(' ')) || '-'
   const one = (item: string | null) => printable(item ?? '-')
   const held = [

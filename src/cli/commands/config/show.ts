@@ -23,7 +23,7 @@ const MIN_VALUE_WIDTH = 12
 export function showConfig(runtime: Runtime, flags: Flags, { json }: { json: boolean }): void {
   const settings = readSettings(runtime, { flags, for: 'report' })
   const publicValue = createPublicValue(settings)
-  // what a variable holds may be meant for nobody else, so its name is shown in place of the value
+  // the value of a variable may be confidential, so its name is shown instead
   const asWritten = (key: string, shown: unknown) =>
     keepRedacted(shown, publicValue(key, settings.raws.get(key)?.[0]?.value))
   const rows = [...settings.values].map(([key, { value, from, parts }]) => ({
@@ -69,7 +69,7 @@ function keepRedacted(shown: unknown, written: unknown): unknown {
   return typeof shown === 'string' && shown.includes(REDACTED) ? shown : written
 }
 
-/** A member of a target that nobody set, and that has no effect then. */
+/** A setting of a target that is unset and so has no effect. */
 const isIdle = ({ key, value, from }: { key: string; value: unknown; from: string }) =>
   from === 'default' &&
   key.startsWith('targets.') &&
@@ -137,7 +137,7 @@ export async function validateConfig(
   reportFindings(runtime, { problems, warnings, missing }, { json })
 }
 
-/** Returns what is wrong with rules, which are read by what no other command has to load. */
+/** Returns the problems of rules; their compiler is loaded only here. */
 async function ruleProblems(
   { clock }: Pick<Runtime, 'clock'>,
   { targets, values }: Settings,

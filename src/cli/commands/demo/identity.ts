@@ -9,7 +9,7 @@ import { fileErrorCode } from '../../../util/private-files.js'
 import type { Runtime } from '../../../util/runtime.js'
 import { type DemoFlags, runUntilStopped } from './parts.js'
 
-/** What `demo identity` takes besides. */
+/** Further flags of `demo identity`. */
 export interface IdentityFlags extends DemoFlags {
   /** Form of `iss` in access tokens. */
   issuer?: NonNullable<IdentityInput['issuer']>
@@ -44,7 +44,7 @@ export async function runIdentity(runtime: Runtime, flags: IdentityFlags): Promi
       variables: {
         DESCOPE_CONFIG_URL: configUrl,
         ...(machineClient && { [CLIENT_ID]: machineClient.clientId }),
-        // what came from the environment is there already, and a CI's log is no place for it
+        // what came from the environment is there already, and must not get into the log of a CI
         ...(machineClient &&
           runtime.env[CLIENT_SECRET] !== machineClient.clientSecret && {
             [CLIENT_SECRET]: machineClient.clientSecret,
@@ -71,7 +71,7 @@ function identityInput(runtime: Runtime, flags: IdentityFlags): IdentityInput {
   }
 }
 
-/** The client is only made when it is requested; a secret never stands on the command line. */
+/** Returns the client to create, if one is named; its secret never comes from the command line. */
 function machineClientOf({ env }: Runtime, flags: IdentityFlags): IdentityInput['machineClient'] {
   const clientId = flags.clientId ?? (env[CLIENT_ID] || undefined)
   const clientSecret = env[CLIENT_SECRET] || undefined

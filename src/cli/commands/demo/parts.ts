@@ -28,7 +28,7 @@ export async function runTarget(runtime: Runtime, flags: DemoFlags): Promise<num
 }
 
 /**
- * Runs a part until a signal comes, and says on stdout what others need to reach it.
+ * Runs a part until a signal comes, and prints on stdout what others need to reach it.
  *
  * @returns The exit status.
  */
@@ -47,7 +47,7 @@ export async function runUntilStopped<T extends Running>(
     const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`)
     runtime.io.out(flags.json ? `${JSON.stringify({ url, ...variables })}\n` : lines.join(''))
     createDemoLogger(runtime, flags, 'info').info('listening', message, { url })
-    await stop.asked
+    await stop.requested
     await running.close()
     return EXIT.ok
   } finally {
@@ -55,7 +55,7 @@ export async function runUntilStopped<T extends Running>(
   }
 }
 
-/** What every part of `demo` takes. */
+/** Flags of every part of `demo`. */
 export interface DemoFlags {
   /** 0 picks a free port. */
   port: number
@@ -80,13 +80,13 @@ export function createDemoLogger(
   })
 }
 
-/** Starts to listen for SIGINT, SIGTERM and SIGHUP; `asked` resolves at the first one. */
+/** Starts to listen for SIGINT, SIGTERM and SIGHUP; `requested` resolves at the first one. */
 export function listenForStop(runtime: Pick<Runtime, 'onSignal'>) {
   const controller = new AbortController()
   const { signal } = controller
   const release = runtime.onSignal(() => controller.abort())
-  const asked = new Promise<void>((resolve) => {
+  const requested = new Promise<void>((resolve) => {
     signal.addEventListener('abort', () => resolve(), { once: true })
   })
-  return { signal, asked, release }
+  return { signal, requested, release }
 }

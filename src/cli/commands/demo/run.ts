@@ -44,7 +44,7 @@ export async function runDemoCommand(
       const { steps, tools, urls } = demo
       if (flags.json) io.out(`${JSON.stringify({ ok: true, steps, tools, urls })}\n`)
       else io.out(flags.once ? '\nEverything worked.\n' : renderInvitation(demo, colors))
-      if (!flags.once) await stop.asked
+      if (!flags.once) await stop.requested
     } finally {
       await demo.close()
     }

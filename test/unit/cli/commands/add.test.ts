@@ -98,9 +98,7 @@ describe('add', () => {
     const { status, stdout, stderr } = await add(['vscode', URL])
     expect(status).toBe(0)
     expect(Object.keys(JSON.parse(stdout))).toEqual(['servers'])
-    expect(stderr).toMatch(
-      /^\nThis belongs into \/nowhere\/home\/\.config\/Code\/User\/mcp\.json, /,
-    )
+    expect(stderr).toMatch(/^\nAdd this to \/nowhere\/home\/\.config\/Code\/User\/mcp\.json, /)
     expect(stderr).toMatch(/\n\nOr run\n\ncode --add-mcp '/)
     expect(stderr).toMatch(
       /\n\nOr open\n\nvscode:mcp\/install\?\S+\n\nNothing was written: `--write`/,
@@ -110,7 +108,7 @@ describe('add', () => {
   it('names the shell on Windows', async () => {
     const where = { platform: 'win32', homeDir: 'C:\\Users\\Zoë' } as const
     const { stderr } = await add(['claude-code', URL], where)
-    expect(stderr).toContain('belongs into C:\\Users\\Zoë\\.claude.json, for Claude Code.\n')
+    expect(stderr).toContain('Add this to C:\\Users\\Zoë\\.claude.json, for Claude Code.\n')
     expect(stderr).toContain(
       'Or run in cmd.exe\n\nclaude mcp add-json --scope user mcp-acme-com "{',
     )

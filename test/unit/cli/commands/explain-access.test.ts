@@ -60,7 +60,7 @@ describe('config explain-access', () => {
     const { status, stdout } = await start(['explain-access', '--claims', claims, 'vault_open'])
     expect(status).toBe(0)
     expect(stdout).toContain('allowed  tool "open" of target "vault"')
-    expect(stdout).toContain('The target was not asked: whether it has a tool or prompt')
+    expect(stdout).toContain('Nothing was sent to the target: whether it has a tool or prompt')
     expect(stdout).toContain('endpoint     http://localhost:8000/mcp')
     expect(stdout).toMatch(/^scopes {7}vault count$/m)
     expect(stdout).toContain('not verified')

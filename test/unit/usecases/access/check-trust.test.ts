@@ -33,7 +33,7 @@ async function ask({ cwd, home, answer, isTty = true, env = {} }: Asked) {
   if (answer === undefined) runtime.stdin.end()
   else runtime.stdin.write(answer)
   const target = await findBridgeTarget(runtime, undefined, {}, 'report')
-  const use = { asServe: false, asksDescope: false }
+  const use = { asServe: false, usesDescope: false }
   const failure = await requireTrust(runtime, target, FLAGS, use).catch((error: Error) => error)
   return { said: runtime.stderr(), failure }
 }

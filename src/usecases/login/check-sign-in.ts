@@ -13,14 +13,14 @@ import {
   refusalAmong,
 } from '../../diagnose/client.js'
 import { gateOf } from '../../diagnose/explain.js'
-import { type Handshake, shakeHands } from '../../diagnose/handshake.js'
+import { type Handshake, openHandshake } from '../../diagnose/handshake.js'
 import type { EnsureRequest } from '../../sign-in/flow.js'
 import type { HttpAnswer } from '../../upstream/answer-reader.js'
 import type { Network } from '../../upstream/http/network.js'
 import { ProxyError } from '../../util/errors.js'
 import type { Clock, Runtime } from '../../util/runtime.js'
 
-export interface MeetOptions {
+export interface SignInCheckOptions {
   runtime: Pick<Runtime, 'clock'>
   network: Network
   /** Name of the target, for people. */
@@ -31,14 +31,14 @@ export interface MeetOptions {
 }
 
 /** What the answer of a target means for a sign-in. */
-export type Meeting =
+export type SignInCheck =
   /** The stored sign-in is good; `doubt` says why that could not be checked. */
   | { readonly next: 'keep'; readonly doubt: string | undefined }
   | { readonly next: 'sign-in'; readonly need: Pick<EnsureRequest, 'challenge' | 'refused'> }
   /** It is open and names no authorization server. */
   | { readonly next: 'nothing' }
 
-type Need = Extract<Meeting, { next: 'sign-in' }>['need']
+type Need = Extract<SignInCheck, { next: 'sign-in' }>['need']
 
 const TIMEOUT_MS = 10_000
 
@@ -50,19 +50,22 @@ const TRIES = 3
  *
  * @throws {ProxyError} when it cannot be reached, or offers no sign-in.
  */
-export async function meetTarget(options: MeetOptions): Promise<Meeting> {
+export async function checkStoredSignIn(options: SignInCheckOptions): Promise<SignInCheck> {
   const { source } = options
   let token = await source?.get().catch(() => undefined)
-  const ask = () =>
-    askTarget({ ...options, clock: options.runtime.clock, token, timeoutMs: TIMEOUT_MS })
+  const contact = () =>
+    contactTarget({ ...options, clock: options.runtime.clock, token, timeoutMs: TIMEOUT_MS })
   for (let tries = 1; ; tries++) {
-    const met = await ask()
-    if (token === undefined || source === undefined) return withoutToken(options, met)
-    if (met.kind === 'welcome') source.accepted?.(token)
-    if (met.kind !== 'refused') {
-      return { next: 'keep', doubt: met.kind === 'welcome' ? undefined : met.verdict.detail }
+    const reception = await contact()
+    if (token === undefined || source === undefined) return withoutToken(options, reception)
+    if (reception.kind === 'welcome') source.accepted?.(token)
+    if (reception.kind !== 'refused') {
+      return {
+        next: 'keep',
+        doubt: reception.kind === 'welcome' ? undefined : reception.verdict.detail,
+      }
     }
-    const { challenge, answer } = met
+    const { challenge, answer } = reception
     if (answer.status === 403 && challenge.error !== INSUFFICIENT_SCOPE) {
       return { next: 'keep', doubt: 'it refuses this account (HTTP 403)' }
     }
@@ -73,17 +76,22 @@ export async function meetTarget(options: MeetOptions): Promise<Meeting> {
   }
 }
 
-async function withoutToken(options: MeetOptions, met: Reception): Promise<Meeting> {
+async function withoutToken(
+  options: SignInCheckOptions,
+  reception: Reception,
+): Promise<SignInCheck> {
   const { network, runtime, url, name } = options
-  if (met.kind === 'refused') return { next: 'sign-in', need: { challenge: met.challenge } }
-  if (met.kind === 'blocked' || met.kind === 'unreachable') throw explained(name, met.verdict)
+  if (reception.kind === 'refused')
+    return { next: 'sign-in', need: { challenge: reception.challenge } }
+  if (reception.kind === 'blocked' || reception.kind === 'unreachable')
+    throw explained(name, reception.verdict)
   const deps = { fetch: network.fetch, clock: runtime.clock }
   const described = await discoverProtectedResource(deps, url).catch(() => undefined)
   if (described !== undefined && described.authorizationServers.length > 0) {
     return { next: 'sign-in', need: {} }
   }
-  if (met.kind === 'welcome') return { next: 'nothing' }
-  throw explained(name, met.verdict)
+  if (reception.kind === 'welcome') return { next: 'nothing' }
+  throw explained(name, reception.verdict)
 }
 
 /**
@@ -92,17 +100,21 @@ async function withoutToken(options: MeetOptions, met: Reception): Promise<Meeti
  *
  * @returns How it answers; `undefined` when it does not keep the account out, or that could not be seen.
  */
-export async function keptOut(options: MeetOptions, token: string): Promise<string | undefined> {
+export async function refusalOfAccount(
+  options: SignInCheckOptions,
+  token: string,
+): Promise<string | undefined> {
   const { network, runtime, url } = options
   const { clock } = runtime
-  const met = await askTarget({ ...options, clock, token, timeoutMs: TIMEOUT_MS }).catch(
+  const reception = await contactTarget({ ...options, clock, token, timeoutMs: TIMEOUT_MS }).catch(
     () => undefined,
   )
-  if (met?.kind === 'refused') {
-    const isOfAccount = met.answer.status === 403 && met.challenge.error !== INSUFFICIENT_SCOPE
+  if (reception?.kind === 'refused') {
+    const isOfAccount =
+      reception.answer.status === 403 && reception.challenge.error !== INSUFFICIENT_SCOPE
     return isOfAccount ? 'HTTP 403' : undefined
   }
-  if (met?.kind !== 'broken' || met.status !== 404) return undefined
+  if (reception?.kind !== 'broken' || reception.status !== 404) return undefined
   const deps = { fetch: network.fetch, clock }
   const described = await discoverProtectedResource(deps, url).catch(() => undefined)
   return described === undefined ? undefined : 'HTTP 404, as if nothing were there'
@@ -113,7 +125,7 @@ export async function keptOut(options: MeetOptions, token: string): Promise<stri
  * server and none was found by guessing: it probably requires a token from its operator.
  */
 export async function explainGuess(
-  options: MeetOptions,
+  options: SignInCheckOptions,
   need: Need,
   error: unknown,
 ): Promise<unknown> {
@@ -128,7 +140,7 @@ export async function explainGuess(
     return error
   }
   const { clock } = runtime
-  const again = await askTarget({ ...options, clock, token: undefined, timeoutMs: TIMEOUT_MS })
+  const again = await contactTarget({ ...options, clock, token: undefined, timeoutMs: TIMEOUT_MS })
   if (again.kind !== 'refused') return error
   const { detail } = await judgeRefusal(again.answer, async () => false)
   const what = `${name} requires a credential and does not publish how to sign in: ${detail}`
@@ -151,7 +163,7 @@ type Reception =
   | { readonly kind: 'broken'; readonly verdict: Verdict; readonly status: number | undefined }
   | { readonly kind: 'unreachable'; readonly verdict: Verdict }
 
-interface AskOptions {
+interface ContactOptions {
   clock: Pick<Clock, 'after'>
   network: Network
   url: URL
@@ -163,24 +175,24 @@ interface AskOptions {
  * Finds out how a target receives a client. Some targets accept `initialize` from anyone and require
  * a token for the rest, so the list of tools is requested too.
  */
-async function askTarget(options: AskOptions): Promise<Reception> {
+async function contactTarget(options: ContactOptions): Promise<Reception> {
   const { clock, network, url, token, timeoutMs } = options
   const headers = token === undefined ? {} : accessHeaders(token)
   const client = createHttpClient(clock, await network.connect(url), timeoutMs)
   const openSse = () => createSseClient(clock, network, url, timeoutMs)
-  const hands = await shakeHands({ client, headers, openSse })
+  const handshake = await openHandshake({ client, headers, openSse })
   try {
-    const tools = await hands.session?.request('tools/list')
-    return judge(hands, tools, url)
+    const tools = await handshake.session?.request('tools/list')
+    return judge(handshake, tools, url)
   } finally {
-    await hands.session?.close().catch(() => undefined)
-    await hands.session?.client.close().catch(() => undefined)
+    await handshake.session?.close().catch(() => undefined)
+    await handshake.session?.client.close().catch(() => undefined)
     await client.close().catch(() => undefined)
   }
 }
 
-function judge(hands: Handshake, tools: CheckExchange | undefined, url: URL): Reception {
-  const { discover, initialize, session } = hands
+function judge(handshake: Handshake, tools: CheckExchange | undefined, url: URL): Reception {
+  const { discover, initialize, session } = handshake
   const answer = refusalAmong(discover, initialize, tools)
   if (answer !== undefined) {
     const gate = gateOf(answer)
@@ -189,7 +201,7 @@ function judge(hands: Handshake, tools: CheckExchange | undefined, url: URL): Re
     return { kind: 'refused', challenge, answer }
   }
   if (session !== undefined) return { kind: 'welcome' }
-  const verdict = explainHandshake(hands, url)
+  const verdict = explainHandshake(handshake, url)
   const isAway = verdict.code === 'TARGET_UNREACHABLE'
   if (isAway) return { kind: 'unreachable', verdict }
   const last = initialize ?? discover
