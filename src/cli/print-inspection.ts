@@ -64,7 +64,7 @@ export async function printTarget(
 }
 
 /**
- * Shows what `serve` would run with: what is configured, what Descope says, and what each target says.
+ * Prints what `serve` would run with: the configuration, Descope and each target.
  *
  * @returns The exit status.
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when there is nothing to check.

@@ -62,7 +62,7 @@ export interface CheckReport {
   readonly expected?: true
 }
 
-/** What else the checks learned, for people and for `inspect`. */
+/** Further findings of the checks, for people and for `inspect`. */
 export interface Findings {
   readonly server: string | null
   readonly capabilities: readonly string[]

@@ -9,7 +9,7 @@ import { isObject, type JsonObject } from '../util/json.js'
 import { describeTool, type Findings } from './check.js'
 import type { Probe } from './probe.js'
 
-/** Collects what the checks learned, without further requests. */
+/** Collects the findings of the checks, without further requests. */
 export async function readFindings(
   probe: Probe,
   clean: (text: string, isName?: boolean) => string,

@@ -33,7 +33,7 @@ export interface SeenResult {
   readonly result: JsonObject
 }
 
-/** Everything that the checks find out about a target; each request is sent once. */
+/** What the checks share about a target; each request is sent once. */
 export interface Probe extends ProbeOptions {
   readonly deps: HttpDeps
   readonly client: McpClient
@@ -46,7 +46,7 @@ export interface Probe extends ProbeOptions {
   /** Set by the checks of the metadata. */
   resource: ProtectedResource | undefined
   server: AuthorizationServer | undefined
-  /** What to authenticate with; `undefined` when a person must sign in first. */
+  /** Returns the proof; `undefined` when a person must sign in first. */
   proof(): Promise<Proof | undefined>
   /** The proof, if a check has requested it already. */
   knownProof(): Promise<Proof | undefined>
@@ -169,7 +169,7 @@ function once<T>(task: () => Promise<T>): () => Promise<T> {
   }
 }
 
-/** What a request is authenticated with. */
+/** The proof of identity that a request carries. */
 export interface Proof {
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>

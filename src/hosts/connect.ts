@@ -67,7 +67,7 @@ function connectOffer(host: Host, url: string, target: string | undefined): Conn
   return {
     id,
     title,
-    // with these steps the vendor's servers call the URL, and they cannot reach loopback
+    // these steps make the vendor's servers call the URL, and they cannot reach loopback
     steps: isLoopbackUrl(url) ? undefined : host.steps,
     link: offer.link,
     // the command of an assistant with a link contains quotes, which shells read differently
@@ -134,7 +134,7 @@ function commandOf(
   project: boolean,
 ): string | undefined {
   if (id === 'claude-code') {
-    // options come before the name, as those after it may be ignored
+    // options come before the name: after it they may be ignored
     const scope = ['--scope', project ? 'project' : 'user']
     const { type, url } = value
     if (type === 'http' && typeof url === 'string') {

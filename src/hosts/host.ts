@@ -31,7 +31,7 @@ export interface Server {
   readonly references: readonly string[]
 }
 
-/** A value that the host asks its user for. */
+/** A value for which the host prompts its user. */
 export interface Input {
   readonly type: 'promptString'
   readonly id: string

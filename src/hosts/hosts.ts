@@ -153,7 +153,7 @@ function entryWith({ before = {}, reference, http }: EntryFormat): (server: Serv
   }
 }
 
-/** Writes a server for VS Code, which asks its user for secrets once and stores them encrypted. */
+/** Writes a server for VS Code, which prompts for secrets once and stores them encrypted. */
 function vscodeEntry(server: Server): Entry {
   const inputs = server.references.map((variable): Input => {
     const id = `${server.name}-${variable}`.toLowerCase().replace(/[^a-z0-9]+/g, '-')

@@ -8,7 +8,7 @@ import { requestedResources, requestedScopes } from './scopes.js'
 import { newSecret, remember, type State } from './state.js'
 import { userOf } from './tokens.js'
 
-/** Life of an authorization code, milliseconds. */
+/** Lifetime of an authorization code, milliseconds. */
 const CODE_TTL_MS = 60_000
 
 /**
@@ -203,11 +203,11 @@ function refusalPage(error: unknown): IdentityReply {
   return errorPage(status, `${error.oauthError} ${error.errorCode ?? ''}`.trim(), error.message)
 }
 
-/** Life of a pushed request, seconds: a choice of the emulator. */
+/** Lifetime of a pushed request, seconds: a choice of the emulator. */
 const PUSHED_TTL = 60
 
 /**
- * Keeps an authorization request, and gives the `request_uri` that stands for it, once.
+ * Stores an authorization request and returns the `request_uri` under which it can be used once.
  *
  * @throws {EmulatorRefusal} what client authentication and the request itself are refused with.
  * @see [RFC 9126 §2](https://www.rfc-editor.org/rfc/rfc9126#section-2)

@@ -138,7 +138,7 @@ function sameMembers(left: readonly string[], right: readonly string[]): boolean
   return members.size === new Set(right).size && right.every((member) => members.has(member))
 }
 
-/** Life of a link, milliseconds: a choice of the emulator. */
+/** Lifetime of a link, milliseconds: a choice of the emulator. */
 const LINK_TTL_MS = 600_000
 
 const MOST_CONNECTIONS = 10_000
@@ -193,7 +193,7 @@ function findApp({ options }: State, appId: string): OutboundApp | undefined {
 
 /**
  * Serves the page of a link: it stands for the third party's own sign-in. One click connects; an
- * app of API keys wants the key first.
+ * app with API keys requires the key first.
  */
 export function connectionPage(state: State, call: IdentityCall): IdentityReply {
   const id = call.path.slice(call.path.lastIndexOf('/') + 1)
@@ -230,7 +230,7 @@ export function connectionPage(state: State, call: IdentityCall): IdentityReply 
   return end(state, id, request, true)
 }
 
-/** Sends the user back. Which parameters Descope adds is not known: only a refusal is told. */
+/** Sends the user back. Which parameters Descope adds is not known: the emulator adds `error` on a refusal. */
 function end(
   state: State,
   id: string,

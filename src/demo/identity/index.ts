@@ -100,7 +100,7 @@ export interface Identity {
 }
 
 /**
- * Starts an emulator on a free port of loopback, unless told otherwise.
+ * Starts an emulator, by default on a free port of loopback.
  *
  * @throws {ProxyError} `USAGE` or `LISTEN_FAILED`
  */

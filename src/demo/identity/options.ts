@@ -118,7 +118,7 @@ const shape = {
   publicUrl: z.url().optional(),
   /** A folder in which project, keys, clients, connections and refresh tokens outlive a restart. */
   stateFolder: z.string().min(1).optional(),
-  /** A confidential client with a Policy; without a secret, one is made up, or taken from the folder. */
+  /** A confidential client with a Policy; without a secret, one is generated, or taken from the folder. */
   machineClient: z
     .strictObject({ clientId: z.string().min(1), clientSecret: z.string().min(1).optional() })
     .optional(),
@@ -143,17 +143,17 @@ const shape = {
   dpop: z.enum(['off', 'accept', 'require']).default('accept'),
   /** Whether a proof must carry the nonce that the emulator hands out. */
   dpopNonce: z.boolean().default(false),
-  /** Off: a refresh answers without a refresh token, and the old one stays good. */
+  /** Off: a refresh answers without a refresh token, and the old one stays valid. */
   rotateRefresh: z.boolean().default(true),
   /** A replayed refresh token ends its whole family. It is counted either way. */
   reuseDetection: z.boolean().default(true),
-  /** Life of an access token, seconds. */
+  /** Lifetime of an access token, seconds. */
   ttl: z.int().min(1).default(600),
-  /** Life of a refresh token, seconds; 0 issues none. */
+  /** Lifetime of a refresh token, seconds; 0 issues none. */
   refreshTtl: z.int().min(0).default(2_419_200),
-  /** Life of a refresh token of the project's own clients: an inbound app's 520 weeks. */
+  /** Lifetime of a refresh token of the project's own clients: an inbound app's 520 weeks. */
   projectRefreshTtl: z.int().min(0).default(314_496_000),
-  /** Life of an access key's session, seconds. */
+  /** Lifetime of an access key's session, seconds. */
   accessKeyTtl: z.int().min(1).default(600),
   /** Dynamic client registration (RFC 7591). */
   dcr: z.boolean().default(true),
@@ -165,7 +165,7 @@ const shape = {
   cimd: z.boolean().default(false),
   /** Device authorization (RFC 8628). */
   device: z.boolean().default(false),
-  /** Life of a device code, seconds. */
+  /** Lifetime of a device code, seconds. */
   deviceTtl: z.int().min(1).default(180),
   /** Seconds between two polls; a fraction makes tests fast. */
   deviceInterval: z.number().positive().default(5),

@@ -173,7 +173,7 @@ function errorReply(state: State, call: IdentityCall | undefined, error: unknown
   if (error.kind === 'use_dpop_nonce') {
     return { ...reply, headers: { ...reply.headers, 'dpop-nonce': state.dpopNonce } }
   }
-  // RFC 6749 §5.2: a client that tried Basic is told so
+  // RFC 6749 §5.2: the answer to a client that tried Basic names that scheme
   const basic =
     state.options.errorStyle === 'oauth' &&
     call !== undefined &&

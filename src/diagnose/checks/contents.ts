@@ -7,7 +7,7 @@ const NEEDS = ['protocol.modern', 'protocol.legacy']
 /** Names that MCP allows. */
 const NAME = /^[A-Za-z0-9_.-]{1,128}$/
 
-/** Names that common clients accept, which put `mcp__<server>__` in front. */
+/** Names that fit common clients, which prepend `mcp__<server>__`. */
 const CLIENT_NAME = /^[A-Za-z0-9_-]{1,56}$/
 
 /** Creates the checks of what the target offers. */

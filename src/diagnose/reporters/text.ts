@@ -4,7 +4,7 @@ type Paint = (text: string) => string
 
 export interface TextStyle {
   readonly colors: Readonly<Record<'bold' | 'cyan' | 'dim' | 'green' | 'red' | 'yellow', Paint>>
-  /** Whether marks outside ASCII can be printed. */
+  /** Whether symbols outside ASCII can be printed. */
   readonly marks: boolean
   readonly columns: number
 }

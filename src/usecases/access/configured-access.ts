@@ -83,7 +83,7 @@ export interface ConfiguredAccess extends Pick<RunBridgeOptions, 'caller'> {
   credentialOf(target: TargetConfig): TargetCredential
   /** Somebody can sign in here. */
   signsIn: boolean
-  /** Wraps the way to a target, to see which tokens it accepts. */
+  /** Wraps the upstream of a target, to see which tokens it accepts. */
   watch?(upstream: Upstream, target: TargetConfig): Upstream
 }
 

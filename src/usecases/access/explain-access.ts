@@ -51,9 +51,9 @@ export interface Explanation {
   own: string
   /** A name can be that of a tool and of a prompt. */
   verdicts: readonly AccessVerdict[]
-  /** The target that gets the name from this caller, because the caller does not see its own one. */
+  /** The target to which the name leads for this caller, who does not see `target`. */
   leadsTo?: string
-  /** It has the form of an alias: then the verdicts are about that form, and not about what it stands for. */
+  /** It has the form of an alias: the verdicts are about the alias itself, not about the name behind it. */
   mayBeAlias?: true
 }
 
@@ -120,7 +120,7 @@ export async function explainAccess(
   }
 }
 
-/** As the list decides, or the call where its arguments are given. What is said of a tool is not known here. */
+/** Decides as for a list, or as for a call if its arguments are given. Annotations of tools are not known here. */
 function decideByRules(
   compiled: CompiledRules | undefined,
   name: string,
@@ -147,7 +147,7 @@ function celRuleOf({ rules }: TargetConfig, named: string) {
   return found && { celRule: { index, when: found.when, deny: found.deny } }
 }
 
-/** As the list and the request decide. */
+/** Decides as the gateway does for lists and requests. */
 function decideOn(
   { tools, prompts, resources }: TargetConfig,
   kind: AccessVerdict['kind'],

@@ -18,16 +18,16 @@ export interface TargetFlags {
   resource?: boolean
 }
 
-/** What is configured of the targets that a bridge leads to: one, or several behind one sign-in. */
+/** The configuration of the targets of a bridge: one, or several behind one sign-in. */
 export interface ConfiguredTargets {
   readonly targets: readonly TargetConfig[]
   readonly loaded: LoadedConfig
 }
 
-/** What a bridge leads to. */
+/** The target of a bridge, or all its targets. */
 export interface BridgeTarget {
   readonly signIn: SignInTarget
-  /** `undefined` for a URL, of which nothing is configured. */
+  /** `undefined` for a URL that is not configured. */
   readonly configured: ConfiguredTargets | undefined
 }
 

@@ -29,7 +29,7 @@ import {
 export interface InspectedConfiguration {
   readonly ok: boolean
   readonly settings: ShownSettings
-  /** What Descope says; empty where it is not configured. */
+  /** The checks of Descope; empty where it is not configured. */
   readonly descope: readonly CheckReport[]
   /** Where clients would connect; `null` for all targets. */
   readonly endpoints: readonly { readonly target: string | null; readonly url: string }[]
@@ -40,7 +40,7 @@ export interface InspectedConfiguration {
   readonly exitCode: number
 }
 
-/** What was found out about a configuration. */
+/** The result of inspecting a configuration. */
 export interface ConfigurationInspection {
   readonly document: InspectedConfiguration
   /** The configuration file, where there is one. */
@@ -51,7 +51,7 @@ export interface ConfigurationInspection {
 }
 
 /**
- * Finds out what `serve` would run with: what is configured, what Descope says, and what each target says.
+ * Inspects what `serve` would run with: the configuration, Descope and each target.
  *
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when there is nothing to check.
  */
@@ -114,7 +114,7 @@ function onePerIssuer(endpoints: readonly EndpointConfig[]): EndpointConfig[] {
   return endpoints.filter((_endpoint, index) => issuers.indexOf(issuers[index]) === index)
 }
 
-/** What Descope says to an endpoint. Our client does not belong to a target's own MCP server. */
+/** Checks Descope for an endpoint. Our client does not belong to a target's own MCP server. */
 async function inspectDescope(
   runtime: Runtime,
   flags: InspectFlags,

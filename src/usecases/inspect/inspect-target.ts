@@ -14,7 +14,7 @@ export const SECTIONS = ['network', 'authorization', 'protocol', 'contents'] as 
 
 export type InspectionSection = (typeof SECTIONS)[number]
 
-/** Settings by their key, each with where its value comes from. Without secrets. */
+/** Settings by key, each with the origin of its value. Without secrets. */
 export type ShownSettings = Readonly<Record<string, { value: unknown; origin: string }>>
 
 /** A tool, and the name under which `serve` has it. */
@@ -33,13 +33,13 @@ export type Inspected = Omit<CheckResult['report'], 'checks'> &
     readonly tools: readonly InspectedTool[]
   }
 
-/** What was found out about one target: to be shown, and to end with. */
+/** The inspection of one target: what to print, and the exit status. */
 export interface TargetInspection extends CheckResult {
   readonly inspected: Inspected
 }
 
 /**
- * Finds out what there is to know about one target.
+ * Inspects one target.
  *
  * @param asServe Authenticates as `serve` would: with the credential that is configured, or none.
  * @throws {ProxyError} `USAGE` or `CONFIG_INVALID` when there is nothing to check.
@@ -86,7 +86,7 @@ function sectionOf(id: string): InspectionSection {
   return id.startsWith('protocol.') ? 'protocol' : 'contents'
 }
 
-/** Names the tools as `serve` would; those of a URL that is not configured keep their names. */
+/** Names the tools as `serve` would; tools of a URL that is not configured keep their names. */
 function exposedTools({ target: { configured }, findings }: CheckResult): InspectedTool[] {
   const name = configured?.targets[0]?.name
   const { config } = configured?.loaded ?? {}
@@ -106,7 +106,7 @@ function exposedTools({ target: { configured }, findings }: CheckResult): Inspec
   })
 }
 
-/** Says what policy does with a tool, for a caller of whom nothing is known. */
+/** Judges a tool by policy, for an unknown caller. */
 function createJudge(config: ToolPolicyConfig): (name: string) => InspectedTool['policy'] {
   const whole = createToolPolicy(config)
   const ofAnyCaller = createToolPolicy({
@@ -123,7 +123,7 @@ function profileOrigin({ env }: Pick<Runtime, 'env'>, { profile }: InspectFlags)
   return env['MCP_DESCOPE_PROFILE'] ? 'env MCP_DESCOPE_PROFILE' : 'default'
 }
 
-/** What is configured of the target and of Descope, with where it comes from. */
+/** The settings of the target and of Descope, each with its origin. */
 function settingsOf({ target, report, start }: CheckResult, profileFrom: string): ShownSettings {
   const { loaded, targets } = target.configured ?? { loaded: undefined, targets: [] }
   const prefix = `targets.${targets[0]?.name}.`

@@ -30,12 +30,12 @@ export interface SignInCheckOptions {
   source: TokenSource | undefined
 }
 
-/** What the answer of a target means for a sign-in. */
+/** What the answer of a target means for the stored sign-in. */
 export type SignInCheck =
-  /** The stored sign-in is good; `doubt` says why that could not be checked. */
+  /** The stored sign-in is valid; `doubt` says why that could not be checked. */
   | { readonly next: 'keep'; readonly doubt: string | undefined }
   | { readonly next: 'sign-in'; readonly need: Pick<EnsureRequest, 'challenge' | 'refused'> }
-  /** It is open and names no authorization server. */
+  /** The target is open and names no authorization server. */
   | { readonly next: 'nothing' }
 
 type Need = Extract<SignInCheck, { next: 'sign-in' }>['need']
@@ -95,10 +95,10 @@ async function withoutToken(
 }
 
 /**
- * Tells whether a target keeps an account out after a sign-in that went well: by 403, or, where its
- * metadata says that there is something at its URL, by 404. The token is not sent elsewhere.
+ * Finds out whether a target refuses the account after a successful sign-in: by 403, or, where its
+ * metadata says that a server exists at its URL, by 404. The token is sent nowhere else.
  *
- * @returns How it answers; `undefined` when it does not keep the account out, or that could not be seen.
+ * @returns The refusal; `undefined` when the account is admitted, or the answer is not conclusive.
  */
 export async function refusalOfAccount(
   options: SignInCheckOptions,
@@ -154,7 +154,7 @@ function explained(name: string, { detail, hint, code = 'PROTOCOL_INVALID' }: Ve
   return new ProxyError(code, `${name}: ${detail}`, hint === undefined ? {} : { hint })
 }
 
-/** How a target receives a client, with a token or without one. */
+/** The reaction of a target to a client, with a token or without one. */
 type Reception =
   | { readonly kind: 'welcome' }
   | { readonly kind: 'refused'; readonly challenge: BearerChallenge; readonly answer: HttpAnswer }

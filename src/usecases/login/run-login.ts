@@ -102,7 +102,7 @@ function depsOf(
 interface Outcome {
   /** `undefined` when no sign-in is needed. */
   readonly record: TokenRecord | undefined
-  /** It was there before, though its token may have been refreshed. */
+  /** It was stored before, though its token may have been refreshed. */
   readonly isKept?: boolean
   /** The target accepted it just now. */
   readonly isWelcome?: boolean

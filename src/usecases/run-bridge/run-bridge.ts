@@ -63,7 +63,7 @@ export async function runBridge(
   return await runStdio(runtime, options)
 }
 
-/** Where the tokens of the targets come from, and how somebody signs in for more. */
+/** The source of the targets' tokens, and the sign-in that fills it. */
 interface Tokens {
   readonly stores: SignInStores
   readonly source: TokenSource
@@ -130,7 +130,7 @@ async function chooseAccess(
   return await configuredAccess({ runtime, logger, source, stores, signIn, several, loaded })
 }
 
-/** For a target that names the issuer of its tokens itself, or needs none. */
+/** For a target that names the issuer of its tokens itself, or needs no token. */
 function ownAccess(
   source: TokenSource,
   target: string,

@@ -30,7 +30,7 @@ export const URL_DEFAULTS = {
   limits: { children: 100 },
 } as const
 
-/** What is configured of each target. Of a URL only the URL is known. */
+/** The configuration of each target; for a plain URL, the defaults. */
 export function configsOf({ signIn, configured }: BridgeTarget): readonly TargetConfig[] {
   if (configured !== undefined) return configured.targets
   const { name, grant } = signIn
@@ -68,7 +68,7 @@ interface TargetParts {
   readonly logger: Logger
 }
 
-/** Opens the ways to all targets. Nothing is sent yet. */
+/** Opens the connections to all targets. Nothing is sent yet. */
 export async function openBridgeTargets(
   target: BridgeTarget,
   parts: TargetParts,

@@ -60,10 +60,10 @@ function bridgeCommand(
     env: {
       ...(configured !== undefined && dotEnvFor({ cwd }, configured.loaded)),
       ...env,
-      // so that the bridge asks nobody to sign in
+      // so that the bridge starts no sign-in
       CI: 'true',
       MCP_DESCOPE_LOG_LEVEL: 'warn',
-      // set even when empty: a variable of ours would otherwise go to this target
+      // set even when empty: else the headers in our own variable would be sent to this target
       MCP_DESCOPE_HEADER: lines.join('\n'),
     },
   }

@@ -61,7 +61,7 @@ export function readBaseline({ cwd }: Pick<Runtime, 'cwd'>, file: string | undef
   }
 }
 
-/** Lists what must not be printed, as far as it is known from the start. */
+/** Lists the secrets known from the start, which must not be printed. */
 export function secretsOf({ env }: Runtime, { target, headers, url }: CheckedTarget) {
   return [
     ...secretsOfUrl(url.href),
@@ -72,7 +72,7 @@ export function secretsOf({ env }: Runtime, { target, headers, url }: CheckedTar
   ]
 }
 
-/** Somebody's own header may be a key whatever its name is, but not when it is short. */
+/** A custom header may hold a key whatever its name is, but not if it is short. */
 function mayBeSecret(name: string, value: string): boolean {
   return isSecretName(name) || value.length >= 12
 }
@@ -81,7 +81,7 @@ const IDS =
   /^(reach\.(dns|tcp|tls)|auth\.(challenge|prm|as-metadata|token|rejects-no-token|rejects-bad-token)|protocol\.(modern|legacy|schema)|tools\.(list|names|call:.+)|(resources|prompts)\.list|budget\.p95)$/
 
 /**
- * Reads a list of expected failures: one id a line; what follows `#` is a remark.
+ * Reads a list of expected failures: one id per line; `#` starts a comment.
  *
  * @throws {ProxyError} `CONFIG_INVALID` when a line is no id.
  */

@@ -32,15 +32,15 @@ export interface CheckStart {
 export interface CheckOptions {
   onStart?(start: CheckStart): void
   onReport?: (report: CheckReport) => void
-  /** Also checks what only people want to know. */
+  /** Adds checks that inform people and are no criteria. */
   readonly forPeople?: boolean
   /** Authenticates as `serve` would: with the credential that is configured, or none. */
   readonly asServe?: boolean
-  /** Puts itself between us and the network; gets what takes secrets out of a text. */
+  /** Wraps the network to observe it; `clean` removes secrets from a text. */
   watch?(network: Network, clean: (text: string) => string): Network
 }
 
-/** What was found out about one target. */
+/** The result of checking one target. */
 export interface CheckResult {
   readonly start: CheckStart
   readonly report: Report
@@ -105,7 +105,7 @@ export async function checkTarget(
   }
 }
 
-/** With `--strict`, a warning that nobody expected is a failure too. */
+/** With `--strict`, an unexpected warning is a failure too. */
 function failuresOf({ reports, failures }: RunResult, isStrict: boolean): readonly FailureCode[] {
   const warned = reports.some(({ outcome, expected }) => outcome === 'warn' && !expected)
   return isStrict && warned ? [...failures, 'CHECK_FAILED'] : failures
@@ -147,7 +147,7 @@ export function countOutcomes(reports: readonly CheckReport[]): Report['counts']
 
 const PAUSE_MS = 500
 
-/** Waits until the target itself answers, and not a gateway in its place, or the time is over. */
+/** Waits until the target itself answers, not a gateway in its place, or until the time is over. */
 async function waitForTarget(
   { client, access, clock }: Pick<Probe, 'client' | 'access' | 'clock'>,
   waitMs: number,

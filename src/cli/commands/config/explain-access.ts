@@ -62,7 +62,7 @@ export async function explainCallersAccess(
   runtime.io.out(render(runtime, explanation, caller))
 }
 
-/** Reads the claims of an access token. Nothing of it is verified, and the command says so. */
+/** Reads the claims of an access token without verifying it; the output says so. */
 function readCaller({ cwd }: Pick<Runtime, 'cwd'>, { token, claims }: WhoFlags): Principal {
   if ((token === undefined) === (claims === undefined)) {
     throw new ProxyError('USAGE', 'Give either --token or --claims', {

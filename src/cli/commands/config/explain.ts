@@ -12,7 +12,7 @@ import { nearest } from '../../../util/text.js'
 import { displayValue, reportFindings } from './display.js'
 
 /**
- * Prints what a setting means, its value, and what each source says about it.
+ * Prints the meaning of a setting, its value, and the value in each source.
  *
  * @throws {ProxyError} `USAGE` when there is no such setting, `CONFIG_INVALID` when it is wrong.
  */

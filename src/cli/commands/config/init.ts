@@ -25,12 +25,12 @@ const STARTER = `{
     // , "publicUrl": "https://mcp.example.com"
   },
 
-  // The MCP servers behind. Each one's tools are called <name>_<tool>.
+  // The MCP servers behind the proxy. Their tools are called <name>_<tool>.
   "targets": {
     "example": {
       "url": "http://127.0.0.1:3000/mcp",
 
-      // How we sign in there. Secrets: "\${VARIABLE}" or "@/path/to/file", never the secret itself.
+      // The credential for this server. Secrets: "\${VARIABLE}" or "@/path/to/file", never the secret itself.
       // "credential": { "type": "bearer", "token": "\${EXAMPLE_TOKEN}" },
 
       // Which tools clients get, and the scopes that calling them needs.
