@@ -14,7 +14,6 @@ export function addCheckedOptions(command: Command): Command {
     .option('--json', 'Print one JSON document on stdout.')
 }
 
-/** Adds the flags of `test-target`. */
 export function addCheckOptions(command: Command): Command {
   const list = (value: string, previous: readonly string[]) => [
     ...previous,

@@ -6,7 +6,6 @@ import { ProxyError } from '../util/errors.js'
 import { setMember } from '../util/json.js'
 import type { Runtime } from '../util/runtime.js'
 
-/** Adds the flag `--json`. */
 export function addJsonOption(command: Command): Command {
   return command.option('--json', 'Print one JSON document on stdout.')
 }
@@ -18,7 +17,6 @@ export function repeatable(flags: string, help: string): Option {
     .default([], 'none')
 }
 
-/** Adds the flags of the network. */
 export function addNetworkOptions(command: Command): Command {
   return command
     .addOption(

@@ -101,7 +101,6 @@ export interface InstallOptions {
   readonly link: string | undefined
 }
 
-/** Returns the ways to add a server to a host. */
 export function installOptionsOf(
   where: Pick<Runtime, 'platform'>,
   host: Pick<Host, 'id' | 'format' | 'container'>,

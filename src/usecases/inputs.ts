@@ -16,7 +16,6 @@ export type Transport = (typeof TRANSPORTS)[number]
 
 export const PROTOCOLS = ['auto', 'legacy', '2026-07-28'] as const
 
-/** Flags of the bridge. */
 export interface BridgeFlags extends SignInFlags, NetworkFlags {
   header: readonly string[]
   transport: Transport
@@ -59,7 +58,6 @@ export interface WantedReporter {
   readonly file: string | undefined
 }
 
-/** Flags of `test-target`. */
 export interface CheckFlags extends StoreFlags, NetworkFlags {
   header: readonly string[]
   /** Send secrets even to URLs that only a file of the working directory names. */
@@ -104,7 +102,6 @@ export interface SignInFlags extends StoreFlags {
   callbackPort?: number
 }
 
-/** Flags of `add`. */
 export interface AddFlags {
   name?: string
   http?: boolean
@@ -119,13 +116,11 @@ export interface AddFlags {
   json?: boolean
 }
 
-/** Flags of `inspect`. */
 export interface InspectFlags extends CheckFlags {
   trace: boolean
   curl: boolean
 }
 
-/** Flags of `login`. */
 export interface LoginFlags extends SignInFlags, NetworkFlags {
   force?: boolean
   paste?: string

@@ -160,7 +160,7 @@ async function send(
 const isNonceWanted = (error: unknown) =>
   error instanceof OAuthRefusedError && error.refusal.code === 'use_dpop_nonce'
 
-/** The error for a token that whoever steals it could use, where one was asked for that nobody else can. */
+/** The error for a Bearer token, which a thief could use, in place of one bound to a key. */
 function notBound(doing: string): OAuthRefusedError {
   const description = 'it issued a Bearer token, though one that is bound to a key was asked for'
   const refusal = { code: 'not_bound', description, status: 200, retryAfter: null }

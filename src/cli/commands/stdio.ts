@@ -32,7 +32,6 @@ export function stdioCommand(runtime: Runtime): Command {
     })
 }
 
-/** Adds the flags of the bridge. */
 function addBridgeOptions(command: Command): Command {
   return addNetworkOptions(addSignInOptions(command))
     .addOption(repeatable('--header <header>', 'Header for the target, "Name: value"; repeatable.'))

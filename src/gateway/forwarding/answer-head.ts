@@ -32,7 +32,7 @@ export function judgeHead(
   if (status >= 400 && isTransient(status)) return fail('http_status', `it answered HTTP ${status}`)
   const encoding = oneValue(headers['content-encoding'])
   if (encoding && codingsOf(encoding).length > 0) {
-    return fail('invalid_answer', 'its answer is compressed though nobody asked for it')
+    return fail('invalid_answer', 'its answer is compressed, which was not requested')
   }
   if (status >= 400 || expected === 'status') return READ
   const type = mediaTypeOf(headers['content-type'])

@@ -192,7 +192,7 @@ function streamRequest(
 /** Milliseconds; some targets send the response's head only with their first event. */
 const HEAD_MS = 500
 
-/** The stream that a client asks for (GET), from a single target. */
+/** The stream that a client requests (GET), from a single target. */
 interface LoneStream {
   context: GatewayContext
   request: Request

@@ -49,7 +49,7 @@ export function listenToAll(context: GatewayContext, request: Request, message: 
   replyError(request.exchange, message.id, ERROR_CODES.invalidParams, text)
 }
 
-/** Returns what each target is asked to tell of, as far as the caller may hear it. */
+/** Returns the filter for each target, as far as the caller may hear of its changes. */
 function filtersOf(
   { targets, boundIds }: GatewayContext,
   { exchange }: Request,
@@ -111,7 +111,7 @@ class Subscription implements OpenStream, Subscriber {
     if (this.isAcknowledged) tellSubscriber(this.request, this.#message, lists)
   }
 
-  /** A target that is added is asked now, and then everything of it is reported as changed. */
+  /** Subscribes to an added target, and then reports all its lists as changed. */
   goOn(next: Successor): void {
     this.#context = next.context
     if (hasSameTargets(this, next)) return

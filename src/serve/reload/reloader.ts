@@ -32,7 +32,7 @@ export interface Reloader {
   stop(): void
 }
 
-/** Reads the configuration again when it is asked to, or when one of its files changes. */
+/** Reads the configuration again on request, or when one of its files changes. */
 export function createReloader(options: ReloaderOptions): Reloader {
   const { clock, logger, load, apply, count } = options
   let current = options.loaded

@@ -137,7 +137,7 @@ export class ResponseReader {
 
   /** An interim response carries nothing for us; we requested none. */
   #skip({ status }: AnswerHead): void {
-    if (status === 101) throw notHttp('it changes to another protocol, which nobody asked for')
+    if (status === 101) throw notHttp('it changes to another protocol, which was not requested')
     this.#interim += 1
     if (this.#interim > MAX_INTERIM) throw notHttp('it sends interim answers without end')
   }

@@ -53,7 +53,7 @@ export function createDataKeys(
     return cached
   }
   const decide = async (): Promise<Decision> => {
-    if (deps.choice === 'file') return { kind: 'file', reason: 'asked for with --store file' }
+    if (deps.choice === 'file') return { kind: 'file', reason: 'requested with --store file' }
     const problem =
       keychain === undefined
         ? 'no keychain is supported on this platform'

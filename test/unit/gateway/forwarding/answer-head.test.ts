@@ -51,7 +51,7 @@ describe('judgeHead', () => {
       `its answer is "x/${'y'.repeat(58)}", not MCP`,
     ],
     [429, {}, 'it answered HTTP 429'],
-    [200, { 'content-encoding': 'br' }, 'its answer is compressed though nobody asked for it'],
+    [200, { 'content-encoding': 'br' }, 'its answer is compressed, which was not requested'],
   ])('says of %i %j why it fails', (status, headers, reason) => {
     expect(judgeHead(status, headers, 'response')).toMatchObject({ next: 'fail', reason })
   })
