@@ -107,8 +107,13 @@ export function createKnownTools(make: MakeTool, clock: Pick<Clock, 'now'>): Kno
         if (age >= FRESH_MS && known.asking === undefined) ask(known, list).catch(() => undefined)
         return undefined
       }
-      if (known.asking !== undefined) return known.asking
-      return age < PAUSE_MS ? undefined : ask(known, list)
+      // what failed for somebody else, maybe by what their request says, is no answer to this caller
+      if (known.asking !== undefined) return known.asking.then((failure) => failure && list())
+      if (age < PAUSE_MS) return undefined
+      return ask(known, list).then((failure) => {
+        if (failure !== undefined) known.askedAt = Number.NEGATIVE_INFINITY
+        return failure
+      })
     },
     anew: () => createKnownTools(make, clock),
   }
