@@ -28,7 +28,9 @@ let target: RecordingTarget
 let modern: ModernRecordingTarget
 beforeAll(async () => {
   identity = await startIdentity({ clock })
-  target = await startRecordingTarget({ tools: [{ ...tool('read'), annotations: { destructiveHint: false } }] })
+  target = await startRecordingTarget({
+    tools: [{ ...tool('read'), annotations: { destructiveHint: false } }],
+  })
   modern = await startModernRecordingTarget({ tools: [MIRRORING] as never, lenient: true })
 })
 afterEach(() => {
@@ -51,7 +53,10 @@ const callOf = (name: string, id: string | number = 'c') => ({
 
 /** Starts a proxy that has not listed the target yet, and holds the target's list until it is let go. */
 async function startHeld() {
-  const stack = await startStack({ identity, targets: { t: { url: target.url, prefix: '', rules: ABOUT_TOOL } } })
+  const stack = await startStack({
+    identity,
+    targets: { t: { url: target.url, prefix: '', rules: ABOUT_TOOL } },
+  })
   let release = () => {}
   const gate = new Promise<void>((resolve) => {
     release = resolve
