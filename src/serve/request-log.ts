@@ -275,8 +275,7 @@ export function createRefusalLimit(
     count++
     return true
   }
-  return Object.assign(mayTell, {
-    /** Tells now what was left out so far, as before the end. */
-    flush,
-  })
+  /** Tells now what was left out so far, as before the end. */
+  mayTell.flush = flush
+  return mayTell
 }
