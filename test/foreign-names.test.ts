@@ -24,6 +24,11 @@ const RIGHT: readonly string[] = [
   'util/bounded-file.ts Object.assign(new Error(message), { code })',
   "cli/check-report.ts Object.assign(new Error(path), { code: 'EISDIR' })",
   'index.ts Object.assign(handler, { ready, close })',
+  // our own settings, checked, by members that are written out
+  'gateway/target.ts Object.assign(target, { [member]: from[member] })',
+  'serve/reload/server-share.ts Object.assign(limits, next.limits)',
+  'serve/reload/server-share.ts Object.assign(timeouts, next.timeouts)',
+  'serve/server.ts Object.assign(server, serverTimes(next))',
 ]
 
 describe('names that come from outside', () => {

@@ -248,8 +248,7 @@ function createView(context: GatewayContext, { hidden }: Admitted, bindsAlone: b
   }
 
   function send(request: Request, message: Message, to: Route<Target>): void {
-    const work = forward({ context, checks, rewriter, request, message, route: to })
-    if (work !== undefined) run(request.exchange, message, work)
+    forward({ context, checks, rewriter, request, message, route: to })
   }
 
   function refuseUnknown({ exchange, meta }: Request, { id, method }: Message): void {

@@ -63,7 +63,7 @@ interface Prepared {
  * Creates what makes the records of the audit trail: one for each request of a client, each stream, the
  * end of a session, and each refusal. Notifications and answers of clients that are not refused get none.
  */
-export function createAuditRecords(options: AuditOptions): AuditRecords {
+export function createAuditRecords(options: AuditOptions): AuditRecords & { end(): void } {
   const { trail, clock, redact, withArguments } = options
   const byCaller = new WeakMap<Principal, Map<string, Prepared>>()
   const isRecorded = createRefusalLimit(
@@ -159,6 +159,9 @@ export function createAuditRecords(options: AuditOptions): AuditRecords {
       if (requested?.arguments !== undefined) body += `,"arguments":${requested.arguments}`
       trail.add(body)
     },
+
+    /** Records what was left out and not yet summed up: nobody would learn of it later. */
+    end: isRecorded.flush,
   }
 }
 
@@ -185,6 +188,7 @@ function argumentsText(given: object, redact: Redact): string {
     if (name !== '' && isSecretName(name)) return '[redacted]'
     return typeof value === 'string' ? redact(value.slice(0, MAX_ARGUMENTS)) : value
   })
-  if (text.length <= MAX_ARGUMENTS) return escapeUnsafe(text)
+  // members' names are text of the client, too
+  if (text.length <= MAX_ARGUMENTS) return escapeUnsafe(redact(text, true))
   return JSON.stringify(`[${text.length} characters]`)
 }

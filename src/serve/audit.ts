@@ -62,5 +62,9 @@ export function openAudit(
     isDirect: server.vercel !== undefined,
   })
   const records = createAuditRecords({ trail, clock, redact, withArguments: audit.arguments })
-  return { ...records, trail }
+  const close = (limitMs: number) => {
+    records.end()
+    return trail.close(limitMs)
+  }
+  return { ...records, trail: { reopen: trail.reopen, close } }
 }

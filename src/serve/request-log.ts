@@ -243,20 +243,24 @@ export function createRefusalLimit(
   let count = 0
   const counts = new Map<string, number>()
   let leftOut = new Map<string, number>()
+  let cancel = () => {}
+
+  function flush(): void {
+    cancel()
+    const told = leftOut
+    leftOut = new Map()
+    if (told.size > 0) tell(told)
+  }
 
   function leaveOut(refusal: string): boolean {
     if (leftOut.size === 0) {
-      clock.after(Math.max(0, startedAt + WINDOW_MS - clock.now()), () => {
-        const told = leftOut
-        leftOut = new Map()
-        tell(told)
-      })
+      cancel = clock.after(Math.max(0, startedAt + WINDOW_MS - clock.now()), flush)
     }
     leftOut.set(refusal, (leftOut.get(refusal) ?? 0) + 1)
     return false
   }
 
-  return (refusal: string, remote: string | undefined): boolean => {
+  const mayTell = (refusal: string, remote: string | undefined): boolean => {
     const now = clock.now()
     if (now - startedAt >= WINDOW_MS || now < startedAt) {
       startedAt = now
@@ -271,4 +275,7 @@ export function createRefusalLimit(
     count++
     return true
   }
+  /** Tells now what was left out so far, as before the end. */
+  mayTell.flush = flush
+  return mayTell
 }

@@ -3,12 +3,13 @@ import { isSameId, type Message } from '../../mcp/message.js'
 import { messageOf } from '../../util/errors.js'
 import { Roster, type Rostered } from '../../util/roster.js'
 import type { GatewayContext } from '../context.js'
-import { replyError } from '../exchange.js'
+import { replyError, replyFailure } from '../exchange.js'
 import { createMirroredParams } from '../lists/mirrored-params.js'
 import { bindingKey, pendingOf, type Request } from '../request.js'
 import type { RelationRefusal } from '../routing/relations.js'
 import type { Route } from '../routing/route.js'
 import type { Target } from '../target.js'
+import type { TargetFailure } from './target-failure.js'
 
 /** A call that waits for the verdict of another service before it is sent. */
 interface WaitingCall extends Rostered {
@@ -26,18 +27,37 @@ export function createCallChecks(context: GatewayContext) {
   async function decide(
     call: WaitingCall,
     route: Route<Target>,
-    relations: Promise<RelationRefusal | undefined>,
+    relations: Promise<RelationRefusal | undefined> | undefined,
     send: (extraHeaders: readonly string[]) => void,
   ): Promise<void> {
     const { message, request } = call
     const { exchange } = request
     const refusal = await relations
-    if (call.isCancelled || request.pending?.hasLeft) return
+    if (isOver(call)) return
     if (refusal !== undefined) return refuse(call, refusal)
     const checked = await checkParams(request, message, route)
-    if (call.isCancelled || request.pending?.hasLeft) return
+    if (isOver(call)) return
     if ('headers' in checked) return send(checked.headers)
     replyError(exchange, message.id, ERROR_CODES.headerMismatch, checked.problem, 400)
+  }
+
+  const isOver = ({ isCancelled, request }: WaitingCall) =>
+    isCancelled || request.pending?.hasLeft === true
+
+  /** Keeps a call where a cancellation finds it, until the work on it is done. */
+  function keep(
+    request: Request,
+    message: Message,
+    work: (call: WaitingCall) => Promise<void>,
+  ): void {
+    const call = { place: -1, request: pendingOf(request), message, isCancelled: false }
+    waiting.add(call)
+    work(call)
+      .catch((error) => {
+        logger.error('internal', `A request failed: ${messageOf(error)}`)
+        replyError(request.exchange, message.id, ERROR_CODES.internalError, 'Internal error')
+      })
+      .finally(() => waiting.delete(call))
   }
 
   function refuse({ request, message }: WaitingCall, refusal: RelationRefusal): void {
@@ -56,17 +76,27 @@ export function createCallChecks(context: GatewayContext) {
       request: Request,
       message: Message,
       route: Route<Target>,
-      relations: Promise<RelationRefusal | undefined>,
+      relations: Promise<RelationRefusal | undefined> | undefined,
       send: (extraHeaders: readonly string[]) => void,
     ): void {
-      const call = { place: -1, request: pendingOf(request), message, isCancelled: false }
-      waiting.add(call)
-      decide(call, route, relations, send)
-        .catch((error) => {
-          logger.error('internal', `A request failed: ${messageOf(error)}`)
-          replyError(request.exchange, message.id, ERROR_CODES.internalError, 'Internal error')
-        })
-        .finally(() => waiting.delete(call))
+      keep(request, message, (call) => decide(call, route, relations, send))
+    },
+
+    /** Goes on with a call once its tool is known, unless its client left or cancelled it meanwhile. */
+    untilKnown(
+      request: Request,
+      message: Message,
+      listed: Promise<TargetFailure | undefined>,
+      goOn: () => void,
+    ): void {
+      keep(request, message, async (call) => {
+        const failure = await listed
+        if (isOver(call)) return
+        // it is found no longer, since what comes next keeps it itself where it waits
+        waiting.delete(call)
+        if (failure === undefined) goOn()
+        else replyFailure(request.exchange, message.id, failure)
+      })
     },
 
     /**

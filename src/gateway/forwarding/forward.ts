@@ -33,26 +33,16 @@ export interface Forwarding {
   extraHeaders?: readonly string[]
 }
 
-/**
- * Sends a client's message to its target and relays the answer.
- *
- * @returns A promise where a check has to come first; `undefined` otherwise.
- */
-export function forward(forwarding: Forwarding): Promise<void> | undefined {
-  const { request, message, route } = forwarding
+/** Sends a client's message to its target and relays the answer. */
+export function forward(forwarding: Forwarding): void {
+  const { request, message, route, checks } = forwarding
   const { record } = request.exchange
   record.target = route.target.name
   record.tool = route.tool
   record.name = route.name
-  const waits = route.tool === undefined ? undefined : toolOf(forwarding)
-  if (waits === undefined) {
-    decideAndForward(forwarding)
-    return undefined
-  }
-  return waits.then((failure) => {
-    if (failure === undefined) decideAndForward(forwarding)
-    else replyFailure(request.exchange, message.id, failure)
-  })
+  const listed = route.tool === undefined ? undefined : toolOf(forwarding)
+  if (listed === undefined) return decideAndForward(forwarding)
+  checks.untilKnown(request, message, listed, () => decideAndForward(forwarding))
 }
 
 /** Rules may be about a tool as the target lists it, so that it has to be known. */
@@ -72,14 +62,19 @@ function decideAndForward(forwarding: Forwarding): void {
   const decision = judge(route.target, message, route.name, principal)
   span?.end({ 'mcp_proxy.allowed': decision.allowed })
   if (!decision.allowed) return refuse(request.exchange, message, decision)
-  const relations =
-    message.method === 'tools/call'
-      ? askRelations(route.target, route.name, message, principal)
-      : undefined
-  if (relations === undefined) return relay(new Forward(forwarding))
+  if (message.method !== 'tools/call') return relay(new Forward(forwarding))
+  const relations = askRelations(route.target, route.name, message, principal)
+  if (relations === undefined && !repeatsArguments(forwarding))
+    return relay(new Forward(forwarding))
   forwarding.checks.wait(request, message, route, relations, (extraHeaders) =>
     relay(new Forward({ ...forwarding, extraHeaders })),
   )
+}
+
+/** Tells whether headers may say other arguments than those that a rule has decided by. */
+function repeatsArguments({ request, route }: Forwarding): boolean {
+  if (request.meta === undefined || route.target.rules?.needsArguments !== true) return false
+  return request.exchange.extraHeaders().length > 0
 }
 
 /** Answers a request that a policy refuses; what is hidden, as what is not there. */

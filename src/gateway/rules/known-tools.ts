@@ -108,8 +108,13 @@ export function createKnownTools(make: MakeTool, clock: Pick<Clock, 'now'>): Kno
           refresh(known, list).catch(() => undefined)
         return undefined
       }
-      if (known.listing !== undefined) return known.listing
-      return age < PAUSE_MS ? undefined : refresh(known, list)
+      // what failed for somebody else, maybe by what their request says, is no answer to this caller
+      if (known.listing !== undefined) return known.listing.then((failure) => failure && list())
+      if (age < PAUSE_MS) return undefined
+      return refresh(known, list).then((failure) => {
+        if (failure !== undefined) known.listedAt = Number.NEGATIVE_INFINITY
+        return failure
+      })
     },
     anew: () => createKnownTools(make, clock),
   }

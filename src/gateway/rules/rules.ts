@@ -17,6 +17,8 @@ export interface RuleSettings {
 export interface Rules {
   /** A rule is about the tool, which has to be known before a call is decided on. */
   readonly needsTool: boolean
+  /** A rule is about arguments, which headers of a call may repeat. */
+  readonly needsArguments: boolean
   readonly dependsOnCaller: boolean
   /** Decides on a tool in a list: by all rules but those about arguments. `undefined` denies nothing. */
   decideListed(tool: ToolFacts, principal: Principal | undefined): Decision | undefined
@@ -174,6 +176,7 @@ export function createRules(
   const seen = (tool: ToolFacts) => (needsTool ? tool : ANY_TOOL)
   return {
     needsTool,
+    needsArguments: rules.some(({ isAboutArguments }) => isAboutArguments),
     dependsOnCaller: rules.some(({ expression: { mentions } }) => {
       return mentions.has('caller') || mentions.has('now')
     }),

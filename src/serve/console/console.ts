@@ -43,6 +43,8 @@ export function createConsole(options: ConsoleOptions): Console {
   let isStopped = false
   let cancel = (): void => undefined
   let cancelLive = (): void => undefined
+  /** The last one alone goes on: pages that come and go while it looks must not begin further ones. */
+  let beats = 0
 
   async function look(): Promise<Shown> {
     const samples = readSamples(await options.metrics())
@@ -59,6 +61,7 @@ export function createConsole(options: ConsoleOptions): Console {
 
   /** One look is shared by all pages that are open. */
   async function beat(): Promise<void> {
+    const own = ++beats
     const shown = await look().catch(() => undefined)
     if (shown !== undefined) {
       const data = JSON.stringify({ at: shown.now, sections: renderSections(shown) })
@@ -67,7 +70,8 @@ export function createConsole(options: ConsoleOptions): Console {
         if (!page.writableNeedDrain) page.write(`data: ${data}\n\n`)
       }
     }
-    if (pages.size > 0 && !isStopped) cancelLive = clock.after(LIVE_MS, () => void beat())
+    if (own !== beats || pages.size === 0 || isStopped) return
+    cancelLive = clock.after(LIVE_MS, () => void beat())
   }
 
   function openEvents(response: ServerResponse): void {

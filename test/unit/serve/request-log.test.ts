@@ -86,7 +86,7 @@ function countRefusals() {
   const isLogged = createRefusalLimit(clock, (left) => told.push(Object.fromEntries(left)))
   const many = (refusal: string, remote: string, count: number) =>
     Array.from({ length: count }, () => isLogged(refusal, remote)).filter(Boolean).length
-  return { clock, told, many }
+  return { clock, told, many, isLogged }
 }
 
 describe('the limit of records about refusals', () => {
@@ -110,5 +110,17 @@ describe('the limit of records about refusals', () => {
     expect(logged).toBe(200)
     await clock.advance(60_000)
     expect(told).toEqual([{ host: 4_800 }])
+  })
+
+  it('tells before the end what was left out, and nothing twice', async () => {
+    const { clock, told, many, isLogged } = countRefusals()
+    isLogged.flush()
+    many('host', '192.0.2.1', 13)
+    isLogged.flush()
+    expect(told).toEqual([{ host: 3 }])
+    expect(clock.pending).toBe(0)
+    many('host', '192.0.2.1', 2)
+    await clock.advance(60_000)
+    expect(told).toEqual([{ host: 3 }, { host: 2 }])
   })
 })
