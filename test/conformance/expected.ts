@@ -64,18 +64,6 @@ export const OTHER_SIGN_INS: Checks = {
     'client-credentials-grant-type',
   ],
   'auth/client-credentials-jwt': ['client-credentials-jwt-verified'],
-  'auth/dpop': [
-    'sep-1932-client-dpop-auth-scheme',
-    'sep-1932-client-fresh-proof',
-    'sep-1932-client-token-request-proof',
-  ],
-  'auth/dpop-nonce': [
-    'sep-1932-client-as-nonce',
-    'sep-1932-client-dpop-auth-scheme',
-    'sep-1932-client-fresh-proof',
-    'sep-1932-client-rs-nonce',
-    'sep-1932-client-token-request-proof',
-  ],
   'auth/enterprise-managed-authorization': [
     'complete-flow-jwt-bearer',
     'complete-flow-token-exchange',
