@@ -1,10 +1,18 @@
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorResponse } from '../mcp/jsonrpc.js'
 import type { Message } from '../mcp/message.js'
 import { OWN_INFO } from '../mcp/meta.js'
 import { negotiateVersion, sessionBasedOnly } from '../mcp/versions.js'
-import { isObject, type JsonObject, objectMember, ownMember, tryParseJson } from '../util/json.js'
-import { readPrivateFile, writePrivateFile } from '../util/private-files.js'
+import {
+  isObject,
+  type JsonObject,
+  objectMember,
+  ownMember,
+  textsMember,
+  tryParseJson,
+} from '../util/json.js'
+import { readPrivateFile, removeFile, writePrivateFile } from '../util/private-files.js'
 import type { OpenRequest } from './requests.js'
 import { respond } from './sign-in-messages.js'
 
@@ -77,9 +85,9 @@ interface Remembered {
   tools?: JsonObject
 }
 
-/** Remembers what one identity saw of one target. */
+/** Remembers what one person saw of one target; nobody else is shown it. */
 export interface Memory {
-  /** Reads what is stored, once. */
+  /** Gives what whoever is signed in now saw last time. */
   load(): Promise<Remembered>
   /** What is known so far, without reading a file. */
   readonly known: Remembered
@@ -88,60 +96,103 @@ export interface Memory {
   save(): Promise<void>
 }
 
-const SCHEMA = 1
+/** Who sees a target, as the token store has it now. */
+export interface Viewer {
+  /** Tells two people apart; from it nobody can tell who they are. */
+  readonly who: string
+  /** Names of the sign-ins with which this ends. */
+  readonly signIns: readonly string[]
+}
+
+const SCHEMA = 2
+
+const FOLDER = 'bridge'
 
 /** More than this is not worth keeping. */
 const MAX_CHARACTERS = 4 * 1024 * 1024
+
+const MEMBERS = ['initialize', 'discover', 'tools'] as const
 
 /**
  * Creates the memory of one target.
  *
  * @param folder The user's data folder.
- * @param key Names the target and who is signed in there; from it nobody can tell who that is.
+ * @param key Names the target.
+ * @param viewer Tells who is signed in. Where it rejects, nothing is shown and nothing is kept.
  */
-export function createMemory(folder: string, key: string): Memory {
-  const path = join(folder, 'bridge', `${key}.json`)
+export function createMemory(folder: string, key: string, viewer: () => Promise<Viewer>): Memory {
+  const path = join(folder, FOLDER, `${key}.json`)
   const known: Remembered = {}
-  let loading: Promise<string | undefined> | undefined
+  let owner: string | undefined
+  let stored: string | undefined
   let isNew = false
+  let last: Promise<unknown> = Promise.resolve()
 
-  const read = async (): Promise<string | undefined> => {
-    const text = await readPrivateFile(path).catch(() => undefined)
-    const file = text === undefined ? undefined : tryParseJson(text)
-    if (!isObject(file) || file['schema'] !== SCHEMA) return undefined
-    for (const member of ['initialize', 'discover', 'tools'] as const) {
-      const stored = objectMember(file, member)
-      if (stored !== undefined) known[member] ??= stored
-    }
-    return text
+  const forget = () => {
+    for (const member of MEMBERS) delete known[member]
+    isNew = false
   }
-  const readOnce = () => {
-    loading ??= read()
-    return loading
+  /** What somebody else saw is forgotten, and what this one saw last time is read. */
+  const turnTo = async ({ who }: Viewer) => {
+    if (who === owner) return
+    forget()
+    owner = who
+    stored = await readPrivateFile(path).catch(() => undefined)
+    const file = stored === undefined ? undefined : tryParseJson(stored)
+    if (!isObject(file) || file['schema'] !== SCHEMA || file['who'] !== who) return
+    for (const member of MEMBERS) {
+      const value = objectMember(file, member)
+      if (value !== undefined) known[member] = value
+    }
+  }
+  const inTurn = <T>(task: () => Promise<T>): Promise<T | undefined> => {
+    const done = last.then(task).catch(() => undefined)
+    last = done
+    return done
   }
   return {
     known,
     async load() {
-      await readOnce()
-      return known
+      const isKnown = await inTurn(async () => {
+        await turnTo(await viewer())
+        return true
+      })
+      return isKnown ? known : {}
     },
     keep(what, result) {
-      known[what] = result
-      isNew = true
+      const asked = viewer()
+      asked.catch(() => undefined)
+      void inTurn(async () => {
+        await turnTo(await asked)
+        known[what] = result
+        isNew = true
+      })
     },
     async save() {
-      if (!isNew) return
-      isNew = false
-      try {
-        const stored = await readOnce()
-        const text = JSON.stringify({ schema: SCHEMA, ...known })
+      await inTurn(async () => {
+        if (!isNew) return
+        const now = await viewer()
+        if (now.who !== owner) return forget()
+        isNew = false
+        const text = JSON.stringify({ schema: SCHEMA, ...now, ...known })
         if (text === stored || text.length > MAX_CHARACTERS) return
-        loading = Promise.resolve(text)
-        await writePrivateFile(path, text, { durable: false })
-      } catch {
         // without the file, the next start is as the first one was
-      }
+        await writePrivateFile(path, text, { durable: false })
+        stored = text
+      })
     },
+  }
+}
+
+/** Deletes what was remembered of targets under a sign-in that ended, and what cannot be told apart. */
+export async function forgetSignIn(folder: string, signIn: string): Promise<void> {
+  const names = await readdir(join(folder, FOLDER)).catch(() => [])
+  for (const name of names.filter((one) => one.endsWith('.json'))) {
+    const path = join(folder, FOLDER, name)
+    const file = tryParseJson((await readPrivateFile(path).catch(() => undefined)) ?? '')
+    const isOther =
+      isObject(file) && file['schema'] === SCHEMA && !textsMember(file, 'signIns').includes(signIn)
+    if (!isOther) await removeFile(path).catch(() => undefined)
   }
 }
 

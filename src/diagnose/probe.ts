@@ -92,7 +92,7 @@ export async function createCheckProbe(options: ProbeOptions): Promise<Probe> {
     if (!isRefused && !isGiven(access)) return open
     if (!isRefused && open.discover?.kind === 'failed') return open
     const first = await proof()
-    if (first === undefined) throw nobodySignedIn()
+    if (first === undefined) throw nobodySignedIn(access.lacks)
     const handshake = await connectThrough(client, { ...access.plain, ...first.headers }, true)
     if (handshakeRefusal(handshake) === undefined) return handshake
     const better = await access.again(first, await challenge())
@@ -142,8 +142,13 @@ export function resultsOf({ discover, initialize, session }: Handshake): SeenRes
   return found.flatMap(([method, result]) => (result === undefined ? [] : [{ method, result }]))
 }
 
-function nobodySignedIn(): ProxyError {
+function nobodySignedIn(lacks: string | undefined): ProxyError {
   const what = 'nobody is signed in, and this command starts no sign-in'
+  if (lacks !== undefined) {
+    return new ProxyError('SIGN_IN_REQUIRED', what, {
+      hint: `For client credentials, ${lacks} is missing. To use a sign-in instead, run \`mcp-descope-proxy login <url>\`.`,
+    })
+  }
   return new ProxyError('SIGN_IN_REQUIRED', what, {
     hint: 'Run `mcp-descope-proxy login <url>`; in CI, set MCP_DESCOPE_CLIENT_ID and MCP_DESCOPE_CLIENT_SECRET, or MCP_DESCOPE_TOKEN.',
   })
@@ -192,6 +197,8 @@ export interface CheckAccess {
   readonly plain: Readonly<Record<string, string>>
   /** The OAuth client is registered already. */
   readonly hasClient: boolean
+  /** What client credentials would need besides what is set. */
+  readonly lacks?: string | undefined
   /**
    * Returns the proof; `undefined` when a person must sign in first.
    *

@@ -1,4 +1,5 @@
 import { type ConfiguredClient, withConfiguredSecret } from '../auth/oauth/client.js'
+import type { OAuthRefusal } from '../auth/oauth/failure.js'
 import type { HttpDeps } from '../auth/oauth/http.js'
 import type { TokenSource } from '../auth/tokens/token-source.js'
 import { storeKey, type TokenRecord, type TokenStore } from '../auth/tokens/token-store.js'
@@ -47,19 +48,37 @@ async function revoke(deps: SignOutDeps, before: TokenRecord): Promise<SignOutRe
   const record = (await deps.store.load(before.binding)) ?? before
   const { revokeToken } = await import('../auth/oauth/revocation.js')
   const client = withConfiguredSecret(record.client, deps.configured)
-  // a bound one is never sent as Bearer
-  const proof = record.proofKey === undefined ? (accessToken ?? record.accessToken) : undefined
+  const proof = { accessToken: accessToken ?? record.accessToken, proofKey: record.proofKey }
   // revoking the refresh token ends the whole grant; without one, only the access token can be revoked
   const [token, hint] =
     record.refreshToken === undefined
       ? ([record.accessToken, 'access_token'] as const)
       : ([record.refreshToken, 'refresh_token'] as const)
-  const refusal = await revokeToken(deps, { server, client, token, hint, accessToken: proof })
-  if (refusal !== undefined) return { revoked: false, reason: JSON.stringify(refusal.code) }
+  const refusal = await revokeToken(deps, { server, client, token, hint, ...proof })
+  if (refusal !== undefined)
+    return { revoked: false, reason: describe(server.issuer, refusal, record) }
   if (record.refreshToken !== undefined) {
     // some servers keep the access token valid; others refuse this, as it ended with the grant
-    const access = { token: record.accessToken, hint: 'access_token', accessToken: proof } as const
+    const access = { token: record.accessToken, hint: 'access_token', ...proof } as const
     await revokeToken(deps, { server, client, ...access }).catch(() => undefined)
   }
   return { revoked: true, reason: undefined }
+}
+
+/** Says what a refusal means for the tokens, which are valid still, and who can end them. */
+function describe(
+  issuer: string,
+  { code, description }: OAuthRefusal,
+  { expiresAt }: TokenRecord,
+): string {
+  const said = description === undefined ? '' : ` (${JSON.stringify(description)})`
+  const until =
+    expiresAt === undefined
+      ? ''
+      : `, the access token until ${new Date(expiresAt * 1_000).toISOString()}`
+  return (
+    `${issuer} refused to revoke them: ${JSON.stringify(code)}${said}. ` +
+    `A copy of them may be good still${until}; ` +
+    'to end them, have an administrator remove the consent or end the sessions of this user there'
+  )
 }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import type { TokenRecord } from '../../auth/tokens/token-store.js'
+import { storeKey, type TokenRecord } from '../../auth/tokens/token-store.js'
 import type { SignOutReport } from '../../sign-in/sign-out.js'
 import { recordsOf, type SignInStores, storedSource } from '../../usecases/access/token-sources.js'
 import type { StoreFlags } from '../../usecases/inputs.js'
@@ -57,7 +57,10 @@ async function signOutOf(
   const { signOut } = await import('../../sign-in/sign-out.js')
   const configured = { secret: runtime.env['MCP_DESCOPE_CLIENT_SECRET'] || undefined }
   const source = storedSource(runtime, stores, record.binding, configured)
-  return signOut({ ...runtime, ...stores, configured, source }, record)
+  const report = await signOut({ ...runtime, ...stores, configured, source }, record)
+  const { forgetSignIn } = await import('../../bridge/offline.js')
+  await forgetSignIn(stores.folder, storeKey(record.binding))
+  return report
 }
 
 type Done = { record: TokenRecord; report: SignOutReport }

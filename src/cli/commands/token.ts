@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { TokenSource } from '../../auth/tokens/token-source.js'
 import { bindingOf, type SignInTarget } from '../../auth/tokens/token-store.js'
+import { readUnverifiedClaims } from '../../auth/verify/claims.js'
 import { findSignInTarget } from '../../usecases/access/find-target.js'
 import {
   chooseTokenSource,
@@ -45,7 +46,22 @@ export function tokenCommand(given: Runtime): Command {
         })
       }
       runtime.io.out(`${token}\n`)
+      if (await isBound(stores, target, token)) runtime.io.err(BOUND)
     })
+}
+
+const BOUND =
+  'This token is bound to a key (DPoP), and a server refuses it as Bearer: each request needs a proof by that key, which stays here.\n' +
+  'Let `mcp-descope-proxy stdio` or `test-target` send the requests, or use a server that offers no DPoP (`descope.dpop: off` in its configuration).\n'
+
+async function isBound(
+  { store }: SignInStores,
+  target: SignInTarget,
+  token: string,
+): Promise<boolean> {
+  if (readUnverifiedClaims(token)['cnf'] !== undefined) return true
+  const record = await store.load(bindingOf(target))
+  return record?.accessToken === token && record.proofKey !== undefined
 }
 
 async function freshToken(

@@ -1,5 +1,6 @@
 import { authenticateClient, isPublic } from './clients.js'
 import { isMachine, userIdOf } from './connections.js'
+import { proofKey } from './dpop.js'
 import { authorization, bodyParams, type IdentityCall, type IdentityReply, json } from './http.js'
 import { refusal } from './refusals.js'
 import { splitScope } from './scopes.js'
@@ -9,7 +10,7 @@ import { userOf, verifyOwn } from './tokens.js'
 /**
  * Revokes the grant behind a refresh token; an access token is accepted and lives on until it
  * expires, since resource servers do not check. A public client must send an access token of its own as
- * Bearer.
+ * Bearer, and one that is bound to a key with its proof, which is a choice of the emulator.
  *
  * @throws {EmulatorRefusal} `invalid_token`, and what client authentication throws.
  * @see [RFC 7009 §2](https://www.rfc-editor.org/rfc/rfc7009#section-2)
@@ -18,7 +19,7 @@ export async function revoke(state: State, call: IdentityCall): Promise<Identity
   const params = bodyParams(call)
   const client = await authenticateClient(state, call, params)
   if (isPublic(client)) {
-    const claims = await verifyOwn(state, authorization(call, 'bearer'))
+    const claims = await verifyOwn(state, await presentedToken(state, call))
     if (claims['azp'] !== client.clientId) throw refusal('invalid_token')
   }
   const value = params.get('token')
@@ -31,6 +32,16 @@ export async function revoke(state: State, call: IdentityCall): Promise<Identity
   }
   state.counters.revocations++
   return json(200, {})
+}
+
+/** @throws {EmulatorRefusal} `invalid_token` when a bound one comes without a proof, or with another's. */
+async function presentedToken(state: State, call: IdentityCall): Promise<string | undefined> {
+  const bound = authorization(call, 'dpop')
+  const token = bound ?? authorization(call, 'bearer')
+  const { cnf } = await verifyOwn(state, token)
+  const jkt = bound === undefined ? undefined : await proofKey(state, call, bound)
+  if ((cnf as { jkt?: string } | undefined)?.jkt !== jkt) throw refusal('invalid_token')
+  return token
 }
 
 /**

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import {
   calculateJwkThumbprint,
   decodeProtectedHeader,
@@ -19,13 +20,18 @@ export const DPOP_ALGORITHMS = [
 ]
 
 /**
- * Checks the DPoP proof of a token request.
+ * Checks the DPoP proof of a token request, or of one that carries a token.
  *
+ * @param token The access token of the request, which the proof then has to name.
  * @returns The thumbprint of its key; `undefined` without a proof.
  * @throws {EmulatorRefusal} `invalid_dpop_proof` or `use_dpop_nonce`
  * @see [RFC 9449 §4.3](https://www.rfc-editor.org/rfc/rfc9449#section-4.3)
  */
-export async function proofKey(state: State, call: IdentityCall): Promise<string | undefined> {
+export async function proofKey(
+  state: State,
+  call: IdentityCall,
+  token?: string,
+): Promise<string | undefined> {
   const { dpop, dpopNonce } = state.options
   const proof = call.headers['dpop']
   if (dpop === 'off') return undefined
@@ -36,6 +42,8 @@ export async function proofKey(state: State, call: IdentityCall): Promise<string
   const claims = await verifyProof(state, String(proof))
   if (claims['htm'] !== call.method) throw wrong('"htm" is another method')
   if (!isSameUrl(claims['htu'], `${state.baseUrl}${call.path}`)) throw wrong('"htu" is another URL')
+  const ath = token === undefined ? undefined : hash('sha256', token, 'base64url')
+  if (claims['ath'] !== ath && token !== undefined) throw wrong('"ath" is of another token')
   if (typeof claims.jti !== 'string') throw wrong('"jti" is missing')
   if (dpopNonce && claims['nonce'] !== state.dpopNonce) throw refusal('use_dpop_nonce')
   if (!firstSeen(state, claims.jti, PROOF_AGE)) throw wrong('it was used before')

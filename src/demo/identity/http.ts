@@ -106,7 +106,10 @@ export function checkedParams(source: string | URLSearchParams): URLSearchParams
 }
 
 /** Returns the value of `Authorization` for one scheme, or `undefined`. */
-export function authorization(call: IdentityCall, scheme: 'basic' | 'bearer'): string | undefined {
+export function authorization(
+  call: IdentityCall,
+  scheme: 'basic' | 'bearer' | 'dpop',
+): string | undefined {
   const [name, value] = (call.headers.authorization ?? '').split(/ +/, 2)
   return name?.toLowerCase() === scheme && value ? value : undefined
 }

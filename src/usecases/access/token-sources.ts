@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { BearerChallenge } from '../../auth/oauth/parse-challenge.js'
 import type { ClientStore } from '../../auth/oauth/registration.js'
 import type { StoreChoice, StoreDeps } from '../../auth/tokens/store/data-key.js'
@@ -13,6 +14,7 @@ import {
   type TokenStore,
 } from '../../auth/tokens/token-store.js'
 import { readUnverifiedClaims } from '../../auth/verify/claims.js'
+import type { Viewer } from '../../bridge/offline.js'
 import { dataFolder } from '../../config/sources.js'
 import { PassingHandler, type Upstream, type UpstreamHandler } from '../../upstream/upstream.js'
 import { requireFolder } from '../../util/private-files.js'
@@ -88,6 +90,37 @@ export async function identitiesOf(
     identities.set(signIn.name, who)
   }
   return identities
+}
+
+/**
+ * Tells for whom a target is asked, so that nobody is shown what somebody else saw.
+ *
+ * @param fixed A token, or a header with one, that takes the place of a sign-in.
+ */
+export async function viewerOf(
+  { store }: Pick<SignInStores, 'store'>,
+  signIns: readonly SignInTarget[],
+  fixed: string | undefined,
+): Promise<Viewer> {
+  if (fixed !== undefined) {
+    const { iss, sub } = readUnverifiedClaims(fixed.replace(/^\w+ +/, ''))
+    return { who: digest(typeof sub === 'string' ? [iss, sub] : [fixed]), signIns: [] }
+  }
+  const people = []
+  for (const binding of signIns.map(bindingOf)) people.push(personOf(await store.load(binding)))
+  return { who: digest(people), signIns: signIns.map((signIn) => storeKey(bindingOf(signIn))) }
+}
+
+/** A token that names nobody stands for itself. */
+function personOf(record: TokenRecord | undefined): unknown {
+  if (record === undefined) return null
+  const { issuer, accessToken, refreshToken = accessToken } = record
+  const { sub } = readUnverifiedClaims(accessToken)
+  return typeof sub === 'string' ? { issuer, sub } : { issuer, refreshToken }
+}
+
+function digest(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex').slice(0, 32)
 }
 
 /**

@@ -30,6 +30,7 @@ import {
   openStores,
   type SignInStores,
   storedSource,
+  viewerOf,
   withAcceptance,
 } from '../access/token-sources.js'
 import type { BridgeFlags } from '../inputs.js'
@@ -59,7 +60,11 @@ export async function runBridge(
   const access = await chooseAccess(runtime, target, tokens, headers, logger)
   const parts = { runtime, network, access, headers, flags, logger }
   const targets = await openBridgeTargets(target, parts)
-  const options = optionsOf({ target, tokens, access, targets, host, flags, logger })
+  const [, ownHeader] = headers.find(([name]) => name === 'authorization') ?? []
+  const fixedToken =
+    ownHeader ?? (tokens.kind === 'static' ? given.env['MCP_DESCOPE_TOKEN'] : undefined)
+  const all = { target, tokens, access, targets, host, flags, logger, fixedToken }
+  const options = optionsOf(all)
   return await runStdio(runtime, options)
 }
 
@@ -153,6 +158,8 @@ interface BridgeParts {
   readonly access: ConfiguredAccess
   readonly targets: readonly Target[]
   readonly host: BridgedHost
+  /** A token that takes the place of a sign-in. */
+  readonly fixedToken: string | undefined
   readonly flags: BridgeFlags
   readonly logger: Logger
 }
@@ -181,7 +188,9 @@ function optionsOf({ target, tokens, access, ...parts }: BridgeParts): RunBridge
       return url === undefined ? undefined : didYouMeanEndpoint(new URL(url))
     },
     host: parts.host,
-    memory: createMemory(stores.folder, storeKey({ ...bindingOf(signIn), url: places })),
+    memory: createMemory(stores.folder, storeKey({ ...bindingOf(signIn), url: places }), () =>
+      viewerOf(stores, several?.signIns() ?? [signIn], parts.fixedToken),
+    ),
     logger: parts.logger,
     loginWaitMs: parts.flags.loginWait * 1_000,
     waitForLogin: parts.flags.waitForLogin,

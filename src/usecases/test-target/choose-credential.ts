@@ -1,4 +1,5 @@
 import type { CredentialHeaders } from '../../auth/credentials/credential.js'
+import type { ConfiguredClient } from '../../auth/oauth/client.js'
 import { accessHeaders } from '../../auth/oauth/proof-keys.js'
 import type { CheckAccess, Proof } from '../../diagnose/probe.js'
 import { ProxyError } from '../../util/errors.js'
@@ -166,6 +167,7 @@ async function signedIn(
     label: LABELS[kind],
     kind: KINDS[kind],
     hasClient: signIn.client.id !== undefined,
+    ...(kind === 'stored' && { lacks: missingHalf(signIn.client) }),
     async authenticate(challenge) {
       if (kind === 'client') {
         chosen = await chooseTokenSource(runtime, stores, signIn, true, challenge)
@@ -178,6 +180,12 @@ async function signedIn(
       return verdict.next === 'retry' ? prove() : undefined
     },
   }
+}
+
+/** Names the other half of client credentials of which one is set. A public client has no secret. */
+function missingHalf({ id, secret }: ConfiguredClient): string | undefined {
+  if (id !== undefined && secret === undefined) return 'MCP_DESCOPE_CLIENT_SECRET'
+  return id === undefined && secret !== undefined ? 'MCP_DESCOPE_CLIENT_ID' : undefined
 }
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` })

@@ -75,6 +75,14 @@ describe('a server that requires DPoP', () => {
     expect((await run('inspect')).status).toBe(0)
   })
 
+  it('has a bound token printed with a word on stderr that Bearer is not enough for it', async () => {
+    const { status, stdout, stderr } = await run('token')
+    expect(status).toBe(0)
+    expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/)
+    expect(stderr).toContain('bound to a key')
+    expect(stderr).toContain('Bearer')
+  })
+
   it('has its tokens refreshed with the same key, which nobody is shown', async () => {
     const before = await keptToken()
     const after = await keptToken('--min-ttl', '20h')
@@ -84,9 +92,38 @@ describe('a server that requires DPoP', () => {
     expect(stdout + stderr).not.toMatch(/proofKey|"d"|P-256/)
   })
 
+  it('is signed out of with a proof at the revocation endpoint, and refused in words', async () => {
+    const { env: fresh } = userOf(true)
+    const cli = (...args: string[]) => runCli(args, { env: fresh })
+    expect(await cli('login', url)).toMatchObject({ status: 0 })
+    const before = identity.counters.revocations
+    expect((await cli('logout', url)).stdout).toContain('tokens revoked and deleted')
+    expect(identity.counters.revocations).toBeGreaterThan(before)
+    const sent = identity.requests.filter(({ path }) => path.endsWith('/revoke'))
+    expect(sent.some(({ headers }) => headers['authorization']?.startsWith('Bearer '))).toBe(false)
+
+    expect(await cli('login', url)).toMatchObject({ status: 0 })
+    identity.set({ fail: [{ path: '/revoke', status: 403, times: 9 }] })
+    const refused = await cli('logout', url)
+    identity.set({ fail: [] })
+    expect(refused.stdout).toMatch(
+      /deleted here, not revoked: \S+ refused to revoke them: "HTTP 403"/,
+    )
+    expect(refused.stdout).toContain('have an administrator remove the consent')
+  })
+
   it('takes client credentials with a key of that process', async () => {
     const client = { MCP_DESCOPE_CLIENT_ID: 'ci', MCP_DESCOPE_CLIENT_SECRET: SECRET }
     expect(await testTarget(client)).toMatchObject({ ok: true, token: { outcome: 'pass' } })
+  })
+
+  it.each([
+    [{ MCP_DESCOPE_CLIENT_ID: 'ci' }, 'MCP_DESCOPE_CLIENT_SECRET is missing'],
+    [{ MCP_DESCOPE_CLIENT_SECRET: SECRET }, 'MCP_DESCOPE_CLIENT_ID is missing'],
+  ])('names the half of client credentials that is missing: %o', async (half, missing) => {
+    const { token } = await testTarget(half as Record<string, string>)
+    expect(token).toMatchObject({ outcome: 'fail', hint: expect.stringContaining(missing) })
+    expect(token.hint).toContain('mcp-descope-proxy login')
   })
 
   it('is inspected from its own configuration with a token that it would take', async () => {

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { InitializeResultSchema, ListToolsResultSchema } from '@modelcontextprotocol/sdk/types.js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
@@ -8,8 +9,16 @@ import {
   startBridge,
   textOf,
 } from '../../helpers/bridge.js'
+import { runCli } from '../../helpers/cli.js'
 import { readMessage, type Stack, startStack } from '../../helpers/stack.js'
 import { type RecordingTarget, startRecordingTarget } from '../../helpers/targets/recording.js'
+
+/** Has the access token refused: it is still kept, and still somebody's. */
+function damageToken(home: string): void {
+  const [name = ''] = readdirSync(`${home}/tokens`).filter((file) => file.endsWith('.json'))
+  const text = readFileSync(`${home}/tokens/${name}`, 'utf8')
+  writeFileSync(`${home}/tokens/${name}`, text.replace(/("accessToken": ?"[^"]+)"/, '$1AAAA"'))
+}
 
 describe('the bridge to a target that is protected by Descope', () => {
   let target: RecordingTarget
@@ -128,15 +137,41 @@ describe('the bridge to a target that is protected by Descope', () => {
     expect(browser.urls()).toHaveLength(1)
 
     stack.identity.revokeConsents()
-    const { rm } = await import('node:fs/promises')
-    await rm(`${home}/tokens`, { recursive: true, force: true })
+    damageToken(home)
     const third = start(createBrowser(false).path)
     const cached = await third.handshake()
     expect(cached['result']).toMatchObject({ serverInfo: target.contents.serverInfo })
     const tools = await third.request('tools/list')
     expect(tools['result']).toMatchObject({ tools: target.contents.tools })
     await third.end()
-  })
+
+    const env = { MCP_DESCOPE_HOME: home, BROWSER: createBrowser(true).path }
+    stack.identity.set({ user: { id: 'eve' } })
+    expect((await runCli(['login', stack.server.resource, '--force'], { env })).status).toBe(0)
+    stack.identity.revokeConsents()
+    damageToken(home)
+    await showsLoginOnly()
+    expect((await runCli(['login', stack.server.resource, '--force'], { env })).status).toBe(0)
+    const ofEve = start(browser.path)
+    await ofEve.handshake()
+    await ofEve.request('tools/list')
+    await ofEve.end()
+    expect(readdirSync(`${home}/bridge`)).toHaveLength(1)
+    expect((await runCli(['logout', '--all'], { env })).status).toBe(0)
+    expect(readdirSync(`${home}/bridge`)).toEqual([])
+    await showsLoginOnly()
+  }, 60_000)
+
+  /** Starts a bridge that has nothing to show but its own tool. */
+  const showsLoginOnly = async () => {
+    const bridge = start(createBrowser(false).path)
+    const { result } = await bridge.handshake()
+    expect(result).not.toHaveProperty('instructions')
+    expect(result).not.toMatchObject({ serverInfo: target.contents.serverInfo })
+    const tools = await bridge.request('tools/list')
+    expect(tools['result']).toMatchObject({ tools: [{ name: 'login' }] })
+    await bridge.end()
+  }
 
   it('[bridge-wait-for-login] makes the host wait for the sign-in when that is wished', async () => {
     const bridge = start(createBrowser(false).path, ['--wait-for-login'])
