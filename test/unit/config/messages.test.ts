@@ -202,6 +202,10 @@ describe('a problem', () => {
       `Unknown setting "log.destination" (file ./${NAME}:3) — write one of level, format`,
     ],
     [
+      { file: { console: { word: 1 } } },
+      `Unknown setting "console.word" (file ./${NAME}:3) — the only setting here is \`token\``,
+    ],
+    [
       { file: { targets: [] } },
       `targets is not an object (file ./${NAME}:2) — write an object with a member for each target`,
     ],
