@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { createChain, createProtection } from '../../../../src/audit/chain.js'
 import { run } from '../../../../src/cli/run.js'
@@ -8,16 +9,17 @@ const body = (event: string) =>
   JSON.stringify({ time: '2026-12-01T00:00:00.000Z', event }).slice(1, -1)
 
 async function verify(text: string) {
-  const runtime = createTestRuntime({ cwd: createFolder({ 'a.jsonl': text }) })
-  const status = await run(runtime, ['audit', 'verify', 'a.jsonl'])
-  return { status, stdout: runtime.stdout() }
+  const cwd = createFolder({ 'a.jsonl': text })
+  const runtime = createTestRuntime({ cwd })
+  const status = await run(runtime, ['audit', 'verify', join(cwd, 'a.jsonl')])
+  return { status, stdout: runtime.stdout(), stderr: runtime.stderr() }
 }
 
 it('audit verify says how many problems there are in how much, and why a chain may have no end', async () => {
   const chain = createChain(createProtection(undefined), undefined)
   const lines = ['start', 'call', 'call'].map((event) => chain.add(body(event)))
   const whole = await verify(lines.join(''))
-  expect(whole.status).toBe(0)
+  expect(whole).toMatchObject({ status: 0, stderr: '' })
   expect(whole.stdout).toContain('3 records of 1 writer, whole and unchanged')
   expect(whole.stdout).toContain(
     'no `stop` record: still running, killed, or the last lines were cut off',
