@@ -147,9 +147,21 @@ describe('audit records', () => {
       (lines) => lines.slice(1),
       /^1: .*begins in the middle, with record 2/,
     ],
-    ['a line was added', (lines) => [...lines, '{"event":"call"}\n'], /^7: is not an audit record \(16 bytes\)/],
-    ['an empty line was added', ([a, ...rest]) => [a, '\n', ...rest] as string[], /^2: is not an audit record \(1 bytes\)/],
-    ['the last is cut', (lines) => [lines.join('').slice(0, -9)], /^6: is not an audit record \(\d+ bytes\)/],
+    [
+      'a line was added',
+      (lines) => [...lines, '{"event":"call"}\n'],
+      /^7: is not an audit record \(16 bytes\)/,
+    ],
+    [
+      'an empty line was added',
+      ([a, ...rest]) => [a, '\n', ...rest] as string[],
+      /^2: is not an audit record \(1 bytes\)/,
+    ],
+    [
+      'the last is cut',
+      (lines) => [lines.join('').slice(0, -9)],
+      /^6: is not an audit record \(\d+ bytes\)/,
+    ],
     ['something stands behind the end', (lines) => [...lines, lines[5] as string], /^7: .*its end/],
     [
       'all but the start of another run is there',

@@ -19,7 +19,9 @@ export function printAuditReport(
   if (lost > 0) lines.push(`${amount(lost, 'record')} were dropped by the proxy, as it says itself`)
   for (const { writer, from, to, head, stopped, followed } of writers) {
     if (followed) continue
-    const end = stopped ? 'ended in order' : 'no `stop` record: still running, killed, or the last lines were cut off'
+    const end = stopped
+      ? 'ended in order'
+      : 'no `stop` record: still running, killed, or the last lines were cut off'
     lines.push(`head ${head}  ${dim(`writer ${writer}, records ${from} to ${to}, ${end}`)}`)
   }
   runtime.io.out(`${lines.join('\n')}\n`)
