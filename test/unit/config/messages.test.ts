@@ -336,6 +336,10 @@ describe('a warning', () => {
       `The credential of target "a" goes to another server than the file names (flag --target, file ./${NAME}:6) — if that is not intended, give it a credential of its own`,
     ],
     [
+      { env: { MCP_DESCOPE_CONSOLE_TOKEN: 'x'.repeat(32) } },
+      'console.token is set, and there is no console without a metrics port (env MCP_DESCOPE_CONSOLE_TOKEN) — set server.metricsPort, or leave it out',
+    ],
+    [
       { file: '', name: 'mcp-descope-proxy.config.js' },
       './mcp-descope-proxy.config.js is not read — write mcp-descope-proxy.config.json or .yaml instead',
     ],
