@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { ProxyError } from '../util/errors.js'
 import { ownMember } from '../util/json.js'
 import { fileErrorCode } from '../util/private-files.js'
-import { type Fragment, fragmentOf } from './chain.js'
+import { type Fragment, fragmentOf, type Protection } from './chain.js'
 import { piecesForPipe, type Sink, type SinkFailure } from './sink.js'
 import { type FileTail, readTail } from './tail.js'
 
@@ -17,7 +17,7 @@ export interface FileSink extends Sink {
   readonly isOpenToAll: boolean
 }
 
-const NOTHING: FileTail = { prev: undefined, ends: [], torn: undefined }
+const NOTHING: FileTail = { prev: undefined, ends: [], torn: undefined, foreign: undefined }
 
 /**
  * Opens the file that records are added to, readable by its owner only. It is opened anew when it was
@@ -27,7 +27,7 @@ const NOTHING: FileTail = { prev: undefined, ends: [], torn: undefined }
  *
  * @throws {ProxyError} `CONFIG_INVALID` when it cannot be opened.
  */
-export function openFileSink(path: string): FileSink {
+export function openFileSink(path: string, protection: Protection): FileSink {
   let file: number | undefined
   let found: Stats | undefined
   /** What is written next begins a new line. */
@@ -90,7 +90,7 @@ export function openFileSink(path: string): FileSink {
   try {
     open()
     if (found?.isFile() === true && file !== undefined) {
-      tail = readTail(file)
+      tail = readTail(file, protection)
       isTorn = tail.torn !== undefined
       isOpenToAll = (found.mode & 0o007) !== 0
     }

@@ -1,6 +1,6 @@
 import { fstatSync, readSync } from 'node:fs'
 import { isObject, tryParseJson } from '../util/json.js'
-import { type Fragment, fragmentOf, type Link, readLink } from './chain.js'
+import { type Fragment, fragmentOf, type Link, type Protection, readLink } from './chain.js'
 
 /** So much of a file is looked at. */
 const MAX_TAIL = 1_048_576
@@ -24,10 +24,15 @@ export interface FileTail {
   readonly ends: readonly End[]
   /** What stands at the end without being a whole line, as after a crash. */
   readonly torn: Fragment | undefined
+  /** How records in it are protected, where that is not the way of this process. */
+  readonly foreign: ForeignProtection | undefined
 }
 
-/** Reads the end of an open file. */
-export function readTail(file: number): FileTail {
+/** Without a key, with one where this process has none, or with another one. */
+export type ForeignProtection = 'no key' | 'a key' | 'another key'
+
+/** Reads the end of an open file, which goes on with records that are protected in a given way. */
+export function readTail(file: number, protection: Protection): FileTail {
   let bytes = lastBytes(file)
   if (isTorn(bytes)) {
     // another process may be writing it
@@ -38,6 +43,7 @@ export function readTail(file: number): FileTail {
   const torn = isTorn(bytes) ? fragmentOf(bytes.subarray(end)) : undefined
   const ends = new Map<string, End>()
   let last: Link | undefined
+  let foreign: ForeignProtection | undefined
   for (let start = 0; start < end; ) {
     const stop = bytes.indexOf(0x0a, start)
     const line = bytes.subarray(start, stop)
@@ -46,10 +52,25 @@ export function readTail(file: number): FileTail {
     if (link === undefined) continue
     if (link.seq === 1) for (const writer of followed(line, link, ends)) ends.delete(writer)
     ends.set(link.writer, { writer: link.writer, seq: link.seq, hash: link.hash })
+    if (link.member !== protection.member) foreign = link.member === 'mac' ? 'a key' : 'no key'
+    // the first line may be cut off where the file is longer
+    else if (line.byteOffset > bytes.byteOffset || bytes.length < MAX_TAIL) {
+      foreign ??= madeByOther(line, link, protection)
+    }
     last = link
   }
   if (last !== undefined) ends.delete(last.writer)
-  return { prev: last?.hash, ends: [...ends.values()].slice(-MAX_ENDS), torn }
+  return { prev: last?.hash, ends: [...ends.values()].slice(-MAX_ENDS), torn, foreign }
+}
+
+/** A changed record cannot be told from one with another key, and without a key there is no other one. */
+function madeByOther(
+  line: Buffer,
+  { member, length, hash }: Link,
+  protection: Protection,
+): ForeignProtection | undefined {
+  if (member !== 'mac' || protection.of(line.subarray(0, length)) === hash) return undefined
+  return 'another key'
 }
 
 /** Returns the processes whose last records the first record of another one follows. */

@@ -38,7 +38,7 @@ export interface Trail {
 /** When running requests took all the time. */
 const MIN_FLUSH_MS = 1_000
 
-const NOTHING_BEFORE: FileTail = { prev: undefined, ends: [], torn: undefined }
+const NOTHING_BEFORE: FileTail = { prev: undefined, ends: [], torn: undefined, foreign: undefined }
 
 /**
  * Opens the audit trail. Each place gets a chain of its own, so that what one of them loses is no gap
@@ -49,7 +49,7 @@ const NOTHING_BEFORE: FileTail = { prev: undefined, ends: [], torn: undefined }
 export function openTrail(options: TrailOptions): Trail {
   const { clock, logger, count, isDirect } = options
   const protection = createProtection(options.key)
-  const file = options.file === undefined ? undefined : openFileSink(options.file)
+  const file = options.file === undefined ? undefined : openFileSink(options.file, protection)
   if (file !== undefined) tellOfFile(file, logger)
   const own = (event: string, members: object) => {
     const time = new Date(clock.now()).toISOString()
@@ -94,6 +94,11 @@ function tellOfFile({ where, tail, isOpenToAll }: FileSink, logger: Logger): voi
   if (isOpenToAll) {
     const text = `The audit file ${where} can be read by every user of this machine: run \`chmod 600\``
     logger.warn('audit_open', text)
+  }
+  if (tail.foreign !== undefined) {
+    const own = tail.foreign === 'a key' ? 'no key' : 'audit.key'
+    const text = `The audit file ${where} has records that were written with ${tail.foreign}, and those of this process are written with ${own}: stop, move the file away, and start again, because \`audit verify\` takes one key for a file`
+    logger.warn('audit_key', text)
   }
   if (tail.torn === undefined) return
   const text = `The audit file ${where} ends in a record that was not written whole, as after a crash: its ${tail.torn.bytes} bytes are kept`

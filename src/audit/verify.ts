@@ -203,7 +203,8 @@ export function createAuditVerifier({ protection, after, heads }: VerifyOptions)
 
   function report(end: Place): VerifyReport {
     for (const { place, bytes } of fragments.unclaimed()) {
-      tell(place, `${bytes} bytes are no record, and no record tells of them`)
+      const why = records === 0 ? '; is this an audit file?' : ': it was changed, added or cut off'
+      tell(place, `is not an audit record (${bytes} bytes)${why}`)
     }
     for (const { place, workers, seen } of groups.values()) {
       if (seen < workers) tell(place, `only ${seen} of ${workers} workers have records here`)

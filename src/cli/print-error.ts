@@ -59,7 +59,10 @@ function causesOf(error: unknown): string[] {
 /** Logs the warnings of a configuration on stderr, in the format that it sets. */
 export function printWarnings({ io, clock }: Runtime, loaded: LoadedConfig): void {
   const redact = createRedactor(loaded.secrets)
-  const logger = createLogger({ io, clock, ...loaded.config.log, redact })
-  const warnings = [...loaded.warnings, ...warnOfShortSecrets(loaded)]
-  for (const warning of warnings) logger.warn('configuration', warning)
+  const options = { io, clock, ...loaded.config.log }
+  const logger = createLogger({ ...options, redact })
+  for (const warning of loaded.warnings) logger.warn('configuration', warning)
+  // such a secret may be a word of the warning, which never holds its value
+  const plain = createLogger({ ...options, redact: createRedactor() })
+  for (const warning of warnOfShortSecrets(loaded)) plain.warn('configuration', warning)
 }

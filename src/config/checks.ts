@@ -132,6 +132,16 @@ function checkServer(resolution: Resolution): void {
       `server.metricsPort is the port of the server itself (${from('server.metricsPort')}) — write another port`,
     )
   }
+  const isPortWrong = resolution.invalid.has('server.metricsPort')
+  if (
+    settingOf(resolution, 'console.token') !== undefined &&
+    metrics === undefined &&
+    !isPortWrong
+  ) {
+    warnings.push(
+      `console.token is set, and there is no console without a metrics port (${from('console.token')}) — set server.metricsPort, or leave it out`,
+    )
+  }
   const publicUrl = settingOf(resolution, 'server.publicUrl')
   const host = settingOf(resolution, 'server.host')
   const isNamed = publicUrl !== undefined || resolution.invalid.has('server.publicUrl')

@@ -42,8 +42,10 @@ function walk(
       layer.set(here.join('.'), { value, from: from(here), isText: false, folder })
     } else if (!KEYS.some((key) => key.startsWith(`${place}.`))) {
       const meant = nearest(member, names)
-      const write = meant ? `did you mean "${meant}"?` : `write one of ${names.join(', ')}`
-      problems.push(`Unknown setting "${here.join('.')}" (${from(here)}) — ${write}`)
+      const only = names.length === 1 && `the only setting here is \`${names[0]}\``
+      const write = only || `write one of ${names.join(', ')}`
+      const advice = meant ? `did you mean "${meant}"?` : write
+      problems.push(`Unknown setting "${here.join('.')}" (${from(here)}) — ${advice}`)
     } else if (place === ACCESS && isEmpty(value)) {
       // meant to keep somebody out, it would admit everybody
       problems.push(

@@ -104,7 +104,7 @@ const TABLE = [
     token: [
       'sessionSecret',
       undefined,
-      'Password of the operator page on the metrics port; without it, the page is on loopback only.',
+      'Password of the operator page on the metrics port; needed where server.metricsHost is beyond loopback.',
     ],
   }),
   ...section('targets.*', {

@@ -84,30 +84,50 @@ export function listenUrl({ host, port }: ListenAddress, path: string): string {
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}${path}`
 }
 
+/** Where the address and the port are set, for messages. */
+export interface ListenSettings {
+  host: string
+  port: string
+}
+
 /**
  * Listens on a port.
  *
  * @throws {ProxyError} `LISTEN_FAILED`
  */
-export function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
+export function listen(
+  server: Server,
+  address: ListenAddress,
+  settings: ListenSettings = { host: '`--host`', port: '`--port`' },
+): Promise<void> {
+  const { host, port } = address
   return new Promise((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(listenError(error, host, port))
+      reject(listenError(error, address, settings))
     })
     server.listen({ host: host.replace(/[[\]]/g, ''), port }, () => resolve())
   })
 }
 
-function listenError({ code }: NodeJS.ErrnoException, host: string, port: number): ProxyError {
+function listenError(
+  { code }: NodeJS.ErrnoException,
+  { host, port }: ListenAddress,
+  by: ListenSettings,
+): ProxyError {
+  const otherHost = `Set ${by.host} to 127.0.0.1 or 0.0.0.0.`
   const reasons: Record<string, [string, string]> = {
-    EADDRINUSE: ['another program listens there', 'Stop it, or choose another port with `--port`.'],
-    EACCES: ['this user may not', 'Choose a port above 1023 with `--port`.'],
-    EADDRNOTAVAIL: ['this machine has no such address', 'Set `--host` to 127.0.0.1 or 0.0.0.0.'],
-    ENOTFOUND: ['the host name does not exist', 'Set `--host` to 127.0.0.1 or 0.0.0.0.'],
+    EADDRINUSE: [
+      'another program listens there',
+      `Stop it, or choose another port with ${by.port}.`,
+    ],
+    EACCES: ['this user may not', `Choose a port above 1023 with ${by.port}.`],
+    EADDRNOTAVAIL: ['this machine has no such address', otherHost],
+    ENOTFOUND: ['the host name does not exist', otherHost],
+    EAI_AGAIN: ['the host name cannot be resolved', otherHost],
   }
   const [reason, hint] = ownMember(reasons, code ?? '') ?? [
     code ?? 'unknown',
-    'Check `--host` and `--port`.',
+    `Check ${by.host} and ${by.port}.`,
   ]
   return new ProxyError('LISTEN_FAILED', `Cannot listen on ${host}:${port}: ${reason}`, { hint })
 }

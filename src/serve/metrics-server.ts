@@ -1,5 +1,5 @@
 import { createServer, type Server } from 'node:http'
-import { isIP } from 'node:net'
+import { type AddressInfo, isIP } from 'node:net'
 import { isLoopback, withoutPort } from '../util/private-addresses.js'
 import type { Console } from './console/console.js'
 import { listen } from './http-server.js'
@@ -44,8 +44,14 @@ export async function startMetricsServer(
     )
   })
   server.on('close', () => console?.stop())
-  await listen(server, { host: address.metricsHost, port: address.metricsPort })
+  const settings = { host: '`server.metricsHost`', port: '`--metrics-port`' }
+  await listen(server, { host: address.metricsHost, port: address.metricsPort }, settings)
   return server
+}
+
+/** The port that a server has taken. */
+export function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port
 }
 
 /**

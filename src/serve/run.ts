@@ -10,7 +10,7 @@ import { reopensAudit } from './audit.js'
 import { type ConsoleParts, hasConsole, openConsole } from './console/open.js'
 import { createTeller } from './console/recent-calls.js'
 import type { MakeOffers } from './landing-page.js'
-import { startMetricsServer } from './metrics-server.js'
+import { portOf, startMetricsServer } from './metrics-server.js'
 import { createCrew } from './reload/crew.js'
 import { followCrew } from './reload/crew-member.js'
 import { createOwnMetrics } from './reload/reload-metrics.js'
@@ -88,7 +88,8 @@ export async function runServe(
         reloader.request('SIGHUP')
       })
       const listener = {
-        onListening: (port: number) => announceListening(runs, config, port, logger),
+        onListening: (port: number, metricsPort: number | undefined) =>
+          announceListening(runs, config, { port, metricsPort }, logger),
         onEnd: end,
         console,
         ...(own && { ownMetrics: own.text }),
@@ -150,7 +151,10 @@ export async function runServe(
       server.prepare(next, changed)
     followCrew(prepare, renew, server.reopen)
     tellReady(server.port)
-  } else announceListening(runs, config, server.port, logger)
+  } else {
+    const ports = { port: server.port, metricsPort: metrics && portOf(metrics) }
+    announceListening(runs, config, ports, logger)
+  }
   const { why, status } = await stopped
   reloader?.stop()
   logger.info('stopping', `${why}: finishing running requests`)

@@ -7,6 +7,7 @@ import { Roster } from '../util/roster.js'
 import type { Runtime } from '../util/runtime.js'
 import { PRODUCT } from '../util/version.js'
 import { type Assembled, assemble, type ServerRuntime } from './assemble.js'
+import { hasConsole, whyNoConsole } from './console/open.js'
 import type { HttpReply } from './http-reply.js'
 import { createHttpServer, listen, listenUrl, serverTimes } from './http-server.js'
 import type { Metrics } from './metrics.js'
@@ -134,7 +135,7 @@ export function announceStart(runs: Identification, config: ProxyConfig, logger:
 export function announceListening(
   runs: Identification,
   config: ProxyConfig,
-  port: number,
+  { port, metricsPort }: ListeningPorts,
   logger: Logger,
 ): void {
   const { server, targets: configured } = config
@@ -145,9 +146,30 @@ export function announceListening(
   const at = publicUrl === undefined ? url : `${url} for ${resource}`
   const own = endpointsOf(config, port).filter(({ target }) => target !== undefined)
   const places = own.length === 0 ? '' : `, endpoints: ${own.map((it) => it.url).join(', ')}`
-  const text = `Listening on ${at}, targets: ${targets.join(', ')}${places}`
+  const { metrics, console } = operatorUrls(config, metricsPort)
+  const ofOperators = [metrics && `, metrics: ${metrics}`, console && `, console: ${console}`]
+  const text = `Listening on ${at}, targets: ${targets.join(', ')}${places}${ofOperators.join('')}`
   const endpoints = own.length === 0 ? undefined : own.map((it) => it.url)
-  logger.info('listening', text, { url, resource, targets, endpoints, ...runs })
+  const named = { url, resource, targets, endpoints, metrics, console }
+  logger.info('listening', text, { ...named, ...runs })
+  const why = whyNoConsole(config)
+  if (why !== undefined) logger.info('no_console', why)
+}
+
+/** Ports as they were taken; that of the metrics only where there are any. */
+interface ListeningPorts {
+  readonly port: number
+  readonly metricsPort: number | undefined
+}
+
+/** Where operators look. */
+function operatorUrls(config: ProxyConfig, port: number | undefined) {
+  if (port === undefined) return {}
+  const at = { host: config.server.metricsHost, port }
+  return {
+    metrics: listenUrl(at, '/metrics'),
+    console: hasConsole(config) ? listenUrl(at, '/') : undefined,
+  }
 }
 
 /** Where the only endpoint, or that of all targets, listens; else where the front page does. */

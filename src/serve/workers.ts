@@ -7,7 +7,7 @@ import type { Logger } from '../util/logger.js'
 import type { Clock, Runtime } from '../util/runtime.js'
 import type { ConsoleParts } from './console/open.js'
 import { type Told, toldIn } from './console/recent-calls.js'
-import { startMetricsServer } from './metrics-server.js'
+import { portOf, startMetricsServer } from './metrics-server.js'
 
 const FIRST_RESTART_MS = 1_000
 
@@ -83,8 +83,8 @@ function answerProof(worker: Pick<Worker, 'send'>, replays: Replays, message: Js
 }
 
 export interface WorkersListener {
-  /** Called once, with the port, when all accept connections. */
-  onListening(port: number): void
+  /** Called once, with the port and that of the metrics, when all accept connections. */
+  onListening(port: number, metricsPort: number | undefined): void
   /** Called last, with the reason and how many requests came to all workers that said so. */
   onEnd(why: string, requests: number): void
   console?: ConsoleParts | undefined
@@ -152,7 +152,7 @@ export async function runWorkers(
     const onReady = (port: number) => {
       ready++
       if (ready === 1) for (let i = 1; i < server.workers; i++) start({ failures: 0 })
-      if (ready === server.workers) onListening(port)
+      if (ready === server.workers) onListening(port, metrics && portOf(metrics))
     }
 
     const onDeath = (slot: Slot, code: number | null, signal: string | null, livedMs: number) => {

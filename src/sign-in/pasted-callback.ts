@@ -17,6 +17,12 @@ export function parsePasted(
   const trimmed = unquoted(text)
   const searchParams = queryOf(trimmed)
   if (searchParams !== undefined) {
+    const isAnswer = searchParams.has('code') || searchParams.has('error')
+    if (!isAnswer || !searchParams.has('state')) {
+      throw new ProxyError('USAGE', 'This URL has no answer of a sign-in in it, or is cut off', {
+        hint: 'Finish the sign-in, then paste the whole URL from the address bar; it has `code=…` and `state=…` in it.',
+      })
+    }
     if (stateMatches(state, searchParams.get('state'))) return searchParams
     throw new ProxyError('USAGE', 'This URL belongs to another sign-in', {
       hint: 'Sign in at the URL that was shown last, then paste the whole URL at which the browser ends.',

@@ -1,5 +1,5 @@
 import { isLoopback } from './private-addresses.js'
-import { splitOnce } from './text.js'
+import { nearest, splitOnce } from './text.js'
 
 /**
  * What may be shown of a URL: neither user name and password nor query nor fragment, any of which
@@ -65,7 +65,9 @@ const USUAL = '/mcp'
 export function likelyEndpoint(url: URL): string | undefined {
   const path = url.pathname.replace(/\/{1,64}$/, '')
   if (/\/(?:mcp|sse|messages?)$/i.test(path)) return undefined
-  return `${url.origin}${path}${USUAL}`
+  const at = path.lastIndexOf('/')
+  const isMisspelt = nearest(path.slice(at + 1), ['mcp']) !== undefined
+  return `${url.origin}${isMisspelt ? path.slice(0, at) : path}${USUAL}`
 }
 
 /** Suggests the MCP endpoint that was probably meant by an address that is none. */

@@ -49,7 +49,7 @@ async function checkToken(probe: Probe): Promise<Verdict> {
     return fail(detail, hint, 'CREDENTIAL_REFUSED')
   }
   const isUnbound = challenge?.proof === 'required' && !isSentAsDpop(proof)
-  return fail(detail, isUnbound ? NEEDS_PROOF : hintOf(probe, proof), 'CREDENTIAL_REFUSED')
+  return fail(detail, isUnbound ? NEEDS_PROOF : hintOf(probe, proof, said), 'CREDENTIAL_REFUSED')
 }
 
 const NEEDS_PROOF =
@@ -71,8 +71,20 @@ function describeProof({ access, clock, ...probe }: Probe, proof: Proof | undefi
   return parts.join(', ')
 }
 
-/** Guesses from the unverified claims why a token was refused. */
-function hintOf({ access, clock, url, resource, server }: Probe, proof: Proof | undefined): string {
+/**
+ * Guesses from the unverified claims why a token was refused.
+ *
+ * @param said What the server says about it.
+ */
+function hintOf(
+  { access, clock, url, resource, server }: Probe,
+  proof: Proof | undefined,
+  said: string | undefined,
+): string {
+  const scheme = /^\s*(bearer|dpop)\s/i.exec(proof?.token ?? '')?.[1]
+  if (scheme !== undefined) {
+    return `Write the token alone into ${access.label}, without ${JSON.stringify(scheme)} before it.`
+  }
   const claims = proof?.token === undefined ? {} : readUnverifiedClaims(proof.token)
   if (Object.keys(claims).length === 0) {
     return access.kind === 'static'
@@ -88,6 +100,7 @@ function hintOf({ access, clock, url, resource, server }: Probe, proof: Proof | 
   if (!audiences.some(isResource(expected))) {
     return `The token is for ${JSON.stringify(audiences.join(' '))}, not for ${expected}: in Descope, set the MCP Server URL to that.`
   }
+  if (said !== undefined && WRONG_SIGNATURE.test(said)) return NEW_SIGNATURE
   const issuer = stringMember(claims, 'iss')
   if (server !== undefined && issuer !== server.issuer) {
     const project = projectIn(server.issuer)
@@ -98,6 +111,11 @@ function hintOf({ access, clock, url, resource, server }: Probe, proof: Proof | 
   }
   return 'Audience and time of the token are good: look into the log of the server for its reason.'
 }
+
+const WRONG_SIGNATURE = /\bsignature\b|\bnot signed\b|\bnot a (?:valid )?JWT\b/i
+
+const NEW_SIGNATURE =
+  'The token was changed or cut off after it was signed, or another key signed it: copy the whole token, or get a new one.'
 
 const projectIn = (issuer: string) => /\/(P[A-Za-z0-9]{27,})(?:\/|$)/.exec(issuer)?.[1]
 

@@ -28,6 +28,8 @@ export interface Rules {
     principal: Principal | undefined,
     message: Pick<Message, 'params' | 'spans' | 'text'>,
   ): Decision | undefined
+  /** Names the rules about arguments that may still deny a call of a tool which a list shows. */
+  namesOfLater(tool: ToolFacts, principal: Principal | undefined): string[]
   /** Decides on what is ours: by those rules that are about the caller alone. */
   decideOurs(principal: Principal | undefined): Decision | undefined
 }
@@ -195,6 +197,10 @@ export function createRules(
           once(() => readArguments(message)),
         )
       )
+    },
+    namesOfLater(tool, principal) {
+      const { later } = prepare(seen(tool), principal)
+      return later.filter((rule) => rule.isAboutArguments).map(({ name }) => name)
     },
     decideOurs: (principal) => decide(onlyCaller, ANY_TOOL, principal),
   }

@@ -20,10 +20,18 @@ export interface ConsoleParts {
   create(metrics: () => Promise<string>): Console
 }
 
+type Served = Pick<LoadedConfig['config'], 'server' | 'console'>
+
 /** Tells whether there is a page: on the metrics port, and beyond loopback only with a token. */
-export function hasConsole({ server, console }: LoadedConfig['config']): boolean {
+export function hasConsole({ server, console }: Served): boolean {
   if (server.metricsPort === undefined) return false
   return console.token !== undefined || isLoopback(server.metricsHost)
+}
+
+/** Says why there is no page, where there are metrics. */
+export function whyNoConsole({ server, console }: Served): string | undefined {
+  if (server.metricsPort === undefined || hasConsole({ server, console })) return undefined
+  return `There is no console: server.metricsHost is ${server.metricsHost}, beyond loopback, and console.token is not set`
 }
 
 /** Prepares the page for operators; `undefined` where there is none. */

@@ -63,7 +63,7 @@ export async function requireTrust(
     const sends = flows.map(({ what, to }) => `${what} to ${to}`)
     return writePrivateFile(path, `${JSON.stringify({ folder: runtime.cwd, sends })}\n`)
   }
-  const what = `This folder is not trusted, and its files would send:\n${list(flows)}`
+  const what = `Not sent, because this folder is not trusted yet:\n${list(flows)}`
   throw new ProxyError('CONFIG_INVALID', what, { hint: hintFor(flows, loaded.isProjectFile) })
 }
 

@@ -31,6 +31,8 @@ export interface AccessVerdict {
   celRule?: { index: number; when: string; deny: string }
   /** All scopes that the call needs, where one is missing. */
   scopes?: readonly string[]
+  /** Rules in CEL that may still refuse a call: they look at its arguments, which were not given. */
+  dependsOn?: readonly string[]
   /** Rules that Descope checks on each call, with its arguments. */
   fga?: readonly string[]
 }
@@ -97,7 +99,15 @@ export async function explainAccess(
     const decision = kind === 'tool' && !isHidden ? (byRules() ?? byPolicy) : byPolicy
     if (decision.allowed) {
       const fga = kind === 'tool' ? relationRulesOf(target.tools.fga, name) : []
-      return { kind, allowed: true, ...(fga.length > 0 && { fga }) }
+      const dependsOn =
+        kind === 'tool' && args === undefined
+          ? rulesAboutArguments(rules.get(target.name), name, principal)
+          : []
+      return {
+        ...{ kind, allowed: true },
+        ...(dependsOn.length > 0 && { dependsOn }),
+        ...(fga.length > 0 && { fga }),
+      }
     }
     const needed = decision.hidden ? [] : decision.missingScopes
     const scopes = needed.length > 0 ? { scopes: needed } : {}
@@ -138,6 +148,15 @@ function decideByRules(
     params: { arguments: args },
   })
   return rules.decideCall(tool, principal, parseMessageText(text))
+}
+
+function rulesAboutArguments(
+  compiled: CompiledRules | undefined,
+  name: string,
+  principal: Principal,
+): readonly string[] {
+  if (compiled === undefined) return []
+  return compiled.rules.namesOfLater(compiled.makeTool(name, undefined), principal)
 }
 
 /** Finds the rule that a decision names. */

@@ -41,8 +41,8 @@ export function createSignInPrinter(
     if (method === 'paste') {
       say(
         readsInput
-          ? '  Then paste the URL at which the browser ends here, and press Enter.'
-          : '  Then run this in a terminal, with the URL at which the browser ends:\n  mcp-descope-proxy login --paste "<url>"',
+          ? '  Copy the address that the browser shows at the end, paste it here, and press Enter.'
+          : '  Then run this in a terminal, with the address that the browser shows at the end:\n  mcp-descope-proxy login --paste "<url>"',
       )
     }
     if (tab === 'opened') say('  Waiting for you in the browser. Ctrl+C cancels.')

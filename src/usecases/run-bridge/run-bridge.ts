@@ -219,9 +219,9 @@ async function openBridgeLogger(
     ...SECRETS.map((name) => env[name]),
     ...headers.filter(([name]) => isSecretName(name)).map(([, value]) => value),
   ]
-  const logger = createLogger({
+  const options = {
     io: {
-      err(line) {
+      err(line: string) {
         io.err(line)
         if (write) write(line)
       },
@@ -229,18 +229,23 @@ async function openBridgeLogger(
     clock,
     level: logLevel ?? log?.level ?? 'info',
     format: log?.format ?? 'text',
-    redact: createRedactor(secrets),
-  })
-  for (const warning of await warningsOn(env, target)) logger.warn('configuration', warning)
+  }
+  const logger = createLogger({ ...options, redact: createRedactor(secrets) })
+  for (const warning of configured?.loaded.warnings ?? []) logger.warn('configuration', warning)
+  // such a secret may be a word of the warning, which never holds its value
+  const plain = createLogger({ ...options, redact: createRedactor() })
+  for (const warning of await warningsOfShort(env, target)) plain.warn('configuration', warning)
   return logger
 }
 
-async function warningsOn(env: Runtime['env'], { configured }: BridgeTarget): Promise<string[]> {
+async function warningsOfShort(
+  env: Runtime['env'],
+  { configured }: BridgeTarget,
+): Promise<string[]> {
   const short = SECRETS.filter((name) => isShortSecret(env[name] ?? ''))
   if (configured === undefined && short.length === 0) return []
   const { warnOfShortSecret, warnOfShortSecrets } = await import('../../config/public-value.js')
   return [
-    ...(configured === undefined ? [] : configured.loaded.warnings),
     ...(configured === undefined ? [] : warnOfShortSecrets(configured.loaded)),
     ...short.map((name) => warnOfShortSecret(name, 'environment')),
   ]

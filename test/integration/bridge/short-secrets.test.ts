@@ -4,11 +4,12 @@ import { expect, it } from 'vitest'
 import { createHome, startBridge } from '../../helpers/bridge.js'
 import { startRecordingTarget } from '../../helpers/targets/recording.js'
 
-const WARNING = /warn .*is too short to be redacted in logs/g
+const WARNING =
+  /warn .*is too short to be redacted in logs .* — use a secret of 16 characters or more/g
 
 it.each([
   { what: 'a configured token', token: 'zq7x', own: '', warned: ['targets.t.credential.token'] },
-  { what: 'a token of its own', token: undefined, own: 'zq7x', warned: ['MCP_DESCOPE_TOKEN'] },
+  { what: 'a token of its own', token: undefined, own: 'secret', warned: ['MCP_DESCOPE_TOKEN'] },
   { what: 'no short one', token: 'x'.repeat(20), own: 'y'.repeat(20), warned: [] },
 ])('the bridge warns of short secrets, given $what', async ({ token, own, warned }) => {
   const target = await startRecordingTarget()

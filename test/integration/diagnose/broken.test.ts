@@ -434,6 +434,30 @@ const BROKEN: Broken[] = [
     status: 3,
   },
   {
+    name: 'a token with a broken signature',
+    start: async () => {
+      const challenge = (origin: string) =>
+        `Bearer error="invalid_token", error_description="The signature of the access token is wrong", resource_metadata="${origin}/.well-known/oauth-protected-resource/mcp"`
+      const setup = await guarded({ accepts: () => false, challenge })
+      const token = await shared.mint({ aud: [setup.url] })
+      const broken = `${token.slice(0, token.lastIndexOf('.') + 1)}${'A'.repeat(342)}`
+      return { ...setup, env: { MCP_DESCOPE_TOKEN: broken } }
+    },
+    id: 'auth.token',
+    hint: 'The token was changed or cut off after it was signed, or another key signed it',
+    status: 3,
+  },
+  {
+    name: 'a token with its scheme before it',
+    start: async () => {
+      const setup = await withToken({}, () => false)
+      return { ...setup, env: { MCP_DESCOPE_TOKEN: `Bearer ${setup.env.MCP_DESCOPE_TOKEN}` } }
+    },
+    id: 'auth.token',
+    hint: 'Write the token alone into MCP_DESCOPE_TOKEN, without "Bearer" before it.',
+    status: 3,
+  },
+  {
     name: 'a token that lacks scopes',
     start: () =>
       guarded(

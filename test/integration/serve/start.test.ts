@@ -63,6 +63,38 @@ describe('the log of serve', () => {
     expect(running.told().at(-1)).toMatchObject({ event: 'stopped', why: 'SIGTERM', requests: 3 })
   })
 
+  it.each([
+    ['one process', []],
+    ['several workers', ['--workers', '2']],
+  ])('names metrics and console, or why there is none: %s', async (_title, flags) => {
+    const env = (host: string) => ({
+      SESSION_SECRET: 'x'.repeat(32),
+      MCP_DESCOPE_SERVER_METRICS_HOST: host,
+    })
+    const [inside, beyond] = await Promise.all([
+      serve(['--metrics-port', '0', ...flags], env('127.0.0.1')),
+      serve(['--metrics-port', '0', ...flags], env('0.0.0.0')),
+    ])
+    const { metrics, console, message } = inside.listening
+    expect(metrics).toMatch(/^http:\/\/127\.0\.0\.1:[1-9]\d*\/metrics$/)
+    expect(console).toBe(String(metrics).replace('metrics', ''))
+    expect(message).toContain(`metrics: ${metrics}, console: ${console}`)
+    expect((await fetch(String(metrics))).status).toBe(200)
+    expect((await fetch(String(console))).status).toBe(200)
+    await beyond.waitFor('stderr', /"event":"no_console".*\n/)
+    for (const { child } of [inside, beyond]) child.kill('SIGTERM')
+    await Promise.all([inside.ended, beyond.ended])
+    expect(beyond.listening['console']).toBeUndefined()
+    const none = (cli: typeof inside) => cli.told().filter(({ event }) => event === 'no_console')
+    expect(none(inside)).toEqual([])
+    expect(none(beyond)).toMatchObject([
+      {
+        message:
+          'There is no console: server.metricsHost is 0.0.0.0, beyond loopback, and console.token is not set',
+      },
+    ])
+  })
+
   it.runIf(process.platform === 'linux')('names the signal that killed a worker', async () => {
     const running = await serve(['--workers', '2'], { SESSION_SECRET: 'x'.repeat(32) })
     const { pid } = running.child

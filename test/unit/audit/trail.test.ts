@@ -29,7 +29,7 @@ interface Opened extends Trail {
   call(tool: string): void
 }
 
-function open(file: string | undefined, sinks: Sink[] = [], workers = 1): Opened {
+function open(file: string | undefined, sinks: Sink[] = [], workers = 1, key?: string): Opened {
   const clock = createClock()
   let text = ''
   const logger = createLogger({
@@ -42,7 +42,7 @@ function open(file: string | undefined, sinks: Sink[] = [], workers = 1): Opened
   })
   const counts: Record<string, number> = {}
   const trail = openTrail({
-    ...{ file, sinks, key: undefined, clock, logger, isDirect: false },
+    ...{ file, sinks, key, clock, logger, isDirect: false },
     count: (sink, result, count) => {
       counts[`${sink} ${result}`] = (counts[`${sink} ${result}`] ?? 0) + count
     },
@@ -91,6 +91,31 @@ describe('an audit file', () => {
       all.slice(0, -1).map((record) => record['hash']),
     )
     expect(await problems(path)).toEqual([])
+  })
+
+  it('is to be moved away before records are written with a key, with another one or with none', async () => {
+    const path = newFile()
+    const logOf = async (key: string | undefined, tools = 1) => {
+      const trail = open(path, [], 1, key)
+      for (let i = 0; i < tools; i++) trail.call('x'.repeat(1_000))
+      await trail.close(5_000)
+      return trail.log()
+    }
+    const [one, other] = ['1'.repeat(32), '2'.repeat(32)]
+    expect(await logOf(undefined)).not.toContain('audit_key')
+    expect(await logOf(undefined)).not.toContain('audit_key')
+    const warned = await logOf(one)
+    expect(warned).toContain('"event":"audit_key"')
+    expect(warned).toContain('written with no key, and those of this process are written with')
+    expect(warned).toContain('move the file away')
+    rmSync(path)
+    // longer than what is looked at
+    expect(await logOf(one, 1_200)).not.toContain('audit_key')
+    expect(await logOf(one)).not.toContain('audit_key')
+    expect(await logOf(undefined)).toContain('written with a key, and those of this process')
+    rmSync(path)
+    await logOf(one)
+    expect(await logOf(other)).toContain('written with another key')
   })
 
   it('keeps what was half written, tells of it, and goes on', async () => {

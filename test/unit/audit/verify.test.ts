@@ -99,13 +99,13 @@ describe('audit records as they were written', () => {
     expect(await problemsOf(text)).toEqual([])
     expect(await problemsOf(text.replace(`${torn}\n`, `${torn.slice(0, -1)}O\n`))).toEqual([
       '5: 53 bytes that this record tells of are missing',
-      '4: 53 bytes are no record, and no record tells of them',
+      '4: is not an audit record (53 bytes): it was changed, added or cut off',
     ])
     expect(await problemsOf(text.replace(`${torn}\n`, ''))).toEqual([
       '4: 53 bytes that this record tells of are missing',
     ])
     expect(await problemsOf(`${first.join('')}${torn}`)).toEqual([
-      '4: 53 bytes are no record, and no record tells of them',
+      '4: is not an audit record (53 bytes): it was changed, added or cut off',
     ])
     // another process wrote before the line was ended
     const [line = '', ...rest] = second
@@ -147,9 +147,21 @@ describe('audit records', () => {
       (lines) => lines.slice(1),
       /^1: .*begins in the middle, with record 2/,
     ],
-    ['a line was added', (lines) => [...lines, '{"event":"call"}\n'], /^7: 16 bytes are no record/],
-    ['an empty line was added', ([a, ...rest]) => [a, '\n', ...rest] as string[], /^2: 1 bytes/],
-    ['the last is cut', (lines) => [lines.join('').slice(0, -9)], /^6: \d+ bytes are no record/],
+    [
+      'a line was added',
+      (lines) => [...lines, '{"event":"call"}\n'],
+      /^7: is not an audit record \(16 bytes\)/,
+    ],
+    [
+      'an empty line was added',
+      ([a, ...rest]) => [a, '\n', ...rest] as string[],
+      /^2: is not an audit record \(1 bytes\)/,
+    ],
+    [
+      'the last is cut',
+      (lines) => [lines.join('').slice(0, -9)],
+      /^6: is not an audit record \(\d+ bytes\)/,
+    ],
     ['something stands behind the end', (lines) => [...lines, lines[5] as string], /^7: .*its end/],
     [
       'all but the start of another run is there',
@@ -200,5 +212,6 @@ describe('audit records', () => {
     expect(report.ok).toBe(false)
     expect(report.problems.length).toBe(100)
     expect(report.moreProblems).toBe(404)
+    expect(report.problems[0]?.problem).toMatch(/\d bytes\); is this an audit file\?$/)
   })
 })

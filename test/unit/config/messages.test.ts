@@ -202,6 +202,10 @@ describe('a problem', () => {
       `Unknown setting "log.destination" (file ./${NAME}:3) — write one of level, format`,
     ],
     [
+      { file: { console: { word: 1 } } },
+      `Unknown setting "console.word" (file ./${NAME}:3) — the only setting here is \`token\``,
+    ],
+    [
       { file: { targets: [] } },
       `targets is not an object (file ./${NAME}:2) — write an object with a member for each target`,
     ],
@@ -330,6 +334,10 @@ describe('a warning', () => {
         flags: { 'targets.*.url': ['a=https://evil.example'] },
       },
       `The credential of target "a" goes to another server than the file names (flag --target, file ./${NAME}:6) — if that is not intended, give it a credential of its own`,
+    ],
+    [
+      { env: { MCP_DESCOPE_CONSOLE_TOKEN: 'x'.repeat(32) } },
+      'console.token is set, and there is no console without a metrics port (env MCP_DESCOPE_CONSOLE_TOKEN) — set server.metricsPort, or leave it out',
     ],
     [
       { file: '', name: 'mcp-descope-proxy.config.js' },

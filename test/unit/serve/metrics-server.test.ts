@@ -1,7 +1,7 @@
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
-import { startMetricsServer } from '../../../src/serve/metrics-server.js'
+import { portOf, startMetricsServer } from '../../../src/serve/metrics-server.js'
 import { send } from '../../helpers/targets/raw-client.js'
 
 let server: Server | undefined
@@ -34,6 +34,20 @@ describe('the listener of the metrics', () => {
     const answer = await ask(host)
     expect([address, answer.status]).toEqual(['127.0.0.1', status])
     if (status === 421) expect(answer.body).toContain(host.split(':', 1)[0])
+  })
+
+  it('names its own settings where it cannot listen', async () => {
+    await expect(serve('nowhere.invalid')).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+      hint: 'Set `server.metricsHost` to 127.0.0.1 or 0.0.0.0.',
+    })
+    const { address } = await serve('127.0.0.1')
+    const metricsPort = portOf(server as Server)
+    const source = { text: async () => '', contentType: 'text/plain' }
+    const where = { metricsHost: address, metricsPort, allowedHosts: [] }
+    await expect(startMetricsServer(source, where)).rejects.toMatchObject({
+      hint: 'Stop it, or choose another port with `--metrics-port`.',
+    })
   })
 
   it.each([

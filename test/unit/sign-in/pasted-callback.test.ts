@@ -17,6 +17,15 @@ describe('parsePasted', () => {
     )
   })
 
+  it.each([
+    ['http://127.0.0.1:1/callback'],
+    ['http://127.0.0.1:1/callback?code=abc'],
+    ['http://127.0.0.1:1/callback?state=right'],
+    ['https://login.example/oauth2/v1/authorize?state=other&client_id=x'],
+  ])('[bridge-paste] says of %s that no answer is in it', (text) => {
+    expect(() => parsePasted(text, waiting)).toThrow('no answer of a sign-in in it, or is cut off')
+  })
+
   it('[bridge-paste] takes a code alone, unless the server says who answers', () => {
     expect(parsePasted('abcdefgh', waiting).get('state')).toBe('right')
     const strict = { state: 'right', server: { issInResponses: true } }

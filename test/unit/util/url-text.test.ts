@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createRedactor } from '../../../src/util/redact.js'
 import {
+  likelyEndpoint,
   parseRequestTarget,
   shownUrl,
   showUrls,
@@ -83,6 +84,16 @@ it.each([undefined, '', '*', 'example.com:443', 'ftp://a/b', 'x', `/${'a'.repeat
   'the request target %j is none',
   (target) => expect(parseRequestTarget(target)).toBeUndefined(),
 )
+
+it.each([
+  ['http://localhost:8000/mpc', 'http://localhost:8000/mcp'],
+  ['https://a.example/v1/mcps/?k=1', 'https://a.example/v1/mcp'],
+  ['https://a.example/', 'https://a.example/mcp'],
+  ['https://a.example/docs', 'https://a.example/docs/mcp'],
+  ['https://a.example/mcp/', undefined],
+])('the endpoint that %s may stand for is %s', (url, expected) => {
+  expect(likelyEndpoint(new URL(url))).toBe(expected)
+})
 
 describe('wellKnownPath', () => {
   it.each([

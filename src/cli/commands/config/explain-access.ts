@@ -149,11 +149,15 @@ function render(runtime: Runtime, explanation: Explanation, caller: CallerView):
     return `${refusal} (${rule}${text ?? ''})${needsOf(refusal, scopes)}`
   }
   const lines = verdicts.map((verdict) => {
-    const { kind, allowed, fga = [] } = verdict
+    const { kind, allowed, fga = [], dependsOn = [] } = verdict
     const decidedLater = fga.length > 0 ? `; Descope decides on each call (${fga.join(', ')})` : ''
+    const byArguments =
+      dependsOn.length > 0
+        ? `, but it depends on the arguments of the call (${dependsOn.join(', ')}): give them with --arguments`
+        : ''
     const what = `${kind} ${escapeUnsafe(JSON.stringify(own))} of target "${target}"`
     return allowed
-      ? `${green('allowed')}  ${what}${printable(decidedLater)}`
+      ? `${green('allowed')}  ${what}${byArguments}${printable(decidedLater)}`
       : `${red('refused')}  ${what}: ${reason(verdict)}`
   })
   if (leadsTo !== undefined) {

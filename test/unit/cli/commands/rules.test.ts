@@ -46,6 +46,33 @@ describe('config explain-access', () => {
     expect(text).toContain(`policy (${rule}: ${RULES[index]?.when})`)
   })
 
+  it('says that a call depends on its arguments where a rule looks at them and none are given', async () => {
+    const vary = [
+      ...RULES,
+      { when: '"boss" in caller.roles && size(arguments) > 9', deny: 'Too much' },
+    ]
+    const ask = async (name: string, claims: string, ...more: string[]) => {
+      const argv = ['explain-access', name, '--claims', claims, ...more]
+      const { verdicts } = JSON.parse((await start(vary, [...argv, '--json'])).stdout)
+      return [verdicts[0].dependsOn, (await start(vary, argv)).stdout]
+    }
+    const [rules, text] = await ask('bank_transfer', '{}')
+    expect(rules).toEqual(['rules[1]'])
+    expect(text).toContain(
+      'allowed  tool "transfer" of target "bank", but it depends on the arguments of the call (rules[1]): give them with --arguments\n',
+    )
+    const [ofBoss] = await ask('bank_transfer', '{"roles":["boss"]}')
+    expect(ofBoss).toEqual(['rules[1]', 'rules[2]'])
+    for (const given of [
+      await ask('bank_transfer', '{}', '--arguments', '{"amount":1}'),
+      await ask('bank_close', '{}'),
+      await ask('bank_other', '{}'),
+    ]) {
+      expect(given[0]).toBeUndefined()
+      expect(given[1]).not.toContain('--arguments')
+    }
+  })
+
   it('wants arguments as an object', async () => {
     const argv = ['explain-access', 'bank_close', '--claims', '{}', '--arguments', '[1]']
     const { status, stderr } = await start(RULES, argv)
