@@ -109,8 +109,14 @@ function tellRefused(logger: Logger, error: unknown): void {
       ? (error.problems as readonly string[])
       : undefined
   const text = `The configuration was not reloaded, and the one in force stays: ${messageOf(error)}${hint}`
-  logger.error('config_refused', text.replace(/\s*\n\s*/g, ' · '), { problems })
+  logger.error('config_refused', oneLine(text), { problems })
 }
+
+const oneLine = (text: string) =>
+  text
+    .split('\n')
+    .map((line) => line.trim())
+    .join(' · ')
 
 function tellDone(logger: Logger, { changed, kept }: Changes, why: string): void {
   const what = changed.length === 0 ? 'nothing has changed' : `changed: ${changed.join(', ')}`
