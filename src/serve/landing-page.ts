@@ -1,4 +1,4 @@
-import { escapeHtml, ICON_URL, PAGE_STYLE, pagePolicy, richText } from '../util/page.js'
+import { escapeHtml, PAGE_STYLE, pageHtml, pagePolicy, richText } from '../util/page.js'
 import { PRODUCT } from '../util/version.js'
 
 /** How people connect one assistant: what `add` knows of it. */
@@ -38,14 +38,7 @@ export function renderLanding(options: LandingOptions) {
   const { host } = new URL(options.front ?? resource ?? '')
   const title = `${options.title === undefined ? 'MCP server' : `MCP server ${options.title}`} at ${host}`
   const links = offers.filter(({ link }) => link !== undefined)
-  const html = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="robots" content="noindex">
-<title>${escapeHtml(title)}</title>
-<link rel="icon" href="${ICON_URL}">
-<style>${STYLE}</style></head><body><main>
-<h1>${escapeHtml(title)}</h1>
+  const main = `<h1>${escapeHtml(title)}</h1>
 <p class="lead">Give ${resource === undefined ? 'one of these URLs' : 'this URL'} to your AI assistant. ${
     signsIn
       ? 'When it connects, your browser opens and you sign in with Descope.'
@@ -58,9 +51,8 @@ ${endpoints.length > 0 ? `<h2>${resource === undefined ? 'The servers' : 'Each s
 ${resource === undefined || targets.length === 0 ? '' : `<h2>Behind it</h2>\n<ul class="targets">${targets.map((target) => `<li>${codeOf(target)}</li>`).join('')}</ul>`}
 ${signsIn ? '<p class="dim">Your token stays here: none of these servers gets it.</p>' : ''}
 <p id="said" class="away" role="status"></p>
-<p class="dim">Served by ${PRODUCT}.</p>
-</main><script>${SCRIPT}</script></body></html>
-`
+<p class="dim">Served by ${PRODUCT}.</p>`
+  const html = pageHtml({ title, style: STYLE, script: SCRIPT, main })
   return { html, headers: PAGE_HEADERS }
 }
 

@@ -6,7 +6,7 @@ import type { TokenRecord } from '../auth/tokens/token-store.js'
 import { accountOf, nameOf, readUnverifiedClaims } from '../auth/verify/claims.js'
 import type { ProxyError } from '../util/errors.js'
 import { isObject, stringMember, tryParseJson } from '../util/json.js'
-import { escapeHtml, ICON_URL, PAGE_STYLE, pagePolicy, richText } from '../util/page.js'
+import { escapeHtml, PAGE_STYLE, pageHtml, pagePolicy, richText } from '../util/page.js'
 import { printable } from '../util/redact.js'
 import { cutText } from '../util/text.js'
 import { PRODUCT } from '../util/version.js'
@@ -53,20 +53,12 @@ export function renderPage({ status, title, lines, facts = [] }: CallbackPage): 
   const rows = facts.map(
     ([name, value]) => `<dt>${escapeHtml(name)}</dt><dd>${escapeHtml(value)}</dd>`,
   )
-  return `<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="robots" content="noindex">
-<title>${escapeHtml(title)} · ${PRODUCT}</title>
-<link rel="icon" href="${ICON_URL}">
-<style>${STYLE}</style></head><body><main>
-<div class="card${isGood ? '' : ' bad'}"><div class="mark" aria-hidden="true">${isGood ? '✓' : '!'}</div>
+  const main = `<div class="card${isGood ? '' : ' bad'}"><div class="mark" aria-hidden="true">${isGood ? '✓' : '!'}</div>
 <h1>${escapeHtml(title)}</h1>
 ${paragraphs}
 ${rows.length > 0 ? `<dl>${rows.join('')}</dl>` : ''}</div>
-<p class="dim">Shown by ${PRODUCT} on this machine.</p>
-</main><script>${SCRIPT}</script></body></html>
-`
+<p class="dim">Shown by ${PRODUCT} on this machine.</p>`
+  return pageHtml({ title: `${title} · ${PRODUCT}`, style: STYLE, script: SCRIPT, main })
 }
 
 /**

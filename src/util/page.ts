@@ -17,7 +17,7 @@ p code,li code,dd code{background:var(--well);border:1px solid var(--line);borde
 const ICON =
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="8" fill="#2347c5"/><path d="M10 15v-3a6 6 0 0 1 12 0v3m-14 0h16v10H8z" fill="none" stroke="#fff" stroke-width="2.5" stroke-linejoin="round"/></svg>'
 
-export const ICON_URL = `data:image/svg+xml;base64,${Buffer.from(ICON).toString('base64')}`
+const ICON_URL = `data:image/svg+xml;base64,${Buffer.from(ICON).toString('base64')}`
 
 const hash = (text: string) => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
@@ -32,6 +32,29 @@ export function pagePolicy(style: string, script: string): string {
     "form-action 'none'",
     "frame-ancestors 'none'",
   ].join('; ')
+}
+
+/**
+ * Puts a page together that needs nothing from anywhere else.
+ *
+ * @param page `title` is text; `main` is HTML, in which foreign text went through `escapeHtml`.
+ */
+export function pageHtml(page: {
+  title: string
+  style: string
+  script: string
+  main: string
+}): string {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width,initial-scale=1">
+<meta name="robots" content="noindex">
+<title>${escapeHtml(page.title)}</title>
+<link rel="icon" href="${ICON_URL}">
+<style>${page.style}</style></head><body><main>
+${page.main}
+</main><script>${page.script}</script></body></html>
+`
 }
 
 /** Makes text that somebody else wrote harmless in an element or an attribute in double quotes. */

@@ -1,5 +1,5 @@
 import { ownMember } from '../../util/json.js'
-import { escapeHtml, ICON_URL } from '../../util/page.js'
+import { escapeHtml, pageHtml } from '../../util/page.js'
 import { PRODUCT } from '../../util/version.js'
 import { type History, type Kind, type Minute, RECENT_MINUTES, SHOWN_MINUTES } from './history.js'
 import { CONSOLE_HEADERS, SCRIPT, STYLE } from './page-parts.js'
@@ -51,14 +51,7 @@ export function renderConsole(shown: Shown) {
   const file = config === '' ? 'no configuration file' : `configuration file ${config}`
   const part = (id: keyof Sections, heading: string) =>
     `<section aria-labelledby="h-${id}"><h2 id="h-${id}">${heading}</h2><div id="${id}">${sections[id]}</div></section>`
-  const html = `<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="robots" content="noindex">
-<title>${escapeHtml(title)}</title>
-<link rel="icon" href="${ICON_URL}">
-<style>${STYLE}</style></head><body><main>
-<header><h1>${escapeHtml(url)}</h1><p class="dim">Version ${escapeHtml(version)} on Node ${escapeHtml(node)}, ${escapeHtml(file)}</p>
+  const main = `<header><h1>${escapeHtml(url)}</h1><p class="dim">Version ${escapeHtml(version)} on Node ${escapeHtml(node)}, ${escapeHtml(file)}</p>
 <p class="live"><span id="state" role="status">as of ${clockTime(shown.now)}</span></p></header>
 <div id="overview">${sections.overview}</div>
 ${part('targets', 'Targets')}
@@ -67,9 +60,8 @@ ${part('calls', 'Last requests')}
 <section aria-labelledby="h-config"><h2 id="h-config">Configuration</h2>
 <details><summary>${shown.settings.length} settings that are set, and where they come from</summary>
 ${table('Configuration', ['setting', 'value', 'from'], shown.settings.map(settingRow))}</details></section>
-<p class="dim">Read-only. <a href="/metrics">Metrics for Prometheus</a></p>
-</main><script>${SCRIPT}</script></body></html>
-`
+<p class="dim">Read-only. <a href="/metrics">Metrics for Prometheus</a></p>`
+  const html = pageHtml({ title, style: STYLE, script: SCRIPT, main })
   return { html, headers: CONSOLE_HEADERS }
 }
 
